@@ -1,0 +1,133 @@
+/** The demo page: two people of one company side by side, each with a client of their own. */
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { Kind, type Message } from "../gen/tidings/v1/message_pb.ts";
+import { connectTidings, type TidingsClient } from "../src/client/index.ts";
+
+/** Fresh tokens, as a company's own backend would hand them out after login. */
+async function tokenOf(name: string): Promise<string> {
+  const response = await fetch("/demo/session", { cache: "no-store" });
+  if (!response.ok) throw new Error(`no session: ${response.status}`);
+  return ((await response.json()) as Record<string, string>)[name] as string;
+}
+
+function find<T extends Element>(parent: ParentNode, selector: string): T {
+  const element = parent.querySelector<T>(selector);
+  if (!element) throw new Error(`the page has no ${selector}`);
+  return element;
+}
+
+function cloneOf(template: string): DocumentFragment {
+  return find<HTMLTemplateElement>(document, template).content.cloneNode(true) as DocumentFragment;
+}
+
+const kindNames: Readonly<Record<number, string>> = {
+  [Kind.NOTIFICATION]: "notification",
+  [Kind.ACTIVITY]: "activity",
+  [Kind.EVENT]: "event",
+};
+
+/** One person's page. */
+class Panel {
+  readonly #client: TidingsClient;
+  readonly #section: HTMLElement;
+  readonly #list: HTMLUListElement;
+  readonly #items = new Map<string, HTMLLIElement>();
+
+  constructor(section: HTMLElement) {
+    const user = section.dataset.user as string;
+    this.#section = section;
+    section.append(cloneOf("#panel"));
+    find(section, "h2").textContent = user === "ada" ? "Ada" : "Bob";
+    this.#list = find(section, "ul");
+    this.#client = connectTidings({ url: "/", token: () => tokenOf(user), subscribe: { onlineCount: true } });
+    this.#watch();
+    find<HTMLButtonElement>(section, ".all").onclick = () => void this.#client.markRead({ all: true });
+  }
+
+  #watch(): void {
+    const badge = find<HTMLElement>(this.#section, ".badge");
+    const online = find(this.#section, ".online");
+    const state = find<HTMLElement>(this.#section, ".state");
+    this.#client.unread.subscribe((totals) => {
+      badge.textContent = badge.dataset.count = String(totals?.total ?? 0);
+    });
+    this.#client.online.subscribe((count) => {
+      online.textContent = count ? `${count.users} online, ${count.connections} pages` : "";
+    });
+    this.#client.state.subscribe((now) => {
+      state.textContent = now;
+      state.dataset.state = now;
+    });
+    this.#client.on("message", (message) => this.#show(message, false));
+    this.#client.on("caughtUp", () => void this.#load());
+    this.#client.on("readState", ({ readIds, unreadIds, deletedIds, all }) => {
+      for (const id of readIds) this.#mark(id, true);
+      for (const id of unreadIds) this.#mark(id, false);
+      for (const id of deletedIds) this.#items.get(id)?.remove();
+      if (all) for (const id of this.#items.keys()) this.#mark(id, true);
+    });
+  }
+
+  /** What is stored, read or not: a page that was reloaded, or was away, shows what it would have shown. */
+  async #load(): Promise<void> {
+    const { messages } = await this.#client.listMessages({ pageSize: 50 });
+    for (const message of messages.toReversed()) this.#show(message, message.read);
+  }
+
+  #show(message: Message, read: boolean): void {
+    if (this.#items.has(message.id)) return this.#mark(message.id, read);
+    const fragment = cloneOf("#item");
+    const item = find<HTMLLIElement>(fragment, "li");
+    const counted = message.kind === Kind.NOTIFICATION;
+    const time = message.publishTime ? timestampDate(message.publishTime).toLocaleTimeString() : "";
+    find(item, "strong").textContent = message.title;
+    find(item, "small").textContent = [kindNames[message.kind], message.category, time].filter(Boolean).join(" · ");
+    const ids = [message.id];
+    find<HTMLButtonElement>(item, ".toggle").onclick = () => void this.#client.markRead({ ids, unread: item.classList.contains("read") });
+    find<HTMLButtonElement>(item, ".delete").onclick = () => void this.#client.deleteMessages({ ids });
+    for (const button of item.querySelectorAll("button")) button.hidden = !counted;
+    this.#items.set(message.id, item);
+    this.#list.prepend(item);
+    this.#mark(message.id, read || !counted);
+    find<HTMLElement>(this.#section, ".empty").hidden = true;
+  }
+
+  #mark(id: string, read: boolean): void {
+    const item = this.#items.get(id);
+    if (!item) return;
+    item.classList.toggle("read", read);
+    find(item, ".toggle").textContent = read ? "Mark unread" : "Mark read";
+  }
+}
+
+function audienceOf(to: string) {
+  if (to === "company") return { to: { case: "tenant" as const, value: true } };
+  if (to === "both") return { to: { case: "users" as const, value: { userIds: ["ada", "bob"] } } };
+  return { to: { case: "userId" as const, value: to } };
+}
+
+/** The company's backend, played by this form. */
+function publisher(form: HTMLFormElement): void {
+  const backend = connectTidings({ url: "/", token: () => tokenOf("backend") });
+  const answer = find(form, "output");
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    const data = new FormData(form);
+    const kind = Kind[data.get("kind") as keyof typeof Kind];
+    const message = { kind, title: String(data.get("title")), category: String(data.get("category")) };
+    try {
+      const { messageId, receipts } = await backend.publish({
+        audience: audienceOf(String(data.get("to"))),
+        message,
+        requestId: crypto.randomUUID(),
+      });
+      const people = receipts.map(({ userId, online }) => `${userId} is ${online ? "online" : "offline"}`).join(", ");
+      answer.textContent = `published ${messageId}${people ? ` — ${people}` : ""}`;
+    } catch (error) {
+      answer.textContent = error instanceof Error ? error.message : String(error);
+    }
+  };
+}
+
+for (const section of document.querySelectorAll<HTMLElement>("main section")) new Panel(section);
+publisher(find(document, "#publish"));

@@ -1,0 +1,171 @@
+import { randomBytes } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+
+/** Each step brings a database from the version of its index to the next; a step that was released is never edited. */
+const migrations = [
+  `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+  CREATE TABLE feeds (id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, tail INTEGER NOT NULL, UNIQUE (tenant, name));
+  -- One row per message. feed and seq are its place when it has exactly one; else its places are in the table below.
+  CREATE TABLE messages (
+    row INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, tenant TEXT NOT NULL, key TEXT, digest TEXT,
+    publish_time INTEGER NOT NULL, expire_time INTEGER, feed INTEGER, seq INTEGER, body BLOB NOT NULL
+  );
+  CREATE UNIQUE INDEX messages_key ON messages (tenant, key) WHERE key IS NOT NULL;
+  CREATE INDEX messages_expire_time ON messages (expire_time) WHERE expire_time IS NOT NULL;
+  CREATE TABLE places (message INTEGER, feed INTEGER, seq INTEGER, PRIMARY KEY (message, feed)) WITHOUT ROWID;
+  -- One row per place. The last seq of a feed is never deleted, or its numbering would start again: an emptied one has message 0.
+  CREATE TABLE entries (
+    feed INTEGER, seq INTEGER, message INTEGER NOT NULL, kind INTEGER NOT NULL, category TEXT NOT NULL,
+    publish_time INTEGER NOT NULL, expire_time INTEGER, actor_id TEXT, object_type TEXT, object_id TEXT, batch_id TEXT,
+    PRIMARY KEY (feed, seq)
+  ) WITHOUT ROWID;
+  CREATE INDEX entries_object ON entries (feed, object_type, object_id, seq) WHERE object_id IS NOT NULL;
+  CREATE INDEX entries_actor ON entries (feed, actor_id, seq) WHERE kind = 2;
+  CREATE TABLE read_states (tenant TEXT, user TEXT, version INTEGER NOT NULL, json TEXT NOT NULL, PRIMARY KEY (tenant, user)) WITHOUT ROWID;
+  `,
+];
+
+/** Codes of SQLite (https://www.sqlite.org/rescode.html). */
+const busy = 5;
+const corrupt = 11;
+const notADatabase = 26;
+
+/** The embedded database: one file, one process, durable at each commit. */
+export class Database {
+  readonly epoch: number;
+  readonly secret: Uint8Array;
+  readonly #connection: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  /** Opens or makes `tidings.db` in the folder; `:memory:` keeps nothing. */
+  constructor(folder: string) {
+    const file = folder === ":memory:" ? folder : join(folder, "tidings.db");
+    if (file !== folder) mkdirSync(folder, { recursive: true });
+    this.#connection = new DatabaseSync(file);
+    try {
+      this.#lock();
+      this.#check();
+      this.#migrate(folder);
+      this.epoch = this.#meta(
+        "epoch",
+        () => Buffer.from(String(Math.floor(Date.now() / 1000))),
+        (value) => Number(Buffer.from(value)),
+      );
+      this.secret = this.#meta(
+        "secret",
+        () => randomBytes(32),
+        (value) => value,
+      );
+    } catch (error) {
+      this.#connection.close();
+      throw explained(error, folder);
+    }
+  }
+
+  /** A prepared statement; prepared once per text. */
+  sql(text: string): StatementSync {
+    const known = this.#statements.get(text);
+    if (known) return known;
+    const statement = this.#connection.prepare(text);
+    this.#statements.set(text, statement);
+    return statement;
+  }
+
+  /** Runs `work` in one transaction: durable when this returns, nothing changed when it throws. */
+  transaction<T>(work: () => T): T {
+    this.#connection.exec("BEGIN IMMEDIATE");
+    try {
+      const result = work();
+      this.#connection.exec("COMMIT");
+      return result;
+    } catch (error) {
+      // SQLite has rolled back by itself after some failures, a full disk among them.
+      if (this.#connection.isTransaction) this.#connection.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  /** EXCLUSIVE keeps the lock for the life of the process, and so needs no shared-memory file beside the WAL. */
+  #lock(): void {
+    this.#connection.exec(`
+      PRAGMA busy_timeout = 0;
+      PRAGMA locking_mode = EXCLUSIVE;
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = FULL;
+      PRAGMA wal_autocheckpoint = 4000;
+      PRAGMA cache_size = -65536;
+      PRAGMA temp_store = MEMORY;
+      BEGIN IMMEDIATE; COMMIT;
+    `);
+  }
+
+  #check(): void {
+    const [row] = this.#connection.prepare("PRAGMA quick_check(1)").all() as { quick_check: string }[];
+    if (row?.quick_check !== "ok") throw Object.assign(new Error(row?.quick_check), { errcode: corrupt });
+  }
+
+  #migrate(folder: string): void {
+    const row = this.#connection.prepare("PRAGMA user_version").get() as { user_version: number };
+    if (row.user_version > migrations.length) {
+      throw new Error(
+        `data folder ${folder} was written by a newer version (schema ${row.user_version}); upgrade first`,
+      );
+    }
+    for (let version = row.user_version; version < migrations.length; version++) {
+      this.transaction(() => this.#connection.exec(`${migrations[version]}; PRAGMA user_version = ${version + 1};`));
+    }
+  }
+
+  #meta<T>(key: string, make: () => Uint8Array, read: (value: Uint8Array) => T): T {
+    this.#connection.prepare("INSERT OR IGNORE INTO meta VALUES (?, ?)").run(key, make());
+    return read(
+      (this.#connection.prepare("SELECT value FROM meta WHERE key = ?").get(key) as { value: Uint8Array }).value,
+    );
+  }
+}
+
+/** Says what an operator can do about an error of opening. */
+function explained(error: unknown, folder: string): unknown {
+  const { errcode = 0, message } = error as Error & { errcode?: number };
+  // The low byte of SQLite's extended codes is the plain one.
+  switch (errcode & 0xff) {
+    case busy:
+      return new Error(`data folder ${folder} is in use by another process; stop it or name another folder`, {
+        cause: error,
+      });
+    case corrupt:
+    case notADatabase:
+      return new Error(`data folder ${folder} is damaged (${message}); restore it from a backup`, { cause: error });
+    default:
+      return error;
+  }
+}
+
+/** SQL has no infinity: a message that never expires has NULL. */
+export function fromTime(time: number): number | null {
+  return time === Number.POSITIVE_INFINITY ? null : time;
+}
+
+/** The reverse of fromTime. */
+export function toTime(column: number | null): number {
+  return column ?? Number.POSITIVE_INFINITY;
+}
+
+/** UUIDs are stored as their 16 bytes; undefined for what is not a UUID. */
+export function fromUuid(id: string): Uint8Array | undefined {
+  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i.test(id)) return undefined;
+  return Buffer.from(id.replaceAll("-", ""), "hex");
+}
+
+/** The reverse of fromUuid. */
+export function toUuid(bytes: Uint8Array): string {
+  const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}

@@ -1,0 +1,331 @@
+import type { Append, Appended, Entry, FeedKey, Head, Place, Stretch } from "../../store.ts";
+import { type Database, fromTime, fromUuid, toTime, toUuid } from "./database.ts";
+
+/** Places are freed so many at a time, or one message's; what lies before the tail is invisible before that. */
+const trimStep = 256;
+/** A stretch ends once it holds so many bytes, so that a lagging reader costs one bounded page. */
+const stretchBytes = 256 * 1024;
+/** Feeds whose heads are kept in memory; a forgotten one costs one index look-up. */
+const knownFeeds = 200_000;
+
+interface Feed {
+  readonly id: number;
+  seq: number;
+  /** As in the database; count retention may be ahead of it. */
+  tail: number;
+}
+
+/** An entry joined with its message. */
+interface Row {
+  seq: number;
+  id: Uint8Array;
+  body: Uint8Array;
+  kind: number;
+  category: string;
+  publish_time: number;
+  expire_time: number | null;
+  actor_id: string | null;
+  object_type: string | null;
+  object_id: string | null;
+  batch_id: string | null;
+}
+
+/** The columns of a Row, from entries e and messages m. */
+export const rowColumns = `e.seq, m.id, m.body, e.kind, e.category, e.publish_time, e.expire_time,
+  e.actor_id, e.object_type, e.object_id, e.batch_id`;
+
+/** An Entry of a row of rowColumns. */
+export function toEntry(raw: unknown, epoch: number): Entry {
+  const row = raw as Row;
+  return {
+    epoch,
+    seq: row.seq,
+    id: toUuid(row.id),
+    body: row.body,
+    kind: row.kind,
+    category: row.category,
+    actorId: row.actor_id ?? "",
+    objectType: row.object_type ?? "",
+    objectId: row.object_id ?? "",
+    batchId: row.batch_id ?? "",
+    publishTime: row.publish_time,
+    expireTime: toTime(row.expire_time),
+  };
+}
+
+/** The feeds of the embedded store. Runs in the store's worker, inside its transactions. */
+export class SqliteFeeds {
+  readonly #db: Database;
+  /** Messages kept per feed. */
+  readonly #keep: number;
+  readonly #known = new Map<string, Feed>();
+  /** Undefined when it is to be read from the disk. */
+  #lastRow: number | undefined;
+
+  constructor(db: Database, keep: number) {
+    this.#db = db;
+    this.#keep = keep;
+  }
+
+  /** After a transaction that failed: memory must not be ahead of the disk. */
+  forget(): void {
+    this.#known.clear();
+    this.#lastRow = undefined;
+  }
+
+  append(messages: readonly Append[]): Appended[] {
+    return messages.map((message) => this.#appendOne(message));
+  }
+
+  heads(feeds: readonly FeedKey[]): Head[] {
+    return feeds.map((key) => this.head(key));
+  }
+
+  head(key: FeedKey): Head {
+    const feed = this.find(key);
+    return { epoch: this.#db.epoch, seq: feed?.seq ?? 0, tail: feed ? this.#tail(feed) : 1 };
+  }
+
+  read(key: FeedKey, after: number, upTo: number, limit: number, now: number): Stretch {
+    const head = this.head(key);
+    const last = Math.min(upTo, head.seq);
+    const rows = this.#db
+      .sql(
+        `SELECT ${rowColumns} FROM entries e JOIN messages m ON m.row = e.message
+         WHERE e.feed = ? AND e.seq BETWEEN ? AND ? AND (e.expire_time IS NULL OR e.expire_time > ?) ORDER BY e.seq LIMIT ?`,
+      )
+      .iterate(this.find(key)?.id ?? 0, Math.max(after + 1, head.tail), last, now, limit);
+    const entries: Entry[] = [];
+    let bytes = 0;
+    for (const row of rows) {
+      const entry = toEntry(row, head.epoch);
+      entries.push(entry);
+      bytes += entry.body.length;
+      if (bytes >= stretchBytes) break;
+    }
+    const full = entries.length === limit || bytes >= stretchBytes;
+    return { head, entries, through: full ? (entries.at(-1)?.seq ?? after) : Math.max(last, after) };
+  }
+
+  recall(tenant: string, ids: readonly string[]): Place[] {
+    const places: Place[] = [];
+    for (const id of ids) {
+      const bytes = fromUuid(id);
+      const message =
+        bytes &&
+        (this.#db.sql("SELECT row FROM messages WHERE id = ? AND tenant = ?").get(bytes, tenant) as
+          | { row: number }
+          | undefined);
+      if (!message) continue;
+      for (const { feed, seq } of this.#placesOf(message.row)) {
+        const key = this.#keyOf(feed);
+        const entry = this.#entryAt(feed, seq);
+        if (entry && seq >= this.head(key).tail) places.push({ id: toUuid(bytes), feed: key, seq, ...entry });
+        this.#erase(feed, seq);
+      }
+      // The row stays, so that its key stays taken: a late retry must not bring the message back.
+      this.#db.sql("UPDATE messages SET body = x'', feed = NULL, seq = NULL WHERE row = ?").run(message.row);
+      this.#db.sql("DELETE FROM places WHERE message = ?").run(message.row);
+    }
+    return places;
+  }
+
+  trim(before: number, now: number): number {
+    return this.#trimOld(before) + this.#trimExpired(now);
+  }
+
+  /** The feed, or undefined when nothing was ever appended to it. */
+  find(key: FeedKey): Feed | undefined {
+    const name = nameOf(key);
+    const known = this.#known.get(name);
+    if (known) return known;
+    const row = this.#db.sql("SELECT id, tail FROM feeds WHERE tenant = ? AND name = ?").get(key.tenant, key.name) as
+      | { id: number; tail: number }
+      | undefined;
+    if (!row) return undefined;
+    const last = this.#db.sql("SELECT max(seq) AS seq FROM entries WHERE feed = ?").get(row.id) as {
+      seq: number | null;
+    };
+    return this.#remember(name, { id: row.id, seq: last.seq ?? 0, tail: row.tail });
+  }
+
+  #appendOne(message: Append): Appended {
+    const known = message.key === "" ? undefined : this.#byKey(message);
+    if (known) return known;
+    const row = (this.#lastRow ?? this.#readLastRow()) + 1;
+    this.#lastRow = row;
+    const expireTime = fromTime(message.expireTime);
+    const places = message.feeds.map((name) => {
+      const feed = this.#findOrMake({ tenant: message.tenant, name });
+      feed.seq++;
+      this.#db
+        .sql("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        .run(
+          feed.id,
+          feed.seq,
+          row,
+          message.kind,
+          message.category,
+          message.publishTime,
+          expireTime,
+          message.actorId || null,
+          message.objectType || null,
+          message.objectId || null,
+          message.batchId || null,
+        );
+      this.#trimByCount(feed);
+      return { feed: feed.id, seq: feed.seq };
+    });
+    const [only] = places.length === 1 ? places : [];
+    this.#db
+      .sql("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+      .run(
+        row,
+        fromUuid(message.id) ?? null,
+        message.tenant,
+        message.key || null,
+        message.digest || null,
+        message.publishTime,
+        expireTime,
+        only?.feed ?? null,
+        only?.seq ?? null,
+        message.body,
+      );
+    if (places.length > 1) {
+      for (const { feed, seq } of places) this.#db.sql("INSERT INTO places VALUES (?, ?, ?)").run(row, feed, seq);
+    }
+    const { id, publishTime } = message;
+    return { outcome: "stored", id, publishTime, epoch: this.#db.epoch, seqs: places.map(({ seq }) => seq) };
+  }
+
+  #byKey({ tenant, key, digest, publishTime }: Append): Appended | undefined {
+    const row = this.#db
+      .sql("SELECT row, id, digest, publish_time, expire_time FROM messages WHERE tenant = ? AND key = ?")
+      .get(tenant, key) as
+      | { row: number; id: Uint8Array; digest: string; publish_time: number; expire_time: number | null }
+      | undefined;
+    if (!row) return undefined;
+    if (toTime(row.expire_time) <= publishTime) {
+      this.#db.sql("UPDATE messages SET key = NULL WHERE row = ?").run(row.row);
+      return undefined;
+    }
+    if (row.digest !== digest) return { outcome: "conflict" };
+    return { outcome: "duplicate", id: toUuid(row.id), publishTime: row.publish_time, epoch: this.#db.epoch, seqs: [] };
+  }
+
+  #findOrMake(key: FeedKey): Feed {
+    const known = this.find(key);
+    if (known) return known;
+    const { lastInsertRowid } = this.#db
+      .sql("INSERT INTO feeds (tenant, name, tail) VALUES (?, ?, 1)")
+      .run(key.tenant, key.name);
+    return this.#remember(nameOf(key), { id: Number(lastInsertRowid), seq: 0, tail: 1 });
+  }
+
+  #remember(name: string, feed: Feed): Feed {
+    if (this.#known.size >= knownFeeds) this.#known.clear();
+    this.#known.set(name, feed);
+    return feed;
+  }
+
+  #tail(feed: Feed): number {
+    return Math.max(feed.tail, feed.seq - this.#keep + 1);
+  }
+
+  #trimByCount(feed: Feed): void {
+    const tail = this.#tail(feed);
+    if (tail - feed.tail < trimStep) return;
+    const rows = this.#db.sql("SELECT seq, message FROM entries WHERE feed = ? AND seq < ?").all(feed.id, tail) as {
+      seq: number;
+      message: number;
+    }[];
+    for (const { seq, message } of rows) this.#unlink(message, feed.id, seq);
+    this.#raiseTail(feed, tail);
+  }
+
+  /** Rows are in order of arrival: one that a clock stamped too late is as old as the last old one behind it. */
+  #trimOld(before: number): number {
+    const front = this.#db.sql("SELECT row, publish_time FROM messages ORDER BY row LIMIT ?").all(trimStep) as {
+      row: number;
+      publish_time: number;
+    }[];
+    const old = front.findLastIndex((message) => message.publish_time < before);
+    return this.#drop(front.slice(0, old + 1), true);
+  }
+
+  #trimExpired(now: number): number {
+    const expired = this.#db.sql("SELECT row FROM messages WHERE expire_time <= ? LIMIT ?").all(now, trimStep);
+    return this.#drop(expired as { row: number }[], false);
+  }
+
+  /** Removes messages from every feed, in order, and answers how many before the step was full. `aged`: tails rise. */
+  #drop(messages: readonly { row: number }[], aged: boolean): number {
+    let dropped = 0;
+    for (let freed = 0; dropped < messages.length && freed < trimStep; dropped++) {
+      const { row } = messages[dropped] as { row: number };
+      for (const { feed: id, seq } of this.#placesOf(row)) {
+        freed++;
+        this.#erase(id, seq);
+        const feed = aged ? this.find(this.#keyOf(id)) : undefined;
+        if (feed && seq >= feed.tail) this.#raiseTail(feed, seq + 1);
+      }
+      this.#db.sql("DELETE FROM places WHERE message = ?").run(row);
+      this.#db.sql("DELETE FROM messages WHERE row = ?").run(row);
+    }
+    return dropped;
+  }
+
+  #raiseTail(feed: Feed, tail: number): void {
+    feed.tail = tail;
+    this.#db.sql("UPDATE feeds SET tail = ? WHERE id = ?").run(tail, feed.id);
+  }
+
+  /** Removes one place of a message, and the message with its last one. */
+  #unlink(message: number, feed: number, seq: number): void {
+    this.#erase(feed, seq);
+    this.#db.sql("DELETE FROM places WHERE message = ? AND feed = ?").run(message, feed);
+    if (this.#db.sql("SELECT 1 FROM places WHERE message = ? LIMIT 1").get(message)) return;
+    this.#db.sql("DELETE FROM messages WHERE row = ?").run(message);
+  }
+
+  /** Deletes an entry, or empties it when it is the feed's last. */
+  #erase(feed: number, seq: number): void {
+    const next = this.#db.sql("SELECT 1 FROM entries WHERE feed = ? AND seq > ? LIMIT 1").get(feed, seq);
+    if (next) this.#db.sql("DELETE FROM entries WHERE feed = ? AND seq = ?").run(feed, seq);
+    else {
+      this.#db
+        .sql(
+          "UPDATE entries SET message = 0, kind = 0, actor_id = NULL, object_type = NULL, object_id = NULL WHERE feed = ? AND seq = ?",
+        )
+        .run(feed, seq);
+    }
+  }
+
+  #placesOf(row: number): { feed: number; seq: number }[] {
+    return this.#db
+      .sql(
+        "SELECT feed, seq FROM messages WHERE row = ?1 AND feed IS NOT NULL UNION ALL SELECT feed, seq FROM places WHERE message = ?1",
+      )
+      .all(row) as { feed: number; seq: number }[];
+  }
+
+  #entryAt(feed: number, seq: number): { kind: number; category: string; expireTime: number } | undefined {
+    const row = this.#db
+      .sql("SELECT kind, category, expire_time FROM entries WHERE feed = ? AND seq = ?")
+      .get(feed, seq) as { kind: number; category: string; expire_time: number | null } | undefined;
+    return row && { kind: row.kind, category: row.category, expireTime: toTime(row.expire_time) };
+  }
+
+  #keyOf(feed: number): FeedKey {
+    return this.#db.sql("SELECT tenant, name FROM feeds WHERE id = ?").get(feed) as unknown as FeedKey;
+  }
+
+  #readLastRow(): number {
+    return (this.#db.sql("SELECT coalesce(max(row), 0) AS row FROM messages").get() as { row: number }).row;
+  }
+}
+
+/** One text for both, from which neither can be mistaken: the length says where the tenant ends. */
+function nameOf({ tenant, name }: FeedKey): string {
+  return `${tenant.length}:${tenant}${name}`;
+}

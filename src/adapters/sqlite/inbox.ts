@@ -1,0 +1,120 @@
+import type { Entry, FeedKey, Place, Selection, SeqRanges, StoredReadState, Tally } from "../../store.ts";
+import { type Database, fromUuid, toTime } from "./database.ts";
+import { rowColumns, type SqliteFeeds, toEntry } from "./feeds.ts";
+
+/** The questions of the inbox, to the embedded store. Runs in the store's worker. */
+export class SqliteInbox {
+  readonly #db: Database;
+  readonly #feeds: SqliteFeeds;
+
+  constructor(db: Database, feeds: SqliteFeeds) {
+    this.#db = db;
+    this.#feeds = feeds;
+  }
+
+  select(selection: Selection): Entry[] {
+    const feed = this.#feeds.find(selection.feed);
+    if (!feed) return [];
+    const { tail } = this.#feeds.head(selection.feed);
+    const { text, values } = conditions(selection);
+    const newest = selection.order === "newest";
+    const statement = this.#db.sql(
+      `SELECT ${selection.bodies ? rowColumns : rowColumns.replace("m.body", "x'' AS body")} FROM entries e JOIN messages m ON m.row = e.message
+       WHERE e.feed = ? AND e.seq BETWEEN ? AND ? ${text} ORDER BY e.seq ${newest ? "DESC" : "ASC"} LIMIT ?`,
+    );
+    const entries: Entry[] = [];
+    for (const [from, to] of newest ? selection.ranges.toReversed() : selection.ranges) {
+      if (entries.length >= selection.limit) break;
+      if (to < tail) continue;
+      const rows = statement.all(feed.id, Math.max(from, tail), to, ...values, selection.limit - entries.length);
+      for (const row of rows) entries.push(toEntry(row, this.#db.epoch));
+    }
+    return entries;
+  }
+
+  tally(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number): Tally {
+    const byCategory = new Map<string, number>();
+    let nextExpiry = Number.POSITIVE_INFINITY;
+    const heads = this.#feeds.heads(feeds.map(({ feed }) => feed));
+    feeds.forEach(({ feed, ranges }, index) => {
+      const id = this.#feeds.find(feed)?.id;
+      const tail = heads[index]?.tail ?? 1;
+      if (id === undefined || ranges.length === 0) return;
+      const rows = this.#db
+        .sql(
+          `SELECT e.category, count(*) AS n, min(e.expire_time) AS expire_time
+           FROM json_each(?) r CROSS JOIN entries e
+           WHERE e.feed = ? AND e.seq BETWEEN max(?, r.value ->> 0) AND r.value ->> 1
+             AND e.kind = 1 AND (e.expire_time IS NULL OR e.expire_time > ?) GROUP BY e.category`,
+        )
+        .all(JSON.stringify(ranges), id, tail, now) as { category: string; n: number; expire_time: number | null }[];
+      for (const row of rows) {
+        byCategory.set(row.category, (byCategory.get(row.category) ?? 0) + row.n);
+        nextExpiry = Math.min(nextExpiry, toTime(row.expire_time));
+      }
+    });
+    return { byCategory, nextExpiry, heads };
+  }
+
+  find(feeds: readonly FeedKey[], ids: readonly string[]): Place[] {
+    const places: Place[] = [];
+    const known = feeds.flatMap((key) => {
+      const feed = this.#feeds.find(key);
+      return feed ? [{ key, id: feed.id, tail: this.#feeds.head(key).tail }] : [];
+    });
+    const statement = this.#db.sql(
+      `SELECT e.seq, e.kind, e.category, e.expire_time FROM messages m JOIN entries e ON e.feed = ?2 AND e.seq =
+         CASE WHEN m.feed IS NULL THEN (SELECT p.seq FROM places p WHERE p.message = m.row AND p.feed = ?2) ELSE m.seq END
+       WHERE m.id = ?1 AND e.message = m.row AND e.seq >= ?3`,
+    );
+    for (const id of new Set(ids.map((each) => each.toLowerCase()))) {
+      const bytes = fromUuid(id);
+      if (!bytes) continue;
+      for (const feed of known) {
+        const row = statement.get(bytes, feed.id, feed.tail) as
+          | { seq: number; kind: number; category: string; expire_time: number | null }
+          | undefined;
+        if (!row) continue;
+        const { seq, kind, category } = row;
+        places.push({ id, feed: feed.key, seq, kind, category, expireTime: toTime(row.expire_time) });
+      }
+    }
+    return places;
+  }
+
+  readState(tenant: string, user: string): StoredReadState {
+    const row = this.#db.sql("SELECT version, json FROM read_states WHERE tenant = ? AND user = ?").get(tenant, user);
+    return (row as StoredReadState | undefined) ?? { version: 0, json: "" };
+  }
+
+  saveReadState(tenant: string, user: string, { version, json }: StoredReadState): boolean {
+    const { changes } =
+      version === 1
+        ? this.#db.sql("INSERT OR IGNORE INTO read_states VALUES (?, ?, 1, ?)").run(tenant, user, json)
+        : this.#db
+            .sql("UPDATE read_states SET version = ?3, json = ?4 WHERE tenant = ?1 AND user = ?2 AND version = ?3 - 1")
+            .run(tenant, user, version, json);
+    return Number(changes) === 1;
+  }
+}
+
+/** The WHERE of a selection's filters. The texts are few, so that each is prepared once. */
+function conditions(selection: Selection): { text: string; values: (string | number)[] } {
+  const parts: [text: string, value: string | number][] = [];
+  const { kinds, categories, objectType, objectId, actorId, batchId, startTime, endTime } = selection;
+  if (kinds.length > 0) parts.push(["e.kind IN (SELECT value FROM json_each(?))", JSON.stringify(kinds)]);
+  if (categories.length > 0) parts.push(["e.category IN (SELECT value FROM json_each(?))", JSON.stringify(categories)]);
+  if (objectType) parts.push(["e.object_type = ?", objectType]);
+  if (objectId) parts.push(["e.object_id = ?", objectId]);
+  if (actorId) parts.push(["e.actor_id = ?", actorId]);
+  // Implied by the feed, and said so that entries_actor serves.
+  if (actorId && selection.feed.name === "activity") parts.push(["e.kind = 2 AND ?", 1]);
+  if (batchId) parts.push(["e.batch_id = ?", batchId]);
+  if (startTime > Number.NEGATIVE_INFINITY) parts.push(["e.publish_time >= ?", startTime]);
+  if (endTime < Number.POSITIVE_INFINITY) parts.push(["e.publish_time < ?", endTime]);
+  parts.push([
+    selection.expired ? "e.expire_time <= ?" : "(e.expire_time IS NULL OR e.expire_time > ?)",
+    selection.now,
+  ]);
+  return { text: parts.map(([text]) => `AND ${text}`).join(" "), values: parts.map(([, value]) => value) };
+}

@@ -1,0 +1,152 @@
+import { Worker } from "node:worker_threads";
+import { fail } from "../../errors.ts";
+import type {
+  Append,
+  Appended,
+  Entry,
+  FeedKey,
+  Head,
+  Place,
+  Selection,
+  SeqRanges,
+  Store,
+  StoredReadState,
+  StoreInfo,
+  Stretch,
+  Tally,
+} from "../../store.ts";
+import type { Answer, Call, WorkerData } from "./worker.ts";
+
+/** Calls under way; beyond it new ones are refused, so that a slow disk cannot fill the memory. */
+const maxPending = 50_000;
+
+interface Pending {
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Port Store on SQLite: one file, WAL, fsync at each commit, on a thread of its own. All calls of one turn of the event
+ * loop go over in one message.
+ */
+export class SqliteStore implements Store {
+  readonly #worker: Worker;
+  readonly #pending = new Map<number, Pending>();
+  #outbox: Call[] = [];
+  #nextId = 1;
+  #closed = false;
+  #closing: Promise<void> | undefined;
+
+  /** `folder` is made if missing; `:memory:` keeps nothing. `keep`: messages kept per feed. */
+  constructor(options: WorkerData) {
+    // Source and build differ in the extension only.
+    const file = new URL(`./worker${import.meta.url.slice(-3)}`, import.meta.url);
+    this.#worker = new Worker(file, { workerData: options, name: "tidings-store" });
+    this.#worker.on("message", (answers: Answer[]) => this.#settle(answers));
+    this.#worker.on("error", (error) => this.#failAll(error));
+    this.#worker.on("exit", () => this.#failAll(new Error("the store's thread has ended")));
+    this.#worker.unref();
+  }
+
+  async open(): Promise<StoreInfo> {
+    try {
+      return (await this.#call("open", [])) as StoreInfo;
+    } catch (error) {
+      await this.#worker.terminate();
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  append(messages: readonly Append[]): Promise<readonly Appended[]> {
+    return this.#ask("append", messages);
+  }
+
+  heads(feeds: readonly FeedKey[]): Promise<readonly Head[]> {
+    return this.#ask("heads", feeds);
+  }
+
+  read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<Stretch> {
+    return this.#ask("read", feed, after, upTo, limit, now);
+  }
+
+  recall(tenant: string, ids: readonly string[]): Promise<readonly Place[]> {
+    return this.#ask("recall", tenant, ids);
+  }
+
+  trim(before: number, now: number): Promise<number> {
+    return this.#ask("trim", before, now);
+  }
+
+  select(selection: Selection): Promise<readonly Entry[]> {
+    return this.#ask("select", selection);
+  }
+
+  tally(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number): Promise<Tally> {
+    return this.#ask("tally", feeds, now);
+  }
+
+  find(feeds: readonly FeedKey[], ids: readonly string[]): Promise<readonly Place[]> {
+    return this.#ask("find", feeds, ids);
+  }
+
+  readState(tenant: string, user: string): Promise<StoredReadState> {
+    return this.#ask("readState", tenant, user);
+  }
+
+  saveReadState(tenant: string, user: string, state: StoredReadState): Promise<boolean> {
+    return this.#ask("saveReadState", tenant, user, state);
+  }
+
+  async #close(): Promise<void> {
+    if (this.#closed) return;
+    const closing = this.#call("close", []);
+    this.#closed = true;
+    await closing;
+    await this.#worker.terminate();
+  }
+
+  async #ask<T>(method: string, ...args: unknown[]): Promise<T> {
+    try {
+      return (await this.#call(method, args)) as T;
+    } catch (cause) {
+      throw fail("STORE_UNAVAILABLE", "the store did not answer; repeat the request", { cause, retryAfterMs: 1000 });
+    }
+  }
+
+  #call(method: string, args: readonly unknown[]): Promise<unknown> {
+    if (this.#closed) return Promise.reject(new Error("the store is closed"));
+    if (this.#pending.size >= maxPending) return Promise.reject(new Error("too many calls are waiting for the store"));
+    const id = this.#nextId++;
+    if (this.#outbox.length === 0) setImmediate(() => this.#flush());
+    this.#outbox.push([id, method, args]);
+    if (this.#pending.size === 0) this.#worker.ref();
+    return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+  }
+
+  #flush(): void {
+    const calls = this.#outbox;
+    this.#outbox = [];
+    this.#worker.postMessage(calls);
+  }
+
+  #settle(answers: readonly Answer[]): void {
+    for (const [id, value, error] of answers) {
+      const pending = this.#pending.get(id);
+      this.#pending.delete(id);
+      if (error) pending?.reject(error);
+      else pending?.resolve(value);
+    }
+    if (this.#pending.size === 0) this.#worker.unref();
+  }
+
+  #failAll(error: Error): void {
+    this.#closed = true;
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+  }
+}

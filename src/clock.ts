@@ -1,0 +1,42 @@
+/** Time and randomness as arguments, so that a whole server can run inside one seeded test. */
+
+/** A pending call of a Clock. */
+export interface Timer {
+  /** Takes the call back; harmless after it. */
+  cancel(): void;
+}
+
+/** Where the core takes time from. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  now(): number;
+  /** Calls once, after so many milliseconds; longer than 24 days counts as 24 days. */
+  after(milliseconds: number, call: () => void): Timer;
+}
+
+/** Where the core takes randomness from. */
+export interface Random {
+  /** So many random bytes. */
+  bytes(count: number): Uint8Array;
+  /** A number in [0, 1). */
+  fraction(): number;
+}
+
+/** setTimeout fires at once beyond this. */
+const longestTimeout = 2_147_483_647;
+
+/** The machine's clock. Its timers do not keep the process alive. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(milliseconds, call) {
+    const timeout = setTimeout(call, Math.min(Math.max(0, milliseconds), longestTimeout));
+    timeout.unref?.();
+    return { cancel: () => clearTimeout(timeout) };
+  },
+};
+
+/** The machine's randomness. */
+export const systemRandom: Random = {
+  bytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+  fraction: () => Math.random(),
+};

@@ -1,0 +1,78 @@
+import { create } from "@bufbuild/protobuf";
+import { type Position, PositionSchema } from "../gen/tidings/v1/message_pb.ts";
+import { type Gap, GapSchema } from "../gen/tidings/v1/push_service_pb.ts";
+import { fail } from "./errors.ts";
+import type { NamedFeed } from "./feeds.ts";
+import type { MessageFrame } from "./frame.ts";
+import type { Ring } from "./ring.ts";
+import type { Head } from "./store.ts";
+
+/** A subscription's place in one feed: all up to `seq` has been sent, or left out for a reason. */
+export class Cursor {
+  readonly feed: NamedFeed;
+  readonly #ring: Ring;
+  /** Place in the ring up to which it has been looked through. */
+  #place: number;
+  epoch = 0;
+  seq = 0;
+
+  /** To be made when the feed is followed, before its head is read: nothing can slip between the two. */
+  constructor(feed: NamedFeed, ring: Ring) {
+    this.feed = feed;
+    this.#ring = ring;
+    this.#place = ring.end;
+  }
+
+  /** Where it is, as the client is told. */
+  get position(): Position {
+    return create(PositionSchema, { feed: this.feed.name, epoch: this.epoch, seq: String(this.seq) });
+  }
+
+  /**
+   * Starts after the client's position, or now without one. Answers with a gap when what lies between cannot be sent.
+   * Throws POSITION_IN_FUTURE.
+   */
+  start(head: Head, given: { position: Position; field: string } | undefined): Gap | undefined {
+    this.epoch = head.epoch;
+    this.seq = head.seq;
+    if (!given) return undefined;
+    const { position, field } = given;
+    // Epoch 0 is never given out, so it can stand for the present one.
+    if (position.epoch !== head.epoch && position.epoch !== 0) return create(GapSchema, { from: position, to: this.position });
+    const seq = Number(position.seq);
+    if (seq > head.seq) {
+      const sentence = `the feed ${this.feed.name} is only at ${head.seq}; subscribe without it and list what you missed`;
+      throw fail("POSITION_IN_FUTURE", sentence, { field, metadata: { head: String(head.seq) } });
+    }
+    this.seq = seq;
+    return this.skipTrimmed(head);
+  }
+
+  /** Moves past what retention has trimmed, and answers with that gap. */
+  skipTrimmed(head: Head): Gap | undefined {
+    if (this.seq >= head.tail - 1) return undefined;
+    const from = this.position;
+    this.seq = head.tail - 1;
+    return create(GapSchema, { from, to: this.position });
+  }
+
+  /**
+   * Takes from the ring what comes next, at most `limit` frames and none beyond `upTo`. `missing` is the seq up to which
+   * the Store has to be read first: the reader fell off the ring, or a notice was lost.
+   */
+  take(limit: number, upTo: number): { frames: MessageFrame[]; missing?: number } {
+    const frames: MessageFrame[] = [];
+    this.#place = Math.max(this.#place, this.#ring.first);
+    for (; this.#place < this.#ring.end && frames.length < limit; this.#place++) {
+      const frame = this.#ring.at(this.#place);
+      if (frame.seq !== 0) {
+        if (frame.seq <= this.seq) continue;
+        if (frame.seq > upTo) break;
+        if (frame.seq > this.seq + 1) return { frames, missing: frame.seq - 1 };
+        this.seq = frame.seq;
+      }
+      frames.push(frame);
+    }
+    return { frames };
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Every error that Tidings answers with: one table of reason → code and whether a repetition can help. Clients read the
+ * code and the reason, never the prose.
+ */
+import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
+
+/** `domain` of every google.rpc.ErrorInfo of Tidings. */
+export const errorDomain = "tidings";
+
+/** The table. `retry`: the same request may succeed later. */
+export const errorTable = {
+  FIELD_INVALID: { code: Code.InvalidArgument, retry: false },
+  BODY_INVALID: { code: Code.InvalidArgument, retry: false },
+  PAGE_TOKEN_INVALID: { code: Code.InvalidArgument, retry: false },
+  POSITION_INVALID: { code: Code.InvalidArgument, retry: false },
+  POSITION_IN_FUTURE: { code: Code.InvalidArgument, retry: false },
+  TENANT_REQUIRED: { code: Code.InvalidArgument, retry: false },
+  TOKEN_MISSING: { code: Code.Unauthenticated, retry: false },
+  TOKEN_INVALID: { code: Code.Unauthenticated, retry: false },
+  TOKEN_EXPIRED: { code: Code.Unauthenticated, retry: false },
+  ROLE_FORBIDDEN: { code: Code.PermissionDenied, retry: false },
+  TENANT_FORBIDDEN: { code: Code.PermissionDenied, retry: false },
+  AUDIENCE_FORBIDDEN: { code: Code.PermissionDenied, retry: false },
+  SERVICE_UNKNOWN: { code: Code.NotFound, retry: false },
+  REQUEST_ID_REUSED: { code: Code.AlreadyExists, retry: false },
+  MESSAGE_TOO_LARGE: { code: Code.ResourceExhausted, retry: false },
+  REQUEST_TOO_LARGE: { code: Code.ResourceExhausted, retry: false },
+  READER_TOO_SLOW: { code: Code.ResourceExhausted, retry: true },
+  TOO_MANY_STREAMS: { code: Code.ResourceExhausted, retry: true },
+  OVERLOADED: { code: Code.Unavailable, retry: true },
+  SERVER_DRAINING: { code: Code.Unavailable, retry: true },
+  STORE_UNAVAILABLE: { code: Code.Unavailable, retry: true },
+  KEYS_UNAVAILABLE: { code: Code.Unavailable, retry: true },
+  CONFLICT: { code: Code.Aborted, retry: true },
+  STREAM_CLOSED: { code: Code.Canceled, retry: true },
+  NOT_BUILT: { code: Code.Unimplemented, retry: false },
+  INTERNAL: { code: Code.Internal, retry: false },
+} as const satisfies Record<string, { code: Code; retry: boolean }>;
+
+/** A reason of the table. */
+export type Reason = keyof typeof errorTable;
+
+/** A field at fault, and what to do about it. */
+export interface FieldViolation {
+  /** The path of the field, such as `message.url`. */
+  readonly field: string;
+  /** One English sentence, without the field's name. */
+  readonly description: string;
+}
+
+/** What an error may carry besides its sentence. */
+export interface Failure {
+  /** The path of the field at fault, such as `message.url`; repeated in BadRequest and in ErrorInfo. */
+  readonly field?: string;
+  /** Further fields at fault, for BadRequest; only beside `field`. */
+  readonly violations?: readonly FieldViolation[];
+  /** The dynamic parts of the sentence, for programs. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Milliseconds after which a repetition makes sense. */
+  readonly retryAfterMs?: number;
+  /** What went wrong inside; logged, never sent. */
+  readonly cause?: unknown;
+}
+
+type Detail = { desc: DescMessage; value: MessageInitShape<DescMessage> };
+
+/**
+ * Makes an error of the table. The sentence is English, names the field and says what to do; with a field it is
+ * prefixed by it.
+ */
+export function fail(reason: Reason, sentence: string, failure: Failure = {}): ConnectError {
+  const { field, retryAfterMs } = failure;
+  const metadata = { ...failure.metadata, ...(field === undefined ? {} : { field }) };
+  const details: Detail[] = [{ desc: ErrorInfoSchema, value: { reason, domain: errorDomain, metadata } }];
+  if (field !== undefined) {
+    const all = [{ field, description: sentence }, ...(failure.violations ?? [])];
+    const fieldViolations = all.map((violation) => ({ ...violation, reason }));
+    details.push({ desc: BadRequestSchema, value: { fieldViolations } });
+  }
+  if (retryAfterMs !== undefined) {
+    const seconds = Math.floor(retryAfterMs / 1000);
+    const nanos = Math.round((retryAfterMs - seconds * 1000) * 1e6);
+    details.push({ desc: RetryInfoSchema, value: { retryDelay: { seconds: BigInt(seconds), nanos } } });
+  }
+  const text = field === undefined ? sentence : `${field}: ${sentence}`;
+  return new ConnectError(text, errorTable[reason].code, undefined, details, failure.cause);
+}
+
+/** The reason of an error of the table, `undefined` for any other error. */
+export function reasonOf(error: ConnectError): Reason | undefined {
+  for (const detail of error.details) {
+    if ("desc" in detail && detail.desc.typeName === ErrorInfoSchema.typeName) {
+      return (detail.value as { reason: Reason }).reason;
+    }
+  }
+  return undefined;
+}
+
+/** Close code of the WebSocket bridge for an error: 4000 + the number of its code, so 4001 to 4016. */
+export function webSocketCloseCode(error: ConnectError): number {
+  return 4000 + error.code;
+}

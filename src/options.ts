@@ -1,0 +1,138 @@
+/** What a server can be told, resolved once at the door into a complete, read-only value. */
+import type { Logger } from "pino";
+import { type Clock, type Random, systemClock, systemRandom } from "./clock.ts";
+
+/** How tokens are checked. Exactly one of `secret` and `jwksUrl`. */
+export interface AuthOptions {
+  /** HS256 secret: at least 32 bytes, and not a run of one character. */
+  readonly secret?: string;
+  /** URL of a JSON Web Key Set for RS256, PS256, ES256 and EdDSA tokens. */
+  readonly jwksUrl?: string;
+  /** The `iss` that tokens must carry. Default: not checked. */
+  readonly issuer?: string;
+  /** The `aud` that tokens must carry. Default: not checked. */
+  readonly audience?: string;
+}
+
+/** Bounds on connections; each is really enforced on HTTP/1.1, HTTP/2 and WebSocket. */
+export interface TimeoutOptions {
+  /** From the first byte of a connection or request to the end of its headers, in ms. Default 10,000. */
+  readonly headersMs?: number;
+  /** From the start of a request to the end of its body, in ms; the answer may take longer. Default 30,000. */
+  readonly requestMs?: number;
+  /** A connection without a request is closed after so long, in ms. Default 75,000, above the 60 s of common proxies. */
+  readonly idleMs?: number;
+  /** A stream whose reader takes nothing for so long is closed, in ms. Default 30,000. */
+  readonly stallMs?: number;
+}
+
+/** How long messages are kept. */
+export interface RetentionOptions {
+  /** Days. Default 365. */
+  readonly days?: number;
+  /** Messages per feed; the oldest go first. Default 10,000. */
+  readonly count?: number;
+}
+
+/** Options of createTidings. */
+export interface TidingsOptions {
+  /** Folder of the embedded store, made if missing; `:memory:` keeps nothing. */
+  readonly data: string;
+  /** How tokens are checked. */
+  readonly auth: AuthOptions;
+  /** How long messages are kept. */
+  readonly retention?: RetentionOptions;
+  /** Bounds on connections. */
+  readonly timeouts?: TimeoutOptions;
+  /** Origins of pages that may call from another origin, such as `https://app.example.com`; `*` allows all. Default: none. */
+  readonly allowedOrigins?: readonly string[];
+  /** Content and payload of one message together, in bytes. Default 65,536. */
+  readonly maxMessageBytes?: number;
+  /** Silence after which a stream sends a heartbeat, in ms. Default 25,000. */
+  readonly heartbeatMs?: number;
+  /** Over how long the clients of a closing server are told to return, in ms. Default 5,000. */
+  readonly drainMs?: number;
+  /** Open streams of one user on this node. Default 100. */
+  readonly maxStreamsPerUser?: number;
+  /** Age in days up to which a broadcast is unread for a user who appears for the first time. Default 7. */
+  readonly newcomerDays?: number;
+  /** Serve gRPC reflection. Default true. */
+  readonly reflection?: boolean;
+  /** A pino logger. Default: silent. */
+  readonly logger?: Logger;
+  /** Default: the machine's. */
+  readonly clock?: Clock;
+  /** Default: the machine's. */
+  readonly random?: Random;
+}
+
+/** All options with their defaults filled in. */
+export interface Settings {
+  readonly data: string;
+  readonly auth: AuthOptions;
+  readonly retention: Required<RetentionOptions>;
+  readonly timeouts: Required<TimeoutOptions>;
+  readonly allowedOrigins: readonly string[];
+  readonly maxMessageBytes: number;
+  readonly heartbeatMs: number;
+  readonly drainMs: number;
+  readonly maxStreamsPerUser: number;
+  readonly newcomerDays: number;
+  readonly reflection: boolean;
+  readonly logger: Logger | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** Fills in the defaults and checks ranges. Throws a TypeError or RangeError that names the option. */
+export function resolveOptions(options: TidingsOptions): Settings {
+  checkAuth(options.auth);
+  if (!options.data) throw new TypeError("data: name a folder, or :memory: to keep nothing");
+  const { retention = {}, timeouts = {} } = options;
+  return {
+    data: options.data,
+    auth: options.auth,
+    retention: {
+      days: atLeast("retention.days", retention.days ?? 365, 1),
+      count: atLeast("retention.count", retention.count ?? 10_000, 1),
+    },
+    timeouts: {
+      headersMs: atLeast("timeouts.headersMs", timeouts.headersMs ?? 10_000, 1),
+      requestMs: atLeast("timeouts.requestMs", timeouts.requestMs ?? 30_000, 1),
+      idleMs: atLeast("timeouts.idleMs", timeouts.idleMs ?? 75_000, 1),
+      stallMs: atLeast("timeouts.stallMs", timeouts.stallMs ?? 30_000, 1),
+    },
+    allowedOrigins: options.allowedOrigins ?? [],
+    maxMessageBytes: atLeast("maxMessageBytes", options.maxMessageBytes ?? 65_536, 1),
+    heartbeatMs: atLeast("heartbeatMs", options.heartbeatMs ?? 25_000, 10),
+    drainMs: atLeast("drainMs", options.drainMs ?? 5_000, 0),
+    maxStreamsPerUser: atLeast("maxStreamsPerUser", options.maxStreamsPerUser ?? 100, 1),
+    newcomerDays: atLeast("newcomerDays", options.newcomerDays ?? 7, 0),
+    reflection: options.reflection ?? true,
+    logger: options.logger,
+    clock: options.clock ?? systemClock,
+    random: options.random ?? systemRandom,
+  };
+}
+
+function atLeast(name: string, value: number, least: number): number {
+  if (!Number.isFinite(value) || value < least) throw new RangeError(`${name}: must be a number of at least ${least}`);
+  return value;
+}
+
+function checkAuth(auth: AuthOptions): void {
+  if ((auth.secret === undefined) === (auth.jwksUrl === undefined)) {
+    throw new TypeError("auth: give exactly one of secret and jwksUrl");
+  }
+  if (auth.secret !== undefined && isWeakSecret(auth.secret)) {
+    throw new RangeError("auth.secret: too weak; give at least 32 random bytes, such as `openssl rand -base64 32`");
+  }
+  if (auth.jwksUrl !== undefined && !/^https?:\/\//.test(auth.jwksUrl)) {
+    throw new TypeError("auth.jwksUrl: must be an https URL (http only for tests)");
+  }
+}
+
+/** Shorter than HS256's 32 bytes (RFC 7518 section 3.2), or of so few different characters that it cannot be random. */
+export function isWeakSecret(secret: string): boolean {
+  return new TextEncoder().encode(secret).length < 32 || new Set(secret).size < 8;
+}

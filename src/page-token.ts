@@ -1,0 +1,44 @@
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { fail } from "./errors.ts";
+
+/** Bytes of the signature kept. */
+const signatureBytes = 16;
+
+/** Where the next page of a merged list begins: per feed, the seq before which to go on. */
+export type PagePlaces = ReadonlyMap<string, number>;
+
+/**
+ * Signs and checks page tokens. A token grants nothing: it is only good for the caller, the list and the filters it was
+ * made for, and what the caller may see is decided anew with each page.
+ */
+export class PageTokens {
+  readonly #secret: Uint8Array;
+
+  constructor(secret: Uint8Array) {
+    this.#secret = secret;
+  }
+
+  /** `scope`: whatever must not change between pages. */
+  encode(scope: readonly unknown[], places: PagePlaces): string {
+    const payload = Buffer.from(JSON.stringify([...places]));
+    return Buffer.concat([this.#sign(scope, payload), payload]).toString("base64url");
+  }
+
+  /** The places of a token; none for the empty one. Throws PAGE_TOKEN_INVALID. */
+  decode(scope: readonly unknown[], token: string): PagePlaces {
+    if (token === "") return new Map();
+    const bytes = Buffer.from(token, "base64url");
+    const signature = bytes.subarray(0, signatureBytes);
+    const payload = bytes.subarray(signatureBytes);
+    // The second test: decoding ignores characters outside the alphabet, so other texts would pass for the same token.
+    if (bytes.toString("base64url") !== token || signature.length < signatureBytes || !timingSafeEqual(signature, this.#sign(scope, payload))) {
+      throw fail("PAGE_TOKEN_INVALID", "give next_page_token of the page before, with the same filters", { field: "page_token" });
+    }
+    return new Map(JSON.parse(payload.toString()) as [string, number][]);
+  }
+
+  #sign(scope: readonly unknown[], payload: Uint8Array): Uint8Array {
+    const digest = createHash("sha256").update(JSON.stringify(scope)).digest();
+    return createHmac("sha256", this.#secret).update(digest).update(payload).digest().subarray(0, signatureBytes);
+  }
+}

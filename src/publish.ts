@@ -1,0 +1,195 @@
+/** ① Publish: authorise, stamp id and time, store, announce. The request has passed validation. */
+import { createHash } from "node:crypto";
+import { clone, create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { durationMs, timestampFromMs, ValueSchema } from "@bufbuild/protobuf/wkt";
+import { type Draft, Kind, MessageSchema, Scope } from "../gen/tidings/v1/message_pb.ts";
+import {
+  type PublishRequest,
+  PublishRequestSchema,
+  type PublishResponse,
+  PublishResponseSchema,
+  ReceiptSchema,
+} from "../gen/tidings/v1/push_service_pb.ts";
+import type { Bus, Notice } from "./bus.ts";
+import type { Clock } from "./clock.ts";
+import { fail } from "./errors.ts";
+import { activityFeed, everyoneFeed, type NamedFeed, tenantFeed, tenantOf, userFeed } from "./feeds.ts";
+import type { Identity } from "./identity.ts";
+import type { OnlineTally, Presence } from "./presence.ts";
+import type { Append, Appended, Store } from "./store.ts";
+
+/** How long a request_id of a message that is not kept is remembered. */
+const liveKeyMs = 600_000;
+
+/** A request made ready: what to store, and whom to tell. */
+interface Prepared {
+  readonly tenant: string;
+  readonly scope: Scope;
+  readonly users: readonly string[];
+  readonly feeds: readonly NamedFeed[];
+  /** Not kept: announced only. */
+  readonly live: boolean;
+  readonly append: Append;
+}
+
+/** Publishes messages. */
+export class Publisher {
+  readonly #store: Store;
+  readonly #bus: Bus;
+  readonly #presence: Presence;
+  readonly #clock: Clock;
+  readonly #newId: () => string;
+  readonly #maxMessageBytes: number;
+
+  constructor(store: Store, bus: Bus, presence: Presence, clock: Clock, newId: () => string, maxMessageBytes: number) {
+    this.#store = store;
+    this.#bus = bus;
+    this.#presence = presence;
+    this.#clock = clock;
+    this.#newId = newId;
+    this.#maxMessageBytes = maxMessageBytes;
+  }
+
+  /** One outcome per request, in order. A bad request has its error and changes nothing; a store that fails fails all. */
+  async publish(caller: Identity, requests: readonly (PublishRequest | Error)[]): Promise<(PublishResponse | Error)[]> {
+    const prepared = requests.map((request) => this.#prepare(caller, request));
+    const ready = prepared.filter((item): item is Prepared => !(item instanceof Error));
+    const toStore = ready.filter(({ live, append }) => !live || append.key !== "");
+    const stored = toStore.length === 0 ? [] : await this.#store.append(toStore.map(({ append }) => append));
+    const appended = new Map(toStore.map((item, index) => [item, stored[index] as Appended]));
+    this.#announce(ready, appended);
+    const counts = new Map<string, Promise<OnlineTally>>();
+    return Promise.all(prepared.map((item) => (item instanceof Error ? item : this.#answer(item, appended.get(item), counts))));
+  }
+
+  #prepare(caller: Identity, request: PublishRequest | Error): Prepared | Error {
+    if (request instanceof Error) return request;
+    try {
+      return this.#stamp(caller, request);
+    } catch (error) {
+      return error as Error;
+    }
+  }
+
+  #stamp(caller: Identity, request: PublishRequest): Prepared {
+    const draft = request.message as Draft;
+    const { tenant, scope, users, feeds } = address(caller, request);
+    this.#checkSize(draft);
+    const publishTime = this.#clock.now();
+    const ttl = draft.ttl && durationMs(draft.ttl);
+    const live = draft.kind === Kind.EVENT && ttl === undefined;
+    const expireTime = ttl === undefined ? Number.POSITIVE_INFINITY : publishTime + ttl;
+    const id = this.#newId();
+    const message = create(MessageSchema, { ...toMessage(draft), id, scope, publishTime: timestampFromMs(publishTime) });
+    if (ttl !== undefined) message.expireTime = timestampFromMs(expireTime);
+    const append: Append = {
+      tenant,
+      id,
+      feeds: live ? [] : feeds.map(({ key }) => key.name),
+      body: toBinary(MessageSchema, message),
+      key: request.requestId === "" ? "" : `${caller.role === "user" ? `user/${caller.subject}` : "service"}\n${request.requestId}`,
+      digest: request.requestId === "" ? "" : digestOf(request),
+      kind: draft.kind,
+      category: draft.category,
+      actorId: draft.actor?.id ?? "",
+      objectType: draft.object?.type ?? "",
+      objectId: draft.object?.id ?? "",
+      batchId: draft.batchId,
+      publishTime,
+      expireTime: live ? publishTime + liveKeyMs : expireTime,
+    };
+    return { tenant, scope, users, feeds, live, append };
+  }
+
+  #checkSize({ content, payload }: Draft): void {
+    const size = utf8Length(content) + payloadLength(payload);
+    if (size <= this.#maxMessageBytes) return;
+    const metadata = { limit: String(this.#maxMessageBytes), size: String(size) };
+    const sentence = `content and payload have ${size} bytes, and at most ${this.#maxMessageBytes} are allowed; send a url instead`;
+    throw fail("MESSAGE_TOO_LARGE", sentence, { field: "message", metadata });
+  }
+
+  /** A duplicate is announced by the publish that stored it. */
+  #announce(ready: readonly Prepared[], appended: ReadonlyMap<Prepared, Appended>): void {
+    const notices: Notice[] = [];
+    for (const item of ready) {
+      const result = appended.get(item);
+      if (result && result.outcome !== "stored") continue;
+      const { id, body, expireTime } = item.append;
+      item.feeds.forEach(({ key: feed }, index) => {
+        if (item.live) notices.push({ type: "live", feed, body });
+        else if (result) notices.push({ type: "entry", feed, epoch: result.epoch, seq: result.seqs[index] as number, id, body, expireTime });
+      });
+    }
+    this.#bus.publish(notices);
+  }
+
+  async #answer(item: Prepared, appended: Appended | undefined, counts: Map<string, Promise<OnlineTally>>): Promise<PublishResponse | Error> {
+    if (appended?.outcome === "conflict") {
+      return fail("REQUEST_ID_REUSED", "the id was used for other content; use a fresh one", { field: "request_id" });
+    }
+    const { id, publishTime } = appended ?? item.append;
+    const connections = item.scope === Scope.USER ? await this.#presence.connections(item.tenant, item.users) : [];
+    return create(PublishResponseSchema, {
+      messageId: id,
+      publishTime: timestampFromMs(publishTime),
+      duplicate: appended?.outcome === "duplicate",
+      receipts: item.users.map((userId, index) => {
+        const open = connections[index] ?? 0;
+        return create(ReceiptSchema, { userId, stored: !item.live, online: open > 0, connections: open });
+      }),
+      onlineUsers: item.scope === Scope.USER ? 0 : (await this.#online(item, counts)).users,
+    });
+  }
+
+  /** Counted once per call, however many messages of a batch ask. */
+  #online({ tenant, scope }: Prepared, counts: Map<string, Promise<OnlineTally>>): Promise<OnlineTally> {
+    const known = counts.get(tenant) ?? this.#presence.count(scope === Scope.EVERYONE ? undefined : tenant);
+    counts.set(tenant, known);
+    return known;
+  }
+}
+
+/** Whom a request addresses, and by which feeds they are reached. */
+function address(caller: Identity, { audience, tenantId, message }: PublishRequest): Omit<Prepared, "live" | "append"> {
+  const to = audience?.to;
+  if (to?.case === "everyone") {
+    if (caller.tenant !== undefined || tenantId !== "") {
+      const sentence = "only a service that is not bound to a tenant, and names none, may publish to everyone";
+      throw fail("AUDIENCE_FORBIDDEN", sentence, { field: "audience.everyone" });
+    }
+    return { tenant: everyoneFeed.key.tenant, scope: Scope.EVERYONE, users: [], feeds: [everyoneFeed] };
+  }
+  const tenant = tenantOf(caller, tenantId);
+  if (to?.case === "tenant") {
+    const feed = message?.kind === Kind.ACTIVITY ? activityFeed(tenant) : tenantFeed(tenant);
+    return { tenant, scope: Scope.TENANT, users: [], feeds: [feed] };
+  }
+  if (to?.case === "roomId") throw fail("NOT_BUILT", "rooms are not served yet", { field: "audience.room_id" });
+  const users = to?.case === "userId" ? [to.value] : [...new Set(to?.value?.userIds)];
+  return { tenant, scope: Scope.USER, users, feeds: users.map((user) => userFeed(tenant, user)) };
+}
+
+/** The fields of a draft that its message repeats. */
+function toMessage(draft: Draft): MessageInitShape<typeof MessageSchema> {
+  const { kind, category, title, content, url, actor, object, payload, contentType, batchId } = draft;
+  const message = { kind, category, title, content, url, payload, contentType, batchId, event: draft.event || "message" };
+  return { ...message, ...(actor ? { actor } : {}), ...(object ? { object } : {}) };
+}
+
+function digestOf(request: PublishRequest): string {
+  const content = clone(PublishRequestSchema, request);
+  content.requestId = "";
+  // A bound service may name its tenant or not: the same content.
+  content.tenantId = "";
+  return createHash("sha256").update(toBinary(PublishRequestSchema, content)).digest("base64url");
+}
+
+function payloadLength(payload: Draft["payload"]): number {
+  if (payload.case === "binary") return payload.value.length;
+  return payload.case === "json" ? toBinary(ValueSchema, payload.value).length : 0;
+}
+
+function utf8Length(text: string): number {
+  return Buffer.byteLength(text);
+}

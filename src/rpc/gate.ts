@@ -1,0 +1,83 @@
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import type { Logger } from "pino";
+import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import type { Core } from "../core.ts";
+import { errorDomain, fail, type Reason, reasonOf } from "../errors.ts";
+import { bearerToken, type Role } from "../identity.ts";
+import { identityKey } from "./context.ts";
+
+const everyRole: readonly Role[] = ["user", "service", "admin"];
+const publishers: readonly Role[] = ["service", "admin"];
+
+/** Who may call what. A method that is not here is closed. */
+export const allowedRoles: Readonly<Record<string, readonly Role[]>> = {
+  "tidings.v1.PushService/Publish": publishers,
+  "tidings.v1.PushService/PublishBatch": publishers,
+  "tidings.v1.PushService/Subscribe": everyRole,
+  "tidings.v1.PushService/ListUnread": ["user"],
+  "tidings.v1.PushService/ListMessages": everyRole,
+  "tidings.v1.PushService/MarkRead": ["user"],
+  "tidings.v1.PushService/DeleteMessages": everyRole,
+  "tidings.v1.PushService/OnlineCount": everyRole,
+  "tidings.v1.AdminService/Disconnect": publishers,
+};
+
+/** Names a call in the logs: the caller's, when it sends one of these characters, else a fresh one. */
+const requestIdHeader = "x-request-id";
+const requestIdPattern = /^[\w.:-]{1,64}$/;
+
+/** The gate of all calls: it runs after the headers and before the body is read, decompressed or parsed. */
+export function createGate({ node, authenticate }: Core, logger: Logger | undefined): (context: HandlerContext) => Promise<void> {
+  return async (context) => {
+    const method = `${context.service.typeName}/${context.method.name}`;
+    const given = context.requestHeader.get(requestIdHeader) ?? "";
+    const requestId = requestIdPattern.test(given) ? given : node.newId();
+    context.responseHeader.set(requestIdHeader, requestId);
+    const log = logger?.child({ requestId, method });
+    const start = performance.now();
+    context.signal.addEventListener("abort", () => finish(context.signal.reason, start, log));
+    const identity = await authenticate(bearerToken(context.requestHeader.get("authorization")));
+    const roles = allowedRoles[method] ?? [];
+    if (!roles.includes(identity.role)) {
+      throw fail("ROLE_FORBIDDEN", `the role ${identity.role} may not call ${context.method.name}`, { metadata: { role: identity.role } });
+    }
+    context.values.set(identityKey, identity);
+  };
+}
+
+/**
+ * The end of a call, whatever the protocol: a handler aborts its signal with its error just before it writes it, so
+ * that the error can still be completed. What nobody expected is logged, once, and stays inside.
+ */
+function finish(reason: unknown, start: number, log: Logger | undefined): void {
+  const milliseconds = Math.round(performance.now() - start);
+  const unexpected = reason instanceof Error && reason.name !== "AbortError";
+  if (!(reason instanceof ConnectError)) {
+    if (unexpected) log?.error({ err: reason, milliseconds }, "call failed");
+    else log?.debug({ milliseconds }, "call ended");
+    return;
+  }
+  const code = Code[reason.code];
+  if (reason.code === Code.Internal) log?.error({ err: reason, milliseconds }, "call failed");
+  else if (reason.cause) log?.warn({ err: reason.cause, code, milliseconds }, "call failed");
+  else log?.debug({ code, reason: reasonOf(reason), milliseconds }, "call ended");
+  complete(reason);
+}
+
+/** Gives an error that Connect itself raised the details that ours have. */
+function complete(error: ConnectError): void {
+  const reason = connectReasons.get(error.code);
+  if (reason === undefined || reasonOf(error) !== undefined) return;
+  const field = /cannot decode field ([\w.]+)/.exec(error.rawMessage)?.[1]?.replace(/^tidings\.v1\.\w+\./, "");
+  const metadata = field === undefined ? {} : { field };
+  error.details.push({ desc: ErrorInfoSchema, value: create(ErrorInfoSchema, { reason, domain: errorDomain, metadata }) });
+  if (field === undefined) return;
+  const fieldViolations = [{ field, description: error.rawMessage, reason }];
+  error.details.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) });
+}
+
+const connectReasons: ReadonlyMap<Code, Reason> = new Map([
+  [Code.InvalidArgument, "BODY_INVALID"],
+  [Code.ResourceExhausted, "REQUEST_TOO_LARGE"],
+]);

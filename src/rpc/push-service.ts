@@ -1,0 +1,154 @@
+/** The handlers of PushService: check the request, call the core, translate; nothing else. */
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
+import {
+  type DeleteMessagesRequest,
+  DeleteMessagesRequestSchema,
+  type DeleteMessagesResponse,
+  DeleteMessagesResponseSchema,
+  ListMessagesRequestSchema,
+  ListUnreadRequestSchema,
+  MarkReadRequestSchema,
+  type OnlineCountRequest,
+  OnlineCountRequestSchema,
+  type OnlineCountResponse,
+  OnlineCountResponseSchema,
+  PublishBatchRequestSchema,
+  type PublishOutcome,
+  PublishOutcomeSchema,
+  type PublishRequest,
+  PublishRequestSchema,
+  type PublishResponse,
+  type PushService,
+  type SubscribeRequest,
+  SubscribeRequestSchema,
+  type SubscribeResponse,
+  UserPresenceSchema,
+} from "../../gen/tidings/v1/push_service_pb.ts";
+import type { Core } from "../core.ts";
+import { fail, reasonOf } from "../errors.ts";
+import { tenantOf } from "../feeds.ts";
+import { connectionKey } from "../http/adapter.ts";
+import { type Identity, isUser, type UserIdentity } from "../identity.ts";
+import { Subscription } from "../subscription.ts";
+import { identityOf } from "./context.ts";
+
+/** The implementation of PushService over a running core. */
+export function pushService(core: Core): ServiceImpl<typeof PushService> {
+  const { validate, publisher, lists, node } = core;
+  return {
+    async publish(request, context) {
+      validate(PublishRequestSchema, request);
+      const [outcome] = await publisher.publish(identityOf(context), [request]);
+      if (outcome instanceof Error) throw outcome;
+      return outcome as PublishResponse;
+    },
+    async publishBatch(request, context) {
+      validate(PublishBatchRequestSchema, request);
+      const checked = request.requests.map((item, index) => check(core, item, `requests[${index}]`));
+      const outcomes = await publisher.publish(identityOf(context), checked);
+      return { outcomes: outcomes.map(toOutcome) };
+    },
+    subscribe: (request, context) => subscribe(core, request, context),
+    async listUnread(request, context) {
+      validate(ListUnreadRequestSchema, request);
+      return lists.unread(userOf(context), request);
+    },
+    async listMessages(request, context) {
+      validate(ListMessagesRequestSchema, request);
+      return lists.messages(identityOf(context), request);
+    },
+    async markRead(request, context) {
+      validate(MarkReadRequestSchema, request);
+      return node.inbox.mark(userOf(context), request);
+    },
+    async deleteMessages(request, context) {
+      validate(DeleteMessagesRequestSchema, request);
+      return deleteMessages(core, identityOf(context), request);
+    },
+    async onlineCount(request, context) {
+      validate(OnlineCountRequestSchema, request);
+      return onlineCount(core, identityOf(context), request);
+    },
+  };
+}
+
+async function* subscribe(core: Core, request: SubscribeRequest, context: HandlerContext): AsyncGenerator<SubscribeResponse> {
+  // After the shutdown signal has fired, calls still enter, with a signal that will not fire again.
+  context.signal.throwIfAborted();
+  core.validate(SubscribeRequestSchema, request);
+  const connection = context.values.get(connectionKey);
+  const subscription = new Subscription(core.node, identityOf(context), request, () => connection?.destroy());
+  // Not in `finally`: over HTTP/2 it never runs when the client resets while a write waits for `drain`.
+  context.signal.addEventListener("abort", () => subscription.close());
+  for await (const batch of subscription.batches()) {
+    for (const frame of batch) {
+      yield frame.response;
+      subscription.progress();
+    }
+  }
+}
+
+async function deleteMessages(core: Core, caller: Identity, request: DeleteMessagesRequest): Promise<DeleteMessagesResponse> {
+  if (isUser(caller)) {
+    if (request.recall) throw fail("ROLE_FORBIDDEN", "only a service may recall messages", { field: "recall" });
+    tenantOf(caller, request.tenantId);
+    const { changed, unread } = await core.node.inbox.delete(caller, request);
+    return create(DeleteMessagesResponseSchema, { deleted: changed, unread });
+  }
+  if (!request.recall) throw fail("FIELD_INVALID", "a service has no inbox; set it to recall the messages everywhere", { field: "recall" });
+  if (!request.ids) throw fail("FIELD_INVALID", "name the messages to recall", { field: "ids" });
+  if (request.category !== "" || request.expiredOnly) {
+    const field = request.expiredOnly ? "expired_only" : "category";
+    throw fail("FIELD_INVALID", "leave it out; a recall is by ids", { field });
+  }
+  // What was published to everyone belongs to no tenant.
+  const tenant = caller.tenant === undefined && request.tenantId === "" ? "" : tenantOf(caller, request.tenantId);
+  return create(DeleteMessagesResponseSchema, { deleted: await core.recaller.recall(tenant, request.ids.messageIds) });
+}
+
+async function onlineCount(core: Core, caller: Identity, { tenantId, scope }: OnlineCountRequest): Promise<OnlineCountResponse> {
+  const tenant = tenantOf(caller, tenantId);
+  const { presence, settings } = core.node;
+  const asOfTime = timestampFromMs(settings.clock.now());
+  if (scope.case === "roomId") throw fail("NOT_BUILT", "rooms are not served yet", { field: "room_id" });
+  if (scope.case === undefined) return create(OnlineCountResponseSchema, { ...(await presence.count(tenant)), asOfTime });
+  const userIds = [...new Set(scope.value.userIds)];
+  const open = await presence.connections(tenant, userIds);
+  const presences = userIds.map((userId, index) => ({ userId, online: (open[index] ?? 0) > 0, connections: open[index] ?? 0 }));
+  return create(OnlineCountResponseSchema, {
+    users: presences.filter(({ online }) => online).length,
+    connections: presences.reduce((total, { connections }) => total + connections, 0),
+    presences: presences.map((presence) => create(UserPresenceSchema, presence)),
+    asOfTime,
+  });
+}
+
+/** The gate lets only users pass to the methods that call this. */
+function userOf(context: HandlerContext): UserIdentity {
+  const identity = identityOf(context);
+  if (!isUser(identity)) throw new Error(`${context.method.name} is open to ${identity.role}`);
+  return identity;
+}
+
+function check({ validate }: Core, request: PublishRequest, prefix: string): PublishRequest | Error {
+  try {
+    validate(PublishRequestSchema, request, prefix);
+    return request;
+  } catch (error) {
+    return error as Error;
+  }
+}
+
+function toOutcome(outcome: PublishResponse | Error): PublishOutcome {
+  if (!(outcome instanceof Error)) return create(PublishOutcomeSchema, { result: { case: "ok", value: outcome } });
+  if (!(outcome instanceof ConnectError)) throw outcome;
+  const error = { code: codeName(outcome.code), reason: reasonOf(outcome) ?? "", message: outcome.rawMessage };
+  return create(PublishOutcomeSchema, { result: { case: "error", value: { $typeName: "tidings.v1.PublishError", ...error } } });
+}
+
+/** `InvalidArgument` → `invalid_argument`, as Connect writes it. */
+function codeName(code: Code): string {
+  return (Code[code] ?? "").replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase();
+}

@@ -1,0 +1,48 @@
+import type { Registry } from "@bufbuild/protobuf";
+import type { ConnectRouter } from "@connectrpc/connect";
+import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
+import { AdminService } from "../../gen/tidings/v1/admin_service_pb.ts";
+import { PushService } from "../../gen/tidings/v1/push_service_pb.ts";
+import type { Core } from "../core.ts";
+import { adminService } from "./admin-service.ts";
+import { createGate } from "./gate.ts";
+import type { Health as HealthService } from "./health.ts";
+import { pushService } from "./push-service.ts";
+import { reflectionRoutes } from "./reflection.ts";
+
+/** Services whose health can be asked for. */
+export const serviceNames: readonly string[] = [PushService.typeName, AdminService.typeName];
+
+const kilobyte = 1024;
+/** setTimeout fires at once beyond this, and so would a deadline. */
+const maxTimeoutMs = 2_147_483_647;
+/** Larger requests are refused before they are decompressed: 10,000 user ids fit, and 1,000 messages of 16 KiB. */
+const readMaxBytes: Readonly<Record<string, number>> = {
+  publish: 3 * kilobyte * kilobyte,
+  publishBatch: 16 * kilobyte * kilobyte,
+  onlineCount: 3 * kilobyte * kilobyte,
+};
+/** Fan-out does not compress: each stream would compress the same bytes anew. */
+const neverCompress = Number.MAX_SAFE_INTEGER;
+
+/** All that Tidings serves, as plain Connect routes: for its own server, or inside another's. */
+export function createRoutes(core: Core, health: HealthService, registry: Registry): (router: ConnectRouter) => void {
+  const { reflection, logger } = core.node.settings;
+  const requestGate = createGate(core, logger);
+  const push = pushService(core);
+  return (router) => {
+    // Method by method, since options of a service cannot differ by method, and Fastify refuses to register one twice.
+    for (const method of PushService.methods) {
+      router.rpc(method, push[method.localName as keyof typeof push] as never, {
+        requestGate,
+        maxTimeoutMs,
+        readMaxBytes: readMaxBytes[method.localName] ?? 256 * kilobyte,
+        writeMaxBytes: 16 * kilobyte * kilobyte,
+        ...(method.methodKind === "server_streaming" ? { compressMinBytes: neverCompress } : {}),
+      });
+    }
+    router.service(AdminService, adminService(), { requestGate, maxTimeoutMs, readMaxBytes: 256 * kilobyte });
+    health.routes(router);
+    if (reflection) reflectionRoutes(router, registry, [...serviceNames, Health.typeName]);
+  };
+}

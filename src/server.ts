@@ -1,0 +1,99 @@
+/** The only file that knows ports, adapters and transports together. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import type { ConnectRouter } from "@connectrpc/connect";
+import { LocalBus } from "./adapters/local-bus.ts";
+import { LocalPresence } from "./adapters/local-presence.ts";
+import { SqliteStore } from "./adapters/sqlite/store.ts";
+import { startCore } from "./core.ts";
+import { loadDescriptors } from "./descriptor.ts";
+import { createAdapter } from "./http/adapter.ts";
+import { createCors } from "./http/cors.ts";
+import { type Address, createListener, type Listener, type TlsOptions } from "./http/listener.ts";
+import { resolveOptions, type TidingsOptions } from "./options.ts";
+import { createHealth } from "./rpc/health.ts";
+import { createRoutes, serviceNames } from "./rpc/routes.ts";
+import { createValidate } from "./validate.ts";
+import { WebSocketBridge } from "./ws-bridge.ts";
+
+/** Where to listen. */
+export interface ListenOptions {
+  /** Default 127.0.0.1. */
+  readonly host?: string;
+  /** Default 7300; 0 takes any free one. */
+  readonly port?: number;
+  /** Serve TLS, with HTTP/2 by ALPN. Default: cleartext, with HTTP/2 by prior knowledge. */
+  readonly tls?: TlsOptions;
+  /** Answers requests that are not Tidings'. Default: 404. */
+  readonly fallback?: (request: IncomingMessage, response: ServerResponse) => void;
+}
+
+/** A running Tidings. */
+export interface Tidings {
+  /** All services as Connect routes, for an adapter of your own server (Node, Fastify, Express). */
+  readonly routes: (router: ConnectRouter) => void;
+  /** Takes an upgrade request of the WebSocket bridge at /ws on your own server; false when it is for another path. */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean;
+  /** Serves everything on a port of its own. Throws when the port is taken. */
+  listen(options?: ListenOptions): Promise<Address>;
+  /** Tells all streams to go, finishes calls under way, and closes the store. Nothing that was answered is lost. */
+  close(): Promise<void>;
+}
+
+/** How long calls under way may take when a server closes. */
+const graceMs = 5_000;
+
+/** Opens the store and starts Tidings. Throws when an option is wrong, or when the store is in use or damaged. */
+export async function createTidings(options: TidingsOptions): Promise<Tidings> {
+  const settings = resolveOptions(options);
+  const { retention, timeouts, allowedOrigins, logger } = settings;
+  const store = new SqliteStore({ folder: settings.data, keep: retention.count });
+  const registry = loadDescriptors();
+  const core = await startCore({ store, bus: new LocalBus(), presence: new LocalPresence() }, createValidate(registry), settings);
+  const health = createHealth([...serviceNames]);
+  const routes = createRoutes(core, health, registry);
+  const bridge = new WebSocketBridge(core);
+  const listeners = new Set<Listener>();
+  let draining = false;
+  let closing: Promise<void> | undefined;
+
+  const probe = (request: IncomingMessage, response: ServerResponse): boolean => {
+    const ready = !draining;
+    const [path] = (request.url ?? "").split("?", 1);
+    if (path !== "/livez" && path !== "/readyz") return false;
+    const ok = path === "/livez" || ready;
+    response.writeHead(ok ? 200 : 503, { "content-type": "text/plain" }).end(ok ? "ok\n" : "draining\n");
+    return true;
+  };
+
+  const close = async (): Promise<void> => {
+    draining = true;
+    health.shutdown();
+    const stopped = [...listeners].map((listener) => listener.close(graceMs));
+    await Promise.all([...stopped, core.drain()]);
+    await core.close();
+  };
+
+  return {
+    routes,
+    handleUpgrade: (request, socket, head) => bridge.upgrade(request, socket, head),
+    async listen({ host = "127.0.0.1", port = 7300, tls, fallback = notFound } = {}) {
+      const cors = createCors(allowedOrigins);
+      const handler = createAdapter({ routes, fallback: (request, response) => probe(request, response) || fallback(request, response) });
+      const listener = createListener({
+        onRequest: (request, response) => cors(request, response) || handler(request, response),
+        onUpgrade: (request, socket, head) => bridge.upgrade(request, socket, head) || socket.destroy(),
+        ...(tls ? { tls } : {}),
+        timeouts,
+      });
+      const address = await listener.listen(host, port);
+      listeners.add(listener);
+      return address;
+    },
+    close: () => (closing ??= close()),
+  };
+}
+
+function notFound(_request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(404, { "content-type": "text/plain" }).end("not found\n");
+}

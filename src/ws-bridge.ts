@@ -1,0 +1,179 @@
+/**
+ * The WebSocket bridge at /ws: the same subscription as the RPC Subscribe, for pages that would run out of HTTP/1.1
+ * connections (six per host, over all tabs) and for clients that speak only JSON.
+ */
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { type DescMessage, fromBinary, fromJsonString, type MessageShape } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { type WebSocket, WebSocketServer } from "ws";
+import { type BridgeFrame, BridgeFrameSchema } from "../gen/tidings/v1/bridge_pb.ts";
+import type { Core } from "./core.ts";
+import { fail, reasonOf, webSocketCloseCode } from "./errors.ts";
+import type { Frame } from "./frame.ts";
+import { isOriginAllowed } from "./http/cors.ts";
+import { type Identity, isUser } from "./identity.ts";
+import { Subscription } from "./subscription.ts";
+
+/** The codec is the subprotocol; a client names one. */
+const codecs = {
+  "tidings.v1.json": { decode: (data: Buffer) => fromJsonString(BridgeFrameSchema, data.toString()), encode: (frame: Frame) => frame.json },
+  "tidings.v1.proto": { decode: (data: Buffer) => fromBinary(BridgeFrameSchema, data), encode: (frame: Frame) => frame.binary },
+};
+type Codec = (typeof codecs)[keyof typeof codecs];
+
+/** A client frame holds a token and a few lists; fragments beyond this are an attack on memory. */
+const maxPayload = 64 * 1024;
+/** Client frames that wait for their turn. */
+const maxWaiting = 16;
+/** Bytes that wait in the socket before the next frame is handed over. */
+const highWater = 64 * 1024;
+/** A close reason has at most 123 bytes (RFC 6455 section 5.5). */
+const maxReason = 123;
+/** Dead peers without FIN are found by pings. */
+const pingMs = 20_000;
+const path = "/ws";
+
+/** Serves the bridge on upgrade requests. */
+export class WebSocketBridge {
+  readonly #core: Core;
+  readonly #server: WebSocketServer;
+
+  constructor(core: Core) {
+    this.#core = core;
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      maxPayload,
+      perMessageDeflate: false,
+      handleProtocols: (offered) => [...offered].find((name) => name in codecs) ?? false,
+    });
+  }
+
+  /** Takes an upgrade request of /ws; answers false for another path. Refusals are plain HTTP answers. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+    const [pathname, query] = (request.url ?? "").split("?", 2);
+    if (pathname !== path) return false;
+    const { allowedOrigins } = this.#core.node.settings;
+    if (!isOriginAllowed(request.headers.origin, request.headers.host, allowedOrigins)) refuse(socket, "403 Forbidden", "origin is not allowed");
+    // URLs end in logs: whatever a query says, it is not a credential.
+    else if (query) refuse(socket, "400 Bad Request", "give nothing in the query; the token goes in the first frame");
+    else if (!/(^|,)\s*tidings\.v1\.(json|proto)\s*(,|$)/.test(request.headers["sec-websocket-protocol"] ?? "")) {
+      refuse(socket, "400 Bad Request", "offer the subprotocol tidings.v1.json or tidings.v1.proto");
+    } else this.#server.handleUpgrade(request, socket, head, (webSocket) => void new Bridge(this.#core, webSocket));
+    return true;
+  }
+}
+
+function refuse(socket: Duplex, status: string, text: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n${text}`);
+}
+
+/** One socket. */
+class Bridge {
+  readonly #core: Core;
+  readonly #socket: WebSocket;
+  readonly #codec: Codec;
+  #identity: Identity | undefined;
+  #subscription: Subscription | undefined;
+  #work: Promise<void> = Promise.resolve();
+  #waiting = 0;
+  #alive = true;
+
+  constructor(core: Core, socket: WebSocket) {
+    this.#core = core;
+    this.#socket = socket;
+    this.#codec = codecs[socket.protocol as keyof typeof codecs];
+    const { clock, timeouts } = core.node.settings;
+    const opening = clock.after(timeouts.headersMs, () => {
+      if (!this.#identity) this.#close(fail("TOKEN_MISSING", "send {token, subscribe} in the first frame, and at once"));
+    });
+    const ping = setInterval(() => this.#ping(), pingMs).unref();
+    socket.on("message", (data) => this.#enqueue(data as Buffer));
+    socket.on("pong", () => (this.#alive = true));
+    // Protocol errors close the socket by themselves; what is left is to free the stream.
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      opening.cancel();
+      clearInterval(ping);
+      this.#subscription?.close();
+    });
+  }
+
+  /** Frames take effect one after another. */
+  #enqueue(data: Buffer): void {
+    if (++this.#waiting > maxWaiting) return this.#close(fail("OVERLOADED", "too many frames at once"));
+    this.#work = this.#work.then(() => this.#take(data)).then(
+      () => void this.#waiting--,
+      (error) => this.#close(error),
+    );
+  }
+
+  async #take(data: Buffer): Promise<void> {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    const frame = decode(this.#codec, data);
+    this.#core.validate(BridgeFrameSchema, frame);
+    if (!this.#subscription) return this.#open(frame);
+    if (frame.subscribe) throw fail("FIELD_INVALID", "the stream is open; connect again to change it", { field: "subscribe" });
+    if (frame.token !== "") await this.#refresh(frame.token);
+    if (!frame.markRead) return;
+    if (!this.#identity || !isUser(this.#identity)) throw fail("ROLE_FORBIDDEN", "only users have an inbox", { field: "mark_read" });
+    await this.#core.node.inbox.mark(this.#identity, frame.markRead);
+  }
+
+  async #open({ token, subscribe }: BridgeFrame): Promise<void> {
+    const identity = await this.#core.authenticate(token);
+    if (!subscribe) throw fail("FIELD_INVALID", "send it in the first frame, beside the token", { field: "subscribe" });
+    this.#identity = identity;
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    this.#subscription = new Subscription(this.#core.node, identity, subscribe, () => this.#socket.terminate());
+    this.#send(this.#subscription).catch((error) => this.#close(error));
+  }
+
+  async #refresh(token: string): Promise<void> {
+    const { subject, tenant, role, expireTime } = await this.#core.authenticate(token);
+    const same = subject === this.#identity?.subject && tenant === this.#identity.tenant && role === this.#identity.role;
+    if (!same) throw fail("TOKEN_INVALID", "the fresh token is another caller's; connect again", { field: "token" });
+    this.#subscription?.extendToken(expireTime);
+  }
+
+  /** Back-pressure: the next frame is handed over when the socket holds little, so a slow reader costs a page. */
+  async #send(subscription: Subscription): Promise<void> {
+    for await (const batch of subscription.batches()) {
+      for (const frame of batch) {
+        const sent = new Promise<void>((resolve, reject) => {
+          this.#socket.send(this.#codec.encode(frame), (error) => (error ? reject(error) : resolve()));
+        });
+        if (this.#socket.bufferedAmount > highWater) await sent;
+        else sent.catch(() => this.#socket.terminate());
+        subscription.progress();
+      }
+    }
+  }
+
+  #ping(): void {
+    if (!this.#alive) return this.#socket.terminate();
+    this.#alive = false;
+    this.#socket.ping();
+  }
+
+  #close(reason: unknown): void {
+    const error = reason instanceof ConnectError ? reason : fail("INTERNAL", "internal error", { cause: reason });
+    if (error.code === Code.Internal) this.#core.node.settings.logger?.error({ err: error.cause ?? error }, "websocket failed");
+    this.#subscription?.close();
+    const text = `${reasonOf(error) ?? "INTERNAL"}: ${error.rawMessage}`;
+    this.#socket.close(webSocketCloseCode(error), cut(text));
+  }
+}
+
+function decode(codec: Codec, data: Buffer): BridgeFrame {
+  try {
+    return codec.decode(data);
+  } catch (error) {
+    throw fail("BODY_INVALID", `the frame is not a BridgeFrame: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function cut(text: string): string {
+  return Buffer.from(text).subarray(0, maxReason).toString().replace(/\uFFFD+$/, "");
+}
