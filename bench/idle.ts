@@ -5,8 +5,8 @@ export async function idleMemory(count: number): Promise<string[][]> {
   const rows = [["idle subscriptions", "server RSS each", "count"]];
   for (const [kind, name] of [["connect", "Connect over HTTP/1.1"], ["ws", "WebSocket bridge, JSON"]] as const) {
     await withServer(async ({ port, rss }) => {
-      // The first few pay for code and pools that all share.
-      const first = new LineProcess("idle-clients.ts", [kind, String(port), "100"]);
+      // The first ones pay for code, pools and a young generation that all share.
+      const first = new LineProcess("idle-clients.ts", [kind, String(port), String(Math.ceil(count / 5))]);
       await first.line();
       const before = await rss();
       const clients = new LineProcess("idle-clients.ts", [kind, String(port), String(count)]);

@@ -35,8 +35,20 @@ export const systemClock: Clock = {
   },
 };
 
+/** One call of the system for many ids. */
+const poolBytes = 4096;
+let pool = new Uint8Array(0);
+let used = 0;
+
 /** The machine's randomness. */
 export const systemRandom: Random = {
-  bytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+  bytes(count) {
+    if (used + count > pool.length) {
+      pool = crypto.getRandomValues(new Uint8Array(Math.max(poolBytes, count)));
+      used = 0;
+    }
+    used += count;
+    return pool.slice(used - count, used);
+  },
   fraction: () => Math.random(),
 };

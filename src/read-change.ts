@@ -3,23 +3,24 @@ import type { ReadNotice } from "./bus.ts";
 /** Names that one event carries at most. */
 const maxIds = 1000;
 
-/** What an event names; when it names nothing, whoever shows a list lists again. */
+/** What an event names. When it names nothing, too much changed to name it: whoever shows a list lists again. */
 export interface NamedChange {
-  readIds: string[];
-  unreadIds: string[];
-  deletedIds: string[];
-  all: boolean;
+  readonly readIds: string[];
+  readonly unreadIds: string[];
+  readonly deletedIds: string[];
+  readonly all: boolean;
 }
 
-type Ids = Omit<ReadNotice, "type" | "tenant" | "user">;
-const unnamed: NamedChange = { readIds: [], unreadIds: [], deletedIds: [], all: false };
+type Change = Omit<ReadNotice, "type" | "tenant" | "user">;
+type Mark = "read" | "unread" | "deleted";
 
 /** Changes of a user's read state that a stream has not told yet, joined into one event however many there were. */
 export class ReadChange {
   #due = false;
   #all = false;
   #overflow = false;
-  readonly #ids = { read: new Set<string>(), unread: new Set<string>(), deleted: new Set<string>() };
+  /** Only while something is due: most streams wait for years. */
+  #marks: Map<string, Mark> | undefined;
 
   /** Something is to be told. */
   get due(): boolean {
@@ -32,37 +33,35 @@ export class ReadChange {
   }
 
   /** Adds a change; a later one of the same message takes the place of the earlier. */
-  add({ readIds, unreadIds, deletedIds, all }: Ids): void {
+  add({ readIds, unreadIds, deletedIds, all }: Change): void {
     this.#due = true;
-    const { read, unread, deleted } = this.#ids;
-    if (all) {
-      this.#all = true;
-      unread.clear();
-    }
-    // A change that names nothing touched too many messages to name them.
+    this.#all ||= all;
     if (!all && readIds.length + unreadIds.length + deletedIds.length === 0) this.#overflow = true;
-    for (const id of readIds) {
-      unread.delete(id);
-      read.add(id);
-    }
-    for (const id of unreadIds) {
-      read.delete(id);
-      unread.add(id);
-    }
-    for (const id of deletedIds) {
-      read.delete(id);
-      unread.delete(id);
-      deleted.add(id);
-    }
-    if (read.size + unread.size + deleted.size > maxIds) this.#overflow = true;
+    this.#marks ??= new Map();
+    if (all) for (const id of this.#named("unread")) this.#marks.set(id, "read");
+    for (const id of readIds) this.#marks.set(id, "read");
+    for (const id of unreadIds) this.#marks.set(id, "unread");
+    for (const id of deletedIds) this.#marks.set(id, "deleted");
+    if (this.#marks.size <= maxIds) return;
+    this.#overflow = true;
+    this.#marks.clear();
   }
 
   /** All of them; nothing is due after. */
   take(): NamedChange {
-    const { read, unread: back, deleted } = this.#ids;
-    const change = this.#overflow ? unnamed : { readIds: [...read], unreadIds: [...back], deletedIds: [...deleted], all: this.#all };
+    const change = {
+      readIds: this.#named("read"),
+      unreadIds: this.#named("unread"),
+      deletedIds: this.#named("deleted"),
+      all: this.#all,
+    };
+    const overflow = this.#overflow;
     this.#due = this.#all = this.#overflow = false;
-    for (const ids of [read, back, deleted]) ids.clear();
-    return change;
+    this.#marks = undefined;
+    return overflow ? { readIds: [], unreadIds: [], deletedIds: [], all: false } : change;
+  }
+
+  #named(mark: Mark): string[] {
+    return [...(this.#marks ?? [])].filter(([, given]) => given === mark).map(([id]) => id);
   }
 }
