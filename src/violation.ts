@@ -42,7 +42,7 @@ function sentence(ruleId: string, rule: Path, field: DescField, given: string): 
       return "must be set";
     case "string.min_len":
     case "repeated.min_items":
-      return "must not be empty";
+      return limit === 1n ? "must not be empty" : given;
     case "string.max_len":
       return `must have at most ${limit} characters`;
     case "repeated.max_items":

@@ -48,8 +48,7 @@ export class DescriptorIndex {
   /** The numbers of all extensions of a message, ascending; `undefined` when there is no such message. */
   extensionNumbers(extendee: string): number[] | undefined {
     const numbers = this.#extensions.get(extendee);
-    if (!numbers) return this.#symbols.has(extendee) ? [] : undefined;
-    return [...numbers.keys()].sort((a, b) => a - b);
+    return numbers && [...numbers.keys()].sort((a, b) => a - b);
   }
 
   #addFile({ proto, dependencies }: DescFile): void {
@@ -72,6 +71,7 @@ export class DescriptorIndex {
     const name = scope + message.name;
     const inner = `${name}.`;
     this.#symbols.set(name, file);
+    this.#extensionsOf(name);
     for (const field of [...message.field, ...message.oneofDecl]) this.#symbols.set(inner + field.name, file);
     for (const nested of message.nestedType) this.#addMessage(nested, inner, file);
     for (const enumeration of message.enumType) this.#addEnum(enumeration, inner, file);
@@ -84,9 +84,14 @@ export class DescriptorIndex {
   }
 
   #addExtension({ name, extendee: dotted, number }: FieldDescriptorProto, scope: string, file: IndexedFile): void {
-    const extendee = dotted.replace(/^\./, "");
-    const numbers = this.#extensions.get(extendee) ?? new Map<number, IndexedFile>();
-    this.#extensions.set(extendee, numbers.set(number, file));
+    this.#extensionsOf(dotted.replace(/^\./, "")).set(number, file);
     this.#symbols.set(scope + name, file);
+  }
+
+  /** Empty, not missing, for a message that nothing extends. */
+  #extensionsOf(message: string): Map<number, IndexedFile> {
+    const known = this.#extensions.get(message) ?? new Map<number, IndexedFile>();
+    this.#extensions.set(message, known);
+    return known;
   }
 }

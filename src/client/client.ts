@@ -1,0 +1,133 @@
+/** The client for Protobuf messages, over the WebSocket bridge or a Connect stream. */
+import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type { Transport } from "@connectrpc/connect";
+import type { Message } from "../../gen/tidings/v1/message_pb.ts";
+import {
+  type DeleteMessagesResponse,
+  type ListMessagesRequestSchema,
+  type ListMessagesResponse,
+  type ListUnreadRequestSchema,
+  type ListUnreadResponse,
+  type MarkReadResponse,
+  type OnlineCountResponse,
+  type PublishBatchResponse,
+  type PublishRequestSchema,
+  type PublishResponse,
+  PushService,
+} from "../../gen/tidings/v1/push_service_pb.ts";
+import { autoStream } from "./auto-stream.ts";
+import { type Caller, type SubscribeOptions, transportCaller } from "./caller.ts";
+import { connectStream } from "./connect-stream.ts";
+import type { TidingsEvent as EventOf, OpenStream } from "./events.ts";
+import { fetchCaller } from "./fetch-caller.ts";
+import { type BaseOptions, type BaseSettings, resolveBase } from "./options.ts";
+import { protoCodec } from "./proto-codec.ts";
+import { deleteInit, markInit, onlineInit } from "./proto-requests.ts";
+import type { DeleteRequest, MarkRequest, OnlineRequest } from "./requests.ts";
+import { Session } from "./session.ts";
+import { streamOf, type TidingsStream } from "./tidings.ts";
+import { type CallOptions, callWithToken } from "./unary.ts";
+import { webSocketStream } from "./ws-stream.ts";
+
+/** How the stream travels. `auto` takes the WebSocket bridge, and a Connect stream where that does not get through. */
+export type TransportChoice = "auto" | "connect" | "ws";
+
+/** Options of connectTidings. */
+export interface TidingsOptions extends BaseOptions {
+  /** Default `auto`. Calls other than the stream always go by HTTP. */
+  readonly transport?: TransportChoice;
+  /** Default: everything that the token entitles to. */
+  readonly subscribe?: SubscribeOptions;
+  /** For tests and special environments, such as gRPC in Node: carries all calls, and the stream unless it goes by ws. */
+  readonly connect?: Transport;
+}
+
+/** One event of events(). */
+export type TidingsEvent = EventOf<Message>;
+
+/** A request of Publish. */
+export type PublishInit = MessageInitShape<typeof PublishRequestSchema>;
+
+/** A connected client. Its calls throw TidingsErrors, and ask for a fresh token once if theirs is refused. */
+export interface TidingsClient extends TidingsStream<Message> {
+  /** Marks messages as read, or back as unread. */
+  markRead(request: MarkRequest, options?: CallOptions): Promise<MarkReadResponse>;
+  /** Lists what is not read, newest first, with totals. */
+  listUnread(
+    request?: MessageInitShape<typeof ListUnreadRequestSchema>,
+    options?: CallOptions,
+  ): Promise<ListUnreadResponse>;
+  /** Lists what is stored, read or not, newest first. */
+  listMessages(
+    request?: MessageInitShape<typeof ListMessagesRequestSchema>,
+    options?: CallOptions,
+  ): Promise<ListMessagesResponse>;
+  /** Deletes messages from the own inbox; a service recalls them everywhere. */
+  deleteMessages(request: DeleteRequest, options?: CallOptions): Promise<DeleteMessagesResponse>;
+  /** Counts who is online. */
+  onlineCount(request?: OnlineRequest, options?: CallOptions): Promise<OnlineCountResponse>;
+  /** Publishes one message. For services; give a `requestId` to be able to repeat it. */
+  publish(request: PublishInit, options?: CallOptions): Promise<PublishResponse>;
+  /** Publishes 1 to 1,000 messages, with an outcome each. For services. */
+  publishBatch(requests: readonly PublishInit[], options?: CallOptions): Promise<PublishBatchResponse>;
+}
+
+/**
+ * Connects to a Tidings server and stays connected until close() or until the server refuses for good. Returns at once:
+ * listeners added right after it miss nothing. Throws a TypeError or RangeError that names the option at fault.
+ */
+export function connectTidings(options: TidingsOptions): TidingsClient {
+  const base = resolveBase(options);
+  const caller = options.connect ? transportCaller(options.connect) : fetchCaller(base.url, base.fetch);
+  const subscribe = options.subscribe ?? {};
+  const session = new Session<Message>({
+    ...base,
+    open: chooseStream(options.transport ?? "auto", subscribe, caller, base),
+    rooms: (subscribe.rooms ?? []).map(({ roomId = "" }) => roomId),
+  });
+
+  function call<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    init: MessageInitShape<I>,
+    callOptions: CallOptions = {},
+  ): Promise<MessageShape<O>> {
+    return callWithToken(session, callOptions, (token, signal) => caller.unary(method, init, token, signal));
+  }
+  const { method } = PushService;
+  return {
+    ...streamOf(session),
+    async markRead(request, callOptions) {
+      const response = await call(method.markRead, markInit(request), callOptions);
+      session.intake.badge.answer(response.unread);
+      return response;
+    },
+    async listUnread(request = {}, callOptions) {
+      const response = await call(method.listUnread, request, callOptions);
+      session.intake.badge.answer(response.unread);
+      return response;
+    },
+    async deleteMessages(request, callOptions) {
+      const response = await call(method.deleteMessages, deleteInit(request), callOptions);
+      session.intake.badge.answer(response.unread);
+      return response;
+    },
+    listMessages: (request = {}, callOptions) => call(method.listMessages, request, callOptions),
+    onlineCount: async (request = {}, callOptions) => call(method.onlineCount, onlineInit(request), callOptions),
+    publish: (request, callOptions) => call(method.publish, request, callOptions),
+    publishBatch: (requests, callOptions) => call(method.publishBatch, { requests: [...requests] }, callOptions),
+  };
+}
+
+function chooseStream(
+  choice: TransportChoice,
+  subscribe: SubscribeOptions,
+  caller: Caller,
+  { socketUrl, WebSocket }: BaseSettings,
+): OpenStream<Message> {
+  const connect = connectStream(caller, subscribe);
+  if (choice === "connect" || (choice === "auto" && WebSocket === undefined)) return connect;
+  if (choice !== "ws" && choice !== "auto") throw new TypeError("transport: must be auto, connect or ws");
+  if (WebSocket === undefined) throw new TypeError("transport: there is no WebSocket here; use connect");
+  const ws = webSocketStream(socketUrl, protoCodec(subscribe), WebSocket);
+  return choice === "ws" ? ws : autoStream(ws, connect);
+}

@@ -1,0 +1,129 @@
+/**
+ * The small client: JSON over the WebSocket bridge, calls by Connect's JSON over fetch, no Protobuf runtime. The package's
+ * entry `tidings/client/json`.
+ */
+import type { MessageJson } from "../../gen/tidings/v1/message_pb.ts";
+import type {
+  DeleteMessagesResponseJson,
+  ListMessagesRequestJson,
+  ListMessagesResponseJson,
+  ListUnreadRequestJson,
+  ListUnreadResponseJson,
+  MarkReadResponseJson,
+  OnlineCountResponseJson,
+  PublishBatchResponseJson,
+  PublishRequestJson,
+  PublishResponseJson,
+  SubscribeRequestJson,
+} from "../../gen/tidings/v1/push_service_pb.ts";
+import type { TidingsEvent as EventOf } from "./events.ts";
+import { post, servicePath } from "./http-call.ts";
+import { jsonCodec } from "./json-codec.ts";
+import { readTotals } from "./json-events.ts";
+import { type BaseOptions, resolveBase } from "./options.ts";
+import type { DeleteRequest, MarkRequest, OnlineRequest } from "./requests.ts";
+import { Session } from "./session.ts";
+import { streamOf, type TidingsStream } from "./tidings.ts";
+import { type CallOptions, callWithToken } from "./unary.ts";
+import { webSocketStream } from "./ws-stream.ts";
+
+export type {
+  CaughtUpEvent,
+  GapEvent,
+  HelloEvent,
+  MessageEvent,
+  OnlineEvent,
+  OnlineState,
+  Position,
+  ReadStateEvent,
+  ResetEvent,
+  RoomEvent,
+  TidingsListeners,
+  UnreadTotals,
+} from "./events.ts";
+export type { PositionStorage } from "./keeper.ts";
+export type { Observable } from "./observable.ts";
+export { type ErrorCode, TidingsError } from "./tidings-error.ts";
+export type { TokenSource } from "./tokens.ts";
+export type { TidingsState } from "./transitions.ts";
+export type { CallOptions, DeleteRequest, MarkRequest, MessageJson, OnlineRequest, TidingsStream };
+
+/** Options of connectTidings. */
+export interface TidingsOptions extends BaseOptions {
+  /** What to receive: SubscribeRequest without the positions. Default: everything that the token entitles to. */
+  readonly subscribe?: Omit<SubscribeRequestJson, "positions">;
+}
+
+/** One event of events(). */
+export type TidingsEvent = EventOf<MessageJson>;
+
+/** A connected client. Its calls throw TidingsErrors, and ask for a fresh token once if theirs is refused. */
+export interface TidingsClient extends TidingsStream<MessageJson> {
+  /** Marks messages as read, or back as unread. */
+  markRead(request: MarkRequest, options?: CallOptions): Promise<MarkReadResponseJson>;
+  /** Lists what is not read, newest first, with totals. */
+  listUnread(request?: ListUnreadRequestJson, options?: CallOptions): Promise<ListUnreadResponseJson>;
+  /** Lists what is stored, read or not, newest first. */
+  listMessages(request?: ListMessagesRequestJson, options?: CallOptions): Promise<ListMessagesResponseJson>;
+  /** Deletes messages from the own inbox; a service recalls them everywhere. */
+  deleteMessages(request: DeleteRequest, options?: CallOptions): Promise<DeleteMessagesResponseJson>;
+  /** Counts who is online. */
+  onlineCount(request?: OnlineRequest, options?: CallOptions): Promise<OnlineCountResponseJson>;
+  /** Publishes one message. For services; give a `requestId` to be able to repeat it. */
+  publish(request: PublishRequestJson, options?: CallOptions): Promise<PublishResponseJson>;
+  /** Publishes 1 to 1,000 messages, with an outcome each. For services. */
+  publishBatch(requests: readonly PublishRequestJson[], options?: CallOptions): Promise<PublishBatchResponseJson>;
+}
+
+/**
+ * Connects to a Tidings server and stays connected until close() or until the server refuses for good. Returns at once:
+ * listeners added right after it miss nothing. Throws a TypeError or RangeError that names the option at fault.
+ */
+export function connectTidings(options: TidingsOptions): TidingsClient {
+  const base = resolveBase(options);
+  if (base.WebSocket === undefined) throw new TypeError("WebSocket: there is none here");
+  const subscribe = options.subscribe ?? {};
+  const session = new Session<MessageJson>({
+    ...base,
+    open: webSocketStream(base.socketUrl, jsonCodec(subscribe), base.WebSocket),
+    rooms: (subscribe.rooms ?? []).map(({ roomId = "" }) => roomId),
+  });
+
+  function call<T>(name: string, request: object, callOptions: CallOptions = {}): Promise<T> {
+    return callWithToken(session, callOptions, async (token, signal) => {
+      const response = await post(base.fetch, {
+        url: `${base.url}/${servicePath}/${name}`,
+        contentType: "application/json",
+        body: JSON.stringify(request),
+        headers: { authorization: `Bearer ${token}` },
+        signal,
+      });
+      return (await response.json()) as T;
+    });
+  }
+  async function callWithTotals<T extends MarkReadResponseJson>(
+    name: string,
+    request: object,
+    callOptions?: CallOptions,
+  ) {
+    const response = await call<T>(name, request, callOptions);
+    session.intake.badge.answer(readTotals(response.unread));
+    return response;
+  }
+  return {
+    ...streamOf(session),
+    markRead: (request, callOptions) => callWithTotals("MarkRead", named(request), callOptions),
+    listUnread: (request = {}, callOptions) => callWithTotals("ListUnread", request, callOptions),
+    deleteMessages: (request, callOptions) => callWithTotals("DeleteMessages", named(request), callOptions),
+    listMessages: (request = {}, callOptions) => call("ListMessages", request, callOptions),
+    onlineCount: ({ users, ...rest } = {}, callOptions) =>
+      call("OnlineCount", users ? { ...rest, users: { userIds: users } } : rest, callOptions),
+    publish: (request, callOptions) => call("Publish", request, callOptions),
+    publishBatch: (requests, callOptions) => call("PublishBatch", { requests }, callOptions),
+  };
+}
+
+/** The contract's form of a list of ids. */
+function named({ ids, ...rest }: { readonly ids?: readonly string[] }): object {
+  return ids ? { ...rest, ids: { messageIds: ids } } : rest;
+}

@@ -1,0 +1,53 @@
+/** A value that tells its listeners when it changes: all that a badge, a status light or a framework's store needs. */
+
+/** A value that can be read and watched. */
+export interface Observable<T> {
+  /** The value now. */
+  readonly value: T;
+  /** Calls at once with the value and again on each change, until the returned function is called. */
+  subscribe(listener: (value: T) => void): () => void;
+}
+
+/** An Observable with its writing end. */
+export class Variable<T> implements Observable<T> {
+  #value: T;
+  readonly #listeners = new Set<(value: T) => void>();
+
+  constructor(value: T) {
+    this.#value = value;
+  }
+
+  get value(): T {
+    return this.#value;
+  }
+
+  /** Changes the value; setting what it already is tells nobody. */
+  set(value: T): void {
+    if (Object.is(value, this.#value)) return;
+    this.#value = value;
+    for (const listener of [...this.#listeners]) {
+      // A listener changed the value again: everybody has been told the newer one already.
+      if (!Object.is(value, this.#value)) return;
+      if (this.#listeners.has(listener)) callIsolated(listener, value);
+    }
+  }
+
+  subscribe(listener: (value: T) => void): () => void {
+    // Wrapped, so that a function subscribed twice can leave once.
+    const own = (value: T) => listener(value);
+    this.#listeners.add(own);
+    callIsolated(own, this.#value);
+    return () => void this.#listeners.delete(own);
+  }
+}
+
+/** Calls a listener so that its exception is reported as uncaught and harms neither the caller nor other listeners. */
+export function callIsolated<T>(listener: (value: T) => void, value: T): void {
+  try {
+    listener(value);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}

@@ -1,0 +1,75 @@
+/** What both entries are told, and what they make of it. */
+import { type Clock, type Random, systemRandom } from "../clock.ts";
+import { foregroundClock } from "./foreground-clock.ts";
+import type { Fetch } from "./http-call.ts";
+import type { PositionStorage } from "./keeper.ts";
+import type { TokenSource } from "./tokens.ts";
+import type { SocketConstructor } from "./ws-stream.ts";
+
+/** Options of connectTidings, but for what to subscribe to. */
+export interface BaseOptions {
+  /** Where the server is: an http or https URL; in a page it may be relative, such as `/`. */
+  readonly url: string;
+  /** Gives the user's token. For another user make another client. */
+  readonly token: TokenSource;
+  /** Where positions outlive the page, one place per user. Default: memory only. */
+  readonly storage?: PositionStorage;
+  /** How many events may wait for one loop over events() before the stream pauses. Default 1,000. */
+  readonly queueLimit?: number;
+  /** For tests and special environments. Default: the global one. */
+  readonly fetch?: Fetch;
+  /** For tests and special environments. Default: the global one. */
+  readonly WebSocket?: SocketConstructor;
+  /** For tests. Default: the machine's. */
+  readonly clock?: Clock;
+  /** For tests. Default: the machine's. */
+  readonly random?: Pick<Random, "fraction">;
+}
+
+/** BaseOptions, checked and with their defaults. */
+export interface BaseSettings {
+  /** Without a slash at its end. */
+  readonly url: string;
+  /** The bridge's. */
+  readonly socketUrl: string;
+  readonly token: TokenSource;
+  readonly storage: PositionStorage | undefined;
+  readonly queueLimit: number;
+  readonly fetch: Fetch;
+  readonly WebSocket: SocketConstructor | undefined;
+  readonly clock: Clock;
+  readonly fraction: () => number;
+}
+
+/** Fills in the defaults. Throws a TypeError or RangeError that names the option. */
+export function resolveBase(options: BaseOptions): BaseSettings {
+  const url = resolveUrl(options.url);
+  const queueLimit = options.queueLimit ?? 1_000;
+  if (!Number.isInteger(queueLimit) || queueLimit < 1)
+    throw new RangeError("queueLimit: must be a whole number from 1");
+  if (typeof options.token !== "function") throw new TypeError("token: must be a function that gives a JWT");
+  const random = options.random ?? systemRandom;
+  return {
+    url,
+    socketUrl: `${url.replace(/^http/, "ws")}/ws`,
+    token: options.token,
+    storage: options.storage,
+    queueLimit,
+    // Called as a method of another object, the browser's fetch throws.
+    fetch: options.fetch ?? ((input, init) => fetch(input, init)),
+    WebSocket: options.WebSocket ?? globalThis.WebSocket,
+    clock: options.clock ?? foregroundClock,
+    fraction: () => random.fraction(),
+  };
+}
+
+function resolveUrl(text: string): string {
+  const base = globalThis.location?.href;
+  const url = URL.canParse(text, base) ? new URL(text, base) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) throw new TypeError("url: must be an http or https URL");
+  // A credential in a URL would end up in logs, and fetch refuses it.
+  if (url.username || url.password || url.search || url.hash) {
+    throw new TypeError("url: must have no user, password, query or fragment");
+  }
+  return url.href.replace(/\/+$/, "");
+}

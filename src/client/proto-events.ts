@@ -1,0 +1,53 @@
+/** From Protobuf to the plain events of a session. */
+import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
+import { Kind, type Message } from "../../gen/tidings/v1/message_pb.ts";
+import { RoomState_Status, type SubscribeResponse } from "../../gen/tidings/v1/push_service_pb.ts";
+import type { RoomEvent, StreamEvent } from "./events.ts";
+
+/** One event of a stream. */
+export function readEvent({ event }: SubscribeResponse): StreamEvent<Message> {
+  switch (event.case) {
+    case "hello": {
+      const { subscriptionId, heartbeatInterval, unread, online, positions } = event.value;
+      return { type: "hello", subscriptionId, heartbeatMs: milliseconds(heartbeatInterval), unread, online, positions };
+    }
+    case "message": {
+      const { position, category, kind } = event.value;
+      const notification = kind === Kind.NOTIFICATION;
+      return { type: "message", message: event.value, position, category, notification };
+    }
+    case "readState": {
+      const { unread, readIds, unreadIds, deletedIds, all } = event.value;
+      return { type: "readState", unread, readIds, unreadIds, deletedIds, all };
+    }
+    case "online":
+      return { type: "online", users: event.value.users, connections: event.value.connections };
+    case "caughtUp":
+      return { type: "caughtUp", positions: event.value.positions };
+    case "gap":
+      return { type: "gap", from: event.value.from, to: event.value.to };
+    case "room":
+      return {
+        type: "room",
+        roomId: event.value.roomId,
+        status: readStatus(event.value.status),
+        reason: event.value.reason,
+      };
+    case "heartbeat":
+      return { type: "heartbeat", positions: event.value.positions };
+    case "goAway":
+      return { type: "goAway", reconnectAfterMs: milliseconds(event.value.reconnectAfter) };
+    default:
+      return { type: "unknown" };
+  }
+}
+
+function readStatus(status: RoomState_Status): RoomEvent["status"] {
+  if (status === RoomState_Status.JOINED) return "joined";
+  if (status === RoomState_Status.REFUSED) return "refused";
+  return status === RoomState_Status.KICKED ? "kicked" : "other";
+}
+
+function milliseconds(duration: Duration | undefined): number {
+  return duration === undefined ? 0 : durationMs(duration);
+}

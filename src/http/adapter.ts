@@ -1,0 +1,63 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type ConnectRouter, createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect";
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import type { Logger } from "pino";
+
+/** The transport under a call. */
+export interface ConnectionHandle {
+  /** Cuts it, when its reader takes nothing any more: the HTTP/2 stream, or the HTTP/1.1 connection. */
+  destroy(): void;
+}
+
+/** The transport under a call; unset when another adapter serves it. */
+export const connectionKey = createContextKey<ConnectionHandle | undefined>(undefined);
+
+/** What to serve. */
+export interface AdapterOptions {
+  readonly routes: (router: ConnectRouter) => void;
+  /** Answers requests for other paths. */
+  readonly fallback: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly logger: Logger | undefined;
+}
+
+/** A peer that goes away in the middle of an answer is no event worth a line. */
+const disconnects = new Set([
+  "ECONNRESET",
+  "EPIPE",
+  "ECANCELED",
+  "ERR_STREAM_DESTROYED",
+  "ERR_STREAM_PREMATURE_CLOSE",
+  "ERR_STREAM_WRITE_AFTER_END",
+  "ERR_HTTP2_INVALID_STREAM",
+  "ERR_HTTP2_STREAM_ERROR",
+]);
+
+/**
+ * Serves Connect routes on Node's HTTP servers. Instead of connectNodeAdapter, which prints to the console and gives no
+ * way to the connection.
+ */
+export function createAdapter({ routes, fallback, logger }: AdapterOptions): (request: IncomingMessage, response: ServerResponse) => void {
+  const router = createConnectRouter({ acceptCompression: [compressionGzip, compressionBrotli] });
+  routes(router);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  return (request, response) => {
+    const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
+    if (!handler) return fallback(request, response);
+    // Answers are one caller's own, and a stream that a proxy buffers or transforms is no stream.
+    response.setHeader("Cache-Control", "private, no-store, no-transform");
+    if (handler.method.methodKind !== "unary") response.setHeader("X-Accel-Buffering", "no");
+    const values = createContextValues().set(connectionKey, { destroy: () => void response.destroy() });
+    handler(universalRequestFromNodeRequest(request, response, undefined, values))
+      .then((answer) => universalResponseToNodeResponse(answer, response))
+      .catch((error: Error & { code?: unknown; cause?: { code?: unknown } }) => {
+        if (disconnects.has(String(error.cause?.code ?? error.code)) || response.destroyed) return;
+        logger?.error({ err: error, method: handler.method.name }, "answer failed");
+        response.destroy();
+      });
+  };
+}

@@ -1,0 +1,119 @@
+/**
+ * One port for HTTP/1.1, HTTP/2 and WebSocket upgrades. The HTTP/1.1 server listens, so that Node enforces its timeouts
+ * and tracks its connections; connections that speak HTTP/2 (told by ALPN, or in cleartext by their first bytes) are
+ * handed to an HTTP/2 server that does not listen itself.
+ */
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createHttp2Server } from "node:http2";
+import { createServer as createHttpsServer } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
+import type { TimeoutOptions } from "../options.ts";
+import { Http2Sessions } from "./http2-sessions.ts";
+import { sniffHttp2 } from "./sniff.ts";
+
+/** A key and a certificate, in PEM. */
+export interface TlsOptions {
+  readonly key: string | Buffer;
+  readonly cert: string | Buffer;
+}
+
+/** Where a server listens. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+  /** Such as `http://127.0.0.1:7300`. */
+  readonly url: string;
+}
+
+/** What to serve, and how long to wait for it. */
+export interface ListenerOptions {
+  readonly onRequest: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  readonly tls?: TlsOptions;
+  readonly timeouts: Required<TimeoutOptions>;
+}
+
+/** A port. */
+export interface Listener {
+  /** Throws when the port is taken. */
+  listen(host: string, port: number): Promise<Address>;
+  /** Takes no new connections, lets requests under way finish for `graceMs`, then cuts what is left. */
+  close(graceMs: number): Promise<void>;
+}
+
+const maxHeaderSize = 16 * 1024;
+/** Streams of one HTTP/2 connection; a gateway opens more connections. */
+const maxConcurrentStreams = 250;
+/** MiB. Node's default of 10 refuses new streams on a connection that carries many slow ones. */
+const maxSessionMemory = 64;
+
+/** Makes a port; nothing happens before `listen`. */
+export function createListener({ onRequest, onUpgrade, tls, timeouts }: ListenerOptions): Listener {
+  const { headersMs, requestMs, idleMs } = timeouts;
+  let closing = false;
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+    if (closing && request.httpVersionMajor === 1) response.setHeader("Connection", "close");
+    onRequest(request, response);
+  };
+  const options = {
+    maxHeaderSize,
+    headersTimeout: headersMs,
+    requestTimeout: requestMs,
+    keepAliveTimeout: idleMs,
+    connectionsCheckingInterval: Math.min(1000, headersMs),
+    noDelay: true,
+  };
+  const http1 = tls
+    ? createHttpsServer({ ...options, ...tls, ALPNProtocols: ["h2", "http/1.1"], handshakeTimeout: headersMs }, serve)
+    : createHttpServer(options, serve);
+  const http2 = createHttp2Server({ maxSessionMemory, settings: { maxConcurrentStreams } }, serve as never);
+  const sessions = new Http2Sessions(http2, timeouts);
+  http1.on("upgrade", onUpgrade);
+
+  const ready = tls ? "secureConnection" : "connection";
+  const [serveHttp1] = http1.listeners(ready) as ((socket: Socket) => void)[];
+  const serveHttp2 = (socket: Socket) => void http2.emit("connection", socket);
+  http1.removeAllListeners(ready);
+  http1.on(ready, (socket: Socket) => {
+    // A connection that breaks before anyone listens to it must not end the process.
+    socket.on("error", () => {});
+    if (tls) return (socket as TLSSocket).alpnProtocol === "h2" ? serveHttp2(socket) : serveHttp1?.call(http1, socket);
+    sniffHttp2(socket, headersMs, (isHttp2) => (isHttp2 ? serveHttp2(socket) : serveHttp1?.call(http1, socket)));
+  });
+  const sockets = new Set<Socket>();
+  http1.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+
+  return {
+    listen: (host, port) =>
+      new Promise((resolve, reject) => {
+        http1.once("error", reject);
+        http1.listen(port, host, () => {
+          http1.removeListener("error", reject);
+          const { port: taken } = http1.address() as AddressInfo;
+          const name = host.includes(":") ? `[${host}]` : host;
+          resolve({ host, port: taken, url: `${tls ? "https" : "http"}://${name}:${taken}` });
+        });
+      }),
+    close: (graceMs) =>
+      new Promise((resolve) => {
+        closing = true;
+        sessions.close();
+        const cut = setTimeout(() => {
+          for (const socket of sockets) socket.destroy();
+        }, graceMs);
+        // Connections become idle one by one as their last answers end.
+        const idle = setInterval(() => http1.closeIdleConnections(), 50);
+        http1.close(() => {
+          clearTimeout(cut);
+          clearInterval(idle);
+          resolve();
+        });
+        http1.closeIdleConnections();
+      }),
+  };
+}

@@ -1,0 +1,25 @@
+import type { Socket } from "node:net";
+
+/** The first bytes of HTTP/2 with prior knowledge (RFC 9113 section 3.4); no method of HTTP/1.1 begins so. */
+const preface = Buffer.from("PRI ");
+
+/**
+ * Looks at the first bytes of a connection, however few come at once, without taking them. A connection that says too
+ * little for `timeoutMs` is cut: it would occupy a socket for nothing.
+ */
+export function sniffHttp2(socket: Socket, timeoutMs: number, decide: (isHttp2: boolean) => void): void {
+  let seen = Buffer.alloc(0);
+  const cut = () => void socket.destroy();
+  const look = (): void => {
+    const chunk = socket.read() as Buffer | null;
+    if (chunk) seen = Buffer.concat([seen, chunk]);
+    const matches = seen.subarray(0, preface.length).equals(preface.subarray(0, seen.length));
+    if (seen.length === 0 || (matches && seen.length < preface.length)) return void socket.once("readable", look);
+    socket.setTimeout(0);
+    socket.removeListener("timeout", cut);
+    socket.unshift(seen);
+    decide(matches);
+  };
+  socket.setTimeout(timeoutMs, cut);
+  socket.once("readable", look);
+}

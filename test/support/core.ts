@@ -1,0 +1,213 @@
+/** A whole node without a transport: the embedded store in memory, its clock and randomness in the test's hands. */
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
+import { type Draft, DraftSchema, Kind } from "../../gen/tidings/v1/message_pb.ts";
+import {
+  DeleteMessagesRequestSchema,
+  ListMessagesRequestSchema,
+  ListUnreadRequestSchema,
+  MarkReadRequestSchema,
+  PublishRequestSchema,
+  type PublishResponse,
+  SubscribeRequestSchema,
+} from "../../gen/tidings/v1/push_service_pb.ts";
+import { LocalBus } from "../../src/adapters/local-bus.ts";
+import { LocalPresence } from "../../src/adapters/local-presence.ts";
+import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
+import type { Bus } from "../../src/bus.ts";
+import { type Core, startCore } from "../../src/core.ts";
+import { type Reason, reasonOf } from "../../src/errors.ts";
+import type { Identity, UserIdentity } from "../../src/identity.ts";
+import { resolveOptions, type TidingsOptions } from "../../src/options.ts";
+import type { Presence } from "../../src/presence.ts";
+import { Subscription } from "../../src/subscription.ts";
+import { FakeClock, seededRandom, turn } from "./clock.ts";
+import { Reader } from "./reader.ts";
+import { type Around, type StoreMethod, tapStore } from "./store-tap.ts";
+import { secret } from "./token.ts";
+
+/** Long after all that the tests do. */
+const never = 4_000_000_000_000;
+
+/** A user of a tenant. */
+export function userOf(tenant: string, subject = "ann", expireTime = never): UserIdentity {
+  return { subject, tenant, role: "user", expireTime };
+}
+
+/** A service of a tenant; without one, of all. */
+export function serviceOf(tenant?: string): Identity {
+  return { subject: "backend", tenant, role: "service", expireTime: never };
+}
+
+/** What a test may want to be otherwise. */
+export interface TestCoreOptions extends Partial<Omit<TidingsOptions, "clock" | "data">> {
+  readonly clock?: FakeClock;
+  readonly bus?: Bus;
+  readonly presence?: Presence;
+  /** Stands around each call of the store. */
+  readonly around?: Around;
+}
+
+type PublishInit = MessageInitShape<typeof PublishRequestSchema>;
+type DraftInit = MessageInitShape<typeof DraftSchema>;
+/** Whom to publish to. */
+export type To = NonNullable<NonNullable<PublishInit["audience"]>["to"]>;
+
+/** The audience of one user. */
+export function toUser(user: string): To {
+  return { case: "userId", value: user };
+}
+/** The audience of several users. */
+export function toUsers(...userIds: string[]): To {
+  return { case: "users", value: { userIds } };
+}
+/** The audience of a tenant. */
+export const toTenant: To = { case: "tenant", value: true };
+/** The audience of all tenants. */
+export const toEveryone: To = { case: "everyone", value: true };
+
+/** A request of one message; a notification unless the draft says otherwise. */
+export function publishRequest(to: To, draft: DraftInit = {}, rest: Omit<PublishInit, "audience" | "message"> = {}) {
+  const message: Draft = create(DraftSchema, { kind: Kind.NOTIFICATION, ...draft } as DraftInit);
+  return create(PublishRequestSchema, { ...rest, audience: { to }, message } as PublishInit);
+}
+
+/** A node under test. */
+export class TestCore {
+  readonly core: Core;
+  readonly clock: FakeClock;
+  readonly store: SqliteStore;
+  /** Calls of the store so far, by method. */
+  readonly calls: Map<StoreMethod, number>;
+  readonly #pending: () => number;
+  readonly #readers = new Set<Reader>();
+
+  constructor(core: Core, clock: FakeClock, store: SqliteStore, calls: Map<StoreMethod, number>, pending: () => number) {
+    this.core = core;
+    this.clock = clock;
+    this.store = store;
+    this.calls = calls;
+    this.#pending = pending;
+  }
+
+  /** How often a method of the store has been called. */
+  called(method: StoreMethod): number {
+    return this.calls.get(method) ?? 0;
+  }
+
+  /** Publishes a message as a service of the tenant; throws its error. */
+  async publish(tenant: string | undefined, to: To, draft: DraftInit = {}, rest: Omit<PublishInit, "audience" | "message"> = {}) {
+    const [outcome] = await this.core.publisher.publish(serviceOf(tenant), [publishRequest(to, draft, rest)]);
+    if (outcome instanceof Error) throw outcome;
+    return outcome as PublishResponse;
+  }
+
+  /** Publishes so many messages in one call; answers their ids. `each`: what is special about the one at an index. */
+  async publishMany(tenant: string, to: To, count: number, each: (index: number) => DraftInit = () => ({})): Promise<string[]> {
+    const requests = Array.from({ length: count }, (_, index) => publishRequest(to, each(index)));
+    const outcomes = await this.core.publisher.publish(serviceOf(tenant), requests);
+    return outcomes.map((outcome) => (outcome as PublishResponse).messageId);
+  }
+
+  /** Opens a stream and reads it. */
+  subscribe(
+    caller: Identity,
+    request: MessageInitShape<typeof SubscribeRequestSchema> = {},
+    { paused = false, cut = () => {} }: { paused?: boolean; cut?: () => void } = {},
+  ): Reader {
+    const subscription = new Subscription(this.core.node, caller, create(SubscribeRequestSchema, request), cut);
+    const reader = new Reader(subscription, { paused });
+    this.#readers.add(reader);
+    return reader;
+  }
+
+  /** Opens a stream, and waits until it is live. */
+  async live(caller: Identity, request: MessageInitShape<typeof SubscribeRequestSchema> = {}): Promise<Reader> {
+    const reader = this.subscribe(caller, request);
+    await reader.first("caughtUp");
+    return reader;
+  }
+
+  /** MarkRead. */
+  mark(user: UserIdentity, request: MessageInitShape<typeof MarkReadRequestSchema>) {
+    return this.core.node.inbox.mark(user, create(MarkReadRequestSchema, request));
+  }
+
+  /** MarkRead of ids. */
+  markIds(user: UserIdentity, messageIds: string[], rest: MessageInitShape<typeof MarkReadRequestSchema> = {}) {
+    return this.mark(user, { ...rest, target: { case: "ids", value: { messageIds } } });
+  }
+
+  /** MarkRead of all. */
+  markAll(user: UserIdentity, rest: MessageInitShape<typeof MarkReadRequestSchema> = {}) {
+    return this.mark(user, { ...rest, target: { case: "all", value: true } });
+  }
+
+  /** DeleteMessages of a user. */
+  delete(user: UserIdentity, request: MessageInitShape<typeof DeleteMessagesRequestSchema>) {
+    return this.core.node.inbox.delete(user, create(DeleteMessagesRequestSchema, request));
+  }
+
+  /** ListUnread. */
+  unread(user: UserIdentity, request: MessageInitShape<typeof ListUnreadRequestSchema> = {}) {
+    return this.core.lists.unread(user, create(ListUnreadRequestSchema, request));
+  }
+
+  /** ListMessages. */
+  messages(caller: Identity, request: MessageInitShape<typeof ListMessagesRequestSchema> = {}) {
+    return this.core.lists.messages(caller, create(ListMessagesRequestSchema, request));
+  }
+
+  /** Lets time pass, and all that follows from it. */
+  async pass(milliseconds: number): Promise<void> {
+    await this.clock.advance(milliseconds);
+    await this.settle();
+  }
+
+  /** Waits until nothing moves: the store has answered all, and nobody asks it anything more. */
+  async settle(): Promise<void> {
+    for (let quiet = 0; quiet < 3; quiet++) {
+      await turn();
+      if (this.#pending() > 0) quiet = -1;
+    }
+  }
+
+  /** Closes all streams and the node. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#readers].map((reader) => reader.close()));
+    await this.core.close();
+  }
+}
+
+/** Starts a node. Close it at the end. */
+export async function startTestCore(options: TestCoreOptions = {}): Promise<TestCore> {
+  const { clock = new FakeClock(), bus = new LocalBus(), presence = new LocalPresence(), around, ...rest } = options;
+  const given = { data: ":memory:", auth: { secret }, random: seededRandom(), ...rest, clock };
+  const settings = resolveOptions(given);
+  const sqlite = new SqliteStore({ folder: ":memory:", keep: settings.retention.count });
+  const calls = new Map<StoreMethod, number>();
+  let pending = 0;
+  const store = tapStore(sqlite, async (method, call) => {
+    calls.set(method, (calls.get(method) ?? 0) + 1);
+    pending++;
+    try {
+      return await (around ? around(method, call) : call());
+    } finally {
+      pending--;
+    }
+  });
+  const core = await startCore({ store, bus, presence }, () => {}, settings);
+  return new TestCore(core, clock, sqlite, calls, () => pending);
+}
+
+/** The reason of the error that a call throws or answers with; fails the test when it does neither. */
+export async function reasonFrom(call: Promise<unknown> | (() => unknown)): Promise<Reason | undefined> {
+  try {
+    const value = await (typeof call === "function" ? call() : call);
+    if (value instanceof ConnectError) return reasonOf(value);
+  } catch (error) {
+    if (error instanceof ConnectError) return reasonOf(error);
+    throw error;
+  }
+  throw new Error("expected an error");
+}

@@ -1,0 +1,151 @@
+import type { Message, UnreadTotals } from "../../gen/tidings/v1/message_pb.ts";
+import { Kind } from "../../gen/tidings/v1/message_pb.ts";
+import type { SubscribeResponse } from "../../gen/tidings/v1/push_service_pb.ts";
+import type { ConnectError } from "@connectrpc/connect";
+import { type Reason, reasonOf } from "../../src/errors.ts";
+import type { Subscription } from "../../src/subscription.ts";
+
+/** An event of a stream. */
+export type StreamEvent = SubscribeResponse["event"];
+/** The name of an event. */
+export type EventCase = Exclude<StreamEvent["case"], undefined>;
+type ValueOf<Case extends EventCase> = Extract<StreamEvent, { case: Case }>["value"];
+
+/** Reads a subscription as a transport does, and counts as the contract tells the simplest client to. */
+export class Reader {
+  readonly subscription: Subscription;
+  readonly events: StreamEvent[] = [];
+  /** What ended the stream. */
+  error: ConnectError | undefined;
+  /** Settles when the stream has ended. */
+  readonly ended: Promise<void>;
+  /** The badge: the totals last told, and one more for each notification after them. */
+  readonly badge = { total: 0, byCategory: new Map<string, number>() };
+  /** The last position per feed, as a client keeps it. */
+  readonly positions = new Map<string, { epoch: number; seq: string }>();
+  #caughtUp = false;
+  #gate: Promise<void> | undefined;
+  #open: () => void = () => {};
+  #waiting: (() => void)[] = [];
+  #done = false;
+
+  constructor(subscription: Subscription, { paused = false } = {}) {
+    this.subscription = subscription;
+    if (paused) this.pause();
+    this.ended = this.#run();
+  }
+
+  /** Takes nothing more, once the batch at hand is through. */
+  pause(): void {
+    this.#gate ??= new Promise((resolve) => (this.#open = resolve));
+  }
+
+  /** Goes on. */
+  resume(): void {
+    this.#gate = undefined;
+    this.#open();
+  }
+
+  /** Takes one batch, if it is paused, and pauses again. */
+  step(): void {
+    this.resume();
+    this.pause();
+  }
+
+  /** All events of a case. */
+  all<Case extends EventCase>(name: Case): ValueOf<Case>[] {
+    return this.events.filter((event) => event.case === name).map((event) => event.value as ValueOf<Case>);
+  }
+
+  /** The first event of a case; waits for it. */
+  async first<Case extends EventCase>(name: Case): Promise<ValueOf<Case>> {
+    await this.until(() => this.all(name).length > 0);
+    return this.all(name)[0] as ValueOf<Case>;
+  }
+
+  /** All messages. */
+  get messages(): Message[] {
+    return this.all("message");
+  }
+
+  /** Waits until it is so; throws when the stream ends before. */
+  async until(predicate: (reader: this) => boolean): Promise<void> {
+    while (!predicate(this)) {
+      if (this.#done) throw new Error(`the stream ended before: ${this.error?.message}`);
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+  }
+
+  /** The reason that the stream ended with; waits for it. */
+  async end(): Promise<Reason | undefined> {
+    await this.ended;
+    return this.error && reasonOf(this.error);
+  }
+
+  /** Closes the stream as a client that goes away, and waits for its end. */
+  async close(): Promise<void> {
+    this.subscription.close();
+    this.resume();
+    await this.ended;
+  }
+
+  async #run(): Promise<void> {
+    try {
+      for await (const batch of this.subscription.batches()) {
+        if (batch.length === 0) throw new Error("an empty batch");
+        for (const { response } of batch) this.#take(response.event);
+        this.#tell();
+        await this.#gate;
+      }
+    } catch (error) {
+      this.error = error as ConnectError;
+    } finally {
+      this.#done = true;
+      this.#tell();
+    }
+  }
+
+  #tell(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  #take(event: StreamEvent): void {
+    this.events.push(event);
+    switch (event.case) {
+      case "hello":
+        this.#setTotals(event.value.unread);
+        return this.#keep(event.value.positions);
+      case "caughtUp":
+        this.#caughtUp = true;
+        return this.#keep(event.value.positions);
+      case "heartbeat":
+        return this.#keep(event.value.positions);
+      case "gap":
+        return this.#keep(event.value.to ? [event.value.to] : []);
+      case "readState":
+        return this.#setTotals(event.value.unread);
+      case "message":
+        return this.#count(event.value);
+    }
+  }
+
+  #count(message: Message): void {
+    if (message.position) this.#keep([message.position]);
+    if (!this.#caughtUp || message.kind !== Kind.NOTIFICATION) return;
+    const { byCategory } = this.badge;
+    this.badge.total++;
+    byCategory.set(message.category, (byCategory.get(message.category) ?? 0) + 1);
+  }
+
+  #setTotals(unread: UnreadTotals | undefined): void {
+    if (!unread) return;
+    this.badge.total = unread.total;
+    this.badge.byCategory = new Map(Object.entries(unread.byCategory));
+  }
+
+  #keep(positions: readonly { feed: string; epoch: number; seq: string }[]): void {
+    for (const { feed, epoch, seq } of positions) this.positions.set(feed, { epoch, seq });
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * A store in a process of its own, for tests that kill, lock out or trace it:
+ * `store-child.ts hold|load|fill|full|normal|early <folder>`. It tells what happens as lines on stdout.
+ */
+import { writeSync } from "node:fs";
+import { Database } from "../../src/adapters/sqlite/database.ts";
+import { SqliteFeeds } from "../../src/adapters/sqlite/feeds.ts";
+import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
+import type { Append } from "../../src/store.ts";
+import { bytes, message, stored } from "./store-messages.ts";
+
+const [mode = "", folder = ""] = process.argv.slice(2);
+const keep = 1_000_000;
+/** How many appends a trace covers. */
+const traced = 40;
+
+/** One line, handed to the kernel before this returns. */
+function tell(line: string): void {
+  writeSync(1, `${line}\n`);
+}
+
+async function open(): Promise<SqliteStore> {
+  const store = new SqliteStore({ folder, keep });
+  await store.open();
+  tell("open");
+  return store;
+}
+
+/** Appends without end from many callers at once, and tells each answer as soon as it is there. */
+async function load(store: SqliteStore): Promise<void> {
+  const caller = async (number: number) => {
+    for (;;) {
+      const feeds = number % 4 === 0 ? ["user/ann", "tenant"] : [number % 2 ? "user/ann" : "tenant"];
+      const append = message("t", { feeds, body: new Uint8Array(300).fill(number) });
+      const [appended] = await store.append([append]);
+      tell(`ack ${append.id} ${feeds.map((name, index) => `${name}=${stored(appended).seqs[index]}`).join(" ")}`);
+    }
+  };
+  await Promise.all(Array.from({ length: 64 }, (_, number) => caller(number)));
+}
+
+/** Appends until there is no more space, and tells how far it came and what readers see then. */
+async function fill(store: SqliteStore): Promise<void> {
+  const feeds = ["user/ann", "tenant"];
+  const write = () => store.append([message("t", { feeds, body: new Uint8Array(20_000) })]);
+  let written = 0;
+  while (await write().catch((error: Error) => tell(error.message))) written++;
+  const heads = await store.heads(feeds.map((name) => ({ tenant: "t", name })));
+  tell(`written ${written} ${heads.map(({ seq }) => seq).join(" ")}`);
+  await store.close();
+}
+
+/** A message that can be found in a trace. */
+function marked(number: number): Append {
+  return message("t", { body: bytes(`<mark ${number}>`) });
+}
+
+/** One after the other at first, then in groups, so that both single and shared commits are traced. */
+async function trace(store: SqliteStore): Promise<void> {
+  const append = async (number: number) => {
+    await store.append([marked(number)]);
+    tell(`ack ${number}`);
+  };
+  for (let number = 0; number < traced / 2; number++) await append(number);
+  for (let number = traced / 2; number < traced; number += 5) {
+    await Promise.all([0, 1, 2, 3, 4].map((step) => append(number + step)));
+  }
+  await store.close();
+}
+
+/** What the store must not do: `normal` answers before the disk has it, `early` before the commit. */
+function mutant(): void {
+  const database = new Database(folder);
+  if (mode === "normal") database.sql("PRAGMA synchronous = NORMAL").all();
+  const feeds = new SqliteFeeds(database, keep);
+  for (let number = 0; number < traced; number++) {
+    database.transaction(() => {
+      feeds.append([marked(number)]);
+      if (mode === "early") tell(`ack ${number}`);
+    });
+    if (mode === "normal") tell(`ack ${number}`);
+  }
+  database.close();
+}
+
+try {
+  if (mode === "hold") {
+    await open();
+    setInterval(() => {}, 1_000_000);
+  } else if (mode === "load") await load(await open());
+  else if (mode === "fill") await fill(await open());
+  else if (mode === "full") await trace(await open());
+  else mutant();
+} catch (error) {
+  tell(`failed ${(error as Error).message}`);
+  process.exitCode = 1;
+}

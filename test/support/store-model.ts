@@ -1,0 +1,201 @@
+import type {
+  Append,
+  Appended,
+  Entry,
+  FeedKey,
+  Head,
+  Place,
+  Selection,
+  SeqRanges,
+  StoredReadState,
+  Stretch,
+} from "../../src/store.ts";
+
+/** A message of the model, with the places that readers can still see. */
+interface Known {
+  readonly append: Append;
+  readonly places: Map<string, number>;
+  recalled: boolean;
+}
+
+interface Feed {
+  seq: number;
+  /** Retention may have raised the tail to anything between: over numbers that were recalled or have expired. */
+  tail: [least: number, most: number];
+}
+
+/** What a store must do, in memory and slowly. Publish times must not go back. */
+export class StoreModel {
+  readonly #keep: number;
+  readonly #feeds = new Map<string, Feed>();
+  #messages: Known[] = [];
+  readonly #states = new Map<string, StoredReadState>();
+
+  constructor(keep: number) {
+    this.#keep = keep;
+  }
+
+  /** Ids of a tenant's messages, gone ones included as long as the model knows them. */
+  ids(tenant: string): string[] {
+    return this.#messages.filter(({ append }) => append.tenant === tenant).map(({ append }) => append.id);
+  }
+
+  /** What the answer must match. `answer` decides where the law leaves it open. */
+  append(append: Append, answer: Appended): object {
+    const holder = this.#holder(append);
+    if (holder) {
+      // Count retention may have dropped it for good, or not yet.
+      const open = !holder.recalled && holder.places.size === 0 && holder.append.feeds.length > 0;
+      if (!open || answer.outcome !== "stored") {
+        if (holder.append.digest !== append.digest) return { outcome: "conflict" };
+        return { outcome: "duplicate", id: holder.append.id, publishTime: holder.append.publishTime, seqs: [] };
+      }
+      this.#messages = this.#messages.filter((known) => known !== holder);
+    }
+    const known: Known = { append, places: new Map(), recalled: false };
+    this.#messages.push(known);
+    const seqs = append.feeds.map((name) => {
+      const key = keyOf({ tenant: append.tenant, name });
+      const feed = this.#feeds.get(key) ?? { seq: 0, tail: [1, 1] };
+      this.#feeds.set(key, feed);
+      known.places.set(key, ++feed.seq);
+      const tail = Math.max(feed.tail[0], feed.seq - this.#keep + 1);
+      feed.tail = [tail, tail];
+      for (const { places } of this.#messages) if ((places.get(key) ?? tail) < tail) places.delete(key);
+      return feed.seq;
+    });
+    return { outcome: "stored", id: append.id, publishTime: append.publishTime, seqs };
+  }
+
+  /** Takes over the tail of a head, if the law allows it. */
+  agreesOn(feed: FeedKey, head: Head): boolean {
+    const known = this.#feeds.get(keyOf(feed)) ?? { seq: 0, tail: [1, 1] };
+    const [least, most] = known.tail;
+    known.tail = [head.tail, head.tail];
+    return head.seq === known.seq && least <= head.tail && head.tail <= most;
+  }
+
+  agreesOnStretch(feed: FeedKey, after: number, upTo: number, limit: number, now: number, stretch: Stretch): boolean {
+    const live = this.#entries(feed, now).filter(({ seq }) => seq > after && seq <= upTo);
+    const last = stretch.entries.at(-1)?.seq ?? after;
+    const end = Math.max(after, Math.min(upTo, this.#feeds.get(keyOf(feed))?.seq ?? 0));
+    const next = live[stretch.entries.length]?.seq ?? end + 1;
+    const full = stretch.entries.length === limit;
+    return full ? last <= stretch.through && stretch.through < next : stretch.through === end;
+  }
+
+  read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): number[] {
+    const seqs = this.#entries(feed, now).map(({ seq }) => seq);
+    return seqs.filter((seq) => seq > after && seq <= upTo).slice(0, limit);
+  }
+
+  select({ feed, ranges, kinds, order, limit, now }: Selection): number[] {
+    const found = this.#entries(feed, now).filter(
+      ({ seq, kind }) => within(ranges, seq) && (kinds.length === 0 || kinds.includes(kind)),
+    );
+    return (order === "newest" ? found.reverse() : found).slice(0, limit).map(({ seq }) => seq);
+  }
+
+  tally(
+    feeds: readonly FeedKey[],
+    ranges: SeqRanges,
+    now: number,
+  ): { byCategory: Record<string, number>; nextExpiry: number } {
+    const counted = feeds
+      .flatMap((feed) => this.#entries(feed, now))
+      .filter(({ kind, seq }) => kind === 1 && within(ranges, seq));
+    const byCategory: Record<string, number> = {};
+    for (const { category } of counted) byCategory[category] = (byCategory[category] ?? 0) + 1;
+    return {
+      byCategory,
+      nextExpiry: Math.min(Number.POSITIVE_INFINITY, ...counted.map(({ expireTime }) => expireTime)),
+    };
+  }
+
+  /** Every entry of a feed that is live at a time, oldest first. */
+  entries(
+    feed: FeedKey,
+    now: number,
+  ): Pick<Entry, "seq" | "id" | "kind" | "category" | "publishTime" | "expireTime">[] {
+    return this.#entries(feed, now).map(({ seq, id, kind, category, publishTime, expireTime }) => ({
+      seq,
+      id,
+      kind,
+      category,
+      publishTime,
+      expireTime,
+    }));
+  }
+
+  find(feeds: readonly FeedKey[], ids: readonly string[]): Place[] {
+    return this.#messages.filter(({ append }) => ids.includes(append.id)).flatMap((known) => placesOf(known, feeds));
+  }
+
+  recall(tenant: string, ids: readonly string[]): Place[] {
+    const named = this.#messages.filter(({ append }) => append.tenant === tenant && ids.includes(append.id));
+    const feeds = [...new Set(named.flatMap(({ append }) => append.feeds))].map((name) => ({ tenant, name }));
+    const places = named.flatMap((known) => placesOf(known, feeds));
+    for (const known of named) {
+      known.recalled ||= known.places.size > 0 || known.append.feeds.length === 0;
+      known.places.clear();
+    }
+    return places;
+  }
+
+  trim(before: number, now: number): void {
+    for (const { append, places } of this.#messages) {
+      if (append.publishTime >= before) continue;
+      for (const [key, seq] of places) {
+        const feed = this.#feeds.get(key);
+        if (feed) feed.tail[0] = Math.max(feed.tail[0], seq + 1);
+      }
+    }
+    this.#messages = this.#messages.filter(({ append }) => append.publishTime >= before && append.expireTime > now);
+    for (const [key, feed] of this.#feeds) {
+      const kept = this.#messages.flatMap(({ places }) => places.get(key) ?? []);
+      feed.tail[1] = Math.max(feed.tail[0], Math.min(feed.seq + 1, ...kept));
+    }
+  }
+
+  readState(tenant: string, user: string): StoredReadState {
+    return this.#states.get(JSON.stringify([tenant, user])) ?? { version: 0, json: "" };
+  }
+
+  saveReadState(tenant: string, user: string, state: StoredReadState): boolean {
+    if (state.version !== this.readState(tenant, user).version + 1) return false;
+    this.#states.set(JSON.stringify([tenant, user]), state);
+    return true;
+  }
+
+  #holder({ tenant, key, publishTime }: Append): Known | undefined {
+    if (key === "") return undefined;
+    return this.#messages.findLast(
+      ({ append }) => append.tenant === tenant && append.key === key && append.expireTime > publishTime,
+    );
+  }
+
+  #entries(feed: FeedKey, now: number): (Append & { seq: number })[] {
+    const key = keyOf(feed);
+    return this.#messages
+      .flatMap(({ append, places }) =>
+        places.has(key) && append.expireTime > now ? [{ ...append, seq: places.get(key) ?? 0 }] : [],
+      )
+      .sort((a, b) => a.seq - b.seq);
+  }
+}
+
+function keyOf({ tenant, name }: FeedKey): string {
+  return JSON.stringify([tenant, name]);
+}
+
+function within(ranges: SeqRanges, seq: number): boolean {
+  return ranges.some(([from, to]) => from <= seq && seq <= to);
+}
+
+function placesOf({ append, places }: Known, feeds: readonly FeedKey[]): Place[] {
+  const { id, kind, category, expireTime } = append;
+  return feeds.flatMap((feed) => {
+    const seq = places.get(keyOf(feed));
+    return seq === undefined ? [] : [{ id, feed, seq, kind, category, expireTime }];
+  });
+}

@@ -1,0 +1,35 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
+import type { OpenedStore } from "../contract/store.ts";
+
+/** A fresh folder below the machine's own for such; the caller removes it. */
+export function makeFolder(): string {
+  return mkdtempSync(join(tmpdir(), "tidings-store-"));
+}
+
+/** Opens an embedded store in a folder that goes when it closes. */
+export async function openSqlite(keep = 10_000, folder = makeFolder()): Promise<OpenedStore> {
+  let current = new SqliteStore({ folder, keep });
+  const opened = async (): Promise<OpenedStore> => ({
+    info: await current.open(),
+    store: current,
+    async reopen() {
+      await current.close();
+      current = new SqliteStore({ folder, keep });
+      return opened();
+    },
+    async close() {
+      await current.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  });
+  return opened();
+}
+
+/** The same in memory. */
+export async function openSqliteInMemory(keep = 10_000): Promise<OpenedStore> {
+  const store = new SqliteStore({ folder: ":memory:", keep });
+  return { store, info: await store.open(), close: () => store.close() };
+}

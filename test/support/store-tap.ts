@@ -1,0 +1,25 @@
+import type { Store } from "../../src/store.ts";
+
+/** A method of Store that is called while a node runs. */
+export type StoreMethod = Exclude<keyof Store, "open" | "close">;
+
+/** Stands before and behind each call of a store; may count, delay or refuse it. */
+export type Around = <T>(method: StoreMethod, call: () => Promise<T>) => Promise<T>;
+
+/** A store whose calls all go through `around`. */
+export function tapStore(store: Store, around: Around): Store {
+  return {
+    open: () => store.open(),
+    close: () => store.close(),
+    append: (...args) => around("append", () => store.append(...args)),
+    heads: (...args) => around("heads", () => store.heads(...args)),
+    read: (...args) => around("read", () => store.read(...args)),
+    recall: (...args) => around("recall", () => store.recall(...args)),
+    trim: (...args) => around("trim", () => store.trim(...args)),
+    select: (...args) => around("select", () => store.select(...args)),
+    tally: (...args) => around("tally", () => store.tally(...args)),
+    find: (...args) => around("find", () => store.find(...args)),
+    readState: (...args) => around("readState", () => store.readState(...args)),
+    saveReadState: (...args) => around("saveReadState", () => store.saveReadState(...args)),
+  };
+}
