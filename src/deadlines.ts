@@ -48,6 +48,8 @@ export class Deadlines {
   sent(): void {
     this.#sending = false;
     this.#lastSent = this.#clock.now();
+    // The timer may stand at the end of a longer stall.
+    if (this.#lastSent + this.#heartbeatMs < this.#due) this.#arm();
   }
 
   /** A counted message expires then. */

@@ -4,9 +4,10 @@ import type { DeleteMessagesRequest, MarkReadRequest } from "../gen/tidings/v1/p
 import type { Bus } from "./bus.ts";
 import type { Clock } from "./clock.ts";
 import { fail } from "./errors.ts";
-import { inboxFeeds, type NamedFeed } from "./feeds.ts";
+import { followedFeeds, inboxFeeds, type NamedFeed } from "./feeds.ts";
 import type { UserIdentity } from "./identity.ts";
 import { ReadState } from "./read-state.ts";
+import { endless } from "./seq-set.ts";
 import type { Entry, Head, Selection, SeqRanges, Store } from "./store.ts";
 
 /** A user's totals, and up to where they are exact. */
@@ -24,6 +25,9 @@ interface Target {
   readonly seq: number;
   readonly id: string;
 }
+
+/** The last seq of a feed that a request may touch. */
+type Reach = (feed: string) => number;
 
 /** Names beyond this are not announced: whoever shows a list lists again. */
 const maxAnnounced = 1000;
@@ -55,7 +59,7 @@ export class Inbox {
     const [, ...broadcasts] = inboxFeeds(user);
     for (const feed of broadcasts) {
       const [last] = await this.#store.select({
-        ...this.#anything(feed, [[1, Number.MAX_SAFE_INTEGER]]),
+        ...this.#anything(feed, [[1, endless]]),
         endTime: this.#clock.now() - this.#newcomerMs,
         limit: 1,
       });
@@ -71,10 +75,15 @@ export class Inbox {
     return this.#count(user, await this.state(user));
   }
 
-  /** MarkRead. Throws CONFLICT when other devices keep changing the state. */
+  /**
+   * MarkRead. Throws POSITION_INVALID, POSITION_IN_FUTURE, and CONFLICT when other devices keep changing the state.
+   */
   async mark(user: UserIdentity, request: MarkReadRequest): Promise<{ changed: number; unread: UnreadTotals }> {
     const wholly = request.target.case === "all" && request.categories.length === 0;
-    return this.#change(user, (state) => (wholly ? this.#markAll(user, state, request) : this.#markSome(user, state, request)));
+    const reach = await this.#reach(user, request.upTo);
+    return this.#change(user, (state) =>
+      wholly ? this.#markAll(user, state, request, reach) : this.#markSome(user, state, request, reach),
+    );
   }
 
   /** DeleteMessages of a user. */
@@ -96,6 +105,7 @@ export class Inbox {
       const state = await this.state(user);
       const { changed, notice } = await apply(state);
       if (changed > 0) {
+        await this.#forgetTrimmed(user, state);
         if (!(await this.#store.saveReadState(tenant, subject, state.encode()))) continue;
         this.#bus.publish([{ type: "read", tenant, user: subject, ...nothingChanged, ...named(notice) }]);
       }
@@ -104,9 +114,39 @@ export class Inbox {
     throw fail("CONFLICT", "other devices keep changing the read state; repeat the request", { retryAfterMs: 100 });
   }
 
-  async #markAll(user: UserIdentity, state: ReadState, { unread, upTo }: MarkReadRequest) {
+  async #forgetTrimmed(user: UserIdentity, state: ReadState): Promise<void> {
     const feeds = inboxFeeds(user);
-    const limits = feeds.map(({ name }) => upToSeq(name, upTo));
+    const heads = await this.#store.heads(feeds.map(({ key }) => key));
+    feeds.forEach(({ name }, index) => {
+      state.forget(name, (heads[index]?.tail ?? 1) - 1);
+    });
+  }
+
+  /** How far a request reaches into each feed: wholly without positions; with some, not into feeds that they do not name. */
+  async #reach(user: UserIdentity, upTo: readonly Position[]): Promise<Reach> {
+    if (upTo.length === 0) return () => endless;
+    const feeds = followedFeeds(user);
+    const heads = await this.#store.heads(feeds.map(({ key }) => key));
+    const reach = new Map<string, number>();
+    upTo.forEach(({ feed, epoch, seq }, index) => {
+      const field = `up_to[${index}]`;
+      const head = heads[feeds.findIndex(({ name }) => name === feed)];
+      if (!head || reach.has(feed)) {
+        throw fail("POSITION_INVALID", "give one position per feed that the caller follows", { field: `${field}.feed` });
+      }
+      // A position of another life of the feed says nothing about this one.
+      const present = epoch === 0 || epoch === head.epoch;
+      if (present && Number(seq) > head.seq) {
+        throw fail("POSITION_IN_FUTURE", `the feed ${feed} is only at ${head.seq}`, { field, metadata: { head: String(head.seq) } });
+      }
+      reach.set(feed, present ? Number(seq) : 0);
+    });
+    return (feed) => reach.get(feed) ?? 0;
+  }
+
+  async #markAll(user: UserIdentity, state: ReadState, { unread, upTo }: MarkReadRequest, reach: Reach) {
+    const feeds = inboxFeeds(user);
+    const limits = feeds.map(({ name }) => reach(name));
     const ranges = feeds.map(({ name }, i) => (unread ? state.readRanges(name, limits[i]) : state.unreadRanges(name, limits[i])));
     const tally = await this.#store.tally(feeds.map(({ key }, i) => ({ feed: key, ranges: ranges[i] as SeqRanges })), this.#clock.now());
     feeds.forEach(({ name }, i) => {
@@ -117,9 +157,10 @@ export class Inbox {
     return { changed: sum(tally.byCategory.values()), notice: { all: !unread && upTo.length === 0 } };
   }
 
-  async #markSome(user: UserIdentity, state: ReadState, request: MarkReadRequest) {
+  async #markSome(user: UserIdentity, state: ReadState, request: MarkReadRequest, reach: Reach) {
     const { target, unread } = request;
-    const targets = target.case === "ids" ? await this.#markable(user, state, request) : await this.#markableByFilter(user, state, request);
+    const find = target.case === "ids" ? this.#markable : this.#markableByFilter;
+    const targets = await find.call(this, user, state, request, reach);
     for (const { feed, seq } of targets) {
       if (unread) state.read(feed).remove(seq);
       else state.read(feed).add(seq);
@@ -129,7 +170,8 @@ export class Inbox {
   }
 
   /** Of the ids asked for, what would change. */
-  async #markable(user: UserIdentity, state: ReadState, { target, categories, unread, upTo }: MarkReadRequest): Promise<Target[]> {
+  async #markable(user: UserIdentity, state: ReadState, request: MarkReadRequest, reach: Reach): Promise<Target[]> {
+    const { target, categories, unread } = request;
     const ids = target.case === "ids" ? target.value.messageIds : [];
     const found = await this.#find(user, state, ids);
     const now = this.#clock.now();
@@ -137,20 +179,19 @@ export class Inbox {
       ({ feed, seq, kind, category, expireTime }) =>
         kind === notification &&
         expireTime > now &&
-        seq <= upToSeq(feed, upTo) &&
+        seq <= reach(feed) &&
         (categories.length === 0 || categories.includes(category)) &&
         state.read(feed).has(seq) === unread,
     );
   }
 
   /** All, or the first N, of some categories: what would change, oldest first. */
-  async #markableByFilter(user: UserIdentity, state: ReadState, request: MarkReadRequest): Promise<Target[]> {
-    const { target, categories, unread, upTo } = request;
-    const limit = target.case === "oldest" ? target.value : Number.MAX_SAFE_INTEGER;
+  async #markableByFilter(user: UserIdentity, state: ReadState, request: MarkReadRequest, reach: Reach): Promise<Target[]> {
+    const { target, categories, unread } = request;
+    const limit = target.case === "oldest" ? target.value : endless;
     const feeds = inboxFeeds(user);
     const found = await this.#selectFrom(feeds, ({ name }) => {
-      const last = upToSeq(name, upTo);
-      const ranges = unread ? state.readRanges(name, last) : state.unreadRanges(name, last);
+      const ranges = unread ? state.readRanges(name, reach(name)) : state.unreadRanges(name, reach(name));
       return { ranges, kinds: [notification], categories, order: "oldest", limit };
     });
     return found.sort((a, b) => a.publishTime - b.publishTime || (a.id < b.id ? -1 : 1)).slice(0, limit);
@@ -231,18 +272,12 @@ const everything = {
   expired: false,
   order: "newest",
   bodies: false,
-  limit: Number.MAX_SAFE_INTEGER,
+  limit: endless,
 } as const satisfies Partial<Selection>;
 
 function named(notice: Partial<ChangeNotice>): Partial<ChangeNotice> {
   const { readIds = [], unreadIds = [], deletedIds = [] } = notice;
   return readIds.length + unreadIds.length + deletedIds.length > maxAnnounced ? {} : notice;
-}
-
-/** How far a request reaches into a feed. Positions of another epoch reach nowhere. */
-function upToSeq(feed: string, upTo: readonly Position[]): number {
-  if (upTo.length === 0) return Number.MAX_SAFE_INTEGER;
-  return Number(upTo.find((position) => position.feed === feed)?.seq ?? 0);
 }
 
 function sum(numbers: Iterable<number>): number {

@@ -93,13 +93,19 @@ export class Lists {
     token: string,
     state: ReadState | undefined,
   ): Promise<Page> {
-    const places = new Map(this.#tokens.decode(scope, token));
+    const places = new Map(token === "" ? await this.#ends(feeds) : this.#tokens.decode(scope, token));
     const found = await Promise.all(feeds.map((feed) => this.#newest(feed, filter, places, size + 1)));
     const merged = mergeNewest(found, size + 1);
     const taken = merged.slice(0, size);
     for (const { feed, entry } of taken) places.set(feed.name, entry.seq);
     const messages = taken.map(({ feed, entry }) => toMessage(feed, entry, state?.read(feed.name).has(entry.seq) ?? false));
     return { messages, nextPageToken: merged.length > size ? this.#tokens.encode(scope, places) : "" };
+  }
+
+  /** Where a list begins: what comes later is in none of its pages, not even of a feed that the first page took nothing from. */
+  async #ends(feeds: readonly Ranged[]): Promise<PagePlaces> {
+    const heads = await this.#store.heads(feeds.map(({ key }) => key));
+    return new Map(feeds.map(({ name }, index) => [name, (heads[index]?.seq ?? 0) + 1]));
   }
 
   async #newest(feed: Ranged, filter: Filter, places: PagePlaces, limit: number): Promise<Found[]> {

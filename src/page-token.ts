@@ -24,9 +24,8 @@ export class PageTokens {
     return Buffer.concat([this.#sign(scope, payload), payload]).toString("base64url");
   }
 
-  /** The places of a token; none for the empty one. Throws PAGE_TOKEN_INVALID. */
+  /** The places of a token. Throws PAGE_TOKEN_INVALID. */
   decode(scope: readonly unknown[], token: string): PagePlaces {
-    if (token === "") return new Map();
     const bytes = Buffer.from(token, "base64url");
     const signature = bytes.subarray(0, signatureBytes);
     const payload = bytes.subarray(signatureBytes);

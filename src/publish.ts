@@ -1,7 +1,7 @@
 /** ① Publish: authorise, stamp id and time, store, announce. The request has passed validation. */
 import { createHash } from "node:crypto";
 import { clone, create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { durationMs, timestampFromMs, ValueSchema } from "@bufbuild/protobuf/wkt";
+import { durationMs, timestampFromMs, type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { type Draft, Kind, MessageSchema, Scope } from "../gen/tidings/v1/message_pb.ts";
 import {
   type PublishRequest,
@@ -179,10 +179,20 @@ function toMessage(draft: Draft): MessageInitShape<typeof MessageSchema> {
 
 function digestOf(request: PublishRequest): string {
   const content = clone(PublishRequestSchema, request);
+  if (content.message?.payload.case === "json") sortFields(content.message.payload.value);
   content.requestId = "";
   // A bound service may name its tenant or not: the same content.
   content.tenantId = "";
   return createHash("sha256").update(toBinary(PublishRequestSchema, content)).digest("base64url");
+}
+
+/** Encoders may write the fields of an object in any order, and another with each retry. */
+function sortFields({ kind }: Value): void {
+  if (kind.case === "listValue") kind.value.values.forEach(sortFields);
+  if (kind.case !== "structValue") return;
+  const fields = Object.entries(kind.value.fields).sort(([a], [b]) => (a < b ? -1 : 1));
+  kind.value.fields = Object.fromEntries(fields);
+  for (const [, value] of fields) sortFields(value);
 }
 
 function payloadLength(payload: Draft["payload"]): number {

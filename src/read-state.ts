@@ -62,6 +62,13 @@ export class ReadState {
     return this.#marks(feed).deleted.gaps();
   }
 
+  /** Joins what retention has trimmed into one run, so that retention bounds the document. */
+  forget(feed: string, upTo: number): void {
+    const { read, deleted } = this.#marks(feed);
+    read.add(1, upTo);
+    deleted.remove(1, upTo);
+  }
+
   #marks(feed: string): Marks {
     const known = this.#feeds.get(feed);
     if (known) return known;

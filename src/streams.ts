@@ -1,17 +1,23 @@
 import type { Subscription } from "./subscription.ts";
 
+const goingAway = "the server is going away";
+
 /** The open streams of a node. */
 export class Streams {
   readonly #open = new Set<Subscription>();
   #whenEmpty: (() => void)[] = [];
+  /** Set once the node drains. */
+  #afterMs: (() => number) | undefined;
 
   /** How many are open. */
   get size(): number {
     return this.#open.size;
   }
 
+  /** One that comes while the node drains is told to go, too. */
   add(stream: Subscription): void {
     this.#open.add(stream);
+    if (this.#afterMs) stream.drain(this.#afterMs(), goingAway);
   }
 
   delete(stream: Subscription): void {
@@ -23,9 +29,10 @@ export class Streams {
 
   /** Tells all streams to go; `afterMs` gives each the time after which its client shall return. */
   async drain(afterMs: () => number): Promise<void> {
+    this.#afterMs = afterMs;
     if (this.#open.size === 0) return;
     const empty = new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
-    for (const stream of this.#open) stream.drain(afterMs(), "the server is going away");
+    for (const stream of this.#open) stream.drain(afterMs(), goingAway);
     return empty;
   }
 

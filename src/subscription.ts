@@ -144,6 +144,8 @@ export class Subscription implements Follower {
   }
 
   async *#events(): AsyncGenerator<readonly Frame[]> {
+    // Closed before its first step: what it would enter now, nobody would leave.
+    if (this.#end) throw this.#end;
     if (this.#user) await this.#node.presence.enter(this.#connection(this.#user));
     const { heads, totals } = await this.#look();
     const gaps = this.#start(heads);
@@ -204,14 +206,15 @@ export class Subscription implements Follower {
     });
   }
 
-  /** Sends what the ring has; what it no longer has comes from the Store first. */
+  /**
+   * Sends a batch of what the ring has; what it no longer has comes from the Store first. What is left waits for the
+   * next round, so that a busy feed does not keep the others, the totals and heartbeats from a slow reader.
+   */
   async *#live(cursor: Cursor): AsyncGenerator<readonly Frame[]> {
-    for (;;) {
-      const { frames, missing } = cursor.take(batchSize, endless);
-      yield this.#wanted(cursor, frames);
-      if (missing !== undefined) yield* this.#advance(cursor, missing);
-      else if (frames.length < batchSize) return;
-    }
+    const { frames, missing } = cursor.take(batchSize, endless);
+    if (missing !== undefined || frames.length === batchSize) this.#woken = true;
+    yield this.#wanted(cursor, frames);
+    if (missing !== undefined) yield* this.#advance(cursor, missing);
   }
 
   /** Sends all up to `seq` and nothing beyond. */

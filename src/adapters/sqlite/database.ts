@@ -108,7 +108,8 @@ export class Database {
 
   #check(): void {
     const [row] = this.#connection.prepare("PRAGMA quick_check(1)").all() as { quick_check: string }[];
-    if (row?.quick_check !== "ok") throw Object.assign(new Error(row?.quick_check), { errcode: corrupt });
+    if (row?.quick_check === "ok") return;
+    throw Object.assign(new Error(row?.quick_check.replaceAll("\n", " ")), { errcode: corrupt });
   }
 
   #migrate(folder: string): void {
