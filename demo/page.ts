@@ -52,10 +52,10 @@ class Panel {
       badge.textContent = badge.dataset.count = String(totals?.total ?? 0);
     });
     this.#client.online.subscribe((count) => {
-      online.textContent = count ? `${count.users} online, ${count.connections} pages` : "";
+      online.textContent = count ? `${count.users} online, ${count.connections} ${count.connections === 1 ? "page" : "pages"}` : "";
     });
     this.#client.state.subscribe((now) => {
-      state.textContent = now;
+      state.textContent = now === "live" || now === "closed" ? now : "connecting…";
       state.dataset.state = now;
     });
     this.#client.on("message", (message) => this.#show(message, false));
@@ -75,10 +75,10 @@ class Panel {
   }
 
   #show(message: Message, read: boolean): void {
-    if (this.#items.has(message.id)) return this.#mark(message.id, read);
+    const counted = message.kind === Kind.NOTIFICATION;
+    if (this.#items.has(message.id)) return this.#mark(message.id, read || !counted);
     const fragment = cloneOf("#item");
     const item = find<HTMLLIElement>(fragment, "li");
-    const counted = message.kind === Kind.NOTIFICATION;
     const time = message.publishTime ? timestampDate(message.publishTime).toLocaleTimeString() : "";
     find(item, "strong").textContent = message.title;
     find(item, "small").textContent = [kindNames[message.kind], message.category, time].filter(Boolean).join(" · ");

@@ -49,7 +49,7 @@ export type Notice = EntryNotice | LiveNotice | ReadNotice | RecallNotice;
 export interface Bus {
   /** Sends notices, in order as far as nothing goes wrong. Never throws and never waits: a lost notice is healed. */
   publish(notices: readonly Notice[]): void;
-  /** Calls for every notice from any node, until the returned function is called. */
+  /** Calls for every notice from any node, until the returned function is called. A listener that throws hurts nobody else. */
   subscribe(listener: (notice: Notice) => void): () => void;
   /** Stops; later notices are dropped. */
   close(): Promise<void>;

@@ -33,7 +33,8 @@ export type Authenticate = (token: string | undefined) => Promise<Identity>;
 
 /** Tokens remembered as good: a check costs 50 µs, and a caller shows the same token with each call. */
 const rememberedTokens = 10_000;
-const idPattern = /^[^\p{Cc}]{1,128}$/u;
+/** No control characters, and no half of a surrogate pair: a store would turn two such ids into one. */
+const idPattern = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
 
 /** Makes the check that every call passes before its body is read. */
 export function createAuthenticate(auth: AuthOptions, clock: Clock): Authenticate {

@@ -29,7 +29,7 @@ export interface Presence {
   count(tenant: string | undefined): Promise<OnlineTally>;
   /** Open streams of each of these users, in the order given. */
   connections(tenant: string, users: readonly string[]): Promise<readonly number[]>;
-  /** Calls whenever a tenant's count may have changed, until the returned function is called. */
+  /** Calls whenever a tenant's count may have changed, until the returned function is called. A listener that throws hurts nobody else. */
   watch(listener: (tenant: string) => void): () => void;
   /** Takes this node's streams out of every count. */
   close(): Promise<void>;

@@ -79,7 +79,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
     handleUpgrade: (request, socket, head) => bridge.upgrade(request, socket, head),
     async listen({ host = "127.0.0.1", port = 7300, tls, fallback = notFound } = {}) {
       const cors = createCors(allowedOrigins);
-      const handler = createAdapter({ routes, fallback: (request, response) => probe(request, response) || fallback(request, response) });
+      const handler = createAdapter({ routes, fallback: (request, response) => probe(request, response) || fallback(request, response), logger });
       const listener = createListener({
         onRequest: (request, response) => cors(request, response) || handler(request, response),
         onUpgrade: (request, socket, head) => bridge.upgrade(request, socket, head) || socket.destroy(),

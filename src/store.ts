@@ -146,9 +146,9 @@ export interface FeedLog {
   heads(feeds: readonly FeedKey[]): Promise<readonly Head[]>;
   /** What lies after `after` up to `upTo`, at most `limit` entries, without those expired at `now`. */
   read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<Stretch>;
-  /** Takes messages of a tenant out of every feed; answers where they lay. Their keys stay taken. */
+  /** Takes messages of a tenant out of every feed; answers where readers could see them, ids in lower case. Their keys stay taken. */
   recall(tenant: string, ids: readonly string[]): Promise<readonly Place[]>;
-  /** Drops what is older than `before`, and what expired before `now`. Answers how many messages went. */
+  /** Drops, in order of arrival and step by step, what is older than `before`, and what expired before `now`. Answers how many messages went. */
   trim(before: number, now: number): Promise<number>;
 }
 
@@ -158,7 +158,7 @@ export interface InboxIndex {
   select(selection: Selection): Promise<readonly Entry[]>;
   /** Counts live notifications. */
   tally(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number): Promise<Tally>;
-  /** Where messages lie within some feeds; ids that are not there are left out. */
+  /** Where messages lie within some feeds, each place once; ids that are not there are left out. */
   find(feeds: readonly FeedKey[], ids: readonly string[]): Promise<readonly Place[]>;
   /** A user's read state. */
   readState(tenant: string, user: string): Promise<StoredReadState>;

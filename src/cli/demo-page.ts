@@ -12,13 +12,16 @@ export const demoService = "backend";
 const tokenSeconds = 900;
 const folder = new URL("../../demo/", import.meta.url);
 /** The page runs only what it came with, and talks only to where it came from. */
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
+const policy =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /**
  * The demo page at `/`, for the dev command only: `/demo/session` hands tokens to whoever asks. Answers false when the
  * request is not for it.
  */
-export async function demoPage(secret: string): Promise<(request: IncomingMessage, response: ServerResponse) => boolean> {
+export async function demoPage(
+  secret: string,
+): Promise<(request: IncomingMessage, response: ServerResponse) => boolean> {
   const files = new Map<string, { type: string; body: string | Uint8Array }>([
     ["/", { type: "text/html; charset=utf-8", body: readFileSync(new URL("index.html", folder)) }],
     ["/demo/style.css", { type: "text/css; charset=utf-8", body: readFileSync(new URL("style.css", folder)) }],
@@ -28,8 +31,13 @@ export async function demoPage(secret: string): Promise<(request: IncomingMessag
     const [path = ""] = (request.url ?? "").split("?", 1);
     const file = files.get(path);
     if (!file && path !== "/demo/session") return false;
-    const head = { "content-security-policy": policy, "cache-control": "no-store", "x-content-type-options": "nosniff" };
-    if (request.method !== "GET" && request.method !== "HEAD") response.writeHead(405, { ...head, allow: "GET, HEAD" }).end();
+    const head = {
+      "content-security-policy": policy,
+      "cache-control": "no-store",
+      "x-content-type-options": "nosniff",
+    };
+    if (request.method !== "GET" && request.method !== "HEAD")
+      response.writeHead(405, { ...head, allow: "GET, HEAD" }).end();
     else if (file) response.writeHead(200, { ...head, "content-type": file.type }).end(file.body);
     else {
       void session(secret).then((tokens) => {
@@ -44,8 +52,13 @@ export async function demoPage(secret: string): Promise<(request: IncomingMessag
 async function session(secret: string): Promise<Record<string, string>> {
   const now = Math.floor(Date.now() / 1000);
   const claims = { tenant: demoTenant, exp: now + tokenSeconds };
-  const people = [...demoUsers.map((sub) => ({ sub, role: "user" as const })), { sub: demoService, role: "service" as const }];
-  const tokens = await Promise.all(people.map(async (who) => [who.sub, await mintToken(secret, { ...claims, ...who }, now)]));
+  const people = [
+    ...demoUsers.map((sub) => ({ sub, role: "user" as const })),
+    { sub: demoService, role: "service" as const },
+  ];
+  const tokens = await Promise.all(
+    people.map(async (who) => [who.sub, await mintToken(secret, { ...claims, ...who }, now)]),
+  );
   return Object.fromEntries(tokens);
 }
 
@@ -55,6 +68,13 @@ async function pageScript(): Promise<string | Uint8Array> {
   if (existsSync(bundled)) return readFileSync(bundled);
   const { build } = await import("esbuild");
   const entry = fileURLToPath(new URL("page.ts", folder));
-  const { outputFiles } = await build({ entryPoints: [entry], bundle: true, format: "esm", target: "es2022", minify: true, write: false });
+  const { outputFiles } = await build({
+    entryPoints: [entry],
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    minify: true,
+    write: false,
+  });
   return outputFiles[0]?.contents ?? "";
 }

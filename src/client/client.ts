@@ -22,6 +22,7 @@ import type { TidingsEvent as EventOf, OpenStream } from "./events.ts";
 import { fetchCaller } from "./fetch-caller.ts";
 import { type BaseOptions, type BaseSettings, resolveBase } from "./options.ts";
 import { protoCodec } from "./proto-codec.ts";
+import { readTotals } from "./proto-events.ts";
 import { deleteInit, markInit, onlineInit } from "./proto-requests.ts";
 import type { DeleteRequest, MarkRequest, OnlineRequest } from "./requests.ts";
 import { Session } from "./session.ts";
@@ -98,17 +99,17 @@ export function connectTidings(options: TidingsOptions): TidingsClient {
     ...streamOf(session),
     async markRead(request, callOptions) {
       const response = await call(method.markRead, markInit(request), callOptions);
-      session.intake.badge.answer(response.unread);
+      session.intake.badge.answer(readTotals(response.unread));
       return response;
     },
     async listUnread(request = {}, callOptions) {
       const response = await call(method.listUnread, request, callOptions);
-      session.intake.badge.answer(response.unread);
+      session.intake.badge.answer(readTotals(response.unread));
       return response;
     },
     async deleteMessages(request, callOptions) {
       const response = await call(method.deleteMessages, deleteInit(request), callOptions);
-      session.intake.badge.answer(response.unread);
+      session.intake.badge.answer(readTotals(response.unread));
       return response;
     },
     listMessages: (request = {}, callOptions) => call(method.listMessages, request, callOptions),

@@ -2,14 +2,21 @@
 import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
 import { Kind, type Message } from "../../gen/tidings/v1/message_pb.ts";
 import { RoomState_Status, type SubscribeResponse } from "../../gen/tidings/v1/push_service_pb.ts";
-import type { RoomEvent, StreamEvent } from "./events.ts";
+import type { RoomEvent, StreamEvent, UnreadTotals } from "./events.ts";
 
 /** One event of a stream. */
 export function readEvent({ event }: SubscribeResponse): StreamEvent<Message> {
   switch (event.case) {
     case "hello": {
       const { subscriptionId, heartbeatInterval, unread, online, positions } = event.value;
-      return { type: "hello", subscriptionId, heartbeatMs: milliseconds(heartbeatInterval), unread, online, positions };
+      return {
+        type: "hello",
+        subscriptionId,
+        heartbeatMs: milliseconds(heartbeatInterval),
+        unread: readTotals(unread),
+        online: online && { users: online.users, connections: online.connections },
+        positions,
+      };
     }
     case "message": {
       const { position, category, kind } = event.value;
@@ -18,7 +25,7 @@ export function readEvent({ event }: SubscribeResponse): StreamEvent<Message> {
     }
     case "readState": {
       const { unread, readIds, unreadIds, deletedIds, all } = event.value;
-      return { type: "readState", unread, readIds, unreadIds, deletedIds, all };
+      return { type: "readState", unread: readTotals(unread), readIds, unreadIds, deletedIds, all };
     }
     case "online":
       return { type: "online", users: event.value.users, connections: event.value.connections };
@@ -40,6 +47,11 @@ export function readEvent({ event }: SubscribeResponse): StreamEvent<Message> {
     default:
       return { type: "unknown" };
   }
+}
+
+/** Totals without what Protobuf adds to a message. */
+export function readTotals(totals: UnreadTotals | undefined): UnreadTotals | undefined {
+  return totals && { total: totals.total, byCategory: totals.byCategory, version: totals.version };
 }
 
 function readStatus(status: RoomState_Status): RoomEvent["status"] {

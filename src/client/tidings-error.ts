@@ -79,7 +79,8 @@ export function refusesPositions(error: TidingsError): boolean {
   return error.reason === "POSITION_IN_FUTURE" || error.reason === "POSITION_INVALID";
 }
 
-/** The sentence of whatever was thrown. */
+/** The sentence of whatever was thrown. Not String(thrown), which throws for some objects. */
 export function sentenceOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  if (thrown instanceof Error) return thrown.message;
+  return typeof thrown === "string" ? thrown : "no reason was given";
 }

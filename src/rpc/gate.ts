@@ -6,6 +6,7 @@ import type { Core } from "../core.ts";
 import { errorDomain, fail, type Reason, reasonOf } from "../errors.ts";
 import { bearerToken, type Role } from "../identity.ts";
 import { identityKey } from "./context.ts";
+import { keepMessageLegible } from "./grpc-message.ts";
 
 const everyRole: readonly Role[] = ["user", "service", "admin"];
 const publishers: readonly Role[] = ["service", "admin"];
@@ -36,7 +37,10 @@ export function createGate({ node, authenticate }: Core, logger: Logger | undefi
     context.responseHeader.set(requestIdHeader, requestId);
     const log = logger?.child({ requestId, method });
     const start = performance.now();
-    context.signal.addEventListener("abort", () => finish(context.signal.reason, start, log));
+    context.signal.addEventListener("abort", () => {
+      finish(context.signal.reason, start, log);
+      keepMessageLegible(context.responseTrailer);
+    });
     const identity = await authenticate(bearerToken(context.requestHeader.get("authorization")));
     const roles = allowedRoles[method] ?? [];
     if (!roles.includes(identity.role)) {
@@ -80,4 +84,5 @@ function complete(error: ConnectError): void {
 const connectReasons: ReadonlyMap<Code, Reason> = new Map([
   [Code.InvalidArgument, "BODY_INVALID"],
   [Code.ResourceExhausted, "REQUEST_TOO_LARGE"],
+  [Code.DeadlineExceeded, "DEADLINE_EXCEEDED"],
 ]);

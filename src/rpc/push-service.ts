@@ -75,13 +75,18 @@ export function pushService(core: Core): ServiceImpl<typeof PushService> {
 }
 
 async function* subscribe(core: Core, request: SubscribeRequest, context: HandlerContext): AsyncGenerator<SubscribeResponse> {
+  const { signal } = context;
   // After the shutdown signal has fired, calls still enter, with a signal that will not fire again.
-  context.signal.throwIfAborted();
+  signal.throwIfAborted();
   core.validate(SubscribeRequestSchema, request);
   const connection = context.values.get(connectionKey);
   const subscription = new Subscription(core.node, identityOf(context), request, () => connection?.destroy());
   // Not in `finally`: over HTTP/2 it never runs when the client resets while a write waits for `drain`.
-  context.signal.addEventListener("abort", () => subscription.close());
+  signal.addEventListener("abort", () => {
+    // A deadline that has passed is an answer; the first end counts.
+    if (signal.reason instanceof ConnectError) subscription.end(signal.reason);
+    subscription.close();
+  });
   for await (const batch of subscription.batches()) {
     for (const frame of batch) {
       yield frame.response;

@@ -50,6 +50,7 @@ export interface TestCoreOptions extends Partial<Omit<TidingsOptions, "clock" | 
 
 type PublishInit = MessageInitShape<typeof PublishRequestSchema>;
 type DraftInit = MessageInitShape<typeof DraftSchema>;
+type MarkRest = Pick<MessageInitShape<typeof MarkReadRequestSchema> & { $typeName?: never }, "categories" | "unread" | "upTo">;
 /** Whom to publish to. */
 export type To = NonNullable<NonNullable<PublishInit["audience"]>["to"]>;
 
@@ -134,12 +135,12 @@ export class TestCore {
   }
 
   /** MarkRead of ids. */
-  markIds(user: UserIdentity, messageIds: string[], rest: MessageInitShape<typeof MarkReadRequestSchema> = {}) {
+  markIds(user: UserIdentity, messageIds: string[], rest: MarkRest = {}) {
     return this.mark(user, { ...rest, target: { case: "ids", value: { messageIds } } });
   }
 
   /** MarkRead of all. */
-  markAll(user: UserIdentity, rest: MessageInitShape<typeof MarkReadRequestSchema> = {}) {
+  markAll(user: UserIdentity, rest: MarkRest = {}) {
     return this.mark(user, { ...rest, target: { case: "all", value: true } });
   }
 
@@ -158,10 +159,18 @@ export class TestCore {
     return this.core.lists.messages(caller, create(ListMessagesRequestSchema, request));
   }
 
-  /** Lets time pass, and all that follows from it. */
+  /** Lets time pass, once all that was under way is done, and then all that follows from it. */
   async pass(milliseconds: number): Promise<void> {
+    await this.settle();
     await this.clock.advance(milliseconds);
     await this.settle();
+  }
+
+  /** As `pass`, but as a machine that slept so long: all that fell due meanwhile is called at its end. */
+  async sleep(milliseconds: number): Promise<void> {
+    await this.settle();
+    this.clock.set(this.clock.now() + milliseconds);
+    await this.pass(0);
   }
 
   /** Waits until nothing moves: the store has answered all, and nobody asks it anything more. */
@@ -198,6 +207,16 @@ export async function startTestCore(options: TestCoreOptions = {}): Promise<Test
   });
   const core = await startCore({ store, bus, presence }, () => {}, settings);
   return new TestCore(core, clock, sqlite, calls, () => pending);
+}
+
+/** Runs with a node of its own: for what is published to everyone, which all tenants of a node see. */
+export async function withTestCore(use: (node: TestCore) => Promise<void>, options: TestCoreOptions = {}): Promise<void> {
+  const node = await startTestCore(options);
+  try {
+    await use(node);
+  } finally {
+    await node.close();
+  }
 }
 
 /** The reason of the error that a call throws or answers with; fails the test when it does neither. */

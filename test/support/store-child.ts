@@ -14,9 +14,19 @@ const keep = 1_000_000;
 /** How many appends a trace covers. */
 const traced = 40;
 
-/** One line, handed to the kernel before this returns. */
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+/** One line, handed to the kernel before this returns, however slowly it is read. */
 function tell(line: string): void {
-  writeSync(1, `${line}\n`);
+  let rest = bytes(`${line}\n`);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      Atomics.wait(pause, 0, 0, 1);
+    }
+  }
 }
 
 async function open(): Promise<SqliteStore> {

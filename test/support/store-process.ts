@@ -32,7 +32,7 @@ export class StoreProcess {
     this.#ended = Promise.all([once(this.#child, "close"), once(reader, "close")]).then(() => this.#heard());
   }
 
-  /** Waits for so many lines; fewer when it ends before. */
+  /** Waits for so many lines. Throws when it ends before. */
   async hear(count: number): Promise<readonly string[]> {
     const enough = new Promise<void>((resolve) => {
       this.#heard = () => {
@@ -41,6 +41,7 @@ export class StoreProcess {
       this.#heard();
     });
     await Promise.race([enough, this.#ended]);
+    if (this.lines.length < count) throw new Error(`the store's process has ended: ${this.lines.at(-1)}`);
     return this.lines;
   }
 

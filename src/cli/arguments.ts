@@ -1,0 +1,122 @@
+/** Reads the command line into a command and its flags; the values are read later, by the types of the table. */
+import { parseArgs } from "node:util";
+import { suggestion } from "./nearest.ts";
+import { type CommandName, commandNames, flagName, type SettingName, settingNames, settingOf } from "./settings.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** A command line, taken apart. */
+export interface Arguments {
+  /** Unset: none was given. */
+  readonly command: CommandName | undefined;
+  readonly help: boolean;
+  readonly version: boolean;
+  /** The file of --config. */
+  readonly config: string | undefined;
+  /** What was given for each option: text, true or false, or the texts of a repeated list. */
+  readonly flags: ReadonlyMap<SettingName, unknown>;
+}
+
+type Token = NonNullable<ReturnType<typeof parseArgs>["tokens"]>[number];
+type OptionToken = Extract<Token, { kind: "option" }>;
+
+const nameOfFlag = new Map(settingNames.map((name) => [flagName(name), name]));
+const standalone = ["help", "version", "config"];
+
+/** Takes the command line apart. Throws a UsageError that suggests the nearest name for one that is not known. */
+export function readArguments(argv: readonly string[]): Arguments {
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options: optionTypes(),
+    // Checked below: its own messages suggest nothing.
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const words = tokens.filter((token) => token.kind === "positional").map(({ value }) => value);
+  const command = readCommand(words);
+  const flags = new Map<SettingName, unknown>();
+  const others = new Map<string, string>();
+  for (const token of tokens) {
+    if (token.kind !== "option") continue;
+    const flag = token.name.replace(/^no-/, "");
+    const negative = flag !== token.name;
+    if (standalone.includes(token.name)) {
+      others.set(token.name, token.name === "config" ? textOf(token, command) : "");
+      continue;
+    }
+    const name = nameOfFlag.get(flag);
+    if (name === undefined || (negative && settingOf(name).type.placeholder !== undefined)) {
+      throw new UsageError(`unknown option ${token.rawName}${suggestion(token.rawName, flagsOf(command))}`, command);
+    }
+    checkCommand(name, token, command);
+    flags.set(name, readFlag(name, token, negative, flags.get(name), command));
+  }
+  // Last: after an option with a typing error its value is taken for one.
+  if (words[1] !== undefined) throw new UsageError(`unexpected argument ${words[1]}; options begin with --`, command);
+  return {
+    command,
+    help: others.has("help"),
+    version: others.has("version"),
+    config: others.get("config"),
+    flags,
+  };
+}
+
+function optionTypes(): Record<string, { type: "boolean" | "string"; short?: string }> {
+  const types: Record<string, { type: "boolean" | "string"; short?: string }> = {
+    help: { type: "boolean", short: "h" },
+    version: { type: "boolean" },
+    config: { type: "string" },
+  };
+  for (const [flag, name] of nameOfFlag) {
+    const { placeholder } = settingOf(name).type;
+    types[flag] = { type: placeholder === undefined ? "boolean" : "string" };
+    if (placeholder === undefined) types[`no-${flag}`] = { type: "boolean" };
+  }
+  return types;
+}
+
+function readCommand(words: readonly string[]): CommandName | undefined {
+  const [word] = words;
+  if (word === undefined) return undefined;
+  const command = commandNames.find((name) => name === word);
+  if (command === undefined) throw new UsageError(`unknown command ${word}${suggestion(word, commandNames)}`);
+  return command;
+}
+
+/** A flag of another command is not unknown, but would be ignored; that is an error, too. */
+function checkCommand(name: SettingName, { rawName }: OptionToken, command: CommandName | undefined): void {
+  const { for: takers } = settingOf(name);
+  if (command === undefined || takers.includes(command)) return;
+  throw new UsageError(`${rawName} is not an option of ${command} but of ${takers.join(", ")}`, command);
+}
+
+function flagsOf(command: CommandName | undefined): string[] {
+  const names = settingNames.filter((name) => command === undefined || settingOf(name).for.includes(command));
+  return [...names.map(flagName), ...standalone].map((flag) => `--${flag}`);
+}
+
+function readFlag(
+  name: SettingName,
+  token: OptionToken,
+  negative: boolean,
+  before: unknown,
+  command: CommandName | undefined,
+): unknown {
+  const { placeholder, many } = settingOf(name).type;
+  if (placeholder === undefined) {
+    if (negative && token.value !== undefined) throw new UsageError(`${token.rawName} takes no value`, command);
+    return negative ? false : (token.value ?? true);
+  }
+  const value = textOf(token, command);
+  return many ? [...((before as string[] | undefined) ?? []), value] : value;
+}
+
+function textOf({ rawName, value, inlineValue }: OptionToken, command: CommandName | undefined): string {
+  if (value === undefined) throw new UsageError(`${rawName} needs a value`, command);
+  // `--title --json` is more likely a forgotten value than a title of `--json`.
+  if (!inlineValue && value.startsWith("-") && value !== "-") {
+    throw new UsageError(`${rawName} needs a value; write ${rawName}=${value} if it begins with a dash`, command);
+  }
+  return value;
+}

@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+/** The program `tidings`: wires the process to the command line. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Dependencies, Io } from "./command.ts";
+import { main } from "./run.ts";
+
+const io: Io = {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  onSignal(call) {
+    const signals = ["SIGINT", "SIGTERM"] as const;
+    for (const signal of signals) process.on(signal, call);
+    return () => {
+      for (const signal of signals) process.off(signal, call);
+    };
+  },
+};
+
+/** Loads the server, the logger and the demo page only for the commands that use them. */
+const deps: Dependencies = {
+  version: readVersion(),
+  createTidings: async (options) => (await import("../server.ts")).createTidings(options),
+  createLogger: async (level) => {
+    const { destination, pino } = await import("pino");
+    return pino({ level }, destination(2));
+  },
+  demoPage: async (secret) => (await import("./demo-page.ts")).demoPage(secret),
+  now: () => Date.now(),
+};
+
+/** The sources are two folders below package.json, the built package's files three. */
+function readVersion(): string {
+  const candidates = ["../../package.json", "../../../package.json"].map((path) => join(import.meta.dirname, path));
+  const path = candidates.find((candidate) => existsSync(candidate));
+  return path === undefined ? "unknown" : (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
+}
+
+// `tidings tail | head -1`: the reader has seen enough.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
+const code = await main(process.argv.slice(2), process.env, io, deps);
+// Ends what may still be open after a second signal, but not before the last line is out.
+process.stdout.write("", () => process.exit(code));

@@ -1,0 +1,40 @@
+/** Typing errors: which known name was meant. */
+
+/**
+ * `; did you mean …?` for the known name that the fewest typing errors separate from `name`; empty if none is near. An
+ * error is one character too many, missing or wrong, or two neighbours swapped; case does not count.
+ */
+export function suggestion(name: string, known: Iterable<string>): string {
+  let best: string | undefined;
+  let least = Math.max(2, Math.floor(name.length / 3)) + 1;
+  for (const candidate of known) {
+    const errors = distance(name.toLowerCase(), candidate.toLowerCase());
+    if (errors < least) {
+      best = candidate;
+      least = errors;
+    }
+  }
+  return best === undefined ? "" : `; did you mean ${best}?`;
+}
+
+/** Optimal string alignment: Levenshtein's distance with swaps. */
+function distance(a: string, b: string): number {
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const wrong = a[i - 1] === b[j - 1] ? 0 : 1;
+      let errors = Math.min(at(row, j - 1) + 1, at(last, j) + 1, at(last, j - 1) + wrong);
+      if (a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) errors = Math.min(errors, at(beforeLast, j - 2) + 1);
+      row.push(errors);
+    }
+    beforeLast = last;
+    last = row;
+  }
+  return at(last, b.length);
+}
+
+function at(row: readonly number[], index: number): number {
+  return row[index] ?? Number.POSITIVE_INFINITY;
+}

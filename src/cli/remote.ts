@@ -1,0 +1,33 @@
+/** Calls of a running server. */
+import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { PushService } from "../../gen/tidings/v1/push_service_pb.ts";
+import type { CommandName, Values } from "./settings.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** How long a call may take, in ms. */
+const callTimeoutMs = 30_000;
+
+/** The token to call with. Throws a UsageError without one. */
+export function tokenOf({ token }: Values, command: CommandName): string {
+  if (token === undefined) {
+    throw new UsageError(`${command} needs a token: set TIDINGS_TOKEN; \`tidings token\` makes one`, command);
+  }
+  return token;
+}
+
+/** A client of the configured server, for calls that have one answer. */
+export function remote(values: Values, command: CommandName): Client<typeof PushService> {
+  const token = tokenOf(values, command);
+  const authorize: Interceptor = (next) => (request) => {
+    request.header.set("authorization", `Bearer ${token}`);
+    return next(request);
+  };
+  const transport = createConnectTransport({
+    baseUrl: values.url,
+    httpVersion: "1.1",
+    interceptors: [authorize],
+    defaultTimeoutMs: callTimeoutMs,
+  });
+  return createClient(PushService, transport);
+}

@@ -1,0 +1,58 @@
+/** The life of a server process: start, say so, drain at the first signal, end at the second. */
+import type { Address } from "../http/listener.ts";
+import type { TidingsOptions } from "../options.ts";
+import type { ListenOptions } from "../server.ts";
+import type { Context } from "./command.ts";
+
+/** One Ctrl-C under `npm run` arrives twice, from the terminal and from npm; a signal so soon after the first is its echo. */
+const echoMs = 200;
+
+/** Runs a server until a signal ends it. Answers 0 when it was drained, 1 when a second signal cut that short. */
+export async function runServer(
+  { io, deps }: Context,
+  options: TidingsOptions,
+  at: ListenOptions,
+  ready: (address: Address) => void,
+): Promise<number> {
+  const first = Promise.withResolvers<void>();
+  const second = Promise.withResolvers<void>();
+  let firstAt: number | undefined;
+  // From before the start on, so that a signal in the middle of it still closes the store properly.
+  const forget = io.onSignal(() => {
+    firstAt ??= deps.now();
+    first.resolve();
+    if (deps.now() - firstAt >= echoMs) second.resolve();
+  });
+  try {
+    const tidings = await deps.createTidings(options);
+    let address: Address;
+    try {
+      address = await tidings.listen(at);
+    } catch (error) {
+      await tidings.close();
+      throw listenError(error, at);
+    }
+    ready(address);
+    await first.promise;
+    options.logger?.info("draining; a second signal ends the process at once");
+    return await Promise.race([tidings.close().then(() => 0), second.promise.then(() => 1)]);
+  } finally {
+    forget();
+  }
+}
+
+/** The usual reasons in words. */
+function listenError(error: unknown, { host, port }: ListenOptions): unknown {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case "EADDRINUSE":
+      return new Error(`port ${port} on ${host} is in use; choose another with --port, or 0 for any free one`);
+    case "EACCES":
+      return new Error(`port ${port} on ${host} is not allowed to this user; choose one above 1023 with --port`);
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return new Error(`${host} is not an address of this machine; choose another with --host`);
+    default:
+      return error;
+  }
+}

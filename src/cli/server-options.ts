@@ -1,0 +1,67 @@
+/** From the values of the command line to the options of a server. */
+import { createSecureContext } from "node:tls";
+import type { Logger } from "pino";
+import type { AuthOptions, TidingsOptions } from "../options.ts";
+import { readText } from "./files.ts";
+import { readSecret } from "./secret.ts";
+import type { Values } from "./settings.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** Options of createTidings. */
+export function serverOptions(values: Values, auth: AuthOptions, logger: Logger): TidingsOptions {
+  return {
+    data: values.data,
+    auth,
+    retention: { days: values.retentionDays, count: values.retentionCount },
+    timeouts: {
+      headersMs: values.headersTimeout,
+      requestMs: values.requestTimeout,
+      idleMs: values.idleTimeout,
+      stallMs: values.stallTimeout,
+    },
+    allowedOrigins: values.allowedOrigins ?? [],
+    maxMessageBytes: values.maxMessageBytes,
+    heartbeatMs: values.heartbeat,
+    drainMs: values.drain,
+    maxStreamsPerUser: values.maxStreamsPerUser,
+    newcomerDays: values.newcomerDays,
+    reflection: values.reflection,
+    logger,
+  };
+}
+
+/** How `serve` checks tokens. Throws a UsageError without a key, with two, and with a weak one. */
+export function authOptions(values: Values): AuthOptions {
+  const { jwtJwksUrl, jwtIssuer, jwtAudience } = values;
+  const secret = readSecret(values, "serve");
+  if (secret === undefined && jwtJwksUrl === undefined) {
+    throw new UsageError(
+      "serve needs a key to check tokens with: set TIDINGS_JWT_SECRET (such as from `openssl rand -base64 32`), " +
+        "--jwt-secret-file or --jwt-jwks-url",
+      "serve",
+    );
+  }
+  if (secret !== undefined && jwtJwksUrl !== undefined) {
+    throw new UsageError("a JWT secret and --jwt-jwks-url exclude each other; give one", "serve");
+  }
+  return {
+    ...(secret === undefined ? {} : { secret }),
+    ...(jwtJwksUrl === undefined ? {} : { jwksUrl: jwtJwksUrl }),
+    ...(jwtIssuer === undefined ? {} : { issuer: jwtIssuer }),
+    ...(jwtAudience === undefined ? {} : { audience: jwtAudience }),
+  };
+}
+
+/** Key and certificate, undefined for cleartext. Throws a UsageError for half of them, an Error if they are no good. */
+export function tlsOptions({ tlsKey, tlsCert }: Values): { key: string; cert: string } | undefined {
+  if (tlsKey === undefined && tlsCert === undefined) return undefined;
+  if (tlsKey === undefined) throw new UsageError("--tls-cert needs --tls-key", "serve");
+  if (tlsCert === undefined) throw new UsageError("--tls-key needs --tls-cert", "serve");
+  const tls = { key: readText(tlsKey, "--tls-key"), cert: readText(tlsCert, "--tls-cert") };
+  try {
+    createSecureContext(tls);
+  } catch (cause) {
+    throw new Error(`--tls-key, --tls-cert: ${tlsKey} and ${tlsCert} are not a PEM key and its certificate`, { cause });
+  }
+  return tls;
+}

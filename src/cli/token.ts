@@ -1,0 +1,55 @@
+import { mintToken, type TokenClaims } from "../mint.ts";
+import type { Command } from "./command.ts";
+import { readSecret } from "./secret.ts";
+import type { Values } from "./settings.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** `tidings token`: mints the JWTs that a server with a secret accepts. */
+export const token: Command = {
+  name: "token",
+  summary: "Make a token for a user or a service.",
+  details:
+    "Signs with the secret of the server: TIDINGS_JWT_SECRET or --jwt-secret-file; that of `tidings dev` is in " +
+    ".tidings/dev-secret. Prints the token and nothing else; with --json also its claims.",
+  examples: [
+    "tidings token --sub ada --tenant acme --role user --ttl 15m",
+    "tidings token --sub backend --tenant acme --role service --ttl 30d --jwt-secret-file .tidings/dev-secret",
+    "export TIDINGS_TOKEN=$(tidings token --sub ops --role admin)",
+  ],
+  async run({ values, deps, print }) {
+    const secret = readSecret(values, "token");
+    if (secret === undefined) {
+      throw new UsageError("token needs the server's secret: set TIDINGS_JWT_SECRET or --jwt-secret-file", "token");
+    }
+    const now = Math.floor(deps.now() / 1000);
+    const claims = claimsOf(values, now);
+    const signed = await mint(secret, claims, now);
+    if (values.json) print.json({ token: signed, claims });
+    else print.line(signed);
+    return 0;
+  },
+};
+
+function claimsOf(values: Values, now: number): TokenClaims {
+  const { sub, tenant, role, ttl = 3_600_000, iss = values.jwtIssuer, aud = values.jwtAudience } = values;
+  if (sub === undefined) throw new UsageError("--sub: name the user or service", "token");
+  if (tenant === undefined && role === "user") throw new UsageError("--tenant: a user belongs to a tenant", "token");
+  return {
+    sub,
+    ...(tenant === undefined ? {} : { tenant }),
+    role,
+    iat: now,
+    exp: now + Math.floor(ttl / 1000),
+    ...(iss === undefined ? {} : { iss }),
+    ...(aud === undefined ? {} : { aud }),
+  };
+}
+
+async function mint(secret: string, claims: TokenClaims, now: number): Promise<string> {
+  try {
+    return await mintToken(secret, claims, now);
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(`--${error.message}`, "token");
+    throw error;
+  }
+}

@@ -1,0 +1,63 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { jwtVerify } from "jose";
+import { describe, expect, test } from "vitest";
+import { Folder, secret } from "./harness.ts";
+
+const program = join(import.meta.dirname, "../../src/cli/main.ts");
+
+/** Runs the program in a process of its own. */
+function tidings(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  return new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
+    execFile(
+      process.execPath,
+      [program, ...argv],
+      { env: { PATH: process.env.PATH, ...env } },
+      (error, stdout, stderr) => {
+        resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+      },
+    );
+  });
+}
+
+describe("the program", () => {
+  test("--help", async () => {
+    const { code, stdout, stderr } = await tidings(["--help"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(/^Tidings \d+\.\d+\.\d+/);
+  });
+
+  test("token", async () => {
+    const { code, stdout, stderr } = await tidings(["token", "--sub", "ada", "--tenant", "acme"], {
+      TIDINGS_JWT_SECRET: secret,
+    });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const { payload } = await jwtVerify(stdout.trim(), new TextEncoder().encode(secret));
+    expect(payload).toMatchObject({ sub: "ada", tenant: "acme", role: "user" });
+  });
+
+  test("an unknown flag", async () => {
+    const { code, stdout, stderr } = await tidings(["online", "--tokne", "x"]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toContain("unknown option --tokne; did you mean --token?");
+  });
+
+  test("serve: ready line on stdout, drained by SIGTERM", async () => {
+    using folder = new Folder();
+    const child = spawn(process.execPath, [program, "serve", "--port", "0", "--data", folder.path, "--drain", "0s"], {
+      env: { PATH: process.env.PATH, TIDINGS_JWT_SECRET: secret },
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    try {
+      const [line] = await once(child.stdout, "data");
+      const { address, pid } = JSON.parse(String(line));
+      expect(pid).toBe(child.pid);
+      expect((await fetch(`${address}/readyz`)).status).toBe(200);
+      child.kill("SIGTERM");
+      expect(await once(child, "exit")).toEqual([0, null]);
+    } finally {
+      child.kill("SIGKILL");
+    }
+  });
+});

@@ -1,0 +1,388 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-web";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { WebSocket as PackageWebSocket } from "ws";
+import { connectTidings, Kind, type TidingsOptions } from "../../src/client/index.ts";
+import { connectTidings as connectJson } from "../../src/client/json.ts";
+import type { Observable } from "../../src/client/observable.ts";
+import { fail } from "../../src/errors.ts";
+import { type EventInit, FakeServer } from "./fake-server.ts";
+
+let server: FakeServer;
+const open: { close(): void }[] = [];
+
+beforeEach(async () => {
+  server = await FakeServer.start();
+});
+
+afterEach(async () => {
+  for (const client of open.splice(0)) client.close();
+  await server.close();
+});
+
+/** Settles once the value is as wanted. */
+function until<T>(observable: Observable<T>, wanted: (value: T) => boolean): Promise<T> {
+  return new Promise((resolve) => {
+    let stop = () => {};
+    stop = observable.subscribe((value) => {
+      if (!wanted(value)) return;
+      resolve(value);
+      queueMicrotask(() => stop());
+    });
+  });
+}
+
+const seconds = (amount: number) => ({ seconds: BigInt(amount), nanos: 0 });
+const place = (seq: number) => ({ feed: "user", epoch: 1, seq: String(seq) });
+const hello = (total: number): EventInit => ({
+  case: "hello",
+  value: {
+    subscriptionId: "s1",
+    heartbeatInterval: seconds(25),
+    unread: { total, byCategory: { a: total }, version: "4" },
+    online: { users: 2, connections: 3 },
+    positions: [place(0)],
+  },
+});
+const caughtUp: EventInit = { case: "caughtUp", value: {} };
+const message = (seq: number): EventInit => ({
+  case: "message",
+  value: { id: `m${seq}`, kind: Kind.NOTIFICATION, category: "a", title: `title ${seq}`, position: place(seq) },
+});
+const random = { fraction: () => 0 };
+
+/** The same client in all its forms. */
+const forms = {
+  "Protobuf over ws": (options: object = {}) => connectTidings({ ...base(), transport: "ws", ...options }),
+  "Protobuf over ws, by the package ws": (options: object = {}) =>
+    connectTidings({ ...base(), transport: "ws", WebSocket: PackageWebSocket, ...options }),
+  "Protobuf over Connect": (options: object = {}) => connectTidings({ ...base(), transport: "connect", ...options }),
+  "Protobuf in memory": (options: object = {}) =>
+    connectTidings({ ...base(), transport: "connect", connect: server.transport(), ...options }),
+  "Protobuf over connect-web": (options: object = {}) =>
+    connectTidings({
+      ...base(),
+      transport: "connect",
+      connect: createConnectTransport({ baseUrl: server.url, useBinaryFormat: true, defaultTimeoutMs: 50 }),
+      ...options,
+    }),
+  "JSON over ws": (options: object = {}) => connectJson({ ...base(), ...options }),
+};
+
+function base() {
+  return { url: server.url, token: () => "token-1", random };
+}
+
+function keep<T extends { close(): void }>(client: T): T {
+  open.push(client);
+  return client;
+}
+
+describe.each(Object.entries(forms))("%s", (_name, connect) => {
+  test("receives, counts, resumes after a cut without losing or repeating, and closes", async () => {
+    const client = keep(connect({ subscribe: { onlineCount: true, categories: ["a"] } }));
+    const ids: unknown[] = [];
+    client.on("message", ({ id }) => void ids.push(id));
+    const first = await server.stream();
+    expect(first.token).toBe("token-1");
+    expect(first.request).toMatchObject({ onlineCount: true, categories: ["a"], positions: [] });
+    first.send(hello(2), message(1), caughtUp, message(2));
+    await until(client.unread, (totals) => totals?.total === 3);
+    expect(client.unread.value).toStrictEqual({ total: 3, byCategory: { a: 3 }, version: "4" });
+    expect(client.online.value).toStrictEqual({ users: 2, connections: 3 });
+    expect(client.state.value).toBe("live");
+
+    if (_name === "Protobuf in memory") first.end(new ConnectError("lost", Code.Canceled));
+    else server.cut();
+    const second = await server.stream();
+    expect(second.request.positions).toMatchObject([place(2)]);
+    second.send(hello(4), message(2), message(3), caughtUp, message(3), message(4));
+    await until(client.unread, (totals) => totals?.total === 5);
+    expect(ids).toEqual(["m1", "m2", "m3", "m4"]);
+
+    client.close();
+    await second.gone;
+    expect(client.state.value).toBe("closed");
+  });
+
+  test("passes on what the stream says, in order", async () => {
+    const client = keep(connect());
+    const events: unknown[] = [];
+    const loop = client.events();
+    const stream = await server.stream();
+    stream.send(
+      hello(0),
+      { case: "gap", value: { from: place(1), to: place(3) } },
+      caughtUp,
+      { case: "readState", value: { unread: { total: 0, byCategory: {}, version: "5" }, readIds: ["x"], all: true } },
+      { case: "online", value: { users: 7, connections: 8 } },
+      { case: "room", value: { roomId: "r", status: 3, reason: "taken" } },
+      { case: undefined },
+      { case: "message", value: { id: "live", kind: Kind.EVENT } },
+    );
+    for await (const event of loop) {
+      events.push(event);
+      if (event.type === "message") break;
+    }
+    expect(events).toMatchObject([
+      { type: "hello", subscriptionId: "s1" },
+      { type: "gap", from: place(1), to: place(3) },
+      { type: "caughtUp" },
+      {
+        type: "readState",
+        unread: { total: 0, version: "5" },
+        readIds: ["x"],
+        unreadIds: [],
+        deletedIds: [],
+        all: true,
+      },
+      { type: "online", users: 7, connections: 8 },
+      { type: "room", roomId: "r", status: "kicked", reason: "taken" },
+      { type: "message", message: { id: "live" } },
+    ]);
+    expect(client.state.value).toBe("closed");
+    await stream.gone;
+  });
+
+  test("replaces a token that the server refuses, and is told of none", async () => {
+    const tokens = ["old", "new"];
+    const errors: unknown[] = [];
+    const client = keep(connect({ token: () => tokens.shift() ?? "none" }));
+    client.on("error", (error) => void errors.push(error));
+    const first = await server.stream();
+    first.send(hello(0), caughtUp);
+    first.end(fail("TOKEN_EXPIRED", "the token has expired"));
+    const second = await server.stream();
+    expect([first.token, second.token]).toEqual(["old", "new"]);
+    expect(errors).toEqual([]);
+  });
+
+  test("closes with the server's reason when it refuses for good", async () => {
+    const client = keep(connect());
+    const told: unknown[] = [];
+    client.on("error", ({ code, reason, message: sentence }) => void told.push([code, reason, sentence]));
+    (await server.stream()).end(fail("ROLE_FORBIDDEN", "only users may do that"));
+    await until(client.state, (state) => state === "closed");
+    expect(told).toEqual([["permission_denied", "ROLE_FORBIDDEN", "only users may do that"]]);
+    await expect(client.events().next()).rejects.toMatchObject({ reason: "ROLE_FORBIDDEN" });
+  });
+
+  test("forgets positions that the server does not know", async () => {
+    const storage = { load: () => JSON.stringify([place(900)]), save: () => {} };
+    const client = keep(connect({ storage }));
+    const resets: string[] = [];
+    client.on("reset", ({ reason }) => void resets.push(reason));
+    const first = await server.stream();
+    expect(first.request.positions).toMatchObject([place(900)]);
+    first.end(fail("POSITION_IN_FUTURE", "positions: user 900 is in the future"));
+    expect((await server.stream()).request.positions).toEqual([]);
+    expect(resets).toEqual(["POSITION_IN_FUTURE"]);
+  });
+
+  test("honours go_away", async () => {
+    const client = keep(connect());
+    const stream = await server.stream();
+    stream.send(hello(0), caughtUp, { case: "goAway", value: { reconnectAfter: seconds(60), reason: "deploy" } });
+    await until(client.state, (state) => state === "held");
+    await stream.gone;
+  });
+});
+
+describe.each(["Protobuf over ws", "JSON over ws", "Protobuf in memory"] as const)("calls: %s", (name) => {
+  const connect = (options: object = {}) => keep(forms[name](options));
+
+  test("send what is asked, and newer totals reach the badge", async () => {
+    const client = connect();
+    (await server.stream()).send(hello(5), caughtUp);
+    await until(client.state, (state) => state === "live");
+    const asked: unknown[] = [];
+    server.unary = {
+      markRead: ({ target, categories }) => {
+        asked.push([target.case, categories]);
+        const version = target.case === "all" ? "4" : "5";
+        return { changed: 2, unread: { total: 3, byCategory: { a: 3 }, version } };
+      },
+      deleteMessages: ({ ids, recall }) => {
+        asked.push([ids?.messageIds, recall]);
+        return { deleted: 1, unread: { total: 2, byCategory: { a: 2 }, version: "6" } };
+      },
+      listUnread: ({ pageSize }) => ({ messages: [{ id: `m${pageSize}` }], nextPageToken: "next" }),
+      listMessages: () => ({ messages: [{ id: "old", read: true }] }),
+      onlineCount: ({ scope }) => {
+        asked.push(scope.case === "users" ? scope.value.userIds : scope.case);
+        return { users: 4 };
+      },
+      publish: ({ audience, requestId }) => ({ messageId: `${audience?.to.value}/${requestId}` }),
+      publishBatch: ({ requests }) => ({ outcomes: requests.map(() => ({ result: { case: "ok", value: {} } })) }),
+    };
+    expect((await client.markRead({ all: true })).changed).toBe(2);
+    expect(client.unread.value?.total).toBe(5);
+    await client.markRead({ ids: ["x", "y"], categories: ["a"] });
+    expect(client.unread.value?.total).toBe(3);
+    await client.markRead({ oldest: 3 });
+    await client.markRead({ categories: ["b"] });
+    expect((await client.deleteMessages({ ids: ["x"] })).deleted).toBe(1);
+    expect(client.unread.value?.total).toBe(2);
+    expect(await client.listUnread({ pageSize: 3 })).toMatchObject({ messages: [{ id: "m3" }], nextPageToken: "next" });
+    expect((await client.listMessages()).messages).toMatchObject([{ id: "old", read: true }]);
+    expect((await client.onlineCount({ users: ["7"] })).users).toBe(4);
+    await client.onlineCount({ roomId: "r" });
+    await client.onlineCount();
+    expect(asked).toEqual([
+      ["all", []],
+      ["ids", ["a"]],
+      ["oldest", []],
+      [undefined, ["b"]],
+      [["x"], false],
+      ["7"],
+      "roomId",
+      undefined,
+    ]);
+  });
+
+  test("throw the server's code and reason", async () => {
+    server.unary = {
+      markRead: () => {
+        throw fail("FIELD_INVALID", "is required", { field: "target", retryAfterMs: 1_500 });
+      },
+    };
+    const calling = connect().markRead({});
+    await expect(calling).rejects.toMatchObject({
+      name: "TidingsError",
+      code: "invalid_argument",
+      reason: "FIELD_INVALID",
+    });
+    await expect(calling).rejects.toMatchObject({ message: "target: is required", retryAfterMs: 1_500 });
+  });
+
+  test("ask for a fresh token once, and only once", async () => {
+    let asked = 0;
+    const seen: unknown[] = [];
+    server.unary = {
+      listUnread: (_request, { requestHeader }) => {
+        const token = requestHeader.get("authorization");
+        seen.push(token);
+        if (token !== "Bearer t2") throw fail("TOKEN_EXPIRED", "the token has expired");
+        return {};
+      },
+    };
+    const client = connect({ token: () => `t${++asked}` });
+    await server.stream();
+    await Promise.all([client.listUnread(), client.listUnread()]);
+    expect(asked).toBe(2);
+    expect(seen.slice().sort()).toEqual(["Bearer t1", "Bearer t1", "Bearer t2", "Bearer t2"]);
+    server.unary.listUnread = () => {
+      throw fail("TOKEN_INVALID", "the token is not valid");
+    };
+    await expect(client.listUnread()).rejects.toMatchObject({ code: "unauthenticated", reason: "TOKEN_INVALID" });
+    expect(asked).toBe(3);
+  });
+
+  test("end with their deadline, their signal, and the client", async () => {
+    server.unary = { listUnread: (_request, { signal }) => new Promise((_, reject) => (signal.onabort = reject)) };
+    const client = connect();
+    const given = new AbortController();
+    const calls = [
+      client.listUnread({}, { timeoutMs: 20 }),
+      client.listUnread({}, { signal: given.signal }),
+      client.listUnread(),
+    ];
+    const codes = calls.map((calling) => calling.then(() => "ok").catch(({ code }) => code));
+    expect(await codes[0]).toBe("deadline_exceeded");
+    given.abort();
+    expect(await codes[1]).toBe("canceled");
+    client.close();
+    expect(await codes[2]).toBe("canceled");
+    await expect(client.listUnread()).rejects.toMatchObject({ code: "canceled" });
+  });
+});
+
+test("a call on a closed client asks for no token", async () => {
+  let asked = 0;
+  const client = connectTidings({ ...base(), token: () => `t${++asked}` });
+  client.close();
+  await expect(client.listUnread()).rejects.toMatchObject({ code: "canceled" });
+  expect(asked).toBe(0);
+});
+
+describe("auto", () => {
+  const auto = (options: Partial<TidingsOptions> = {}) => keep(connectTidings({ ...base(), ...options }));
+
+  test("takes the bridge", async () => {
+    auto();
+    expect(await server.stream()).toMatchObject({ way: "ws", subprotocol: "tidings.v1.proto" });
+  });
+
+  test("takes Connect where upgrades are refused, and stays with it", async () => {
+    server.upgrades = "refused";
+    const client = auto();
+    const first = await server.stream();
+    expect(first.way).toBe("connect");
+    first.send(hello(0), caughtUp);
+    await until(client.state, (state) => state === "live");
+    server.upgrades = "accepted";
+    server.cut();
+    expect((await server.stream()).way).toBe("connect");
+  });
+
+  test("takes Connect where there is no WebSocket", async () => {
+    const global = globalThis.WebSocket;
+    Reflect.deleteProperty(globalThis, "WebSocket");
+    try {
+      auto();
+      expect(() => connectTidings({ ...base(), transport: "ws" })).toThrow("transport: there is no WebSocket here");
+    } finally {
+      globalThis.WebSocket = global;
+    }
+    expect((await server.stream()).way).toBe("connect");
+  });
+});
+
+test("a server that answers without Connect is no reason to give up", async () => {
+  const answers = [new Response("<h1>Not found</h1>", { status: 404 }), new Response("{}", { status: 403 })];
+  const errors: string[] = [];
+  const client = keep(
+    connectTidings({
+      ...base(),
+      transport: "connect",
+      fetch: (url, init) => Promise.resolve(answers.shift() ?? fetch(url, init)),
+    }),
+  );
+  client.on("error", ({ code, message: sentence }) => void errors.push(`${code}: ${sentence}`));
+  await server.stream();
+  expect(errors).toEqual(["unavailable: HTTP 404 without a Connect error: is this the URL of a Tidings server?"]);
+});
+
+test("the token is in no URL", async () => {
+  const urls: string[] = [];
+  class Watched extends PackageWebSocket {
+    constructor(url: string, protocols: string[]) {
+      urls.push(url, ...protocols);
+      super(url, protocols);
+    }
+  }
+  keep(connectTidings({ ...base(), token: () => "secret", transport: "ws", WebSocket: Watched }));
+  expect((await server.stream()).token).toBe("secret");
+  expect(urls).toEqual([`${server.url.replace("http", "ws")}/ws`, "tidings.v1.proto"]);
+});
+
+test.each([
+  [{ url: "ftp://x" }, "url: must be an http or https URL"],
+  [{ url: "nowhere" }, "url: must be an http or https URL"],
+  [{ url: "http://x/?token=1" }, "url: must have no user, password, query or fragment"],
+  [{ queueLimit: 0 }, "queueLimit: must be a whole number from 1"],
+  [{ transport: "sse" }, "transport: must be auto, connect or ws"],
+  [{ token: "jwt" }, "token: must be a function that gives a JWT"],
+])("options are checked at the door: %j", (wrong, sentence) => {
+  expect(() => connectTidings({ ...base(), ...(wrong as object) })).toThrow(sentence);
+});
+
+test("using closes a client at the end of its block", async () => {
+  let state: Observable<string>;
+  {
+    using client = connectTidings({ ...base(), transport: "connect" });
+    state = client.state;
+    await server.stream();
+  }
+  expect(state.value).toBe("closed");
+});

@@ -1,0 +1,47 @@
+import type { Clock } from "../../src/clock.ts";
+
+/** A clock that moves when told to. */
+export class FakeClock implements Clock {
+  #now = 1_700_000_000_000;
+  readonly #timers = new Set<{ at: number; call: () => void }>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(milliseconds: number, call: () => void): { cancel(): void } {
+    const timer = { at: this.#now + Math.max(0, milliseconds), call };
+    this.#timers.add(timer);
+    return { cancel: () => void this.#timers.delete(timer) };
+  }
+
+  /** Milliseconds until each pending timer, soonest first. */
+  get pending(): number[] {
+    return [...this.#timers].map(({ at }) => at - this.#now).sort((a, b) => a - b);
+  }
+
+  /** Moves on, calling what is due in order and letting promises settle after each call. */
+  async advance(milliseconds: number): Promise<void> {
+    const end = this.#now + milliseconds;
+    for (;;) {
+      const next = [...this.#timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
+      if (next === undefined) break;
+      this.#timers.delete(next);
+      this.#now = next.at;
+      next.call();
+      await settled();
+    }
+    this.#now = end;
+    await settled();
+  }
+
+  /** Moves on without calling anything, as a machine that sleeps does. */
+  sleep(milliseconds: number): void {
+    this.#now += milliseconds;
+  }
+}
+
+/** After every promise that can settle without input or output. */
+export function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

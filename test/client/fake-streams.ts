@@ -1,0 +1,96 @@
+import type { OpenStream, StreamEvent, StreamRequest, StreamSink } from "../../src/client/events.ts";
+import { Session, type SessionOptions } from "../../src/client/session.ts";
+import { type ErrorCode, type ErrorExtras, TidingsError } from "../../src/client/tidings-error.ts";
+import { FakeClock, settled } from "./fake-clock.ts";
+
+/** A message of these tests: a text. */
+export type Text = string;
+
+/** The server's end of one stream. */
+export class FakeStream {
+  dropped = false;
+  readonly request: StreamRequest;
+  readonly #sink: StreamSink<Text>;
+
+  constructor(request: StreamRequest, sink: StreamSink<Text>) {
+    this.request = request;
+    this.#sink = sink;
+  }
+
+  /** Sends events, as long as the client listens. */
+  send(...events: StreamEvent<Text>[]): void {
+    for (const event of events) if (!this.dropped) this.#sink.event(event);
+  }
+
+  /** Ends the stream. */
+  end(code: ErrorCode, extras: ErrorExtras = {}): void {
+    if (!this.dropped) this.#sink.end(new TidingsError(code, code, extras));
+  }
+}
+
+/** Hello with nothing in it but a heartbeat of 25 s. */
+export const hello = (extra: Partial<StreamEvent<Text> & { type: "hello" }> = {}): StreamEvent<Text> => ({
+  type: "hello",
+  subscriptionId: "s",
+  heartbeatMs: 25_000,
+  unread: undefined,
+  online: undefined,
+  positions: [],
+  ...extra,
+});
+
+/** CaughtUp. */
+export const caughtUp: StreamEvent<Text> = { type: "caughtUp", positions: [] };
+
+/** A NOTIFICATION of the user's feed. */
+export const message = (seq: number, category = "", epoch = 1): StreamEvent<Text> => ({
+  type: "message",
+  message: `m${seq}`,
+  position: { feed: "user", epoch, seq: String(seq) },
+  category,
+  notification: true,
+});
+
+/** A position of the user's feed. */
+export const place = (seq: number, epoch = 1) => ({ feed: "user", epoch, seq: String(seq) });
+
+/** A session on fake streams and a fake clock; `fraction` is 0.5, so that the first back-off is 250 ms. */
+export function fakeSession(options: Partial<SessionOptions<Text>> = {}) {
+  const clock = new FakeClock();
+  const streams: FakeStream[] = [];
+  const open: OpenStream<Text> = (request, sink) => {
+    const stream = new FakeStream(request, sink);
+    streams.push(stream);
+    return () => {
+      stream.dropped = true;
+    };
+  };
+  const session = new Session<Text>({
+    open,
+    token: () => "token",
+    storage: undefined,
+    rooms: [],
+    queueLimit: 1_000,
+    clock,
+    fraction: () => 0.5,
+    ...options,
+  });
+  const errors: TidingsError[] = [];
+  session.intake.listeners.add("error", (error) => void errors.push(error));
+  const messages: Text[] = [];
+  session.intake.listeners.add("message", (text) => void messages.push(text));
+  return {
+    session,
+    clock,
+    streams,
+    errors,
+    messages,
+    /** The newest stream, once promises have settled. */
+    async stream(): Promise<FakeStream> {
+      await settled();
+      const last = streams.at(-1);
+      if (last === undefined || last.dropped) throw new Error(`no stream is open: ${session.state.value}`);
+      return last;
+    },
+  };
+}

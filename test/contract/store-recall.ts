@@ -1,0 +1,98 @@
+import { randomUUID } from "node:crypto";
+import { describe, expect, test } from "vitest";
+import {
+  appendOne,
+  message,
+  messages,
+  never,
+  readAll,
+  selection,
+  start,
+  upTo,
+  userFeed,
+} from "../support/store-messages.ts";
+import type { StoreBench } from "./store.ts";
+
+/** A recalled message is nowhere, and its number is not given again. */
+export function recallLaw(bench: StoreBench): void {
+  describe("recall", () => {
+    test("takes a message out of every feed and every answer", async () => {
+      const tenant = bench.tenant();
+      const feeds = ["user/ann", "user/bob", "tenant"];
+      const keys = feeds.map((name) => ({ tenant, name }));
+      const [gone, kept] = [message(tenant, { feeds, category: "x" }), message(tenant, { feeds })];
+      await bench.store.append([gone, kept]);
+      await bench.store.recall(tenant, [gone.id]);
+      for (const feed of keys) {
+        expect((await readAll(bench.store, feed)).map(({ id }) => id)).toEqual([kept.id]);
+        expect((await bench.store.select(selection(feed))).map(({ id }) => id)).toEqual([kept.id]);
+      }
+      const asked = keys.map((feed) => ({ feed, ranges: [[1, 9]] as const }));
+      expect([...(await bench.store.tally(asked, start)).byCategory]).toEqual([["", 3]]);
+      expect(await bench.store.find(keys, [gone.id])).toEqual([]);
+    });
+
+    test("answers where the messages lay, once", async () => {
+      const tenant = bench.tenant();
+      await bench.store.append([message(tenant, { feeds: ["tenant"] })]);
+      const gone = message(tenant, { feeds: ["user/ann", "tenant"], kind: 2, category: "x", expireTime: start + 50 });
+      await bench.store.append([gone]);
+      const place = { id: gone.id, kind: 2, category: "x", expireTime: start + 50 };
+      const places = await bench.store.recall(tenant, [gone.id, gone.id, gone.id.toUpperCase()]);
+      expect(places).toHaveLength(2);
+      expect(places).toContainEqual({ ...place, feed: userFeed(tenant), seq: 1 });
+      expect(places).toContainEqual({ ...place, feed: { tenant, name: "tenant" }, seq: 2 });
+      expect(await bench.store.recall(tenant, [gone.id])).toEqual([]);
+    });
+
+    test("names messages by their ids, however the caller spelt them", async () => {
+      const tenant = bench.tenant();
+      const gone = message(tenant);
+      await bench.store.append([gone]);
+      expect(await bench.store.recall(tenant, [gone.id.toUpperCase()])).toMatchObject([{ id: gone.id }]);
+    });
+
+    test("does not touch another tenant's message, nor ids that are none", async () => {
+      const [ours, theirs] = [bench.tenant(), bench.tenant()];
+      const foreign = message(theirs);
+      await bench.store.append([foreign, message(ours)]);
+      expect(await bench.store.recall(ours, [foreign.id, randomUUID(), "", "x", `${foreign.id}0`, "%"])).toEqual([]);
+      expect(await readAll(bench.store, userFeed(theirs))).toHaveLength(1);
+    });
+
+    test("goes on numbering after the last message was taken back", async () => {
+      const tenant = bench.tenant();
+      const batch = messages(tenant, 3);
+      await bench.store.append(batch);
+      for (const { id } of batch.toReversed()) await bench.store.recall(tenant, [id]);
+      expect(await bench.store.heads([userFeed(tenant)])).toMatchObject([{ seq: 3, tail: 1 }]);
+      expect(await appendOne(bench.store, message(tenant))).toBe(4);
+      expect((await readAll(bench.store, userFeed(tenant))).map(({ seq }) => seq)).toEqual([4]);
+    });
+
+    test("of a feed's last message leaves nothing to count or to list", async () => {
+      const tenant = bench.tenant();
+      const last = message(tenant, { actorId: "a", objectType: "t", objectId: "o", category: "c" });
+      await bench.store.append([last]);
+      await bench.store.recall(tenant, [last.id]);
+      const feed = userFeed(tenant);
+      expect(await bench.store.select(selection(feed, { actorId: "a" }))).toEqual([]);
+      expect(await bench.store.select(selection(feed, { objectType: "t", objectId: "o" }))).toEqual([]);
+      const tally = await bench.store.tally([{ feed, ranges: [[1, 9]] }], start);
+      expect([...tally.byCategory]).toEqual([]);
+      expect(tally.nextExpiry).toBe(never);
+    });
+
+    test("of what retention has dropped answers nothing", async () => {
+      await bench.alone(5, async ({ store }) => {
+        const batch = messages("t", 8);
+        await store.append(batch);
+        const places = await store.recall(
+          "t",
+          batch.map(({ id }) => id),
+        );
+        expect(places.map(({ seq }) => seq)).toEqual(upTo(8, 4));
+      });
+    });
+  });
+}

@@ -1,0 +1,69 @@
+/**
+ * The law of port Store (src/store.ts) as tests, for every adapter. A suite runs against one shared store, each test with
+ * tenants of its own; what touches all tenants, or the life of a store, opens one for itself.
+ */
+import { afterAll, beforeAll, describe } from "vitest";
+import type { Store, StoreInfo } from "../../src/store.ts";
+import { appendLaw } from "./store-append.ts";
+import { inboxLaw } from "./store-inbox.ts";
+import { keyLaw } from "./store-keys.ts";
+import { lifeLaw } from "./store-life.ts";
+import { modelLaw } from "./store-model.ts";
+import { readLaw } from "./store-read.ts";
+import { readStateLaw } from "./store-read-state.ts";
+import { recallLaw } from "./store-recall.ts";
+import { retentionLaw } from "./store-retention.ts";
+import { selectLaw } from "./store-select.ts";
+import { tenantLaw } from "./store-tenants.ts";
+
+/** A store that is open. */
+export interface OpenedStore {
+  readonly store: Store;
+  readonly info: StoreInfo;
+  /** Closes it and opens it again on the same data; absent where nothing outlives the store. */
+  reopen?(): Promise<OpenedStore>;
+  /** Closes it, if it is open, and removes its data. */
+  close(): Promise<void>;
+}
+
+/** Opens an empty store that keeps so many messages per feed. */
+export type MakeStore = (keep: number) => Promise<OpenedStore>;
+
+/** What the tests of a suite share. */
+export interface StoreBench {
+  /** The shared store. */
+  readonly store: Store;
+  /** A tenant that no other test uses. */
+  tenant(): string;
+  /** Runs with a store of its own. */
+  alone(keep: number, use: (opened: OpenedStore) => Promise<void>): Promise<void>;
+}
+
+/** Runs the law against an adapter. */
+export function storeContract(name: string, make: MakeStore): void {
+  describe(`${name} holds the law of Store`, () => {
+    let shared: OpenedStore;
+    let tenants = 0;
+    beforeAll(async () => {
+      shared = await make(10_000);
+    });
+    afterAll(() => shared.close());
+
+    const bench: StoreBench = {
+      get store() {
+        return shared.store;
+      },
+      tenant: () => `tenant-${++tenants}`,
+      async alone(keep, use) {
+        const opened = await make(keep);
+        try {
+          await use(opened);
+        } finally {
+          await opened.close();
+        }
+      },
+    };
+    const laws = [appendLaw, keyLaw, readLaw, recallLaw, retentionLaw, selectLaw, inboxLaw, readStateLaw, tenantLaw];
+    for (const law of [...laws, lifeLaw, modelLaw]) law(bench);
+  });
+}

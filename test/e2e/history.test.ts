@@ -1,0 +1,60 @@
+import { describe, expect, test } from "vitest";
+import { check, type Entry, type Finding, type History, type View } from "../faults/history.ts";
+
+const at = (key: string, feed: string, seq: number): Entry => ({ key, id: `id-${key}`, feed, seq });
+const own = "user/ann";
+const first = at("a", own, 1);
+const second = at("b", own, 2);
+const broadcast = at("c", "tenant", 1);
+const stream: View = { reader: "page", kind: "stream", feeds: [own, "tenant"], entries: [first, broadcast, second] };
+const list: View = { reader: "ann", kind: "list", feeds: [own, "tenant"], entries: [second, broadcast, first] };
+
+/** Three publishes, of which `b` was stored and never answered. */
+const good: History = {
+  publishes: [
+    { key: "a", feeds: [own] },
+    { key: "b", feeds: [own, "user/bob"] },
+    { key: "c", feeds: ["tenant"] },
+    { key: "never stored", feeds: ["tenant"] },
+  ],
+  answers: [
+    { key: "a", id: "id-a" },
+    { key: "c", id: "id-c" },
+    { key: "c", id: "id-c" },
+  ],
+  views: [stream, list],
+  totals: [{ reader: "page", badge: 2, listed: 2 }],
+};
+
+const streamed = (...entries: Entry[]): History => ({ ...good, views: [{ ...stream, entries }, list] });
+const listed = (...entries: Entry[]): History => ({ ...good, views: [{ ...list, entries }] });
+
+const bad: readonly [what: string, kind: Finding["kind"], history: History][] = [
+  ["an answered publish is not listed", "lost", listed(second, first)],
+  ["a message was streamed and is not listed", "lost", { ...good, views: [stream, { ...list, entries: [broadcast, first] }] }],
+  ["an answered publish did not come", "missed", streamed(first, second)],
+  ["a stored publish that was never answered did not come", "missed", streamed(first, broadcast)],
+  ["another message came in its place", "missed", streamed(first, broadcast, { ...second, id: "id-x" })],
+  ["a message came twice", "twice", streamed(first, first, broadcast, second)],
+  ["a repeated publish is listed twice", "twice", listed({ ...first, id: "id-2", seq: 3 }, second, broadcast, first)],
+  ["two messages have one place", "twice", listed({ ...second, seq: 1 }, broadcast, first)],
+  ["a stream ran backwards", "reordered", streamed(second, broadcast, first)],
+  ["a list is not newest first", "reordered", listed(first, broadcast, second)],
+  ["nobody published it", "phantom", streamed(first, broadcast, second, at("d", own, 3))],
+  ["it was for someone else", "misdirected", streamed(first, { ...broadcast, feed: own }, second)],
+  ["a retry was given another id", "changed", { ...good, answers: [...good.answers, { key: "a", id: "id-2" }] }],
+  ["a seq was skipped", "hole", listed({ ...second, seq: 3 }, broadcast, first)],
+  ["the first message is gone", "hole", listed(second, broadcast)],
+  ["the badge is wrong", "badge", { ...good, totals: [{ reader: "page", badge: 3, listed: 2 }] }],
+  ["the badge is unknown", "badge", { ...good, totals: [{ reader: "page", badge: undefined, listed: 2 }] }],
+];
+
+describe("the checker of histories", () => {
+  test("finds nothing wrong with a good one", () => {
+    expect(check(good)).toEqual([]);
+  });
+
+  test.each(bad)("finds that %s (%s)", (_what, kind, history) => {
+    expect(check(history).map((finding) => finding.kind)).toContain(kind);
+  });
+});

@@ -1,0 +1,51 @@
+import { join } from "node:path";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import { Client, credentials } from "@grpc/grpc-js";
+import {
+  loadFileDescriptorSetFromBuffer,
+  loadSync,
+  type MethodDefinition,
+  type PackageDefinition,
+  type ServiceDefinition,
+} from "@grpc/proto-loader";
+import { root } from "../../support/run.ts";
+import { grpcDriver, loaderOptions } from "./grpc-js.ts";
+import { scenario } from "./scenario/index.ts";
+
+interface Answer {
+  readonly file_descriptor_response?: { readonly file_descriptor_proto: readonly string[] };
+}
+
+/** The contract as a program finds it that has only the repository: our files, and those that they import. */
+function fromFiles(): PackageDefinition {
+  const includeDirs = ["proto", "vendor/protovalidate"].map((folder) => join(root, folder));
+  return loadSync("tidings/v1/push_service.proto", { ...loaderOptions, includeDirs });
+}
+
+/** The contract as the server itself describes it. */
+async function fromReflection(host: string): Promise<PackageDefinition> {
+  const includeDirs = [join(root, "vendor/grpc")];
+  const loaded = loadSync("grpc/reflection/v1/reflection.proto", { ...loaderOptions, includeDirs });
+  const reflection = loaded["grpc.reflection.v1.ServerReflection"] as ServiceDefinition;
+  const method = reflection.ServerReflectionInfo as MethodDefinition<object, Answer>;
+  const client = new Client(host, credentials.createInsecure());
+  const stream = client.makeBidiStreamRequest(method.path, method.requestSerialize, method.responseDeserialize);
+  stream.end({ file_containing_symbol: "tidings.v1.PushService" });
+  const files: Buffer[] = [];
+  for await (const { file_descriptor_response } of stream as AsyncIterable<Answer>) {
+    for (const text of file_descriptor_response?.file_descriptor_proto ?? []) files.push(Buffer.from(text, "base64"));
+  }
+  client.close();
+  const file = files.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes));
+  const set = toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file }));
+  return loadFileDescriptorSetFromBuffer(Buffer.from(set), loaderOptions);
+}
+
+const hostOf = (url: string) => new URL(url).host;
+
+scenario("grpc-js: contract from files", (url) => grpcDriver(hostOf(url), fromFiles(), "objects"));
+scenario("grpc-js: contract by reflection", async (url) => {
+  const host = hostOf(url);
+  return grpcDriver(host, await fromReflection(host), "entries");
+});

@@ -1,0 +1,55 @@
+import { expect, type TestContext, test, vi } from "vitest";
+import { PushService } from "../../../../gen/tidings/v1/push_service_pb.ts";
+import { FakeClock } from "../../../support/clock.ts";
+import type { Caller } from "../caller.ts";
+import type { Connect } from "../driver.ts";
+import { factsOf, meet, ownStage, type Stage } from "./people.ts";
+
+const { onlineCount } = PushService.method;
+
+/** Waits until so many streams are open. */
+async function untilOpen(caller: Caller, connections: number): Promise<void> {
+  await vi.waitFor(async () => expect((await caller.call(onlineCount, {})).connections).toBe(connections), 10_000);
+}
+
+/** How streams end, and that nothing of them is left. */
+export function endings(stage: Stage, connect: Connect): void {
+  test("frees a stream whose client went away", async (context) => {
+    const { ann, bob, backend } = await meet(stage, context);
+    const [stream] = await Promise.all([ann.live(), bob.live()]);
+    await untilOpen(backend, 2);
+    stream.cancel();
+    await untilOpen(backend, 1);
+  });
+
+  test("ends a stream at its client's deadline, and frees it", async (context) => {
+    const { deadlineMs } = stage.driver;
+    context.skip(deadlineMs === undefined, "this client has no deadlines");
+    const { ann, backend } = await meet(stage, context);
+    const stream = ann.subscribe({}, deadlineMs);
+    await stream.expect("hello");
+    await stream.expect("caughtUp");
+    expect((await stream.end()).code).toBe("deadline_exceeded");
+    await untilOpen(backend, 0);
+  });
+
+  test("ends a stream when its token expires", async (context) => {
+    const clock = new FakeClock();
+    const own = await ownStage(connect, { clock }, context);
+    const { ann } = await meet(own, context, 10);
+    const stream = await ann.live();
+    await clock.advance(10_000);
+    expect(factsOf(await stream.end())).toMatchObject({ code: "unauthenticated", reason: "TOKEN_EXPIRED" });
+  });
+
+  test("says go_away before the server stops", async (context: TestContext) => {
+    const own = await ownStage(connect, { drainMs: 0 }, context);
+    const { ann } = await meet(own, context);
+    const stream = await ann.live();
+    const stopped = own.server.stop();
+    const { reason } = await stream.expect("goAway");
+    expect(reason).toMatch(/\w/);
+    expect(factsOf(await stream.end())).toMatchObject({ code: "unavailable", reason: "SERVER_DRAINING" });
+    await stopped;
+  });
+}

@@ -1,0 +1,53 @@
+import { expect, test } from "vitest";
+import { PushService } from "../../../../gen/tidings/v1/push_service_pb.ts";
+import { errorOf } from "../caller.ts";
+import { factsOf, meet, note, type Stage, toUser } from "./people.ts";
+
+const { publish, listUnread, listMessages } = PushService.method;
+const audience = toUser("ann");
+
+/** Refusals, with what programs need to know of them. */
+export function errors(stage: Stage): void {
+  test("names the field at fault", async (context) => {
+    const { ann, backend } = await meet(stage, context);
+    const error = await errorOf(backend.call(publish, { audience, message: note("", { url: "javascript:alert(1)" }) }));
+    expect(error.code).toBe("invalid_argument");
+    expect(error.message).toMatch(/^message\.url: /);
+    expect(error.detail("google.rpc.ErrorInfo")).toEqual({
+      reason: "FIELD_INVALID",
+      domain: "tidings",
+      metadata: { field: "message.url" },
+    });
+    const violation = { field: "message.url", reason: "FIELD_INVALID", description: expect.stringMatching(/\w/) };
+    expect(error.detail("google.rpc.BadRequest")).toEqual({ fieldViolations: [violation] });
+    const { messages } = await ann.call(listMessages, {});
+    expect(messages).toEqual([]);
+  });
+
+  test("refuses callers without a token, and with a forged one", async (context) => {
+    const { nobody, forger } = await meet(stage, context);
+    const missing = await errorOf(nobody.call(listUnread, {}));
+    expect(factsOf(missing)).toEqual({ code: "unauthenticated", reason: "TOKEN_MISSING", field: undefined });
+    const forged = await errorOf(forger.call(listUnread, {}));
+    expect(factsOf(forged)).toEqual({ code: "unauthenticated", reason: "TOKEN_INVALID", field: undefined });
+  });
+
+  test("refuses what a role may not do", async (context) => {
+    const { ann, backend } = await meet(stage, context);
+    const forbidden = { code: "permission_denied", reason: "ROLE_FORBIDDEN", field: undefined };
+    const publishing = await errorOf(ann.call(publish, { audience, message: note("mine") }));
+    expect(factsOf(publishing)).toEqual(forbidden);
+    expect(factsOf(await errorOf(backend.call(listUnread, {})))).toEqual(forbidden);
+  });
+
+  test("refuses streams before their first event", async (context) => {
+    const { ann, nobody, forger } = await meet(stage, context);
+    expect(factsOf(await nobody.subscribe().end())).toMatchObject({ code: "unauthenticated", reason: "TOKEN_MISSING" });
+    expect(factsOf(await forger.subscribe().end())).toMatchObject({ code: "unauthenticated", reason: "TOKEN_INVALID" });
+    const positions = [{ feed: "user", epoch: 0, seq: "99" }];
+    const future = await ann.subscribe({ positions }).end();
+    const field = stage.driver.streamDetails ? "positions[0]" : undefined;
+    expect(factsOf(future)).toEqual({ code: "invalid_argument", reason: "POSITION_IN_FUTURE", field });
+    expect(future.message).toContain("positions[0]");
+  });
+}

@@ -1,0 +1,43 @@
+/** What every client must be able to do, written once. */
+import { afterAll, beforeAll, describe } from "vitest";
+import { startServer, type TestServer } from "../../../support/server.ts";
+import type { Connect, Driver } from "../driver.ts";
+import { endings } from "./endings.ts";
+import { errors } from "./errors.ts";
+import { inbox } from "./inbox.ts";
+import { payloads } from "./payloads.ts";
+import type { Stage } from "./people.ts";
+import { publishing } from "./publishing.ts";
+import { streams } from "./streams.ts";
+
+/** Registers all tests for a client, against one server. */
+export function scenario(name: string, connect: Connect): void {
+  describe.concurrent(name, () => {
+    let server: TestServer | undefined;
+    let driver: Driver | undefined;
+    const stage: Stage = {
+      get server() {
+        return server as TestServer;
+      },
+      get driver() {
+        return driver as Driver;
+      },
+    };
+
+    beforeAll(async () => {
+      server = await startServer();
+      driver = await connect(server.url);
+    });
+    afterAll(async () => {
+      driver?.close();
+      await server?.stop();
+    });
+
+    publishing(stage);
+    inbox(stage);
+    payloads(stage);
+    streams(stage);
+    errors(stage);
+    endings(stage, connect);
+  });
+}

@@ -1,0 +1,73 @@
+/** Who takes part in a test, and what they send. */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { TestContext } from "vitest";
+import { type DraftSchema, Kind } from "../../../../gen/tidings/v1/message_pb.ts";
+import { newTenant, type ServerOptions, startServer, type TestServer } from "../../../support/server.ts";
+import { Caller } from "../caller.ts";
+import type { CallError, Connect, Driver } from "../driver.ts";
+
+/** What a publisher writes. */
+export type DraftInit = MessageInitShape<typeof DraftSchema>;
+
+/** The people of one test, in a tenant of its own. */
+export interface People {
+  readonly ann: Caller;
+  readonly bob: Caller;
+  readonly backend: Caller;
+  /** Calls without a token. */
+  readonly nobody: Caller;
+  /** Calls with something that is no token. */
+  readonly forger: Caller;
+}
+
+/** A client and the server it talks to. */
+export interface Stage {
+  readonly server: TestServer;
+  readonly driver: Driver;
+}
+
+/** Brings the people of a test to a server; their streams go away with the test. */
+export async function meet({ server, driver }: Stage, { onTestFinished }: TestContext, ttl = 3600): Promise<People> {
+  const tenant = newTenant();
+  const caller = (token?: string) => new Caller(driver, token, onTestFinished);
+  const [ann, bob, backend] = await Promise.all([
+    server.token({ tenant, sub: "ann", ttl }),
+    server.token({ tenant, sub: "bob", ttl }),
+    server.token({ tenant, role: "service", ttl }),
+  ]);
+  return { ann: caller(ann), bob: caller(bob), backend: caller(backend), nobody: caller(), forger: caller("no.jwt.atall") };
+}
+
+/** A server that the test may stop, with a client of its own. */
+export async function ownStage(connect: Connect, options: ServerOptions, context: TestContext): Promise<Stage> {
+  const server = await startServer(options);
+  context.onTestFinished(() => server.stop());
+  const driver = await connect(server.url);
+  context.onTestFinished(() => driver.close());
+  return { server, driver };
+}
+
+/** The audience of one user. */
+export function toUser(user: string) {
+  return { to: { case: "userId", value: user } } as const;
+}
+
+/** The audience of several users. */
+export function toUsers(...userIds: string[]) {
+  return { to: { case: "users", value: { userIds } } } as const;
+}
+
+/** The audience of the tenant. */
+export const toTenant = { to: { case: "tenant", value: true } } as const;
+
+/** A notification. */
+export function note(title: string, more: DraftInit = {}): DraftInit {
+  return { kind: Kind.NOTIFICATION, title, ...more };
+}
+
+/** What programs read of an error: its code, its reason, and the field at fault. */
+export function factsOf(error: CallError): { code: string; reason: unknown; field: unknown } {
+  const info = error.detail("google.rpc.ErrorInfo");
+  const metadata = info?.metadata as { field?: string } | undefined;
+  return { code: error.code, reason: info?.reason, field: metadata?.field };
+}

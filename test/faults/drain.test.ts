@@ -1,0 +1,16 @@
+import { expect, test } from "vitest";
+import { drainWatched } from "./drain.ts";
+import { run, table } from "./run.ts";
+
+test("30 times drained under load: every exit is clean, and nothing answered is lost", async () => {
+  const { findings, upsets, exitCodes, log, figures } = await run({ how: "drain", times: 30 });
+  console.log(table(figures));
+  expect.soft(exitCodes).toEqual(exitCodes.map(() => 0));
+  expect.soft(findings.slice(0, 20)).toEqual([]);
+  expect.soft(upsets).toEqual([]);
+  expect.soft(log).toBe("");
+});
+
+test("every stream is told to go before it ends", async () => {
+  await drainWatched();
+});

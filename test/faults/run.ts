@@ -1,0 +1,137 @@
+/** One run: a server under load that is ended again and again, and started again on the same data and port. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { check, type Finding, type History } from "./history.ts";
+import { Publishers } from "./publishers.ts";
+import { ServerProcess, tokenFor } from "./server-process.ts";
+import { listAll, openSubscribers, type Subscriber, totalsOf } from "./subscribers.ts";
+
+/** What is done to the server. */
+export interface Plan {
+  /** `kill`: SIGKILL, one in ten of them while the server starts. `drain`: SIGTERM. */
+  readonly how: "kill" | "drain";
+  readonly times: number;
+  /** Callers that publish at once. */
+  readonly publishers?: number;
+  /** Told after each restart. */
+  readonly progress?: (done: number) => void;
+}
+
+/** What came of it. */
+export interface Report {
+  readonly findings: readonly Finding[];
+  /** What pages met and never should. */
+  readonly upsets: readonly string[];
+  /** Exit codes of drained servers. */
+  readonly exitCodes: readonly (number | null)[];
+  /** What the servers logged, at warn and above. */
+  readonly log: string;
+  /** What was injected and counted, by name. */
+  readonly figures: Readonly<Record<string, number | string>>;
+}
+
+const tenant = "acme";
+const users = ["ann", "bob", "cem"];
+/** The server is ended after a random number of answers up to this. */
+const mostAnswers = 300;
+const startKillShare = 0.1;
+
+/** Carries out a plan, and checks what the clients saw. */
+export async function run(plan: Plan): Promise<Report> {
+  const folder = mkdtempSync(join(tmpdir(), "tidings-faults-"));
+  const began = performance.now();
+  let server = new ServerProcess(folder, 0);
+  let subscribers: Subscriber[] = [];
+  const exitCodes: (number | null)[] = [];
+  let log = "";
+  let startKills = 0;
+  try {
+    const url = await server.ready;
+    const port = Number(new URL(url).port);
+    subscribers = await openSubscribers(url, tenant, users);
+    const publishers = new Publishers(url, await tokenFor({ sub: "load", role: "service" }), tenant, users);
+    publishers.start(plan.publishers ?? 6);
+    for (let done = 1; done <= plan.times; done++) {
+      await publishers.answered(publishers.answers.length + Math.ceil(Math.random() * mostAnswers));
+      // Its answer may be lost with the server; what counts is that badge and list agree in the end.
+      const marking = subscribers[done % subscribers.length]?.client.markRead({ oldest: 50 }).catch(() => {});
+      if (plan.how === "drain") exitCodes.push(await server.stop());
+      else await server.kill();
+      await marking;
+      log += server.log;
+      server = new ServerProcess(folder, port);
+      if (plan.how === "kill" && Math.random() < startKillShare) {
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 400));
+        await server.kill();
+        startKills++;
+        server = new ServerProcess(folder, port);
+      }
+      await server.ready;
+      plan.progress?.(done);
+    }
+    await publishers.stop();
+    const history = await settle(publishers, subscribers);
+    const report = { exitCodes, upsets: subscribers.flatMap(({ upsets }) => upsets), findings: check(history) };
+    const seconds = (performance.now() - began) / 1000;
+    const figures = figuresOf(plan, startKills, publishers, subscribers, history, report.findings, seconds);
+    return { ...report, log: log + server.log, figures };
+  } finally {
+    for (const { client } of subscribers) client.close();
+    await server.kill();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Lets everything arrive, and asks the server for what it has. */
+async function settle(publishers: Publishers, subscribers: readonly Subscriber[]): Promise<History> {
+  const ends = await publishers.markEnd();
+  await Promise.all(subscribers.map((subscriber) => subscriber.received(ends)));
+  const lists = await Promise.all(
+    users.map((user) => listAll(user, subscribers.find((subscriber) => subscriber.user === user)?.client as Subscriber["client"])),
+  );
+  const totals = await Promise.all(subscribers.map(totalsOf));
+  const { publishes, answers } = publishers;
+  return { publishes, answers, totals, views: [...lists, ...subscribers.map(({ view }) => view)] };
+}
+
+function figuresOf(
+  { how, times }: Plan,
+  startKills: number,
+  { publishes, answers, failures, duplicates }: Publishers,
+  subscribers: readonly Subscriber[],
+  { views }: History,
+  findings: readonly Finding[],
+  seconds: number,
+): Record<string, number | string> {
+  const found = (...kinds: Finding["kind"][]) => findings.filter(({ kind }) => kinds.includes(kind)).length;
+  const lists = views.filter(({ kind }) => kind === "list");
+  const answered = new Set(answers.map(({ key }) => key));
+  const listed = new Set(lists.flatMap(({ entries }) => entries.map(({ key }) => key)));
+  return {
+    [how === "kill" ? "kills under load" : "drains under load"]: times,
+    "kills while starting": startKills,
+    "publishes attempted": publishes.length,
+    "publishes answered": answered.size,
+    "calls that failed": [...failures].map(([code, count]) => `${count} ${code}`).join(", "),
+    "answered as duplicates": duplicates,
+    "stored, never answered": [...listed].filter((key) => !answered.has(key)).length,
+    "messages listed": lists.reduce((sum, { entries }) => sum + entries.length, 0),
+    subscribers: subscribers.length,
+    "streams opened": subscribers.reduce((sum, { streams }) => sum + streams, 0),
+    deliveries: views.reduce((sum, { kind, entries }) => sum + (kind === "stream" ? entries.length : 0), 0),
+    lost: found("lost", "missed", "hole"),
+    duplicates: found("twice", "changed"),
+    "out of order": found("reordered"),
+    "wrong in other ways": found("phantom", "misdirected", "badge"),
+    seconds: Math.round(seconds),
+  };
+}
+
+/** The figures as lines. */
+export function table(figures: Report["figures"]): string {
+  const width = Math.max(...Object.keys(figures).map(({ length }) => length));
+  return Object.entries(figures)
+    .map(([name, value]) => `${name.padEnd(width)}  ${value}`)
+    .join("\n");
+}

@@ -1,0 +1,123 @@
+/** Pages of users that stay connected with the typed client, over all transports, and write down all that they receive. */
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { connectTidings, type TidingsClient, type TidingsOptions } from "../../src/client/index.ts";
+import type { Message } from "../../src/gen.ts";
+import type { Entry, Publish, Totals, View } from "./history.ts";
+import { tokenFor } from "./server-process.ts";
+
+const transports = ["ws", "connect", "grpc"] as const;
+/** The client waits up to 30 s between attempts; a run with 200 restarts cannot. */
+const patience = 0.02;
+
+/** A message as the history has it. Throws for one without a place: nothing here publishes such. */
+export function toEntry({ id, title, position }: Message, user: string): Entry {
+  if (!position) throw new Error(`${id} has no position`);
+  const feed = position.feed === "user" ? `user/${user}` : position.feed;
+  return { key: title, id, feed, seq: Number(position.seq) };
+}
+
+/** The feeds that a user follows. */
+export function feedsOf(user: string): string[] {
+  return [`user/${user}`, "tenant", "activity", "everyone"];
+}
+
+/** One page. */
+export class Subscriber {
+  readonly name: string;
+  readonly user: string;
+  readonly client: TidingsClient;
+  /** What must never happen to a page whose server kept everything. */
+  readonly upsets: string[] = [];
+  /** How many streams it has had. */
+  streams = 0;
+  readonly #entries: Entry[] = [];
+  #heard: () => void = () => {};
+
+  constructor(user: string, name: string, options: TidingsOptions) {
+    this.name = name;
+    this.user = user;
+    this.client = connectTidings(options);
+    this.client.on("hello", () => this.streams++);
+    this.client.on("gap", ({ from, to }) => this.upsets.push(`${name}: gap from ${from?.feed} ${from?.seq} to ${to?.seq}`));
+    this.client.on("reset", ({ reason }) => this.upsets.push(`${name}: positions refused, ${reason}`));
+    this.client.on("message", (message) => {
+      this.#entries.push(toEntry(message, user));
+      this.#heard();
+    });
+    this.client.unread.subscribe(() => this.#heard());
+    this.client.state.subscribe((state) => {
+      if (state === "closed") this.upsets.push(`${name}: the client gave up`);
+      this.#heard();
+    });
+  }
+
+  get view(): View {
+    return { reader: this.name, kind: "stream", feeds: feedsOf(this.user), entries: this.#entries };
+  }
+
+  /** Waits until a condition of the page holds; gives up after the time and lets the checker say what is missing. */
+  until(holds: () => boolean, withinMs = 20_000): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, withinMs);
+      this.#heard = () => {
+        if (!holds()) return;
+        clearTimeout(timer);
+        resolve();
+      };
+      this.#heard();
+    });
+  }
+
+  /** Waits until all these messages are there, as far as they are for this page. */
+  async received(publishes: readonly Publish[]): Promise<void> {
+    const feeds = feedsOf(this.user);
+    const keys = publishes.filter((publish) => publish.feeds.some((feed) => feeds.includes(feed))).map(({ key }) => key);
+    await this.until(() => {
+      const recent = new Set(this.#entries.slice(-2_000).map(({ key }) => key));
+      return keys.every((key) => recent.has(key));
+    });
+  }
+}
+
+/** One page per user and transport, all of them live. */
+export async function openSubscribers(url: string, tenant: string, users: readonly string[]): Promise<Subscriber[]> {
+  const subscribers: Subscriber[] = [];
+  for (const user of users) {
+    const token = await tokenFor({ sub: user, tenant, role: "user" });
+    for (const transport of transports) {
+      subscribers.push(
+        new Subscriber(user, `${user} over ${transport}`, {
+          url,
+          token: async () => token,
+          random: { fraction: () => Math.random() * patience },
+          ...(transport === "grpc"
+            ? { transport: "connect", connect: createGrpcTransport({ baseUrl: url }) }
+            : { transport }),
+        }),
+      );
+    }
+  }
+  await Promise.all(subscribers.map((subscriber) => subscriber.until(() => subscriber.client.state.value === "live")));
+  return subscribers;
+}
+
+/** What the server lists for a user. */
+export async function listAll(user: string, client: TidingsClient): Promise<View> {
+  const entries: Entry[] = [];
+  let pageToken = "";
+  do {
+    const page = await client.listMessages({ pageSize: 100, pageToken });
+    for (const message of page.messages) entries.push(toEntry(message, user));
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  return { reader: `the list of ${user}`, kind: "list", feeds: feedsOf(user), entries };
+}
+
+/** The badge of a page at rest, beside what the server lists. */
+export async function totalsOf(subscriber: Subscriber): Promise<Totals> {
+  const { name, client } = subscriber;
+  const { unread } = await client.listUnread({ pageSize: 1 });
+  const listed = unread?.total ?? 0;
+  await subscriber.until(() => client.unread.value?.total === listed, 5_000);
+  return { reader: name, badge: client.unread.value?.total, listed };
+}

@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+/** `npm run test:faults`: long runs with real processes that are killed, drained and starved. */
+export default defineConfig({
+  test: {
+    include: ["test/faults/**/*.test.ts"],
+    // One server under load at a time, so that the figures mean something.
+    fileParallelism: false,
+    testTimeout: 3_600_000,
+    hookTimeout: 60_000,
+  },
+});

@@ -1,0 +1,68 @@
+import { describe, expect, test } from "vitest";
+import { isWeakSecret, resolveOptions, type TidingsOptions } from "../src/options.ts";
+import { secret } from "./support/token.ts";
+
+const least: TidingsOptions = { data: ":memory:", auth: { secret } };
+
+describe("options", () => {
+  test("have the documented defaults", () => {
+    expect(resolveOptions(least)).toMatchObject({
+      data: ":memory:",
+      retention: { days: 365, count: 10_000 },
+      timeouts: { headersMs: 10_000, requestMs: 30_000, idleMs: 75_000, stallMs: 30_000 },
+      allowedOrigins: [],
+      maxMessageBytes: 65_536,
+      heartbeatMs: 25_000,
+      drainMs: 5_000,
+      maxStreamsPerUser: 100,
+      newcomerDays: 7,
+      reflection: true,
+      logger: undefined,
+    });
+  });
+
+  test("keep what was given beside the defaults of the rest", () => {
+    const settings = resolveOptions({ ...least, retention: { days: 3 }, timeouts: { stallMs: 1 }, drainMs: 0, newcomerDays: 0, reflection: false });
+    expect(settings.retention).toEqual({ days: 3, count: 10_000 });
+    expect(settings.timeouts).toMatchObject({ stallMs: 1, headersMs: 10_000 });
+    expect(settings).toMatchObject({ drainMs: 0, newcomerDays: 0, reflection: false });
+  });
+
+  test.each<[string, Partial<TidingsOptions>]>([
+    ["retention.days", { retention: { days: 0 } }],
+    ["retention.count", { retention: { count: 0 } }],
+    ["timeouts.headersMs", { timeouts: { headersMs: 0 } }],
+    ["timeouts.requestMs", { timeouts: { requestMs: -1 } }],
+    ["timeouts.idleMs", { timeouts: { idleMs: Number.NaN } }],
+    ["timeouts.stallMs", { timeouts: { stallMs: Number.POSITIVE_INFINITY } }],
+    ["maxMessageBytes", { maxMessageBytes: 0 }],
+    ["heartbeatMs", { heartbeatMs: 9 }],
+    ["drainMs", { drainMs: -1 }],
+    ["maxStreamsPerUser", { maxStreamsPerUser: 0 }],
+    ["newcomerDays", { newcomerDays: -1 }],
+  ])("out of range are refused by name: %s", (name, wrong) => {
+    expect(() => resolveOptions({ ...least, ...wrong })).toThrow(RangeError);
+    expect(() => resolveOptions({ ...least, ...wrong })).toThrow(`${name}:`);
+  });
+
+  test("without a folder are refused", () => {
+    expect(() => resolveOptions({ ...least, data: "" })).toThrow("data:");
+  });
+
+  test("need exactly one way to check tokens", () => {
+    const jwksUrl = "https://id.example.com/jwks.json";
+    expect(() => resolveOptions({ ...least, auth: {} })).toThrow("auth:");
+    expect(() => resolveOptions({ ...least, auth: { secret, jwksUrl } })).toThrow("auth:");
+    expect(() => resolveOptions({ ...least, auth: { jwksUrl: "file:///etc/keys" } })).toThrow("auth.jwksUrl:");
+    expect(resolveOptions({ ...least, auth: { jwksUrl } }).auth).toEqual({ jwksUrl });
+  });
+
+  test.each(["", "short", "a".repeat(64), "abcdefg".repeat(10), "0123456789abcdef0123456789abcde"])("refuse the weak secret %j", (weak) => {
+    expect(isWeakSecret(weak)).toBe(true);
+    expect(() => resolveOptions({ ...least, auth: { secret: weak } })).toThrow("auth.secret:");
+  });
+
+  test.each(["0123456789abcdef0123456789abcdef", "pässwörtchen aus elf verschiedenen"])("take the secret %j", (strong) => {
+    expect(isWeakSecret(strong)).toBe(false);
+  });
+});
