@@ -37,6 +37,7 @@ export const errorTable = {
   DEADLINE_EXCEEDED: { code: Code.DeadlineExceeded, retry: true },
   STREAM_CLOSED: { code: Code.Canceled, retry: true },
   NOT_BUILT: { code: Code.Unimplemented, retry: false },
+  PROTOCOL_UNSUPPORTED: { code: Code.Unimplemented, retry: false },
   INTERNAL: { code: Code.Internal, retry: false },
 } as const satisfies Record<string, { code: Code; retry: boolean }>;
 

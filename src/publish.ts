@@ -20,6 +20,11 @@ import type { Append, Appended, Store } from "./store.ts";
 
 /** How long a request_id of a message that is not kept is remembered. */
 const liveKeyMs = 600_000;
+/**
+ * Lists and objects inside each other in a JSON payload. Decoders of Protobuf give up at 100 nested messages; a level
+ * takes up to three, and the payload stands in up to four. A deeper message would make every list that holds it unreadable.
+ */
+const maxJsonDepth = 32;
 
 /** A request made ready: what to store, and whom to tell. */
 interface Prepared {
@@ -75,6 +80,7 @@ export class Publisher {
     const draft = request.message as Draft;
     const { tenant, scope, users, feeds } = address(caller, request);
     this.#checkSize(draft);
+    checkDepth(draft);
     const publishTime = this.#clock.now();
     const ttl = draft.ttl && durationMs(draft.ttl);
     const live = draft.kind === Kind.EVENT && ttl === undefined;
@@ -193,6 +199,18 @@ function sortFields({ kind }: Value): void {
   const fields = Object.entries(kind.value.fields).sort(([a], [b]) => (a < b ? -1 : 1));
   kind.value.fields = Object.fromEntries(fields);
   for (const [, value] of fields) sortFields(value);
+}
+
+function checkDepth({ payload }: Draft): void {
+  if (payload.case !== "json" || !isDeeper(payload.value, maxJsonDepth)) return;
+  const sentence = `lists and objects may be ${maxJsonDepth} levels deep; send it flatter, or as binary`;
+  throw fail("FIELD_INVALID", sentence, { field: "message.json", metadata: { limit: String(maxJsonDepth) } });
+}
+
+function isDeeper({ kind }: Value, levels: number): boolean {
+  if (kind.case !== "listValue" && kind.case !== "structValue") return false;
+  const inner = kind.case === "listValue" ? kind.value.values : Object.values(kind.value.fields);
+  return levels === 0 || inner.some((value) => isDeeper(value, levels - 1));
 }
 
 function payloadLength(payload: Draft["payload"]): number {

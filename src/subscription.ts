@@ -54,6 +54,7 @@ export class Subscription implements Follower {
     this.#identity = identity;
     this.#user = isUser(identity) ? identity : undefined;
     this.#request = request;
+    if (request.rooms.length > 0) throw fail("NOT_BUILT", "rooms are not served yet", { field: "rooms" });
     this.#checkStreams();
     const { heartbeatMs, timeouts, clock } = node.settings;
     const times = { heartbeatMs, stallMs: timeouts.stallMs, tokenExpiry: identity.expireTime };

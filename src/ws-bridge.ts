@@ -15,9 +15,12 @@ import { isOriginAllowed } from "./http/cors.ts";
 import { type Identity, isUser } from "./identity.ts";
 import { Subscription } from "./subscription.ts";
 
+/** Strict, since a binary frame may hold anything; ws itself checks text frames. */
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 /** The codec is the subprotocol; a client names one. */
 const codecs = {
-  "tidings.v1.json": { decode: (data: Buffer) => fromJsonString(BridgeFrameSchema, data.toString()), encode: (frame: Frame) => frame.json },
+  "tidings.v1.json": { decode: (data: Buffer) => fromJsonString(BridgeFrameSchema, utf8.decode(data)), encode: (frame: Frame) => frame.json },
   "tidings.v1.proto": { decode: (data: Buffer) => fromBinary(BridgeFrameSchema, data), encode: (frame: Frame) => frame.binary },
 };
 type Codec = (typeof codecs)[keyof typeof codecs];
@@ -141,14 +144,23 @@ class Bridge {
   async #send(subscription: Subscription): Promise<void> {
     for await (const batch of subscription.batches()) {
       for (const frame of batch) {
-        const sent = new Promise<void>((resolve, reject) => {
-          this.#socket.send(this.#codec.encode(frame), (error) => (error ? reject(error) : resolve()));
+        const data = this.#codec.encode(frame);
+        const sent = new Promise<void>((resolve) => {
+          this.#socket.send(data, (error) => {
+            if (error) this.#drop();
+            resolve();
+          });
         });
         if (this.#socket.bufferedAmount > highWater) await sent;
-        else sent.catch(() => this.#socket.terminate());
         subscription.progress();
       }
     }
+  }
+
+  /** What cannot be sent has no reader any more. */
+  #drop(): void {
+    this.#subscription?.close();
+    this.#socket.terminate();
   }
 
   #ping(): void {

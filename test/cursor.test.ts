@@ -12,7 +12,11 @@ const head = { epoch: 5, seq: 10, tail: 1 };
 function frame(seq: number): MessageFrame {
   const body = new Uint8Array(0);
   if (seq === 0) return new MessageFrame(body, Number.POSITIVE_INFINITY);
-  return new MessageFrame(body, Number.POSITIVE_INFINITY, { id: `id-${seq}`, seq, position: { feed: "user", epoch: 5, seq: String(seq) } });
+  return new MessageFrame(body, Number.POSITIVE_INFINITY, {
+    id: `id-${seq}`,
+    seq,
+    position: { feed: "user", epoch: 5, seq: String(seq) },
+  });
 }
 
 function given(seq: number, epoch = 5) {
@@ -68,7 +72,10 @@ describe("a cursor starts", () => {
   test("not from the future", async () => {
     expect(await reasonFrom(() => start(given(11)))).toBe("POSITION_IN_FUTURE");
     expect(await reasonFrom(() => start(given(11, 0)))).toBe("POSITION_IN_FUTURE");
-    const huge = { position: create(PositionSchema, { feed: "user", epoch: 5, seq: "18446744073709551615" }), field: "positions[0]" };
+    const huge = {
+      position: create(PositionSchema, { feed: "user", epoch: 5, seq: "18446744073709551615" }),
+      field: "positions[0]",
+    };
     expect(await reasonFrom(() => start(huge))).toBe("POSITION_IN_FUTURE");
   });
 });

@@ -49,7 +49,14 @@ describe("Hub", () => {
 
   test("keeps tenants, users and feeds apart whose names run together", () => {
     const { bus, hub } = build();
-    const feeds = [userFeed("a", "b"), userFeed("a", "b/c"), userFeed("a/user", "b"), tenantFeed("a"), tenantFeed("a/user/b"), everyoneFeed];
+    const feeds = [
+      userFeed("a", "b"),
+      userFeed("a", "b/c"),
+      userFeed("a/user", "b"),
+      tenantFeed("a"),
+      tenantFeed("a/user/b"),
+      everyoneFeed,
+    ];
     const logs = feeds.map((feed) => {
       const log = new Log();
       hub.follow(feed, log);

@@ -11,7 +11,8 @@ function timeOf(id: string): number {
 }
 
 function expectAscending(ids: readonly string[]): void {
-  for (let index = 1; index < ids.length; index++) expect((ids[index - 1] as string) < (ids[index] as string)).toBe(true);
+  for (let index = 1; index < ids.length; index++)
+    expect((ids[index - 1] as string) < (ids[index] as string)).toBe(true);
 }
 
 describe("ids", () => {

@@ -33,7 +33,12 @@ function ids(messages: readonly Message[]): string[] {
 }
 
 /** All pages of ListMessages; `between` runs after each page. */
-async function allPages(node: TestCore, caller: Identity, request: object, between = async () => {}): Promise<Message[][]> {
+async function allPages(
+  node: TestCore,
+  caller: Identity,
+  request: object,
+  between = async () => {},
+): Promise<Message[][]> {
   const pages: Message[][] = [];
   let pageToken = "";
   do {
@@ -186,7 +191,8 @@ describe("filters", () => {
       await node.publish(user.tenant, toUser("ann"), draft);
       await node.pass(10);
     }
-    const titles = async (request: object) => (await node.messages(user, { ...request, pageSize: 100 })).messages.map(({ title }) => title);
+    const titles = async (request: object) =>
+      (await node.messages(user, { ...request, pageSize: 100 })).messages.map(({ title }) => title);
     expect(await titles({ categories: ["a"] })).toEqual(["2", "1"]);
     expect(await titles({ categories: ["", "b"] })).toEqual(["4", "3"]);
     expect(await titles({ actorId: "x" })).toEqual(["4", "3", "1"]);
@@ -194,7 +200,10 @@ describe("filters", () => {
     expect(await titles({ object })).toEqual(["4", "1"]);
     expect(await titles({ kinds: [Kind.ACTIVITY] })).toEqual(["4"]);
     expect(await titles({ batchId: "b" })).toEqual(["1"]);
-    expect(await titles({ startTime: timestampFromMs(start + 10), endTime: timestampFromMs(start + 30) })).toEqual(["3", "2"]);
+    expect(await titles({ startTime: timestampFromMs(start + 10), endTime: timestampFromMs(start + 30) })).toEqual([
+      "3",
+      "2",
+    ]);
     expect(await titles({ categories: ["nothing"] })).toEqual([]);
     const unread = await node.unread(user, { senderId: "x", categories: ["b"] });
     expect(unread.messages.map(({ title }) => title)).toEqual(["3"]);
@@ -213,7 +222,11 @@ describe("who sees what", () => {
     await node.pass(1);
     await node.publish(user.tenant, toTenant, { title: "activity", kind: Kind.ACTIVITY });
     const { messages } = await node.messages(user);
-    expect(messages.map(({ title, read }) => [title, read])).toEqual([["activity", false], ["unread", false], ["read", true]]);
+    expect(messages.map(({ title, read }) => [title, read])).toEqual([
+      ["activity", false],
+      ["unread", false],
+      ["read", true],
+    ]);
     expect(messages.map(({ position }) => position?.feed)).toEqual(["activity", "tenant", "user"]);
   });
 

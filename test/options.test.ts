@@ -22,7 +22,14 @@ describe("options", () => {
   });
 
   test("keep what was given beside the defaults of the rest", () => {
-    const settings = resolveOptions({ ...least, retention: { days: 3 }, timeouts: { stallMs: 1 }, drainMs: 0, newcomerDays: 0, reflection: false });
+    const settings = resolveOptions({
+      ...least,
+      retention: { days: 3 },
+      timeouts: { stallMs: 1 },
+      drainMs: 0,
+      newcomerDays: 0,
+      reflection: false,
+    });
     expect(settings.retention).toEqual({ days: 3, count: 10_000 });
     expect(settings.timeouts).toMatchObject({ stallMs: 1, headersMs: 10_000 });
     expect(settings).toMatchObject({ drainMs: 0, newcomerDays: 0, reflection: false });
@@ -57,12 +64,18 @@ describe("options", () => {
     expect(resolveOptions({ ...least, auth: { jwksUrl } }).auth).toEqual({ jwksUrl });
   });
 
-  test.each(["", "short", "a".repeat(64), "abcdefg".repeat(10), "0123456789abcdef0123456789abcde"])("refuse the weak secret %j", (weak) => {
-    expect(isWeakSecret(weak)).toBe(true);
-    expect(() => resolveOptions({ ...least, auth: { secret: weak } })).toThrow("auth.secret:");
-  });
+  test.each(["", "short", "a".repeat(64), "abcdefg".repeat(10), "0123456789abcdef0123456789abcde"])(
+    "refuse the weak secret %j",
+    (weak) => {
+      expect(isWeakSecret(weak)).toBe(true);
+      expect(() => resolveOptions({ ...least, auth: { secret: weak } })).toThrow("auth.secret:");
+    },
+  );
 
-  test.each(["0123456789abcdef0123456789abcdef", "pässwörtchen aus elf verschiedenen"])("take the secret %j", (strong) => {
-    expect(isWeakSecret(strong)).toBe(false);
-  });
+  test.each(["0123456789abcdef0123456789abcdef", "pässwörtchen aus elf verschiedenen"])(
+    "take the secret %j",
+    (strong) => {
+      expect(isWeakSecret(strong)).toBe(false);
+    },
+  );
 });

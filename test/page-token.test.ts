@@ -47,11 +47,15 @@ describe("a page token", () => {
     for (let length = 0; length < token.length; length++) {
       expect(await refused(token.slice(0, length))).toBe("PAGE_TOKEN_INVALID");
     }
-    for (const more of ["=", " ", "\n", "A", "!", token]) expect(await refused(token + more)).toBe("PAGE_TOKEN_INVALID");
+    for (const more of ["=", " ", "\n", "A", "!", token])
+      expect(await refused(token + more)).toBe("PAGE_TOKEN_INVALID");
   });
 
   test("in another spelling of the same bytes is refused", async () => {
-    const standard = tokens.encode(scope, new Map([["user", 1]])).replaceAll("-", "+").replaceAll("_", "/");
+    const standard = tokens
+      .encode(scope, new Map([["user", 1]]))
+      .replaceAll("-", "+")
+      .replaceAll("_", "/");
     if (/[+/]/.test(standard)) expect(await refused(standard)).toBe("PAGE_TOKEN_INVALID");
     expect(await refused(`${token.slice(0, 5)}\n${token.slice(5)}`)).toBe("PAGE_TOKEN_INVALID");
   });

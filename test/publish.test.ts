@@ -3,14 +3,11 @@ import { durationFromMs, timestampFromMs, ValueSchema } from "@bufbuild/protobuf
 import { ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Kind, type Message, Scope } from "../gen/tidings/v1/message_pb.ts";
-import type { PublishResponse } from "../gen/tidings/v1/push_service_pb.ts";
-import { fail, reasonOf } from "../src/errors.ts";
+import { reasonOf } from "../src/errors.ts";
 import { activityFeed, everyoneFeed, type NamedFeed, tenantFeed, userFeed } from "../src/feeds.ts";
 import { decodeMessage } from "../src/frame.ts";
 import {
-  publishRequest,
   reasonFrom,
-  serviceOf,
   startTestCore,
   type TestCore,
   type To,
@@ -22,17 +19,10 @@ import {
 } from "./support/core.ts";
 
 let node: TestCore;
-let broken = false;
 let tenants = 0;
 
 beforeAll(async () => {
-  node = await startTestCore({
-    maxMessageBytes: 1000,
-    async around(method, call) {
-      if (broken && method === "append") throw fail("STORE_UNAVAILABLE", "the disk is full");
-      return call();
-    },
-  });
+  node = await startTestCore({ maxMessageBytes: 1000 });
 });
 afterAll(() => node.close());
 
@@ -108,7 +98,9 @@ describe("a message goes", () => {
     const tenant = freshTenant();
     const value = Uint8Array.from([0, 255, 7]);
     await node.publish(tenant, toUser("ann"), { payload: { case: "binary", value }, contentType: "image/png" });
-    expect(await stored(userFeed(tenant, "ann"))).toMatchObject([{ payload: { case: "binary", value }, contentType: "image/png" }]);
+    expect(await stored(userFeed(tenant, "ann"))).toMatchObject([
+      { payload: { case: "binary", value }, contentType: "image/png" },
+    ]);
   });
 
   test("under the event name message, unless it has one", async () => {
@@ -135,7 +127,11 @@ describe("the answer", () => {
     await node.live(userOf(tenant, "ann"));
     await node.live(userOf(tenant, "ann"));
     const answer = await node.publish(tenant, toUsers("bob", "ann", "bob"));
-    expect(answer).toMatchObject({ duplicate: false, onlineUsers: 0, messageId: expect.stringMatching(/^[0-9a-f-]{36}$/) });
+    expect(answer).toMatchObject({
+      duplicate: false,
+      onlineUsers: 0,
+      messageId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    });
     expect(answer.receipts).toMatchObject([
       { userId: "bob", stored: true, online: false, connections: 0 },
       { userId: "ann", stored: true, online: true, connections: 2 },
@@ -146,7 +142,8 @@ describe("the answer", () => {
   test("says how many users of a tenant, and of all, are online", async () => {
     const [one, two] = [freshTenant(), freshTenant()];
     const before = (await node.publish(undefined, toEveryone)).onlineUsers;
-    for (const caller of [userOf(one, "ann"), userOf(one, "ann"), userOf(one, "bob"), userOf(two, "ann")]) await node.live(caller);
+    for (const caller of [userOf(one, "ann"), userOf(one, "ann"), userOf(one, "bob"), userOf(two, "ann")])
+      await node.live(caller);
     const answer = await node.publish(one, toTenant);
     expect(answer).toMatchObject({ onlineUsers: 2, receipts: [] });
     expect((await node.publish(undefined, toEveryone)).onlineUsers).toBe(before + 3);
@@ -193,8 +190,15 @@ describe("a request_id", () => {
     await node.pass(5000);
     const answers = await Promise.all([send(), send(), send()]);
     for (const { messageId, duplicate, publishTime, receipts } of answers) {
-      expect({ messageId, duplicate, publishTime }).toEqual({ messageId: first.messageId, duplicate: true, publishTime: first.publishTime });
-      expect(receipts).toMatchObject([{ userId: "ann", stored: true }, { userId: "bob", stored: true }]);
+      expect({ messageId, duplicate, publishTime }).toEqual({
+        messageId: first.messageId,
+        duplicate: true,
+        publishTime: first.publishTime,
+      });
+      expect(receipts).toMatchObject([
+        { userId: "ann", stored: true },
+        { userId: "bob", stored: true },
+      ]);
     }
     await node.settle();
     expect(reader.messages).toHaveLength(1);
@@ -204,7 +208,10 @@ describe("a request_id", () => {
   test("with other content is refused and changes nothing", async () => {
     const tenant = freshTenant();
     await node.publish(tenant, toUser("ann"), { title: "one" }, { requestId: "r" });
-    for (const [to, draft] of [[toUser("ann"), { title: "two" }], [toUser("bob"), { title: "one" }]] as const) {
+    for (const [to, draft] of [
+      [toUser("ann"), { title: "two" }],
+      [toUser("bob"), { title: "one" }],
+    ] as const) {
       expect(await reasonFrom(node.publish(tenant, to, draft, { requestId: "r" }))).toBe("REQUEST_ID_REUSED");
     }
     expect(await stored(userFeed(tenant, "ann"))).toHaveLength(1);
@@ -214,7 +221,8 @@ describe("a request_id", () => {
   test("is one tenant's own", async () => {
     const [one, two] = [freshTenant(), freshTenant()];
     const ids = [];
-    for (const tenant of [one, two]) ids.push((await node.publish(tenant, toUser("ann"), {}, { requestId: "r" })).messageId);
+    for (const tenant of [one, two])
+      ids.push((await node.publish(tenant, toUser("ann"), {}, { requestId: "r" })).messageId);
     expect(new Set(ids).size).toBe(2);
   });
 
@@ -250,7 +258,10 @@ describe("a request_id", () => {
     const tenant = freshTenant();
     const { messageId } = await node.publish(tenant, toUser("ann"), {}, { requestId: "r" });
     await node.core.recaller.recall(tenant, [messageId]);
-    expect(await node.publish(tenant, toUser("ann"), {}, { requestId: "r" })).toMatchObject({ messageId, duplicate: true });
+    expect(await node.publish(tenant, toUser("ann"), {}, { requestId: "r" })).toMatchObject({
+      messageId,
+      duplicate: true,
+    });
     expect(await stored(userFeed(tenant, "ann"))).toEqual([]);
   });
 });
@@ -303,76 +314,8 @@ describe("content and payload", () => {
   test("may be as large", async () => {
     await node.publish(freshTenant(), toUser("ann"), { content: "a".repeat(1000) });
     await node.publish(freshTenant(), toUser("ann"), { content: euro.repeat(333) });
-    expect(await reasonFrom(node.publish(freshTenant(), toUser("ann"), json("a".repeat(1000))))).toBe("MESSAGE_TOO_LARGE");
+    expect(await reasonFrom(node.publish(freshTenant(), toUser("ann"), json("a".repeat(1000))))).toBe(
+      "MESSAGE_TOO_LARGE",
+    );
   });
-});
-
-describe("a batch", () => {
-  test("has an outcome for each, in its order; a bad one changes nothing and hinders no other", async () => {
-    const tenant = freshTenant();
-    const invalid = fail("FIELD_INVALID", "bad", { field: "requests[1].message" });
-    const outcomes = await node.core.publisher.publish(serviceOf(tenant), [
-      publishRequest(toUser("ann"), { title: "a" }),
-      invalid,
-      publishRequest(toEveryone),
-      publishRequest(toUser("ann"), { content: "x".repeat(2000) }),
-      publishRequest(toUser("ann"), { title: "b" }),
-      publishRequest(toUser("ann"), { kind: Kind.EVENT, title: "live" }),
-    ]);
-    expect(outcomes.map((outcome) => (outcome instanceof ConnectError ? reasonOf(outcome) : "ok"))).toEqual([
-      "ok", "FIELD_INVALID", "AUDIENCE_FORBIDDEN", "MESSAGE_TOO_LARGE", "ok", "ok",
-    ]);
-    expect(outcomes[1]).toBe(invalid);
-    const messages = await stored(userFeed(tenant, "ann"));
-    expect(messages.map(({ title }) => title)).toEqual(["a", "b"]);
-    expect([outcomes[0], outcomes[4]].map((outcome) => (outcome as PublishResponse).messageId)).toEqual(messages.map(({ id }) => id));
-  });
-
-  test("recognises a request_id within itself", async () => {
-    const tenant = freshTenant();
-    const reader = await node.live(userOf(tenant));
-    const send = (title: string) => publishRequest(toUser("ann"), { title }, { requestId: "r" });
-    const [first, same, other] = await node.core.publisher.publish(serviceOf(tenant), [send("a"), send("a"), send("b")]);
-    expect(first).toMatchObject({ duplicate: false });
-    expect(same).toMatchObject({ duplicate: true, messageId: (first as PublishResponse).messageId });
-    expect(reasonOf(other as ConnectError)).toBe("REQUEST_ID_REUSED");
-    await node.settle();
-    expect(reader.messages).toHaveLength(1);
-  });
-
-  test("is one call of the store, and counts who is online once", async () => {
-    const before = node.called("append");
-    await node.publishMany(freshTenant(), toTenant, 100);
-    expect(node.called("append")).toBe(before + 1);
-  });
-
-  test("of nothing but bad ones asks nothing of the store", async () => {
-    const before = node.called("append");
-    const outcomes = await node.core.publisher.publish(serviceOf("acme"), [publishRequest(toEveryone), publishRequest(toEveryone)]);
-    expect(outcomes).toHaveLength(2);
-    expect(node.called("append")).toBe(before);
-  });
-
-  test("fails as a whole when the store does, and nothing is announced", async () => {
-    const tenant = freshTenant();
-    const reader = await node.live(userOf(tenant));
-    const requests = [publishRequest(toUser("ann")), publishRequest(toUser("ann"), { kind: Kind.EVENT })];
-    broken = true;
-    try {
-      expect(await reasonFrom(node.core.publisher.publish(serviceOf(tenant), requests))).toBe("STORE_UNAVAILABLE");
-    } finally {
-      broken = false;
-    }
-    await node.settle();
-    expect(reader.messages).toEqual([]);
-  });
-});
-
-test("a broadcast is one write, however many users there are", async () => {
-  const tenant = freshTenant();
-  for (let index = 0; index < 20; index++) await node.live(userOf(tenant, `user-${index}`));
-  const before = [node.called("append"), node.called("saveReadState")];
-  await node.publish(tenant, toTenant);
-  await node.settle();
-  expect([node.called("append"), node.called("saveReadState")]).toEqual([(before[0] ?? 0) + 1, before[1]]);
 });

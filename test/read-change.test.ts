@@ -33,9 +33,16 @@ describe("ReadChange", () => {
   });
 
   test("joins changes; the later one of a message counts", () => {
-    expect(joined({ readIds: ["a", "b"] }, { unreadIds: ["a"] })).toEqual({ ...nothing, readIds: ["b"], unreadIds: ["a"] });
+    expect(joined({ readIds: ["a", "b"] }, { unreadIds: ["a"] })).toEqual({
+      ...nothing,
+      readIds: ["b"],
+      unreadIds: ["a"],
+    });
     expect(joined({ unreadIds: ["a"] }, { readIds: ["a"] })).toEqual({ ...nothing, readIds: ["a"] });
-    expect(joined({ readIds: ["a"], unreadIds: ["b"] }, { deletedIds: ["a", "b"] })).toEqual({ ...nothing, deletedIds: ["a", "b"] });
+    expect(joined({ readIds: ["a"], unreadIds: ["b"] }, { deletedIds: ["a", "b"] })).toEqual({
+      ...nothing,
+      deletedIds: ["a", "b"],
+    });
   });
 
   test("of all takes back what was unread before, not after", () => {

@@ -1,6 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Kind } from "../gen/tidings/v1/message_pb.ts";
-import { serviceOf, startTestCore, type TestCore, toEveryone, toTenant, toUser, toUsers, userOf } from "./support/core.ts";
+import {
+  serviceOf,
+  startTestCore,
+  type TestCore,
+  toEveryone,
+  toTenant,
+  toUser,
+  toUsers,
+  userOf,
+} from "./support/core.ts";
 
 let node: TestCore;
 beforeAll(async () => {

@@ -37,6 +37,12 @@ const disconnects = new Set([
   "ERR_HTTP2_STREAM_ERROR",
 ]);
 
+/** Whether an error says only that the peer is gone. */
+export function isDisconnect(error: unknown): boolean {
+  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
+  return disconnects.has(String(cause?.code ?? code));
+}
+
 /**
  * Serves Connect routes on Node's HTTP servers. Instead of connectNodeAdapter, which prints to the console and gives no
  * way to the connection.
@@ -51,11 +57,13 @@ export function createAdapter({ routes, fallback, logger }: AdapterOptions): (re
     // Answers are one caller's own, and a stream that a proxy buffers or transforms is no stream.
     response.setHeader("Cache-Control", "private, no-store, no-transform");
     if (handler.method.methodKind !== "unary") response.setHeader("X-Accel-Buffering", "no");
+    // A client that is answered before it has sent all may wait until somebody has read the rest; requestMs bounds it.
+    response.once("finish", () => request.removeAllListeners("readable").resume());
     const values = createContextValues().set(connectionKey, { destroy: () => void response.destroy() });
     handler(universalRequestFromNodeRequest(request, response, undefined, values))
       .then((answer) => universalResponseToNodeResponse(answer, response))
-      .catch((error: Error & { code?: unknown; cause?: { code?: unknown } }) => {
-        if (disconnects.has(String(error.cause?.code ?? error.code)) || response.destroyed) return;
+      .catch((error: unknown) => {
+        if (isDisconnect(error) || response.destroyed) return;
         logger?.error({ err: error, method: handler.method.name }, "answer failed");
         response.destroy();
       });

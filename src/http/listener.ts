@@ -74,13 +74,25 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
 
   const ready = tls ? "secureConnection" : "connection";
   const [serveHttp1] = http1.listeners(ready) as ((socket: Socket) => void)[];
-  const serveHttp2 = (socket: Socket) => void http2.emit("connection", socket);
+  const serveHttp2 = (socket: Socket): void => {
+    // HTTP/1.1 servers accept half-open sockets; here a client that is gone would leave its streams behind.
+    socket.allowHalfOpen = false;
+    http2.emit("connection", socket);
+  };
+  /** Opened in advance, as browsers do, and not used yet: neither server knows of them. */
+  const silent = new Set<Socket>();
   http1.removeAllListeners(ready);
   http1.on(ready, (socket: Socket) => {
     // A connection that breaks before anyone listens to it must not end the process.
     socket.on("error", () => {});
     if (tls) return (socket as TLSSocket).alpnProtocol === "h2" ? serveHttp2(socket) : serveHttp1?.call(http1, socket);
-    sniffHttp2(socket, headersMs, (isHttp2) => (isHttp2 ? serveHttp2(socket) : serveHttp1?.call(http1, socket)));
+    silent.add(socket);
+    socket.once("close", () => silent.delete(socket));
+    sniffHttp2(socket, headersMs, (isHttp2) => {
+      silent.delete(socket);
+      if (isHttp2) serveHttp2(socket);
+      else serveHttp1?.call(http1, socket);
+    });
   });
   const sockets = new Set<Socket>();
   http1.on("connection", (socket: Socket) => {
@@ -103,6 +115,7 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
       new Promise((resolve) => {
         closing = true;
         sessions.close();
+        for (const socket of silent) socket.destroy();
         const cut = setTimeout(() => {
           for (const socket of sockets) socket.destroy();
         }, graceMs);

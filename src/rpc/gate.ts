@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import type { Core } from "../core.ts";
 import { errorDomain, fail, type Reason, reasonOf } from "../errors.ts";
+import { isDisconnect } from "../http/adapter.ts";
 import { bearerToken, type Role } from "../identity.ts";
 import { identityKey } from "./context.ts";
 import { keepMessageLegible } from "./grpc-message.ts";
@@ -56,18 +57,23 @@ export function createGate({ node, authenticate }: Core, logger: Logger | undefi
  */
 function finish(reason: unknown, start: number, log: Logger | undefined): void {
   const milliseconds = Math.round(performance.now() - start);
-  const unexpected = reason instanceof Error && reason.name !== "AbortError";
+  const unexpected = reason instanceof Error && reason.name !== "AbortError" && !isDisconnect(reason);
   if (!(reason instanceof ConnectError)) {
     if (unexpected) log?.error({ err: reason, milliseconds }, "call failed");
     else log?.debug({ milliseconds }, "call ended");
     return;
   }
-  const code = Code[reason.code];
-  if (reason.code === Code.Internal) log?.error({ err: reason, milliseconds }, "call failed");
-  else if (reason.cause) log?.warn({ err: reason.cause, code, milliseconds }, "call failed");
-  else log?.debug({ code, reason: reasonOf(reason), milliseconds }, "call ended");
+  if (requestFault.test(reason.rawMessage)) Object.assign(reason, { code: Code.InvalidArgument });
   complete(reason);
+  const code = Code[reason.code];
+  // The causes of other codes are the request's, and quote it.
+  if (reason.code === Code.Internal) log?.error({ err: reason, milliseconds }, "call failed");
+  else if (reason.code === Code.Unavailable && reason.cause) log?.warn({ err: reason.cause, code, milliseconds }, "call failed");
+  else log?.debug({ code, reason: reasonOf(reason), milliseconds }, "call ended");
 }
+
+/** What Connect calls INTERNAL although the request's bytes are at fault. */
+const requestFault = /^(parse binary: |decompression failed$)/;
 
 /** Gives an error that Connect itself raised the details that ours have. */
 function complete(error: ConnectError): void {
@@ -85,4 +91,5 @@ const connectReasons: ReadonlyMap<Code, Reason> = new Map([
   [Code.InvalidArgument, "BODY_INVALID"],
   [Code.ResourceExhausted, "REQUEST_TOO_LARGE"],
   [Code.DeadlineExceeded, "DEADLINE_EXCEEDED"],
+  [Code.Unimplemented, "PROTOCOL_UNSUPPORTED"],
 ]);

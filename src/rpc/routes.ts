@@ -25,6 +25,9 @@ const readMaxBytes: Readonly<Record<string, number>> = {
 /** Fan-out does not compress: each stream would compress the same bytes anew. */
 const neverCompress = Number.MAX_SAFE_INTEGER;
 
+/** Replaces nothing: a text that is not UTF-8 is refused, as it is in Protobuf. */
+const jsonOptions = { textDecoder: new TextDecoder("utf-8", { fatal: true }) };
+
 /** All that Tidings serves, as plain Connect routes: for its own server, or inside another's. */
 export function createRoutes(core: Core, health: HealthService, registry: Registry): (router: ConnectRouter) => void {
   const { reflection, logger } = core.node.settings;
@@ -35,13 +38,14 @@ export function createRoutes(core: Core, health: HealthService, registry: Regist
     for (const method of PushService.methods) {
       router.rpc(method, push[method.localName as keyof typeof push] as never, {
         requestGate,
+        jsonOptions,
         maxTimeoutMs,
         readMaxBytes: readMaxBytes[method.localName] ?? 256 * kilobyte,
         writeMaxBytes: 16 * kilobyte * kilobyte,
         ...(method.methodKind === "server_streaming" ? { compressMinBytes: neverCompress } : {}),
       });
     }
-    router.service(AdminService, adminService(), { requestGate, maxTimeoutMs, readMaxBytes: 256 * kilobyte });
+    router.service(AdminService, adminService(), { requestGate, jsonOptions, maxTimeoutMs, readMaxBytes: 256 * kilobyte });
     health.routes(router);
     if (reflection) reflectionRoutes(router, registry, [...serviceNames, Health.typeName]);
   };

@@ -47,17 +47,18 @@ export class Publishers {
     this.#running = Promise.all(Array.from({ length: count }, (_, index) => this.#run(index)));
   }
 
-  /** Waits until so many publishes were answered. */
-  answered(count: number): Promise<void> {
-    return new Promise((resolve) => {
+  /** Waits until so many publishes were answered. Rejects when a caller met what cannot pass. */
+  async answered(count: number): Promise<void> {
+    const enough = new Promise<void>((resolve) => {
       this.#heard = () => {
         if (this.answers.length >= count) resolve();
       };
       this.#heard();
     });
+    await Promise.race([enough, this.#running]);
   }
 
-  /** Stops publishing once what is under way was answered or given up. Rejects when a caller met what cannot pass. */
+  /** Stops publishing once what is under way was answered or given up. Rejects as `answered` does. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#running;
@@ -97,9 +98,9 @@ export class Publishers {
         await this.#call(caller, sent, requests);
         return;
       } catch (error) {
-        const { code } = ConnectError.from(error);
-        if (!(error instanceof ConnectError) || !passing.has(code)) throw error;
-        this.failures.set(Code[code], (this.failures.get(Code[code]) ?? 0) + 1);
+        const name = passingName(error);
+        if (name === undefined) throw error;
+        this.failures.set(name, (this.failures.get(name) ?? 0) + 1);
         if (once) return;
         // The server is starting: an attempt that is refused costs less than a wait that is too long.
         await new Promise((resolve) => setTimeout(resolve, 10 + Math.random() * 40));
@@ -128,6 +129,15 @@ export class Publishers {
     }
     this.#heard();
   }
+}
+
+/** The name of an error that says nothing about the publish; undefined for any other. */
+function passingName(error: unknown): string | undefined {
+  if (!(error instanceof ConnectError)) return undefined;
+  // Connect's client calls a broken pipe INTERNAL, and keeps the cause; what a server calls so comes without one.
+  const { code, message } = (error.cause ?? {}) as NodeJS.ErrnoException;
+  if (error.code === Code.Internal) return code === "ERR_HTTP2_STREAM_ERROR" ? message.split(" ").at(-1) : code;
+  return passing.has(error.code) ? Code[error.code] : undefined;
 }
 
 /** Every way to address a message, and the feeds that it ends up in. */

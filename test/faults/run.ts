@@ -36,12 +36,14 @@ const users = ["ann", "bob", "cem"];
 /** The server is ended after a random number of answers up to this. */
 const mostAnswers = 300;
 const startKillShare = 0.1;
+/** Clients of a drained server come back before the next drain. */
+const flags = { drain: "300ms" };
 
 /** Carries out a plan, and checks what the clients saw. */
 export async function run(plan: Plan): Promise<Report> {
   const folder = mkdtempSync(join(tmpdir(), "tidings-faults-"));
   const began = performance.now();
-  let server = new ServerProcess(folder, 0);
+  let server = new ServerProcess(folder, 0, flags);
   let subscribers: Subscriber[] = [];
   const exitCodes: (number | null)[] = [];
   let log = "";
@@ -60,12 +62,12 @@ export async function run(plan: Plan): Promise<Report> {
       else await server.kill();
       await marking;
       log += server.log;
-      server = new ServerProcess(folder, port);
+      server = new ServerProcess(folder, port, flags);
       if (plan.how === "kill" && Math.random() < startKillShare) {
         await new Promise((resolve) => setTimeout(resolve, Math.random() * 400));
         await server.kill();
         startKills++;
-        server = new ServerProcess(folder, port);
+        server = new ServerProcess(folder, port, flags);
       }
       await server.ready;
       plan.progress?.(done);

@@ -104,7 +104,13 @@ export class InboxModel {
     const { deleted } = this.contact(tenant, user, now);
     const gone = this.messages.filter((message) => {
       const feed = this.place(message, tenant, user)?.feed;
-      return feed !== undefined && inboxFeeds.includes(feed) && live(message, now) && !deleted.has(message.id) && fits(message);
+      return (
+        feed !== undefined &&
+        inboxFeeds.includes(feed) &&
+        live(message, now) &&
+        !deleted.has(message.id) &&
+        fits(message)
+      );
     });
     for (const { id } of gone) deleted.add(id);
     return gone.length;

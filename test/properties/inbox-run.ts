@@ -4,7 +4,16 @@ import fc from "fast-check";
 import { expect } from "vitest";
 import { Kind, type Message } from "../../gen/tidings/v1/message_pb.ts";
 import { seededRandom, turns } from "../support/clock.ts";
-import { startTestCore, type TestCore, type To, toEveryone, toTenant, toUser, toUsers, userOf } from "../support/core.ts";
+import {
+  startTestCore,
+  type TestCore,
+  type To,
+  toEveryone,
+  toTenant,
+  toUser,
+  toUsers,
+  userOf,
+} from "../support/core.ts";
 import type { Reader } from "../support/reader.ts";
 import { InboxModel, live, type ModelAudience, type ModelMark, type ModelMessage, tallyOf } from "./inbox-model.ts";
 
@@ -59,7 +68,10 @@ export const step = fc.oneof(
   { weight: 4, arbitrary: mark },
   { weight: 2, arbitrary: remove },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("recall" as const), picks }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.constantFrom(1, 999, 1000, 5000, 26_000) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.constantFrom(1, 999, 1000, 5000, 26_000) }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("sleep" as const), days: fc.constantFrom(1, 8) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("disconnect" as const), device }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("connect" as const), device }) },
@@ -136,7 +148,11 @@ class Run {
     this.#resume();
     await this.#test.settle();
     for (const each of this.#devices) this.#checkDevice(each);
-    for (const [tenant, user] of [["acme", "ann"], ["acme", "bob"], ["globex", "ann"]] as const) {
+    for (const [tenant, user] of [
+      ["acme", "ann"],
+      ["acme", "bob"],
+      ["globex", "ann"],
+    ] as const) {
       if (this.#model.knows(tenant, user)) await this.#checkLists(tenant, user);
     }
   }

@@ -1,7 +1,7 @@
 /** A whole node without a transport: the embedded store in memory, its clock and randomness in the test's hands. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
-import { type Draft, DraftSchema, Kind } from "../../gen/tidings/v1/message_pb.ts";
+import { type Draft, DraftSchema, Kind, type PositionSchema } from "../../gen/tidings/v1/message_pb.ts";
 import {
   DeleteMessagesRequestSchema,
   ListMessagesRequestSchema,
@@ -50,7 +50,12 @@ export interface TestCoreOptions extends Partial<Omit<TidingsOptions, "clock" | 
 
 type PublishInit = MessageInitShape<typeof PublishRequestSchema>;
 type DraftInit = MessageInitShape<typeof DraftSchema>;
-type MarkRest = Pick<MessageInitShape<typeof MarkReadRequestSchema> & { $typeName?: never }, "categories" | "unread" | "upTo">;
+/** What MarkRead may be told beside its target. */
+interface MarkRest {
+  readonly categories?: string[];
+  readonly unread?: boolean;
+  readonly upTo?: MessageInitShape<typeof PositionSchema>[];
+}
 /** Whom to publish to. */
 export type To = NonNullable<NonNullable<PublishInit["audience"]>["to"]>;
 
@@ -83,7 +88,13 @@ export class TestCore {
   readonly #pending: () => number;
   readonly #readers = new Set<Reader>();
 
-  constructor(core: Core, clock: FakeClock, store: SqliteStore, calls: Map<StoreMethod, number>, pending: () => number) {
+  constructor(
+    core: Core,
+    clock: FakeClock,
+    store: SqliteStore,
+    calls: Map<StoreMethod, number>,
+    pending: () => number,
+  ) {
     this.core = core;
     this.clock = clock;
     this.store = store;
@@ -97,14 +108,24 @@ export class TestCore {
   }
 
   /** Publishes a message as a service of the tenant; throws its error. */
-  async publish(tenant: string | undefined, to: To, draft: DraftInit = {}, rest: Omit<PublishInit, "audience" | "message"> = {}) {
+  async publish(
+    tenant: string | undefined,
+    to: To,
+    draft: DraftInit = {},
+    rest: Omit<PublishInit, "audience" | "message"> = {},
+  ) {
     const [outcome] = await this.core.publisher.publish(serviceOf(tenant), [publishRequest(to, draft, rest)]);
     if (outcome instanceof Error) throw outcome;
     return outcome as PublishResponse;
   }
 
   /** Publishes so many messages in one call; answers their ids. `each`: what is special about the one at an index. */
-  async publishMany(tenant: string, to: To, count: number, each: (index: number) => DraftInit = () => ({})): Promise<string[]> {
+  async publishMany(
+    tenant: string,
+    to: To,
+    count: number,
+    each: (index: number) => DraftInit = () => ({}),
+  ): Promise<string[]> {
     const requests = Array.from({ length: count }, (_, index) => publishRequest(to, each(index)));
     const outcomes = await this.core.publisher.publish(serviceOf(tenant), requests);
     return outcomes.map((outcome) => (outcome as PublishResponse).messageId);
@@ -210,7 +231,10 @@ export async function startTestCore(options: TestCoreOptions = {}): Promise<Test
 }
 
 /** Runs with a node of its own: for what is published to everyone, which all tenants of a node see. */
-export async function withTestCore(use: (node: TestCore) => Promise<void>, options: TestCoreOptions = {}): Promise<void> {
+export async function withTestCore(
+  use: (node: TestCore) => Promise<void>,
+  options: TestCoreOptions = {},
+): Promise<void> {
   const node = await startTestCore(options);
   try {
     await use(node);

@@ -1,7 +1,7 @@
+import type { ConnectError } from "@connectrpc/connect";
 import type { Message, UnreadTotals } from "../../gen/tidings/v1/message_pb.ts";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import type { SubscribeResponse } from "../../gen/tidings/v1/push_service_pb.ts";
-import type { ConnectError } from "@connectrpc/connect";
 import { type Reason, reasonOf } from "../../src/errors.ts";
 import type { Subscription } from "../../src/subscription.ts";
 
@@ -113,22 +113,12 @@ export class Reader {
 
   #take(event: StreamEvent): void {
     this.events.push(event);
-    switch (event.case) {
-      case "hello":
-        this.#setTotals(event.value.unread);
-        return this.#keep(event.value.positions);
-      case "caughtUp":
-        this.#caughtUp = true;
-        return this.#keep(event.value.positions);
-      case "heartbeat":
-        return this.#keep(event.value.positions);
-      case "gap":
-        return this.#keep(event.value.to ? [event.value.to] : []);
-      case "readState":
-        return this.#setTotals(event.value.unread);
-      case "message":
-        return this.#count(event.value);
-    }
+    if (event.case === "message") this.#count(event.value);
+    if (event.case === "caughtUp") this.#caughtUp = true;
+    if (event.case === "hello" || event.case === "readState") this.#setTotals(event.value.unread);
+    if (event.case === "hello" || event.case === "caughtUp" || event.case === "heartbeat")
+      this.#keep(event.value.positions);
+    if (event.case === "gap" && event.value.to) this.#keep([event.value.to]);
   }
 
   #count(message: Message): void {

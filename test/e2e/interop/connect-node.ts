@@ -25,8 +25,6 @@ export function connectDriver(transport: Transport, close: () => void): Driver {
   }
 
   return {
-    deadlineMs: 500,
-    streamDetails: true,
     async unary(call) {
       // The scenario's own table says which methods are unary.
       const method = call.method as DescMethodUnary<DescMessage, DescMessage>;

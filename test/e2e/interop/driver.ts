@@ -21,14 +21,18 @@ export interface EventStream {
 
 /** One real client. */
 export interface Driver {
-  /** A deadline that leaves a stream the time for its first events; `undefined` for a client without deadlines. */
-  readonly deadlineMs: number | undefined;
-  /** Whether errors of streams carry details, not the code and the reason alone. */
-  readonly streamDetails: boolean;
   /** Rejects with a CallError. */
   unary(call: Call): Promise<JsonValue>;
   stream(call: Call): EventStream;
   close(): void;
+}
+
+/** How clients differ. */
+export interface Traits {
+  /** A deadline that leaves a stream the time for its first events; `undefined` for a client without deadlines. */
+  readonly deadlineMs: number | undefined;
+  /** Whether errors of streams carry details, not the code and the reason alone. */
+  readonly streamDetails: boolean;
 }
 
 /** Makes a driver for a server such as `http://127.0.0.1:12345`. */

@@ -31,8 +31,6 @@ export function fetchDriver(url: string, get: boolean): Driver {
   }
 
   return {
-    deadlineMs: 500,
-    streamDetails: true,
     async unary(call) {
       const useGet = get && call.method.idempotency === Idempotency.NO_SIDE_EFFECTS;
       const response = useGet ? await ask(url, call) : await post(url, call);

@@ -14,7 +14,7 @@ import { grpcDriver, loaderOptions } from "./grpc-js.ts";
 import { scenario } from "./scenario/index.ts";
 
 interface Answer {
-  readonly file_descriptor_response?: { readonly file_descriptor_proto: readonly string[] };
+  readonly fileDescriptorResponse?: { readonly fileDescriptorProto: readonly string[] };
 }
 
 /** The contract as a program finds it that has only the repository: our files, and those that they import. */
@@ -31,10 +31,10 @@ async function fromReflection(host: string): Promise<PackageDefinition> {
   const method = reflection.ServerReflectionInfo as MethodDefinition<object, Answer>;
   const client = new Client(host, credentials.createInsecure());
   const stream = client.makeBidiStreamRequest(method.path, method.requestSerialize, method.responseDeserialize);
-  stream.end({ file_containing_symbol: "tidings.v1.PushService" });
+  stream.end({ fileContainingSymbol: "tidings.v1.PushService" });
   const files: Buffer[] = [];
-  for await (const { file_descriptor_response } of stream as AsyncIterable<Answer>) {
-    for (const text of file_descriptor_response?.file_descriptor_proto ?? []) files.push(Buffer.from(text, "base64"));
+  for await (const { fileDescriptorResponse } of stream as AsyncIterable<Answer>) {
+    for (const text of fileDescriptorResponse?.fileDescriptorProto ?? []) files.push(Buffer.from(text, "base64"));
   }
   client.close();
   const file = files.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes));
@@ -44,8 +44,8 @@ async function fromReflection(host: string): Promise<PackageDefinition> {
 
 const hostOf = (url: string) => new URL(url).host;
 
-scenario("grpc-js: contract from files", (url) => grpcDriver(hostOf(url), fromFiles(), "objects"));
+scenario("grpc-js: contract from files", (url) => grpcDriver(hostOf(url), fromFiles(), "files"));
 scenario("grpc-js: contract by reflection", async (url) => {
   const host = hostOf(url);
-  return grpcDriver(host, await fromReflection(host), "entries");
+  return grpcDriver(host, await fromReflection(host), "reflection");
 });

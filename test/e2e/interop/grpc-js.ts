@@ -13,10 +13,10 @@ import {
 import { root } from "../../support/run.ts";
 import { decodeDetail } from "./details.ts";
 import { type Call, CallError, codeName, type Detail, type Driver, endedSilently, Inflow } from "./driver.ts";
-import { fromLoader, type Maps, toLoader } from "./loader-json.ts";
+import { fromLoader, type Origin, toLoader } from "./loader-json.ts";
 
 /** How the loader shows messages: as near to the JSON form of Protobuf as it can. */
-export const loaderOptions: Options = { longs: String, enums: String, bytes: String, keepCase: true };
+export const loaderOptions: Options = { longs: String, enums: String, bytes: String };
 
 interface Status {
   readonly details?: readonly { readonly type_url: string; readonly value: string }[];
@@ -26,17 +26,15 @@ const rpc = loadSync("google/rpc/status.proto", { ...loaderOptions, includeDirs 
 const statusType = rpc["google.rpc.Status"] as MessageTypeDefinition<Status, Status>;
 
 /** Drives the service of a loaded contract. */
-export function grpcDriver(host: string, loaded: PackageDefinition, maps: Maps): Driver {
+export function grpcDriver(host: string, loaded: PackageDefinition, origin: Origin): Driver {
   const service = loaded["tidings.v1.PushService"] as ServiceDefinition;
   const client = new Client(host, credentials.createInsecure());
   const definitionOf = ({ method }: Call) => service[method.name] as MethodDefinition<object, object>;
 
   return {
-    deadlineMs: 500,
-    streamDetails: true,
     unary(call) {
       const { path, requestSerialize, responseDeserialize } = definitionOf(call);
-      const request = toLoader(withProtoNames(call), maps);
+      const request = toLoader(named(call, origin), origin);
       return new Promise((resolve, reject) => {
         client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadataOf(call), (error, answer) => {
           if (error) reject(toCallError(error));
@@ -51,7 +49,7 @@ export function grpcDriver(host: string, loaded: PackageDefinition, maps: Maps):
         path,
         requestSerialize,
         responseDeserialize,
-        toLoader(withProtoNames(call), maps),
+        toLoader(named(call, origin), origin),
         metadataOf(call),
         options,
       );
@@ -65,9 +63,8 @@ export function grpcDriver(host: string, loaded: PackageDefinition, maps: Maps):
   };
 }
 
-/** The loader keeps the names of the files: those of reflection are never in camel case. */
-function withProtoNames({ method: { input }, request }: Call): JsonValue {
-  return toJson(input, fromJson(input, request), { useProtoFieldName: true });
+function named({ method: { input }, request }: Call, origin: Origin): JsonValue {
+  return toJson(input, fromJson(input, request), { useProtoFieldName: origin === "reflection" });
 }
 
 function metadataOf({ token }: Call): Metadata {

@@ -1,47 +1,55 @@
 /**
- * @grpc/proto-loader shows timestamps, durations and values as plain messages, and in contracts that it has by reflection
- * maps as lists of entries; here they become their JSON form, and back.
+ * @grpc/proto-loader shows timestamps, durations and values as plain messages. Fields of contracts loaded from files are in
+ * camel case; in contracts that came by reflection they have the names of the files, and maps are lists of entries. Here
+ * they become the JSON form of Protobuf, and back.
  */
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 
+/** Where the loader has the contract from. */
+export type Origin = "files" | "reflection";
+
 type Convert = (value: JsonValue) => JsonValue;
-/** How the loader shows maps. */
-export type Maps = "objects" | "entries";
+type Converters = Readonly<Record<string, Convert>>;
 
-const timestamps = ["publish_time", "expire_time", "as_of_time", "start_time", "end_time"];
-const durations = ["ttl", "heartbeat_interval", "reconnect_after"];
+const fromLoaderForm: Converters = {
+  json: fromValue,
+  byCategory: fromMap,
+  ...forAll(["publishTime", "expireTime", "asOfTime"], (time) => new Date(fromSeconds(time) * 1000).toISOString()),
+  ...forAll(["ttl", "heartbeatInterval", "reconnectAfter"], (duration) => `${fromSeconds(duration)}s`),
+};
 
-const toJsonForm = new Map<string, Convert>([
-  ["json", fromValue],
-  ["by_category", fromMap],
-  ...timestamps.map((name) => [name, (time: JsonValue) => new Date(fromSeconds(time) * 1000).toISOString()] as const),
-  ...durations.map((name) => [name, (duration: JsonValue) => `${fromSeconds(duration)}s`] as const),
-]);
-
-function toLoaderForm(maps: Maps): Map<string, Convert> {
-  return new Map<string, Convert>([
-    ["json", (value) => toValue(value, maps)],
-    ...timestamps.map((name) => [name, (text: JsonValue) => toSeconds(Date.parse(String(text)) / 1000)] as const),
-    ...durations.map((name) => [name, (text: JsonValue) => toSeconds(Number.parseFloat(String(text)))] as const),
-  ]);
+function toLoaderForm(origin: Origin): Converters {
+  return {
+    json: (value) => toValue(value, origin),
+    ...forAll(["startTime", "endTime"], (text) => toSeconds(Date.parse(String(text)) / 1000)),
+    ttl: (text) => toSeconds(Number.parseFloat(String(text))),
+  };
 }
 
-/** A message of the contract from its JSON form, with the names of the contract. */
-export function toLoader(json: JsonValue, maps: Maps): JsonObject {
-  return convert(json, toLoaderForm(maps)) as JsonObject;
+/** A message of the contract from its JSON form, with names as the origin has them. */
+export function toLoader(json: JsonValue, origin: Origin): JsonObject {
+  return convert(json, toLoaderForm(origin)) as JsonObject;
 }
 
 /** The JSON form of a message of the contract. */
 export function fromLoader(message: JsonValue): JsonObject {
-  return convert(message, toJsonForm) as JsonObject;
+  return convert(message, fromLoaderForm) as JsonObject;
 }
 
 /** Copies a message, with the fields of these names converted. */
-function convert(value: JsonValue, converters: ReadonlyMap<string, Convert>): JsonValue {
+function convert(value: JsonValue, converters: Converters): JsonValue {
   if (Array.isArray(value)) return value.map((item) => convert(item, converters));
   if (typeof value !== "object" || value === null) return value;
-  const field = (name: string): Convert => converters.get(name) ?? ((inner) => convert(inner, converters));
+  const field = (name: string): Convert => converters[camel(name)] ?? ((inner) => convert(inner, converters));
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, field(name)(inner)]));
+}
+
+function forAll(names: readonly string[], convert: Convert): Converters {
+  return Object.fromEntries(names.map((name) => [name, convert]));
+}
+
+function camel(name: string): string {
+  return name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
 }
 
 function toSeconds(seconds: number): JsonObject {
@@ -60,21 +68,23 @@ function fromMap(map: JsonValue): JsonObject {
 }
 
 /** A google.protobuf.Value. */
-function toValue(json: JsonValue, maps: Maps): JsonObject {
-  if (json === null) return { null_value: "NULL_VALUE" };
-  if (typeof json === "string") return { string_value: json };
-  if (typeof json === "number") return { number_value: json };
-  if (typeof json === "boolean") return { bool_value: json };
-  if (Array.isArray(json)) return { list_value: { values: json.map((item) => toValue(item, maps)) } };
-  const entries = Object.entries(json).map(([key, value]) => ({ key, value: toValue(value, maps) }));
-  return { struct_value: { fields: maps === "entries" ? entries : fromMap(entries) } };
+function toValue(json: JsonValue, origin: Origin): JsonObject {
+  const named = (name: string, value: JsonValue) => ({ [origin === "files" ? camel(name) : name]: value });
+  if (json === null) return named("null_value", "NULL_VALUE");
+  if (typeof json === "string") return named("string_value", json);
+  if (typeof json === "number") return named("number_value", json);
+  if (typeof json === "boolean") return named("bool_value", json);
+  if (Array.isArray(json)) return named("list_value", { values: json.map((item) => toValue(item, origin)) });
+  const entries = Object.entries(json).map(([key, value]) => ({ key, value: toValue(value, origin) }));
+  return named("struct_value", { fields: origin === "files" ? fromMap(entries) : entries });
 }
 
 function fromValue(message: JsonValue): JsonValue {
-  const [kind, value] = Object.entries(message as JsonObject)[0] ?? [];
-  if (kind === "null_value") return null;
-  if (kind === "list_value") return ((value as { values?: JsonValue[] }).values ?? []).map(fromValue);
-  if (kind !== "struct_value") return value as JsonValue;
-  const fields = fromMap((value as JsonObject).fields ?? {});
-  return Object.fromEntries(Object.entries(fields).map(([name, inner]) => [name, fromValue(inner)]));
+  const [[name, value] = ["", null]] = Object.entries(message as JsonObject);
+  const kind = camel(name);
+  if (kind === "nullValue") return null;
+  if (kind === "listValue") return ((value as { values?: JsonValue[] }).values ?? []).map(fromValue);
+  if (kind !== "structValue") return value;
+  const fields = Object.entries(fromMap((value as JsonObject).fields ?? {}));
+  return Object.fromEntries(fields.map(([key, inner]) => [key, fromValue(inner)]));
 }

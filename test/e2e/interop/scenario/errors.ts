@@ -1,13 +1,14 @@
 import { expect, test } from "vitest";
 import { PushService } from "../../../../gen/tidings/v1/push_service_pb.ts";
 import { errorOf } from "../caller.ts";
+import type { Traits } from "../driver.ts";
 import { factsOf, meet, note, type Stage, toUser } from "./people.ts";
 
 const { publish, listUnread, listMessages } = PushService.method;
 const audience = toUser("ann");
 
 /** Refusals, with what programs need to know of them. */
-export function errors(stage: Stage): void {
+export function errors(stage: Stage, { streamDetails }: Traits): void {
   test("names the field at fault", async (context) => {
     const { ann, backend } = await meet(stage, context);
     const error = await errorOf(backend.call(publish, { audience, message: note("", { url: "javascript:alert(1)" }) }));
@@ -46,7 +47,7 @@ export function errors(stage: Stage): void {
     expect(factsOf(await forger.subscribe().end())).toMatchObject({ code: "unauthenticated", reason: "TOKEN_INVALID" });
     const positions = [{ feed: "user", epoch: 0, seq: "99" }];
     const future = await ann.subscribe({ positions }).end();
-    const field = stage.driver.streamDetails ? "positions[0]" : undefined;
+    const field = streamDetails ? "positions[0]" : undefined;
     expect(factsOf(future)).toEqual({ code: "invalid_argument", reason: "POSITION_IN_FUTURE", field });
     expect(future.message).toContain("positions[0]");
   });

@@ -1,7 +1,7 @@
 /** What every client must be able to do, written once. */
 import { afterAll, beforeAll, describe } from "vitest";
 import { startServer, type TestServer } from "../../../support/server.ts";
-import type { Connect, Driver } from "../driver.ts";
+import type { Connect, Driver, Traits } from "../driver.ts";
 import { endings } from "./endings.ts";
 import { errors } from "./errors.ts";
 import { inbox } from "./inbox.ts";
@@ -10,8 +10,10 @@ import type { Stage } from "./people.ts";
 import { publishing } from "./publishing.ts";
 import { streams } from "./streams.ts";
 
+const full: Traits = { deadlineMs: 500, streamDetails: true };
+
 /** Registers all tests for a client, against one server. */
-export function scenario(name: string, connect: Connect): void {
+export function scenario(name: string, connect: Connect, traits: Traits = full): void {
   describe.concurrent(name, () => {
     let server: TestServer | undefined;
     let driver: Driver | undefined;
@@ -37,7 +39,7 @@ export function scenario(name: string, connect: Connect): void {
     inbox(stage);
     payloads(stage);
     streams(stage);
-    errors(stage);
-    endings(stage, connect);
+    errors(stage, traits);
+    endings(stage, connect, traits);
   });
 }

@@ -1,0 +1,131 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { newTenant, startServer, type TestServer } from "../../support/server.ts";
+import { chromiumPath, launchChromium } from "../../support/chromium.ts";
+import { type DraftInit, note, toUser } from "../interop/scenario/people.ts";
+import { bundlePage, site } from "./site.ts";
+
+const ours = ["typed-connect", "typed-ws", "typed-auto", "json"];
+const all = [...ours, "connect-web-json", "connect-web-binary"];
+
+describe.runIf(chromiumPath)("in Chromium", () => {
+  let browser: Browser;
+  let script: Uint8Array;
+  let folder: string;
+  let server: TestServer;
+  let tenant: string;
+  let pages: Page[];
+  let uncaught: Error[];
+
+  const start = (port?: number) =>
+    startServer({
+      data: folder,
+      fallback: site(script, () => server.token({ tenant })),
+      ...(port === undefined ? {} : { port }),
+    });
+  const publish = (message: DraftInit) =>
+    server.client({ tenant, role: "service" }).publish({ audience: toUser("ann"), message });
+
+  /** A tab with a live client. */
+  async function openTab(client: string): Promise<Page> {
+    const page = await browser.newPage();
+    pages.push(page);
+    page.on("pageerror", (error) => uncaught.push(error));
+    await page.goto(`${server.url}/page/${client}`);
+    await shows(page, "#state", "live");
+    return page;
+  }
+
+  beforeAll(async () => {
+    [browser, script] = await Promise.all([launchChromium(), bundlePage()]);
+  });
+  afterAll(() => browser?.close());
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), "tidings-"));
+    tenant = newTenant();
+    pages = [];
+    uncaught = [];
+    server = await start();
+  });
+  afterEach(async () => {
+    await Promise.all(pages.map((page) => page.close()));
+    await server.stop();
+    rmSync(folder, { recursive: true });
+    expect(uncaught).toEqual([]);
+  });
+
+  test.each(all)("%s: live messages, and a badge that two tabs agree on", async (client) => {
+    await publish(note("before"));
+    const [first, second] = await Promise.all([openTab(client), openTab(client)]);
+    const { messageId } = await publish(note("你好 🎉", { content: "<b>&amp;</b>", payload: { case: "binary", value: new Uint8Array([0, 255]) } }));
+    for (const page of [first, second]) {
+      await shows(page, "#badge", "2");
+      const [message] = await messagesOf(page, 1);
+      expect(message).toMatchObject({ id: messageId, title: "你好 🎉", content: "<b>&amp;</b>", binary: "AP8=" });
+    }
+    await first.evaluate(() => app.markAll());
+    for (const page of [first, second]) await shows(page, "#badge", "0");
+
+    await publish(note("after"));
+    await shows(second, "#badge", "1");
+    await second.reload();
+    await shows(second, "#state", "live");
+    await shows(second, "#badge", "1");
+    expect(await second.evaluate(() => app.listUnread())).toEqual(["after"]);
+  });
+
+  test.each(ours)("%s: a restart of the server loses nothing and repeats nothing", async (client) => {
+    const page = await openTab(client);
+    await publish(note("before"));
+    await messagesOf(page, 1);
+    const { port } = server;
+    await server.stop();
+    await lacks(page, "#state", "live");
+    server = await start(port);
+    await publish(note("while away"));
+    await shows(page, "#state", "live");
+    await publish(note("after"));
+    const messages = await messagesOf(page, 3);
+    expect(messages.map(({ title }) => title)).toEqual(["before", "while away", "after"]);
+    await shows(page, "#badge", "3");
+  });
+
+  test.each(["typed-ws", "typed-auto", "json"])("%s: eight tabs are live at once", async (client) => {
+    const tabs = await Promise.all(Array.from({ length: 8 }, () => openTab(client)));
+    const { receipts } = await publish(note("to all tabs"));
+    expect(receipts).toMatchObject([{ connections: 8 }]);
+    for (const page of tabs) expect((await messagesOf(page, 1)).map(({ title }) => title)).toEqual(["to all tabs"]);
+    await tabs[0]?.evaluate(() => app.markAll());
+    for (const page of tabs) await shows(page, "#badge", "0");
+  });
+
+  test.each(all)("%s: a tab that is closed is offline", async (client) => {
+    const page = await openTab(client);
+    const backend = server.client({ tenant, role: "service" });
+    expect((await backend.onlineCount({})).connections).toBe(1);
+    await page.close();
+    await vi.waitFor(async () => expect((await backend.onlineCount({})).connections).toBe(0), 5000);
+  });
+});
+
+const patience = { timeout: 15_000 };
+
+/** Waits until an element says just this. */
+async function shows(page: Page, selector: string, text: string): Promise<void> {
+  await page.waitForFunction(([selector, text]) => document.querySelector(selector)?.textContent === text, [selector, text] as const, patience);
+}
+
+/** Waits until an element says something else. */
+async function lacks(page: Page, selector: string, text: string): Promise<void> {
+  await page.waitForFunction(([selector, text]) => document.querySelector(selector)?.textContent !== text, [selector, text] as const, patience);
+}
+
+/** The messages that a page has received; waits until there are so many. */
+async function messagesOf(page: Page, count: number): Promise<Record<string, unknown>[]> {
+  await page.waitForFunction((count) => document.querySelectorAll("li").length >= count, count, patience);
+  const texts = await page.locator("li").allTextContents();
+  return texts.map((text) => JSON.parse(text) as Record<string, unknown>);
+}

@@ -1,0 +1,98 @@
+/** A page on one of the clients, chosen by its address: it shows what it receives, and does what the test tells it to. */
+import { toJson } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-web";
+import { MessageSchema } from "../../../gen/tidings/v1/message_pb.ts";
+import { PushService } from "../../../gen/tidings/v1/push_service_pb.ts";
+import { connectTidings, type TransportChoice } from "../../../src/client/index.ts";
+import { connectTidings as connectJson } from "../../../src/client/json.ts";
+
+/** What the test calls. */
+export interface App {
+  markAll(): Promise<unknown>;
+  /** The titles of what is unread, newest first. */
+  listUnread(): Promise<(string | undefined)[]>;
+  /** Leaves without a word, as far as a page can. */
+  close(): void;
+}
+
+declare global {
+  /** Set when the page has started. */
+  var app: App;
+}
+
+const url = location.origin;
+const token = async () => (await fetch("/token", { cache: "no-store" })).text();
+
+/** Shows a message as JSON, so that the test compares every field. */
+function show(message: unknown): void {
+  const item = document.createElement("li");
+  item.textContent = JSON.stringify(message);
+  document.querySelector("ul")?.append(item);
+}
+
+function put(id: "state" | "badge", text: string): void {
+  const element = document.getElementById(id);
+  if (element) element.textContent = text;
+}
+
+/** One of ours. */
+function typed(transport: TransportChoice): App {
+  const client = connectTidings({ url, token, transport });
+  client.on("message", (message) => show(toJson(MessageSchema, message)));
+  client.state.subscribe((state) => put("state", state));
+  client.unread.subscribe((totals) => put("badge", String(totals?.total ?? "")));
+  return {
+    markAll: () => client.markRead({ all: true }),
+    listUnread: async () => (await client.listUnread()).messages.map(({ title }) => title),
+    close: () => client.close(),
+  };
+}
+
+/** The small one of ours. */
+function json(): App {
+  const client = connectJson({ url, token });
+  client.on("message", show);
+  client.state.subscribe((state) => put("state", state));
+  client.unread.subscribe((totals) => put("badge", String(totals?.total ?? "")));
+  return {
+    markAll: () => client.markRead({ all: true }),
+    listUnread: async () => ((await client.listUnread()).messages ?? []).map(({ title }) => title),
+    close: () => client.close(),
+  };
+}
+
+/** Connect's own client for browsers, with nothing of ours but the contract. */
+function plain(useBinaryFormat: boolean): App {
+  const client = createClient(PushService, createConnectTransport({ baseUrl: url, useBinaryFormat, useHttpGet: true }));
+  const headers = async () => ({ authorization: `Bearer ${await token()}` });
+  const abort = new AbortController();
+  const receive = async () => {
+    const options = { headers: await headers(), signal: abort.signal };
+    for await (const { event } of client.subscribe({}, options)) {
+      if (event.case === "hello") put("badge", String(event.value.unread?.total));
+      if (event.case === "caughtUp") put("state", "live");
+      if (event.case === "readState") put("badge", String(event.value.unread?.total));
+      if (event.case !== "message") continue;
+      show(toJson(MessageSchema, event.value));
+      put("badge", String(Number(document.getElementById("badge")?.textContent) + 1));
+    }
+  };
+  receive().catch((error: Error) => put("state", error.message));
+  return {
+    markAll: async () => client.markRead({ target: { case: "all", value: true } }, { headers: await headers() }),
+    listUnread: async () => (await client.listUnread({}, { headers: await headers() })).messages.map(({ title }) => title),
+    close: () => abort.abort(),
+  };
+}
+
+const apps: Readonly<Record<string, () => App>> = {
+  "typed-connect": () => typed("connect"),
+  "typed-ws": () => typed("ws"),
+  "typed-auto": () => typed("auto"),
+  json,
+  "connect-web-json": () => plain(false),
+  "connect-web-binary": () => plain(true),
+};
+
+globalThis.app = (apps[location.pathname.slice("/page/".length)] as () => App)();

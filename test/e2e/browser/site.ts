@@ -1,0 +1,27 @@
+/** A site beside Tidings on its port: the page, its script, and tokens for whoever asks. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const html = `<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Test page</title><link rel="icon" href="data:,">
+<script type="module" src="/page.js"></script>
+<p id="state"></p><p id="badge"></p><ul></ul></html>`;
+
+/** Bundles the page as a user's bundler would. */
+export async function bundlePage(): Promise<Uint8Array> {
+  const entryPoints = [fileURLToPath(new URL("page.ts", import.meta.url))];
+  const { outputFiles } = await build({ entryPoints, bundle: true, format: "esm", target: "es2022", write: false });
+  return outputFiles[0]?.contents ?? new Uint8Array();
+}
+
+/** Answers for the site. */
+export function site(script: Uint8Array, token: () => Promise<string>) {
+  return (request: IncomingMessage, response: ServerResponse): void => {
+    const path = request.url ?? "";
+    if (path.startsWith("/page/")) response.setHeader("content-type", "text/html").end(html);
+    else if (path === "/page.js") response.setHeader("content-type", "text/javascript").end(script);
+    else if (path === "/token") void token().then((text) => response.end(text));
+    else response.writeHead(404).end();
+  };
+}

@@ -1,0 +1,44 @@
+/** `buf curl`, from the npm package: the Go implementation of all three protocols. */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "../../support/run.ts";
+import { decodeDetails, type WireError } from "./details.ts";
+import { CallError, type Driver } from "./driver.ts";
+import { processDriver, processTraits } from "./process.ts";
+import { scenario } from "./scenario/index.ts";
+
+/** The program itself: the script beside it would be killed without it. */
+function findProgram(): string {
+  const folder = join(root, "node_modules/@bufbuild");
+  const platform = readdirSync(folder).find((name) => name.startsWith(`buf-${process.platform}-`));
+  if (platform === undefined) throw new Error("@bufbuild/buf is installed without the program for this platform");
+  return join(folder, platform, "bin/buf");
+}
+
+const program = findProgram();
+
+function bufCurl(url: string, ...flags: string[]): Driver {
+  return processDriver({
+    program,
+    args: ({ method, request, token, timeoutMs = 0 }) => [
+      "curl",
+      ...flags,
+      // buf ends a call after two minutes otherwise; 0 is no deadline.
+      ...["--timeout", `${timeoutMs}ms`],
+      ...(token === undefined ? [] : ["--header", `Authorization: Bearer ${token}`]),
+      ...["--data", JSON.stringify(request)],
+      `${url}/${method.parent.typeName}/${method.name}`,
+    ],
+    readError(printed) {
+      if (!printed.startsWith("{")) return new Error(`buf curl says ${printed}`);
+      const error = JSON.parse(printed) as WireError;
+      return new CallError(error.code ?? "", error.message ?? "", decodeDetails(error));
+    },
+  });
+}
+
+const schema = ["--schema", "gen/descriptor.binpb"];
+
+scenario("buf curl: gRPC, contract by reflection", (url) => bufCurl(url, "--protocol", "grpc", "--http2-prior-knowledge"), processTraits);
+scenario("buf curl: gRPC-Web, HTTP/2", (url) => bufCurl(url, "--protocol", "grpcweb", "--http2-prior-knowledge", ...schema), processTraits);
+scenario("buf curl: Connect, HTTP/1.1", (url) => bufCurl(url, "--protocol", "connect", ...schema), processTraits);

@@ -1,0 +1,36 @@
+/** grpcurl: the Go implementation of gRPC, which knows of the contract by reflection. */
+import type { JsonObject } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
+import { findTool } from "../../support/require.ts";
+import { CallError, codeName, type Driver } from "./driver.ts";
+import { processDriver, processTraits } from "./process.ts";
+import { scenario } from "./scenario/index.ts";
+
+interface PrintedError {
+  readonly code: number;
+  readonly message: string;
+  readonly details?: readonly ({ readonly "@type": string } & JsonObject)[];
+}
+
+const program = findTool("grpcurl", "go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4");
+
+function grpcurl(program: string, url: string): Driver {
+  return processDriver({
+    program,
+    args: ({ method, request, token, timeoutMs }) => [
+      ...["-plaintext", "-format-error"],
+      ...(timeoutMs === undefined ? [] : ["-max-time", String(timeoutMs / 1000)]),
+      ...(token === undefined ? [] : ["-H", `Authorization: Bearer ${token}`]),
+      ...["-d", JSON.stringify(request)],
+      ...[new URL(url).host, `${method.parent.typeName}/${method.name}`],
+    ],
+    readError(printed) {
+      if (!printed.startsWith("{")) return new Error(`grpcurl says ${printed}`);
+      const { code, message, details = [] } = JSON.parse(printed) as PrintedError;
+      const named = details.map(({ "@type": type, ...value }) => ({ type: type.replace(/.*\//, ""), value }));
+      return new CallError(codeName(Code[code] ?? ""), message, named);
+    },
+  });
+}
+
+if (program !== undefined) scenario("grpcurl", (url) => grpcurl(program, url), processTraits);

@@ -1,0 +1,21 @@
+import { expect, test } from "vitest";
+import { runSlowReaders } from "./slow-reader.ts";
+
+const mebibyte = 1024 * 1024;
+const stallMs = 2_000;
+/** What 12 readers would keep waiting, had they no bound: 42 MB each, less some 8 MB in the kernel's buffers. */
+const unboundedBytes = 12 * 34e6;
+
+test("readers that stand still cost the server little, are cut, and lose nothing", { timeout: 180_000 }, async () => {
+  const { growthBytes, cutAfterMs, received, streams, sent, log } = await runSlowReaders(stallMs, 4);
+  console.log(`grew by ${Math.round(growthBytes / mebibyte)} MiB; slow readers gone ${Math.round(cutAfterMs)} ms after the last publish`);
+  const all = Array.from({ length: sent }, (_, index) => index + 1);
+  for (const [name, seqs] of Object.entries(received)) expect.soft(seqs, name).toEqual(all);
+  for (const [name, count] of Object.entries(streams)) {
+    if (name.startsWith("slow")) expect.soft(count, name).toBeGreaterThan(1);
+    else expect.soft(count, name).toBe(1);
+  }
+  expect.soft(cutAfterMs).toBeLessThan(stallMs + 3_000);
+  expect.soft(growthBytes).toBeLessThan(unboundedBytes / 1.5);
+  expect.soft(log).toBe("");
+});

@@ -1,0 +1,82 @@
+import { create } from "@bufbuild/protobuf";
+import { expect, test } from "vitest";
+import { SubscribeRequestSchema } from "../../gen/tidings/v1/push_service_pb.ts";
+import { LocalPresence } from "../../src/adapters/local-presence.ts";
+import type { OnlineTally } from "../../src/presence.ts";
+import { Subscription } from "../../src/subscription.ts";
+import { seededRandom, turns } from "../support/clock.ts";
+import { type TestCore, toTenant, userOf, withTestCore } from "../support/core.ts";
+
+/** Knows whether anybody still wants to know the count. */
+class CountedPresence extends LocalPresence {
+  counts = 0;
+
+  override count(tenant: string | undefined): Promise<OnlineTally> {
+    this.counts++;
+    return super.count(tenant);
+  }
+}
+
+/** Opens a stream and ends it in one of the ways in which streams end, in one of the places where it may be. */
+async function openAndEnd(node: TestCore, fraction: () => number): Promise<void> {
+  const user = userOf("acme", `user-${Math.floor(fraction() * 20)}`);
+  const way = Math.floor(fraction() * 7);
+  const positions = way === 6 ? [{ feed: "user", seq: "999999" }] : [{ feed: "tenant", seq: "0" }];
+  const request = create(SubscribeRequestSchema, { onlineCount: fraction() < 0.5, positions });
+  const subscription = new Subscription(node.core.node, user, request, () => {});
+  if (way === 0) return subscription.close();
+  const batches = subscription.batches();
+  if (way === 1) {
+    subscription.close();
+    await batches.next().catch(() => {});
+    return;
+  }
+  if (way === 2) {
+    // The transport stops between two batches.
+    for (let index = Math.floor(fraction() * 4); index > 0; index--) await batches.next().catch(() => {});
+    await batches.return(undefined);
+    return subscription.close();
+  }
+  const read = (async () => {
+    for await (const _ of batches) await turns(Math.floor(fraction() * 3));
+  })().catch(() => {});
+  await turns(Math.floor(fraction() * 30));
+  if (way === 3) subscription.drain(1, "going");
+  else if (way === 4) subscription.extendToken(node.clock.now());
+  else subscription.close();
+  if (way === 4) await node.clock.advance(0);
+  await read;
+}
+
+test("a thousand streams that end anyhow and anywhere leave nothing", async () => {
+  const { fraction } = seededRandom(7);
+  const presence = new CountedPresence();
+  await withTestCore(
+    async (node) => {
+      await node.publishMany("acme", toTenant, 150);
+      const timers = node.clock.pending;
+      for (let round = 0; round < 20; round++) {
+        await Promise.all(Array.from({ length: 50 }, () => openAndEnd(node, fraction)));
+      }
+      await node.settle();
+      const { hub, streams } = node.core.node;
+      expect({ hub: hub.size, streams: streams.size, timers: node.clock.pending }).toEqual({
+        hub: 0,
+        streams: 0,
+        timers,
+      });
+      expect(await presence.count(undefined)).toEqual({ users: 0, connections: 0 });
+      const before = presence.counts;
+      await presence.enter({ id: "x", tenant: "acme", user: "x" });
+      await node.pass(5000);
+      expect(presence.counts).toBe(before);
+    },
+    {
+      presence,
+      async around(_method, call) {
+        await turns(Math.floor(fraction() * 4));
+        return call();
+      },
+    },
+  );
+}, 60_000);
