@@ -3,7 +3,10 @@ import { LineProcess, withServer } from "./process.ts";
 /** Memory of the server per idle subscription, each of a user of its own. */
 export async function idleMemory(count: number): Promise<string[][]> {
   const rows = [["idle subscriptions", "server RSS each", "count"]];
-  for (const [kind, name] of [["connect", "Connect over HTTP/1.1"], ["ws", "WebSocket bridge, JSON"]] as const) {
+  for (const [kind, name] of [
+    ["connect", "Connect over HTTP/1.1"],
+    ["ws", "WebSocket bridge, JSON"],
+  ] as const) {
     await withServer(async ({ port, rss }) => {
       // The first ones pay for code, pools and a young generation that all share.
       const first = new LineProcess("idle-clients.ts", [kind, String(port), String(Math.ceil(count / 5))]);

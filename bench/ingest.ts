@@ -17,7 +17,9 @@ const text = "x".repeat(200);
 function bareStore(milliseconds: number, size: number): number {
   const folder = mkdtempSync(join(tmpdir(), "tidings-bench-"));
   const db = new DatabaseSync(join(folder, "bare.db"));
-  db.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536");
+  db.exec(
+    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536",
+  );
   db.exec("CREATE TABLE log (feed INTEGER, seq INTEGER, body BLOB, PRIMARY KEY (feed, seq)) WITHOUT ROWID");
   const insert = db.prepare("INSERT INTO log VALUES (?, ?, ?)");
   const body = new Uint8Array(300);
@@ -44,7 +46,11 @@ export async function ingest(rounds: number, milliseconds: number): Promise<stri
   const token = await benchToken("service", "bench");
   const unary = rawRequest("Publish", token, toBinary(PublishRequestSchema, publishTo("user-1")));
   const users = Array.from({ length: batchSize }, (_, index) => publishTo(`user-${index}`));
-  const batch = rawRequest("PublishBatch", token, toBinary(PublishBatchRequestSchema, create(PublishBatchRequestSchema, { requests: users })));
+  const batch = rawRequest(
+    "PublishBatch",
+    token,
+    toBinary(PublishBatchRequestSchema, create(PublishBatchRequestSchema, { requests: users })),
+  );
   const bare: number[] = [];
   const bareOne: number[] = [];
   const unaryRates: number[] = [];
@@ -64,14 +70,22 @@ export async function ingest(rounds: number, milliseconds: number): Promise<stri
   });
   const base = median(bare);
   const row = (what: string, rates: readonly number[], more: string) => {
-    const [rate, low, high] = [median(rates), Math.min(...rates), Math.max(...rates)].map(Math.round) as [number, number, number];
+    const [rate, low, high] = [median(rates), Math.min(...rates), Math.max(...rates)].map(Math.round) as [
+      number,
+      number,
+      number,
+    ];
     return [what, `${rate}/s (${low} to ${high})`, `${((rate / base) * 100).toFixed(0)} %`, more];
   };
   return [
     ["durable publish", "messages", "of bare SQLite", "latency"],
     row(`bare SQLite, ${batchSize} a commit`, bare, ""),
     row("bare SQLite, 1 a commit", bareOne, ""),
-    row("Publish, 50 connections", unaryRates, `p50 ${median(unaryTimes).toFixed(1)} ms, p99 ${percentile(unaryTimes, 0.99).toFixed(1)} ms`),
+    row(
+      "Publish, 50 connections",
+      unaryRates,
+      `p50 ${median(unaryTimes).toFixed(1)} ms, p99 ${percentile(unaryTimes, 0.99).toFixed(1)} ms`,
+    ),
     row(`PublishBatch of ${batchSize}, 4 connections`, batchRates, ""),
   ];
 }

@@ -2,7 +2,12 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { Kind } from "../gen/tidings/v1/message_pb.ts";
-import { ListUnreadRequestSchema, PublishBatchRequestSchema, PublishRequestSchema, PushService } from "../gen/tidings/v1/push_service_pb.ts";
+import {
+  ListUnreadRequestSchema,
+  PublishBatchRequestSchema,
+  PublishRequestSchema,
+  PushService,
+} from "../gen/tidings/v1/push_service_pb.ts";
 import { RawCaller, rawRequest } from "./caller.ts";
 import { withServer } from "./process.ts";
 import { median, percentile } from "./stats.ts";
@@ -22,7 +27,10 @@ export async function publishToReceive(seconds: number): Promise<string[][]> {
   const total = perSecond * seconds;
   const received: number[] = [];
   await withServer(async ({ port }) => {
-    const client = createClient(PushService, createConnectTransport({ baseUrl: `http://127.0.0.1:${port}`, httpVersion: "1.1" }));
+    const client = createClient(
+      PushService,
+      createConnectTransport({ baseUrl: `http://127.0.0.1:${port}`, httpVersion: "1.1" }),
+    );
     const stop = new AbortController();
     const events = client.subscribe({}, { headers: { authorization }, signal: stop.signal })[Symbol.asyncIterator]();
     for (let event = await events.next(); event.value.event.case !== "caughtUp"; event = await events.next());
@@ -36,9 +44,18 @@ export async function publishToReceive(seconds: number): Promise<string[][]> {
     const answers: Promise<Buffer>[] = [];
     const start = performance.now();
     for (let sent = 0; sent < total; sent++) {
-      await new Promise((resolve) => setTimeout(resolve, Math.max(0, start + (sent * 1000) / perSecond - performance.now())));
-      const request = create(PublishRequestSchema, { audience: { to: { case: "userId", value: "ada" } }, message: draft(String(performance.now())) });
-      answers.push((callers[sent % callers.length] as RawCaller).call(rawRequest("Publish", token, toBinary(PublishRequestSchema, request))));
+      await new Promise((resolve) =>
+        setTimeout(resolve, Math.max(0, start + (sent * 1000) / perSecond - performance.now())),
+      );
+      const request = create(PublishRequestSchema, {
+        audience: { to: { case: "userId", value: "ada" } },
+        message: draft(String(performance.now())),
+      });
+      answers.push(
+        (callers[sent % callers.length] as RawCaller).call(
+          rawRequest("Publish", token, toBinary(PublishRequestSchema, request)),
+        ),
+      );
     }
     await Promise.all([reading, ...answers]);
     stop.abort();
@@ -46,7 +63,12 @@ export async function publishToReceive(seconds: number): Promise<string[][]> {
   });
   return [
     [`publish to receive, ${perSecond} a second`, "p50", "p99", "messages"],
-    ["durable, Connect over HTTP/1.1", `${median(received).toFixed(2)} ms`, `${percentile(received, 0.99).toFixed(2)} ms`, String(received.length)],
+    [
+      "durable, Connect over HTTP/1.1",
+      `${median(received).toFixed(2)} ms`,
+      `${percentile(received, 0.99).toFixed(2)} ms`,
+      String(received.length),
+    ],
   ];
 }
 
@@ -64,9 +86,17 @@ export async function firstPage(calls: number): Promise<string[][]> {
         message: { ...draft("You were mentioned"), category: categories[index % categories.length] as string },
       }),
     );
-    const batch = rawRequest("PublishBatch", service, toBinary(PublishBatchRequestSchema, create(PublishBatchRequestSchema, { requests })));
+    const batch = rawRequest(
+      "PublishBatch",
+      service,
+      toBinary(PublishBatchRequestSchema, create(PublishBatchRequestSchema, { requests })),
+    );
     for (let count = 0; count < unreadCount; count += requests.length) await caller.call(batch);
-    const list = rawRequest("ListUnread", user, toBinary(ListUnreadRequestSchema, create(ListUnreadRequestSchema, { pageSize: 10 })));
+    const list = rawRequest(
+      "ListUnread",
+      user,
+      toBinary(ListUnreadRequestSchema, create(ListUnreadRequestSchema, { pageSize: 10 })),
+    );
     for (let call = 0; call < calls; call++) {
       const start = performance.now();
       await caller.call(list);
@@ -76,6 +106,11 @@ export async function firstPage(calls: number): Promise<string[][]> {
   });
   return [
     ["ListUnread, 10,000 unread", "p50", "p99", "calls"],
-    ["first page and totals", `${median(times).toFixed(2)} ms`, `${percentile(times, 0.99).toFixed(2)} ms`, String(times.length)],
+    [
+      "first page and totals",
+      `${median(times).toFixed(2)} ms`,
+      `${percentile(times, 0.99).toFixed(2)} ms`,
+      String(times.length),
+    ],
   ];
 }

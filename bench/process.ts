@@ -11,7 +11,9 @@ export class LineProcess {
   readonly #reader: Interface;
 
   constructor(file: string, args: readonly string[]) {
-    this.#child = spawn(process.execPath, ["--expose-gc", join(import.meta.dirname, file), ...args], { stdio: ["pipe", "pipe", "inherit"] });
+    this.#child = spawn(process.execPath, ["--expose-gc", join(import.meta.dirname, file), ...args], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
     this.#reader = createInterface({ input: this.#child.stdout as NodeJS.ReadableStream });
     this.#lines = this.#reader[Symbol.asyncIterator]();
   }

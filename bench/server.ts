@@ -3,7 +3,11 @@ import { createInterface } from "node:readline";
 import { createTidings } from "../src/server.ts";
 import { benchSecret } from "./tokens.ts";
 
-const tidings = await createTidings({ data: process.argv[2] as string, auth: { secret: benchSecret }, maxStreamsPerUser: 1_000_000 });
+const tidings = await createTidings({
+  data: process.argv[2] as string,
+  auth: { secret: benchSecret },
+  maxStreamsPerUser: 1_000_000,
+});
 const { port } = await tidings.listen({ port: 0 });
 console.log(port);
 createInterface({ input: process.stdin })

@@ -26,6 +26,11 @@ const kindNames: Readonly<Record<number, string>> = {
   [Kind.EVENT]: "event",
 };
 
+/** Says what came of an action that has no place of its own to say it. */
+function report(error: unknown): void {
+  find(document, "#answer").textContent = error instanceof Error ? error.message : String(error);
+}
+
 /** One person's page. */
 class Panel {
   readonly #client: TidingsClient;
@@ -41,7 +46,9 @@ class Panel {
     this.#list = find(section, "ul");
     this.#client = connectTidings({ url: "/", token: () => tokenOf(user), subscribe: { onlineCount: true } });
     this.#watch();
-    find<HTMLButtonElement>(section, ".all").onclick = () => void this.#client.markRead({ all: true });
+    find<HTMLButtonElement>(section, ".all").onclick = () => {
+      this.#client.markRead({ all: true }).catch(report);
+    };
   }
 
   #watch(): void {
@@ -52,44 +59,61 @@ class Panel {
       badge.textContent = badge.dataset.count = String(totals?.total ?? 0);
     });
     this.#client.online.subscribe((count) => {
-      online.textContent = count ? `${count.users} online, ${count.connections} ${count.connections === 1 ? "page" : "pages"}` : "";
+      online.textContent = count
+        ? `${count.users} online, ${count.connections} ${count.connections === 1 ? "page" : "pages"}`
+        : "";
     });
     this.#client.state.subscribe((now) => {
       state.textContent = now === "live" || now === "closed" ? now : "connecting…";
       state.dataset.state = now;
     });
     this.#client.on("message", (message) => this.#show(message, false));
-    this.#client.on("caughtUp", () => void this.#load());
+    this.#client.on("caughtUp", () => this.#load());
     this.#client.on("readState", ({ readIds, unreadIds, deletedIds, all }) => {
       for (const id of readIds) this.#mark(id, true);
       for (const id of unreadIds) this.#mark(id, false);
       for (const id of deletedIds) this.#items.get(id)?.remove();
       if (all) for (const id of this.#items.keys()) this.#mark(id, true);
+      // Too many to name: list again.
+      else if (readIds.length + unreadIds.length + deletedIds.length === 0) this.#load();
     });
   }
 
   /** What is stored, read or not: a page that was reloaded, or was away, shows what it would have shown. */
-  async #load(): Promise<void> {
-    const { messages } = await this.#client.listMessages({ pageSize: 50 });
-    for (const message of messages.toReversed()) this.#show(message, message.read);
+  #load(): void {
+    this.#client.listMessages({ pageSize: 50 }).then(({ messages }) => {
+      for (const message of messages) this.#show(message, message.read);
+    }, report);
   }
 
   #show(message: Message, read: boolean): void {
     const counted = message.kind === Kind.NOTIFICATION;
-    if (this.#items.has(message.id)) return this.#mark(message.id, read || !counted);
-    const fragment = cloneOf("#item");
-    const item = find<HTMLLIElement>(fragment, "li");
+    if (!this.#items.has(message.id)) this.#add(message, counted);
+    this.#mark(message.id, read || !counted);
+  }
+
+  #add(message: Message, counted: boolean): void {
+    const item = find<HTMLLIElement>(cloneOf("#item"), "li");
     const time = message.publishTime ? timestampDate(message.publishTime).toLocaleTimeString() : "";
     find(item, "strong").textContent = message.title;
     find(item, "small").textContent = [kindNames[message.kind], message.category, time].filter(Boolean).join(" · ");
     const ids = [message.id];
-    find<HTMLButtonElement>(item, ".toggle").onclick = () => void this.#client.markRead({ ids, unread: item.classList.contains("read") });
-    find<HTMLButtonElement>(item, ".delete").onclick = () => void this.#client.deleteMessages({ ids });
+    find<HTMLButtonElement>(item, ".toggle").onclick = () => {
+      this.#client.markRead({ ids, unread: item.classList.contains("read") }).catch(report);
+    };
+    find<HTMLButtonElement>(item, ".delete").onclick = () => {
+      this.#client.deleteMessages({ ids }).catch(report);
+    };
     for (const button of item.querySelectorAll("button")) button.hidden = !counted;
     this.#items.set(message.id, item);
-    this.#list.prepend(item);
-    this.#mark(message.id, read || !counted);
-    find<HTMLElement>(this.#section, ".empty").hidden = true;
+    this.#insert(item, message.id);
+  }
+
+  /** Newest first, whatever came first: ids sort by the time of publishing. */
+  #insert(item: HTMLLIElement, id: string): void {
+    item.dataset.id = id;
+    const items = [...this.#list.children] as HTMLLIElement[];
+    this.#list.insertBefore(item, items.find(({ dataset }) => (dataset.id as string) < id) ?? null);
   }
 
   #mark(id: string, read: boolean): void {
@@ -124,7 +148,7 @@ function publisher(form: HTMLFormElement): void {
       const people = receipts.map(({ userId, online }) => `${userId} is ${online ? "online" : "offline"}`).join(", ");
       answer.textContent = `published ${messageId}${people ? ` — ${people}` : ""}`;
     } catch (error) {
-      answer.textContent = error instanceof Error ? error.message : String(error);
+      report(error);
     }
   };
 }

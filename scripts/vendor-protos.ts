@@ -26,9 +26,11 @@ function typeOf(field: DescField | DescExtension): string {
 }
 
 function printField(field: DescField | DescExtension): string {
-  const label = field.fieldKind === "list" ? "repeated " : inOneof(field) || field.presence === implicit ? "" : "optional ";
+  const label =
+    field.fieldKind === "list" ? "repeated " : inOneof(field) || field.presence === implicit ? "" : "optional ";
   if (field.fieldKind === "map") {
-    const value = field.message?.typeName ?? field.enum?.typeName ?? ScalarType[field.scalar as ScalarType].toLowerCase();
+    const value =
+      field.message?.typeName ?? field.enum?.typeName ?? ScalarType[field.scalar as ScalarType].toLowerCase();
     return `map<${ScalarType[field.mapKey].toLowerCase()}, ${value}> ${field.name} = ${field.number};`;
   }
   return `${label}${typeOf(field)} ${field.name} = ${field.number};`;
@@ -53,7 +55,9 @@ function printExtension(ext: DescExtension): string {
 }
 
 function printMessage(desc: DescMessage): string {
-  const ranges = desc.proto.extensionRange.map((r) => `extensions ${r.start} to ${(r.end ?? 0) > 536870911 ? "max" : (r.end ?? 0) - 1};`);
+  const ranges = desc.proto.extensionRange.map(
+    (r) => `extensions ${r.start} to ${(r.end ?? 0) > 536870911 ? "max" : (r.end ?? 0) - 1};`,
+  );
   return [
     `message ${desc.name} {`,
     ...ranges,
@@ -67,7 +71,10 @@ function printMessage(desc: DescMessage): string {
 
 rmSync(vendor, { recursive: true, force: true });
 copy("@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto", "grpc/grpc/reflection/v1/reflection.proto");
-copy("@grpc/reflection/build/proto/grpc/reflection/v1alpha/reflection.proto", "grpc/grpc/reflection/v1alpha/reflection.proto");
+copy(
+  "@grpc/reflection/build/proto/grpc/reflection/v1alpha/reflection.proto",
+  "grpc/grpc/reflection/v1alpha/reflection.proto",
+);
 copy("grpc-health-check/proto/health/v1/health.proto", "grpc/grpc/health/v1/health.proto");
 copy("google-proto-files/google/rpc/error_details.proto", "rpc/google/rpc/error_details.proto");
 

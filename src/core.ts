@@ -1,4 +1,3 @@
-import type { Bus } from "./bus.ts";
 import { Hub } from "./hub.ts";
 import { type Authenticate, createAuthenticate } from "./identity.ts";
 import { createIds } from "./ids.ts";
@@ -8,20 +7,12 @@ import type { Node } from "./node.ts";
 import { OnlineCounts } from "./online.ts";
 import type { Settings } from "./options.ts";
 import { PageTokens } from "./page-token.ts";
-import type { Presence } from "./presence.ts";
+import type { Ports } from "./ports.ts";
 import { Publisher } from "./publish.ts";
 import { Recaller } from "./recall.ts";
 import { Retention } from "./retention.ts";
-import type { Store } from "./store.ts";
 import { Streams } from "./streams.ts";
 import type { Validate } from "./validate.ts";
-
-/** The three ports of a node. */
-export interface Ports {
-  readonly store: Store;
-  readonly bus: Bus;
-  readonly presence: Presence;
-}
 
 /** Everything that a transport (RPC or WebSocket) calls. */
 export interface Core {
@@ -38,7 +29,8 @@ export interface Core {
 }
 
 /** Opens the store and starts a node on its ports. */
-export async function startCore({ store, bus, presence }: Ports, validate: Validate, settings: Settings): Promise<Core> {
+export async function startCore(ports: Ports, validate: Validate, settings: Settings): Promise<Core> {
+  const { store, bus, presence } = ports;
   const { clock, random, logger } = settings;
   const { secret } = await store.open();
   const newId = createIds(clock, random);
@@ -51,7 +43,7 @@ export async function startCore({ store, bus, presence }: Ports, validate: Valid
     node,
     validate,
     authenticate: createAuthenticate(settings.auth, clock),
-    publisher: new Publisher(store, bus, presence, clock, newId, settings.maxMessageBytes),
+    publisher: new Publisher(ports, newId, settings),
     recaller: new Recaller(store, bus),
     lists: new Lists(store, inbox, new PageTokens(secret), clock),
     drain: () => node.streams.drain(() => Math.round(random.fraction() * settings.drainMs)),

@@ -38,7 +38,8 @@ export class Cursor {
     if (!given) return undefined;
     const { position, field } = given;
     // Epoch 0 is never given out, so it can stand for the present one.
-    if (position.epoch !== head.epoch && position.epoch !== 0) return create(GapSchema, { from: position, to: this.position });
+    if (position.epoch !== head.epoch && position.epoch !== 0)
+      return create(GapSchema, { from: position, to: this.position });
     const seq = Number(position.seq);
     if (seq > head.seq) {
       const sentence = `the feed ${this.feed.name} is only at ${head.seq}; subscribe without it and list what you missed`;

@@ -27,7 +27,11 @@ export class Deadlines {
   #due = Number.POSITIVE_INFINITY;
   #closed = false;
 
-  constructor(clock: Clock, { heartbeatMs, stallMs, tokenExpiry }: { heartbeatMs: number; stallMs: number; tokenExpiry: number }, actions: DeadlineActions) {
+  constructor(
+    clock: Clock,
+    { heartbeatMs, stallMs, tokenExpiry }: { heartbeatMs: number; stallMs: number; tokenExpiry: number },
+    actions: DeadlineActions,
+  ) {
     this.#clock = clock;
     this.#actions = actions;
     this.#heartbeatMs = heartbeatMs;

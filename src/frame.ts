@@ -57,7 +57,9 @@ export class MessageFrame extends Frame {
   recalled = false;
 
   constructor(body: Uint8Array, expireTime: number, place?: { id: string; seq: number; position: FramePosition }) {
-    super(() => create(SubscribeResponseSchema, { event: { case: "message", value: decodeMessage(body, place?.position) } }));
+    super(() =>
+      create(SubscribeResponseSchema, { event: { case: "message", value: decodeMessage(body, place?.position) } }),
+    );
     this.seq = place?.seq ?? 0;
     this.id = place?.id ?? "";
     this.expireTime = expireTime;

@@ -81,9 +81,11 @@ export class Hub {
     switch (notice.type) {
       case "entry":
       case "live":
-        return this.#push(notice);
+        this.#push(notice);
+        break;
       case "recall":
-        return this.#recall(notice);
+        this.#recall(notice);
+        break;
       case "read":
         for (const follower of this.#users.get(userId(notice.tenant, notice.user)) ?? []) follower.readChanged(notice);
     }

@@ -87,30 +87,47 @@ function createVerify(auth: AuthOptions, clock: Clock): (token: string) => Promi
 function toFailure(error: unknown): Error {
   if (error instanceof errors.JWTExpired) return fail("TOKEN_EXPIRED", "the token has expired; get a fresh one");
   if (error instanceof errors.JWTClaimValidationFailed) {
-    return fail("TOKEN_INVALID", `the token's claim \`${error.claim}\` is missing or wrong`, { metadata: { claim: error.claim } });
+    return fail("TOKEN_INVALID", `the token's claim \`${error.claim}\` is missing or wrong`, {
+      metadata: { claim: error.claim },
+    });
   }
   if (error instanceof errors.JWKSMultipleMatchingKeys) {
     return fail("TOKEN_INVALID", "several keys fit the token; name one in its header `kid`");
   }
-  const malformed = [errors.JWSInvalid, errors.JWTInvalid, errors.JWSSignatureVerificationFailed, errors.JOSEAlgNotAllowed, errors.JOSENotSupported];
+  const malformed = [
+    errors.JWSInvalid,
+    errors.JWTInvalid,
+    errors.JWSSignatureVerificationFailed,
+    errors.JOSEAlgNotAllowed,
+    errors.JOSENotSupported,
+  ];
   if (malformed.some((kind) => error instanceof kind) || error instanceof errors.JWKSNoMatchingKey) {
     return fail("TOKEN_INVALID", "the token is malformed, or not signed by a known key");
   }
-  return fail("KEYS_UNAVAILABLE", "the key set cannot be fetched now; repeat the request", { cause: error, retryAfterMs: 1000 });
+  return fail("KEYS_UNAVAILABLE", "the key set cannot be fetched now; repeat the request", {
+    cause: error,
+    retryAfterMs: 1000,
+  });
 }
 
 /** Nothing about the claims is known but what jose has checked: that `exp` is a number, and that `sub` is there. */
 function toIdentity({ exp = 0, ...claims }: JWTPayload): Identity {
   const { sub, role, tenant } = claims as { sub?: unknown; role?: unknown; tenant?: unknown };
   if (role !== "user" && role !== "service" && role !== "admin") {
-    throw fail("TOKEN_INVALID", "the token's claim `role` must be user, service or admin", { metadata: { claim: "role" } });
+    throw fail("TOKEN_INVALID", "the token's claim `role` must be user, service or admin", {
+      metadata: { claim: "role" },
+    });
   }
   if (typeof sub !== "string" || !idPattern.test(sub)) {
-    throw fail("TOKEN_INVALID", "the token's claim `sub` must have 1 to 128 characters", { metadata: { claim: "sub" } });
+    throw fail("TOKEN_INVALID", "the token's claim `sub` must have 1 to 128 characters", {
+      metadata: { claim: "sub" },
+    });
   }
   const bound = typeof tenant === "string" && idPattern.test(tenant);
   if (!bound && (tenant !== undefined || role === "user")) {
-    throw fail("TOKEN_INVALID", "the token's claim `tenant` must have 1 to 128 characters", { metadata: { claim: "tenant" } });
+    throw fail("TOKEN_INVALID", "the token's claim `tenant` must have 1 to 128 characters", {
+      metadata: { claim: "tenant" },
+    });
   }
   return { subject: sub, tenant: bound ? tenant : undefined, role, expireTime: exp * 1000 };
 }

@@ -17,6 +17,10 @@ export interface Totals {
   readonly heads: readonly Head[];
   /** When the next counted message expires; Infinity for never. */
   readonly nextExpiry: number;
+  /** Per inbox feed, the oldest seq that is counted; Infinity for none. */
+  readonly oldest: readonly number[];
+  /** The read state that they were counted by. */
+  readonly state: ReadState;
 }
 
 /** A message that a change touches. */
@@ -89,7 +93,9 @@ export class Inbox {
   /** DeleteMessages of a user. */
   async delete(user: UserIdentity, request: DeleteMessagesRequest): Promise<{ changed: number; unread: UnreadTotals }> {
     return this.#change(user, async (state) => {
-      const targets = request.ids ? await this.#deletable(user, state, request) : await this.#deletableByFilter(user, state, request);
+      const targets = request.ids
+        ? await this.#deletable(user, state, request)
+        : await this.#deletableByFilter(user, state, request);
       for (const { feed, seq } of targets) state.deleted(feed).add(seq);
       return { changed: targets.length, notice: { deletedIds: targets.map(({ id }) => id) } };
     });
@@ -132,12 +138,17 @@ export class Inbox {
       const field = `up_to[${index}]`;
       const head = heads[feeds.findIndex(({ name }) => name === feed)];
       if (!head || reach.has(feed)) {
-        throw fail("POSITION_INVALID", "give one position per feed that the caller follows", { field: `${field}.feed` });
+        throw fail("POSITION_INVALID", "give one position per feed that the caller follows", {
+          field: `${field}.feed`,
+        });
       }
       // A position of another life of the feed says nothing about this one.
       const present = epoch === 0 || epoch === head.epoch;
       if (present && Number(seq) > head.seq) {
-        throw fail("POSITION_IN_FUTURE", `the feed ${feed} is only at ${head.seq}`, { field, metadata: { head: String(head.seq) } });
+        throw fail("POSITION_IN_FUTURE", `the feed ${feed} is only at ${head.seq}`, {
+          field,
+          metadata: { head: String(head.seq) },
+        });
       }
       reach.set(feed, present ? Number(seq) : 0);
     });
@@ -147,8 +158,13 @@ export class Inbox {
   async #markAll(user: UserIdentity, state: ReadState, { unread, upTo }: MarkReadRequest, reach: Reach) {
     const feeds = inboxFeeds(user);
     const limits = feeds.map(({ name }) => reach(name));
-    const ranges = feeds.map(({ name }, i) => (unread ? state.readRanges(name, limits[i]) : state.unreadRanges(name, limits[i])));
-    const tally = await this.#store.tally(feeds.map(({ key }, i) => ({ feed: key, ranges: ranges[i] as SeqRanges })), this.#clock.now());
+    const ranges = feeds.map(({ name }, i) =>
+      unread ? state.readRanges(name, limits[i]) : state.unreadRanges(name, limits[i]),
+    );
+    const tally = await this.#store.tally(
+      feeds.map(({ key }, i) => ({ feed: key, ranges: ranges[i] as SeqRanges })),
+      this.#clock.now(),
+    );
     feeds.forEach(({ name }, i) => {
       const last = Math.min(limits[i] as number, tally.heads[i]?.seq ?? 0);
       if (unread) state.read(name).remove(1, last);
@@ -186,7 +202,12 @@ export class Inbox {
   }
 
   /** All, or the first N, of some categories: what would change, oldest first. */
-  async #markableByFilter(user: UserIdentity, state: ReadState, request: MarkReadRequest, reach: Reach): Promise<Target[]> {
+  async #markableByFilter(
+    user: UserIdentity,
+    state: ReadState,
+    request: MarkReadRequest,
+    reach: Reach,
+  ): Promise<Target[]> {
     const { target, categories, unread } = request;
     const limit = target.case === "oldest" ? target.value : endless;
     const feeds = inboxFeeds(user);
@@ -197,13 +218,23 @@ export class Inbox {
     return found.sort((a, b) => a.publishTime - b.publishTime || (a.id < b.id ? -1 : 1)).slice(0, limit);
   }
 
-  async #deletable(user: UserIdentity, state: ReadState, { ids, category, expiredOnly }: DeleteMessagesRequest): Promise<Target[]> {
+  async #deletable(
+    user: UserIdentity,
+    state: ReadState,
+    { ids, category, expiredOnly }: DeleteMessagesRequest,
+  ): Promise<Target[]> {
     const found = await this.#find(user, state, ids?.messageIds ?? []);
     const now = this.#clock.now();
-    return found.filter((place) => (category === "" || place.category === category) && (!expiredOnly || place.expireTime <= now));
+    return found.filter(
+      (place) => (category === "" || place.category === category) && expiredOnly === place.expireTime <= now,
+    );
   }
 
-  async #deletableByFilter(user: UserIdentity, state: ReadState, { category, expiredOnly }: DeleteMessagesRequest): Promise<Target[]> {
+  async #deletableByFilter(
+    user: UserIdentity,
+    state: ReadState,
+    { category, expiredOnly }: DeleteMessagesRequest,
+  ): Promise<Target[]> {
     return this.#selectFrom(inboxFeeds(user), ({ name }) => ({
       ranges: state.visibleRanges(name),
       categories: category === "" ? [] : [category],
@@ -214,7 +245,10 @@ export class Inbox {
   /** Places of messages in the user's inbox; deleted ones are as missing as foreign ones. */
   async #find(user: UserIdentity, state: ReadState, ids: readonly string[]) {
     const feeds = inboxFeeds(user);
-    const places = await this.#store.find(feeds.map(({ key }) => key), [...new Set(ids)]);
+    const places = await this.#store.find(
+      feeds.map(({ key }) => key),
+      [...new Set(ids)],
+    );
     return places
       .map((place) => ({ ...place, feed: feeds.find(({ key }) => key.name === place.feed.name)?.name ?? "" }))
       .filter(({ feed, seq }) => !state.deleted(feed).has(seq));
@@ -240,13 +274,13 @@ export class Inbox {
 
   async #count(user: UserIdentity, state: ReadState): Promise<Totals> {
     const feeds = inboxFeeds(user).map(({ name, key }) => ({ feed: key, ranges: state.unreadRanges(name) }));
-    const { byCategory, heads, nextExpiry } = await this.#store.tally(feeds, this.#clock.now());
+    const { byCategory, heads, nextExpiry, oldest } = await this.#store.tally(feeds, this.#clock.now());
     const unread = create(UnreadTotalsSchema, {
       total: sum(byCategory.values()),
       byCategory: Object.fromEntries(byCategory),
       version: String(state.version),
     });
-    return { unread, heads, nextExpiry };
+    return { unread, heads, nextExpiry, oldest, state };
   }
 }
 

@@ -3,7 +3,15 @@ import type { Message } from "../gen/tidings/v1/message_pb.ts";
 import type { ListMessagesRequest, ListUnreadRequest } from "../gen/tidings/v1/push_service_pb.ts";
 import type { Clock } from "./clock.ts";
 import { fail } from "./errors.ts";
-import { activityFeed, everyoneFeed, followedFeeds, inboxFeeds, type NamedFeed, tenantFeed, tenantOf } from "./feeds.ts";
+import {
+  activityFeed,
+  everyoneFeed,
+  followedFeeds,
+  inboxFeeds,
+  type NamedFeed,
+  tenantFeed,
+  tenantOf,
+} from "./feeds.ts";
 import { decodeMessage } from "./frame.ts";
 import { type Identity, isUser, type UserIdentity } from "./identity.ts";
 import type { Inbox, Totals } from "./inbox.ts";
@@ -98,7 +106,9 @@ export class Lists {
     const merged = mergeNewest(found, size + 1);
     const taken = merged.slice(0, size);
     for (const { feed, entry } of taken) places.set(feed.name, entry.seq);
-    const messages = taken.map(({ feed, entry }) => toMessage(feed, entry, state?.read(feed.name).has(entry.seq) ?? false));
+    const messages = taken.map(({ feed, entry }) =>
+      toMessage(feed, entry, state?.read(feed.name).has(entry.seq) ?? false),
+    );
     return { messages, nextPageToken: merged.length > size ? this.#tokens.encode(scope, places) : "" };
   }
 
@@ -110,9 +120,20 @@ export class Lists {
 
   async #newest(feed: Ranged, filter: Filter, places: PagePlaces, limit: number): Promise<Found[]> {
     const before = places.get(feed.name) ?? endless;
-    const ranges = feed.ranges.filter(([from]) => from < before).map(([from, to]) => [from, Math.min(to, before - 1)] as const);
+    const ranges = feed.ranges
+      .filter(([from]) => from < before)
+      .map(([from, to]) => [from, Math.min(to, before - 1)] as const);
     const now = this.#clock.now();
-    const selection = { ...filter, feed: feed.key, ranges, now, expired: false, order: "newest", bodies: true, limit } as const;
+    const selection = {
+      ...filter,
+      feed: feed.key,
+      ranges,
+      now,
+      expired: false,
+      order: "newest",
+      bodies: true,
+      limit,
+    } as const;
     const entries = await this.#store.select(selection);
     return entries.map((entry) => ({ feed, entry }));
   }
@@ -153,7 +174,10 @@ function listedFeeds(caller: Identity, tenantId: string): readonly NamedFeed[] {
   return isUser(caller) ? followedFeeds(caller) : [tenantFeed(tenant), activityFeed(tenant), everyoneFeed];
 }
 
-function timeRange({ startTime, endTime }: ListUnreadRequest | ListMessagesRequest): Pick<Filter, "startTime" | "endTime"> {
+function timeRange({
+  startTime,
+  endTime,
+}: ListUnreadRequest | ListMessagesRequest): Pick<Filter, "startTime" | "endTime"> {
   return {
     startTime: startTime ? timestampMs(startTime) : Number.NEGATIVE_INFINITY,
     endTime: endTime ? timestampMs(endTime) : Number.POSITIVE_INFINITY,

@@ -30,8 +30,14 @@ export class PageTokens {
     const signature = bytes.subarray(0, signatureBytes);
     const payload = bytes.subarray(signatureBytes);
     // The second test: decoding ignores characters outside the alphabet, so other texts would pass for the same token.
-    if (bytes.toString("base64url") !== token || signature.length < signatureBytes || !timingSafeEqual(signature, this.#sign(scope, payload))) {
-      throw fail("PAGE_TOKEN_INVALID", "give next_page_token of the page before, with the same filters", { field: "page_token" });
+    if (
+      bytes.toString("base64url") !== token ||
+      signature.length < signatureBytes ||
+      !timingSafeEqual(signature, this.#sign(scope, payload))
+    ) {
+      throw fail("PAGE_TOKEN_INVALID", "give next_page_token of the page before, with the same filters", {
+        field: "page_token",
+      });
     }
     return new Map(JSON.parse(payload.toString()) as [string, number][]);
   }

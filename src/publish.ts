@@ -15,11 +15,14 @@ import type { Clock } from "./clock.ts";
 import { fail } from "./errors.ts";
 import { activityFeed, everyoneFeed, type NamedFeed, tenantFeed, tenantOf, userFeed } from "./feeds.ts";
 import type { Identity } from "./identity.ts";
+import type { Settings } from "./options.ts";
+import type { Ports } from "./ports.ts";
 import type { OnlineTally, Presence } from "./presence.ts";
 import type { Append, Appended, Store } from "./store.ts";
 
 /** How long a request_id of a message that is not kept is remembered. */
 const liveKeyMs = 600_000;
+const dayMs = 86_400_000;
 /**
  * Lists and objects inside each other in a JSON payload. Decoders of Protobuf give up at 100 nested messages; a level
  * takes up to three, and the payload stands in up to four. A deeper message would make every list that holds it unreadable.
@@ -45,14 +48,16 @@ export class Publisher {
   readonly #clock: Clock;
   readonly #newId: () => string;
   readonly #maxMessageBytes: number;
+  readonly #retentionMs: number;
 
-  constructor(store: Store, bus: Bus, presence: Presence, clock: Clock, newId: () => string, maxMessageBytes: number) {
+  constructor({ store, bus, presence }: Ports, newId: () => string, { clock, maxMessageBytes, retention }: Settings) {
     this.#store = store;
     this.#bus = bus;
     this.#presence = presence;
     this.#clock = clock;
     this.#newId = newId;
     this.#maxMessageBytes = maxMessageBytes;
+    this.#retentionMs = retention.days * dayMs;
   }
 
   /** One outcome per request, in order. A bad request has its error and changes nothing; a store that fails fails all. */
@@ -64,7 +69,9 @@ export class Publisher {
     const appended = new Map(toStore.map((item, index) => [item, stored[index] as Appended]));
     this.#announce(ready, appended);
     const counts = new Map<string, Promise<OnlineTally>>();
-    return Promise.all(prepared.map((item) => (item instanceof Error ? item : this.#answer(item, appended.get(item), counts))));
+    return Promise.all(
+      prepared.map((item) => (item instanceof Error ? item : this.#answer(item, appended.get(item), counts))),
+    );
   }
 
   #prepare(caller: Identity, request: PublishRequest | Error): Prepared | Error {
@@ -84,16 +91,23 @@ export class Publisher {
     const publishTime = this.#clock.now();
     const ttl = draft.ttl && durationMs(draft.ttl);
     const live = draft.kind === Kind.EVENT && ttl === undefined;
-    const expireTime = ttl === undefined ? Number.POSITIVE_INFINITY : publishTime + ttl;
     const id = this.#newId();
-    const message = create(MessageSchema, { ...toMessage(draft), id, scope, publishTime: timestampFromMs(publishTime) });
-    if (ttl !== undefined) message.expireTime = timestampFromMs(expireTime);
+    const message = create(MessageSchema, {
+      ...toMessage(draft),
+      id,
+      scope,
+      publishTime: timestampFromMs(publishTime),
+    });
+    if (ttl !== undefined) message.expireTime = timestampFromMs(publishTime + ttl);
     const append: Append = {
       tenant,
       id,
       feeds: live ? [] : feeds.map(({ key }) => key.name),
       body: toBinary(MessageSchema, message),
-      key: request.requestId === "" ? "" : `${caller.role === "user" ? `user/${caller.subject}` : "service"}\n${request.requestId}`,
+      key:
+        request.requestId === ""
+          ? ""
+          : `${caller.role === "user" ? `user/${caller.subject}` : "service"}\n${request.requestId}`,
       digest: request.requestId === "" ? "" : digestOf(request),
       kind: draft.kind,
       category: draft.category,
@@ -102,7 +116,8 @@ export class Publisher {
       objectId: draft.object?.id ?? "",
       batchId: draft.batchId,
       publishTime,
-      expireTime: live ? publishTime + liveKeyMs : expireTime,
+      // Retention by age is an expiry like any other, and so as exact in lists, totals and streams.
+      expireTime: publishTime + (live ? liveKeyMs : Math.min(ttl ?? this.#retentionMs, this.#retentionMs)),
     };
     return { tenant, scope, users, feeds, live, append };
   }
@@ -124,13 +139,26 @@ export class Publisher {
       const { id, body, expireTime } = item.append;
       item.feeds.forEach(({ key: feed }, index) => {
         if (item.live) notices.push({ type: "live", feed, body });
-        else if (result) notices.push({ type: "entry", feed, epoch: result.epoch, seq: result.seqs[index] as number, id, body, expireTime });
+        else if (result)
+          notices.push({
+            type: "entry",
+            feed,
+            epoch: result.epoch,
+            seq: result.seqs[index] as number,
+            id,
+            body,
+            expireTime,
+          });
       });
     }
     this.#bus.publish(notices);
   }
 
-  async #answer(item: Prepared, appended: Appended | undefined, counts: Map<string, Promise<OnlineTally>>): Promise<PublishResponse | Error> {
+  async #answer(
+    item: Prepared,
+    appended: Appended | undefined,
+    counts: Map<string, Promise<OnlineTally>>,
+  ): Promise<PublishResponse | Error> {
     if (appended?.outcome === "conflict") {
       return fail("REQUEST_ID_REUSED", "the id was used for other content; use a fresh one", { field: "request_id" });
     }
@@ -179,7 +207,17 @@ function address(caller: Identity, { audience, tenantId, message }: PublishReque
 /** The fields of a draft that its message repeats. */
 function toMessage(draft: Draft): MessageInitShape<typeof MessageSchema> {
   const { kind, category, title, content, url, actor, object, payload, contentType, batchId } = draft;
-  const message = { kind, category, title, content, url, payload, contentType, batchId, event: draft.event || "message" };
+  const message = {
+    kind,
+    category,
+    title,
+    content,
+    url,
+    payload,
+    contentType,
+    batchId,
+    event: draft.event || "message",
+  };
   return { ...message, ...(actor ? { actor } : {}), ...(object ? { object } : {}) };
 }
 

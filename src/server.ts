@@ -49,7 +49,11 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const { retention, timeouts, allowedOrigins, logger } = settings;
   const store = new SqliteStore({ folder: settings.data, keep: retention.count });
   const registry = loadDescriptors();
-  const core = await startCore({ store, bus: new LocalBus(), presence: new LocalPresence() }, createValidate(registry), settings);
+  const core = await startCore(
+    { store, bus: new LocalBus(), presence: new LocalPresence() },
+    createValidate(registry),
+    settings,
+  );
   const health = createHealth([...serviceNames]);
   const routes = createRoutes(core, health, registry);
   const bridge = new WebSocketBridge(core);
@@ -79,7 +83,11 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
     handleUpgrade: (request, socket, head) => bridge.upgrade(request, socket, head),
     async listen({ host = "127.0.0.1", port = 7300, tls, fallback = notFound } = {}) {
       const cors = createCors(allowedOrigins);
-      const handler = createAdapter({ routes, fallback: (request, response) => probe(request, response) || fallback(request, response), logger });
+      const handler = createAdapter({
+        routes,
+        fallback: (request, response) => probe(request, response) || fallback(request, response),
+        logger,
+      });
       const listener = createListener({
         onRequest: (request, response) => cors(request, response) || handler(request, response),
         onUpgrade: (request, socket, head) => bridge.upgrade(request, socket, head) || socket.destroy(),

@@ -117,6 +117,8 @@ export interface Tally {
   readonly byCategory: ReadonlyMap<string, number>;
   /** The earliest time at which one of them expires; Infinity for never. */
   readonly nextExpiry: number;
+  /** Per feed, in the order given, the oldest seq that is counted; Infinity for none. */
+  readonly oldest: readonly number[];
   /** Heads of the feeds, in the order given: the tally is exact up to these. */
   readonly heads: readonly Head[];
 }

@@ -18,6 +18,7 @@ import type { Totals } from "./inbox.ts";
 import type { Node } from "./node.ts";
 import type { OnlineTally } from "./presence.ts";
 import { ReadChange } from "./read-change.ts";
+import type { ReadState } from "./read-state.ts";
 import type { Entry, Head } from "./store.ts";
 
 /** Frames that the transport is handed at once. */
@@ -34,8 +35,10 @@ export class Subscription implements Follower {
   readonly #cursors: readonly Cursor[];
   readonly #deadlines: Deadlines;
   readonly #change = new ReadChange();
-  /** Per inbox feed, the seq up to which the totals last told are exact. */
-  #counted: readonly number[] = [];
+  /** Per inbox feed, the seq up to which the totals last told are exact, and the oldest unread one. */
+  #counted: { through: number; oldest: number }[] = [];
+  /** During the replay: what the user has deleted is not sent again. */
+  #replayed: ReadState | undefined;
   #online: OnlineTally | undefined;
   /** The online count that the reader has. */
   #shown: OnlineTally | undefined;
@@ -150,9 +153,11 @@ export class Subscription implements Follower {
     if (this.#user) await this.#node.presence.enter(this.#connection(this.#user));
     const { heads, totals } = await this.#look();
     const gaps = this.#start(heads);
+    this.#replayed = totals?.state;
     yield [await this.#hello(totals)];
     yield gaps.map((gap) => eventFrame({ case: "gap", value: gap }));
     for (const [index, cursor] of this.#cursors.entries()) yield* this.#advance(cursor, heads[index]?.seq ?? 0);
+    this.#replayed = undefined;
     yield [eventFrame({ case: "caughtUp", value: { positions: this.#positions() } })];
     for (;;) {
       this.#woken = false;
@@ -174,21 +179,26 @@ export class Subscription implements Follower {
 
   async #totals(user: UserIdentity): Promise<Totals> {
     const totals = await this.#node.inbox.totals(user);
-    this.#counted = totals.heads.map(({ seq }) => seq);
+    this.#counted = totals.heads.map(({ seq }, index) => ({ through: seq, oldest: totals.oldest[index] ?? endless }));
     this.#deadlines.messageExpires(totals.nextExpiry);
     return totals;
   }
 
   /** Sets the cursors to the positions given; the checks come before Hello, so that a bad request is an error and no stream. */
   #start(heads: readonly Head[]): Gap[] {
-    const given = new Map(this.#request.positions.map((position, index) => [position.feed, { position, field: `positions[${index}]` }]));
+    const given = new Map(
+      this.#request.positions.map((position, index) => [position.feed, { position, field: `positions[${index}]` }]),
+    );
     const known = new Set(this.#cursors.map(({ feed }) => feed.name));
     for (const [feed, { field }] of given) {
       if (known.has(feed)) continue;
       throw fail("POSITION_INVALID", `the caller does not follow ${feed}; leave it out`, { field: `${field}.feed` });
     }
-    if (given.size < this.#request.positions.length) throw fail("POSITION_INVALID", "give one position per feed", { field: "positions" });
-    return this.#cursors.map((cursor, index) => cursor.start(heads[index] as Head, given.get(cursor.feed.name))).filter((gap) => gap !== undefined);
+    if (given.size < this.#request.positions.length)
+      throw fail("POSITION_INVALID", "give one position per feed", { field: "positions" });
+    return this.#cursors
+      .map((cursor, index) => cursor.start(heads[index] as Head, given.get(cursor.feed.name)))
+      .filter((gap) => gap !== undefined);
   }
 
   async #hello(totals: Totals | undefined): Promise<Frame> {
@@ -228,7 +238,10 @@ export class Subscription implements Follower {
       const stretch = await this.#node.store.read(feed.key, cursor.seq, seq, batchSize, this.#now());
       const gap = cursor.skipTrimmed(stretch.head);
       if (gap) yield [eventFrame({ case: "gap", value: gap })];
-      yield this.#wanted(cursor, stretch.entries.map((entry) => toFrame(feed.name, entry)));
+      yield this.#wanted(
+        cursor,
+        stretch.entries.map((entry) => toFrame(feed.name, entry)),
+      );
       // The Store knows of nothing up to `seq` beyond this: it was told of it by the Store itself.
       if (stretch.through <= cursor.seq && !gap) return;
       cursor.seq = Math.max(cursor.seq, stretch.through);
@@ -250,18 +263,26 @@ export class Subscription implements Follower {
   /** Frames that pass the filters and have not expired. */
   #wanted(cursor: Cursor, frames: readonly MessageFrame[]): readonly Frame[] {
     const now = this.#now();
-    const index = this.#user ? this.#cursors.indexOf(cursor) : -1;
-    const counted = this.#counted[index];
+    const deleted = this.#replayed?.deleted(cursor.feed.name);
     return frames.filter((frame) => {
-      if (frame.recalled || frame.expireTime <= now) return false;
+      if (frame.recalled || frame.expireTime <= now || deleted?.has(frame.seq)) return false;
       const passes = this.#passes(frame.message);
-      if (counted !== undefined && frame.seq > counted && frame.message.kind === Kind.NOTIFICATION) {
-        this.#deadlines.messageExpires(frame.expireTime);
-        // The reader cannot count what it does not see.
-        if (!passes) this.#change.totalsOnly();
-      }
+      this.#recount(cursor, frame, passes);
       return passes;
     });
+  }
+
+  /** Sees to new totals where the reader's own counting, one more for each notification, would go wrong. */
+  #recount(cursor: Cursor, { seq, expireTime, message }: MessageFrame, passes: boolean): void {
+    const counted = this.#counted[this.#cursors.indexOf(cursor)];
+    if (counted === undefined || seq <= counted.through) return;
+    // A full feed drops its oldest message with each new one.
+    if (seq - this.#node.settings.retention.count >= counted.oldest) this.#change.totalsOnly();
+    if (message.kind !== Kind.NOTIFICATION) return;
+    counted.oldest = Math.min(counted.oldest, seq);
+    this.#deadlines.messageExpires(expireTime);
+    // The reader cannot count what it does not see.
+    if (!passes) this.#change.totalsOnly();
   }
 
   #passes({ kind, category, event }: Message): boolean {
@@ -300,7 +321,10 @@ export class Subscription implements Follower {
     const { hub, settings } = this.#node;
     if (!this.#user || hub.streamsOf(this.#user.tenant, this.#user.subject) < settings.maxStreamsPerUser) return;
     const sentence = `the user has ${settings.maxStreamsPerUser} open streams; close some`;
-    throw fail("TOO_MANY_STREAMS", sentence, { retryAfterMs: 5000, metadata: { limit: String(settings.maxStreamsPerUser) } });
+    throw fail("TOO_MANY_STREAMS", sentence, {
+      retryAfterMs: 5000,
+      metadata: { limit: String(settings.maxStreamsPerUser) },
+    });
   }
 
   #connection({ tenant, subject: user }: UserIdentity) {

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { type DescMessage, fromBinary, fromJsonString, type MessageShape } from "@bufbuild/protobuf";
+import { fromBinary, fromJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type WebSocket, WebSocketServer } from "ws";
 import { type BridgeFrame, BridgeFrameSchema } from "../gen/tidings/v1/bridge_pb.ts";
@@ -20,8 +20,14 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** The codec is the subprotocol; a client names one. */
 const codecs = {
-  "tidings.v1.json": { decode: (data: Buffer) => fromJsonString(BridgeFrameSchema, utf8.decode(data)), encode: (frame: Frame) => frame.json },
-  "tidings.v1.proto": { decode: (data: Buffer) => fromBinary(BridgeFrameSchema, data), encode: (frame: Frame) => frame.binary },
+  "tidings.v1.json": {
+    decode: (data: Buffer) => fromJsonString(BridgeFrameSchema, utf8.decode(data)),
+    encode: (frame: Frame) => frame.json,
+  },
+  "tidings.v1.proto": {
+    decode: (data: Buffer) => fromBinary(BridgeFrameSchema, data),
+    encode: (frame: Frame) => frame.binary,
+  },
 };
 type Codec = (typeof codecs)[keyof typeof codecs];
 
@@ -58,7 +64,8 @@ export class WebSocketBridge {
     const [pathname, query] = (request.url ?? "").split("?", 2);
     if (pathname !== path) return false;
     const { allowedOrigins } = this.#core.node.settings;
-    if (!isOriginAllowed(request.headers.origin, request.headers.host, allowedOrigins)) refuse(socket, "403 Forbidden", "origin is not allowed");
+    if (!isOriginAllowed(request.headers.origin, request.headers.host, allowedOrigins))
+      refuse(socket, "403 Forbidden", "origin is not allowed");
     // URLs end in logs: whatever a query says, it is not a credential.
     else if (query) refuse(socket, "400 Bad Request", "give nothing in the query; the token goes in the first frame");
     else if (!/(^|,)\s*tidings\.v1\.(json|proto)\s*(,|$)/.test(request.headers["sec-websocket-protocol"] ?? "")) {
@@ -69,7 +76,9 @@ export class WebSocketBridge {
 }
 
 function refuse(socket: Duplex, status: string, text: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n${text}`);
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n${text}`,
+  );
 }
 
 /** One socket. */
@@ -89,7 +98,8 @@ class Bridge {
     this.#codec = codecs[socket.protocol as keyof typeof codecs];
     const { clock, timeouts } = core.node.settings;
     const opening = clock.after(timeouts.headersMs, () => {
-      if (!this.#identity) this.#close(fail("TOKEN_MISSING", "send {token, subscribe} in the first frame, and at once"));
+      if (!this.#identity)
+        this.#close(fail("TOKEN_MISSING", "send {token, subscribe} in the first frame, and at once"));
     });
     const ping = setInterval(() => this.#ping(), pingMs).unref();
     socket.on("message", (data) => this.#enqueue(data as Buffer));
@@ -105,11 +115,17 @@ class Bridge {
 
   /** Frames take effect one after another. */
   #enqueue(data: Buffer): void {
-    if (++this.#waiting > maxWaiting) return this.#close(fail("OVERLOADED", "too many frames at once"));
-    this.#work = this.#work.then(() => this.#take(data)).then(
-      () => void this.#waiting--,
-      (error) => this.#close(error),
-    );
+    this.#waiting++;
+    if (this.#waiting > maxWaiting) {
+      this.#close(fail("OVERLOADED", "too many frames at once"));
+      return;
+    }
+    this.#work = this.#work
+      .then(() => this.#take(data))
+      .then(
+        () => void this.#waiting--,
+        (error) => this.#close(error),
+      );
   }
 
   async #take(data: Buffer): Promise<void> {
@@ -117,10 +133,12 @@ class Bridge {
     const frame = decode(this.#codec, data);
     this.#core.validate(BridgeFrameSchema, frame);
     if (!this.#subscription) return this.#open(frame);
-    if (frame.subscribe) throw fail("FIELD_INVALID", "the stream is open; connect again to change it", { field: "subscribe" });
+    if (frame.subscribe)
+      throw fail("FIELD_INVALID", "the stream is open; connect again to change it", { field: "subscribe" });
     if (frame.token !== "") await this.#refresh(frame.token);
     if (!frame.markRead) return;
-    if (!this.#identity || !isUser(this.#identity)) throw fail("ROLE_FORBIDDEN", "only users have an inbox", { field: "mark_read" });
+    if (!this.#identity || !isUser(this.#identity))
+      throw fail("ROLE_FORBIDDEN", "only users have an inbox", { field: "mark_read" });
     await this.#core.node.inbox.mark(this.#identity, frame.markRead);
   }
 
@@ -135,7 +153,8 @@ class Bridge {
 
   async #refresh(token: string): Promise<void> {
     const { subject, tenant, role, expireTime } = await this.#core.authenticate(token);
-    const same = subject === this.#identity?.subject && tenant === this.#identity.tenant && role === this.#identity.role;
+    const same =
+      subject === this.#identity?.subject && tenant === this.#identity.tenant && role === this.#identity.role;
     if (!same) throw fail("TOKEN_INVALID", "the fresh token is another caller's; connect again", { field: "token" });
     this.#subscription?.extendToken(expireTime);
   }
@@ -164,14 +183,16 @@ class Bridge {
   }
 
   #ping(): void {
-    if (!this.#alive) return this.#socket.terminate();
+    if (this.#alive) this.#socket.ping();
+    else this.#socket.terminate();
     this.#alive = false;
-    this.#socket.ping();
   }
 
   #close(reason: unknown): void {
     const error = reason instanceof ConnectError ? reason : fail("INTERNAL", "internal error", { cause: reason });
-    if (error.code === Code.Internal) this.#core.node.settings.logger?.error({ err: error.cause ?? error }, "websocket failed");
+    const { logger } = this.#core.node.settings;
+    if (error.code === Code.Internal) logger?.error({ err: error.cause ?? error }, "websocket failed");
+    else if (error.code === Code.Unavailable && error.cause) logger?.warn({ err: error.cause }, "websocket failed");
     this.#subscription?.close();
     const text = `${reasonOf(error) ?? "INTERNAL"}: ${error.rawMessage}`;
     this.#socket.close(webSocketCloseCode(error), cut(text));
@@ -187,5 +208,8 @@ function decode(codec: Codec, data: Buffer): BridgeFrame {
 }
 
 function cut(text: string): string {
-  return Buffer.from(text).subarray(0, maxReason).toString().replace(/\uFFFD+$/, "");
+  return Buffer.from(text)
+    .subarray(0, maxReason)
+    .toString()
+    .replace(/\uFFFD+$/, "");
 }

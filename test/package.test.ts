@@ -31,7 +31,20 @@ describe("the package", () => {
     consumer.write("use.ts", everything);
     const module = resolution === "nodenext" ? "nodenext" : "esnext";
     const lib = ["--lib", "es2024,esnext.disposable,dom,dom.iterable,dom.asynciterable"];
-    await consumer.run("tsc", ["--noEmit", "--strict", "--target", "es2024", "--types", "node", ...lib, "--module", module, "--moduleResolution", resolution, "use.ts"]);
+    await consumer.run("tsc", [
+      "--noEmit",
+      "--strict",
+      "--target",
+      "es2024",
+      "--types",
+      "node",
+      ...lib,
+      "--module",
+      module,
+      "--moduleResolution",
+      resolution,
+      "use.ts",
+    ]);
   });
 
   test("its server runs where it is installed, and its client reaches it", async () => {
@@ -57,24 +70,48 @@ describe("the package", () => {
   });
 
   test("it ships code, contract and demo, and no sources, tests or secrets", () => {
-    expect(consumer.files).toEqual(expect.arrayContaining(["dist/src/index.js", "dist/gen/descriptor.binpb", "dist/demo/page.js", "proto/tidings/v1/push_service.proto", "LICENSE", "README.md"]));
-    expect(consumer.files.filter((file) => /^(src|test|bench|gen)\/|(?<!\.d)\.ts$|\.env|secret\b.*\.(pem|key)$/.test(file))).toEqual([]);
+    expect(consumer.files).toEqual(
+      expect.arrayContaining([
+        "dist/src/index.js",
+        "dist/gen/descriptor.binpb",
+        "dist/demo/page.js",
+        "proto/tidings/v1/push_service.proto",
+        "LICENSE",
+        "README.md",
+      ]),
+    );
+    expect(
+      consumer.files.filter((file) => /^(src|test|bench|gen)\/|(?<!\.d)\.ts$|\.env|secret\b.*\.(pem|key)$/.test(file)),
+    ).toEqual([]);
   });
 
   test("nothing that it installs runs a script", () => {
-    const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as { packages: Record<string, { dev?: boolean; hasInstallScript?: boolean }> };
-    const scripts = Object.entries(lock.packages).filter(([name, { dev, hasInstallScript }]) => name !== "" && !dev && hasInstallScript);
+    const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
+      packages: Record<string, { dev?: boolean; hasInstallScript?: boolean }>;
+    };
+    const scripts = Object.entries(lock.packages).filter(
+      ([name, { dev, hasInstallScript }]) => name !== "" && !dev && hasInstallScript,
+    );
     expect(scripts).toEqual([]);
   });
 
   test("the client loads no database and no server", async () => {
-    const loaded = await consumer.run("node", ["--input-type=module", "-e", `import "tidings/client"; console.log(process.moduleLoadList.filter((m) => /sqlite|http2|NativeModule ws/.test(m)).join())`]);
+    const loaded = await consumer.run("node", [
+      "--input-type=module",
+      "-e",
+      `import "tidings/client"; console.log(process.moduleLoadList.filter((m) => /sqlite|http2|NativeModule ws/.test(m)).join())`,
+    ]);
     expect(loaded.trim()).toBe("");
   });
 
   test("publint and are-the-types-wrong find nothing", () => {
-    for (const [tool, args] of [["publint", ["--strict"]], ["attw", ["--pack", ".", "--profile", "esm-only"]]] as const) {
-      expect(() => execFileSync(join(root, "node_modules/.bin", tool), args, { cwd: root, stdio: "pipe" })).not.toThrow();
+    for (const [tool, args] of [
+      ["publint", ["--strict"]],
+      ["attw", ["--pack", ".", "--profile", "esm-only"]],
+    ] as const) {
+      expect(() =>
+        execFileSync(join(root, "node_modules/.bin", tool), args, { cwd: root, stdio: "pipe" }),
+      ).not.toThrow();
     }
   }, 60_000);
 });

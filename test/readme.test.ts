@@ -41,9 +41,25 @@ function block(info: string): string {
 
 describe("README.md", () => {
   test("publishes, as shown", async () => {
-    consumer.write("publish.ts", `const serviceToken = process.env.TOKEN as string;\n${block("ts publish")}\nconsole.log(JSON.stringify(receipts.map((r) => r.userId + r.stored)));`);
-    await consumer.run("tsc", ["--noEmit", "--strict", "--skipLibCheck", "--target", "es2024", "--types", "node", "--module", "nodenext", "publish.ts"]);
-    expect(await consumer.run("node", ["publish.ts"], { TOKEN: await token("backend", "service") })).toBe('["adatrue"]\n');
+    consumer.write(
+      "publish.ts",
+      `const serviceToken = process.env.TOKEN as string;\n${block("ts publish")}\nconsole.log(JSON.stringify(receipts.map((r) => r.userId + r.stored)));`,
+    );
+    await consumer.run("tsc", [
+      "--noEmit",
+      "--strict",
+      "--skipLibCheck",
+      "--target",
+      "es2024",
+      "--types",
+      "node",
+      "--module",
+      "nodenext",
+      "publish.ts",
+    ]);
+    expect(await consumer.run("node", ["publish.ts"], { TOKEN: await token("backend", "service") })).toBe(
+      '["adatrue"]\n',
+    );
   });
 
   test("receives, as shown", async () => {
@@ -68,14 +84,25 @@ describe("README.md", () => {
 
   test("its curl line publishes", async () => {
     const [line] = /^curl .*?Publish$/ms.exec(readme.replaceAll(usualUrl, url)) ?? [];
-    const answer = (await exec("bash", ["-c", `${line}`], { env: { ...process.env, TOKEN: await token("backend", "service") } })).stdout;
+    const answer = (
+      await exec("bash", ["-c", `${line}`], { env: { ...process.env, TOKEN: await token("backend", "service") } })
+    ).stdout;
     expect(JSON.parse(answer)).toMatchObject({ messageId: expect.any(String) });
   });
 
   test("its token line mints a token that the server takes", async () => {
     const [, args] = /^npm run --silent tidings -- (token .*)$/m.exec(readme) ?? [];
-    const minted = (await exec(process.execPath, ["src/cli/main.ts", ...(args as string).split(" ")], { cwd: root, env: { ...process.env, TIDINGS_JWT_SECRET: secret } })).stdout;
-    const answer = await fetch(`${url}/tidings.v1.PushService/ListUnread`, { method: "POST", headers: { authorization: `Bearer ${minted.trim()}`, "content-type": "application/json" }, body: "{}" });
+    const minted = (
+      await exec(process.execPath, ["src/cli/main.ts", ...(args as string).split(" ")], {
+        cwd: root,
+        env: { ...process.env, TIDINGS_JWT_SECRET: secret },
+      })
+    ).stdout;
+    const answer = await fetch(`${url}/tidings.v1.PushService/ListUnread`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${minted.trim()}`, "content-type": "application/json" },
+      body: "{}",
+    });
     expect(answer.status).toBe(200);
   });
 

@@ -42,6 +42,52 @@ describe("retention", () => {
   });
 });
 
+describe("what retention drops", () => {
+  let node: TestCore;
+  afterEach(() => node.close());
+
+  test("leaves the badge of an open page when newer messages push it out", async () => {
+    node = await startTestCore({ retention: { count: 5 } });
+    const reader = await node.live(ann);
+    await node.publishMany("acme", toUser("ann"), 10);
+    await node.settle();
+    expect(reader.badge.total).toBe(5);
+    expect((await node.unread(ann)).unread.total).toBe(5);
+  });
+
+  test("costs nothing to count while what it pushes out was read", async () => {
+    node = await startTestCore({ retention: { count: 5 } });
+    const reader = await node.live(ann);
+    await node.publishMany("acme", toUser("ann"), 5);
+    await node.mark(ann, { target: { case: "all", value: true } });
+    await node.settle();
+    const before = reader.all("readState").length;
+    await node.publishMany("acme", toUser("ann"), 3);
+    await node.settle();
+    expect(reader.all("readState").length).toBe(before);
+    expect(reader.badge.total).toBe(3);
+  });
+
+  test("leaves lists and badges on the day, before any round", async () => {
+    node = await startTestCore({ retention: { days: 1 } });
+    const reader = await node.live(ann);
+    await node.publish("acme", toUser("ann"));
+    await node.sleep(day - 1);
+    expect((await node.unread(ann)).unread.total).toBe(1);
+    await node.sleep(1);
+    await node.settle();
+    expect((await node.unread(ann)).unread.total).toBe(0);
+    expect((await node.messages(ann)).messages).toEqual([]);
+    expect(reader.badge.total).toBe(0);
+  });
+
+  test("shows no expire_time that the publisher did not set", async () => {
+    node = await startTestCore({ retention: { days: 1 } });
+    await node.publish("acme", toUser("ann"));
+    expect((await node.messages(ann)).messages[0]?.expireTime).toBeUndefined();
+  });
+});
+
 describe("the rounds of retention", () => {
   const quiet: Pick<FeedLog, "append" | "heads" | "read" | "recall"> = {
     append: async () => [],

@@ -10,28 +10,44 @@ const files = readdirSync(src, { recursive: true, encoding: "utf8" })
   .filter((name) => name.endsWith(".ts"))
   .map((name) => {
     const text = readFileSync(join(src, name), "utf8");
-    const imports = [...text.matchAll(/^(?:import|export)\s+(type\s)?[^;]*?from "([^"]+)";/gms)].map(([, type, from = ""]) => ({
-      type: type !== undefined,
-      from: from.startsWith(".") ? relative(src, join(src, dirname(name), from)) : from,
-    }));
+    const imports = [...text.matchAll(/^(?:import|export)\s+(type\s)?[^;]*?from "([^"]+)";/gms)].map(
+      ([, type, from = ""]) => ({
+        type: type !== undefined,
+        from: from.startsWith(".") ? relative(src, join(src, dirname(name), from)) : from,
+      }),
+    );
     return { name, text, imports };
   });
 
 function importsOf(prefix: string): { name: string; from: string; type: boolean }[] {
-  return files.filter(({ name }) => name.startsWith(prefix)).flatMap(({ name, imports }) => imports.map((i) => ({ name, ...i })));
+  return files
+    .filter(({ name }) => name.startsWith(prefix))
+    .flatMap(({ name, imports }) => imports.map((i) => ({ name, ...i })));
 }
 
 const ports = ["store.ts", "bus.ts", "presence.ts"];
-const stages = ["publish.ts", "hub.ts", "subscription.ts", "inbox.ts", "lists.ts", "recall.ts", "cursor.ts", "ring.ts", "core.ts"];
+const stages = [
+  "publish.ts",
+  "hub.ts",
+  "subscription.ts",
+  "inbox.ts",
+  "lists.ts",
+  "recall.ts",
+  "cursor.ts",
+  "ring.ts",
+  "core.ts",
+];
 
 describe("the arrows of ARCHITECTURE.md", () => {
   test("ports import only each other's types", () => {
-    for (const { name, from, type } of ports.flatMap(importsOf)) expect.soft(type && ports.includes(from), `${name} → ${from}`).toBe(true);
+    for (const { name, from, type } of ports.flatMap(importsOf))
+      expect.soft(type && ports.includes(from), `${name} → ${from}`).toBe(true);
   });
 
   test("adapters import ports, errors, their own folder and Node", () => {
     for (const { name, from } of importsOf("adapters/")) {
-      const allowed = [...ports, "errors.ts"].includes(from) || from.startsWith("adapters/") || from.startsWith("node:");
+      const allowed =
+        [...ports, "errors.ts"].includes(from) || from.startsWith("adapters/") || from.startsWith("node:");
       expect.soft(allowed, `${name} → ${from}`).toBe(true);
     }
   });
@@ -51,20 +67,29 @@ describe("the arrows of ARCHITECTURE.md", () => {
 
   test("the client imports the contract, the clock and no Node", () => {
     for (const { name, from } of importsOf("client/")) {
-      const allowed = from.startsWith("client/") || from === "clock.ts" || /^\.\.\/gen\/|^@bufbuild\/protobuf|^@connectrpc\/connect(-web)?(\/|$)/.test(from);
+      const allowed =
+        from.startsWith("client/") ||
+        from === "clock.ts" ||
+        /^\.\.\/gen\/|^@bufbuild\/protobuf|^@connectrpc\/connect(-web)?(\/|$)/.test(from);
       expect.soft(allowed, `${name} → ${from}`).toBe(true);
     }
   });
 
   test("the core takes time and randomness as arguments", () => {
-    for (const { name, text } of files.filter((file) => stages.includes(file.name) || /^(online|deadlines|ids|retention|streams)\.ts$/.test(file.name))) {
-      expect.soft(/\bDate\.now\(|Math\.random\(|\bsetTimeout\(|\bsetInterval\(|randomBytes|randomUUID/.test(text), name).toBe(false);
+    for (const { name, text } of files.filter(
+      (file) => stages.includes(file.name) || /^(online|deadlines|ids|retention|streams)\.ts$/.test(file.name),
+    )) {
+      expect
+        .soft(/\bDate\.now\(|Math\.random\(|\bsetTimeout\(|\bsetInterval\(|randomBytes|randomUUID/.test(text), name)
+        .toBe(false);
     }
   });
 });
 
 describe("the size of things", () => {
-  const lines = files.map(({ name, text }) => ({ name, lines: text.split("\n").length })).sort((a, b) => a.lines - b.lines);
+  const lines = files
+    .map(({ name, text }) => ({ name, lines: text.split("\n").length }))
+    .sort((a, b) => a.lines - b.lines);
 
   test("no file is over 400 lines", () => {
     expect(lines.filter((file) => file.lines > 400)).toEqual([]);

@@ -261,3 +261,11 @@ describe("a live stream", () => {
     expect(reader.all("readState").length).toBeGreaterThan(0);
   });
 });
+
+test("what the user deleted elsewhere is not sent to a page that was away", async () => {
+  const [kept, gone] = [await node.publish("acme", toUser("ann")), await node.publish("acme", toUser("ann"))];
+  await node.delete(ann, { ids: { messageIds: [gone.messageId] } });
+  const reader = node.subscribe(ann, { positions: [at(0)] });
+  await reader.first("caughtUp");
+  expect(reader.messages.map(({ id }) => id)).toEqual([kept.messageId]);
+});

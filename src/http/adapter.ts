@@ -47,7 +47,11 @@ export function isDisconnect(error: unknown): boolean {
  * Serves Connect routes on Node's HTTP servers. Instead of connectNodeAdapter, which prints to the console and gives no
  * way to the connection.
  */
-export function createAdapter({ routes, fallback, logger }: AdapterOptions): (request: IncomingMessage, response: ServerResponse) => void {
+export function createAdapter({
+  routes,
+  fallback,
+  logger,
+}: AdapterOptions): (request: IncomingMessage, response: ServerResponse) => void {
   const router = createConnectRouter({ acceptCompression: [compressionGzip, compressionBrotli] });
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));

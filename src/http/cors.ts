@@ -11,7 +11,11 @@ const exposedHeaders = [...cors.exposedHeaders, "X-Request-Id"].join(", ");
  * Whether a page of this origin may use the server. No origin means no browser, so there is no page to protect; a page
  * that came from this host is at home.
  */
-export function isOriginAllowed(origin: string | undefined, host: string | undefined, allowed: readonly string[]): boolean {
+export function isOriginAllowed(
+  origin: string | undefined,
+  host: string | undefined,
+  allowed: readonly string[],
+): boolean {
   if (origin === undefined || allowed.includes("*") || allowed.includes(origin)) return true;
   return URL.canParse(origin) && new URL(origin).host === host;
 }
@@ -20,7 +24,9 @@ export function isOriginAllowed(origin: string | undefined, host: string | undef
  * Lets pages of other origins call (Fetch standard, CORS protocol). Answers preflights itself and then says true; sets
  * the headers of all other answers. No cookies are involved, so credentials are not allowed.
  */
-export function createCors(allowed: readonly string[]): (request: IncomingMessage, response: ServerResponse) => boolean {
+export function createCors(
+  allowed: readonly string[],
+): (request: IncomingMessage, response: ServerResponse) => boolean {
   return (request, response) => {
     const { origin, host } = request.headers;
     if (origin === undefined) return false;

@@ -30,7 +30,10 @@ const requestIdHeader = "x-request-id";
 const requestIdPattern = /^[\w.:-]{1,64}$/;
 
 /** The gate of all calls: it runs after the headers and before the body is read, decompressed or parsed. */
-export function createGate({ node, authenticate }: Core, logger: Logger | undefined): (context: HandlerContext) => Promise<void> {
+export function createGate(
+  { node, authenticate }: Core,
+  logger: Logger | undefined,
+): (context: HandlerContext) => Promise<void> {
   return async (context) => {
     const method = `${context.service.typeName}/${context.method.name}`;
     const given = context.requestHeader.get(requestIdHeader) ?? "";
@@ -45,7 +48,9 @@ export function createGate({ node, authenticate }: Core, logger: Logger | undefi
     const identity = await authenticate(bearerToken(context.requestHeader.get("authorization")));
     const roles = allowedRoles[method] ?? [];
     if (!roles.includes(identity.role)) {
-      throw fail("ROLE_FORBIDDEN", `the role ${identity.role} may not call ${context.method.name}`, { metadata: { role: identity.role } });
+      throw fail("ROLE_FORBIDDEN", `the role ${identity.role} may not call ${context.method.name}`, {
+        metadata: { role: identity.role },
+      });
     }
     context.values.set(identityKey, identity);
   };
@@ -68,7 +73,8 @@ function finish(reason: unknown, start: number, log: Logger | undefined): void {
   const code = Code[reason.code];
   // The causes of other codes are the request's, and quote it.
   if (reason.code === Code.Internal) log?.error({ err: reason, milliseconds }, "call failed");
-  else if (reason.code === Code.Unavailable && reason.cause) log?.warn({ err: reason.cause, code, milliseconds }, "call failed");
+  else if (reason.code === Code.Unavailable && reason.cause)
+    log?.warn({ err: reason.cause, code, milliseconds }, "call failed");
   else log?.debug({ code, reason: reasonOf(reason), milliseconds }, "call ended");
 }
 
@@ -81,7 +87,10 @@ function complete(error: ConnectError): void {
   if (reason === undefined || reasonOf(error) !== undefined) return;
   const field = /cannot decode field ([\w.]+)/.exec(error.rawMessage)?.[1]?.replace(/^tidings\.v1\.\w+\./, "");
   const metadata = field === undefined ? {} : { field };
-  error.details.push({ desc: ErrorInfoSchema, value: create(ErrorInfoSchema, { reason, domain: errorDomain, metadata }) });
+  error.details.push({
+    desc: ErrorInfoSchema,
+    value: create(ErrorInfoSchema, { reason, domain: errorDomain, metadata }),
+  });
   if (field === undefined) return;
   const fieldViolations = [{ field, description: error.rawMessage, reason }];
   error.details.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) });

@@ -8,7 +8,8 @@ const needless = /%(?!25|7F)([2-7][0-9A-F])/g;
  */
 export function keepMessageLegible(trailer: Headers): void {
   const set = trailer.set.bind(trailer);
-  trailer.set = (name, value) => set(name, name.toLowerCase() === "grpc-message" ? value.replace(needless, unescapeByte) : value);
+  trailer.set = (name, value) =>
+    set(name, name.toLowerCase() === "grpc-message" ? value.replace(needless, unescapeByte) : value);
 }
 
 function unescapeByte(_escape: string, hex: string): string {

@@ -74,7 +74,11 @@ export function pushService(core: Core): ServiceImpl<typeof PushService> {
   };
 }
 
-async function* subscribe(core: Core, request: SubscribeRequest, context: HandlerContext): AsyncGenerator<SubscribeResponse> {
+async function* subscribe(
+  core: Core,
+  request: SubscribeRequest,
+  context: HandlerContext,
+): AsyncGenerator<SubscribeResponse> {
   const { signal } = context;
   // After the shutdown signal has fired, calls still enter, with a signal that will not fire again.
   signal.throwIfAborted();
@@ -95,14 +99,21 @@ async function* subscribe(core: Core, request: SubscribeRequest, context: Handle
   }
 }
 
-async function deleteMessages(core: Core, caller: Identity, request: DeleteMessagesRequest): Promise<DeleteMessagesResponse> {
+async function deleteMessages(
+  core: Core,
+  caller: Identity,
+  request: DeleteMessagesRequest,
+): Promise<DeleteMessagesResponse> {
   if (isUser(caller)) {
     if (request.recall) throw fail("ROLE_FORBIDDEN", "only a service may recall messages", { field: "recall" });
     tenantOf(caller, request.tenantId);
     const { changed, unread } = await core.node.inbox.delete(caller, request);
     return create(DeleteMessagesResponseSchema, { deleted: changed, unread });
   }
-  if (!request.recall) throw fail("FIELD_INVALID", "a service has no inbox; set it to recall the messages everywhere", { field: "recall" });
+  if (!request.recall)
+    throw fail("FIELD_INVALID", "a service has no inbox; set it to recall the messages everywhere", {
+      field: "recall",
+    });
   if (!request.ids) throw fail("FIELD_INVALID", "name the messages to recall", { field: "ids" });
   if (request.category !== "" || request.expiredOnly) {
     const field = request.expiredOnly ? "expired_only" : "category";
@@ -113,15 +124,24 @@ async function deleteMessages(core: Core, caller: Identity, request: DeleteMessa
   return create(DeleteMessagesResponseSchema, { deleted: await core.recaller.recall(tenant, request.ids.messageIds) });
 }
 
-async function onlineCount(core: Core, caller: Identity, { tenantId, scope }: OnlineCountRequest): Promise<OnlineCountResponse> {
+async function onlineCount(
+  core: Core,
+  caller: Identity,
+  { tenantId, scope }: OnlineCountRequest,
+): Promise<OnlineCountResponse> {
   const tenant = tenantOf(caller, tenantId);
   const { presence, settings } = core.node;
   const asOfTime = timestampFromMs(settings.clock.now());
   if (scope.case === "roomId") throw fail("NOT_BUILT", "rooms are not served yet", { field: "room_id" });
-  if (scope.case === undefined) return create(OnlineCountResponseSchema, { ...(await presence.count(tenant)), asOfTime });
+  if (scope.case === undefined)
+    return create(OnlineCountResponseSchema, { ...(await presence.count(tenant)), asOfTime });
   const userIds = [...new Set(scope.value.userIds)];
   const open = await presence.connections(tenant, userIds);
-  const presences = userIds.map((userId, index) => ({ userId, online: (open[index] ?? 0) > 0, connections: open[index] ?? 0 }));
+  const presences = userIds.map((userId, index) => ({
+    userId,
+    online: (open[index] ?? 0) > 0,
+    connections: open[index] ?? 0,
+  }));
   return create(OnlineCountResponseSchema, {
     users: presences.filter(({ online }) => online).length,
     connections: presences.reduce((total, { connections }) => total + connections, 0),
@@ -150,7 +170,9 @@ function toOutcome(outcome: PublishResponse | Error): PublishOutcome {
   if (!(outcome instanceof Error)) return create(PublishOutcomeSchema, { result: { case: "ok", value: outcome } });
   if (!(outcome instanceof ConnectError)) throw outcome;
   const error = { code: codeName(outcome.code), reason: reasonOf(outcome) ?? "", message: outcome.rawMessage };
-  return create(PublishOutcomeSchema, { result: { case: "error", value: { $typeName: "tidings.v1.PublishError", ...error } } });
+  return create(PublishOutcomeSchema, {
+    result: { case: "error", value: { $typeName: "tidings.v1.PublishError", ...error } },
+  });
 }
 
 /** `InvalidArgument` → `invalid_argument`, as Connect writes it. */

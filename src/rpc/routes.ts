@@ -1,4 +1,4 @@
-import type { Registry } from "@bufbuild/protobuf";
+import type { JsonReadOptions, Registry } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { AdminService } from "../../gen/tidings/v1/admin_service_pb.ts";
@@ -25,8 +25,10 @@ const readMaxBytes: Readonly<Record<string, number>> = {
 /** Fan-out does not compress: each stream would compress the same bytes anew. */
 const neverCompress = Number.MAX_SAFE_INTEGER;
 
-/** Replaces nothing: a text that is not UTF-8 is refused, as it is in Protobuf. */
-const jsonOptions = { textDecoder: new TextDecoder("utf-8", { fatal: true }) };
+/** Strict: a text that is not UTF-8 is refused, as in Protobuf, rather than repaired. */
+const jsonOptions: Partial<JsonReadOptions> & { textDecoder: TextDecoder } = {
+  textDecoder: new TextDecoder("utf-8", { fatal: true }),
+};
 
 /** All that Tidings serves, as plain Connect routes: for its own server, or inside another's. */
 export function createRoutes(core: Core, health: HealthService, registry: Registry): (router: ConnectRouter) => void {
@@ -45,7 +47,12 @@ export function createRoutes(core: Core, health: HealthService, registry: Regist
         ...(method.methodKind === "server_streaming" ? { compressMinBytes: neverCompress } : {}),
       });
     }
-    router.service(AdminService, adminService(), { requestGate, jsonOptions, maxTimeoutMs, readMaxBytes: 256 * kilobyte });
+    router.service(AdminService, adminService(), {
+      requestGate,
+      jsonOptions,
+      maxTimeoutMs,
+      readMaxBytes: 256 * kilobyte,
+    });
     health.routes(router);
     if (reflection) reflectionRoutes(router, registry, [...serviceNames, Health.typeName]);
   };

@@ -2,7 +2,10 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { createAdapter } from "../../src/http/adapter.ts";
 import { createListener } from "../../src/http/listener.ts";
-import { ServerCompatRequestSchema, ServerCompatResponseSchema } from "./gen/connectrpc/conformance/v1/server_compat_pb.ts";
+import {
+  ServerCompatRequestSchema,
+  ServerCompatResponseSchema,
+} from "./gen/connectrpc/conformance/v1/server_compat_pb.ts";
 import { ConformanceService } from "./gen/connectrpc/conformance/v1/service_pb.ts";
 import { conformanceService, registry } from "./service.ts";
 
@@ -34,7 +37,10 @@ const listener = createListener({
   timeouts: { headersMs: 10_000, requestMs: 30_000, idleMs: 75_000, stallMs: 30_000 },
 });
 const { host, port } = await listener.listen("127.0.0.1", 0);
-const answer = toBinary(ServerCompatResponseSchema, create(ServerCompatResponseSchema, { host, port, pemCert: request.useTls ? cert : new Uint8Array() }));
+const answer = toBinary(
+  ServerCompatResponseSchema,
+  create(ServerCompatResponseSchema, { host, port, pemCert: request.useTls ? cert : new Uint8Array() }),
+);
 const size = Buffer.alloc(4);
 size.writeUInt32BE(answer.length);
 process.stdout.write(Buffer.concat([size, answer]));

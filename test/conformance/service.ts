@@ -37,7 +37,11 @@ function toError(error: contract.Error, info?: ReturnType<typeof requestInfo>): 
   return result;
 }
 
-async function answerOnce(context: HandlerContext, definition: contract.UnaryResponseDefinition | undefined, requests: readonly Any[]) {
+async function answerOnce(
+  context: HandlerContext,
+  definition: contract.UnaryResponseDefinition | undefined,
+  requests: readonly Any[],
+) {
   const info = requestInfo(context, requests);
   if (definition) {
     addHeaders(context.responseHeader, definition.responseHeaders);
@@ -56,7 +60,8 @@ function pack<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc
 
 /** The implementation that is mounted on our own port and adapter. */
 export const conformanceService: Omit<ServiceImpl<typeof ConformanceService>, "unimplemented"> = {
-  unary: (request, context) => answerOnce(context, request.responseDefinition, [pack(contract.UnaryRequestSchema, request)]),
+  unary: (request, context) =>
+    answerOnce(context, request.responseDefinition, [pack(contract.UnaryRequestSchema, request)]),
   idempotentUnary: (request, context) =>
     answerOnce(context, request.responseDefinition, [pack(contract.IdempotentUnaryRequestSchema, request)]),
   async clientStream(requests, context) {

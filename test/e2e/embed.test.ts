@@ -39,8 +39,8 @@ const hosts: [string, (tidings: Tidings) => Promise<Host>][] = [
   [
     "node:http",
     ({ routes }) => {
-      const fallback: RequestListener = (_request, response) => response.end("hello");
-      return listening(createServer(connectNodeAdapter({ routes, fallback })));
+      const adapter = connectNodeAdapter({ routes, fallback: (_request, response) => void response.end("hello") });
+      return listening(createServer(adapter));
     },
   ],
   [
@@ -76,7 +76,10 @@ describe.each(hosts)("in %s", (_name, start) => {
   beforeEach(async () => {
     tidings = await createTidings({ data: ":memory:", auth: { secret }, drainMs: 0 });
     host = await start(tidings);
-    host.server.on("upgrade", (request, socket, head) => tidings.handleUpgrade(request, socket, head) || socket.destroy());
+    host.server.on(
+      "upgrade",
+      (request, socket, head) => tidings.handleUpgrade(request, socket, head) || socket.destroy(),
+    );
     url = `http://127.0.0.1:${(host.server.address() as AddressInfo).port}`;
     driver = fetchDriver(url, false);
     const exp = Math.floor(Date.now() / 1000) + 3600;

@@ -31,7 +31,11 @@ const listed = (...entries: Entry[]): History => ({ ...good, views: [{ ...list, 
 
 const bad: readonly [what: string, kind: Finding["kind"], history: History][] = [
   ["an answered publish is not listed", "lost", listed(second, first)],
-  ["a message was streamed and is not listed", "lost", { ...good, views: [stream, { ...list, entries: [broadcast, first] }] }],
+  [
+    "a message was streamed and is not listed",
+    "lost",
+    { ...good, views: [stream, { ...list, entries: [broadcast, first] }] },
+  ],
   ["an answered publish did not come", "missed", streamed(first, second)],
   ["a stored publish that was never answered did not come", "missed", streamed(first, broadcast)],
   ["another message came in its place", "missed", streamed(first, broadcast, { ...second, id: "id-x" })],

@@ -6,9 +6,9 @@ import { ConnectError, createClient, type Transport } from "@connectrpc/connect"
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { expect } from "vitest";
 import { WebSocket } from "ws";
+import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { reasonOf } from "../../src/errors.ts";
 import { Kind, PushService } from "../../src/gen.ts";
-import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { ServerProcess, tokenFor } from "./server-process.ts";
 
 /** How a stream ended: its last event, and what came after it. */
@@ -39,7 +39,9 @@ export async function drainWatched(): Promise<void> {
     await load.ended;
     for (const { name, lastEvent, end } of await Promise.all(watched.map((stream) => stream.end))) {
       expect.soft(lastEvent, name).toBe("goAway");
-      expect.soft(end, name).toBe(name === "WebSocket" ? "4014 SERVER_DRAINING" : "unavailable SERVER_DRAINING with a delay");
+      expect
+        .soft(end, name)
+        .toBe(name === "WebSocket" ? "4014 SERVER_DRAINING" : "unavailable SERVER_DRAINING with a delay");
     }
     expect.soft(server.log).toBe("");
   } finally {
@@ -53,7 +55,10 @@ function watchRpc(name: string, transport: Transport, token: string): { open: Pr
   const follow = async (): Promise<End> => {
     let lastEvent: string | undefined;
     try {
-      const stream = createClient(PushService, transport).subscribe({}, { headers: { authorization: `Bearer ${token}` } });
+      const stream = createClient(PushService, transport).subscribe(
+        {},
+        { headers: { authorization: `Bearer ${token}` } },
+      );
       for await (const { event } of stream) {
         lastEvent = event.case;
         if (lastEvent === "caughtUp") open.resolve();
@@ -93,7 +98,10 @@ function watchSocket(url: string, token: string): { open: Promise<void>; end: Pr
 function publishUntilRefused(baseUrl: string, token: string): { begun: Promise<void>; ended: Promise<void> } {
   const begun = Promise.withResolvers<void>();
   const client = createClient(PushService, createConnectTransport({ baseUrl, httpVersion: "1.1" }));
-  const request = { audience: { to: { case: "tenant", value: true } }, message: { kind: Kind.NOTIFICATION, title: "load" } } as const;
+  const request = {
+    audience: { to: { case: "tenant", value: true } },
+    message: { kind: Kind.NOTIFICATION, title: "load" },
+  } as const;
   const publish = async () => {
     try {
       for (let count = 0; ; count++) {

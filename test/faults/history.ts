@@ -121,7 +121,12 @@ function checkAnswered(
   return answers.flatMap(({ key }) =>
     (publishes.get(key)?.feeds ?? [])
       .filter((feed) => feeds.includes(feed) && !present.has(`${feed} ${key}`))
-      .map((feed): Finding => ({ kind: kind === "list" ? "lost" : "missed", detail: `${reader} has no ${key} in ${feed}` })),
+      .map(
+        (feed): Finding => ({
+          kind: kind === "list" ? "lost" : "missed",
+          detail: `${reader} has no ${key} in ${feed}`,
+        }),
+      ),
   );
 }
 
@@ -134,11 +139,15 @@ function checkAgainstLists(views: readonly View[]): Finding[] {
   return views.flatMap(({ kind, reader, feeds, entries }): Finding[] => {
     if (kind === "list") return [];
     const streamed = new Map(entries.map(({ feed, seq, id }) => [`${feed} ${seq}`, id]));
-    const missed = [...listed].filter(([place, id]) => feeds.includes(place.split(" ")[0] ?? "") && streamed.get(place) !== id);
+    const missed = [...listed].filter(
+      ([place, id]) => feeds.includes(place.split(" ")[0] ?? "") && streamed.get(place) !== id,
+    );
     const extra = [...streamed].filter(([place]) => !listed.has(place));
     return [
       ...missed.map(([place]): Finding => ({ kind: "missed", detail: `${reader} did not receive ${place}` })),
-      ...extra.map(([place]): Finding => ({ kind: "lost", detail: `${reader} received ${place}, which is not listed` })),
+      ...extra.map(
+        ([place]): Finding => ({ kind: "lost", detail: `${reader} received ${place}, which is not listed` }),
+      ),
     ];
   });
 }

@@ -1,7 +1,8 @@
 /** Services that publish without end, repeat what was not answered, and write down every attempt and every answer. */
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Kind, type PublishRequestSchema, PushService } from "../../src/gen.ts";
 import type { Answer, Publish } from "./history.ts";
 
@@ -36,7 +37,9 @@ export class Publishers {
   /** `token`: of a service that is bound to no tenant. */
   constructor(baseUrl: string, token: string, tenantId: string, users: readonly string[]) {
     const connect = createConnectTransport({ baseUrl, httpVersion: "1.1" });
-    this.#clients = [connect, createGrpcTransport({ baseUrl })].map((transport) => createClient(PushService, transport));
+    this.#clients = [connect, createGrpcTransport({ baseUrl })].map((transport) =>
+      createClient(PushService, transport),
+    );
     this.#tenantId = tenantId;
     this.#headers = { authorization: `Bearer ${token}` };
     this.#targets = targetsFor(users);
@@ -86,7 +89,12 @@ export class Publishers {
   #request({ audience, kind, feeds }: Target, key: string): PublishInit {
     this.publishes.push({ key, feeds });
     const tenantId = feeds.includes("everyone") ? "" : this.#tenantId;
-    return { tenantId, ...(audience ? { audience } : {}), requestId: key, message: { kind, title: key, content: "x".repeat(200) } };
+    return {
+      tenantId,
+      ...(audience ? { audience } : {}),
+      requestId: key,
+      message: { kind, title: key, content: "x".repeat(200) },
+    };
   }
 
   async #publish(caller: number, requests: PublishInit[], always: boolean): Promise<void> {

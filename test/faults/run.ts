@@ -90,7 +90,9 @@ async function settle(publishers: Publishers, subscribers: readonly Subscriber[]
   const ends = await publishers.markEnd();
   await Promise.all(subscribers.map((subscriber) => subscriber.received(ends)));
   const lists = await Promise.all(
-    users.map((user) => listAll(user, subscribers.find((subscriber) => subscriber.user === user)?.client as Subscriber["client"])),
+    users.map((user) =>
+      listAll(user, subscribers.find((subscriber) => subscriber.user === user)?.client as Subscriber["client"]),
+    ),
   );
   const totals = await Promise.all(subscribers.map(totalsOf));
   const { publishes, answers } = publishers;

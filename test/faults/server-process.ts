@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { type TokenClaims, mintToken } from "../../src/mint.ts";
+import { mintToken, type TokenClaims } from "../../src/mint.ts";
 import { root } from "../support/run.ts";
 
 /** HS256 secret of the servers. */

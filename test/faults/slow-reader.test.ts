@@ -8,7 +8,9 @@ const unboundedBytes = 12 * 34e6;
 
 test("readers that stand still cost the server little, are cut, and lose nothing", { timeout: 180_000 }, async () => {
   const { growthBytes, cutAfterMs, received, streams, sent, log } = await runSlowReaders(stallMs, 4);
-  console.log(`grew by ${Math.round(growthBytes / mebibyte)} MiB; slow readers gone ${Math.round(cutAfterMs)} ms after the last publish`);
+  console.log(
+    `grew by ${Math.round(growthBytes / mebibyte)} MiB; slow readers gone ${Math.round(cutAfterMs)} ms after the last publish`,
+  );
   const all = Array.from({ length: sent }, (_, index) => index + 1);
   for (const [name, seqs] of Object.entries(received)) expect.soft(seqs, name).toEqual(all);
   for (const [name, count] of Object.entries(streams)) {

@@ -2,11 +2,18 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { WebSocket } from "ws";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { BridgeFrameSchema, Kind, type Position, PushService, type SubscribeResponse, SubscribeResponseSchema } from "../../src/gen.ts";
+import {
+  BridgeFrameSchema,
+  Kind,
+  type Position,
+  PushService,
+  type SubscribeResponse,
+  SubscribeResponseSchema,
+} from "../../src/gen.ts";
 import { ServerProcess, tokenFor } from "./server-process.ts";
 
 /** What came of a run. */
@@ -80,7 +87,10 @@ function userToken(sub: string): Promise<string> {
 
 async function publish(client: Client<typeof PushService>, token: string): Promise<void> {
   const payload = { case: "binary", value: new Uint8Array(payloadBytes).fill(7) } as const;
-  const request = { audience: { to: { case: "tenant", value: true } }, message: { kind: Kind.NOTIFICATION, payload } } as const;
+  const request = {
+    audience: { to: { case: "tenant", value: true } },
+    message: { kind: Kind.NOTIFICATION, payload },
+  } as const;
   const headers = { authorization: `Bearer ${token}` };
   const { outcomes } = await client.publishBatch({ requests: Array(perBatch).fill(request) }, { headers });
   if (outcomes.some(({ result }) => result.case !== "ok")) throw new Error("a publish was refused");
@@ -106,7 +116,9 @@ class Reader {
     this.name = name;
     const { signal } = this.#abort;
     this.#open = (positions) =>
-      transport === "ws" ? openSocket(url, token, positions, signal) : openRpc(transport, url, token, positions, signal);
+      transport === "ws"
+        ? openSocket(url, token, positions, signal)
+        : openRpc(transport, url, token, positions, signal);
   }
 
   /** Opens a stream and reads to the end of what was missed. */
@@ -154,7 +166,8 @@ async function* openRpc(
   positions: readonly Position[],
   signal: AbortSignal,
 ): AsyncGenerator<SubscribeResponse> {
-  const over = transport === "grpc" ? createGrpcTransport({ baseUrl }) : createConnectTransport({ baseUrl, httpVersion: "1.1" });
+  const over =
+    transport === "grpc" ? createGrpcTransport({ baseUrl }) : createConnectTransport({ baseUrl, httpVersion: "1.1" });
   yield* createClient(PushService, over).subscribe(
     { positions: [...positions] },
     { headers: { authorization: `Bearer ${token}` }, signal },

@@ -38,7 +38,9 @@ export class Subscriber {
     this.user = user;
     this.client = connectTidings(options);
     this.client.on("hello", () => this.streams++);
-    this.client.on("gap", ({ from, to }) => this.upsets.push(`${name}: gap from ${from?.feed} ${from?.seq} to ${to?.seq}`));
+    this.client.on("gap", ({ from, to }) =>
+      this.upsets.push(`${name}: gap from ${from?.feed} ${from?.seq} to ${to?.seq}`),
+    );
     this.client.on("reset", ({ reason }) => this.upsets.push(`${name}: positions refused, ${reason}`));
     this.client.on("message", (message) => {
       this.#entries.push(toEntry(message, user));
@@ -71,7 +73,9 @@ export class Subscriber {
   /** Waits until all these messages are there, as far as they are for this page. */
   async received(publishes: readonly Publish[]): Promise<void> {
     const feeds = feedsOf(this.user);
-    const keys = publishes.filter((publish) => publish.feeds.some((feed) => feeds.includes(feed))).map(({ key }) => key);
+    const keys = publishes
+      .filter((publish) => publish.feeds.some((feed) => feeds.includes(feed)))
+      .map(({ key }) => key);
     await this.until(() => {
       const recent = new Set(this.#entries.slice(-2_000).map(({ key }) => key));
       return keys.every((key) => recent.has(key));

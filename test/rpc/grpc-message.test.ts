@@ -4,7 +4,7 @@ import { keepMessageLegible } from "../../src/rpc/grpc-message.ts";
 test("escapes in grpc-message only what gRPC escapes", () => {
   const trailer = new Headers();
   keepMessageLegible(trailer);
-  const text = "message.url: 100% of 任务, \"quoted\" <a&b>\t~";
+  const text = 'message.url: 100% of 任务, "quoted" <a&b>\t~';
   trailer.set("Grpc-Message", encodeURIComponent(text));
   const escaped = trailer.get("grpc-message") ?? "";
   expect(escaped).toBe('message.url: 100%25 of %E4%BB%BB%E5%8A%A1, "quoted" <a&b>%09~');

@@ -13,7 +13,10 @@ export class Consumer {
   readonly files: readonly string[];
 
   constructor() {
-    const packed = execFileSync("npm", ["pack", "--json", "--pack-destination", this.folder], { cwd: root, encoding: "utf8" });
+    const packed = execFileSync("npm", ["pack", "--json", "--pack-destination", this.folder], {
+      cwd: root,
+      encoding: "utf8",
+    });
     // npm answers with a list, newer ones with an object by package name.
     const [tarball] = Object.values(JSON.parse(packed)) as [{ filename: string; files: { path: string }[] }];
     this.files = tarball.files.map(({ path }) => path);
@@ -38,7 +41,11 @@ export class Consumer {
   async run(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
     const file = program === "node" ? process.execPath : join(root, "node_modules/.bin", program);
     try {
-      const { stdout } = await promisify(execFile)(file, args, { cwd: this.folder, env: { ...process.env, ...env }, timeout: 20_000 });
+      const { stdout } = await promisify(execFile)(file, args, {
+        cwd: this.folder,
+        env: { ...process.env, ...env },
+        timeout: 20_000,
+      });
       return stdout;
     } catch (error) {
       const { stdout, stderr } = error as { stdout: string; stderr: string };

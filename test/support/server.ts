@@ -64,14 +64,20 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
     port: address.port,
     token,
     client(caller) {
-      const sessionManager = new Http2SessionManager(address.url);
+      // The certificates of tests are signed by nobody else.
+      const sessionManager = new Http2SessionManager(address.url, {}, { rejectUnauthorized: false });
       sessions.add(sessionManager);
       const bearer: Interceptor = (next) => async (request) => {
         request.header.set("authorization", `Bearer ${await token(caller)}`);
         return next(request);
       };
       const interceptors = [bearer];
-      const transport = createConnectTransport({ baseUrl: address.url, httpVersion: "2", sessionManager, interceptors });
+      const transport = createConnectTransport({
+        baseUrl: address.url,
+        httpVersion: "2",
+        sessionManager,
+        interceptors,
+      });
       return createClient(PushService, transport);
     },
     async stop() {

@@ -36,6 +36,7 @@ export class SqliteInbox {
   tally(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number): Tally {
     const byCategory = new Map<string, number>();
     let nextExpiry = Number.POSITIVE_INFINITY;
+    const oldest = feeds.map(() => Number.POSITIVE_INFINITY);
     const heads = this.#feeds.heads(feeds.map(({ feed }) => feed));
     feeds.forEach(({ feed, ranges }, index) => {
       const id = this.#feeds.find(feed)?.id;
@@ -43,18 +44,24 @@ export class SqliteInbox {
       if (id === undefined || ranges.length === 0) return;
       const rows = this.#db
         .sql(
-          `SELECT e.category, count(*) AS n, min(e.expire_time) AS expire_time
+          `SELECT e.category, count(*) AS n, min(e.expire_time) AS expire_time, min(e.seq) AS oldest
            FROM json_each(?) r CROSS JOIN entries e
            WHERE e.feed = ? AND e.seq BETWEEN max(?, r.value ->> 0) AND r.value ->> 1
              AND e.kind = 1 AND (e.expire_time IS NULL OR e.expire_time > ?) GROUP BY e.category`,
         )
-        .all(JSON.stringify(ranges), id, tail, now) as { category: string; n: number; expire_time: number | null }[];
+        .all(JSON.stringify(ranges), id, tail, now) as {
+        category: string;
+        n: number;
+        expire_time: number | null;
+        oldest: number;
+      }[];
       for (const row of rows) {
         byCategory.set(row.category, (byCategory.get(row.category) ?? 0) + row.n);
         nextExpiry = Math.min(nextExpiry, toTime(row.expire_time));
+        oldest[index] = Math.min(oldest[index] as number, row.oldest);
       }
     });
-    return { byCategory, nextExpiry, heads };
+    return { byCategory, nextExpiry, oldest, heads };
   }
 
   find(feeds: readonly FeedKey[], ids: readonly string[]): Place[] {

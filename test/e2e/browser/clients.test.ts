@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { newTenant, startServer, type TestServer } from "../../support/server.ts";
+import { opensslPath, selfSigned } from "../../support/certificate.ts";
 import { chromiumPath, launchChromium } from "../../support/chromium.ts";
+import { newTenant, type ServerOptions, startServer, type TestServer } from "../../support/server.ts";
 import { type DraftInit, note, toUser } from "../interop/scenario/people.ts";
 import { bundlePage, site } from "./site.ts";
 
@@ -17,22 +18,17 @@ describe.runIf(chromiumPath)("in Chromium", () => {
   let folder: string;
   let server: TestServer;
   let tenant: string;
-  let pages: Page[];
+  let context: BrowserContext;
   let uncaught: Error[];
 
-  const start = (port?: number) =>
-    startServer({
-      data: folder,
-      fallback: site(script, () => server.token({ tenant })),
-      ...(port === undefined ? {} : { port }),
-    });
+  const start = (options: ServerOptions = {}) =>
+    startServer({ data: folder, fallback: site(script, () => server.token({ tenant })), ...options });
   const publish = (message: DraftInit) =>
     server.client({ tenant, role: "service" }).publish({ audience: toUser("ann"), message });
 
   /** A tab with a live client. */
   async function openTab(client: string): Promise<Page> {
-    const page = await browser.newPage();
-    pages.push(page);
+    const page = await context.newPage();
     page.on("pageerror", (error) => uncaught.push(error));
     await page.goto(`${server.url}/page/${client}`);
     await shows(page, "#state", "live");
@@ -46,12 +42,12 @@ describe.runIf(chromiumPath)("in Chromium", () => {
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), "tidings-"));
     tenant = newTenant();
-    pages = [];
     uncaught = [];
     server = await start();
+    context = await browser.newContext({ ignoreHTTPSErrors: true });
   });
   afterEach(async () => {
-    await Promise.all(pages.map((page) => page.close()));
+    await context.close();
     await server.stop();
     rmSync(folder, { recursive: true });
     expect(uncaught).toEqual([]);
@@ -60,7 +56,9 @@ describe.runIf(chromiumPath)("in Chromium", () => {
   test.each(all)("%s: live messages, and a badge that two tabs agree on", async (client) => {
     await publish(note("before"));
     const [first, second] = await Promise.all([openTab(client), openTab(client)]);
-    const { messageId } = await publish(note("你好 🎉", { content: "<b>&amp;</b>", payload: { case: "binary", value: new Uint8Array([0, 255]) } }));
+    const { messageId } = await publish(
+      note("你好 🎉", { content: "<b>&amp;</b>", payload: { case: "binary", value: new Uint8Array([0, 255]) } }),
+    );
     for (const page of [first, second]) {
       await shows(page, "#badge", "2");
       const [message] = await messagesOf(page, 1);
@@ -84,7 +82,7 @@ describe.runIf(chromiumPath)("in Chromium", () => {
     const { port } = server;
     await server.stop();
     await lacks(page, "#state", "live");
-    server = await start(port);
+    server = await start({ port });
     await publish(note("while away"));
     await shows(page, "#state", "live");
     await publish(note("after"));
@@ -93,14 +91,26 @@ describe.runIf(chromiumPath)("in Chromium", () => {
     await shows(page, "#badge", "3");
   });
 
-  test.each(["typed-ws", "typed-auto", "json"])("%s: eight tabs are live at once", async (client) => {
+  /** More tabs than a browser opens HTTP/1.1 connections to one host. */
+  async function expectEightTabs(client: string): Promise<void> {
     const tabs = await Promise.all(Array.from({ length: 8 }, () => openTab(client)));
     const { receipts } = await publish(note("to all tabs"));
     expect(receipts).toMatchObject([{ connections: 8 }]);
     for (const page of tabs) expect((await messagesOf(page, 1)).map(({ title }) => title)).toEqual(["to all tabs"]);
     await tabs[0]?.evaluate(() => app.markAll());
     for (const page of tabs) await shows(page, "#badge", "0");
-  });
+  }
+
+  test.each(["typed-auto", "json"])("%s: eight tabs are live at once", expectEightTabs);
+
+  test.runIf(opensslPath).each(["typed-connect", "typed-auto"])(
+    "%s: so they are over TLS, by HTTP/2",
+    async (client) => {
+      await server.stop();
+      server = await start({ tls: await selfSigned() });
+      await expectEightTabs(client);
+    },
+  );
 
   test.each(all)("%s: a tab that is closed is offline", async (client) => {
     const page = await openTab(client);
@@ -115,12 +125,20 @@ const patience = { timeout: 15_000 };
 
 /** Waits until an element says just this. */
 async function shows(page: Page, selector: string, text: string): Promise<void> {
-  await page.waitForFunction(([selector, text]) => document.querySelector(selector)?.textContent === text, [selector, text] as const, patience);
+  await page.waitForFunction(
+    ([selector, text]) => document.querySelector(selector)?.textContent === text,
+    [selector, text] as const,
+    patience,
+  );
 }
 
 /** Waits until an element says something else. */
 async function lacks(page: Page, selector: string, text: string): Promise<void> {
-  await page.waitForFunction(([selector, text]) => document.querySelector(selector)?.textContent !== text, [selector, text] as const, patience);
+  await page.waitForFunction(
+    ([selector, text]) => document.querySelector(selector)?.textContent !== text,
+    [selector, text] as const,
+    patience,
+  );
 }
 
 /** The messages that a page has received; waits until there are so many. */

@@ -81,7 +81,8 @@ function plain(useBinaryFormat: boolean): App {
   receive().catch((error: Error) => put("state", error.message));
   return {
     markAll: async () => client.markRead({ target: { case: "all", value: true } }, { headers: await headers() }),
-    listUnread: async () => (await client.listUnread({}, { headers: await headers() })).messages.map(({ title }) => title),
+    listUnread: async () =>
+      (await client.listUnread({}, { headers: await headers() })).messages.map(({ title }) => title),
     close: () => abort.abort(),
   };
 }

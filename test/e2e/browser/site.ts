@@ -19,8 +19,8 @@ export async function bundlePage(): Promise<Uint8Array> {
 export function site(script: Uint8Array, token: () => Promise<string>) {
   return (request: IncomingMessage, response: ServerResponse): void => {
     const path = request.url ?? "";
-    if (path.startsWith("/page/")) response.setHeader("content-type", "text/html").end(html);
-    else if (path === "/page.js") response.setHeader("content-type", "text/javascript").end(script);
+    if (path.startsWith("/page/")) response.writeHead(200, { "content-type": "text/html" }).end(html);
+    else if (path === "/page.js") response.writeHead(200, { "content-type": "text/javascript" }).end(script);
     else if (path === "/token") void token().then((text) => response.end(text));
     else response.writeHead(404).end();
   };

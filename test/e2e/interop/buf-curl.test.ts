@@ -39,6 +39,14 @@ function bufCurl(url: string, ...flags: string[]): Driver {
 
 const schema = ["--schema", "gen/descriptor.binpb"];
 
-scenario("buf curl: gRPC, contract by reflection", (url) => bufCurl(url, "--protocol", "grpc", "--http2-prior-knowledge"), processTraits);
-scenario("buf curl: gRPC-Web, HTTP/2", (url) => bufCurl(url, "--protocol", "grpcweb", "--http2-prior-knowledge", ...schema), processTraits);
+scenario(
+  "buf curl: gRPC, contract by reflection",
+  (url) => bufCurl(url, "--protocol", "grpc", "--http2-prior-knowledge"),
+  processTraits,
+);
+scenario(
+  "buf curl: gRPC-Web, HTTP/2",
+  (url) => bufCurl(url, "--protocol", "grpcweb", "--http2-prior-knowledge", ...schema),
+  processTraits,
+);
 scenario("buf curl: Connect, HTTP/1.1", (url) => bufCurl(url, "--protocol", "connect", ...schema), processTraits);

@@ -44,7 +44,12 @@ export class Caller {
   subscribe(init: MessageInitShape<typeof SubscribeRequestSchema> = {}, timeoutMs?: number): Stream {
     const request = toJson(SubscribeRequestSchema, create(SubscribeRequestSchema, init));
     const timeout = timeoutMs === undefined ? {} : { timeoutMs };
-    const stream = this.#driver.stream({ method: PushService.method.subscribe, request, ...this.#bearer(), ...timeout });
+    const stream = this.#driver.stream({
+      method: PushService.method.subscribe,
+      request,
+      ...this.#bearer(),
+      ...timeout,
+    });
     this.#onTestFinished(() => stream.cancel());
     return new Stream(stream);
   }

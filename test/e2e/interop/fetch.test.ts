@@ -1,5 +1,19 @@
+import { expect, test } from "vitest";
+import { newTenant, startServer } from "../../support/server.ts";
+import { Caller } from "./caller.ts";
 import { fetchDriver } from "./fetch.ts";
 import { scenario } from "./scenario/index.ts";
+import { factsOf } from "./scenario/people.ts";
 
 scenario("fetch: POST", (url) => fetchDriver(url, false));
 scenario("fetch: GET for methods without side effects", (url) => fetchDriver(url, true));
+
+test("the server itself answers a deadline, with its reason", async ({ onTestFinished }) => {
+  const server = await startServer();
+  onTestFinished(() => server.stop());
+  const ann = new Caller(fetchDriver(server.url, false), await server.token({ tenant: newTenant() }), onTestFinished);
+  const stream = ann.subscribe({}, 500);
+  await stream.expect("hello");
+  await stream.expect("caughtUp");
+  expect(factsOf(await stream.end())).toMatchObject({ code: "deadline_exceeded", reason: "DEADLINE_EXCEEDED" });
+});

@@ -36,10 +36,17 @@ export function grpcDriver(host: string, loaded: PackageDefinition, origin: Orig
       const { path, requestSerialize, responseDeserialize } = definitionOf(call);
       const request = toLoader(named(call, origin), origin);
       return new Promise((resolve, reject) => {
-        client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadataOf(call), (error, answer) => {
-          if (error) reject(toCallError(error));
-          else resolve(fromLoader(answer as JsonObject));
-        });
+        client.makeUnaryRequest(
+          path,
+          requestSerialize,
+          responseDeserialize,
+          request,
+          metadataOf(call),
+          (error, answer) => {
+            if (error) reject(toCallError(error));
+            else resolve(fromLoader(answer as JsonObject));
+          },
+        );
       });
     },
     stream(call) {

@@ -56,7 +56,9 @@ async function closing({ stream }: { stream: Stream }) {
 describe.each(subprotocols)("%s", (subprotocol) => {
   test("takes marks, and answers with the read state that every stream receives", async () => {
     const message = note("one");
-    const { messageId } = await server.client({ tenant, role: "service" }).publish({ audience: toUser("ann"), message });
+    const { messageId } = await server
+      .client({ tenant, role: "service" })
+      .publish({ audience: toUser("ann"), message });
     const page = await live(subprotocol, await server.token({ tenant }));
     const other = await live(subprotocol, await server.token({ tenant }));
     page.send({ markRead: { target: { case: "ids", value: { messageIds: [messageId] } } } });
@@ -98,7 +100,9 @@ describe.each(subprotocols)("%s", (subprotocol) => {
     expect(await first({ subscribe: {} })).toBe("unauthenticated TOKEN_MISSING");
     expect(await first({ token: ann })).toBe("invalid_argument FIELD_INVALID");
     expect(await later(ann, { subscribe: {} })).toBe("invalid_argument FIELD_INVALID");
-    expect(await later(ann, { token: await server.token({ tenant, sub: "bob" }) })).toBe("unauthenticated TOKEN_INVALID");
+    expect(await later(ann, { token: await server.token({ tenant, sub: "bob" }) })).toBe(
+      "unauthenticated TOKEN_INVALID",
+    );
     expect(await later(ann, { markRead: {} })).toBe("invalid_argument FIELD_INVALID");
     const markAll = { target: { case: "all", value: true } } as const;
     expect(await later(backend, { markRead: markAll })).toBe("permission_denied ROLE_FORBIDDEN");
@@ -159,7 +163,10 @@ describe("the upgrade", () => {
   const offer = { "sec-websocket-protocol": "tidings.v1.json" };
 
   test("is for pages of this host and of the origins allowed, and for no others", async () => {
-    expect(await upgrade("/ws", { ...offer, origin: "https://evil.example.com" })).toEqual([403, "origin is not allowed"]);
+    expect(await upgrade("/ws", { ...offer, origin: "https://evil.example.com" })).toEqual([
+      403,
+      "origin is not allowed",
+    ]);
     expect(await upgrade("/ws", { ...offer, origin: "null" })).toEqual([403, "origin is not allowed"]);
     for (const allowed of [origin, server.url]) {
       expect(await upgrade("/ws", { ...offer, origin: allowed })).toEqual([101, "tidings.v1.json"]);

@@ -9,7 +9,9 @@ const { publish, publishBatch, listUnread, listMessages, markRead, deleteMessage
 export function inbox(stage: Stage): void {
   test("lists what is unread by pages, with totals by category", async (context) => {
     const { ann, backend } = await meet(stage, context);
-    const drafts = ["a", "b", "c", "d", "e"].map((title, index) => note(title, { category: index < 2 ? "system" : "" }));
+    const drafts = ["a", "b", "c", "d", "e"].map((title, index) =>
+      note(title, { category: index < 2 ? "system" : "" }),
+    );
     await backend.call(publishBatch, { requests: drafts.map((message) => ({ audience: toUser("ann"), message })) });
     const titles: string[][] = [];
     let pageToken = "";

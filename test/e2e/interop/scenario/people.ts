@@ -35,7 +35,13 @@ export async function meet({ server, driver }: Stage, { onTestFinished }: TestCo
     server.token({ tenant, sub: "bob", ttl }),
     server.token({ tenant, role: "service", ttl }),
   ]);
-  return { ann: caller(ann), bob: caller(bob), backend: caller(backend), nobody: caller(), forger: caller("no.jwt.atall") };
+  return {
+    ann: caller(ann),
+    bob: caller(bob),
+    backend: caller(backend),
+    nobody: caller(),
+    forger: caller("no.jwt.atall"),
+  };
 }
 
 /** A server that the test may stop, with a client of its own. */

@@ -1,0 +1,132 @@
+/** A server whose store fails: what its clients learn, and what its operator does. */
+import type { JsonObject } from "@bufbuild/protobuf";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import { loadDescriptors } from "../../../src/descriptor.ts";
+import { fail } from "../../../src/errors.ts";
+import { createAdapter } from "../../../src/http/adapter.ts";
+import { createListener, type Listener } from "../../../src/http/listener.ts";
+import { createHealth } from "../../../src/rpc/health.ts";
+import { createRoutes } from "../../../src/rpc/routes.ts";
+import { WebSocketBridge } from "../../../src/ws-bridge.ts";
+import { FakeClock } from "../../support/clock.ts";
+import { startTestCore, type TestCore } from "../../support/core.ts";
+import type { Around } from "../../support/store-tap.ts";
+import { mintToken } from "../../support/token.ts";
+import { memoryLogger } from "./stage.ts";
+import { protocolsOf, refusalOf } from "./wire.ts";
+
+const secretCause = "disk /srv/private is on fire";
+/** What the real store throws when its disk or its thread fails, and what nobody expected. */
+const failures = {
+  known: () =>
+    fail("STORE_UNAVAILABLE", "the store did not answer; repeat the request", {
+      cause: new Error(secretCause),
+      retryAfterMs: 1000,
+    }),
+  unexpected: () => new TypeError(secretCause),
+};
+
+let failing: keyof typeof failures | undefined;
+let node: TestCore;
+let listener: Listener;
+let url: string;
+let tokens: { user: string; service: string };
+const { logger, lines } = memoryLogger();
+
+beforeAll(async () => {
+  const around: Around = async (_method, call) => {
+    if (failing) throw failures[failing]();
+    return call();
+  };
+  node = await startTestCore({ logger, around, clock: new FakeClock(Date.now()) });
+  const routes = createRoutes(node.core, createHealth([]), loadDescriptors());
+  const bridge = new WebSocketBridge(node.core);
+  listener = createListener({
+    onRequest: createAdapter({ routes, logger, fallback: (_request, response) => response.writeHead(404).end() }),
+    onUpgrade: (request, socket, head) => bridge.upgrade(request, socket, head),
+    timeouts: node.core.node.settings.timeouts,
+  });
+  ({ url } = await listener.listen("127.0.0.1", 0));
+  tokens = { user: await mintToken(), service: await mintToken({ claims: { role: "service", sub: "backend" } }) };
+});
+
+afterAll(async () => {
+  await listener.close(0);
+  await node.close();
+});
+
+beforeEach(() => {
+  failing = undefined;
+  lines.length = 0;
+});
+
+const publish = { audience: { userId: "ann" }, message: { kind: "KIND_NOTIFICATION", title: "a title" } };
+
+/** Calls that need the store. */
+const calls: readonly [method: string, role: "user" | "service", request: JsonObject][] = [
+  ["Publish", "service", publish],
+  ["PublishBatch", "service", { requests: [publish, publish] }],
+  ["Subscribe", "user", {}],
+  ["ListUnread", "user", {}],
+  ["ListMessages", "user", {}],
+  ["ListMessages", "service", {}],
+  ["MarkRead", "user", { all: true }],
+  ["DeleteMessages", "user", { expiredOnly: true }],
+  ["DeleteMessages", "service", { recall: true, ids: { messageIds: ["a"] } }],
+];
+
+/** Lines of the log at warn and above. */
+function troubles(): { level: number; err: { message: string } }[] {
+  return lines
+    .map((line) => JSON.parse(line) as { level: number; err: { message: string } })
+    .filter(({ level }) => level >= 40);
+}
+
+describe.each(calls)("%s by a %s", (method, role, request) => {
+  test("passes on what the store knows of its own failure, but for the cause, which is logged once", async () => {
+    for (const [protocol, transport] of protocolsOf(url)) {
+      lines.length = 0;
+      failing = "known";
+      const refusal = await refusalOf(transport, method, request, { authorization: `Bearer ${tokens[role]}` });
+      expect.soft(refusal, protocol).toMatchObject({ code: "Unavailable", reason: "STORE_UNAVAILABLE" });
+      expect.soft(JSON.stringify(refusal), protocol).not.toContain(secretCause);
+      expect.soft(troubles(), protocol).toMatchObject([{ level: 40, err: { message: secretCause } }]);
+    }
+  });
+
+  test("answers INTERNAL without detail when something unexpected happens, and logs it once with its cause", async () => {
+    for (const [protocol, transport] of protocolsOf(url)) {
+      lines.length = 0;
+      failing = "unexpected";
+      const refusal = await refusalOf(transport, method, request, { authorization: `Bearer ${tokens[role]}` });
+      expect
+        .soft(refusal, protocol)
+        .toMatchObject({ code: "Internal", message: "internal error", reason: undefined, violations: [] });
+      expect.soft(troubles(), protocol).toMatchObject([{ level: 50, err: { message: secretCause } }]);
+    }
+  });
+
+  test("works again as soon as the store does", async () => {
+    for (const [protocol, transport] of protocolsOf(url)) {
+      const refusal = await refusalOf(transport, method, request, { authorization: `Bearer ${tokens[role]}` });
+      expect.soft(refusal, protocol).toBeUndefined();
+    }
+    expect(troubles()).toEqual([]);
+  });
+});
+
+test.each([
+  ["known", "4014 STORE_UNAVAILABLE", 40],
+  ["unexpected", "4013 INTERNAL: internal error", 50],
+] as const)("the bridge closes its socket after a failure that is %s: %s", async (kind, close, level) => {
+  failing = kind;
+  const socket = new WebSocket(`${url.replace("http", "ws")}/ws`, "tidings.v1.json");
+  socket.on("open", () => socket.send(JSON.stringify({ token: tokens.user, subscribe: {} })));
+  const closed = await new Promise<string>((resolve) =>
+    socket.on("close", (code, reason) => resolve(`${code} ${reason}`)),
+  );
+  expect(closed).toMatch(close);
+  expect(closed).not.toContain(secretCause);
+  expect(troubles()).toMatchObject([{ level, err: { message: secretCause } }]);
+});

@@ -1,0 +1,245 @@
+/** Requests that are well-formed and wrong: what is sent by whom, and how it is refused. */
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { CallerName, Known } from "./stage.ts";
+
+/** One row. */
+export interface Row {
+  readonly name: string;
+  readonly method: string;
+  readonly as: CallerName;
+  readonly request: JsonObject | ((known: Known) => JsonObject);
+  readonly code: string;
+  readonly reason: string;
+  /** The field that is named; unset: none. */
+  readonly field?: string;
+}
+
+type Cells = [name: string, request: Row["request"], code: string, reason: string, field?: string];
+
+function rowsOf(method: string, as: CallerName, table: readonly Cells[]): Row[] {
+  return table.map(([name, request, code, reason, field]) => ({
+    name,
+    method,
+    as,
+    request,
+    code,
+    reason,
+    ...(field === undefined ? {} : { field }),
+  }));
+}
+
+const invalid = ["InvalidArgument", "FIELD_INVALID"] as const;
+const forbiddenRole = ["PermissionDenied", "ROLE_FORBIDDEN"] as const;
+const foreignTenant = ["PermissionDenied", "TENANT_FORBIDDEN", "tenant_id"] as const;
+const noTenant = ["InvalidArgument", "TENANT_REQUIRED", "tenant_id"] as const;
+const notBuilt = ["Unimplemented", "NOT_BUILT"] as const;
+const badToken = ["InvalidArgument", "PAGE_TOKEN_INVALID", "page_token"] as const;
+const badPosition = ["InvalidArgument", "POSITION_INVALID"] as const;
+
+const draft: JsonObject = { kind: "KIND_NOTIFICATION", title: "never to be seen" };
+const publish = (rest: JsonObject): JsonObject => ({ audience: { userId: "ann" }, message: draft, ...rest });
+const said = (more: JsonObject): JsonObject => publish({ message: { ...draft, ...more } });
+const to = (audience: JsonObject): JsonObject => publish({ audience });
+const many = (count: number): string[] => Array.from({ length: count }, (_, index) => `u${index}`);
+const nested = (levels: number): JsonObject => (levels === 0 ? {} : { a: nested(levels - 1) });
+const altered = (token: string): string => `${token.slice(0, -1)}${token.endsWith("A") ? "B" : "A"}`;
+
+const publishRows: readonly Cells[] = [
+  ["no audience", { message: draft }, ...invalid, "audience"],
+  ["an empty audience", to({}), ...invalid, "audience"],
+  ["an empty user id", to({ userId: "" }), ...invalid, "audience.user_id"],
+  ["a user id with a line break", to({ userId: "ann\nbob" }), ...invalid, "audience.user_id"],
+  ["no users", to({ users: {} }), ...invalid, "audience.users.user_ids"],
+  ["10,001 users", to({ users: { userIds: many(10_001) } }), ...invalid, "audience.users.user_ids"],
+  ["a tenant that is false", to({ tenant: false }), ...invalid, "audience.tenant"],
+  [
+    "everyone, by a service of one tenant",
+    to({ everyone: true }),
+    "PermissionDenied",
+    "AUDIENCE_FORBIDDEN",
+    "audience.everyone",
+  ],
+  ["a room", to({ roomId: "lobby" }), ...notBuilt, "audience.room_id"],
+  ["no message", { audience: { userId: "ann" } }, ...invalid, "message"],
+  ["no kind", said({ kind: "KIND_UNSPECIFIED" }), ...invalid, "message.kind"],
+  ["an unknown kind", said({ kind: 99 }), ...invalid, "message.kind"],
+  ["a title of 513 characters", said({ title: "x".repeat(513) }), ...invalid, "message.title"],
+  ["a content over 64 KiB", said({ content: "x".repeat(65_537) }), "ResourceExhausted", "MESSAGE_TOO_LARGE", "message"],
+  [
+    "content and payload over 64 KiB together",
+    said({ content: "x".repeat(40_000), binary: Buffer.alloc(40_000).toString("base64") }),
+    "ResourceExhausted",
+    "MESSAGE_TOO_LARGE",
+    "message",
+  ],
+  [
+    "a JSON payload over 64 KiB",
+    said({ json: ["x".repeat(65_537)] }),
+    "ResourceExhausted",
+    "MESSAGE_TOO_LARGE",
+    "message",
+  ],
+  ["a JSON payload 33 levels deep", said({ json: nested(32) }), ...invalid, "message.json"],
+  ["a script as url", said({ url: "javascript:alert(1)" }), ...invalid, "message.url"],
+  ["a data url as picture", said({ actor: { avatarUrl: "data:text/html,x" } }), ...invalid, "message.actor.avatar_url"],
+  ["an object without a type", said({ object: { id: "1" } }), ...invalid, "message.object.type"],
+  ["a ttl of 0", said({ ttl: "0s" }), ...invalid, "message.ttl"],
+  ["a negative ttl", said({ ttl: "-1s" }), ...invalid, "message.ttl"],
+  ["a ttl over 10 years", said({ ttl: "315360001s" }), ...invalid, "message.ttl"],
+  ["a request id of 129 characters", publish({ requestId: "x".repeat(129) }), ...invalid, "request_id"],
+  [
+    "a request id with other content",
+    publish({ requestId: "used" }),
+    "AlreadyExists",
+    "REQUEST_ID_REUSED",
+    "request_id",
+  ],
+  ["another tenant", publish({ tenantId: "rival" }), ...foreignTenant],
+];
+
+const subscribeRows: readonly Cells[] = [
+  ["a room", { rooms: [{ roomId: "lobby" }] }, ...notBuilt, "rooms"],
+  ["an unknown feed", { positions: [{ feed: "nobody" }] }, ...invalid, "positions[0].feed"],
+  ["a feed that is not followed", { positions: [{ feed: "room/1", seq: "1" }] }, ...badPosition, "positions[0].feed"],
+  [
+    "a feed twice",
+    {
+      positions: [
+        { feed: "user", seq: "1" },
+        { feed: "user", seq: "2" },
+      ],
+    },
+    ...badPosition,
+    "positions",
+  ],
+  ["129 positions", { positions: many(129).map((room) => ({ feed: `room/${room}` })) }, ...invalid, "positions"],
+  ["an unknown kind", { kinds: [1, 99] }, ...invalid, "kinds[1]"],
+  ["an empty event name", { events: [""] }, ...invalid, "events[0]"],
+  ["101 categories", { categories: many(101) }, ...invalid, "categories"],
+  ["an instance id of 129 characters", { instanceId: "x".repeat(129) }, ...invalid, "instance_id"],
+];
+
+const listRows: readonly Cells[] = [
+  ["a page size of -1", { pageSize: -1 }, ...invalid, "page_size"],
+  ["a page token that is none", { pageToken: "abc" }, ...badToken],
+  ["a page token of 1,025 characters", { pageToken: "x".repeat(1_025) }, ...invalid, "page_token"],
+  ["a page token of another user", ({ strangersToken }) => ({ pageToken: strangersToken }), ...badToken],
+  ["a category of 65 characters", { categories: ["x".repeat(65)] }, ...invalid, "categories[0]"],
+];
+
+const markRows: readonly Cells[] = [
+  ["no target", { unread: true }, ...invalid, "target"],
+  ["no ids", { ids: {} }, ...invalid, "ids.message_ids"],
+  ["1,001 ids", { ids: { messageIds: many(1_001) } }, ...invalid, "ids.message_ids"],
+  ["all that is false", { all: false }, ...invalid, "all"],
+  ["the oldest 0", { oldest: 0 }, ...invalid, "oldest"],
+  ["the oldest 1,001", { oldest: 1_001 }, ...invalid, "oldest"],
+  [
+    "up to a feed that is not followed",
+    { all: true, upTo: [{ feed: "room/1", seq: "1" }] },
+    ...badPosition,
+    "up_to[0].feed",
+  ],
+  [
+    "up to the future",
+    { all: true, upTo: [{ feed: "user", seq: "999999" }] },
+    "InvalidArgument",
+    "POSITION_IN_FUTURE",
+    "up_to[0]",
+  ],
+];
+
+const onlineRows: readonly Cells[] = [
+  ["no users", { users: {} }, ...invalid, "users.user_ids"],
+  ["10,001 users", { users: { userIds: many(10_001) } }, ...invalid, "users.user_ids"],
+  ["a room", { roomId: "lobby" }, ...notBuilt, "room_id"],
+  ["another tenant", { tenantId: "rival" }, ...foreignTenant],
+];
+
+/** The table. */
+export const rows: readonly Row[] = [
+  ...rowsOf("Publish", "service", publishRows),
+  ...rowsOf("Publish", "global", [
+    ["no tenant, by a service of all", publish({}), ...noTenant],
+    [
+      "a tenant beside everyone",
+      publish({ tenantId: "acme", audience: { everyone: true } }),
+      "PermissionDenied",
+      "AUDIENCE_FORBIDDEN",
+      "audience.everyone",
+    ],
+  ]),
+  ...rowsOf("Publish", "ann", [["a user", publish({}), ...forbiddenRole]]),
+  ...rowsOf("PublishBatch", "service", [
+    ["nothing", {}, ...invalid, "requests"],
+    ["1,001 requests", { requests: Array(1_001).fill(publish({})) }, ...invalid, "requests"],
+  ]),
+  ...rowsOf("PublishBatch", "ann", [["a user", { requests: [publish({})] }, ...forbiddenRole]]),
+  ...rowsOf("Subscribe", "ann", subscribeRows),
+  ...rowsOf("Subscribe", "ann", [
+    [
+      "a position from the future",
+      { positions: [{ feed: "tenant", seq: "999999" }] },
+      "InvalidArgument",
+      "POSITION_IN_FUTURE",
+      "positions[0]",
+    ],
+    [
+      "the last position there is",
+      { positions: [{ feed: "user", seq: "18446744073709551615" }] },
+      "InvalidArgument",
+      "POSITION_IN_FUTURE",
+      "positions[0]",
+    ],
+  ]),
+  ...rowsOf("Subscribe", "service", [
+    ["a user's feed, by a service", { positions: [{ feed: "user" }] }, ...badPosition, "positions[0].feed"],
+  ]),
+  ...rowsOf("ListUnread", "ann", listRows),
+  ...rowsOf("ListUnread", "ann", [
+    ["a page token of another list", ({ messagesToken }) => ({ pageToken: messagesToken }), ...badToken],
+    ["an altered page token", ({ unreadToken }) => ({ pageToken: altered(unreadToken) }), ...badToken],
+    [
+      "a page token with other filters",
+      ({ unreadToken }) => ({ pageToken: unreadToken, categories: ["system"] }),
+      ...badToken,
+    ],
+  ]),
+  ...rowsOf("ListUnread", "service", [["a service", {}, ...forbiddenRole]]),
+  ...rowsOf("ListMessages", "ann", listRows),
+  ...rowsOf("ListMessages", "ann", [
+    ["an altered page token", ({ messagesToken }) => ({ pageToken: altered(messagesToken) }), ...badToken],
+    ["an unknown kind", { kinds: [99] }, ...invalid, "kinds[0]"],
+    ["a room", { roomId: "lobby" }, ...notBuilt, "room_id"],
+    ["another tenant", { tenantId: "rival" }, ...foreignTenant],
+    ["an object without a type", { object: { id: "1" } }, ...invalid, "object.type"],
+  ]),
+  ...rowsOf("ListMessages", "global", [["no tenant, by a service of all", {}, ...noTenant]]),
+  ...rowsOf("MarkRead", "ann", markRows),
+  ...rowsOf("MarkRead", "service", [["a service", { all: true }, ...forbiddenRole]]),
+  ...rowsOf("DeleteMessages", "ann", [
+    ["nothing named", {}, ...invalid, "ids"],
+    ["1,001 ids", { ids: { messageIds: many(1_001) } }, ...invalid, "ids.message_ids"],
+    ["a recall by a user", ({ ids }) => ({ ids: { messageIds: [...ids] }, recall: true }), ...forbiddenRole, "recall"],
+    ["another tenant", { category: "x", tenantId: "rival" }, ...foreignTenant],
+  ]),
+  ...rowsOf("DeleteMessages", "service", [
+    ["a service that does not recall", ({ ids }) => ({ ids: { messageIds: [...ids] } }), ...invalid, "recall"],
+    ["a recall without ids", { recall: true, expiredOnly: true }, ...invalid, "ids"],
+    [
+      "a recall by category",
+      ({ ids }) => ({ ids: { messageIds: [...ids] }, recall: true, category: "x" }),
+      ...invalid,
+      "category",
+    ],
+    [
+      "another tenant",
+      ({ ids }) => ({ ids: { messageIds: [...ids] }, recall: true, tenantId: "rival" }),
+      ...foreignTenant,
+    ],
+  ]),
+  ...rowsOf("OnlineCount", "ann", onlineRows),
+  ...rowsOf("OnlineCount", "global", [["no tenant, by a service of all", {}, ...noTenant]]),
+  ...rowsOf("Disconnect", "service", [["what is not built", { userId: "ann" }, ...notBuilt]]),
+  ...rowsOf("Disconnect", "ann", [["a user", { userId: "bob" }, ...forbiddenRole]]),
+];
