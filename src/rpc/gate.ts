@@ -72,7 +72,8 @@ function finish(reason: unknown, start: number, log: Logger | undefined): void {
   complete(reason);
   const code = Code[reason.code];
   // The causes of other codes are the request's, and quote it.
-  if (reason.code === Code.Internal) log?.error({ err: reason, milliseconds }, "call failed");
+  if (reason.code === Code.Internal && !prescribed.test(reason.rawMessage))
+    log?.error({ err: reason, milliseconds }, "call failed");
   else if (reason.code === Code.Unavailable && reason.cause)
     log?.warn({ err: reason.cause, code, milliseconds }, "call failed");
   else log?.debug({ code, reason: reasonOf(reason), milliseconds }, "call ended");
@@ -80,6 +81,8 @@ function finish(reason: unknown, start: number, log: Logger | undefined): void {
 
 /** What Connect calls INTERNAL although the request's bytes are at fault. */
 const requestFault = /^(parse binary: |decompression failed$)/;
+/** The one fault of a request for which gRPC prescribes INTERNAL (doc/compression.md). */
+const prescribed = /^received compressed envelope/;
 
 /** Gives an error that Connect itself raised the details that ours have. */
 function complete(error: ConnectError): void {

@@ -1,4 +1,6 @@
+/** The short form of `npm run test:faults`. */
 import { expect, test } from "vitest";
+import { drainWatched } from "../faults/drain.ts";
 import { run } from "../faults/run.ts";
 
 test("a server that is killed under load loses nothing that it answered and repeats nothing", {
@@ -9,4 +11,10 @@ test("a server that is killed under load loses nothing that it answered and repe
   expect.soft(upsets).toEqual([]);
   expect.soft(log).toBe("");
   expect(figures["publishes answered"]).toBeGreaterThan(0);
+});
+
+test("a server that is told to stop under load says so to every stream, and exits cleanly", {
+  timeout: 60_000,
+}, async () => {
+  await drainWatched();
 });

@@ -53,7 +53,7 @@ describe.runIf(chromiumPath)("in Chromium", () => {
     expect(uncaught).toEqual([]);
   });
 
-  test.each(all)("%s: live messages, and a badge that two tabs agree on", async (client) => {
+  test.each(all)("%s: two tabs receive, agree on the badge, and are gone when they are closed", async (client) => {
     await publish(note("before"));
     const [first, second] = await Promise.all([openTab(client), openTab(client)]);
     const { messageId } = await publish(
@@ -73,6 +73,10 @@ describe.runIf(chromiumPath)("in Chromium", () => {
     await shows(second, "#state", "live");
     await shows(second, "#badge", "1");
     expect(await second.evaluate(() => app.listUnread())).toEqual(["after"]);
+
+    await second.close();
+    const backend = server.client({ tenant, role: "service" });
+    await vi.waitFor(async () => expect((await backend.onlineCount({})).connections).toBe(1), 10_000);
   });
 
   test.each(ours)("%s: a restart of the server loses nothing and repeats nothing", async (client) => {
@@ -91,33 +95,24 @@ describe.runIf(chromiumPath)("in Chromium", () => {
     await shows(page, "#badge", "3");
   });
 
-  /** More tabs than a browser opens HTTP/1.1 connections to one host. */
-  async function expectEightTabs(client: string): Promise<void> {
-    const tabs = await Promise.all(Array.from({ length: 8 }, () => openTab(client)));
+  async function expectTabs(client: string, count: number): Promise<void> {
+    const tabs = await Promise.all(Array.from({ length: count }, () => openTab(client)));
     const { receipts } = await publish(note("to all tabs"));
-    expect(receipts).toMatchObject([{ connections: 8 }]);
+    expect(receipts).toMatchObject([{ connections: count }]);
     for (const page of tabs) expect((await messagesOf(page, 1)).map(({ title }) => title)).toEqual(["to all tabs"]);
     await tabs[0]?.evaluate(() => app.markAll());
     for (const page of tabs) await shows(page, "#badge", "0");
   }
 
-  test.each(["typed-auto", "json"])("%s: eight tabs are live at once", expectEightTabs);
+  // A browser opens six HTTP/1.1 connections to one host, and as many WebSockets as it is asked for.
+  test.each(["typed-auto", "json"])("%s: eight tabs are live at once", (client) => expectTabs(client, 8));
 
-  test.runIf(opensslPath).each(["typed-connect", "typed-auto"])(
-    "%s: so they are over TLS, by HTTP/2",
-    async (client) => {
-      await server.stop();
-      server = await start({ tls: await selfSigned() });
-      await expectEightTabs(client);
-    },
-  );
-
-  test.each(all)("%s: a tab that is closed is offline", async (client) => {
-    const page = await openTab(client);
-    const backend = server.client({ tenant, role: "service" });
-    expect((await backend.onlineCount({})).connections).toBe(1);
-    await page.close();
-    await vi.waitFor(async () => expect((await backend.onlineCount({})).connections).toBe(0), 5000);
+  test.runIf(opensslPath)("over TLS, HTTP/2 carries eight Connect streams, and WebSockets go beside it", async () => {
+    await server.stop();
+    server = await start({ tls: await selfSigned() });
+    await expectTabs("typed-connect", 8);
+    tenant = newTenant();
+    await expectTabs("typed-auto", 2);
   });
 });
 

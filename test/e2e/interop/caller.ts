@@ -91,6 +91,18 @@ export class Stream {
     return errorOf(this.#stream.next());
   }
 
+  /** The error that ends the stream, after whatever events. */
+  async endAfterAll(): Promise<CallError> {
+    for (;;) {
+      try {
+        await this.#stream.next();
+      } catch (error) {
+        if (error instanceof CallError) return error;
+        throw error;
+      }
+    }
+  }
+
   cancel(): void {
     this.#stream.cancel();
   }

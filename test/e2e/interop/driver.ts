@@ -29,7 +29,7 @@ export interface Driver {
 
 /** How clients differ. */
 export interface Traits {
-  /** A deadline that leaves a stream the time for its first events; `undefined` for a client without deadlines. */
+  /** A deadline that usually leaves a stream the time for its first events; `undefined` for a client without deadlines. */
   readonly deadlineMs: number | undefined;
   /** Whether errors of streams carry details, not the code and the reason alone. */
   readonly streamDetails: boolean;

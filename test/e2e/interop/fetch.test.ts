@@ -12,8 +12,6 @@ test("the server itself answers a deadline, with its reason", async ({ onTestFin
   const server = await startServer();
   onTestFinished(() => server.stop());
   const ann = new Caller(fetchDriver(server.url, false), await server.token({ tenant: newTenant() }), onTestFinished);
-  const stream = ann.subscribe({}, 500);
-  await stream.expect("hello");
-  await stream.expect("caughtUp");
-  expect(factsOf(await stream.end())).toMatchObject({ code: "deadline_exceeded", reason: "DEADLINE_EXCEEDED" });
+  const error = await ann.subscribe({}, 500).endAfterAll();
+  expect(factsOf(error)).toMatchObject({ code: "deadline_exceeded", reason: "DEADLINE_EXCEEDED" });
 });

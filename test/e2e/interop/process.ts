@@ -14,7 +14,7 @@ export interface Tool {
 }
 
 /** A process that starts on a busy machine takes a while. */
-export const processTraits: Traits = { deadlineMs: 3000, streamDetails: true };
+export const processTraits: Traits = { deadlineMs: 1000, streamDetails: true };
 
 /** Drives a program. */
 export function processDriver(tool: Tool): Driver {

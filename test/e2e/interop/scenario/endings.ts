@@ -1,4 +1,4 @@
-import { expect, type TestContext, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { PushService } from "../../../../gen/tidings/v1/push_service_pb.ts";
 import { FakeClock } from "../../../support/clock.ts";
 import type { Caller } from "../caller.ts";
@@ -15,21 +15,22 @@ async function untilOpen(caller: Caller, connections: number): Promise<void> {
 /** How streams end, and that nothing of them is left. */
 export function endings(stage: Stage, connect: Connect, { deadlineMs }: Traits): void {
   test("frees a stream whose client went away", async (context) => {
-    const { ann, bob, backend } = await meet(stage, context);
+    const { ann, bob, helper } = await meet(stage, context);
     const [stream] = await Promise.all([ann.live(), bob.live()]);
-    await untilOpen(backend, 2);
+    await untilOpen(helper, 2);
     stream.cancel();
-    await untilOpen(backend, 1);
+    await untilOpen(helper, 1);
   });
 
-  test.runIf(deadlineMs !== undefined)("ends a stream at its client's deadline, and frees it", async (context) => {
-    const { ann, backend } = await meet(stage, context);
-    const stream = ann.subscribe({}, deadlineMs);
-    await stream.expect("hello");
-    await stream.expect("caughtUp");
-    expect((await stream.end()).code).toBe("deadline_exceeded");
-    await untilOpen(backend, 0);
-  });
+  if (deadlineMs !== undefined) {
+    test("ends a stream at its client's deadline, and frees it", async (context) => {
+      const { ann, helper } = await meet(stage, context);
+      // On a busy machine the deadline may pass before the first event.
+      const { code } = await ann.subscribe({}, deadlineMs).endAfterAll();
+      expect(code).toBe("deadline_exceeded");
+      await untilOpen(helper, 0);
+    });
+  }
 
   test("ends a stream when its token expires", async (context) => {
     const clock = new FakeClock();
@@ -40,7 +41,7 @@ export function endings(stage: Stage, connect: Connect, { deadlineMs }: Traits):
     expect(factsOf(await stream.end())).toMatchObject({ code: "unauthenticated", reason: "TOKEN_EXPIRED" });
   });
 
-  test("says go_away before the server stops", async (context: TestContext) => {
+  test("says go_away before the server stops", async (context) => {
     const own = await ownStage(connect, { drainMs: 0 }, context);
     const { ann } = await meet(own, context);
     const stream = await ann.live();

@@ -8,11 +8,11 @@ const { publish, publishBatch, listUnread, listMessages, markRead, deleteMessage
 /** The inbox, the history, and who is online. */
 export function inbox(stage: Stage): void {
   test("lists what is unread by pages, with totals by category", async (context) => {
-    const { ann, backend } = await meet(stage, context);
+    const { ann, helper } = await meet(stage, context);
     const drafts = ["a", "b", "c", "d", "e"].map((title, index) =>
       note(title, { category: index < 2 ? "system" : "" }),
     );
-    await backend.call(publishBatch, { requests: drafts.map((message) => ({ audience: toUser("ann"), message })) });
+    await helper.call(publishBatch, { requests: drafts.map((message) => ({ audience: toUser("ann"), message })) });
     const titles: string[][] = [];
     let pageToken = "";
     do {
@@ -27,10 +27,10 @@ export function inbox(stage: Stage): void {
   });
 
   test("marks as read, back as unread, and deletes; repeating changes nothing", async (context) => {
-    const { ann, backend } = await meet(stage, context);
+    const { ann, helper } = await meet(stage, context);
     const mine = note("mine", { category: "x" });
-    const { messageId } = await backend.call(publish, { audience: toUser("ann"), message: mine });
-    await backend.call(publish, { audience: toTenant, message: note("ours", { category: "y" }) });
+    const { messageId } = await helper.call(publish, { audience: toUser("ann"), message: mine });
+    await helper.call(publish, { audience: toTenant, message: note("ours", { category: "y" }) });
     const ids = { messageIds: [messageId] };
     const target = { case: "ids", value: ids } as const;
     const left = { total: 1, byCategory: { y: 1 } };
@@ -46,7 +46,7 @@ export function inbox(stage: Stage): void {
   });
 
   test("lists the activities of an object, for users and services alike", async (context) => {
-    const { ann, backend } = await meet(stage, context);
+    const { ann, backend, helper } = await meet(stage, context);
     const actor = { id: "bob", name: "Bob" };
     const done = (id: string): DraftInit => ({
       kind: Kind.ACTIVITY,
@@ -55,7 +55,7 @@ export function inbox(stage: Stage): void {
       object: { type: "task", id },
     });
     const requests = ["1", "2", "1"].map((id) => ({ audience: toTenant, message: done(id) }));
-    await backend.call(publishBatch, { requests });
+    await helper.call(publishBatch, { requests });
     const ofObject = { kinds: [Kind.ACTIVITY], object: { type: "task", id: "1" } };
     for (const caller of [ann, backend]) {
       const { messages } = await caller.call(listMessages, ofObject);

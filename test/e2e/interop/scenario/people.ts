@@ -5,6 +5,7 @@ import { type DraftSchema, Kind } from "../../../../gen/tidings/v1/message_pb.ts
 import { newTenant, type ServerOptions, startServer, type TestServer } from "../../../support/server.ts";
 import { Caller } from "../caller.ts";
 import type { CallError, Connect, Driver } from "../driver.ts";
+import { fetchDriver } from "../fetch.ts";
 
 /** What a publisher writes. */
 export type DraftInit = MessageInitShape<typeof DraftSchema>;
@@ -14,6 +15,8 @@ export interface People {
   readonly ann: Caller;
   readonly bob: Caller;
   readonly backend: Caller;
+  /** The backend by the quickest way there is: it prepares what a test is not about. */
+  readonly helper: Caller;
   /** Calls without a token. */
   readonly nobody: Caller;
   /** Calls with something that is no token. */
@@ -39,6 +42,7 @@ export async function meet({ server, driver }: Stage, { onTestFinished }: TestCo
     ann: caller(ann),
     bob: caller(bob),
     backend: caller(backend),
+    helper: new Caller(fetchDriver(server.url, false), backend, onTestFinished),
     nobody: caller(),
     forger: caller("no.jwt.atall"),
   };

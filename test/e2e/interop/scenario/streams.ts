@@ -9,8 +9,8 @@ const { publish, markRead } = PushService.method;
 /** Receiving: live, with read state, and after an absence. */
 export function streams(stage: Stage): void {
   test("says Hello first, then CaughtUp, then what is published, with its place", async (context) => {
-    const { ann, backend } = await meet(stage, context);
-    await backend.call(publish, { audience: toUser("ann"), message: note("before") });
+    const { ann, helper } = await meet(stage, context);
+    await helper.call(publish, { audience: toUser("ann"), message: note("before") });
     const stream = ann.subscribe();
     const hello = await stream.expect("hello");
     expect(hello.unread).toMatchObject({ total: 1 });
@@ -20,7 +20,7 @@ export function streams(stage: Stage): void {
     const { positions } = await stream.expect("caughtUp");
     expect(positions).toEqual(hello.positions);
 
-    const { messageId } = await backend.call(publish, { audience: toUser("ann"), message: note("after") });
+    const { messageId } = await helper.call(publish, { audience: toUser("ann"), message: note("after") });
     const own = positions.find(({ feed }) => feed === "user");
     const live = await stream.expect("message");
     expect(live).toMatchObject({ id: messageId, title: "after", kind: Kind.NOTIFICATION, event: "message" });
@@ -28,18 +28,18 @@ export function streams(stage: Stage): void {
   });
 
   test("filters by event, and carries events that are not kept", async (context) => {
-    const { ann, backend } = await meet(stage, context);
+    const { ann, helper } = await meet(stage, context);
     const stream = await ann.live({ events: ["typing"] });
-    await backend.call(publish, { audience: toUser("ann"), message: { kind: Kind.EVENT, event: "moved" } });
-    await backend.call(publish, { audience: toTenant, message: { kind: Kind.EVENT, event: "typing", title: "bob" } });
+    await helper.call(publish, { audience: toUser("ann"), message: { kind: Kind.EVENT, event: "moved" } });
+    await helper.call(publish, { audience: toTenant, message: { kind: Kind.EVENT, event: "typing", title: "bob" } });
     const live = await stream.expect("message");
     expect(live).toMatchObject({ event: "typing", title: "bob" });
     expect(live.position).toBeUndefined();
   });
 
   test("tells of a mark that another connection made", async (context) => {
-    const { ann, backend } = await meet(stage, context);
-    const { messageId } = await backend.call(publish, { audience: toUser("ann"), message: note("one") });
+    const { ann, helper } = await meet(stage, context);
+    const { messageId } = await helper.call(publish, { audience: toUser("ann"), message: note("one") });
     const stream = await ann.live();
     await ann.call(markRead, { target: { case: "ids", value: { messageIds: [messageId] } } });
     const { readIds, unread, all } = await stream.expect("readState");
@@ -49,18 +49,18 @@ export function streams(stage: Stage): void {
   });
 
   test("gives back exactly what was missed after the positions given", async (context) => {
-    const { ann, bob, backend } = await meet(stage, context);
+    const { ann, bob, helper } = await meet(stage, context);
     const first = ann.subscribe();
     await first.expect("hello");
     const { positions } = await first.expect("caughtUp");
-    await backend.call(publish, { audience: toUser("ann"), message: note("seen") });
+    await helper.call(publish, { audience: toUser("ann"), message: note("seen") });
     const { position } = await first.expect("message");
     first.cancel();
 
     for (const title of ["missed 1", "missed 2"]) {
-      await backend.call(publish, { audience: toUser("ann"), message: note(title) });
+      await helper.call(publish, { audience: toUser("ann"), message: note(title) });
     }
-    await backend.call(publish, { audience: toTenant, message: note("missed by all") });
+    await helper.call(publish, { audience: toTenant, message: note("missed by all") });
     const last = positions.map((start) => (start.feed === "user" ? (position as Position) : start));
     const second = ann.subscribe({ positions: last });
     expect((await second.expect("hello")).unread?.total).toBe(4);
@@ -69,7 +69,7 @@ export function streams(stage: Stage): void {
     await second.expect("caughtUp");
 
     const stranger = await bob.live();
-    await backend.call(publish, { audience: toTenant, message: note("next") });
+    await helper.call(publish, { audience: toTenant, message: note("next") });
     for (const stream of [second, stranger]) expect(await stream.expect("message")).toMatchObject({ title: "next" });
   });
 }

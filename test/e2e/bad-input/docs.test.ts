@@ -1,0 +1,92 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type DescField, type DescMessage, getOption } from "@bufbuild/protobuf";
+import { field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { Code } from "@connectrpc/connect";
+import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
+import { expect, test } from "vitest";
+import { environmentName, flagName, settings } from "../../../src/cli/settings.ts";
+import { loadDescriptors } from "../../../src/descriptor.ts";
+import { errorTable, fail, type Reason, webSocketCloseCode } from "../../../src/errors.ts";
+import { resolveOptions } from "../../../src/options.ts";
+import { root } from "../../support/run.ts";
+import { secret } from "../../support/token.ts";
+
+/** The rows of the tables under a heading, without their last column if it is prose. */
+function tableOf(file: string, firstColumn: string): string[][] {
+  const lines = readFileSync(join(root, "docs", file), "utf8").split("\n");
+  const start = lines.findIndex((line) => line.startsWith(`| ${firstColumn} |`));
+  if (start < 0) throw new Error(`${file} has no table that begins with ${firstColumn}`);
+  const rest = lines.slice(start + 2);
+  const end = rest.findIndex((line) => !line.startsWith("|"));
+  return rest.slice(0, end < 0 ? undefined : end).map((line) =>
+    line
+      .slice(1, -1)
+      .split("|")
+      .map((cell) => cell.trim().replaceAll("`", "")),
+  );
+}
+
+test("docs/errors.md has every reason, with its codes", () => {
+  const expected = Object.entries(errorTable).map(([reason, { code, retry }]) => [
+    reason,
+    (Code[code] ?? "").replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase(),
+    String(code),
+    String(codeToHttpStatus(code)),
+    String(webSocketCloseCode(fail(reason as Reason, ""))),
+    retry ? "yes" : "no",
+  ]);
+  expect(tableOf("errors.md", "Reason").map((row) => row.slice(0, -1))).toEqual(expected);
+});
+
+/** Such as `at most 128 characters`. */
+function ruleOf(field: DescField): string | undefined {
+  const { type } = getOption(field, fieldRules);
+  const most = type.case === "string" && type.value.maxLen > 0n ? `${type.value.maxLen} characters` : undefined;
+  if (type.case !== "repeated") return most;
+  const each = type.value.items?.type.case === "string" ? type.value.items.type.value.maxLen : 0n;
+  const items = type.value.maxItems > 0n ? `${type.value.maxItems} items` : undefined;
+  return [items, each > 0n ? `each ${each} characters` : undefined].filter(Boolean).join(", ") || undefined;
+}
+
+test("docs/limits.md has every limit of the contract's fields", () => {
+  const messages = [...loadDescriptors()].filter(
+    (type): type is DescMessage => type.kind === "message" && type.typeName.startsWith("tidings.v1."),
+  );
+  const expected = messages.flatMap(({ name, fields }) =>
+    fields.flatMap((field) => {
+      const rule = ruleOf(field);
+      return rule === undefined ? [] : [[`${name}.${field.name}`, rule.replace(/\B(?=(\d{3})+(?!\d))/g, ",")]];
+    }),
+  );
+  const sorted = (rows: string[][]) => rows.map((row) => row.join(": ")).sort();
+  expect(sorted(tableOf("limits.md", "Field"))).toEqual(sorted(expected));
+});
+
+/** `retentionDays` of the command line is `retention.days` in code; times are in ms in code. */
+const inCode: Readonly<Record<string, string>> = {
+  retentionDays: "retention.days",
+  retentionCount: "retention.count",
+  maxMessageBytes: "maxMessageBytes",
+  maxStreamsPerUser: "maxStreamsPerUser",
+  newcomerDays: "newcomerDays",
+  heartbeat: "heartbeatMs",
+  drain: "drainMs",
+  headersTimeout: "timeouts.headersMs",
+  requestTimeout: "timeouts.requestMs",
+  idleTimeout: "timeouts.idleMs",
+  stallTimeout: "timeouts.stallMs",
+};
+
+test("docs/limits.md has every limit that can be set, with its names and default", () => {
+  const defaults = resolveOptions({ data: ":memory:", auth: { secret } }) as unknown as Record<string, unknown>;
+  const expected = Object.entries(inCode).map(([name, path]) => {
+    const value = path.split(".").reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], defaults);
+    const onCommandLine = settings[name as keyof typeof settings] as { default?: string };
+    const text = String(onCommandLine.default);
+    const milliseconds = /^(\d+)s$/.exec(text)?.[1];
+    expect.soft(milliseconds ? Number(milliseconds) * 1000 : Number(text), `the default of ${name}`).toBe(value);
+    return [path, `--${flagName(name)}`, environmentName(name), Number(value).toLocaleString("en-US")];
+  });
+  expect(tableOf("limits.md", "Option").map((row) => row.slice(0, 4))).toEqual(expected);
+});

@@ -1,0 +1,280 @@
+/** Random and damaged input, everywhere where a stranger can send some: a clean refusal, and nobody else notices. */
+import { connect } from "node:net";
+import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import fc from "fast-check";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import {
+  BridgeFrameSchema,
+  Kind,
+  PublishBatchRequestSchema,
+  PublishRequestSchema,
+  PushService,
+  SubscribeRequestSchema,
+} from "../../../src/gen.ts";
+import { type Answer, envelope, pathOf, post, postGrpc } from "./raw.ts";
+import { openStage, type Stage } from "./stage.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+let stage: Stage;
+/** What a stream that was open all the time has received. */
+let neighbour: { titles: string[]; close(): void; until(title: string): Promise<void> };
+
+beforeAll(async () => {
+  stage = await openStage({ timeouts: { headersMs: 1_000 } });
+  neighbour = await openNeighbour();
+});
+
+afterAll(async () => {
+  const client = createClient(PushService, createGrpcTransport({ baseUrl: stage.server.url }));
+  const audience = { to: { case: "userId", value: "neighbour" } } as const;
+  await client.publish(
+    { audience, message: { kind: Kind.NOTIFICATION, title: "the end" } },
+    { headers: stage.as("service") },
+  );
+  await neighbour.until("the end");
+  neighbour.close();
+  expect(stage.lines.filter((line) => (JSON.parse(line) as { level: number }).level >= 50)).toEqual([]);
+  await stage.close();
+});
+
+async function openNeighbour(): Promise<typeof neighbour> {
+  const authorization = `Bearer ${await stage.server.token({ sub: "neighbour", tenant: "acme" })}`;
+  const client = createClient(PushService, createGrpcTransport({ baseUrl: stage.server.url }));
+  const ending = new AbortController();
+  const titles: string[] = [];
+  const started = Promise.withResolvers<void>();
+  let heard = () => {};
+  const failure = (async () => {
+    for await (const { event } of client.subscribe({}, { headers: { authorization }, signal: ending.signal })) {
+      if (event.case === "caughtUp") started.resolve();
+      if (event.case === "message") titles.push(event.value.title);
+      heard();
+    }
+  })();
+  const until = (title: string) =>
+    new Promise<void>((resolve) => {
+      heard = () => titles.includes(title) && resolve();
+      heard();
+    });
+  failure.catch(() => {});
+  await started.promise;
+  return { titles, until: (title) => Promise.race([until(title), failure]), close: () => ending.abort() };
+}
+
+/** Refused as the table of errors says, or good by chance; never a failure of the server. */
+function expectClean({ status, refusal }: Answer): void {
+  if (refusal === undefined) return void expect([200, 404, 405, 415]).toContain(status);
+  // gRPC prescribes INTERNAL for a compressed message of an unannounced encoding.
+  if (refusal.message.startsWith("received compressed envelope")) return;
+  expect(refusal.code).not.toMatch(/Internal|Unknown/);
+  expect(refusal.domain).toBe("tidings");
+}
+
+const methodNames = [...PushService.methods].map(({ name }) => name);
+const publish = create(PublishRequestSchema, {
+  audience: { to: { case: "users", value: { userIds: ["x", "y"] } } },
+  message: {
+    kind: Kind.NOTIFICATION,
+    title: "t",
+    url: "/a",
+    payload: { case: "binary", value: new Uint8Array([1, 2]) },
+  },
+  requestId: "r",
+});
+const batch = create(PublishBatchRequestSchema, { requests: [publish, publish] });
+const subscribe = create(SubscribeRequestSchema, {
+  positions: [{ feed: "user", seq: "1", epoch: 1 }],
+  kinds: [1],
+  events: ["e"],
+});
+
+function bytesOf(data: Uint8Array | string): Bytes {
+  return new Uint8Array(Buffer.from(data as string));
+}
+
+/** Good bodies, to be damaged. */
+const goodBodies = [
+  bytesOf(toBinary(PublishRequestSchema, publish)),
+  bytesOf(toJsonString(PublishRequestSchema, publish)),
+  bytesOf(toBinary(PublishBatchRequestSchema, batch)),
+  bytesOf(toJsonString(PublishBatchRequestSchema, batch)),
+  bytesOf(toBinary(SubscribeRequestSchema, subscribe)),
+  bytesOf(toJsonString(SubscribeRequestSchema, subscribe)),
+];
+
+const randomBytes = fc.uint8Array({ maxLength: 300 }).map(bytesOf as (data: Uint8Array) => Bytes);
+/** A good body with some bytes changed, cut, or doubled. */
+const damaged = fc
+  .tuple(
+    fc.constantFrom(...goodBodies),
+    fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 4 }),
+    fc.nat(),
+    fc.boolean(),
+  )
+  .map(([good, changes, cut, twice]) => {
+    const body = bytesOf(good);
+    for (const [at, value] of changes) body[at % body.length] = value;
+    const part = cut % 3 === 0 ? body.slice(0, cut % body.length) : body;
+    return twice ? new Uint8Array([...part, ...part]) : part;
+  });
+const bodies = fc.oneof(randomBytes, damaged);
+/** Envelopes with random flags and lengths, one or several. */
+const enveloped = fc
+  .array(fc.tuple(bodies, fc.constantFrom(0, 0, 0, 1, 2, 0x80, 255), fc.option(fc.nat(2 ** 32 - 1))), {
+    minLength: 1,
+    maxLength: 3,
+  })
+  .map(
+    (parts) =>
+      new Uint8Array(parts.flatMap(([body, flags, promised]) => [...envelope(body, flags, promised ?? undefined)])),
+  );
+const runs = { numRuns: 250 };
+
+function headers(type: string, encoding: string): Record<string, string> {
+  const names = { "content-encoding": encoding, "grpc-encoding": encoding, "connect-content-encoding": encoding };
+  return {
+    "content-type": type,
+    ...(stage.as("service") as Record<string, string>),
+    ...(encoding === "" ? {} : names),
+  };
+}
+
+const encodings = fc.constantFrom("", "", "", "gzip", "br", "zstd", "identity");
+const methods = fc.constantFrom(...methodNames);
+
+test("bodies of unary calls", async () => {
+  const types = fc.constantFrom("application/json", "application/proto");
+  await fc.assert(
+    fc.asyncProperty(methods, types, encodings, bodies, async (method, type, encoding, body) => {
+      expectClean(await post(stage.server.url + pathOf(method), body, headers(type, encoding)));
+    }),
+    runs,
+  );
+});
+
+test("envelopes of Connect streams and gRPC-Web", async () => {
+  const types = fc.constantFrom(
+    "application/connect+json",
+    "application/connect+proto",
+    "application/grpc-web+proto",
+    "application/grpc-web+json",
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      methods,
+      types,
+      encodings,
+      fc.oneof(enveloped, randomBytes),
+      async (method, type, encoding, body) => {
+        // A stream that is opened by chance does not end; users' lists do.
+        const target = method === "Subscribe" ? "ListMessages" : method;
+        expectClean(await post(stage.server.url + pathOf(target), body, headers(type, encoding)));
+      },
+    ),
+    runs,
+  );
+});
+
+test("envelopes of gRPC", async () => {
+  await fc.assert(
+    fc.asyncProperty(methods, encodings, fc.oneof(enveloped, randomBytes), async (method, encoding, body) => {
+      const target = method === "Subscribe" ? "ListMessages" : method;
+      expectClean(await postGrpc(stage.server.url + pathOf(target), body, headers("application/grpc", encoding)));
+    }),
+    runs,
+  );
+});
+
+test("Authorization headers", async () => {
+  const printable = fc.string({
+    unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)),
+    maxLength: 200,
+  });
+  const schemes = fc.constantFrom("", "Bearer ", "bearer ", "Basic ", "Bearer eyJ", "Bearer eyJhbGciOiJIUzI1NiJ9.");
+  await fc.assert(
+    fc.asyncProperty(schemes, printable, async (scheme, text) => {
+      const authorization = `${scheme}${text}`;
+      const { refusal } = await post(stage.server.url + pathOf("ListUnread"), "{}", {
+        "content-type": "application/json",
+        authorization,
+      });
+      expect(refusal).toMatchObject({ code: "Unauthenticated", domain: "tidings" });
+    }),
+    runs,
+  );
+});
+
+test("page tokens", async () => {
+  const { unreadToken } = stage.known;
+  const changed = fc
+    .tuple(fc.nat(unreadToken.length - 1), fc.constantFrom(..."ABCxyz019-_=+/ "))
+    .map(([at, letter]) => `${unreadToken.slice(0, at)}${letter}${unreadToken.slice(at + 1)}`)
+    .filter((token) => token !== unreadToken);
+  const tokens = fc.oneof(changed, fc.string({ minLength: 1, unit: "grapheme" }), fc.base64String({ minLength: 4 }));
+  await fc.assert(
+    fc.asyncProperty(tokens, async (pageToken) => {
+      const body = JSON.stringify({ pageSize: 5, pageToken });
+      const { refusal } = await post(stage.server.url + pathOf("ListUnread"), body, {
+        "content-type": "application/json",
+        ...(stage.as("ann") as Record<string, string>),
+      });
+      expect(refusal).toMatchObject({ code: "InvalidArgument", reason: "PAGE_TOKEN_INVALID", field: "page_token" });
+    }),
+    runs,
+  );
+});
+
+test("frames of the bridge, before and after the stream is open", async () => {
+  const [, token = ""] = Object.values(stage.as("ann"))[0]?.split(" ") ?? [];
+  const opening = {
+    "tidings.v1.json": JSON.stringify({ token, subscribe: {} }),
+    "tidings.v1.proto": openingBinary(token),
+  };
+  const protocols = fc.constantFrom("tidings.v1.json" as const, "tidings.v1.proto" as const);
+  const frames = fc.array(fc.oneof(fc.string({ unit: "grapheme" }), randomBytes), { minLength: 1, maxLength: 4 });
+  await fc.assert(
+    fc.asyncProperty(protocols, fc.boolean(), frames, async (protocol, opened, sent) => {
+      const socket = new WebSocket(`${stage.server.url.replace("http", "ws")}/ws`, protocol);
+      const closed = new Promise<number>((resolve) => socket.on("close", resolve));
+      await new Promise((resolve) => socket.on("open", resolve));
+      if (opened) socket.send(opening[protocol]);
+      for (const frame of sent) socket.send(frame);
+      socket.close(1000);
+      // 1000: the frames meant nothing, and so changed nothing. 1007: not UTF-8.
+      expect([1000, 1005, 1007, 4003, 4007, 4014, 4016]).toContain(await closed);
+    }),
+    { numRuns: 150 },
+  );
+});
+
+function openingBinary(token: string): Uint8Array {
+  return toBinary(BridgeFrameSchema, create(BridgeFrameSchema, { token, subscribe: {} }));
+}
+
+test("bytes on the port itself, and on a socket that was upgraded", async () => {
+  const upgrade =
+    "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: tidings.v1.proto\r\n\r\n";
+  const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+  const starts = fc.constantFrom(
+    "",
+    "PRI ",
+    preface,
+    upgrade,
+    "POST /tidings.v1.PushService/Publish HTTP/1.1\r\nHost: x\r\n",
+  );
+  const send = ([start, bytes]: readonly [string, Bytes]) =>
+    new Promise<void>((resolve) => {
+      const data = Buffer.concat([Buffer.from(start, "latin1"), bytes]);
+      const socket = connect(stage.server.port, "127.0.0.1", () => socket.end(data));
+      socket.on("error", () => {});
+      socket.on("close", () => resolve());
+      socket.resume();
+    });
+  // All at once: who says too little is waited for, as long as the timeout for headers.
+  await Promise.all(fc.sample(fc.tuple(starts, randomBytes), 150).map(send));
+});
