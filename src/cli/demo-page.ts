@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { isIP } from "node:net";
 import { fileURLToPath } from "node:url";
 import { mintToken } from "../mint.ts";
 
@@ -39,6 +40,7 @@ export async function demoPage(
     if (request.method !== "GET" && request.method !== "HEAD")
       response.writeHead(405, { ...head, allow: "GET, HEAD" }).end();
     else if (file) response.writeHead(200, { ...head, "content-type": file.type }).end(file.body);
+    else if (!isLocalName(request.headers.host)) response.writeHead(403, head).end("open the page by its IP address\n");
     else {
       void session(secret).then((tokens) => {
         response.writeHead(200, { ...head, "content-type": "application/json" }).end(JSON.stringify(tokens));
@@ -46,6 +48,12 @@ export async function demoPage(
     }
     return true;
   };
+}
+
+/** Whether a browser was told an address and not a name: a foreign page can point a name of its own here (DNS rebinding). */
+function isLocalName(host = ""): boolean {
+  const name = host.replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
+  return name === "localhost" || isIP(name) !== 0;
 }
 
 /** One token per person, as a company's backend would mint it for who is logged in. */
