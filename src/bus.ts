@@ -42,8 +42,18 @@ export interface RecallNotice {
   readonly ids: readonly string[];
 }
 
+/** A user's streams are to end. */
+export interface DisconnectNotice {
+  readonly type: "disconnect";
+  readonly tenant: string;
+  readonly user: string;
+  /** Only streams with this token; "" for all. */
+  readonly tokenId: string;
+  readonly reason: string;
+}
+
 /** Whatever travels on the bus. */
-export type Notice = EntryNotice | LiveNotice | ReadNotice | RecallNotice;
+export type Notice = EntryNotice | LiveNotice | ReadNotice | RecallNotice | DisconnectNotice;
 
 /** The port. */
 export interface Bus {

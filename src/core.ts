@@ -1,3 +1,7 @@
+import { Alerts } from "./alerts.ts";
+import { BatchList } from "./batch-list.ts";
+import { Blocks } from "./blocks.ts";
+import { Disconnector } from "./disconnect.ts";
 import { Hub } from "./hub.ts";
 import { type Authenticate, createAuthenticate } from "./identity.ts";
 import { createIds } from "./ids.ts";
@@ -9,8 +13,10 @@ import type { Settings } from "./options.ts";
 import { PageTokens } from "./page-token.ts";
 import type { Ports } from "./ports.ts";
 import { Publisher } from "./publish.ts";
+import { ReadStates } from "./read-states.ts";
 import { Recaller } from "./recall.ts";
 import { Retention } from "./retention.ts";
+import { type Authorize, RoomAccess } from "./room-access.ts";
 import { Streams } from "./streams.ts";
 import type { Validate } from "./validate.ts";
 
@@ -20,6 +26,7 @@ export interface Core {
   readonly authenticate: Authenticate;
   readonly publisher: Publisher;
   readonly recaller: Recaller;
+  readonly disconnector: Disconnector;
   readonly lists: Lists;
   readonly validate: Validate;
   /** Tells all streams to go, and their clients to return spread over `drainMs`; answers when they have gone. */
@@ -29,26 +36,49 @@ export interface Core {
 }
 
 /** Opens the store and starts a node on its ports. */
-export async function startCore(ports: Ports, validate: Validate, settings: Settings): Promise<Core> {
+export async function startCore(
+  ports: Ports,
+  validate: Validate,
+  settings: Settings,
+  authorize?: Authorize,
+): Promise<Core> {
   const { store, bus, presence } = ports;
   const { clock, random, logger } = settings;
   const { secret } = await store.open();
   const newId = createIds(clock, random);
   const hub = new Hub(bus);
-  const inbox = new Inbox(store, bus, clock, settings.newcomerDays);
+  const access = new RoomAccess(authorize);
+  const states = new ReadStates(store, bus, access, clock, settings.newcomerDays);
+  const inbox = new Inbox(store, states, clock);
+  const tokens = new PageTokens(secret);
+  const batches = new BatchList(store, tokens, clock);
   const online = new OnlineCounts(presence, clock);
-  const node: Node = { settings, store, presence, hub, inbox, online, streams: new Streams(), newId };
+  const streams = new Streams();
+  const unwatch = presence.watch((change) => {
+    if (change.type === "kicked") streams.kick(change.connection, change.room);
+  });
+  const blocks = new Blocks(store, bus, clock);
+  const verify = createAuthenticate(settings.auth, clock);
+  const parts = { store, presence, access, states, hub, inbox, online, streams, blocks };
+  const node: Node = { settings, ...parts, alerts: new Alerts(settings.alertMs), newId };
   const retention = new Retention(store, clock, settings.retention.days, logger);
   return {
     node,
     validate,
-    authenticate: createAuthenticate(settings.auth, clock),
-    publisher: new Publisher(ports, newId, settings),
-    recaller: new Recaller(store, bus),
-    lists: new Lists(store, inbox, new PageTokens(secret), clock),
+    authenticate: async (token) => {
+      const identity = await verify(token);
+      await blocks.check(identity);
+      return identity;
+    },
+    disconnector: new Disconnector(blocks, bus, presence, streams),
+    publisher: new Publisher(ports, { access, states }, newId, settings),
+    recaller: new Recaller(store, bus, clock),
+    lists: new Lists(store, { inbox, states, access, batches }, tokens, clock),
     drain: () => node.streams.drain(() => Math.round(random.fraction() * settings.drainMs)),
     async close() {
       retention.close();
+      unwatch();
+      blocks.close();
       node.streams.close();
       online.close();
       hub.close();

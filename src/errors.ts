@@ -23,20 +23,26 @@ export const errorTable = {
   ROLE_FORBIDDEN: { code: Code.PermissionDenied, retry: false },
   TENANT_FORBIDDEN: { code: Code.PermissionDenied, retry: false },
   AUDIENCE_FORBIDDEN: { code: Code.PermissionDenied, retry: false },
+  ROOM_FORBIDDEN: { code: Code.PermissionDenied, retry: false },
+  CALLER_BLOCKED: { code: Code.PermissionDenied, retry: false },
+  DISCONNECTED: { code: Code.PermissionDenied, retry: false },
   SERVICE_UNKNOWN: { code: Code.NotFound, retry: false },
+  ROOM_TAKEN: { code: Code.AlreadyExists, retry: true },
   REQUEST_ID_REUSED: { code: Code.AlreadyExists, retry: false },
   MESSAGE_TOO_LARGE: { code: Code.ResourceExhausted, retry: false },
   REQUEST_TOO_LARGE: { code: Code.ResourceExhausted, retry: false },
   READER_TOO_SLOW: { code: Code.ResourceExhausted, retry: true },
   TOO_MANY_STREAMS: { code: Code.ResourceExhausted, retry: true },
+  TOO_MANY_ROOMS: { code: Code.ResourceExhausted, retry: false },
+  TOO_MANY_BLOCKS: { code: Code.ResourceExhausted, retry: false },
   OVERLOADED: { code: Code.Unavailable, retry: true },
   SERVER_DRAINING: { code: Code.Unavailable, retry: true },
   STORE_UNAVAILABLE: { code: Code.Unavailable, retry: true },
   KEYS_UNAVAILABLE: { code: Code.Unavailable, retry: true },
+  AUTHORIZE_UNAVAILABLE: { code: Code.Unavailable, retry: true },
   CONFLICT: { code: Code.Aborted, retry: true },
   DEADLINE_EXCEEDED: { code: Code.DeadlineExceeded, retry: true },
   STREAM_CLOSED: { code: Code.Canceled, retry: true },
-  NOT_BUILT: { code: Code.Unimplemented, retry: false },
   PROTOCOL_UNSUPPORTED: { code: Code.Unimplemented, retry: false },
   INTERNAL: { code: Code.Internal, retry: false },
 } as const satisfies Record<string, { code: Code; retry: boolean }>;
@@ -98,6 +104,11 @@ export function reasonOf(error: ConnectError): Reason | undefined {
     }
   }
   return undefined;
+}
+
+/** The name of a code as Connect writes it: `invalid_argument` for InvalidArgument. */
+export function codeName(code: Code): string {
+  return (Code[code] ?? "").replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase();
 }
 
 /** Close code of the WebSocket bridge for an error: 4000 + the number of its code, so 4001 to 4016. */

@@ -1,4 +1,5 @@
 import { create, fromBinary, type MessageInitShape, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Message, MessageSchema, PositionSchema } from "../gen/tidings/v1/message_pb.ts";
 import { type SubscribeResponse, SubscribeResponseSchema } from "../gen/tidings/v1/push_service_pb.ts";
 
@@ -55,6 +56,7 @@ export class MessageFrame extends Frame {
   readonly cost: number;
   /** It was taken back, and is not to be sent any more. */
   recalled = false;
+  #alerting: Frame | undefined;
 
   constructor(body: Uint8Array, expireTime: number, place?: { id: string; seq: number; position: FramePosition }) {
     super(() =>
@@ -64,6 +66,20 @@ export class MessageFrame extends Frame {
     this.id = place?.id ?? "";
     this.expireTime = expireTime;
     this.cost = body.length * 4 + 512;
+  }
+
+  /** The same event for a page that should make itself heard. */
+  get alerting(): Frame {
+    this.#alerting ??= new Frame(() =>
+      create(SubscribeResponseSchema, { event: { case: "message", value: { ...this.message, alert: true } } }),
+    );
+    return this.#alerting;
+  }
+
+  /** When it was published, in ms since the Unix epoch. */
+  get publishTime(): number {
+    const { publishTime } = this.message;
+    return publishTime ? timestampMs(publishTime) : 0;
   }
 
   /** The message in the event. */

@@ -1,5 +1,5 @@
 /** ④ The hub of a node: which of its subscriptions follow which feed, and what is new in each. */
-import type { Bus, EntryNotice, LiveNotice, Notice, ReadNotice, RecallNotice } from "./bus.ts";
+import type { Bus, DisconnectNotice, EntryNotice, LiveNotice, Notice, ReadNotice, RecallNotice } from "./bus.ts";
 import type { NamedFeed } from "./feeds.ts";
 import { MessageFrame } from "./frame.ts";
 import { Ring } from "./ring.ts";
@@ -13,6 +13,8 @@ export interface Follower {
   readChanged(notice: ReadNotice): void;
   /** Messages of a feed that it follows were recalled. */
   recalled(notice: RecallNotice): void;
+  /** Streams of its user are to end. */
+  disconnected(notice: DisconnectNotice): void;
 }
 
 interface Followed {
@@ -88,6 +90,9 @@ export class Hub {
         break;
       case "read":
         for (const follower of this.#users.get(userId(notice.tenant, notice.user)) ?? []) follower.readChanged(notice);
+        break;
+      case "disconnect":
+        for (const follower of this.#users.get(userId(notice.tenant, notice.user)) ?? []) follower.disconnected(notice);
     }
   }
 

@@ -15,6 +15,12 @@ export interface Identity {
   readonly role: Role;
   /** When the token ends, in ms since the Unix epoch. */
   readonly expireTime: number;
+  /** The token's id (`jti`), "" without one. */
+  readonly tokenId: string;
+  /** Rooms that a user may enter (`rooms`): ids and patterns, see isGranted. */
+  readonly rooms: readonly string[];
+  /** Rooms that a user may publish to (`publish`), likewise. */
+  readonly publish: readonly string[];
 }
 
 /** An identity with the role user. */
@@ -33,6 +39,10 @@ export type Authenticate = (token: string | undefined) => Promise<Identity>;
 
 /** Tokens remembered as good: a check costs 50 µs, and a caller shows the same token with each call. */
 const rememberedTokens = 10_000;
+/** Rooms that one token may name, each way. */
+const maxGrants = 100;
+/** A grant is at most as long as a room's id. */
+const grantPattern = /^[^\p{Cc}\p{Cs}]{1,320}$/u;
 /** No control characters, and no half of a surrogate pair: a store would turn two such ids into one. */
 const idPattern = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
 
@@ -112,7 +122,7 @@ function toFailure(error: unknown): Error {
 
 /** Nothing about the claims is known but what jose has checked: that `exp` is a number, and that `sub` is there. */
 function toIdentity({ exp = 0, ...claims }: JWTPayload): Identity {
-  const { sub, role, tenant } = claims as { sub?: unknown; role?: unknown; tenant?: unknown };
+  const { sub, role, tenant, jti, rooms, publish } = claims as Readonly<Record<string, unknown>>;
   if (role !== "user" && role !== "service" && role !== "admin") {
     throw fail("TOKEN_INVALID", "the token's claim `role` must be user, service or admin", {
       metadata: { claim: "role" },
@@ -129,5 +139,28 @@ function toIdentity({ exp = 0, ...claims }: JWTPayload): Identity {
       metadata: { claim: "tenant" },
     });
   }
-  return { subject: sub, tenant: bound ? tenant : undefined, role, expireTime: exp * 1000 };
+  if (jti !== undefined && (typeof jti !== "string" || !idPattern.test(jti))) {
+    throw fail("TOKEN_INVALID", "the token's claim `jti` must have 1 to 128 characters", {
+      metadata: { claim: "jti" },
+    });
+  }
+  return {
+    subject: sub,
+    tenant: bound ? tenant : undefined,
+    role,
+    expireTime: exp * 1000,
+    tokenId: jti ?? "",
+    rooms: grants("rooms", rooms),
+    publish: grants("publish", publish),
+  };
+}
+
+function grants(claim: string, value: unknown = []): readonly string[] {
+  const good =
+    Array.isArray(value) &&
+    value.length <= maxGrants &&
+    value.every((grant) => typeof grant === "string" && grantPattern.test(grant));
+  if (good) return value as string[];
+  const sentence = `the token's claim \`${claim}\` must be a list of at most ${maxGrants} room ids or patterns`;
+  throw fail("TOKEN_INVALID", sentence, { metadata: { claim } });
 }

@@ -1,49 +1,49 @@
+import { createHash } from "node:crypto";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import type { Message } from "../gen/tidings/v1/message_pb.ts";
 import type { ListMessagesRequest, ListUnreadRequest } from "../gen/tidings/v1/push_service_pb.ts";
+import type { BatchList } from "./batch-list.ts";
 import type { Clock } from "./clock.ts";
-import { fail } from "./errors.ts";
-import {
-  activityFeed,
-  everyoneFeed,
-  followedFeeds,
-  inboxFeeds,
-  type NamedFeed,
-  tenantFeed,
-  tenantOf,
-} from "./feeds.ts";
-import { decodeMessage } from "./frame.ts";
+import { activityFeed, everyoneFeed, type NamedFeed, tenantFeed, tenantOf } from "./feeds.ts";
 import { type Identity, isUser, type UserIdentity } from "./identity.ts";
 import type { Inbox, Totals } from "./inbox.ts";
-import type { PagePlaces, PageTokens } from "./page-token.ts";
+import { messagesPageSize, type Page, pageSize, toMessage, unreadPageSize } from "./page.ts";
+import type { PageTokens } from "./page-token.ts";
 import type { ReadState } from "./read-state.ts";
+import type { ReadStates } from "./read-states.ts";
+import type { RoomAccess } from "./room-access.ts";
+import { requireRoom, roomFeed } from "./rooms.ts";
 import { endless } from "./seq-set.ts";
 import type { Entry, Selection, SeqRanges, Store } from "./store.ts";
 
-const unreadPageSize = 10;
-const messagesPageSize = 15;
-const maxPageSize = 100;
 const notification = 1;
-
-/** One page of a list. */
-export interface Page {
-  readonly messages: Message[];
-  readonly nextPageToken: string;
-}
+const noFilter = { actorId: "", objectType: "", objectId: "", batchId: "" } as const;
 
 type Filter = Omit<Selection, "feed" | "ranges" | "limit" | "now" | "expired" | "order" | "bodies">;
+/** Where the next page of a merged list begins: by placeKey of a feed, the seq before which to go on. */
+type Places = ReadonlyMap<string, number>;
 type Ranged = NamedFeed & { readonly ranges: SeqRanges };
 
 /** ListUnread and ListMessages: feeds merged, newest first, in pages that stay stable while new messages arrive. */
 export class Lists {
   readonly #store: Store;
   readonly #inbox: Inbox;
+  readonly #states: ReadStates;
+  readonly #access: RoomAccess;
+  readonly #batches: BatchList;
   readonly #tokens: PageTokens;
   readonly #clock: Clock;
 
-  constructor(store: Store, inbox: Inbox, tokens: PageTokens, clock: Clock) {
+  constructor(
+    store: Store,
+    parts: { inbox: Inbox; states: ReadStates; access: RoomAccess; batches: BatchList },
+    tokens: PageTokens,
+    clock: Clock,
+  ) {
     this.#store = store;
-    this.#inbox = inbox;
+    this.#inbox = parts.inbox;
+    this.#states = parts.states;
+    this.#access = parts.access;
+    this.#batches = parts.batches;
     this.#tokens = tokens;
     this.#clock = clock;
   }
@@ -51,28 +51,22 @@ export class Lists {
   /** What the user has not read. */
   async unread(user: UserIdentity, request: ListUnreadRequest): Promise<Page & Pick<Totals, "unread">> {
     const filter: Filter = {
+      ...noFilter,
       kinds: [notification],
       categories: request.categories,
       actorId: request.senderId,
-      objectType: "",
-      objectId: "",
-      batchId: "",
       ...timeRange(request),
     };
-    const state = await this.#inbox.state(user);
-    const feeds = inboxFeeds(user).map((feed) => ({ ...feed, ranges: state.unreadRanges(feed.name) }));
+    const { state, feeds, unread } = await this.#inbox.totals(user);
+    const ranged = feeds.map((feed) => ({ ...feed, ranges: state.unreadRanges(feed.name) }));
     const size = pageSize(request.pageSize, unreadPageSize);
     const scope = ["unread", user.tenant, user.subject, filter];
-    const [page, { unread }] = await Promise.all([
-      this.#page(feeds, filter, size, scope, request.pageToken, undefined),
-      this.#inbox.totals(user),
-    ]);
-    return { ...page, unread };
+    return { ...(await this.#page(ranged, filter, size, scope, request.pageToken, undefined)), unread };
   }
 
   /** What is stored and the caller may see. */
   async messages(caller: Identity, request: ListMessagesRequest): Promise<Page> {
-    if (request.roomId !== "") throw fail("NOT_BUILT", "rooms are not served yet", { field: "room_id" });
+    if (!isUser(caller) && request.batchId !== "") return this.#batches.page(caller, request);
     const filter: Filter = {
       kinds: request.kinds,
       categories: request.categories,
@@ -82,13 +76,19 @@ export class Lists {
       batchId: request.batchId,
       ...timeRange(request),
     };
-    const state = isUser(caller) ? await this.#inbox.state(caller) : undefined;
-    const feeds = listedFeeds(caller, request.tenantId).map((feed) => ({
+    const room = request.roomId === "" ? "" : requireRoom(request.roomId, "room_id");
+    const mine = isUser(caller) ? await this.#states.load(caller) : undefined;
+    const state = mine?.state;
+    const tenant = tenantOf(caller, request.tenantId);
+    if (room !== "") await this.#access.check(caller, room, "join", "room_id");
+    const own = mine ? [...mine.feeds, activityFeed(tenant)] : [tenantFeed(tenant), activityFeed(tenant), everyoneFeed];
+    const listed = room === "" ? own : [roomFeed(tenant, room)];
+    const feeds = listed.map((feed) => ({
       ...feed,
       ranges: state?.visibleRanges(feed.name) ?? ([[1, endless]] as const),
     }));
     const size = pageSize(request.pageSize, messagesPageSize);
-    const scope = ["messages", caller.tenant ?? request.tenantId, caller.role, caller.subject, filter];
+    const scope = ["messages", caller.tenant ?? request.tenantId, caller.role, caller.subject, room, filter];
     return this.#page(feeds, filter, size, scope, request.pageToken, state);
   }
 
@@ -101,25 +101,27 @@ export class Lists {
     token: string,
     state: ReadState | undefined,
   ): Promise<Page> {
-    const places = new Map(token === "" ? await this.#ends(feeds) : this.#tokens.decode(scope, token));
+    const places = new Map(
+      token === "" ? await this.#ends(feeds) : (this.#tokens.decode(scope, token) as [string, number][]),
+    );
     const found = await Promise.all(feeds.map((feed) => this.#newest(feed, filter, places, size + 1)));
     const merged = mergeNewest(found, size + 1);
     const taken = merged.slice(0, size);
-    for (const { feed, entry } of taken) places.set(feed.name, entry.seq);
+    for (const { feed, entry } of taken) places.set(placeKey(feed), entry.seq);
     const messages = taken.map(({ feed, entry }) =>
       toMessage(feed, entry, state?.read(feed.name).has(entry.seq) ?? false),
     );
-    return { messages, nextPageToken: merged.length > size ? this.#tokens.encode(scope, places) : "" };
+    return { messages, nextPageToken: merged.length > size ? this.#tokens.encode(scope, [...places]) : "" };
   }
 
   /** Where a list begins: what comes later is in none of its pages, not even of a feed that the first page took nothing from. */
-  async #ends(feeds: readonly Ranged[]): Promise<PagePlaces> {
+  async #ends(feeds: readonly Ranged[]): Promise<Places> {
     const heads = await this.#store.heads(feeds.map(({ key }) => key));
-    return new Map(feeds.map(({ name }, index) => [name, (heads[index]?.seq ?? 0) + 1]));
+    return new Map(feeds.map((feed, index) => [placeKey(feed), (heads[index]?.seq ?? 0) + 1]));
   }
 
-  async #newest(feed: Ranged, filter: Filter, places: PagePlaces, limit: number): Promise<Found[]> {
-    const before = places.get(feed.name) ?? endless;
+  async #newest(feed: Ranged, filter: Filter, places: Places, limit: number): Promise<Found[]> {
+    const before = places.get(placeKey(feed)) ?? endless;
     const ranges = feed.ranges
       .filter(([from]) => from < before)
       .map(([from, to]) => [from, Math.min(to, before - 1)] as const);
@@ -162,16 +164,9 @@ function mergeNewest(lists: readonly (readonly Found[])[], limit: number): Found
   return merged;
 }
 
-function toMessage({ name }: NamedFeed, entry: Entry, read: boolean): Message {
-  const message = decodeMessage(entry.body, { feed: name, epoch: entry.epoch, seq: String(entry.seq) });
-  message.read = read;
-  return message;
-}
-
-/** A service sees what is the tenant's as a whole, never a user's own feed. */
-function listedFeeds(caller: Identity, tenantId: string): readonly NamedFeed[] {
-  const tenant = tenantOf(caller, tenantId);
-  return isUser(caller) ? followedFeeds(caller) : [tenantFeed(tenant), activityFeed(tenant), everyoneFeed];
+/** An inbox has up to 260 feeds, with names of up to 325 characters; a token has to stay short. */
+function placeKey({ name }: NamedFeed): string {
+  return createHash("sha256").update(name).digest("base64url").slice(0, 8);
 }
 
 function timeRange({
@@ -182,9 +177,4 @@ function timeRange({
     startTime: startTime ? timestampMs(startTime) : Number.NEGATIVE_INFINITY,
     endTime: endTime ? timestampMs(endTime) : Number.POSITIVE_INFINITY,
   };
-}
-
-/** AIP-158: 0 asks for the default, too much is cut to the most. */
-function pageSize(asked: number, usual: number): number {
-  return asked === 0 ? usual : Math.min(asked, maxPageSize);
 }

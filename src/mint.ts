@@ -18,6 +18,12 @@ export interface TokenClaims {
   readonly iss?: string;
   /** For whom it is, for servers with an audience. */
   readonly aud?: string;
+  /** The token's id, by which it can be blocked. */
+  readonly jti?: string;
+  /** Rooms that a user may enter: ids, or patterns with `*`, `**` and `{sub}`. */
+  readonly rooms?: readonly string[];
+  /** Rooms that a user may publish to, likewise. */
+  readonly publish?: readonly string[];
 }
 
 const idPattern = /^[^\p{Cc}]{1,128}$/u;
@@ -29,7 +35,7 @@ const idPattern = /^[^\p{Cc}]{1,128}$/u;
 export async function mintToken(secret: string, claims: TokenClaims, now?: number): Promise<string> {
   const seconds = Math.floor(now ?? Date.now() / 1000);
   if (isWeakSecret(secret)) throw new RangeError("secret: too weak; give at least 32 random bytes");
-  const { sub, tenant, role, exp, iat = seconds, iss, aud } = claims;
+  const { sub, tenant, role, exp, iat = seconds, iss, aud, jti, rooms, publish } = claims;
   if (!idPattern.test(sub)) throw new RangeError("sub: must have 1 to 128 characters, none of them control characters");
   if (tenant === undefined && role === "user") throw new RangeError("tenant: a user belongs to a tenant; name it");
   if (tenant !== undefined && !idPattern.test(tenant)) {
@@ -38,12 +44,18 @@ export async function mintToken(secret: string, claims: TokenClaims, now?: numbe
   if (!Number.isSafeInteger(exp) || exp <= seconds) {
     throw new RangeError("exp: must be a whole number of seconds since 1970, in the future");
   }
-  const jwt = new SignJWT(tenant === undefined ? { role } : { tenant, role })
+  const jwt = new SignJWT({
+    ...(tenant === undefined ? {} : { tenant }),
+    role,
+    ...(rooms?.length ? { rooms } : {}),
+    ...(publish?.length ? { publish } : {}),
+  })
     .setProtectedHeader({ alg: "HS256", typ: "JWT" })
     .setSubject(sub)
     .setIssuedAt(iat)
     .setExpirationTime(exp);
   if (iss !== undefined) jwt.setIssuer(iss);
   if (aud !== undefined) jwt.setAudience(aud);
+  if (jti !== undefined) jwt.setJti(jti);
   return jwt.sign(new TextEncoder().encode(secret));
 }

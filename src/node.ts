@@ -1,8 +1,12 @@
+import type { Alerts } from "./alerts.ts";
+import type { Blocks } from "./blocks.ts";
 import type { Hub } from "./hub.ts";
 import type { Inbox } from "./inbox.ts";
 import type { OnlineCounts } from "./online.ts";
 import type { Settings } from "./options.ts";
 import type { Presence } from "./presence.ts";
+import type { ReadStates } from "./read-states.ts";
+import type { RoomAccess } from "./room-access.ts";
 import type { Store } from "./store.ts";
 import type { Streams } from "./streams.ts";
 
@@ -11,10 +15,14 @@ export interface Node {
   readonly settings: Settings;
   readonly store: Store;
   readonly presence: Presence;
+  readonly access: RoomAccess;
+  readonly states: ReadStates;
   readonly hub: Hub;
   readonly inbox: Inbox;
   readonly online: OnlineCounts;
   readonly streams: Streams;
+  readonly alerts: Alerts;
+  readonly blocks: Blocks;
   /** A fresh UUIDv7. */
   newId(): string;
 }

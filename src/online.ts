@@ -24,7 +24,9 @@ export class OnlineCounts {
   constructor(presence: Presence, clock: Clock) {
     this.#presence = presence;
     this.#clock = clock;
-    this.#unwatch = presence.watch((tenant) => this.#changed(tenant));
+    this.#unwatch = presence.watch((change) => {
+      if (change.type === "count") this.#changed(change.tenant);
+    });
   }
 
   /** Calls with each new count of the tenant until the returned function is called. */

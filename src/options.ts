@@ -34,6 +34,18 @@ export interface RetentionOptions {
   readonly count?: number;
 }
 
+/** The operator's backend, asked whether a user may enter a room or publish to it where the token does not say so. */
+export interface AuthorizeOptions {
+  /** Receives POST {tenant, user, room, action: "join" | "publish"} and answers {"allow": true} or {"allow": false}. */
+  readonly url: string;
+  /** Sent as `Authorization: Bearer`, so that the backend knows who asks. Default: nothing is sent. */
+  readonly token?: string;
+  /** Without an answer after so long the room is refused, in ms. Default 2,000. */
+  readonly timeoutMs?: number;
+  /** How long an answer is remembered, in ms. Default 30,000. */
+  readonly cacheMs?: number;
+}
+
 /** Options of createTidings. */
 export interface TidingsOptions {
   /** Folder of the embedded store, made if missing; `:memory:` keeps nothing. */
@@ -56,6 +68,10 @@ export interface TidingsOptions {
   readonly maxStreamsPerUser?: number;
   /** Age in days up to which a broadcast is unread for a user who appears for the first time. Default 7. */
   readonly newcomerDays?: number;
+  /** Who decides about rooms that a token does not name. Default: nobody, and they are refused. */
+  readonly authorize?: AuthorizeOptions;
+  /** Age up to which a message that comes late still asks for a sound, in ms. Default 300,000. */
+  readonly alertMs?: number;
   /** Serve gRPC reflection. Default true. */
   readonly reflection?: boolean;
   /** A pino logger. Default: silent. */
@@ -78,6 +94,8 @@ export interface Settings {
   readonly drainMs: number;
   readonly maxStreamsPerUser: number;
   readonly newcomerDays: number;
+  readonly authorize: Required<AuthorizeOptions> | undefined;
+  readonly alertMs: number;
   readonly reflection: boolean;
   readonly logger: Logger | undefined;
   readonly clock: Clock;
@@ -108,10 +126,22 @@ export function resolveOptions(options: TidingsOptions): Settings {
     drainMs: atLeast("drainMs", options.drainMs ?? 5_000, 0),
     maxStreamsPerUser: atLeast("maxStreamsPerUser", options.maxStreamsPerUser ?? 100, 1),
     newcomerDays: atLeast("newcomerDays", options.newcomerDays ?? 7, 0),
+    authorize: options.authorize && resolveAuthorize(options.authorize),
+    alertMs: atLeast("alertMs", options.alertMs ?? 300_000, 0),
     reflection: options.reflection ?? true,
     logger: options.logger,
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
+  };
+}
+
+function resolveAuthorize({ url, token, timeoutMs, cacheMs }: AuthorizeOptions): Required<AuthorizeOptions> {
+  if (!/^https?:\/\//.test(url)) throw new TypeError("authorize.url: must be an https or http URL");
+  return {
+    url,
+    token: token ?? "",
+    timeoutMs: atLeast("authorize.timeoutMs", timeoutMs ?? 2_000, 1),
+    cacheMs: atLeast("authorize.cacheMs", cacheMs ?? 30_000, 0),
   };
 }
 

@@ -4,9 +4,6 @@ import { fail } from "./errors.ts";
 /** Bytes of the signature kept. */
 const signatureBytes = 16;
 
-/** Where the next page of a merged list begins: per feed, the seq before which to go on. */
-export type PagePlaces = ReadonlyMap<string, number>;
-
 /**
  * Signs and checks page tokens. A token grants nothing: it is only good for the caller, the list and the filters it was
  * made for, and what the caller may see is decided anew with each page.
@@ -18,14 +15,14 @@ export class PageTokens {
     this.#secret = secret;
   }
 
-  /** `scope`: whatever must not change between pages. */
-  encode(scope: readonly unknown[], places: PagePlaces): string {
-    const payload = Buffer.from(JSON.stringify([...places]));
+  /** `scope`: whatever must not change between pages. `place`: where the next page begins, as JSON can hold it. */
+  encode(scope: readonly unknown[], place: unknown): string {
+    const payload = Buffer.from(JSON.stringify(place));
     return Buffer.concat([this.#sign(scope, payload), payload]).toString("base64url");
   }
 
-  /** The places of a token. Throws PAGE_TOKEN_INVALID. */
-  decode(scope: readonly unknown[], token: string): PagePlaces {
+  /** The place that `encode` was given. Throws PAGE_TOKEN_INVALID. */
+  decode(scope: readonly unknown[], token: string): unknown {
     const bytes = Buffer.from(token, "base64url");
     const signature = bytes.subarray(0, signatureBytes);
     const payload = bytes.subarray(signatureBytes);
@@ -39,7 +36,7 @@ export class PageTokens {
         field: "page_token",
       });
     }
-    return new Map(JSON.parse(payload.toString()) as [string, number][]);
+    return JSON.parse(payload.toString());
   }
 
   #sign(scope: readonly unknown[], payload: Uint8Array): Uint8Array {

@@ -1,6 +1,6 @@
 /**
- * Port Presence: who is online, by connection and by user. A lease per node stands behind every answer, so that the
- * connections of a node that died without a word are out of the count within 30 s.
+ * Port Presence: who is online, by connection and by user, and who is in which room. A lease per node stands behind every
+ * answer, so that the connections of a node that died without a word are out of every count and room within 30 s.
  */
 
 /** One open stream of a user. */
@@ -11,7 +11,22 @@ export interface Connection {
   readonly user: string;
 }
 
-/** How many are online. */
+/** How a room is entered: `any` always; `first` only while nobody else is in it; `last` always, and all others are out. */
+export type Entrance = "any" | "first" | "last";
+
+/** A connection's wish to be in a room. */
+export interface Seat {
+  readonly connection: Connection;
+  readonly room: string;
+  readonly entrance: Entrance;
+  /**
+   * The page or device. Within one user, a connection of the same one is a ghost of this: it does not refuse it, and is
+   * out once this enters by `first` or `last`. "" is nobody's ghost.
+   */
+  readonly instance: string;
+}
+
+/** How many are online, or in a room. */
 export interface OnlineTally {
   /** Distinct users. */
   readonly users: number;
@@ -19,18 +34,27 @@ export interface OnlineTally {
   readonly connections: number;
 }
 
+/** What watchers are told. */
+export type PresenceChange =
+  /** The tenant's count may have changed. */
+  | { readonly type: "count"; readonly tenant: string }
+  /** The connection is no longer in the room: another one took it. */
+  | { readonly type: "kicked"; readonly connection: string; readonly room: string };
+
 /** The port. */
 export interface Presence {
   /** The stream is open; entering twice changes nothing. */
   enter(connection: Connection): Promise<void>;
-  /** The stream is closed; leaving twice changes nothing. */
-  leave(connection: Connection): Promise<void>;
-  /** Of one tenant, or of all when undefined. */
-  count(tenant: string | undefined): Promise<OnlineTally>;
+  /** Enters a room, at once and as a whole; answers false when somebody else is in it and the entrance is `first`. */
+  join(seat: Seat): Promise<boolean>;
+  /** The stream has left the room, or all without one, and then is closed; leaving twice changes nothing. */
+  leave(connection: Connection, room?: string): Promise<void>;
+  /** Of a tenant, or of all when undefined; with a room, of those who are in it. */
+  count(tenant: string | undefined, room?: string): Promise<OnlineTally>;
   /** Open streams of each of these users, in the order given. */
   connections(tenant: string, users: readonly string[]): Promise<readonly number[]>;
-  /** Calls whenever a tenant's count may have changed, until the returned function is called. A listener that throws hurts nobody else. */
-  watch(listener: (tenant: string) => void): () => void;
-  /** Takes this node's streams out of every count. */
+  /** Calls with every change until the returned function is called. A listener that throws hurts nobody else. */
+  watch(listener: (change: PresenceChange) => void): () => void;
+  /** Takes this node's streams out of every count and room. */
   close(): Promise<void>;
 }

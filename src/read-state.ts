@@ -1,3 +1,4 @@
+import { roomOf } from "./rooms.ts";
 import { SeqSet } from "./seq-set.ts";
 import type { SeqRanges, StoredReadState } from "./store.ts";
 
@@ -28,6 +29,16 @@ export class ReadState {
       { read: SeqSet.from(read), deleted: SeqSet.from(deleted) },
     ]);
     return new ReadState(version, new Map(marks));
+  }
+
+  /** The rooms whose notifications are in the user's inbox, in the order in which they came. */
+  get rooms(): readonly string[] {
+    return [...this.#feeds.keys()].map(roomOf).filter((room) => room !== undefined);
+  }
+
+  /** Forgets a feed. */
+  drop(feed: string): void {
+    this.#feeds.delete(feed);
   }
 
   /** For the store: the next version. */

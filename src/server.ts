@@ -5,6 +5,7 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { LocalBus } from "./adapters/local-bus.ts";
 import { LocalPresence } from "./adapters/local-presence.ts";
 import { SqliteStore } from "./adapters/sqlite/store.ts";
+import { AuthorizeHook } from "./authorize-hook.ts";
 import { startCore } from "./core.ts";
 import { loadDescriptors } from "./descriptor.ts";
 import { createAdapter } from "./http/adapter.ts";
@@ -53,6 +54,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
     { store, bus: new LocalBus(), presence: new LocalPresence() },
     createValidate(registry),
     settings,
+    settings.authorize && new AuthorizeHook(settings.authorize, settings.clock),
   );
   const health = createHealth([...serviceNames]);
   const routes = createRoutes(core, health, registry);

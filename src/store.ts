@@ -53,6 +53,8 @@ export interface Append extends Facets {
   readonly key: string;
   /** Digest of the content under the key. */
   readonly digest: string;
+  /** A message that holds the key is taken back as by `recall`, whatever its digest, and this one gets the key. */
+  readonly replace: boolean;
 }
 
 /** What became of one Append. */
@@ -66,6 +68,8 @@ export type Appended =
       readonly epoch: number;
       /** One per feed, in the order given; of a duplicate, empty. */
       readonly seqs: readonly number[];
+      /** Where the message lay that this one took the place of. */
+      readonly replaced?: readonly Place[];
     }
   /** The key holds a message with another digest; nothing was stored. */
   | { readonly outcome: "conflict" };
@@ -140,6 +144,14 @@ export interface StoredReadState {
   readonly json: string;
 }
 
+/** A page of a batch. */
+export interface BatchPage {
+  /** Newest first; a message for several users is there once per feed. */
+  readonly entries: readonly (Entry & { readonly feed: FeedKey })[];
+  /** Continues after the last entry; "" when there are no more. */
+  readonly next: string;
+}
+
 /** The feeds. */
 export interface FeedLog {
   /** Appends in the order given, all or nothing; keys are checked one by one. */
@@ -158,6 +170,8 @@ export interface FeedLog {
 export interface InboxIndex {
   /** Entries of one feed, in the order asked for. */
   select(selection: Selection): Promise<readonly Entry[]>;
+  /** Messages of a tenant's batch in whatever feed, without those expired at `now`; `after` is "" or the `next` of the page before. */
+  batch(tenant: string, batchId: string, after: string, limit: number, now: number): Promise<BatchPage>;
   /** Counts live notifications. */
   tally(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number): Promise<Tally>;
   /** Where messages lie within some feeds, each place once; ids that are not there are left out. */

@@ -1,10 +1,13 @@
+import { fail } from "./errors.ts";
+import type { UserIdentity } from "./identity.ts";
+import type { Node } from "./node.ts";
 import type { Subscription } from "./subscription.ts";
 
 const goingAway = "the server is going away";
 
 /** The open streams of a node. */
 export class Streams {
-  readonly #open = new Set<Subscription>();
+  readonly #open = new Map<string, Subscription>();
   #whenEmpty: (() => void)[] = [];
   /** Set once the node drains. */
   #afterMs: (() => number) | undefined;
@@ -16,15 +19,25 @@ export class Streams {
 
   /** One that comes while the node drains is told to go, too. */
   add(stream: Subscription): void {
-    this.#open.add(stream);
+    this.#open.set(stream.id, stream);
     if (this.#afterMs) stream.drain(this.#afterMs(), goingAway);
   }
 
   delete(stream: Subscription): void {
-    this.#open.delete(stream);
+    this.#open.delete(stream.id);
     if (this.#open.size > 0) return;
     for (const resolve of this.#whenEmpty) resolve();
     this.#whenEmpty = [];
+  }
+
+  /** How many pass a test. */
+  count(test: (stream: Subscription) => boolean): number {
+    return [...this.#open.values()].filter(test).length;
+  }
+
+  /** A stream has lost a room. */
+  kick(id: string, room: string): void {
+    this.#open.get(id)?.kick(room);
   }
 
   /** Tells all streams to go; `afterMs` gives each the time after which its client shall return. */
@@ -32,12 +45,21 @@ export class Streams {
     this.#afterMs = afterMs;
     if (this.#open.size === 0) return;
     const empty = new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
-    for (const stream of this.#open) stream.drain(afterMs(), goingAway);
+    for (const stream of this.#open.values()) stream.drain(afterMs(), goingAway);
     return empty;
   }
 
   /** Closes what is still open. */
   close(): void {
-    for (const stream of this.#open) stream.close();
+    for (const stream of this.#open.values()) stream.close();
   }
+}
+
+/** A page in a loop of reconnects must not eat the node. Throws TOO_MANY_STREAMS. */
+export function checkStreams({ hub, settings }: Node, { tenant, subject }: UserIdentity): void {
+  const { maxStreamsPerUser } = settings;
+  if (hub.streamsOf(tenant, subject) < maxStreamsPerUser) return;
+  const metadata = { limit: String(maxStreamsPerUser) };
+  const sentence = `the user has ${maxStreamsPerUser} open streams; close some`;
+  throw fail("TOO_MANY_STREAMS", sentence, { retryAfterMs: 5000, metadata });
 }

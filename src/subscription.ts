@@ -4,13 +4,14 @@
  */
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { ConnectError } from "@connectrpc/connect";
-import { Kind, type Message } from "../gen/tidings/v1/message_pb.ts";
-import type { Gap, SubscribeRequest } from "../gen/tidings/v1/push_service_pb.ts";
-import type { ReadNotice, RecallNotice } from "./bus.ts";
-import { Cursor } from "./cursor.ts";
+import { Kind } from "../gen/tidings/v1/message_pb.ts";
+import { type Gap, RoomState_Status, type SubscribeRequest } from "../gen/tidings/v1/push_service_pb.ts";
+import type { DisconnectNotice, ReadNotice, RecallNotice } from "./bus.ts";
 import { Deadlines } from "./deadlines.ts";
+import { Delivery } from "./delivery.ts";
 import { fail } from "./errors.ts";
 import { followedFeeds } from "./feeds.ts";
+import { type Followed, Follows } from "./follows.ts";
 import { eventFrame, type Frame, MessageFrame } from "./frame.ts";
 import type { Follower } from "./hub.ts";
 import { type Identity, isUser, type UserIdentity } from "./identity.ts";
@@ -18,8 +19,12 @@ import type { Totals } from "./inbox.ts";
 import type { Node } from "./node.ts";
 import type { OnlineTally } from "./presence.ts";
 import { ReadChange } from "./read-change.ts";
-import type { ReadState } from "./read-state.ts";
+import { roomFeed, roomOf } from "./rooms.ts";
+import { anything } from "./selection.ts";
+import { StartPositions } from "./start-positions.ts";
 import type { Entry, Head } from "./store.ts";
+import { type RoomOutcome, StreamRooms } from "./stream-rooms.ts";
+import { checkStreams } from "./streams.ts";
 
 /** Frames that the transport is handed at once. */
 const batchSize = 64;
@@ -29,16 +34,14 @@ const endless = Number.POSITIVE_INFINITY;
 export class Subscription implements Follower {
   readonly id: string;
   readonly #node: Node;
-  readonly #identity: Identity;
   readonly #user: UserIdentity | undefined;
-  readonly #request: SubscribeRequest;
-  readonly #cursors: readonly Cursor[];
+  readonly #given: StartPositions;
+  readonly #follows: Follows;
+  readonly #rooms: StreamRooms;
   readonly #deadlines: Deadlines;
   readonly #change = new ReadChange();
-  /** Per inbox feed, the seq up to which the totals last told are exact, and the oldest unread one. */
-  #counted: { through: number; oldest: number }[] = [];
-  /** During the replay: what the user has deleted is not sent again. */
-  #replayed: ReadState | undefined;
+  readonly #delivery: Delivery;
+  #identity: Identity;
   #online: OnlineTally | undefined;
   /** The online count that the reader has. */
   #shown: OnlineTally | undefined;
@@ -56,10 +59,10 @@ export class Subscription implements Follower {
     this.#node = node;
     this.#identity = identity;
     this.#user = isUser(identity) ? identity : undefined;
-    this.#request = request;
-    if (request.rooms.length > 0) throw fail("NOT_BUILT", "rooms are not served yet", { field: "rooms" });
-    this.#checkStreams();
+    if (this.#user) checkStreams(node, this.#user);
+    this.#given = new StartPositions(request.positions);
     const { heartbeatMs, timeouts, clock } = node.settings;
+    this.#rooms = new StreamRooms(node, identity, { ...request, id: this.id }, () => this.wake());
     const times = { heartbeatMs, stallMs: timeouts.stallMs, tokenExpiry: identity.expireTime };
     this.#deadlines = new Deadlines(clock, times, {
       beat: () => this.#note(() => (this.#beat = true)),
@@ -71,7 +74,9 @@ export class Subscription implements Follower {
         cut();
       },
     });
-    this.#cursors = followedFeeds(identity).map((feed) => new Cursor(feed, node.hub.follow(feed, this)));
+    this.#delivery = new Delivery(node, this.#user, request, { change: this.#change, deadlines: this.#deadlines });
+    this.#follows = new Follows(node.hub, this);
+    for (const feed of followedFeeds(identity)) this.#follows.add(feed, true);
     node.streams.add(this);
     if (this.#user) node.hub.joinUser(this.#user.tenant, this.#user.subject, this);
     if (request.onlineCount && identity.tenant !== undefined) {
@@ -103,9 +108,11 @@ export class Subscription implements Follower {
     this.#deadlines.sending();
   }
 
-  /** A fresh token of the same caller ends then. */
-  extendToken(expireTime: number): void {
-    this.#deadlines.extendToken(expireTime);
+  /** A fresh token of the same caller: the stream ends with it, and keeps the rooms that it still opens. */
+  async refresh(identity: Identity): Promise<void> {
+    this.#identity = identity;
+    this.#deadlines.extendToken(identity.expireTime);
+    for (const room of await this.#rooms.recheck(identity)) this.#follows.hide(feedOf(room));
   }
 
   /** Ends the stream with an error, at its next step. */
@@ -118,13 +125,26 @@ export class Subscription implements Follower {
     this.#note(() => (this.#goAway = { afterMs, reason }));
   }
 
+  /** Another stream took the room: nothing of it is sent from now on. */
+  kick(room: string): void {
+    this.#follows.hide(feedOf(room));
+    this.#rooms.kick(room);
+  }
+
+  /** Whether the stream is the user's, and was opened with this token; "" is any. */
+  isOf({ tenant, user, tokenId }: { tenant: string; user: string; tokenId: string }): boolean {
+    const own = this.#user?.tenant === tenant && this.#user.subject === user;
+    return own && (tokenId === "" || this.#identity.tokenId === tokenId);
+  }
+
   /** Frees all that the stream holds on the node. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#deadlines.close();
+    this.#rooms.close();
     this.#unwatchOnline();
-    for (const { feed } of this.#cursors) this.#node.hub.unfollow(feed, this);
+    this.#follows.close();
     if (this.#user) {
       this.#node.hub.leaveUser(this.#user.tenant, this.#user.subject, this);
       // A lease that cannot be returned runs out by itself.
@@ -147,57 +167,72 @@ export class Subscription implements Follower {
     this.#note(() => this.#change.add({ readIds: [], unreadIds: [], deletedIds: ids, all: false }));
   }
 
+  disconnected(notice: DisconnectNotice): void {
+    if (!this.isOf(notice)) return;
+    this.end(fail("DISCONNECTED", notice.reason || "the user's streams were ended"));
+  }
+
   async *#events(): AsyncGenerator<readonly Frame[]> {
+    // A block may have come between the check of the token and the stream that would have been ended.
+    await this.#node.blocks.check(this.#identity);
     // Closed before its first step: what it would enter now, nobody would leave.
     if (this.#end) throw this.#end;
     if (this.#user) await this.#node.presence.enter(this.#connection(this.#user));
+    const rooms = await this.#rooms.start();
+    for (const { roomId } of rooms.filter(isJoined)) this.#follows.add(this.#roomFeed(roomId), true);
     const { heads, totals } = await this.#look();
     const gaps = this.#start(heads);
-    this.#replayed = totals?.state;
+    this.#delivery.replayed = totals?.state;
     yield [await this.#hello(totals)];
+    yield rooms.map((value) => eventFrame({ case: "room", value }));
     yield gaps.map((gap) => eventFrame({ case: "gap", value: gap }));
-    for (const [index, cursor] of this.#cursors.entries()) yield* this.#advance(cursor, heads[index]?.seq ?? 0);
-    this.#replayed = undefined;
-    yield [eventFrame({ case: "caughtUp", value: { positions: this.#positions() } })];
+    for (const followed of this.#follows.all) yield* this.#replay(followed, heads.get(followed.cursor.feed.name)?.seq);
+    this.#delivery.replayed = undefined;
+    yield [eventFrame({ case: "caughtUp", value: { positions: this.#follows.positions } })];
     for (;;) {
       this.#woken = false;
-      for (const cursor of this.#cursors) yield* this.#live(cursor);
+      for (const followed of this.#follows.all) yield* this.#live(followed);
       if (this.#change.due) yield* this.#readState();
+      for (const outcome of this.#rooms.take()) yield* this.#room(outcome);
       yield this.#control();
       if (!this.#woken) await new Promise<void>((resolve) => (this.#resume = resolve));
     }
   }
 
   /** Heads of all feeds that are followed, and the totals that are exact up to them. */
-  async #look(): Promise<{ heads: readonly Head[]; totals: Totals | undefined }> {
-    const keys = this.#cursors.map(({ feed }) => feed.key);
-    if (!this.#user) return { heads: await this.#node.store.heads(keys), totals: undefined };
-    const totals = await this.#totals(this.#user);
-    const rest = await this.#node.store.heads(keys.slice(totals.heads.length));
-    return { heads: [...totals.heads, ...rest], totals };
+  async #look(): Promise<{ heads: ReadonlyMap<string, Head>; totals: Totals | undefined }> {
+    const totals = this.#user && (await this.#totals(this.#user));
+    const heads = new Map(totals?.feeds.map(({ name }, index) => [name, totals.heads[index] as Head]));
+    const rest = this.#follows.all.map(({ cursor }) => cursor.feed).filter(({ name }) => !heads.has(name));
+    const found = await this.#node.store.heads(rest.map(({ key }) => key));
+    rest.forEach(({ name }, index) => {
+      heads.set(name, found[index] as Head);
+    });
+    return { heads, totals };
   }
 
+  /** Totals of feeds that are all followed: what comes after the count is seen. */
   async #totals(user: UserIdentity): Promise<Totals> {
-    const totals = await this.#node.inbox.totals(user);
-    this.#counted = totals.heads.map(({ seq }, index) => ({ through: seq, oldest: totals.oldest[index] ?? endless }));
-    this.#deadlines.messageExpires(totals.nextExpiry);
-    return totals;
+    for (;;) {
+      const totals = await this.#node.inbox.totals(user);
+      const fresh = totals.feeds.filter(({ name }) => !this.#follows.get(name));
+      totals.feeds.forEach((feed, index) => {
+        if (fresh.includes(feed)) this.#follows.add(feed, false).start(totals.heads[index] as Head, undefined);
+      });
+      if (fresh.length > 0) continue;
+      this.#delivery.totals = totals;
+      return totals;
+    }
   }
 
   /** Sets the cursors to the positions given; the checks come before Hello, so that a bad request is an error and no stream. */
-  #start(heads: readonly Head[]): Gap[] {
-    const given = new Map(
-      this.#request.positions.map((position, index) => [position.feed, { position, field: `positions[${index}]` }]),
-    );
-    const known = new Set(this.#cursors.map(({ feed }) => feed.name));
-    for (const [feed, { field }] of given) {
-      if (known.has(feed)) continue;
-      throw fail("POSITION_INVALID", `the caller does not follow ${feed}; leave it out`, { field: `${field}.feed` });
-    }
-    if (given.size < this.#request.positions.length)
-      throw fail("POSITION_INVALID", "give one position per feed", { field: "positions" });
-    return this.#cursors
-      .map((cursor, index) => cursor.start(heads[index] as Head, given.get(cursor.feed.name)))
+  #start(heads: ReadonlyMap<string, Head>): Gap[] {
+    // A room that was asked for and refused has a room event, which says more.
+    const wished = new Set(this.#rooms.wished.map(feedOf));
+    this.#given.check((feed) => this.#follows.get(feed)?.shown || wished.has(feed));
+    return this.#follows.all
+      .filter(({ shown }) => shown)
+      .map(({ cursor }) => cursor.start(heads.get(cursor.feed.name) as Head, this.#given.get(cursor.feed.name)))
       .filter((gap) => gap !== undefined);
   }
 
@@ -211,35 +246,76 @@ export class Subscription implements Follower {
         subscriptionId: this.id,
         heartbeatInterval: durationFromMs(this.#node.settings.heartbeatMs),
         online,
-        positions: this.#positions(),
+        positions: this.#follows.positions,
         ...(totals ? { unread: totals.unread } : {}),
       },
     });
+  }
+
+  /** What was missed; who enters a room without a position gets the events that are kept for this. */
+  async *#replay(followed: Followed, seq = 0): AsyncGenerator<readonly Frame[]> {
+    const { feed } = followed.cursor;
+    if (followed.shown && roomOf(feed.name) !== undefined && !this.#given.get(feed.name)) {
+      yield* this.#keptEvents(followed, seq);
+    }
+    yield* this.#advance(followed, seq);
+  }
+
+  async *#keptEvents(followed: Followed, upTo: number): AsyncGenerator<readonly Frame[]> {
+    const { feed } = followed.cursor;
+    const filter = { kinds: [Kind.EVENT], order: "oldest", bodies: true, limit: batchSize } as const;
+    for (let after = 0; after < upTo; ) {
+      const selection = { ...anything(feed, [[after + 1, upTo]], this.#now()), ...filter };
+      const entries = await this.#node.store.select(selection);
+      yield this.#delivery.wanted(
+        followed,
+        entries.map((entry) => toFrame(feed.name, entry)),
+      );
+      after = entries.length < batchSize ? upTo : (entries.at(-1)?.seq ?? upTo);
+    }
+  }
+
+  /** A room was entered late, refused or lost. */
+  async *#room(outcome: RoomOutcome): AsyncGenerator<readonly Frame[]> {
+    const frame = eventFrame({ case: "room", value: outcome });
+    if (!isJoined(outcome)) {
+      yield [frame];
+      return;
+    }
+    const feed = this.#roomFeed(outcome.roomId);
+    const cursor = this.#follows.add(feed, true);
+    const [head] = await this.#node.store.heads([feed.key]);
+    const gap = cursor.start(head as Head, this.#given.get(feed.name));
+    // What came between the last totals and here was neither counted nor seen.
+    this.#change.totalsOnly();
+    yield [frame, ...(gap ? [eventFrame({ case: "gap", value: gap })] : [])];
+    yield* this.#replay({ cursor, shown: true }, head?.seq);
   }
 
   /**
    * Sends a batch of what the ring has; what it no longer has comes from the Store first. What is left waits for the
    * next round, so that a busy feed does not keep the others, the totals and heartbeats from a slow reader.
    */
-  async *#live(cursor: Cursor): AsyncGenerator<readonly Frame[]> {
-    const { frames, missing } = cursor.take(batchSize, endless);
+  async *#live(followed: Followed): AsyncGenerator<readonly Frame[]> {
+    const { frames, missing } = followed.cursor.take(batchSize, endless);
     if (missing !== undefined || frames.length === batchSize) this.#woken = true;
-    yield this.#wanted(cursor, frames);
-    if (missing !== undefined) yield* this.#advance(cursor, missing);
+    yield this.#delivery.wanted(followed, frames);
+    if (missing !== undefined) yield* this.#advance(followed, missing);
   }
 
   /** Sends all up to `seq` and nothing beyond. */
-  async *#advance(cursor: Cursor, seq: number): AsyncGenerator<readonly Frame[]> {
+  async *#advance(followed: Followed, seq: number): AsyncGenerator<readonly Frame[]> {
+    const { cursor } = followed;
     while (cursor.seq < seq) {
       const { frames } = cursor.take(batchSize, seq);
-      yield this.#wanted(cursor, frames);
+      yield this.#delivery.wanted(followed, frames);
       if (frames.length > 0) continue;
       const { feed } = cursor;
       const stretch = await this.#node.store.read(feed.key, cursor.seq, seq, batchSize, this.#now());
       const gap = cursor.skipTrimmed(stretch.head);
-      if (gap) yield [eventFrame({ case: "gap", value: gap })];
-      yield this.#wanted(
-        cursor,
+      if (gap && followed.shown) yield [eventFrame({ case: "gap", value: gap })];
+      yield this.#delivery.wanted(
+        followed,
         stretch.entries.map((entry) => toFrame(feed.name, entry)),
       );
       // The Store knows of nothing up to `seq` beyond this: it was told of it by the Store itself.
@@ -253,45 +329,11 @@ export class Subscription implements Follower {
     // A change that comes from here on is told with totals of its own.
     const change = this.#change.take();
     const totals = this.#user && (await this.#totals(this.#user));
-    for (const [index, head] of (totals?.heads ?? []).entries()) {
-      const cursor = this.#cursors[index];
-      if (cursor) yield* this.#advance(cursor, head.seq);
+    for (const [index, { name }] of (totals?.feeds ?? []).entries()) {
+      const followed = this.#follows.get(name);
+      if (followed) yield* this.#advance(followed, totals?.heads[index]?.seq ?? 0);
     }
     yield [eventFrame({ case: "readState", value: { ...change, ...(totals && { unread: totals.unread }) } })];
-  }
-
-  /** Frames that pass the filters and have not expired. */
-  #wanted(cursor: Cursor, frames: readonly MessageFrame[]): readonly Frame[] {
-    const now = this.#now();
-    const deleted = this.#replayed?.deleted(cursor.feed.name);
-    return frames.filter((frame) => {
-      if (frame.recalled || frame.expireTime <= now || deleted?.has(frame.seq)) return false;
-      const passes = this.#passes(frame.message);
-      this.#recount(cursor, frame, passes);
-      return passes;
-    });
-  }
-
-  /** Sees to new totals where the reader's own counting, one more for each notification, would go wrong. */
-  #recount(cursor: Cursor, { seq, expireTime, message }: MessageFrame, passes: boolean): void {
-    const counted = this.#counted[this.#cursors.indexOf(cursor)];
-    if (counted === undefined || seq <= counted.through) return;
-    // A full feed drops its oldest message with each new one.
-    if (seq - this.#node.settings.retention.count >= counted.oldest) this.#change.totalsOnly();
-    if (message.kind !== Kind.NOTIFICATION) return;
-    counted.oldest = Math.min(counted.oldest, seq);
-    this.#deadlines.messageExpires(expireTime);
-    // The reader cannot count what it does not see.
-    if (!passes) this.#change.totalsOnly();
-  }
-
-  #passes({ kind, category, event }: Message): boolean {
-    const { kinds, categories, events } = this.#request;
-    return (
-      (kinds.length === 0 || kinds.includes(kind)) &&
-      (categories.length === 0 || categories.includes(category)) &&
-      (events.length === 0 || events.includes(event))
-    );
   }
 
   #control(): readonly Frame[] {
@@ -300,7 +342,7 @@ export class Subscription implements Follower {
       frames.push(eventFrame({ case: "online", value: this.#online }));
       this.#shown = this.#online;
     }
-    if (this.#beat) frames.push(eventFrame({ case: "heartbeat", value: { positions: this.#positions() } }));
+    if (this.#beat) frames.push(eventFrame({ case: "heartbeat", value: { positions: this.#follows.positions } }));
     this.#online = undefined;
     this.#beat = false;
     return frames;
@@ -316,28 +358,25 @@ export class Subscription implements Follower {
     this.wake();
   }
 
-  /** A page in a loop of reconnects must not eat the node. */
-  #checkStreams(): void {
-    const { hub, settings } = this.#node;
-    if (!this.#user || hub.streamsOf(this.#user.tenant, this.#user.subject) < settings.maxStreamsPerUser) return;
-    const sentence = `the user has ${settings.maxStreamsPerUser} open streams; close some`;
-    throw fail("TOO_MANY_STREAMS", sentence, {
-      retryAfterMs: 5000,
-      metadata: { limit: String(settings.maxStreamsPerUser) },
-    });
+  #roomFeed(room: string) {
+    return roomFeed(this.#identity.tenant ?? "", room);
   }
 
   #connection({ tenant, subject: user }: UserIdentity) {
     return { id: this.id, tenant, user };
   }
 
-  #positions() {
-    return this.#cursors.map(({ position }) => position);
-  }
-
   #now(): number {
     return this.#node.settings.clock.now();
   }
+}
+
+function isJoined({ status }: RoomOutcome): boolean {
+  return status === RoomState_Status.JOINED;
+}
+
+function feedOf(room: string): string {
+  return `room/${room}`;
 }
 
 function sameCount(a: OnlineTally, b: OnlineTally | undefined): boolean {

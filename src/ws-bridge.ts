@@ -152,11 +152,11 @@ class Bridge {
   }
 
   async #refresh(token: string): Promise<void> {
-    const { subject, tenant, role, expireTime } = await this.#core.authenticate(token);
-    const same =
-      subject === this.#identity?.subject && tenant === this.#identity.tenant && role === this.#identity.role;
+    const fresh = await this.#core.authenticate(token);
+    const { subject, tenant, role } = this.#identity ?? {};
+    const same = fresh.subject === subject && fresh.tenant === tenant && fresh.role === role;
     if (!same) throw fail("TOKEN_INVALID", "the fresh token is another caller's; connect again", { field: "token" });
-    this.#subscription?.extendToken(expireTime);
+    await this.#subscription?.refresh(fresh);
   }
 
   /** Back-pressure: the next frame is handed over when the socket holds little, so a slow reader costs a page. */

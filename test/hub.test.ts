@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { LocalBus } from "../src/adapters/local-bus.ts";
-import type { EntryNotice, ReadNotice, RecallNotice } from "../src/bus.ts";
+import type { DisconnectNotice, EntryNotice, ReadNotice, RecallNotice } from "../src/bus.ts";
 import { everyoneFeed, type NamedFeed, tenantFeed, userFeed } from "../src/feeds.ts";
 import { type Follower, Hub } from "../src/hub.ts";
 
@@ -8,6 +8,7 @@ class Log implements Follower {
   wakes = 0;
   readonly reads: ReadNotice[] = [];
   readonly recalls: RecallNotice[] = [];
+  readonly disconnects: DisconnectNotice[] = [];
 
   wake(): void {
     this.wakes++;
@@ -17,6 +18,9 @@ class Log implements Follower {
   }
   recalled(notice: RecallNotice): void {
     this.recalls.push(notice);
+  }
+  disconnected(notice: DisconnectNotice): void {
+    this.disconnects.push(notice);
   }
 }
 

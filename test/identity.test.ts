@@ -18,7 +18,15 @@ describe("a token signed with the secret", () => {
 
   test("tells who calls", async () => {
     const token = await mintToken();
-    const ann = { subject: "ann", tenant: "acme", role: "user", expireTime: tokenExpiry * 1000 };
+    const ann = {
+      subject: "ann",
+      tenant: "acme",
+      role: "user",
+      expireTime: tokenExpiry * 1000,
+      tokenId: "",
+      rooms: [],
+      publish: [],
+    };
     expect(await authenticate(token)).toEqual(ann);
     expect(await authenticate(token)).toEqual(ann);
   });

@@ -251,7 +251,7 @@ describe("who sees what", () => {
     expect(await reasonFrom(node.messages(serviceOf()))).toBe("TENANT_REQUIRED");
   });
 
-  test("rooms are not there yet", async () => {
-    expect(await reasonFrom(node.messages(fresh(), { roomId: "r" }))).toBe("NOT_BUILT");
+  test("a room is for those who may enter it", async () => {
+    expect(await reasonFrom(node.messages(fresh(), { roomId: "r" }))).toBe("ROOM_FORBIDDEN");
   });
 });

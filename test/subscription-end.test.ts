@@ -1,3 +1,4 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Kind } from "../gen/tidings/v1/message_pb.ts";
 import { fail } from "../src/errors.ts";
@@ -15,7 +16,7 @@ describe("silence", () => {
     const reader = await node.live(ann, { categories: ["a"] });
     await node.pass(24_999);
     expect(reader.all("heartbeat")).toEqual([]);
-    await node.publish("acme", toUser("ann"), { category: "b", kind: Kind.ACTIVITY });
+    await node.publish("acme", toUser("ann"), { category: "b", kind: Kind.EVENT, ttl: durationFromMs(60_000) });
     await node.pass(1);
     expect(reader.all("heartbeat")).toHaveLength(1);
     expect(reader.all("heartbeat")[0]?.positions[0]).toMatchObject({ feed: "user", seq: "1" });
@@ -39,7 +40,7 @@ describe("a stream ends", () => {
 
   test("when its fresh token does, if it was given one", async () => {
     const reader = await node.live(userOf("acme", "ann", node.clock.now() + 60_000));
-    reader.subscription.extendToken(node.clock.now() + 120_000);
+    await reader.subscription.refresh(userOf("acme", "ann", node.clock.now() + 120_000));
     await node.pass(119_999);
     expect(reader.error).toBeUndefined();
     await node.pass(1);

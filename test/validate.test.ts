@@ -100,6 +100,7 @@ describe("every rule of every request field", () => {
       "Audience.users", // by UserIds.user_ids
       "DeleteMessagesRequest.expired_only",
       "DeleteMessagesRequest.recall",
+      "DisconnectRequest.block_until",
       "Draft.actor", // by the fields of Actor
       "Draft.binary", // the server's maxMessageBytes bounds content and payload
       "Draft.content",

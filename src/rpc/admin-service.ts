@@ -1,12 +1,14 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { AdminService } from "../../gen/tidings/v1/admin_service_pb.ts";
-import { fail } from "../errors.ts";
+import { type AdminService, DisconnectRequestSchema } from "../../gen/tidings/v1/admin_service_pb.ts";
+import type { Core } from "../core.ts";
+import { identityOf } from "./context.ts";
 
-/** The implementation of AdminService. */
-export function adminService(): ServiceImpl<typeof AdminService> {
+/** The implementation of AdminService over a running core. */
+export function adminService({ validate, disconnector }: Core): ServiceImpl<typeof AdminService> {
   return {
-    async disconnect() {
-      throw fail("NOT_BUILT", "Disconnect is not served yet; the streams of a user end when their tokens expire");
+    async disconnect(request, context) {
+      validate(DisconnectRequestSchema, request);
+      return { connections: await disconnector.disconnect(identityOf(context), request) };
     },
   };
 }

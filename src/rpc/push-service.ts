@@ -1,7 +1,7 @@
 /** The handlers of PushService: check the request, call the core, translate; nothing else. */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
+import { ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import {
   type DeleteMessagesRequest,
   DeleteMessagesRequestSchema,
@@ -27,10 +27,11 @@ import {
   UserPresenceSchema,
 } from "../../gen/tidings/v1/push_service_pb.ts";
 import type { Core } from "../core.ts";
-import { fail, reasonOf } from "../errors.ts";
+import { codeName, fail, reasonOf } from "../errors.ts";
 import { tenantOf } from "../feeds.ts";
 import { connectionKey } from "../http/adapter.ts";
 import { type Identity, isUser, type UserIdentity } from "../identity.ts";
+import { requireRoom } from "../rooms.ts";
 import { Subscription } from "../subscription.ts";
 import { identityOf } from "./context.ts";
 
@@ -106,22 +107,31 @@ async function deleteMessages(
 ): Promise<DeleteMessagesResponse> {
   if (isUser(caller)) {
     if (request.recall) throw fail("ROLE_FORBIDDEN", "only a service may recall messages", { field: "recall" });
+    if (request.batchId !== "") throw fail("FIELD_INVALID", "batches are for services", { field: "batch_id" });
     tenantOf(caller, request.tenantId);
     const { changed, unread } = await core.node.inbox.delete(caller, request);
     return create(DeleteMessagesResponseSchema, { deleted: changed, unread });
   }
-  if (!request.recall)
-    throw fail("FIELD_INVALID", "a service has no inbox; set it to recall the messages everywhere", {
-      field: "recall",
-    });
-  if (!request.ids) throw fail("FIELD_INVALID", "name the messages to recall", { field: "ids" });
+  return create(DeleteMessagesResponseSchema, { deleted: await recall(core, caller, request) });
+}
+
+/** A service takes back messages by their ids, or a whole batch. */
+async function recall({ recaller }: Core, caller: Identity, request: DeleteMessagesRequest): Promise<number> {
+  const { ids, batchId } = request;
+  if (!request.recall) {
+    const sentence = "a service has no inbox; set it to recall the messages everywhere";
+    throw fail("FIELD_INVALID", sentence, { field: "recall" });
+  }
+  if ((ids === undefined) === (batchId === "")) {
+    throw fail("FIELD_INVALID", "name the messages to recall, or a batch_id", { field: "ids" });
+  }
   if (request.category !== "" || request.expiredOnly) {
     const field = request.expiredOnly ? "expired_only" : "category";
-    throw fail("FIELD_INVALID", "leave it out; a recall is by ids", { field });
+    throw fail("FIELD_INVALID", "leave it out; a recall is by ids or by batch_id", { field });
   }
   // What was published to everyone belongs to no tenant.
   const tenant = caller.tenant === undefined && request.tenantId === "" ? "" : tenantOf(caller, request.tenantId);
-  return create(DeleteMessagesResponseSchema, { deleted: await core.recaller.recall(tenant, request.ids.messageIds) });
+  return ids ? recaller.recall(tenant, ids.messageIds) : recaller.recallBatch(tenant, batchId);
 }
 
 async function onlineCount(
@@ -132,7 +142,11 @@ async function onlineCount(
   const tenant = tenantOf(caller, tenantId);
   const { presence, settings } = core.node;
   const asOfTime = timestampFromMs(settings.clock.now());
-  if (scope.case === "roomId") throw fail("NOT_BUILT", "rooms are not served yet", { field: "room_id" });
+  if (scope.case === "roomId") {
+    const room = requireRoom(scope.value, "room_id");
+    await core.node.access.check(caller, room, "join", "room_id");
+    return create(OnlineCountResponseSchema, { ...(await presence.count(tenant, room)), asOfTime });
+  }
   if (scope.case === undefined)
     return create(OnlineCountResponseSchema, { ...(await presence.count(tenant)), asOfTime });
   const userIds = [...new Set(scope.value.userIds)];
@@ -173,9 +187,4 @@ function toOutcome(outcome: PublishResponse | Error): PublishOutcome {
   return create(PublishOutcomeSchema, {
     result: { case: "error", value: { $typeName: "tidings.v1.PublishError", ...error } },
   });
-}
-
-/** `InvalidArgument` → `invalid_argument`, as Connect writes it. */
-function codeName(code: Code): string {
-  return (Code[code] ?? "").replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase();
 }

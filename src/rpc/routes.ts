@@ -47,7 +47,7 @@ export function createRoutes(core: Core, health: HealthService, registry: Regist
         ...(method.methodKind === "server_streaming" ? { compressMinBytes: neverCompress } : {}),
       });
     }
-    router.service(AdminService, adminService(), {
+    router.service(AdminService, adminService(core), {
       requestGate,
       jsonOptions,
       maxTimeoutMs,

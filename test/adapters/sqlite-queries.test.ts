@@ -83,6 +83,8 @@ function useAll(database: Database): void {
   feeds.append(batch);
   feeds.recall("t", [batch[599]?.id ?? "", batch[598]?.id ?? ""]);
   feeds.read(userFeed("t"), 0, 10, 10, start);
+  feeds.append([message("t", { key: "k", digest: "d", replace: true, batchId: "b" })]);
+  inbox.batch("t", "b", "", 10, start);
   feeds.trim(start + 1, start + 100);
   inbox.find([userFeed("t")], [batch[597]?.id ?? ""]);
   inbox.tally([{ feed: userFeed("t"), ranges: [[1, endless]] }], start);

@@ -159,6 +159,6 @@ export class FakeServer {
 }
 
 function call<F>(implementation: F | undefined): F {
-  if (implementation === undefined) throw fail("NOT_BUILT", "this fake does not answer that");
+  if (implementation === undefined) throw fail("SERVICE_UNKNOWN", "this fake does not answer that");
   return implementation;
 }

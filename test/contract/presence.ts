@@ -89,7 +89,9 @@ export function presenceContract(name: string, make: () => Promise<OpenedPresenc
 
     test("tells watchers after each change, when the count is already the new one", async () => {
       const seen: { tenant: string; count: Promise<OnlineTally> }[] = [];
-      presence.watch((tenant) => seen.push({ tenant, count: presence.count(tenant) }));
+      presence.watch((change) => {
+        if (change.type === "count") seen.push({ tenant: change.tenant, count: presence.count(change.tenant) });
+      });
       await presence.enter(connection("1", "t", "ann"));
       await expect.poll(() => seen.at(-1)?.tenant).toBe("t");
       expect(await seen.at(-1)?.count).toEqual({ users: 1, connections: 1 });
@@ -174,5 +176,8 @@ function connection(id: string, tenant: string, user: string): Connection {
 
 function watch(presence: Presence): { tenants: string[]; stop: () => void } {
   const tenants: string[] = [];
-  return { tenants, stop: presence.watch((tenant) => tenants.push(tenant)) };
+  const stop = presence.watch((change) => {
+    if (change.type === "count") tenants.push(change.tenant);
+  });
+  return { tenants, stop };
 }

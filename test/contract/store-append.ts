@@ -107,7 +107,7 @@ export function appendLaw(bench: StoreBench): void {
         expireTime: start + 1000.25,
       });
       const [appended] = await bench.store.append([given]);
-      const { tenant: _tenant, feeds: _feeds, key: _key, digest: _digest, ...entry } = given;
+      const { tenant: _tenant, feeds: _feeds, key: _key, digest: _digest, replace: _replace, ...entry } = given;
       const { epoch } = stored(appended);
       expect(await readAll(bench.store, userFeed(tenant))).toEqual([{ ...entry, epoch, seq: 1 }]);
     });

@@ -24,6 +24,7 @@ const calls: { [Method in Exclude<keyof Store, "open" | "close">]: (store: Store
   trim: (store) => store.trim(0, 0),
   select: (store) => store.select(selection(userFeed("t"))),
   tally: (store) => store.tally([], start),
+  batch: (store) => store.batch("t", "b", "", 1, start),
   find: (store) => store.find([userFeed("t")], [message("t").id]),
   readState: (store) => store.readState("t", "ann"),
   saveReadState: (store) => store.saveReadState("t", "ann", { version: 1, json: "" }),

@@ -45,7 +45,7 @@ export class InboxModel {
   publish(tenant: string, to: ModelAudience, facts: Omit<ModelMessage, "places" | "recalled">): void {
     const places = new Map<string, { feed: string; seq: number }>();
     if (to === "everyone") places.set("", { feed: "everyone", seq: this.#append("everyone") });
-    else if (to === "tenant") {
+    else if (to === "tenant" || facts.kind === Kind.ACTIVITY) {
       const feed = facts.kind === Kind.ACTIVITY ? "activity" : "tenant";
       places.set(tenant, { feed, seq: this.#append(`${tenant}\n${feed}`) });
     } else {

@@ -175,6 +175,8 @@ class Run {
       everyone: [toEveryone, "everyone"],
     };
     const [target, modelTarget] = audiences[to] as [To, ModelAudience];
+    // An activity has one receiver at most, and goes to the tenant.
+    if (kind === Kind.ACTIVITY && to === "both") return;
     const draft = { kind, category, ...(ttl > 0 ? { ttl: durationFromMs(ttl) } : {}) };
     const { messageId } = await this.#test.publish(to === "everyone" ? undefined : tenant, target, draft);
     if (kind === Kind.EVENT && ttl === 0) return;

@@ -31,12 +31,12 @@ const never = 4_000_000_000_000;
 
 /** A user of a tenant. */
 export function userOf(tenant: string, subject = "ann", expireTime = never): UserIdentity {
-  return { subject, tenant, role: "user", expireTime };
+  return { subject, tenant, role: "user", expireTime, tokenId: "", rooms: [], publish: [] };
 }
 
 /** A service of a tenant; without one, of all. */
 export function serviceOf(tenant?: string): Identity {
-  return { subject: "backend", tenant, role: "service", expireTime: never };
+  return { subject: "backend", tenant, role: "service", expireTime: never, tokenId: "", rooms: [], publish: [] };
 }
 
 /** What a test may want to be otherwise. */

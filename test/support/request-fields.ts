@@ -84,7 +84,7 @@ function kindsRows(field: string, schema: DescMessage): Row[] {
 function page(name: string, schema: DescMessage): Row[] {
   return [
     row(`${name}.page_size`, schema, { pageSize: -1 }, "page_size", "must be at least 0", { pageSize: 2_000_000_000 }),
-    row(`${name}.page_token`, schema, { pageToken: x(1025) }, "page_token", atMost(1024), { pageToken: x(1024) }),
+    row(`${name}.page_token`, schema, { pageToken: x(12289) }, "page_token", atMost(12288), { pageToken: x(12288) }),
   ];
 }
 
@@ -108,6 +108,14 @@ const publishRows: Row[] = [
   ),
   ...text("PublishRequest.request_id", PublishRequestSchema, 128, "request_id", (requestId) => publish({ requestId })),
   row(
+    "PublishRequest.replace",
+    PublishRequestSchema,
+    publish({ replace: true }),
+    "request_id",
+    "name the message to replace",
+    publish({ replace: true, requestId: "r" }),
+  ),
+  row(
     "Audience.to",
     PublishRequestSchema,
     publish({ audience: {} }),
@@ -116,7 +124,13 @@ const publishRows: Row[] = [
     publish({ audience: { everyone: true } }),
   ),
   ...id("Audience.user_id", PublishRequestSchema, "audience.user_id", (userId) => publish({ audience: { userId } })),
-  ...id("Audience.room_id", PublishRequestSchema, "audience.room_id", (roomId) => publish({ audience: { roomId } })),
+  ...id(
+    "Audience.room_id",
+    PublishRequestSchema,
+    "audience.room_id",
+    (roomId) => publish({ audience: { roomId } }),
+    320,
+  ),
   ...["tenant", "everyone"].map((name) =>
     row(
       `Audience.${name}`,
@@ -239,10 +253,10 @@ const subscribeRows: Row[] = [
   row(
     "Position.feed",
     SubscribeRequestSchema,
-    position(`room/${x(156)}`),
+    position(`room/${x(321)}`),
     "positions[0].feed",
-    atMost(160),
-    position(`room/${x(155)}`),
+    atMost(325),
+    position(`room/${x(320)}`),
   ),
   row(
     "SubscribeRequest.positions",
@@ -266,7 +280,7 @@ const subscribeRows: Row[] = [
     items(100),
     { rooms: xs(100).map((roomId) => ({ roomId })) },
   ),
-  ...id("RoomJoin.room_id", SubscribeRequestSchema, "rooms[0].room_id", (roomId) => ({ rooms: [{ roomId }] })),
+  ...id("RoomJoin.room_id", SubscribeRequestSchema, "rooms[0].room_id", (roomId) => ({ rooms: [{ roomId }] }), 320),
   row(
     "RoomJoin.mode",
     SubscribeRequestSchema,
@@ -282,7 +296,7 @@ const subscribeRows: Row[] = [
     events: xs(100),
   }),
   ...text("SubscribeRequest.instance_id", SubscribeRequestSchema, 128, "instance_id", (instanceId) => ({ instanceId })),
-  row("BridgeFrame.token", BridgeFrameSchema, { token: x(8193) }, "token", atMost(8192), { token: x(8192) }),
+  row("BridgeFrame.token", BridgeFrameSchema, { token: x(12289) }, "token", atMost(12288), { token: x(12288) }),
   row(
     "BridgeFrame.subscribe",
     BridgeFrameSchema,
@@ -312,7 +326,7 @@ const listRows: Row[] = [
   ...categories("ListMessagesRequest.categories", ListMessagesRequestSchema, (value) => ({ categories: value })),
   ...text("ListMessagesRequest.actor_id", ListMessagesRequestSchema, 128, "actor_id", (actorId) => ({ actorId })),
   row("ListMessagesRequest.object", ListMessagesRequestSchema, object(""), "object.type", empty, object("task")),
-  ...text("ListMessagesRequest.room_id", ListMessagesRequestSchema, 128, "room_id", (roomId) => ({ roomId })),
+  ...text("ListMessagesRequest.room_id", ListMessagesRequestSchema, 320, "room_id", (roomId) => ({ roomId })),
   ...text("ListMessagesRequest.batch_id", ListMessagesRequestSchema, 128, "batch_id", (batchId) => ({ batchId })),
   ...page("ListMessagesRequest", ListMessagesRequestSchema),
 ];
@@ -365,21 +379,29 @@ const inboxRows: Row[] = [
     DeleteMessagesRequestSchema,
     { recall: true },
     "ids",
-    "name the messages, or a category, or set expired_only",
+    "name the messages, a category or a batch_id, or set expired_only",
     { ids: { messageIds: ["a"] } },
   ),
   ...text("DeleteMessagesRequest.category", DeleteMessagesRequestSchema, 64, "category", (category) => ({ category })),
+  ...text("DeleteMessagesRequest.batch_id", DeleteMessagesRequestSchema, 128, "batch_id", (batchId) => ({
+    ids: { messageIds: ["a"] },
+    batchId,
+  })),
   ...text("OnlineCountRequest.tenant_id", OnlineCountRequestSchema, 128, "tenant_id", (tenantId) => ({ tenantId })),
   row("OnlineCountRequest.users", OnlineCountRequestSchema, { users: {} }, "users.user_ids", empty, {
     users: { userIds: ["a"] },
   }),
-  ...id("OnlineCountRequest.room_id", OnlineCountRequestSchema, "room_id", (roomId) => ({ roomId })),
+  ...id("OnlineCountRequest.room_id", OnlineCountRequestSchema, "room_id", (roomId) => ({ roomId }), 320),
   ...text("DisconnectRequest.tenant_id", DisconnectRequestSchema, 128, "tenant_id", (tenantId) => ({
     tenantId,
     userId: "u",
   })),
   ...id("DisconnectRequest.user_id", DisconnectRequestSchema, "user_id", (userId) => ({ userId })),
   ...text("DisconnectRequest.reason", DisconnectRequestSchema, 256, "reason", (reason) => ({ userId: "u", reason })),
+  ...text("DisconnectRequest.token_id", DisconnectRequestSchema, 128, "token_id", (tokenId) => ({
+    userId: "u",
+    tokenId,
+  })),
 ];
 
 /** Every rule of every request. */

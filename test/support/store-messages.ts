@@ -24,6 +24,7 @@ export function message(tenant: string, overrides: Partial<Append> = {}): Append
     body: bytes(id),
     key: "",
     digest: "",
+    replace: false,
     kind: 1,
     category: "",
     actorId: "",

@@ -18,6 +18,7 @@ export function tapStore(store: Store, around: Around): Store {
     trim: (...args) => around("trim", () => store.trim(...args)),
     select: (...args) => around("select", () => store.select(...args)),
     tally: (...args) => around("tally", () => store.tally(...args)),
+    batch: (...args) => around("batch", () => store.batch(...args)),
     find: (...args) => around("find", () => store.find(...args)),
     readState: (...args) => around("readState", () => store.readState(...args)),
     saveReadState: (...args) => around("saveReadState", () => store.saveReadState(...args)),

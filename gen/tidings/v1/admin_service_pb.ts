@@ -4,13 +4,15 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file tidings/v1/admin_service.proto.
  */
 export const file_tidings_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch50aWRpbmdzL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SCnRpZGluZ3MudjEiRwoRRGlzY29ubmVjdFJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSDgoGcmVhc29uGAMgASgJIikKEkRpc2Nvbm5lY3RSZXNwb25zZRITCgtjb25uZWN0aW9ucxgBIAEoDTJbCgxBZG1pblNlcnZpY2USSwoKRGlzY29ubmVjdBIdLnRpZGluZ3MudjEuRGlzY29ubmVjdFJlcXVlc3QaHi50aWRpbmdzLnYxLkRpc2Nvbm5lY3RSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("Ch50aWRpbmdzL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SCnRpZGluZ3MudjEiigEKEURpc2Nvbm5lY3RSZXF1ZXN0EhEKCXRlbmFudF9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIQCgh0b2tlbl9pZBgEIAEoCRIvCgtibG9ja191bnRpbBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiKQoSRGlzY29ubmVjdFJlc3BvbnNlEhMKC2Nvbm5lY3Rpb25zGAEgASgNMlsKDEFkbWluU2VydmljZRJLCgpEaXNjb25uZWN0Eh0udGlkaW5ncy52MS5EaXNjb25uZWN0UmVxdWVzdBoeLnRpZGluZ3MudjEuRGlzY29ubmVjdFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * Request of Disconnect.
@@ -38,6 +40,20 @@ export type DisconnectRequest = Message<"tidings.v1.DisconnectRequest"> & {
    * @generated from field: string reason = 3;
    */
   reason: string;
+
+  /**
+   * Only streams and calls whose token has this id (claim `jti`): at most 128 characters.
+   *
+   * @generated from field: string token_id = 4;
+   */
+  tokenId: string;
+
+  /**
+   * Keeps the user, or the token, out until then, and at most 10 years. A time that has passed lifts an earlier block.
+   *
+   * @generated from field: google.protobuf.Timestamp block_until = 5;
+   */
+  blockUntil?: Timestamp | undefined;
 };
 
 /**
@@ -66,6 +82,20 @@ export type DisconnectRequestJson = {
    * @generated from field: string reason = 3;
    */
   reason?: string;
+
+  /**
+   * Only streams and calls whose token has this id (claim `jti`): at most 128 characters.
+   *
+   * @generated from field: string token_id = 4;
+   */
+  tokenId?: string;
+
+  /**
+   * Keeps the user, or the token, out until then, and at most 10 years. A time that has passed lifts an earlier block.
+   *
+   * @generated from field: google.protobuf.Timestamp block_until = 5;
+   */
+  blockUntil?: TimestampJson;
 };
 
 /**
@@ -117,7 +147,7 @@ export const DisconnectResponseSchema: GenMessage<DisconnectResponse, {jsonType:
  */
 export const AdminService: GenService<{
   /**
-   * Ends a user's streams now: after logout or a block.
+   * Ends a user's streams within a second, on every node: after logout or a block.
    *
    * @generated from rpc tidings.v1.AdminService.Disconnect
    */

@@ -12,7 +12,7 @@ import type { Message as Message$1, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tidings/v1/message.proto.
  */
 export const file_tidings_v1_message: GenFile = /*@__PURE__*/
-  fileDesc("Chh0aWRpbmdzL3YxL21lc3NhZ2UucHJvdG8SCnRpZGluZ3MudjEiGwoHVXNlcklkcxIQCgh1c2VyX2lkcxgBIAMoCSIhCgpNZXNzYWdlSWRzEhMKC21lc3NhZ2VfaWRzGAEgAygJIjUKBUFjdG9yEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEgoKYXZhdGFyX3VybBgDIAEoCSIlCglPYmplY3RSZWYSDAoEdHlwZRgBIAEoCRIKCgJpZBgCIAEoCSKCAQoIQXVkaWVuY2USEQoHdXNlcl9pZBgBIAEoCUgAEiQKBXVzZXJzGAIgASgLMhMudGlkaW5ncy52MS5Vc2VySWRzSAASEQoHcm9vbV9pZBgDIAEoCUgAEhAKBnRlbmFudBgEIAEoCEgAEhIKCGV2ZXJ5b25lGAUgASgISABCBAoCdG8i0wIKBURyYWZ0Eh4KBGtpbmQYASABKA4yEC50aWRpbmdzLnYxLktpbmQSEAoIY2F0ZWdvcnkYAiABKAkSDQoFdGl0bGUYAyABKAkSDwoHY29udGVudBgEIAEoCRILCgN1cmwYBSABKAkSIAoFYWN0b3IYBiABKAsyES50aWRpbmdzLnYxLkFjdG9yEiUKBm9iamVjdBgHIAEoCzIVLnRpZGluZ3MudjEuT2JqZWN0UmVmEg0KBWV2ZW50GAggASgJEiYKBGpzb24YCSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVIABIQCgZiaW5hcnkYCiABKAxIABIUCgxjb250ZW50X3R5cGUYCyABKAkSJgoDdHRsGAwgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCGJhdGNoX2lkGA0gASgJQgkKB3BheWxvYWQiOAoIUG9zaXRpb24SDAoEZmVlZBgBIAEoCRINCgVlcG9jaBgCIAEoDRIPCgNzZXEYAyABKARCAjABIoUECgdNZXNzYWdlEgoKAmlkGAEgASgJEh4KBGtpbmQYAiABKA4yEC50aWRpbmdzLnYxLktpbmQSEAoIY2F0ZWdvcnkYAyABKAkSDQoFdGl0bGUYBCABKAkSDwoHY29udGVudBgFIAEoCRILCgN1cmwYBiABKAkSIAoFYWN0b3IYByABKAsyES50aWRpbmdzLnYxLkFjdG9yEiUKBm9iamVjdBgIIAEoCzIVLnRpZGluZ3MudjEuT2JqZWN0UmVmEg0KBWV2ZW50GAkgASgJEiYKBGpzb24YCiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVIABIQCgZiaW5hcnkYCyABKAxIABIUCgxjb250ZW50X3R5cGUYDCABKAkSEAoIYmF0Y2hfaWQYDSABKAkSIAoFc2NvcGUYDiABKA4yES50aWRpbmdzLnYxLlNjb3BlEg8KB3Jvb21faWQYDyABKAkSMAoMcHVibGlzaF90aW1lGBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoIcG9zaXRpb24YEiABKAsyFC50aWRpbmdzLnYxLlBvc2l0aW9uEgwKBHJlYWQYEyABKAhCCQoHcGF5bG9hZCKkAQoMVW5yZWFkVG90YWxzEg0KBXRvdGFsGAEgASgNEj0KC2J5X2NhdGVnb3J5GAIgAygLMigudGlkaW5ncy52MS5VbnJlYWRUb3RhbHMuQnlDYXRlZ29yeUVudHJ5EhMKB3ZlcnNpb24YAyABKARCAjABGjEKD0J5Q2F0ZWdvcnlFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKA06AjgBIjEKC09ubGluZVN0YXRlEg0KBXVzZXJzGAEgASgNEhMKC2Nvbm5lY3Rpb25zGAIgASgNKlYKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEhUKEUtJTkRfTk9USUZJQ0FUSU9OEAESEQoNS0lORF9BQ1RJVklUWRACEg4KCktJTkRfRVZFTlQQAypkCgVTY29wZRIVChFTQ09QRV9VTlNQRUNJRklFRBAAEg4KClNDT1BFX1VTRVIQARIOCgpTQ09QRV9ST09NEAISEAoMU0NPUEVfVEVOQU5UEAMSEgoOU0NPUEVfRVZFUllPTkUQBGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("Chh0aWRpbmdzL3YxL21lc3NhZ2UucHJvdG8SCnRpZGluZ3MudjEiGwoHVXNlcklkcxIQCgh1c2VyX2lkcxgBIAMoCSIhCgpNZXNzYWdlSWRzEhMKC21lc3NhZ2VfaWRzGAEgAygJIjUKBUFjdG9yEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEgoKYXZhdGFyX3VybBgDIAEoCSIlCglPYmplY3RSZWYSDAoEdHlwZRgBIAEoCRIKCgJpZBgCIAEoCSKCAQoIQXVkaWVuY2USEQoHdXNlcl9pZBgBIAEoCUgAEiQKBXVzZXJzGAIgASgLMhMudGlkaW5ncy52MS5Vc2VySWRzSAASEQoHcm9vbV9pZBgDIAEoCUgAEhAKBnRlbmFudBgEIAEoCEgAEhIKCGV2ZXJ5b25lGAUgASgISABCBAoCdG8i0wIKBURyYWZ0Eh4KBGtpbmQYASABKA4yEC50aWRpbmdzLnYxLktpbmQSEAoIY2F0ZWdvcnkYAiABKAkSDQoFdGl0bGUYAyABKAkSDwoHY29udGVudBgEIAEoCRILCgN1cmwYBSABKAkSIAoFYWN0b3IYBiABKAsyES50aWRpbmdzLnYxLkFjdG9yEiUKBm9iamVjdBgHIAEoCzIVLnRpZGluZ3MudjEuT2JqZWN0UmVmEg0KBWV2ZW50GAggASgJEiYKBGpzb24YCSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVIABIQCgZiaW5hcnkYCiABKAxIABIUCgxjb250ZW50X3R5cGUYCyABKAkSJgoDdHRsGAwgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCGJhdGNoX2lkGA0gASgJQgkKB3BheWxvYWQiOAoIUG9zaXRpb24SDAoEZmVlZBgBIAEoCRINCgVlcG9jaBgCIAEoDRIPCgNzZXEYAyABKARCAjABIqkECgdNZXNzYWdlEgoKAmlkGAEgASgJEh4KBGtpbmQYAiABKA4yEC50aWRpbmdzLnYxLktpbmQSEAoIY2F0ZWdvcnkYAyABKAkSDQoFdGl0bGUYBCABKAkSDwoHY29udGVudBgFIAEoCRILCgN1cmwYBiABKAkSIAoFYWN0b3IYByABKAsyES50aWRpbmdzLnYxLkFjdG9yEiUKBm9iamVjdBgIIAEoCzIVLnRpZGluZ3MudjEuT2JqZWN0UmVmEg0KBWV2ZW50GAkgASgJEiYKBGpzb24YCiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVIABIQCgZiaW5hcnkYCyABKAxIABIUCgxjb250ZW50X3R5cGUYDCABKAkSEAoIYmF0Y2hfaWQYDSABKAkSIAoFc2NvcGUYDiABKA4yES50aWRpbmdzLnYxLlNjb3BlEg8KB3Jvb21faWQYDyABKAkSMAoMcHVibGlzaF90aW1lGBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoIcG9zaXRpb24YEiABKAsyFC50aWRpbmdzLnYxLlBvc2l0aW9uEgwKBHJlYWQYEyABKAgSEwoLcmVjZWl2ZXJfaWQYFCABKAkSDQoFYWxlcnQYFSABKAhCCQoHcGF5bG9hZCKkAQoMVW5yZWFkVG90YWxzEg0KBXRvdGFsGAEgASgNEj0KC2J5X2NhdGVnb3J5GAIgAygLMigudGlkaW5ncy52MS5VbnJlYWRUb3RhbHMuQnlDYXRlZ29yeUVudHJ5EhMKB3ZlcnNpb24YAyABKARCAjABGjEKD0J5Q2F0ZWdvcnlFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKA06AjgBIjEKC09ubGluZVN0YXRlEg0KBXVzZXJzGAEgASgNEhMKC2Nvbm5lY3Rpb25zGAIgASgNKlYKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEhUKEUtJTkRfTk9USUZJQ0FUSU9OEAESEQoNS0lORF9BQ1RJVklUWRACEg4KCktJTkRfRVZFTlQQAypkCgVTY29wZRIVChFTQ09QRV9VTlNQRUNJRklFRBAAEg4KClNDT1BFX1VTRVIQARIOCgpTQ09QRV9ST09NEAISEAoMU0NPUEVfVEVOQU5UEAMSEgoOU0NPUEVfRVZFUllPTkUQBGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A list of users of one tenant.
@@ -209,7 +209,7 @@ export type Audience = Message$1<"tidings.v1.Audience"> & {
    */
   to: {
     /**
-     * One user of the tenant: 1 to 128 characters.
+     * One user of the tenant: 1 to 128 characters. An ACTIVITY goes to the whole tenant, with this user as its receiver.
      *
      * @generated from field: string user_id = 1;
      */
@@ -217,7 +217,7 @@ export type Audience = Message$1<"tidings.v1.Audience"> & {
     case: "userId";
   } | {
     /**
-     * Several users of the tenant, each with an inbox entry of their own; the text is stored once.
+     * Several users of the tenant, each with an inbox entry of their own; the text is stored once. Not for an ACTIVITY.
      *
      * @generated from field: tidings.v1.UserIds users = 2;
      */
@@ -225,7 +225,9 @@ export type Audience = Message$1<"tidings.v1.Audience"> & {
     case: "users";
   } | {
     /**
-     * The members of a room: 1 to 128 characters.
+     * The members of a room: 1 to 320 characters. For a NOTIFICATION or an EVENT. `dm/<a>/<b>` is the direct room of two
+     * users: it admits just these, and either order of the ids is the same room. In an id of a user, write `/` as `%2F`
+     * and `%` as `%25`.
      *
      * @generated from field: string room_id = 3;
      */
@@ -257,21 +259,23 @@ export type Audience = Message$1<"tidings.v1.Audience"> & {
  */
 export type AudienceJson = {
   /**
-   * One user of the tenant: 1 to 128 characters.
+   * One user of the tenant: 1 to 128 characters. An ACTIVITY goes to the whole tenant, with this user as its receiver.
    *
    * @generated from field: string user_id = 1;
    */
   userId?: string;
 
   /**
-   * Several users of the tenant, each with an inbox entry of their own; the text is stored once.
+   * Several users of the tenant, each with an inbox entry of their own; the text is stored once. Not for an ACTIVITY.
    *
    * @generated from field: tidings.v1.UserIds users = 2;
    */
   users?: UserIdsJson;
 
   /**
-   * The members of a room: 1 to 128 characters.
+   * The members of a room: 1 to 320 characters. For a NOTIFICATION or an EVENT. `dm/<a>/<b>` is the direct room of two
+   * users: it admits just these, and either order of the ids is the same room. In an id of a user, write `/` as `%2F`
+   * and `%` as `%25`.
    *
    * @generated from field: string room_id = 3;
    */
@@ -341,7 +345,7 @@ export type Draft = Message$1<"tidings.v1.Draft"> & {
   url: string;
 
   /**
-   * Who caused it. Unset: an anonymous message.
+   * Who caused it. Unset: an anonymous message; of a user who publishes, that user. A user cannot name another.
    *
    * @generated from field: tidings.v1.Actor actor = 6;
    */
@@ -448,7 +452,7 @@ export type DraftJson = {
   url?: string;
 
   /**
-   * Who caused it. Unset: an anonymous message.
+   * Who caused it. Unset: an anonymous message; of a user who publishes, that user. A user cannot name another.
    *
    * @generated from field: tidings.v1.Actor actor = 6;
    */
@@ -718,11 +722,26 @@ export type Message = Message$1<"tidings.v1.Message"> & {
   position?: Position | undefined;
 
   /**
-   * Whether the caller has read it; set in lists only.
+   * Whether the caller has read it; set in lists only. In a service's list of a batch: whether its receiver has.
    *
    * @generated from field: bool read = 19;
    */
   read: boolean;
+
+  /**
+   * Of an ACTIVITY, the user whom it concerns, if any. In a service's list of a batch: the user whose inbox it is in.
+   *
+   * @generated from field: string receiver_id = 20;
+   */
+  receiverId: string;
+
+  /**
+   * On streams only: this page should make itself heard. True for receivers, not for the sender; for one stream of a
+   * user, whatever the number of pages; and never for a message older than the server's `alertMs` (5 minutes).
+   *
+   * @generated from field: bool alert = 21;
+   */
+  alert: boolean;
 };
 
 /**
@@ -858,11 +877,26 @@ export type MessageJson = {
   position?: PositionJson;
 
   /**
-   * Whether the caller has read it; set in lists only.
+   * Whether the caller has read it; set in lists only. In a service's list of a batch: whether its receiver has.
    *
    * @generated from field: bool read = 19;
    */
   read?: boolean;
+
+  /**
+   * Of an ACTIVITY, the user whom it concerns, if any. In a service's list of a batch: the user whose inbox it is in.
+   *
+   * @generated from field: string receiver_id = 20;
+   */
+  receiverId?: string;
+
+  /**
+   * On streams only: this page should make itself heard. True for receivers, not for the sender; for one stream of a
+   * user, whatever the number of pages; and never for a message older than the server's `alertMs` (5 minutes).
+   *
+   * @generated from field: bool alert = 21;
+   */
+  alert?: boolean;
 };
 
 /**

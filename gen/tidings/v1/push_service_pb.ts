@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tidings/v1/push_service.proto.
  */
 export const file_tidings_v1_push_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch10aWRpbmdzL3YxL3B1c2hfc2VydmljZS5wcm90bxIKdGlkaW5ncy52MSKDAQoOUHVibGlzaFJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEiYKCGF1ZGllbmNlGAIgASgLMhQudGlkaW5ncy52MS5BdWRpZW5jZRIiCgdtZXNzYWdlGAMgASgLMhEudGlkaW5ncy52MS5EcmFmdBISCgpyZXF1ZXN0X2lkGAQgASgJIqcBCg9QdWJsaXNoUmVzcG9uc2USEgoKbWVzc2FnZV9pZBgBIAEoCRIwCgxwdWJsaXNoX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWR1cGxpY2F0ZRgDIAEoCBIlCghyZWNlaXB0cxgEIAMoCzITLnRpZGluZ3MudjEuUmVjZWlwdBIUCgxvbmxpbmVfdXNlcnMYBSABKA0iTwoHUmVjZWlwdBIPCgd1c2VyX2lkGAEgASgJEg4KBnN0b3JlZBgCIAEoCBIOCgZvbmxpbmUYAyABKAgSEwoLY29ubmVjdGlvbnMYBCABKA0iQwoTUHVibGlzaEJhdGNoUmVxdWVzdBIsCghyZXF1ZXN0cxgBIAMoCzIaLnRpZGluZ3MudjEuUHVibGlzaFJlcXVlc3QiRAoUUHVibGlzaEJhdGNoUmVzcG9uc2USLAoIb3V0Y29tZXMYASADKAsyGi50aWRpbmdzLnYxLlB1Ymxpc2hPdXRjb21lInAKDlB1Ymxpc2hPdXRjb21lEikKAm9rGAEgASgLMhsudGlkaW5ncy52MS5QdWJsaXNoUmVzcG9uc2VIABIpCgVlcnJvchgCIAEoCzIYLnRpZGluZ3MudjEuUHVibGlzaEVycm9ySABCCAoGcmVzdWx0Ij0KDFB1Ymxpc2hFcnJvchIMCgRjb2RlGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJItABChBTdWJzY3JpYmVSZXF1ZXN0EicKCXBvc2l0aW9ucxgBIAMoCzIULnRpZGluZ3MudjEuUG9zaXRpb24SIwoFcm9vbXMYAiADKAsyFC50aWRpbmdzLnYxLlJvb21Kb2luEh8KBWtpbmRzGAMgAygOMhAudGlkaW5ncy52MS5LaW5kEhIKCmNhdGVnb3JpZXMYBCADKAkSDgoGZXZlbnRzGAUgAygJEhQKDG9ubGluZV9jb3VudBgGIAEoCBITCgtpbnN0YW5jZV9pZBgHIAEoCSI/CghSb29tSm9pbhIPCgdyb29tX2lkGAEgASgJEiIKBG1vZGUYAiABKA4yFC50aWRpbmdzLnYxLlJvb21Nb2RlIoUDChFTdWJzY3JpYmVSZXNwb25zZRIiCgVoZWxsbxgBIAEoCzIRLnRpZGluZ3MudjEuSGVsbG9IABImCgdtZXNzYWdlGAIgASgLMhMudGlkaW5ncy52MS5NZXNzYWdlSAASKwoKcmVhZF9zdGF0ZRgDIAEoCzIVLnRpZGluZ3MudjEuUmVhZFN0YXRlSAASKQoGb25saW5lGAQgASgLMhcudGlkaW5ncy52MS5PbmxpbmVTdGF0ZUgAEikKCWNhdWdodF91cBgFIAEoCzIULnRpZGluZ3MudjEuQ2F1Z2h0VXBIABIeCgNnYXAYBiABKAsyDy50aWRpbmdzLnYxLkdhcEgAEiUKBHJvb20YByABKAsyFS50aWRpbmdzLnYxLlJvb21TdGF0ZUgAEioKCWhlYXJ0YmVhdBgIIAEoCzIVLnRpZGluZ3MudjEuSGVhcnRiZWF0SAASJQoHZ29fYXdheRgJIAEoCzISLnRpZGluZ3MudjEuR29Bd2F5SABCBwoFZXZlbnQi0wEKBUhlbGxvEhcKD3N1YnNjcmlwdGlvbl9pZBgBIAEoCRI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoGdW5yZWFkGAMgASgLMhgudGlkaW5ncy52MS5VbnJlYWRUb3RhbHMSJwoGb25saW5lGAQgASgLMhcudGlkaW5ncy52MS5PbmxpbmVTdGF0ZRInCglwb3NpdGlvbnMYBSADKAsyFC50aWRpbmdzLnYxLlBvc2l0aW9uIn0KCVJlYWRTdGF0ZRIoCgZ1bnJlYWQYASABKAsyGC50aWRpbmdzLnYxLlVucmVhZFRvdGFscxIQCghyZWFkX2lkcxgCIAMoCRISCgp1bnJlYWRfaWRzGAMgAygJEhMKC2RlbGV0ZWRfaWRzGAQgAygJEgsKA2FsbBgFIAEoCCIzCghDYXVnaHRVcBInCglwb3NpdGlvbnMYASADKAsyFC50aWRpbmdzLnYxLlBvc2l0aW9uIksKA0dhcBIiCgRmcm9tGAEgASgLMhQudGlkaW5ncy52MS5Qb3NpdGlvbhIgCgJ0bxgCIAEoCzIULnRpZGluZ3MudjEuUG9zaXRpb24itgEKCVJvb21TdGF0ZRIPCgdyb29tX2lkGAEgASgJEiwKBnN0YXR1cxgCIAEoDjIcLnRpZGluZ3MudjEuUm9vbVN0YXRlLlN0YXR1cxIOCgZyZWFzb24YAyABKAkiWgoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhEKDVNUQVRVU19KT0lORUQQARISCg5TVEFUVVNfUkVGVVNFRBACEhEKDVNUQVRVU19LSUNLRUQQAyI0CglIZWFydGJlYXQSJwoJcG9zaXRpb25zGAEgAygLMhQudGlkaW5ncy52MS5Qb3NpdGlvbiJMCgZHb0F3YXkSMgoPcmVjb25uZWN0X2FmdGVyGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBnJlYXNvbhgCIAEoCSK/AQoRTGlzdFVucmVhZFJlcXVlc3QSEgoKY2F0ZWdvcmllcxgBIAMoCRIRCglzZW5kZXJfaWQYAiABKAkSLgoKc3RhcnRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgFIAEoBRISCgpwYWdlX3Rva2VuGAYgASgJIn4KEkxpc3RVbnJlYWRSZXNwb25zZRIlCghtZXNzYWdlcxgBIAMoCzITLnRpZGluZ3MudjEuTWVzc2FnZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSKAoGdW5yZWFkGAMgASgLMhgudGlkaW5ncy52MS5VbnJlYWRUb3RhbHMivgIKE0xpc3RNZXNzYWdlc1JlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEh8KBWtpbmRzGAIgAygOMhAudGlkaW5ncy52MS5LaW5kEhIKCmNhdGVnb3JpZXMYAyADKAkSEAoIYWN0b3JfaWQYBCABKAkSJQoGb2JqZWN0GAUgASgLMhUudGlkaW5ncy52MS5PYmplY3RSZWYSDwoHcm9vbV9pZBgGIAEoCRIQCghiYXRjaF9pZBgHIAEoCRIuCgpzdGFydF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcGFnZV9zaXplGAogASgFEhIKCnBhZ2VfdG9rZW4YCyABKAkiVgoUTGlzdE1lc3NhZ2VzUmVzcG9uc2USJQoIbWVzc2FnZXMYASADKAsyEy50aWRpbmdzLnYxLk1lc3NhZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIqwBCg9NYXJrUmVhZFJlcXVlc3QSJQoDaWRzGAEgASgLMhYudGlkaW5ncy52MS5NZXNzYWdlSWRzSAASDQoDYWxsGAIgASgISAASEAoGb2xkZXN0GAMgASgNSAASEgoKY2F0ZWdvcmllcxgEIAMoCRIOCgZ1bnJlYWQYBSABKAgSIwoFdXBfdG8YBiADKAsyFC50aWRpbmdzLnYxLlBvc2l0aW9uQggKBnRhcmdldCJNChBNYXJrUmVhZFJlc3BvbnNlEg8KB2NoYW5nZWQYASABKA0SKAoGdW5yZWFkGAIgASgLMhgudGlkaW5ncy52MS5VbnJlYWRUb3RhbHMihwEKFURlbGV0ZU1lc3NhZ2VzUmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkSIwoDaWRzGAIgASgLMhYudGlkaW5ncy52MS5NZXNzYWdlSWRzEhAKCGNhdGVnb3J5GAMgASgJEhQKDGV4cGlyZWRfb25seRgEIAEoCBIOCgZyZWNhbGwYBSABKAgiUwoWRGVsZXRlTWVzc2FnZXNSZXNwb25zZRIPCgdkZWxldGVkGAEgASgNEigKBnVucmVhZBgCIAEoCzIYLnRpZGluZ3MudjEuVW5yZWFkVG90YWxzImkKEk9ubGluZUNvdW50UmVxdWVzdBIRCgl0ZW5hbnRfaWQYASABKAkSJAoFdXNlcnMYAiABKAsyEy50aWRpbmdzLnYxLlVzZXJJZHNIABIRCgdyb29tX2lkGAMgASgJSABCBwoFc2NvcGUilgEKE09ubGluZUNvdW50UmVzcG9uc2USDQoFdXNlcnMYASABKA0SEwoLY29ubmVjdGlvbnMYAiABKA0SKwoJcHJlc2VuY2VzGAMgAygLMhgudGlkaW5ncy52MS5Vc2VyUHJlc2VuY2USLgoKYXNfb2ZfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiRAoMVXNlclByZXNlbmNlEg8KB3VzZXJfaWQYASABKAkSDgoGb25saW5lGAIgASgIEhMKC2Nvbm5lY3Rpb25zGAMgASgNKmEKCFJvb21Nb2RlEhkKFVJPT01fTU9ERV9VTlNQRUNJRklFRBAAEhEKDVJPT01fTU9ERV9BTlkQARITCg9ST09NX01PREVfRklSU1QQAhISCg5ST09NX01PREVfTEFTVBADMpkFCgtQdXNoU2VydmljZRJCCgdQdWJsaXNoEhoudGlkaW5ncy52MS5QdWJsaXNoUmVxdWVzdBobLnRpZGluZ3MudjEuUHVibGlzaFJlc3BvbnNlElEKDFB1Ymxpc2hCYXRjaBIfLnRpZGluZ3MudjEuUHVibGlzaEJhdGNoUmVxdWVzdBogLnRpZGluZ3MudjEuUHVibGlzaEJhdGNoUmVzcG9uc2USSgoJU3Vic2NyaWJlEhwudGlkaW5ncy52MS5TdWJzY3JpYmVSZXF1ZXN0Gh0udGlkaW5ncy52MS5TdWJzY3JpYmVSZXNwb25zZTABElAKCkxpc3RVbnJlYWQSHS50aWRpbmdzLnYxLkxpc3RVbnJlYWRSZXF1ZXN0Gh4udGlkaW5ncy52MS5MaXN0VW5yZWFkUmVzcG9uc2UiA5ACARJWCgxMaXN0TWVzc2FnZXMSHy50aWRpbmdzLnYxLkxpc3RNZXNzYWdlc1JlcXVlc3QaIC50aWRpbmdzLnYxLkxpc3RNZXNzYWdlc1Jlc3BvbnNlIgOQAgESSgoITWFya1JlYWQSGy50aWRpbmdzLnYxLk1hcmtSZWFkUmVxdWVzdBocLnRpZGluZ3MudjEuTWFya1JlYWRSZXNwb25zZSIDkAICElwKDkRlbGV0ZU1lc3NhZ2VzEiEudGlkaW5ncy52MS5EZWxldGVNZXNzYWdlc1JlcXVlc3QaIi50aWRpbmdzLnYxLkRlbGV0ZU1lc3NhZ2VzUmVzcG9uc2UiA5ACAhJTCgtPbmxpbmVDb3VudBIeLnRpZGluZ3MudjEuT25saW5lQ291bnRSZXF1ZXN0Gh8udGlkaW5ncy52MS5PbmxpbmVDb3VudFJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_tidings_v1_message]);
+  fileDesc("Ch10aWRpbmdzL3YxL3B1c2hfc2VydmljZS5wcm90bxIKdGlkaW5ncy52MSKUAQoOUHVibGlzaFJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEiYKCGF1ZGllbmNlGAIgASgLMhQudGlkaW5ncy52MS5BdWRpZW5jZRIiCgdtZXNzYWdlGAMgASgLMhEudGlkaW5ncy52MS5EcmFmdBISCgpyZXF1ZXN0X2lkGAQgASgJEg8KB3JlcGxhY2UYBSABKAgipwEKD1B1Ymxpc2hSZXNwb25zZRISCgptZXNzYWdlX2lkGAEgASgJEjAKDHB1Ymxpc2hfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJZHVwbGljYXRlGAMgASgIEiUKCHJlY2VpcHRzGAQgAygLMhMudGlkaW5ncy52MS5SZWNlaXB0EhQKDG9ubGluZV91c2VycxgFIAEoDSJPCgdSZWNlaXB0Eg8KB3VzZXJfaWQYASABKAkSDgoGc3RvcmVkGAIgASgIEg4KBm9ubGluZRgDIAEoCBITCgtjb25uZWN0aW9ucxgEIAEoDSJDChNQdWJsaXNoQmF0Y2hSZXF1ZXN0EiwKCHJlcXVlc3RzGAEgAygLMhoudGlkaW5ncy52MS5QdWJsaXNoUmVxdWVzdCJEChRQdWJsaXNoQmF0Y2hSZXNwb25zZRIsCghvdXRjb21lcxgBIAMoCzIaLnRpZGluZ3MudjEuUHVibGlzaE91dGNvbWUicAoOUHVibGlzaE91dGNvbWUSKQoCb2sYASABKAsyGy50aWRpbmdzLnYxLlB1Ymxpc2hSZXNwb25zZUgAEikKBWVycm9yGAIgASgLMhgudGlkaW5ncy52MS5QdWJsaXNoRXJyb3JIAEIICgZyZXN1bHQiPQoMUHVibGlzaEVycm9yEgwKBGNvZGUYASABKAkSDgoGcmVhc29uGAIgASgJEg8KB21lc3NhZ2UYAyABKAki0AEKEFN1YnNjcmliZVJlcXVlc3QSJwoJcG9zaXRpb25zGAEgAygLMhQudGlkaW5ncy52MS5Qb3NpdGlvbhIjCgVyb29tcxgCIAMoCzIULnRpZGluZ3MudjEuUm9vbUpvaW4SHwoFa2luZHMYAyADKA4yEC50aWRpbmdzLnYxLktpbmQSEgoKY2F0ZWdvcmllcxgEIAMoCRIOCgZldmVudHMYBSADKAkSFAoMb25saW5lX2NvdW50GAYgASgIEhMKC2luc3RhbmNlX2lkGAcgASgJIj8KCFJvb21Kb2luEg8KB3Jvb21faWQYASABKAkSIgoEbW9kZRgCIAEoDjIULnRpZGluZ3MudjEuUm9vbU1vZGUihQMKEVN1YnNjcmliZVJlc3BvbnNlEiIKBWhlbGxvGAEgASgLMhEudGlkaW5ncy52MS5IZWxsb0gAEiYKB21lc3NhZ2UYAiABKAsyEy50aWRpbmdzLnYxLk1lc3NhZ2VIABIrCgpyZWFkX3N0YXRlGAMgASgLMhUudGlkaW5ncy52MS5SZWFkU3RhdGVIABIpCgZvbmxpbmUYBCABKAsyFy50aWRpbmdzLnYxLk9ubGluZVN0YXRlSAASKQoJY2F1Z2h0X3VwGAUgASgLMhQudGlkaW5ncy52MS5DYXVnaHRVcEgAEh4KA2dhcBgGIAEoCzIPLnRpZGluZ3MudjEuR2FwSAASJQoEcm9vbRgHIAEoCzIVLnRpZGluZ3MudjEuUm9vbVN0YXRlSAASKgoJaGVhcnRiZWF0GAggASgLMhUudGlkaW5ncy52MS5IZWFydGJlYXRIABIlCgdnb19hd2F5GAkgASgLMhIudGlkaW5ncy52MS5Hb0F3YXlIAEIHCgVldmVudCLTAQoFSGVsbG8SFwoPc3Vic2NyaXB0aW9uX2lkGAEgASgJEjUKEmhlYXJ0YmVhdF9pbnRlcnZhbBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgZ1bnJlYWQYAyABKAsyGC50aWRpbmdzLnYxLlVucmVhZFRvdGFscxInCgZvbmxpbmUYBCABKAsyFy50aWRpbmdzLnYxLk9ubGluZVN0YXRlEicKCXBvc2l0aW9ucxgFIAMoCzIULnRpZGluZ3MudjEuUG9zaXRpb24ifQoJUmVhZFN0YXRlEigKBnVucmVhZBgBIAEoCzIYLnRpZGluZ3MudjEuVW5yZWFkVG90YWxzEhAKCHJlYWRfaWRzGAIgAygJEhIKCnVucmVhZF9pZHMYAyADKAkSEwoLZGVsZXRlZF9pZHMYBCADKAkSCwoDYWxsGAUgASgIIjMKCENhdWdodFVwEicKCXBvc2l0aW9ucxgBIAMoCzIULnRpZGluZ3MudjEuUG9zaXRpb24iSwoDR2FwEiIKBGZyb20YASABKAsyFC50aWRpbmdzLnYxLlBvc2l0aW9uEiAKAnRvGAIgASgLMhQudGlkaW5ncy52MS5Qb3NpdGlvbiLEAQoJUm9vbVN0YXRlEg8KB3Jvb21faWQYASABKAkSLAoGc3RhdHVzGAIgASgOMhwudGlkaW5ncy52MS5Sb29tU3RhdGUuU3RhdHVzEg4KBnJlYXNvbhgDIAEoCRIMCgRjb2RlGAQgASgJIloKBlN0YXR1cxIWChJTVEFUVVNfVU5TUEVDSUZJRUQQABIRCg1TVEFUVVNfSk9JTkVEEAESEgoOU1RBVFVTX1JFRlVTRUQQAhIRCg1TVEFUVVNfS0lDS0VEEAMiNAoJSGVhcnRiZWF0EicKCXBvc2l0aW9ucxgBIAMoCzIULnRpZGluZ3MudjEuUG9zaXRpb24iTAoGR29Bd2F5EjIKD3JlY29ubmVjdF9hZnRlchgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZyZWFzb24YAiABKAkivwEKEUxpc3RVbnJlYWRSZXF1ZXN0EhIKCmNhdGVnb3JpZXMYASADKAkSEQoJc2VuZGVyX2lkGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwYWdlX3NpemUYBSABKAUSEgoKcGFnZV90b2tlbhgGIAEoCSJ+ChJMaXN0VW5yZWFkUmVzcG9uc2USJQoIbWVzc2FnZXMYASADKAsyEy50aWRpbmdzLnYxLk1lc3NhZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEigKBnVucmVhZBgDIAEoCzIYLnRpZGluZ3MudjEuVW5yZWFkVG90YWxzIr4CChNMaXN0TWVzc2FnZXNSZXF1ZXN0EhEKCXRlbmFudF9pZBgBIAEoCRIfCgVraW5kcxgCIAMoDjIQLnRpZGluZ3MudjEuS2luZBISCgpjYXRlZ29yaWVzGAMgAygJEhAKCGFjdG9yX2lkGAQgASgJEiUKBm9iamVjdBgFIAEoCzIVLnRpZGluZ3MudjEuT2JqZWN0UmVmEg8KB3Jvb21faWQYBiABKAkSEAoIYmF0Y2hfaWQYByABKAkSLgoKc3RhcnRfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgKIAEoBRISCgpwYWdlX3Rva2VuGAsgASgJIlYKFExpc3RNZXNzYWdlc1Jlc3BvbnNlEiUKCG1lc3NhZ2VzGAEgAygLMhMudGlkaW5ncy52MS5NZXNzYWdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKsAQoPTWFya1JlYWRSZXF1ZXN0EiUKA2lkcxgBIAEoCzIWLnRpZGluZ3MudjEuTWVzc2FnZUlkc0gAEg0KA2FsbBgCIAEoCEgAEhAKBm9sZGVzdBgDIAEoDUgAEhIKCmNhdGVnb3JpZXMYBCADKAkSDgoGdW5yZWFkGAUgASgIEiMKBXVwX3RvGAYgAygLMhQudGlkaW5ncy52MS5Qb3NpdGlvbkIICgZ0YXJnZXQiTQoQTWFya1JlYWRSZXNwb25zZRIPCgdjaGFuZ2VkGAEgASgNEigKBnVucmVhZBgCIAEoCzIYLnRpZGluZ3MudjEuVW5yZWFkVG90YWxzIpkBChVEZWxldGVNZXNzYWdlc1JlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEiMKA2lkcxgCIAEoCzIWLnRpZGluZ3MudjEuTWVzc2FnZUlkcxIQCghjYXRlZ29yeRgDIAEoCRIUCgxleHBpcmVkX29ubHkYBCABKAgSDgoGcmVjYWxsGAUgASgIEhAKCGJhdGNoX2lkGAYgASgJIlMKFkRlbGV0ZU1lc3NhZ2VzUmVzcG9uc2USDwoHZGVsZXRlZBgBIAEoDRIoCgZ1bnJlYWQYAiABKAsyGC50aWRpbmdzLnYxLlVucmVhZFRvdGFscyJpChJPbmxpbmVDb3VudFJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEiQKBXVzZXJzGAIgASgLMhMudGlkaW5ncy52MS5Vc2VySWRzSAASEQoHcm9vbV9pZBgDIAEoCUgAQgcKBXNjb3BlIpYBChNPbmxpbmVDb3VudFJlc3BvbnNlEg0KBXVzZXJzGAEgASgNEhMKC2Nvbm5lY3Rpb25zGAIgASgNEisKCXByZXNlbmNlcxgDIAMoCzIYLnRpZGluZ3MudjEuVXNlclByZXNlbmNlEi4KCmFzX29mX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkQKDFVzZXJQcmVzZW5jZRIPCgd1c2VyX2lkGAEgASgJEg4KBm9ubGluZRgCIAEoCBITCgtjb25uZWN0aW9ucxgDIAEoDSphCghSb29tTW9kZRIZChVST09NX01PREVfVU5TUEVDSUZJRUQQABIRCg1ST09NX01PREVfQU5ZEAESEwoPUk9PTV9NT0RFX0ZJUlNUEAISEgoOUk9PTV9NT0RFX0xBU1QQAzKZBQoLUHVzaFNlcnZpY2USQgoHUHVibGlzaBIaLnRpZGluZ3MudjEuUHVibGlzaFJlcXVlc3QaGy50aWRpbmdzLnYxLlB1Ymxpc2hSZXNwb25zZRJRCgxQdWJsaXNoQmF0Y2gSHy50aWRpbmdzLnYxLlB1Ymxpc2hCYXRjaFJlcXVlc3QaIC50aWRpbmdzLnYxLlB1Ymxpc2hCYXRjaFJlc3BvbnNlEkoKCVN1YnNjcmliZRIcLnRpZGluZ3MudjEuU3Vic2NyaWJlUmVxdWVzdBodLnRpZGluZ3MudjEuU3Vic2NyaWJlUmVzcG9uc2UwARJQCgpMaXN0VW5yZWFkEh0udGlkaW5ncy52MS5MaXN0VW5yZWFkUmVxdWVzdBoeLnRpZGluZ3MudjEuTGlzdFVucmVhZFJlc3BvbnNlIgOQAgESVgoMTGlzdE1lc3NhZ2VzEh8udGlkaW5ncy52MS5MaXN0TWVzc2FnZXNSZXF1ZXN0GiAudGlkaW5ncy52MS5MaXN0TWVzc2FnZXNSZXNwb25zZSIDkAIBEkoKCE1hcmtSZWFkEhsudGlkaW5ncy52MS5NYXJrUmVhZFJlcXVlc3QaHC50aWRpbmdzLnYxLk1hcmtSZWFkUmVzcG9uc2UiA5ACAhJcCg5EZWxldGVNZXNzYWdlcxIhLnRpZGluZ3MudjEuRGVsZXRlTWVzc2FnZXNSZXF1ZXN0GiIudGlkaW5ncy52MS5EZWxldGVNZXNzYWdlc1Jlc3BvbnNlIgOQAgISUwoLT25saW5lQ291bnQSHi50aWRpbmdzLnYxLk9ubGluZUNvdW50UmVxdWVzdBofLnRpZGluZ3MudjEuT25saW5lQ291bnRSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_tidings_v1_message]);
 
 /**
  * Request of Publish.
@@ -50,6 +50,14 @@ export type PublishRequest = Message<"tidings.v1.PublishRequest"> & {
    * @generated from field: string request_id = 4;
    */
   requestId: string;
+
+  /**
+   * Takes back the message that has this request_id, wherever it went, and publishes this one in its place: unread and
+   * new, with an id of its own. Needs a request_id; without an earlier message it changes nothing.
+   *
+   * @generated from field: bool replace = 5;
+   */
+  replace: boolean;
 };
 
 /**
@@ -86,6 +94,14 @@ export type PublishRequestJson = {
    * @generated from field: string request_id = 4;
    */
   requestId?: string;
+
+  /**
+   * Takes back the message that has this request_id, wherever it went, and publishes this one in its place: unread and
+   * new, with an id of its own. Needs a request_id; without an earlier message it changes nothing.
+   *
+   * @generated from field: bool replace = 5;
+   */
+  replace?: boolean;
 };
 
 /**
@@ -130,7 +146,7 @@ export type PublishResponse = Message<"tidings.v1.PublishResponse"> & {
   receipts: Receipt[];
 
   /**
-   * For other audiences: how many users of it are online.
+   * For other audiences: how many users of it are online; of a room, how many are in it.
    *
    * @generated from field: uint32 online_users = 5;
    */
@@ -172,7 +188,7 @@ export type PublishResponseJson = {
   receipts?: ReceiptJson[];
 
   /**
-   * For other audiences: how many users of it are online.
+   * For other audiences: how many users of it are online; of a room, how many are in it.
    *
    * @generated from field: uint32 online_users = 5;
    */
@@ -468,7 +484,7 @@ export type SubscribeRequest = Message<"tidings.v1.SubscribeRequest"> & {
   positions: Position[];
 
   /**
-   * Rooms to join: at most 100.
+   * Rooms to join: at most 100, each once. The stream answers each with a room event; a refused one does not end it.
    *
    * @generated from field: repeated tidings.v1.RoomJoin rooms = 2;
    */
@@ -524,7 +540,7 @@ export type SubscribeRequestJson = {
   positions?: PositionJson[];
 
   /**
-   * Rooms to join: at most 100.
+   * Rooms to join: at most 100, each once. The stream answers each with a room event; a refused one does not end it.
    *
    * @generated from field: repeated tidings.v1.RoomJoin rooms = 2;
    */
@@ -580,7 +596,7 @@ export const SubscribeRequestSchema: GenMessage<SubscribeRequest, {jsonType: Sub
  */
 export type RoomJoin = Message<"tidings.v1.RoomJoin"> & {
   /**
-   * The room: 1 to 128 characters.
+   * The room: 1 to 320 characters.
    *
    * @generated from field: string room_id = 1;
    */
@@ -601,7 +617,7 @@ export type RoomJoin = Message<"tidings.v1.RoomJoin"> & {
  */
 export type RoomJoinJson = {
   /**
-   * The room: 1 to 128 characters.
+   * The room: 1 to 320 characters.
    *
    * @generated from field: string room_id = 1;
    */
@@ -1078,11 +1094,19 @@ export type RoomState = Message<"tidings.v1.RoomState"> & {
   status: RoomState_Status;
 
   /**
-   * Why, in English.
+   * Why, in English, with the field's name; empty when joined.
    *
    * @generated from field: string reason = 3;
    */
   reason: string;
+
+  /**
+   * Unless joined, the Connect code: `already_exists` when someone else is in the room, `permission_denied` when the
+   * caller may not enter, `unavailable` when that cannot be told now, `resource_exhausted` when there are too many.
+   *
+   * @generated from field: string code = 4;
+   */
+  code: string;
 };
 
 /**
@@ -1106,11 +1130,19 @@ export type RoomStateJson = {
   status?: RoomState_StatusJson;
 
   /**
-   * Why, in English.
+   * Why, in English, with the field's name; empty when joined.
    *
    * @generated from field: string reason = 3;
    */
   reason?: string;
+
+  /**
+   * Unless joined, the Connect code: `already_exists` when someone else is in the room, `permission_denied` when the
+   * caller may not enter, `unavailable` when that cannot be told now, `resource_exhausted` when there are too many.
+   *
+   * @generated from field: string code = 4;
+   */
+  code?: string;
 };
 
 /**
@@ -1141,14 +1173,14 @@ export const RoomState_Status = {
   JOINED: 1,
 
   /**
-   * Someone else holds the room.
+   * The caller may not enter, or someone else is in the room; the rest of the stream goes on.
    *
    * @generated from enum value: STATUS_REFUSED = 2;
    */
   REFUSED: 2,
 
   /**
-   * Someone else took the room.
+   * Someone else took the room, or the caller may no longer be in it; the rest of the stream goes on.
    *
    * @generated from enum value: STATUS_KICKED = 3;
    */
@@ -1301,7 +1333,7 @@ export type ListUnreadRequest = Message<"tidings.v1.ListUnreadRequest"> & {
   pageSize: number;
 
   /**
-   * The next_page_token of the page before, with the same filters: at most 1,024 characters.
+   * The next_page_token of the page before, with the same filters: at most 12,288 characters.
    *
    * @generated from field: string page_token = 6;
    */
@@ -1350,7 +1382,7 @@ export type ListUnreadRequestJson = {
   pageSize?: number;
 
   /**
-   * The next_page_token of the page before, with the same filters: at most 1,024 characters.
+   * The next_page_token of the page before, with the same filters: at most 12,288 characters.
    *
    * @generated from field: string page_token = 6;
    */
@@ -1469,14 +1501,15 @@ export type ListMessagesRequest = Message<"tidings.v1.ListMessagesRequest"> & {
   object?: ObjectRef | undefined;
 
   /**
-   * Only messages of this room: at most 128 characters.
+   * Only messages of this room, which the caller must be entitled to: at most 320 characters.
    *
    * @generated from field: string room_id = 6;
    */
   roomId: string;
 
   /**
-   * Only messages of this batch: at most 128 characters.
+   * Only messages of this batch: at most 128 characters. For a service this lists the whole batch, whatever inbox its
+   * messages are in: one per receiver, with receiver_id and read; the other filters must be left out.
    *
    * @generated from field: string batch_id = 7;
    */
@@ -1504,7 +1537,7 @@ export type ListMessagesRequest = Message<"tidings.v1.ListMessagesRequest"> & {
   pageSize: number;
 
   /**
-   * The next_page_token of the page before, with the same filters: at most 1,024 characters.
+   * The next_page_token of the page before, with the same filters: at most 12,288 characters.
    *
    * @generated from field: string page_token = 11;
    */
@@ -1553,14 +1586,15 @@ export type ListMessagesRequestJson = {
   object?: ObjectRefJson;
 
   /**
-   * Only messages of this room: at most 128 characters.
+   * Only messages of this room, which the caller must be entitled to: at most 320 characters.
    *
    * @generated from field: string room_id = 6;
    */
   roomId?: string;
 
   /**
-   * Only messages of this batch: at most 128 characters.
+   * Only messages of this batch: at most 128 characters. For a service this lists the whole batch, whatever inbox its
+   * messages are in: one per receiver, with receiver_id and read; the other filters must be left out.
    *
    * @generated from field: string batch_id = 7;
    */
@@ -1588,7 +1622,7 @@ export type ListMessagesRequestJson = {
   pageSize?: number;
 
   /**
-   * The next_page_token of the page before, with the same filters: at most 1,024 characters.
+   * The next_page_token of the page before, with the same filters: at most 12,288 characters.
    *
    * @generated from field: string page_token = 11;
    */
@@ -1855,6 +1889,13 @@ export type DeleteMessagesRequest = Message<"tidings.v1.DeleteMessagesRequest"> 
    * @generated from field: bool recall = 5;
    */
   recall: boolean;
+
+  /**
+   * All messages of this batch, with `recall`: at most 128 characters.
+   *
+   * @generated from field: string batch_id = 6;
+   */
+  batchId: string;
 };
 
 /**
@@ -1897,6 +1938,13 @@ export type DeleteMessagesRequestJson = {
    * @generated from field: bool recall = 5;
    */
   recall?: boolean;
+
+  /**
+   * All messages of this batch, with `recall`: at most 128 characters.
+   *
+   * @generated from field: string batch_id = 6;
+   */
+  batchId?: string;
 };
 
 /**
@@ -1983,7 +2031,7 @@ export type OnlineCountRequest = Message<"tidings.v1.OnlineCountRequest"> & {
     case: "users";
   } | {
     /**
-     * Of the members of a room: 1 to 128 characters.
+     * Of those who are in a room: 1 to 320 characters.
      *
      * @generated from field: string room_id = 3;
      */
@@ -2013,7 +2061,7 @@ export type OnlineCountRequestJson = {
   users?: UserIdsJson;
 
   /**
-   * Of the members of a room: 1 to 128 characters.
+   * Of those who are in a room: 1 to 320 characters.
    *
    * @generated from field: string room_id = 3;
    */
@@ -2181,21 +2229,21 @@ export const RoomMode = {
   UNSPECIFIED: 0,
 
   /**
-   * Any number of members.
+   * Always, whoever else is in it.
    *
    * @generated from enum value: ROOM_MODE_ANY = 1;
    */
   ANY: 1,
 
   /**
-   * Only the first; later ones are refused.
+   * Only while nobody else is in the room; else refused.
    *
    * @generated from enum value: ROOM_MODE_FIRST = 2;
    */
   FIRST: 2,
 
   /**
-   * Only the last; earlier ones are kicked.
+   * Always; all others are kicked, and do not come back by themselves.
    *
    * @generated from enum value: ROOM_MODE_LAST = 3;
    */
@@ -2230,7 +2278,8 @@ export const RoomModeSchema: GenEnum<RoomMode, RoomModeJson> = /*@__PURE__*/
  */
 export const PushService: GenService<{
   /**
-   * Publishes one message to one audience; answered only when it is durable. Roles: service, admin.
+   * Publishes one message to one audience; answered only when it is durable. Roles: service, admin; users to rooms where
+   * they may speak.
    *
    * @generated from rpc tidings.v1.PushService.Publish
    */
@@ -2303,7 +2352,7 @@ export const PushService: GenService<{
     output: typeof DeleteMessagesResponseSchema;
   },
   /**
-   * Counts who is online: in the tenant, or of a list of users. All roles.
+   * Counts who is online: in the tenant, of a list of users, or in a room. All roles.
    *
    * @generated from rpc tidings.v1.PushService.OnlineCount
    */

@@ -26,6 +26,11 @@ const migrations = [
   CREATE INDEX entries_actor ON entries (feed, actor_id, seq) WHERE kind = 2;
   CREATE TABLE read_states (tenant TEXT, user TEXT, version INTEGER NOT NULL, json TEXT NOT NULL, PRIMARY KEY (tenant, user)) WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE messages ADD COLUMN batch_id TEXT;
+  UPDATE messages SET batch_id = e.batch_id FROM entries e WHERE e.message = messages.row AND e.batch_id IS NOT NULL;
+  CREATE INDEX messages_batch ON messages (tenant, batch_id, row) WHERE batch_id IS NOT NULL;
+  `,
 ];
 
 /** Codes of SQLite (https://www.sqlite.org/rescode.html). */

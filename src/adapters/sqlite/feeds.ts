@@ -117,15 +117,11 @@ export class SqliteFeeds {
           | { row: number }
           | undefined);
       if (!message) continue;
-      for (const { feed, seq } of this.#placesOf(message.row)) {
-        const key = this.#keyOf(feed);
-        const entry = this.#entryAt(feed, seq);
-        if (entry && seq >= this.head(key).tail) places.push({ id: toUuid(bytes), feed: key, seq, ...entry });
-        this.#erase(feed, seq);
-      }
+      places.push(...this.#takeBack(message.row));
       // The row stays, so that its key stays taken: a late retry must not bring the message back.
-      this.#db.sql("UPDATE messages SET body = x'', feed = NULL, seq = NULL WHERE row = ?").run(message.row);
-      this.#db.sql("DELETE FROM places WHERE message = ?").run(message.row);
+      this.#db
+        .sql("UPDATE messages SET body = x'', feed = NULL, seq = NULL, batch_id = NULL WHERE row = ?")
+        .run(message.row);
     }
     return places;
   }
@@ -149,7 +145,28 @@ export class SqliteFeeds {
     return this.#remember(name, { id: row.id, seq: last.seq ?? 0, tail: row.tail });
   }
 
+  /** Where a message lies, in feeds after `after`. */
+  placesOf(row: number, after = 0, limit = -1): { feed: number; seq: number }[] {
+    return this.#db
+      .sql(
+        `SELECT feed, seq FROM messages WHERE row = ?1 AND feed > ?2
+         UNION ALL SELECT feed, seq FROM places WHERE message = ?1 AND feed > ?2 LIMIT ?3`,
+      )
+      .all(row, after, limit) as { feed: number; seq: number }[];
+  }
+
+  /** The message at a place, unless retention has trimmed it. */
+  entryAt(feed: number, seq: number): (Entry & { feed: FeedKey }) | undefined {
+    const key = this.#keyOf(feed);
+    if (seq < this.head(key).tail) return undefined;
+    const row = this.#db
+      .sql(`SELECT ${rowColumns} FROM entries e JOIN messages m ON m.row = e.message WHERE e.feed = ? AND e.seq = ?`)
+      .get(feed, seq);
+    return row && { ...toEntry(row, this.#db.epoch), feed: key };
+  }
+
   #appendOne(message: Append): Appended {
+    const replaced = message.replace ? this.#replace(message) : undefined;
     const known = message.key === "" ? undefined : this.#byKey(message);
     if (known) return known;
     const row = (this.#lastRow ?? this.#readLastRow()) + 1;
@@ -178,7 +195,7 @@ export class SqliteFeeds {
     });
     const [only] = places.length === 1 ? places : [];
     this.#db
-      .sql("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+      .sql("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
       .run(
         row,
         fromUuid(message.id) ?? null,
@@ -190,12 +207,45 @@ export class SqliteFeeds {
         only?.feed ?? null,
         only?.seq ?? null,
         message.body,
+        message.batchId || null,
       );
     if (places.length > 1) {
       for (const { feed, seq } of places) this.#db.sql("INSERT INTO places VALUES (?, ?, ?)").run(row, feed, seq);
     }
     const { id, publishTime } = message;
-    return { outcome: "stored", id, publishTime, epoch: this.#db.epoch, seqs: places.map(({ seq }) => seq) };
+    const stored = { outcome: "stored" as const, id, publishTime, epoch: this.#db.epoch };
+    return { ...stored, seqs: places.map(({ seq }) => seq), ...(replaced ? { replaced } : {}) };
+  }
+
+  /** Makes way for a message of the same key. */
+  #replace({ tenant, key }: Append): Place[] | undefined {
+    const found = this.#db.sql("SELECT row FROM messages WHERE tenant = ? AND key = ?").get(tenant, key) as
+      | { row: number }
+      | undefined;
+    if (!found) return undefined;
+    const places = this.#takeBack(found.row);
+    this.#db.sql("DELETE FROM messages WHERE row = ?").run(found.row);
+    return places;
+  }
+
+  /** Takes a message out of its feeds; answers where readers could see it. */
+  #takeBack(row: number): Place[] {
+    const places: Place[] = [];
+    for (const { feed, seq } of this.placesOf(row)) {
+      const entry = this.entryAt(feed, seq);
+      if (entry)
+        places.push({
+          id: entry.id,
+          feed: entry.feed,
+          seq,
+          kind: entry.kind,
+          category: entry.category,
+          expireTime: entry.expireTime,
+        });
+      this.#erase(feed, seq);
+    }
+    this.#db.sql("DELETE FROM places WHERE message = ?").run(row);
+    return places;
   }
 
   #byKey({ tenant, key, digest, publishTime }: Append): Appended | undefined {
@@ -263,7 +313,7 @@ export class SqliteFeeds {
     let dropped = 0;
     for (let freed = 0; dropped < messages.length && freed < trimStep; dropped++) {
       const { row } = messages[dropped] as { row: number };
-      for (const { feed: id, seq } of this.#placesOf(row)) {
+      for (const { feed: id, seq } of this.placesOf(row)) {
         freed++;
         this.#erase(id, seq);
         const feed = aged ? this.find(this.#keyOf(id)) : undefined;
@@ -299,21 +349,6 @@ export class SqliteFeeds {
         )
         .run(feed, seq);
     }
-  }
-
-  #placesOf(row: number): { feed: number; seq: number }[] {
-    return this.#db
-      .sql(
-        "SELECT feed, seq FROM messages WHERE row = ?1 AND feed IS NOT NULL UNION ALL SELECT feed, seq FROM places WHERE message = ?1",
-      )
-      .all(row) as { feed: number; seq: number }[];
-  }
-
-  #entryAt(feed: number, seq: number): { kind: number; category: string; expireTime: number } | undefined {
-    const row = this.#db
-      .sql("SELECT kind, category, expire_time FROM entries WHERE feed = ? AND seq = ?")
-      .get(feed, seq) as { kind: number; category: string; expire_time: number | null } | undefined;
-    return row && { kind: row.kind, category: row.category, expireTime: toTime(row.expire_time) };
   }
 
   #keyOf(feed: number): FeedKey {

@@ -1,6 +1,8 @@
-import type { Entry, FeedKey, Place, Selection, SeqRanges, StoredReadState, Tally } from "../../store.ts";
+import type { BatchPage, Entry, FeedKey, Place, Selection, SeqRanges, StoredReadState, Tally } from "../../store.ts";
 import { type Database, fromUuid, toTime } from "./database.ts";
 import { rowColumns, type SqliteFeeds, toEntry } from "./feeds.ts";
+
+const endless = Number.MAX_SAFE_INTEGER;
 
 /** The questions of the inbox, to the embedded store. Runs in the store's worker. */
 export class SqliteInbox {
@@ -88,6 +90,28 @@ export class SqliteInbox {
       }
     }
     return places;
+  }
+
+  batch(tenant: string, batchId: string, after: string, limit: number, now: number): BatchPage {
+    // A place in a batch is a message's row and the last of its feeds that was taken.
+    const [row = endless, feed = 0] = after === "" ? [] : after.split("/").map(Number);
+    const messages = this.#db
+      .sql(
+        `SELECT row FROM messages WHERE tenant = ? AND batch_id = ? AND row <= ?
+         AND (expire_time IS NULL OR expire_time > ?) ORDER BY row DESC LIMIT ?`,
+      )
+      .all(tenant, batchId, row, now, limit + 1) as { row: number }[];
+    const entries: BatchPage["entries"][number][] = [];
+    let last = after;
+    for (const message of messages) {
+      for (const place of this.#feeds.placesOf(message.row, message.row === row ? feed : 0, limit + 1)) {
+        if (entries.length === limit) return { entries, next: last };
+        last = `${message.row}/${place.feed}`;
+        const entry = this.#feeds.entryAt(place.feed, place.seq);
+        if (entry) entries.push(entry);
+      }
+    }
+    return { entries, next: messages.length > limit ? `${messages[limit]?.row}/${endless}` : "" };
   }
 
   readState(tenant: string, user: string): StoredReadState {

@@ -3,6 +3,7 @@ import { fail } from "../../errors.ts";
 import type {
   Append,
   Appended,
+  BatchPage,
   Entry,
   FeedKey,
   Head,
@@ -88,6 +89,10 @@ export class SqliteStore implements Store {
 
   tally(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number): Promise<Tally> {
     return this.#ask("tally", feeds, now);
+  }
+
+  batch(tenant: string, batchId: string, after: string, limit: number, now: number): Promise<BatchPage> {
+    return this.#ask("batch", tenant, batchId, after, limit, now);
   }
 
   find(feeds: readonly FeedKey[], ids: readonly string[]): Promise<readonly Place[]> {

@@ -39,6 +39,7 @@ class Worker {
       select: inbox.select.bind(inbox),
       tally: inbox.tally.bind(inbox),
       find: inbox.find.bind(inbox),
+      batch: inbox.batch.bind(inbox),
       readState: inbox.readState.bind(inbox),
       saveReadState: inbox.saveReadState.bind(inbox),
     };

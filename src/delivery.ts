@@ -1,0 +1,80 @@
+import { Kind } from "../gen/tidings/v1/message_pb.ts";
+import { Counted } from "./counted.ts";
+import type { Deadlines } from "./deadlines.ts";
+import { type Filter, passes } from "./filter.ts";
+import type { Followed } from "./follows.ts";
+import type { Frame, MessageFrame } from "./frame.ts";
+import type { UserIdentity } from "./identity.ts";
+import type { Totals } from "./inbox.ts";
+import type { Node } from "./node.ts";
+import type { ReadChange } from "./read-change.ts";
+import type { ReadState } from "./read-state.ts";
+
+/** What a stream sends of its feeds' frames, and what they do to the totals that its reader keeps. */
+export class Delivery {
+  readonly #node: Node;
+  readonly #user: UserIdentity | undefined;
+  readonly #filter: Filter;
+  readonly #change: ReadChange;
+  readonly #deadlines: Deadlines;
+  readonly #counted: Counted;
+  #replayed: ReadState | undefined;
+
+  /** Notes in `change` when new totals are due. */
+  constructor(
+    node: Node,
+    user: UserIdentity | undefined,
+    filter: Filter,
+    { change, deadlines }: { change: ReadChange; deadlines: Deadlines },
+  ) {
+    this.#node = node;
+    this.#user = user;
+    this.#filter = filter;
+    this.#change = change;
+    this.#deadlines = deadlines;
+    this.#counted = new Counted(node.settings.retention.count);
+  }
+
+  /** During the replay: what the user has deleted is not sent again, and what the user has read does not ring. */
+  set replayed(state: ReadState | undefined) {
+    this.#replayed = state;
+  }
+
+  /** The reader is told these totals. */
+  set totals(totals: Totals) {
+    this.#counted.set(totals);
+    this.#deadlines.messageExpires(totals.nextExpiry);
+  }
+
+  /** Frames that pass the filter and have not expired. */
+  wanted({ cursor, shown }: Followed, frames: readonly MessageFrame[]): readonly Frame[] {
+    const { name } = cursor.feed;
+    const now = this.#node.settings.clock.now();
+    const deleted = this.#replayed?.deleted(name);
+    const wanted: Frame[] = [];
+    for (const frame of frames) {
+      if (frame.recalled || frame.expireTime <= now || deleted?.has(frame.seq)) continue;
+      const shows = shown && passes(this.#filter, frame.message);
+      this.#recount(name, frame, shows);
+      if (shows) wanted.push(this.#rings(name, frame, now) ? frame.alerting : frame);
+    }
+    return wanted;
+  }
+
+  /** Sees to new totals where the reader's own counting, one more for each notification, would go wrong. */
+  #recount(feed: string, { seq, expireTime, message }: MessageFrame, shows: boolean): void {
+    if (!this.#counted.isBeyond(feed, seq)) return;
+    if (this.#counted.overflows(feed, seq)) this.#change.totalsOnly();
+    if (message.kind !== Kind.NOTIFICATION) return;
+    this.#counted.add(feed, seq);
+    this.#deadlines.messageExpires(expireTime);
+    // The reader cannot count what it does not see.
+    if (!shows) this.#change.totalsOnly();
+  }
+
+  /** Whether this page is the one of its user's that makes itself heard. */
+  #rings(feed: string, frame: MessageFrame, now: number): boolean {
+    if (!this.#user || this.#replayed?.read(feed).has(frame.seq)) return false;
+    return this.#node.alerts.take(this.#user, feed, frame, now);
+  }
+}

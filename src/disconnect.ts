@@ -1,0 +1,46 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { DisconnectRequest } from "../gen/tidings/v1/admin_service_pb.ts";
+import type { Blocks } from "./blocks.ts";
+import type { Bus, DisconnectNotice } from "./bus.ts";
+import { tenantOf } from "./feeds.ts";
+import type { Identity } from "./identity.ts";
+import type { Presence } from "./presence.ts";
+import type { Streams } from "./streams.ts";
+
+/** Ends a user's streams on every node, and keeps the user out for as long as was asked. */
+export class Disconnector {
+  readonly #blocks: Blocks;
+  readonly #bus: Bus;
+  readonly #presence: Presence;
+  readonly #streams: Streams;
+
+  constructor(blocks: Blocks, bus: Bus, presence: Presence, streams: Streams) {
+    this.#blocks = blocks;
+    this.#bus = bus;
+    this.#presence = presence;
+    this.#streams = streams;
+  }
+
+  /** Answers how many streams end. The block comes first, or who is thrown out would be back before it. */
+  async disconnect(caller: Identity, request: DisconnectRequest): Promise<number> {
+    const { userId: user, tokenId, reason, blockUntil } = request;
+    const notice: DisconnectNotice = {
+      type: "disconnect",
+      tenant: tenantOf(caller, request.tenantId),
+      user,
+      tokenId,
+      reason,
+    };
+    if (blockUntil) await this.#blocks.set(notice, timestampMs(blockUntil));
+    const open = await this.#count(notice);
+    this.#bus.publish([notice]);
+    return open;
+  }
+
+  /** Presence knows no tokens: of a single one, the streams of this node are counted. */
+  async #count({ tenant, user, tokenId }: DisconnectNotice): Promise<number> {
+    if (tokenId !== "") return this.#streams.count((stream) => stream.isOf({ tenant, user, tokenId }));
+    const [open = 0] = await this.#presence.connections(tenant, [user]);
+    return open;
+  }
+}

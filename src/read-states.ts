@@ -1,0 +1,156 @@
+import type { Bus } from "./bus.ts";
+import type { Clock } from "./clock.ts";
+import { fail } from "./errors.ts";
+import { everyoneFeed, inboxFeeds, type NamedFeed, tenantFeed } from "./feeds.ts";
+import type { UserIdentity } from "./identity.ts";
+import { ReadState } from "./read-state.ts";
+import type { RoomAccess } from "./room-access.ts";
+import { namedRooms, roomFeed } from "./rooms.ts";
+import { anything } from "./selection.ts";
+import { endless } from "./seq-set.ts";
+import type { Store } from "./store.ts";
+
+/** What a change of a read state tells the user's streams. */
+export interface ChangeNotice {
+  readonly readIds: readonly string[];
+  readonly unreadIds: readonly string[];
+  readonly deletedIds: readonly string[];
+  readonly all: boolean;
+}
+
+/** What one attempt to change a read state came to. */
+export interface Change {
+  /** How many messages changed; with 0 nothing is saved or announced. */
+  readonly changed: number;
+  readonly notice: Partial<ChangeNotice>;
+}
+
+/** A user's read state, and the feeds of the user's inbox that it is about. */
+export interface UserState {
+  readonly state: ReadState;
+  readonly feeds: readonly NamedFeed[];
+}
+
+/** Rooms whose notifications one inbox holds at most. */
+const maxRooms = 256;
+/** Names beyond this are not announced: whoever shows a list lists again. */
+const maxAnnounced = 1000;
+/** Attempts to save a read state that other devices change at the same time. */
+const maxAttempts = 20;
+const dayMs = 86_400_000;
+const nothingChanged: ChangeNotice = { readIds: [], unreadIds: [], deletedIds: [], all: false };
+
+/** Loads, changes and saves read states: each change is one write, announced to all streams of its user. */
+export class ReadStates {
+  readonly #store: Store;
+  readonly #bus: Bus;
+  readonly #access: RoomAccess;
+  readonly #clock: Clock;
+  readonly #newcomerMs: number;
+
+  /** `newcomerDays`: how old a message may be to be unread for a user who meets its feed for the first time. */
+  constructor(store: Store, bus: Bus, access: RoomAccess, clock: Clock, newcomerDays: number) {
+    this.#store = store;
+    this.#bus = bus;
+    this.#access = access;
+    this.#clock = clock;
+    this.#newcomerMs = newcomerDays * dayMs;
+  }
+
+  /** The user's read state, with the rooms that the token names in the inbox. */
+  async load(user: UserIdentity): Promise<UserState> {
+    const { tenant, subject } = user;
+    let state = await this.#read(tenant, subject);
+    const named = namedRooms(user.rooms, user);
+    if (named.some((room) => !state.rooms.includes(room))) {
+      await this.enroll(tenant, subject, named);
+      state = await this.#read(tenant, subject);
+    }
+    return { state, feeds: [...inboxFeeds(user), ...(await this.#roomFeeds(user, state))] };
+  }
+
+  /** Changes the state until it is saved against the one that the change was made for. Throws CONFLICT. */
+  async change(tenant: string, user: string, apply: (state: ReadState) => Promise<Change>): Promise<number> {
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      const state = await this.#read(tenant, user);
+      const { changed, notice } = await apply(state);
+      if (changed === 0) return 0;
+      if (!(await this.#store.saveReadState(tenant, user, state.encode()))) continue;
+      this.#bus.publish([{ type: "read", tenant, user, ...nothingChanged, ...named(notice) }]);
+      return changed;
+    }
+    throw fail("CONFLICT", "other devices keep changing the read state; repeat the request", { retryAfterMs: 100 });
+  }
+
+  /** Puts the notifications of rooms into the user's inbox; answers the rooms for which there is no place. */
+  async enroll(tenant: string, user: string, rooms: readonly string[]): Promise<readonly string[]> {
+    let refused: string[] = [];
+    await this.change(tenant, user, async (state) => {
+      refused = [];
+      const fresh = rooms.filter((room) => !state.rooms.includes(room));
+      for (const room of fresh) {
+        if (await this.#makePlace(tenant, state, rooms)) await this.#passOld(state, roomFeed(tenant, room));
+        else refused.push(room);
+      }
+      return { changed: fresh.length - refused.length, notice: {} };
+    });
+    return refused;
+  }
+
+  /** What users say themselves is not unread for them. */
+  async markOwn(user: UserIdentity, room: string, seq: number, id: string): Promise<void> {
+    await this.change(user.tenant, user.subject, async (state) => {
+      if (!state.rooms.includes(room)) return { changed: 0, notice: {} };
+      state.read(roomFeed(user.tenant, room).name).add(seq);
+      return { changed: 1, notice: { readIds: [id] } };
+    });
+  }
+
+  /** On first contact what was broadcast long before counts as read, for good. */
+  async #read(tenant: string, user: string): Promise<ReadState> {
+    const state = ReadState.decode(await this.#store.readState(tenant, user));
+    if (state.version > 0) return state;
+    for (const feed of [tenantFeed(tenant), everyoneFeed]) await this.#passOld(state, feed);
+    // When another device was faster, its state is as good.
+    await this.#store.saveReadState(tenant, user, state.encode());
+    return ReadState.decode(await this.#store.readState(tenant, user));
+  }
+
+  /** The feed is met for the first time: what is older than a newcomer cares for is read. */
+  async #passOld(state: ReadState, feed: NamedFeed): Promise<void> {
+    const [last] = await this.#store.select({
+      ...anything(feed, [[1, endless]], this.#clock.now()),
+      endTime: this.#clock.now() - this.#newcomerMs,
+      limit: 1,
+    });
+    state.read(feed.name).add(1, last?.seq ?? 0);
+  }
+
+  /** Of a full inbox, the room that has been there longest without anything unread goes. */
+  async #makePlace(tenant: string, state: ReadState, wanted: readonly string[]): Promise<boolean> {
+    if (state.rooms.length < maxRooms) return true;
+    for (const room of state.rooms) {
+      if (wanted.includes(room)) continue;
+      const { key, name } = roomFeed(tenant, room);
+      const { byCategory } = await this.#store.tally(
+        [{ feed: key, ranges: state.unreadRanges(name) }],
+        this.#clock.now(),
+      );
+      if (byCategory.size > 0) continue;
+      state.drop(name);
+      return true;
+    }
+    return false;
+  }
+
+  /** The rooms that the user may still enter. Only a clear no closes one: an inbox does not come and go with a hook. */
+  async #roomFeeds(user: UserIdentity, state: ReadState): Promise<readonly NamedFeed[]> {
+    const open = await Promise.all(state.rooms.map((room) => this.#access.may(user, room, "join").catch(() => true)));
+    return state.rooms.filter((_, index) => open[index]).map((room) => roomFeed(user.tenant, room));
+  }
+}
+
+function named(notice: Partial<ChangeNotice>): Partial<ChangeNotice> {
+  const { readIds = [], unreadIds = [], deletedIds = [] } = notice;
+  return readIds.length + unreadIds.length + deletedIds.length > maxAnnounced ? {} : notice;
+}
