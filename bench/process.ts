@@ -39,15 +39,18 @@ export class LineProcess {
   }
 }
 
-/** A server with a store of its own, for as long as `use` takes. */
-export async function withServer<T>(use: (server: { port: number; rss(): Promise<number> }) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), "tidings-bench-"));
+/** A server for as long as `use` takes, with a store of its own unless it is given a folder. */
+export async function withServer<T>(
+  use: (server: { port: number; rss(): Promise<number> }) => Promise<T>,
+  given?: string,
+): Promise<T> {
+  const folder = given ?? mkdtempSync(join(tmpdir(), "tidings-bench-"));
   const server = new LineProcess("server.ts", [folder]);
   try {
     const port = Number(await server.line());
     return await use({ port, rss: async () => Number(await server.ask("rss")) });
   } finally {
     await server.stop();
-    rmSync(folder, { recursive: true, force: true });
+    if (!given) rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -4,7 +4,7 @@ import { mintToken } from "../src/mint.ts";
 export const benchSecret = "benchmarks-only-0123456789-abcdefghij";
 
 /** A token that outlives the run. */
-export function benchToken(role: "user" | "service", sub: string): Promise<string> {
+export function benchToken(role: "user" | "service", sub: string, rooms: readonly string[] = []): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
-  return mintToken(benchSecret, { sub, tenant: "acme", role, exp: now + 86_400 }, now);
+  return mintToken(benchSecret, { sub, tenant: "acme", role, exp: now + 86_400, rooms }, now);
 }
