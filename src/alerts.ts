@@ -1,9 +1,12 @@
 import { Kind } from "../gen/tidings/v1/message_pb.ts";
 import type { MessageFrame } from "./frame.ts";
 import type { UserIdentity } from "./identity.ts";
+import { SeqSet } from "./seq-set.ts";
 
 /** Places remembered at most; a forgotten one may ring once more. */
 const maxRemembered = 200_000;
+/** Of one feed, runs of seqs that are told apart. */
+const maxRuns = 32;
 
 /**
  * Which of a user's pages makes itself heard: the first that sends a message takes its alert, and the others of the
@@ -11,8 +14,8 @@ const maxRemembered = 200_000;
  */
 export class Alerts {
   readonly #maxAgeMs: number;
-  /** Per user and feed, the last seq that an alert was given for. */
-  readonly #given = new Map<string, number>();
+  /** Per user and feed, what an alert was given for: pages that filter differently do not take them in order. */
+  readonly #given = new Map<string, SeqSet>();
 
   /** `maxAgeMs`: an older message comes too late to ring. */
   constructor(maxAgeMs: number) {
@@ -23,9 +26,13 @@ export class Alerts {
   take(user: UserIdentity, feed: string, frame: MessageFrame, now: number): boolean {
     if (frame.seq === 0 || now - frame.publishTime > this.#maxAgeMs || !isFor(user, frame)) return false;
     const key = `${user.tenant}\n${user.subject}\n${feed}`;
-    if (frame.seq <= (this.#given.get(key) ?? 0)) return false;
+    const given = this.#given.get(key) ?? SeqSet.from();
+    if (given.has(frame.seq)) return false;
+    given.add(frame.seq);
+    // Of many runs, the oldest gap closes.
+    if (given.toJSON().length > 2 * maxRuns) given.add(1, given.toJSON()[2]);
     if (this.#given.size >= maxRemembered) this.#given.clear();
-    this.#given.set(key, frame.seq);
+    this.#given.set(key, given);
     return true;
   }
 }

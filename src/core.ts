@@ -47,7 +47,7 @@ export async function startCore(
   const { secret } = await store.open();
   const newId = createIds(clock, random);
   const hub = new Hub(bus);
-  const access = new RoomAccess(authorize);
+  const access = new RoomAccess(authorize, clock);
   const states = new ReadStates(store, bus, access, clock, settings.newcomerDays);
   const inbox = new Inbox(store, states, clock);
   const tokens = new PageTokens(secret);

@@ -24,6 +24,11 @@ export class Counted {
     );
   }
 
+  /** Whether the totals are about a feed. */
+  has(feed: string): boolean {
+    return this.#feeds.has(feed);
+  }
+
   /** Whether a message of a feed comes on top of the totals. */
   isBeyond(feed: string, seq: number): boolean {
     const reach = this.#feeds.get(feed);

@@ -23,6 +23,11 @@ export class Cursor {
     this.#place = ring.end;
   }
 
+  /** Whether the ring has something that it has not looked at. */
+  get behind(): boolean {
+    return this.#place < this.#ring.end;
+  }
+
   /** Where it is, as the client is told. */
   get position(): Position {
     return create(PositionSchema, { feed: this.feed.name, epoch: this.epoch, seq: String(this.seq) });

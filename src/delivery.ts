@@ -63,6 +63,9 @@ export class Delivery {
 
   /** Sees to new totals where the reader's own counting, one more for each notification, would go wrong. */
   #recount(feed: string, { seq, expireTime, message }: MessageFrame, shows: boolean): void {
+    // The reader counts what it sees, though the room has lost its place in the inbox.
+    if (this.#user && shows && message.kind === Kind.NOTIFICATION && !this.#counted.has(feed))
+      this.#change.totalsOnly();
     if (!this.#counted.isBeyond(feed, seq)) return;
     if (this.#counted.overflows(feed, seq)) this.#change.totalsOnly();
     if (message.kind !== Kind.NOTIFICATION) return;

@@ -14,6 +14,7 @@ export class Follows {
   readonly #hub: Hub;
   readonly #follower: Follower;
   readonly #feeds = new Map<string, Followed>();
+  #closed = false;
 
   constructor(hub: Hub, follower: Follower) {
     this.#hub = hub;
@@ -21,10 +22,12 @@ export class Follows {
   }
 
   /** Follows a feed from now on; one that is followed already starts anew. */
-  add(feed: NamedFeed, shown: boolean): Cursor {
-    const cursor = new Cursor(feed, this.#hub.follow(feed, this.#follower));
-    this.#feeds.set(feed.name, { cursor, shown });
-    return cursor;
+  add(feed: NamedFeed, shown: boolean): Followed {
+    const followed = { cursor: new Cursor(feed, this.#hub.follow(feed, this.#follower)), shown };
+    this.#feeds.set(feed.name, followed);
+    // The stream ended while it waited for an answer, and nobody would unfollow.
+    if (this.#closed) this.#hub.unfollow(feed, this.#follower);
+    return followed;
   }
 
   /** Sends nothing of a feed any more. */
@@ -47,8 +50,9 @@ export class Follows {
     return this.all.filter(({ shown }) => shown).map(({ cursor }) => cursor.position);
   }
 
-  /** Follows nothing any more. */
+  /** Follows nothing any more, whatever is added. */
   close(): void {
+    this.#closed = true;
     for (const { cursor } of this.all) this.#hub.unfollow(cursor.feed, this.#follower);
   }
 }

@@ -34,7 +34,7 @@ const endless = Number.POSITIVE_INFINITY;
 export class Subscription implements Follower {
   readonly id: string;
   readonly #node: Node;
-  readonly #user: UserIdentity | undefined;
+  #user: UserIdentity | undefined;
   readonly #given: StartPositions;
   readonly #follows: Follows;
   readonly #rooms: StreamRooms;
@@ -62,7 +62,15 @@ export class Subscription implements Follower {
     if (this.#user) checkStreams(node, this.#user);
     this.#given = new StartPositions(request.positions);
     const { heartbeatMs, timeouts, clock } = node.settings;
-    this.#rooms = new StreamRooms(node, identity, { ...request, id: this.id }, () => this.wake());
+    this.#rooms = new StreamRooms(
+      node,
+      identity,
+      { ...request, id: this.id },
+      {
+        wake: () => this.wake(),
+        lost: (room) => this.#follows.hide(feedOf(room)),
+      },
+    );
     const times = { heartbeatMs, stallMs: timeouts.stallMs, tokenExpiry: identity.expireTime };
     this.#deadlines = new Deadlines(clock, times, {
       beat: () => this.#note(() => (this.#beat = true)),
@@ -110,9 +118,14 @@ export class Subscription implements Follower {
 
   /** A fresh token of the same caller: the stream ends with it, and keeps the rooms that it still opens. */
   async refresh(identity: Identity): Promise<void> {
+    const inbox = this.#user?.rooms.join("\n");
     this.#identity = identity;
     this.#deadlines.extendToken(identity.expireTime);
-    for (const room of await this.#rooms.recheck(identity)) this.#follows.hide(feedOf(room));
+    if (isUser(identity)) this.#user = identity;
+    await this.#rooms.recheck(identity);
+    if (!this.#user || this.#user.rooms.join("\n") === inbox) return;
+    await this.#node.states.load(this.#user);
+    this.#note(() => this.#change.totalsOnly());
   }
 
   /** Ends the stream with an error, at its next step. */
@@ -127,7 +140,6 @@ export class Subscription implements Follower {
 
   /** Another stream took the room: nothing of it is sent from now on. */
   kick(room: string): void {
-    this.#follows.hide(feedOf(room));
     this.#rooms.kick(room);
   }
 
@@ -179,7 +191,7 @@ export class Subscription implements Follower {
     if (this.#end) throw this.#end;
     if (this.#user) await this.#node.presence.enter(this.#connection(this.#user));
     const rooms = await this.#rooms.start();
-    for (const { roomId } of rooms.filter(isJoined)) this.#follows.add(this.#roomFeed(roomId), true);
+    for (const { roomId } of rooms) if (this.#rooms.holds(roomId)) this.#follows.add(this.#roomFeed(roomId), true);
     const { heads, totals } = await this.#look();
     const gaps = this.#start(heads);
     this.#delivery.replayed = totals?.state;
@@ -191,7 +203,9 @@ export class Subscription implements Follower {
     yield [eventFrame({ case: "caughtUp", value: { positions: this.#follows.positions } })];
     for (;;) {
       this.#woken = false;
-      for (const followed of this.#follows.all) yield* this.#live(followed);
+      // Nothing more is read for a stream that is to end.
+      yield [];
+      for (const followed of this.#follows.all) if (followed.cursor.behind) yield* this.#live(followed);
       if (this.#change.due) yield* this.#readState();
       for (const outcome of this.#rooms.take()) yield* this.#room(outcome);
       yield this.#control();
@@ -201,7 +215,7 @@ export class Subscription implements Follower {
 
   /** Heads of all feeds that are followed, and the totals that are exact up to them. */
   async #look(): Promise<{ heads: ReadonlyMap<string, Head>; totals: Totals | undefined }> {
-    const totals = this.#user && (await this.#totals(this.#user));
+    const totals = this.#user && (await this.#totals(this.#user, await this.#node.inbox.totals(this.#user)));
     const heads = new Map(totals?.feeds.map(({ name }, index) => [name, totals.heads[index] as Head]));
     const rest = this.#follows.all.map(({ cursor }) => cursor.feed).filter(({ name }) => !heads.has(name));
     const found = await this.#node.store.heads(rest.map(({ key }) => key));
@@ -212,12 +226,11 @@ export class Subscription implements Follower {
   }
 
   /** Totals of feeds that are all followed: what comes after the count is seen. */
-  async #totals(user: UserIdentity): Promise<Totals> {
-    for (;;) {
-      const totals = await this.#node.inbox.totals(user);
+  async #totals(user: UserIdentity, counted: Totals): Promise<Totals> {
+    for (let totals = counted; ; totals = await this.#node.inbox.recount(user)) {
       const fresh = totals.feeds.filter(({ name }) => !this.#follows.get(name));
       totals.feeds.forEach((feed, index) => {
-        if (fresh.includes(feed)) this.#follows.add(feed, false).start(totals.heads[index] as Head, undefined);
+        if (fresh.includes(feed)) this.#follows.add(feed, false).cursor.start(totals.heads[index] as Head, undefined);
       });
       if (fresh.length > 0) continue;
       this.#delivery.totals = totals;
@@ -278,18 +291,21 @@ export class Subscription implements Follower {
   /** A room was entered late, refused or lost. */
   async *#room(outcome: RoomOutcome): AsyncGenerator<readonly Frame[]> {
     const frame = eventFrame({ case: "room", value: outcome });
-    if (!isJoined(outcome)) {
+    // One that was entered and is lost already has an outcome to come that says so.
+    if (!isJoined(outcome) || !this.#rooms.holds(outcome.roomId)) {
       yield [frame];
       return;
     }
     const feed = this.#roomFeed(outcome.roomId);
-    const cursor = this.#follows.add(feed, true);
+    const followed = this.#follows.add(feed, true);
     const [head] = await this.#node.store.heads([feed.key]);
-    const gap = cursor.start(head as Head, this.#given.get(feed.name));
+    const gap = followed.cursor.start(head as Head, this.#given.get(feed.name));
     // What came between the last totals and here was neither counted nor seen.
-    this.#change.totalsOnly();
+    if (this.#user) this.#note(() => this.#change.totalsOnly());
     yield [frame, ...(gap ? [eventFrame({ case: "gap", value: gap })] : [])];
-    yield* this.#replay({ cursor, shown: true }, head?.seq);
+    this.#delivery.replayed = this.#user && (await this.#node.states.read(this.#user)).state;
+    yield* this.#replay(followed, head?.seq);
+    this.#delivery.replayed = undefined;
   }
 
   /**
@@ -328,7 +344,8 @@ export class Subscription implements Follower {
   async *#readState(): AsyncGenerator<readonly Frame[]> {
     // A change that comes from here on is told with totals of its own.
     const change = this.#change.take();
-    const totals = this.#user && (await this.#totals(this.#user));
+    // Taking rooms in is for who comes: two pages whose tokens name too many would drive out each other's for ever.
+    const totals = this.#user && (await this.#totals(this.#user, await this.#node.inbox.recount(this.#user)));
     for (const [index, { name }] of (totals?.feeds ?? []).entries()) {
       const followed = this.#follows.get(name);
       if (followed) yield* this.#advance(followed, totals?.heads[index]?.seq ?? 0);
