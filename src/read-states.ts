@@ -105,21 +105,21 @@ export class ReadStates {
 
   /** Puts the notifications of rooms into the user's inbox; answers the rooms for which there is no place. */
   async enroll(tenant: string, user: string, rooms: readonly string[]): Promise<readonly string[]> {
-    let refused: string[] = [];
+    let refused: readonly string[] = [];
     await this.change(tenant, user, async (state) => {
-      const fresh = rooms.filter((room) => !state.holds(roomFeed(tenant, room).name));
-      const places = fresh.length === 0 ? 0 : await this.#makePlaces(tenant, state, rooms, fresh.length);
-      refused = fresh.slice(places);
-      await Promise.all(fresh.slice(0, places).map((room) => this.#passOld(state, roomFeed(tenant, room))));
-      return { changed: places, notice: {} };
+      const taken = await this.#takeIn(tenant, state, rooms);
+      refused = rooms.filter((room) => !state.holds(roomFeed(tenant, room).name));
+      return { changed: taken, notice: {} };
     });
     return refused;
   }
 
   /** What users say themselves is not unread for them. */
   async markOwn(user: UserIdentity, room: string, seq: number, id: string): Promise<void> {
+    const feed = roomFeed(user.tenant, room).name;
     await this.change(user.tenant, user.subject, async (state) => {
-      const feed = roomFeed(user.tenant, room).name;
+      // Speaking may be the first contact with a room that is the user's by name.
+      if (namedRooms(user.rooms, user).includes(room)) await this.#takeIn(user.tenant, state, [room]);
       if (!state.holds(feed)) return { changed: 0, notice: {} };
       state.read(feed).add(seq);
       return { changed: 1, notice: { readIds: [id] } };
@@ -134,6 +134,14 @@ export class ReadStates {
     // When another device was faster, its state is as good.
     await this.#store.saveReadState(tenant, user, state.encode());
     return ReadState.decode(await this.#store.readState(tenant, user));
+  }
+
+  /** Takes rooms into the inbox, as many as there are places for; answers how many. */
+  async #takeIn(tenant: string, state: ReadState, rooms: readonly string[]): Promise<number> {
+    const fresh = rooms.filter((room) => !state.holds(roomFeed(tenant, room).name));
+    const places = fresh.length === 0 ? 0 : await this.#makePlaces(tenant, state, rooms, fresh.length);
+    await Promise.all(fresh.slice(0, places).map((room) => this.#passOld(state, roomFeed(tenant, room))));
+    return places;
   }
 
   /** The feed is met for the first time: what is older than a newcomer cares for is read. */

@@ -42,7 +42,7 @@ async function openAndEnd(node: TestCore, fraction: () => number): Promise<void>
   })().catch(() => {});
   await turns(Math.floor(fraction() * 30));
   if (way === 3) subscription.drain(1, "going");
-  else if (way === 4) await subscription.refresh(userOf("acme", "ann", node.clock.now()));
+  else if (way === 4) await subscription.refresh({ ...user, expireTime: node.clock.now() });
   else subscription.close();
   if (way === 4) await node.clock.advance(0);
   await read;

@@ -32,7 +32,7 @@ export function roomEvents(reader: Reader): string[] {
 
 /** Events in their order, rooms with their status. */
 export function story(reader: Reader): string[] {
-  return reader.events.map((event) => (event.case === "room" ? names[event.value.status] : (event.case ?? "")));
+  return reader.events.map((event) => (event.case === "room" ? (names[event.value.status] ?? "") : (event.case ?? "")));
 }
 
 /** Waits until a stream was told what became of so many rooms. */
