@@ -85,6 +85,11 @@ export class StreamRooms {
     return outcomes.filter((outcome) => this.#isTrue(outcome));
   }
 
+  /** Whether `take` has something. */
+  get hasOutcomes(): boolean {
+    return this.#outcomes.length > 0;
+  }
+
   /** What has happened since. */
   take(): readonly RoomOutcome[] {
     const outcomes = this.#outcomes;

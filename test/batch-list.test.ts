@@ -91,6 +91,8 @@ describe("a batch", () => {
     expect(await reasonFrom(list(serviceOf(ours), "same", { tenantId: theirs }))).toBe("TENANT_FORBIDDEN");
     const { nextPageToken: pageToken } = await node.messages(serviceOf(ours), { batchId: "none" });
     expect(pageToken).toBe("");
+    // It would be unread in the tests that follow.
+    expect(await node.core.recaller.recallBatch("", "same")).toBe(1);
   });
 
   test("has page tokens of its own: of another batch or tenant they are refused", async () => {

@@ -4,7 +4,7 @@ import { type Database, fromTime, fromUuid, toTime, toUuid } from "./database.ts
 /** Places are freed so many at a time, or one message's; what lies before the tail is invisible before that. */
 const trimStep = 256;
 /** A stretch ends once it holds so many bytes, so that a lagging reader costs one bounded page. */
-const stretchBytes = 256 * 1024;
+const stretchBytes = 64 * 1024;
 /** Feeds whose heads are kept in memory; a forgotten one costs one index look-up. */
 const knownFeeds = 200_000;
 
