@@ -75,8 +75,13 @@ describe("README.md", () => {
     const before = `const fetchToken = () => process.env.TOKEN as string; const shown: string[] = [];
       const showRoom = (...room: unknown[]) => shown.push(room.slice(0, 2).join(" ")); let line: (text: string) => void = () => {};
       const said = new Promise<string>((resolve) => (line = resolve)); const showLine = (who = "", text = "") => line(who + ": " + text);\n`;
+    // Who speaks before the page is in the room finds it in no stream.
+    const entered = `while (shown.length < 2) await new Promise((resolve) => setTimeout(resolve, 10));\n`;
     const after = `\nconsole.log(await said, shown); tidings.close();`;
-    consumer.write("rooms.ts", before + block("ts rooms") + after);
+    consumer.write(
+      "rooms.ts",
+      before + block("ts rooms").replace("await tidings.publish", `${entered}await tidings.publish`) + after,
+    );
     expect(await consumer.run("node", ["rooms.ts"], { TOKEN: await token("ada", "user", ["editor/*"]) })).toBe(
       "ada: Lunch? [ 'dm/ada/bob joined', 'editor/7 joined' ]\n",
     );
