@@ -1,9 +1,10 @@
+import { Admission } from "./admission.ts";
 import { Alerts } from "./alerts.ts";
 import { BatchList } from "./batch-list.ts";
 import { Blocks } from "./blocks.ts";
 import { Disconnector } from "./disconnect.ts";
 import { Hub } from "./hub.ts";
-import { type Authenticate, createAuthenticate } from "./identity.ts";
+import { type Authenticate, createAuthenticate, type Identity } from "./identity.ts";
 import { createIds } from "./ids.ts";
 import { Inbox } from "./inbox.ts";
 import { Lists } from "./lists.ts";
@@ -26,6 +27,8 @@ import type { Validate } from "./validate.ts";
 export interface Core {
   readonly node: Node;
   readonly authenticate: Authenticate;
+  /** As `authenticate`, for who opens a stream. Throws TOO_MANY_NEW_STREAMS, before any work of the store. */
+  readonly admit: Authenticate;
   readonly publisher: Publisher;
   readonly recaller: Recaller;
   readonly disconnector: Disconnector;
@@ -61,17 +64,24 @@ export async function startCore(
   });
   const pages = new Pages(store, bus, clock);
   const blocks = new Blocks(store, bus, clock);
+  const admission = new Admission(settings.admission, clock, random);
   const verify = createAuthenticate(settings.auth, clock);
+  const unblocked = async (identity: Identity) => {
+    await blocks.check(identity);
+    return identity;
+  };
   const parts = { store, presence, access, states, hub, inbox, online, streams, blocks, pages, turn: new Turn() };
   const node: Node = { settings, ...parts, alerts: new Alerts(settings.alertMs), newId };
   const retention = new Retention(store, clock, settings.retention.days, logger);
   return {
     node,
     validate,
-    authenticate: async (token) => {
+    authenticate: async (token) => unblocked(await verify(token)),
+    admit: async (token) => {
+      // A token that is no good takes nobody's place.
       const identity = await verify(token);
-      await blocks.check(identity);
-      return identity;
+      admission.admit();
+      return unblocked(identity);
     },
     disconnector: new Disconnector(blocks, bus, presence, streams),
     publisher: new Publisher(ports, { access, states }, newId, settings),
