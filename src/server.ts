@@ -75,6 +75,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const close = async (): Promise<void> => {
     draining = true;
     health.shutdown();
+    for (const listener of listeners) listener.retire();
     if (drainDelayMs > 0) await new Promise<void>((resolve) => clock.after(drainDelayMs, resolve));
     const stopped = [...listeners].map((listener) => listener.close(graceMs));
     await Promise.all([...stopped, core.drain()]);
@@ -112,12 +113,15 @@ async function openPorts({ data = "", store: url, bus, retention, logger }: Sett
     return { store: new SqliteStore({ folder: data, keep }), bus: new LocalBus(), presence: new LocalPresence() };
   }
   const { MongoStore } = await import("./adapters/mongodb/store.ts");
-  const store = new MongoStore({ url, keep, logger });
+  const store = new MongoStore({ url, keep, warn: (sentence: string) => logger?.warn(sentence) });
   if (bus === undefined) {
     logger?.warn("no bus: this must be the only node on its store, since another one would not hear of what is new");
     return { store, bus: new LocalBus(), presence: new LocalPresence() };
   }
-  const { RedisBus, RedisPresence } = await import("./adapters/redis/index.ts");
+  const [{ RedisBus }, { RedisPresence }] = await Promise.all([
+    import("./adapters/redis/bus.ts"),
+    import("./adapters/redis/presence.ts"),
+  ]);
   return { store, bus: new RedisBus({ url: bus, logger }), presence: new RedisPresence({ url: bus, logger }) };
 }
 
