@@ -112,12 +112,13 @@ async function openPorts({ data = "", store: url, bus, retention, logger }: Sett
     return { store: new SqliteStore({ folder: data, keep }), bus: new LocalBus(), presence: new LocalPresence() };
   }
   const { MongoStore } = await import("./adapters/mongodb/store.ts");
-  const store = new MongoStore({ url, keep, logger });
+  const store = new MongoStore({ url, keep, warn: (sentence) => logger?.warn(sentence) });
   if (bus === undefined) {
     logger?.warn("no bus: this must be the only node on its store, since another one would not hear of what is new");
     return { store, bus: new LocalBus(), presence: new LocalPresence() };
   }
-  const { RedisBus, RedisPresence } = await import("./adapters/redis/index.ts");
+  const { RedisBus } = await import("./adapters/redis/bus.ts");
+  const { RedisPresence } = await import("./adapters/redis/presence.ts");
   return { store, bus: new RedisBus({ url: bus, logger }), presence: new RedisPresence({ url: bus, logger }) };
 }
 
