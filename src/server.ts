@@ -50,12 +50,13 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const settings = resolveOptions(options);
   const { timeouts, allowedOrigins, drainDelayMs, clock, logger } = settings;
   const registry = loadDescriptors();
-  const core = await startCore(
-    await openPorts(settings),
-    createValidate(registry),
-    settings,
-    settings.authorize && new AuthorizeHook(settings.authorize, settings.clock),
-  );
+  const ports = await openPorts(settings);
+  const authorize = settings.authorize && new AuthorizeHook(settings.authorize, settings.clock);
+  const core = await startCore(ports, createValidate(registry), settings, authorize).catch(async (error) => {
+    // They connect from the moment on in which they are made.
+    await Promise.allSettled([ports.bus.close(), ports.presence.close(), ports.store.close()]);
+    throw error;
+  });
   const health = createHealth([...serviceNames]);
   const routes = createRoutes(core, health, registry);
   const bridge = new WebSocketBridge(core);
@@ -113,7 +114,7 @@ async function openPorts({ data = "", store: url, bus, retention, logger }: Sett
     return { store: new SqliteStore({ folder: data, keep }), bus: new LocalBus(), presence: new LocalPresence() };
   }
   const { MongoStore } = await import("./adapters/mongodb/store.ts");
-  const store = new MongoStore({ url, keep, warn: (sentence: string) => logger?.warn(sentence) });
+  const store = new MongoStore({ url, keep, warn: (sentence) => logger?.warn(sentence) });
   if (bus === undefined) {
     logger?.warn("no bus: this must be the only node on its store, since another one would not hear of what is new");
     return { store, bus: new LocalBus(), presence: new LocalPresence() };
