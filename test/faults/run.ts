@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { check, type Finding, type History } from "./history.ts";
-import { Publishers } from "./publishers.ts";
+import { countCodes, Publishers } from "./publishers.ts";
 import { ServerProcess, tokenFor } from "./server-process.ts";
+import { Dice, seed } from "./size.ts";
 import { listAll, openSubscribers, type Subscriber, totalsOf } from "./subscribers.ts";
 
 /** What is done to the server. */
@@ -37,37 +38,39 @@ const users = ["ann", "bob", "cem"];
 const mostAnswers = 300;
 const startKillShare = 0.1;
 /** Clients of a drained server come back before the next drain. */
-const flags = { drain: "300ms" };
+const clientsBack = { drain: "300ms" };
 
 /** Carries out a plan, and checks what the clients saw. */
 export async function run(plan: Plan): Promise<Report> {
   const folder = mkdtempSync(join(tmpdir(), "tidings-faults-"));
   const began = performance.now();
-  let server = new ServerProcess(folder, 0, flags);
+  const flags = { data: folder, ...clientsBack };
+  let server = new ServerProcess(flags);
   let subscribers: Subscriber[] = [];
+  const dice = new Dice();
   const exitCodes: (number | null)[] = [];
   let log = "";
   let startKills = 0;
   try {
     const url = await server.ready;
-    const port = Number(new URL(url).port);
+    const { port } = new URL(url);
     subscribers = await openSubscribers(url, tenant, users);
-    const publishers = new Publishers(url, await tokenFor({ sub: "load", role: "service" }), tenant, users);
+    const token = await tokenFor({ sub: "load", role: "service" });
+    const publishers = new Publishers({ urls: [url], token, tenant, users });
     publishers.start(plan.publishers ?? 6);
     for (let done = 1; done <= plan.times; done++) {
-      await publishers.answered(publishers.answers.length + Math.ceil(Math.random() * mostAnswers));
-      // Its answer may be lost with the server; what counts is that badge and list agree in the end.
-      const marking = subscribers[done % subscribers.length]?.client.markRead({ oldest: 50 }).catch(() => {});
+      await publishers.answered(publishers.answers.length + Math.ceil(dice.fraction() * mostAnswers));
+      const marking = subscribers[done % subscribers.length]?.markRecent();
       if (plan.how === "drain") exitCodes.push(await server.stop());
       else await server.kill();
       await marking;
       log += server.log;
-      server = new ServerProcess(folder, port, flags);
-      if (plan.how === "kill" && Math.random() < startKillShare) {
-        await new Promise((resolve) => setTimeout(resolve, Math.random() * 400));
+      server = new ServerProcess({ ...flags, port });
+      if (plan.how === "kill" && dice.fraction() < startKillShare) {
+        await new Promise((resolve) => setTimeout(resolve, dice.fraction() * 400));
         await server.kill();
         startKills++;
-        server = new ServerProcess(folder, port, flags);
+        server = new ServerProcess({ ...flags, port });
       }
       await server.ready;
       plan.progress?.(done);
@@ -96,7 +99,9 @@ async function settle(publishers: Publishers, subscribers: readonly Subscriber[]
   );
   const totals = await Promise.all(subscribers.map(totalsOf));
   const { publishes, answers } = publishers;
-  return { publishes, answers, totals, views: [...lists, ...subscribers.map(({ view }) => view)] };
+  const marks = subscribers.flatMap((subscriber) => subscriber.marks);
+  const views = [...lists, ...subscribers.map(({ view }) => view)];
+  return { publishes, answers, marks, totals, views, counts: [] };
 }
 
 function figuresOf(
@@ -117,7 +122,7 @@ function figuresOf(
     "kills while starting": startKills,
     "publishes attempted": publishes.length,
     "publishes answered": answered.size,
-    "calls that failed": [...failures].map(([code, count]) => `${count} ${code}`).join(", "),
+    "calls that failed": countCodes(failures),
     "answered as duplicates": duplicates,
     "stored, never answered": [...listed].filter((key) => !answered.has(key)).length,
     "messages listed": lists.reduce((sum, { entries }) => sum + entries.length, 0),
@@ -126,9 +131,10 @@ function figuresOf(
     deliveries: views.reduce((sum, { kind, entries }) => sum + (kind === "stream" ? entries.length : 0), 0),
     lost: found("lost", "missed", "hole"),
     duplicates: found("twice", "changed"),
-    "out of order": found("reordered"),
-    "wrong in other ways": found("phantom", "misdirected", "badge"),
+    "out of order": found("reordered", "overtaken"),
+    "wrong in other ways": found("phantom", "misdirected", "mark", "badge", "count"),
     seconds: Math.round(seconds),
+    seed,
   };
 }
 
