@@ -110,7 +110,7 @@ export async function openSubscribers(
   url: string,
   tenant: string,
   users: readonly string[],
-  pages = transports.length,
+  pages: number = transports.length,
 ): Promise<Subscriber[]> {
   const subscribers: Subscriber[] = [];
   for (const user of users) {
