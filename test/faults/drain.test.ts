@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { drainWatched } from "./drain.ts";
-import { run, table } from "./run.ts";
+import { table } from "./figures.ts";
+import { run } from "./run.ts";
 import { size } from "./size.ts";
 
 const drains = size(8, 30);

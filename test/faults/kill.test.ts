@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { run, table } from "./run.ts";
+import { table } from "./figures.ts";
+import { run } from "./run.ts";
 import { size } from "./size.ts";
 
 const kills = size(30, 200);

@@ -2,8 +2,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Figures, findingsOf, trafficOf } from "./figures.ts";
 import { check, type Finding, type History } from "./history.ts";
-import { countCodes, Publishers } from "./publishers.ts";
+import { Publishers } from "./publishers.ts";
 import { ServerProcess, tokenFor } from "./server-process.ts";
 import { Dice, seed } from "./size.ts";
 import { listAll, openSubscribers, type Subscriber, totalsOf } from "./subscribers.ts";
@@ -29,7 +30,7 @@ export interface Report {
   /** What the servers logged, at warn and above. */
   readonly log: string;
   /** What was injected and counted, by name. */
-  readonly figures: Readonly<Record<string, number | string>>;
+  readonly figures: Figures;
 }
 
 const tenant = "acme";
@@ -79,7 +80,14 @@ export async function run(plan: Plan): Promise<Report> {
     const history = await settle(publishers, subscribers);
     const report = { exitCodes, upsets: subscribers.flatMap(({ upsets }) => upsets), findings: check(history) };
     const seconds = (performance.now() - began) / 1000;
-    const figures = figuresOf(plan, startKills, publishers, subscribers, history, report.findings, seconds);
+    const figures = {
+      [plan.how === "kill" ? "kills under load" : "drains under load"]: plan.times,
+      "kills while starting": startKills,
+      ...trafficOf(publishers, subscribers, history),
+      ...findingsOf(report.findings),
+      seconds: Math.round(seconds),
+      seed,
+    };
     return { ...report, log: log + server.log, figures };
   } finally {
     for (const { client } of subscribers) client.close();
@@ -102,46 +110,4 @@ async function settle(publishers: Publishers, subscribers: readonly Subscriber[]
   const marks = subscribers.flatMap((subscriber) => subscriber.marks);
   const views = [...lists, ...subscribers.map(({ view }) => view)];
   return { publishes, answers, marks, totals, views, counts: [] };
-}
-
-function figuresOf(
-  { how, times }: Plan,
-  startKills: number,
-  { publishes, answers, failures, duplicates }: Publishers,
-  subscribers: readonly Subscriber[],
-  { views }: History,
-  findings: readonly Finding[],
-  seconds: number,
-): Record<string, number | string> {
-  const found = (...kinds: Finding["kind"][]) => findings.filter(({ kind }) => kinds.includes(kind)).length;
-  const lists = views.filter(({ kind }) => kind === "list");
-  const answered = new Set(answers.map(({ key }) => key));
-  const listed = new Set(lists.flatMap(({ entries }) => entries.map(({ key }) => key)));
-  return {
-    [how === "kill" ? "kills under load" : "drains under load"]: times,
-    "kills while starting": startKills,
-    "publishes attempted": publishes.length,
-    "publishes answered": answered.size,
-    "calls that failed": countCodes(failures),
-    "answered as duplicates": duplicates,
-    "stored, never answered": [...listed].filter((key) => !answered.has(key)).length,
-    "messages listed": lists.reduce((sum, { entries }) => sum + entries.length, 0),
-    subscribers: subscribers.length,
-    "streams opened": subscribers.reduce((sum, { streams }) => sum + streams, 0),
-    deliveries: views.reduce((sum, { kind, entries }) => sum + (kind === "stream" ? entries.length : 0), 0),
-    lost: found("lost", "missed", "hole"),
-    duplicates: found("twice", "changed"),
-    "out of order": found("reordered", "overtaken"),
-    "wrong in other ways": found("phantom", "misdirected", "mark", "badge", "count"),
-    seconds: Math.round(seconds),
-    seed,
-  };
-}
-
-/** The figures as lines. */
-export function table(figures: Report["figures"]): string {
-  const width = Math.max(...Object.keys(figures).map(({ length }) => length));
-  return Object.entries(figures)
-    .map(([name, value]) => `${name.padEnd(width)}  ${value}`)
-    .join("\n");
 }
