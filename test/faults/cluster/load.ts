@@ -1,8 +1,5 @@
 /** What clients do to a cluster while it suffers: publish, follow and mark. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { createClient } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
-import { PushService } from "../../../src/gen.ts";
 import { each } from "../each.ts";
 import { type Figures, findingsOf, trafficOf } from "../figures.ts";
 import { type Count, check, type Finding, type History } from "../history.ts";
@@ -11,6 +8,8 @@ import { tokenFor } from "../server-process.ts";
 import { seed } from "../size.ts";
 import { listAll, openSubscribers, type Subscriber, totalsOf } from "../subscribers.ts";
 import type { Cluster } from "./cluster.ts";
+import type { Member } from "./member.ts";
+import { type OnlineTold, watchOnline } from "./online.ts";
 
 /** How much. */
 export interface LoadOptions {
@@ -105,8 +104,8 @@ export class Load {
     const clients = new Map(this.subscribers.map(({ user, client }) => [user, client]));
     const lists = await each([...clients], ([user, client]) => listAll(user, client));
     const totals = await each(this.subscribers, totalsOf);
-    const actual = `${this.#users.length} users, ${this.subscribers.length} streams`;
-    const counts = await Promise.all(this.#cluster.members.map(({ name, url }) => countOf(name, url, actual)));
+    const [users, streams] = [this.#users.length, this.subscribers.length];
+    const counts = await Promise.all(this.#cluster.members.map((member) => countOf(member, users, streams)));
     const { publishes, answers } = this.publishers;
     const marks = this.subscribers.flatMap((subscriber) => subscriber.marks);
     return {
@@ -129,14 +128,16 @@ export class Load {
 }
 
 /** What a node counts, once it is right or its time is over. */
-async function countOf(node: string, baseUrl: string, actual: string): Promise<Count> {
-  const client = createClient(PushService, createConnectTransport({ baseUrl, httpVersion: "1.1" }));
-  const headers = { authorization: `Bearer ${await tokenFor({ sub: "load", tenant, role: "service" })}` };
-  const until = performance.now() + countsWithinMs;
-  for (;;) {
-    const { users, connections } = await client.onlineCount({}, { headers });
-    const told = `${users} users, ${connections} streams`;
-    if (told === actual || performance.now() > until) return { node, told, actual };
-    await sleep(200);
-  }
+async function countOf(member: Member, users: number, connections: number): Promise<Count> {
+  let told: OnlineTold = { users: 0, connections: 0 };
+  const isRight = (now: OnlineTold) => {
+    told = now;
+    return now.users === users && now.connections === connections;
+  };
+  await watchOnline([member], isRight, countsWithinMs);
+  return { node: member.name, told: textOf(told), actual: textOf({ users, connections }) };
+}
+
+function textOf({ users, connections }: OnlineTold): string {
+  return `${users} users, ${connections} streams`;
 }
