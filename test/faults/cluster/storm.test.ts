@@ -44,7 +44,8 @@ test.skipIf(!canRun("memory"))(`${clients} clients that are cut at once are all 
       backWithinMs + 30_000,
     );
     const caughtUpMs = pages.map(({ caughtUpAt }) => (caughtUpAt[0] ?? Number.POSITIVE_INFINITY) - cutAt);
-    const { fastest, mean } = paceOf(pages.flatMap(({ helloAt }) => helloAt.map((at) => at - cutAt)));
+    const hellos = pages.flatMap(({ helloAt }) => helloAt.map((at) => at - cutAt));
+    const { fastest, mean } = paceOf(hellos);
     console.log(
       table({
         "clients cut at once": clients,
@@ -52,6 +53,7 @@ test.skipIf(!canRun("memory"))(`${clients} clients that are cut at once are all 
         "the last one after ms": Math.round(Math.max(...caughtUpMs)),
         "streams in the fastest second": fastest,
         "streams a second, mean": Math.round(mean),
+        "streams by second": countBySecond(hellos).join(" "),
         "clients that missed a message, or had one twice": pages.filter((page) => page.titles.join() !== titles.join())
           .length,
       }),
@@ -76,4 +78,9 @@ function paceOf(times: readonly number[]): { fastest: number; mean: number } {
     fastest = Math.max(fastest, index - first + 1);
   }
   return { fastest, mean: sorted.length / ((sorted.at(-1) ?? 0) / 1_000) };
+}
+
+function countBySecond(times: readonly number[]): number[] {
+  const seconds = Math.ceil(Math.max(...times) / 1_000);
+  return Array.from({ length: seconds }, (_, second) => times.filter((at) => Math.floor(at / 1_000) === second).length);
 }
