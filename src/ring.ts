@@ -10,6 +10,7 @@ export class Ring {
   #bytes = 0;
   #first = 0;
   #head = 0;
+  #epoch = 0;
 
   /** The last seq that the feed is known to have, here or in the Store; 0 when nothing is known. */
   get head(): number {
@@ -47,7 +48,7 @@ export class Ring {
   push(frame: MessageFrame): void {
     this.#frames.push(frame);
     this.#bytes += frame.cost;
-    this.#head = Math.max(this.#head, frame.seq);
+    if (frame.seq !== 0) this.reach(frame.seq, frame.epoch);
     let dropped = 0;
     while (this.#frames.length - dropped > maxFrames || (this.#bytes > maxBytes && dropped < this.#frames.length - 1)) {
       this.#bytes -= this.at(this.#first + dropped).cost;
@@ -58,9 +59,10 @@ export class Ring {
     this.#first += dropped;
   }
 
-  /** The Store has the feed up to here; answers whether that is news. */
-  reach(seq: number): boolean {
-    if (seq <= this.#head) return false;
+  /** The feed is up to here; answers whether that is news. In another life of it, counting starts anew. */
+  reach(seq: number, epoch: number): boolean {
+    if (epoch === this.#epoch && seq <= this.#head) return false;
+    this.#epoch = epoch;
     this.#head = seq;
     return true;
   }
