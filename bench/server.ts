@@ -7,6 +7,7 @@ const tidings = await createTidings({
   data: process.argv[2] as string,
   auth: { secret: benchSecret },
   maxStreamsPerUser: 1_000_000,
+  admission: { perSecond: 1_000_000 },
 });
 const { port } = await tidings.listen({ port: 0 });
 console.log(port);

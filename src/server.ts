@@ -50,12 +50,13 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const settings = resolveOptions(options);
   const { timeouts, allowedOrigins, drainDelayMs, clock, logger } = settings;
   const registry = loadDescriptors();
-  const core = await startCore(
-    await openPorts(settings),
-    createValidate(registry),
-    settings,
-    settings.authorize && new AuthorizeHook(settings.authorize, settings.clock),
-  );
+  const ports = await openPorts(settings);
+  const authorize = settings.authorize && new AuthorizeHook(settings.authorize, settings.clock);
+  const core = await startCore(ports, createValidate(registry), settings, authorize).catch(async (error) => {
+    // They connect from the moment on in which they are made.
+    await Promise.allSettled([ports.bus.close(), ports.presence.close(), ports.store.close()]);
+    throw error;
+  });
   const health = createHealth([...serviceNames]);
   const routes = createRoutes(core, health, registry);
   const bridge = new WebSocketBridge(core);
@@ -75,6 +76,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const close = async (): Promise<void> => {
     draining = true;
     health.shutdown();
+    for (const listener of listeners) listener.retire();
     if (drainDelayMs > 0) await new Promise<void>((resolve) => clock.after(drainDelayMs, resolve));
     const stopped = [...listeners].map((listener) => listener.close(graceMs));
     await Promise.all([...stopped, core.drain()]);
@@ -117,8 +119,10 @@ async function openPorts({ data = "", store: url, bus, retention, logger }: Sett
     logger?.warn("no bus: this must be the only node on its store, since another one would not hear of what is new");
     return { store, bus: new LocalBus(), presence: new LocalPresence() };
   }
-  const { RedisBus } = await import("./adapters/redis/bus.ts");
-  const { RedisPresence } = await import("./adapters/redis/presence.ts");
+  const [{ RedisBus }, { RedisPresence }] = await Promise.all([
+    import("./adapters/redis/bus.ts"),
+    import("./adapters/redis/presence.ts"),
+  ]);
   return { store, bus: new RedisBus({ url: bus, logger }), presence: new RedisPresence({ url: bus, logger }) };
 }
 

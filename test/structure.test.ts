@@ -52,6 +52,7 @@ describe("the arrows of ARCHITECTURE.md", () => {
         from.startsWith("node:") ||
         from === "@bufbuild/protobuf/wire" ||
         (from === "pino" && type) ||
+        (from === "mongodb" && name.startsWith("adapters/mongodb/")) ||
         (from === "ioredis" && name.startsWith("adapters/redis/"));
       expect.soft(allowed, `${name} → ${from}`).toBe(true);
     }
