@@ -3,6 +3,7 @@
  * only effect is latency, because readers compare `seq` with their own and ask the Store for what is missing.
  */
 import type { FeedKey } from "./store.ts";
+import type { TraceContext } from "./tracer.ts";
 
 /** A durable message in a feed. */
 export interface EntryNotice {
@@ -15,6 +16,8 @@ export interface EntryNotice {
   readonly body: Uint8Array;
   /** Infinity: never. */
   readonly expireTime: number;
+  /** The span that published it, where that is traced. It travels with the notice only, and is never stored. */
+  readonly trace?: TraceContext;
 }
 
 /** A message that is not kept: who is not listening now never gets it. */
@@ -22,6 +25,8 @@ export interface LiveNotice {
   readonly type: "live";
   readonly feed: FeedKey;
   readonly body: Uint8Array;
+  /** As of an EntryNotice. */
+  readonly trace?: TraceContext;
 }
 
 /** A user's read state changed. */
@@ -55,12 +60,22 @@ export interface DisconnectNotice {
 /** Whatever travels on the bus. */
 export type Notice = EntryNotice | LiveNotice | ReadNotice | RecallNotice | DisconnectNotice;
 
+/** What a bus says of itself to operators. */
+export interface BusFigures {
+  /** It reaches the other nodes. */
+  readonly connected: boolean;
+  /** How often so far it found that it had not heard something. */
+  readonly losses: number;
+}
+
 /** The port. */
 export interface Bus {
   /** Sends notices, in order as far as nothing goes wrong. Never throws and never waits: a lost notice is healed. */
   publish(notices: readonly Notice[]): void;
   /** Calls for every notice from any node, until the returned function is called. A listener that throws hurts nobody else. */
   subscribe(listener: (notice: Notice) => void): () => void;
+  /** What it says of itself; without, it reaches all and loses nothing. */
+  figures?(): BusFigures;
   /** Stops; later notices are dropped. */
   close(): Promise<void>;
 }

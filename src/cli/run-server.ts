@@ -1,7 +1,6 @@
 /** The life of a server process: start, say so, drain at the first signal, end at the second. */
-import type { Address } from "../http/listener.ts";
 import type { TidingsOptions } from "../options.ts";
-import type { ListenOptions } from "../server.ts";
+import type { Listening, ListenOptions } from "../server.ts";
 import type { Context } from "./command.ts";
 
 /** One Ctrl-C under `npm run` arrives twice, from the terminal and from npm; a signal so soon after the first is its echo. */
@@ -12,7 +11,7 @@ export async function runServer(
   { io, deps }: Context,
   options: TidingsOptions,
   at: ListenOptions,
-  ready: (address: Address) => void,
+  ready: (address: Listening) => void,
 ): Promise<number> {
   const first = Promise.withResolvers<void>();
   const second = Promise.withResolvers<void>();
@@ -25,7 +24,7 @@ export async function runServer(
   });
   try {
     const tidings = await deps.createTidings(options);
-    let address: Address;
+    let address: Listening;
     try {
       address = await tidings.listen(at);
     } catch (error) {

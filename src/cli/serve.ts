@@ -21,9 +21,10 @@ export const serve: Command = {
     const auth = authOptions(values);
     const tls = tlsOptions(values);
     const options = serverOptions(values, auth, await deps.createLogger(values.logLevel));
-    const at = { host: values.host, port: values.port, ...(tls === undefined ? {} : { tls }) };
-    return runServer(context, options, at, ({ url, host, port }) => {
-      print.json({ address: url, host, port, pid: process.pid });
+    const { host, port, metricsAddress } = values;
+    const at = { host, port, ...(tls ? { tls } : {}), ...(metricsAddress ? { metricsAddress } : {}) };
+    return runServer(context, options, at, ({ url, host, port, metrics }) => {
+      print.json({ address: url, host, port, pid: process.pid, ...(metrics ? { metrics } : {}) });
     });
   },
 };

@@ -29,6 +29,8 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
     ...(authorize === undefined ? {} : { authorize }),
     alertMs: values.alertWindow,
     reflection: values.reflection,
+    metrics: values.metricsAddress !== undefined,
+    ...(values.otlpEndpoint === undefined ? {} : { tracing: { endpoint: values.otlpEndpoint } }),
     logger,
   };
 }
