@@ -16,6 +16,8 @@ export class Cursor {
   readonly #ring: Ring;
   /** Place in the ring up to which it has been looked through. */
   #place: number;
+  /** The ring's end when it was made: what is not kept and came before is not for it. */
+  readonly #begin: number;
   /** The head when it started: what was missed up to here comes before anything live. */
   #missed = 0;
   epoch = 0;
@@ -25,6 +27,7 @@ export class Cursor {
   constructor(feed: NamedFeed, ring: Ring) {
     this.feed = feed;
     this.#ring = ring;
+    this.#begin = ring.end;
     this.#place = ring.end;
   }
 
@@ -57,7 +60,9 @@ export class Cursor {
       throw fail("POSITION_IN_FUTURE", sentence, { field, metadata: { head: String(head.seq) } });
     }
     this.seq = seq;
-    return this.skipTrimmed(head);
+    const gap = this.skipTrimmed(head);
+    this.#place = Math.min(this.#place, this.#ring.after(this.seq, this.epoch));
+    return gap;
   }
 
   /** Moves past what retention has trimmed, and answers with that gap. */
@@ -70,7 +75,7 @@ export class Cursor {
 
   /**
    * Takes from the ring what comes next, at most `limit` frames and none beyond `upTo`. `missing` is the seq up to which
-   * the Store has to be read first: the reader fell off the ring, or a notice was lost.
+   * the Store has to be read first: the reader fell off the ring, or a notice was lost or may have been.
    */
   take(limit: number, upTo: number): { frames: MessageFrame[]; missing?: number } {
     const frames: MessageFrame[] = [];
@@ -81,14 +86,19 @@ export class Cursor {
       if (frame.seq !== 0) {
         if (frame.seq <= this.seq) continue;
         if (frame.seq > upTo) break;
+        if (frame.doubtful) return { frames, missing: frame.seq };
         if (frame.seq > this.seq + 1) return { frames, missing: frame.seq - 1 };
         this.seq = frame.seq;
+      } else if (this.#place < this.#begin) {
+        continue;
       } else if (this.seq < this.#missed) {
         return { frames, missing: this.#missed };
       }
       frames.push(frame);
       bytes += frame.size;
     }
-    return { frames };
+    const known = Math.min(this.#ring.head, upTo);
+    // The notice of the last message was lost, and no frame comes after it that would show the gap.
+    return this.#place === this.#ring.end && this.seq < known ? { frames, missing: known } : { frames };
   }
 }

@@ -10,7 +10,7 @@ export function readNode(meter: Meter, node: Node, ports: Ports): void {
   readStreams(meter, node);
   readHub(meter, node);
   readPages(meter, node);
-  readPorts(meter, ports);
+  readPorts(meter, ports, node);
 }
 
 /** A figure without labels. */
@@ -63,12 +63,27 @@ function readPages(meter: Meter, { pages }: Node): void {
   });
 }
 
-function readPorts(meter: Meter, { bus, presence }: Ports): void {
+const directions = ["sent", "heard", "dropped"] as const;
+
+function readPorts(meter: Meter, { bus, presence }: Ports, { healing }: Node): void {
   figure(meter, "gauge", "tidings_bus_connected", "1 while the bus reaches the other nodes, else 0.", () => {
     return bus.figures?.().connected === false ? 0 : 1;
   });
   figure(meter, "counter", "tidings_bus_losses_total", "Times that notices of other nodes were not heard.", () => {
     return bus.figures?.().losses ?? 0;
   });
+  figure(
+    meter,
+    "counter",
+    "tidings_bus_feeds_healed_total",
+    "Feeds whose lost messages were found in the store.",
+    () => {
+      return healing.behind;
+    },
+  );
+  const messages = { name: "tidings_bus_messages_total", help: "Messages of the bus; each has all notices of a turn." };
+  meter.read({ ...messages, labels: { direction: directions } }, "counter", () =>
+    directions.map((direction) => [{ direction }, bus.figures?.()[direction] ?? 0]),
+  );
   figure(meter, "gauge", "tidings_presence_leases", "Connections that this node keeps online.", () => presence.leases);
 }

@@ -7,6 +7,7 @@ export { errorDomain, errorTable, type Reason, reasonOf } from "./errors.ts";
 export type { Address, TlsOptions } from "./http/listener.ts";
 export { mintToken, type TokenClaims } from "./mint.ts";
 export type {
+  AdmissionOptions,
   AuthOptions,
   AuthorizeOptions,
   RetentionOptions,

@@ -14,9 +14,11 @@ import { type Address, createListener, type Listener, type TlsOptions } from "./
 import { Instruments } from "./instruments.ts";
 import { noMeter } from "./meter.ts";
 import { resolveOptions, type Settings, type TidingsOptions } from "./options.ts";
+import type { Ports } from "./ports.ts";
 import { allowedRoles } from "./rpc/gate.ts";
 import { createHealth } from "./rpc/health.ts";
 import { createRoutes, serviceNames } from "./rpc/routes.ts";
+import type { CommitListener } from "./store.ts";
 import { timedStore } from "./timed-store.ts";
 import { noTracer } from "./tracer.ts";
 import { createValidate } from "./validate.ts";
@@ -58,7 +60,7 @@ export interface Tidings {
   listen(options?: ListenOptions): Promise<Listening>;
   /** The figures of this moment for Prometheus, to be served by your own server. Throws without the option `metrics`. */
   metrics(): Promise<MetricsPage>;
-  /** Tells all streams to go, finishes calls under way, and closes the store. Nothing that was answered is lost. */
+  /** Says that it is not ready, waits for `drainDelayMs`, tells all streams to go, finishes calls under way, and closes the store. Nothing that was answered is lost. */
   close(): Promise<void>;
 }
 
@@ -68,13 +70,12 @@ const graceMs = 5_000;
 /** Opens the store and starts Tidings. Throws when an option is wrong, or when the store is in use or damaged. */
 export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const settings = resolveOptions(options);
-  const { retention, timeouts, allowedOrigins, logger } = settings;
+  const { timeouts, allowedOrigins, drainDelayMs, clock, logger } = settings;
   const watch = await openWatch(settings);
-  const embedded = new SqliteStore({ folder: settings.data, keep: retention.count }, watch.instruments.committed);
-  const store = settings.metrics ? timedStore(embedded, watch.meter) : embedded;
+  const { store, bus, presence } = await openPorts(settings, watch.instruments.committed);
   const registry = loadDescriptors();
   const core = await startCore(
-    { store, bus: new LocalBus(), presence: new LocalPresence() },
+    { store: settings.metrics ? timedStore(store, watch.meter) : store, bus, presence },
     createValidate(registry),
     settings,
     settings.authorize && new AuthorizeHook(settings.authorize, settings.clock),
@@ -93,8 +94,8 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const probe = (request: IncomingMessage, response: ServerResponse): boolean => {
     const ready = !draining;
     const [path] = (request.url ?? "").split("?", 1);
-    if (path !== "/livez" && path !== "/readyz") return false;
-    const ok = path === "/livez" || ready;
+    if (path !== "/livez" && path !== "/healthz" && path !== "/readyz") return false;
+    const ok = path !== "/readyz" || ready;
     response.writeHead(ok ? 200 : 503, { "content-type": "text/plain" }).end(ok ? "ok\n" : "draining\n");
     return true;
   };
@@ -102,6 +103,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const close = async (): Promise<void> => {
     draining = true;
     health.shutdown();
+    if (drainDelayMs > 0) await new Promise<void>((resolve) => clock.after(drainDelayMs, resolve));
     const stopped = [...listeners].map((listener) => listener.close(graceMs));
     await Promise.all([...stopped, core.drain()]);
     await core.close();
@@ -157,6 +159,25 @@ async function openWatch({ metrics, tracing }: Settings): Promise<Watching> {
     serve: prometheus?.serve ?? off,
     close: async () => void (await Promise.all([prometheus?.close(), tracer.close()])),
   };
+}
+
+/** The adapters that the options name. Drivers are loaded only where they are used. */
+async function openPorts(settings: Settings, committed: CommitListener): Promise<Ports> {
+  const { data = "", store: url, bus, retention, logger } = settings;
+  const keep = retention.count;
+  if (url === undefined) {
+    const store = new SqliteStore({ folder: data, keep }, committed);
+    return { store, bus: new LocalBus(), presence: new LocalPresence() };
+  }
+  const { MongoStore } = await import("./adapters/mongodb/store.ts");
+  const store = new MongoStore({ url, keep, warn: (sentence) => logger?.warn(sentence), committed });
+  if (bus === undefined) {
+    logger?.warn("no bus: this must be the only node on its store, since another one would not hear of what is new");
+    return { store, bus: new LocalBus(), presence: new LocalPresence() };
+  }
+  const { RedisBus } = await import("./adapters/redis/bus.ts");
+  const { RedisPresence } = await import("./adapters/redis/presence.ts");
+  return { store, bus: new RedisBus({ url: bus, logger }), presence: new RedisPresence({ url: bus, logger }) };
 }
 
 function notFound(_request: IncomingMessage, response: ServerResponse): void {

@@ -37,8 +37,9 @@ export class Streams {
   /** Looks at every stream: for operators. */
   figures(): ReadonlyMap<Transport, StreamFigures> {
     const all = new Map(transports.map((transport) => [transport, { open: 0, lagging: 0, queued: 0 }]));
-    for (const { transport, lagging, queued } of this.#open.values()) {
+    for (const { transport, load } of this.#open.values()) {
       const figures = all.get(transport) as StreamFigures;
+      const { lagging, queued } = load;
       figures.open++;
       figures.queued += queued;
       if (lagging) figures.lagging++;

@@ -12,15 +12,16 @@ import { Delivery } from "./delivery.ts";
 import { fail } from "./errors.ts";
 import { followedFeeds } from "./feeds.ts";
 import { type Followed, type FollowingStream, Follows } from "./follows.ts";
-import { eventFrame, type Frame } from "./frame.ts";
+import { eventFrame, type Frame, goAwayFrame } from "./frame.ts";
 import type { UserFollower } from "./hub.ts";
 import { type Identity, isUser, type UserIdentity } from "./identity.ts";
 import type { Totals } from "./inbox.ts";
 import type { Transport } from "./instruments.ts";
 import type { Node } from "./node.ts";
+import { sameCount } from "./online.ts";
 import { Outlet } from "./outlet.ts";
 import type { OnlineTally } from "./presence.ts";
-import { ReadChange } from "./read-change.ts";
+import { ReadChange, unknownChange } from "./read-change.ts";
 import { roomFeed, roomOf } from "./rooms.ts";
 import { BatchSink, type Sink } from "./sink.ts";
 import { StartPositions } from "./start-positions.ts";
@@ -160,14 +161,9 @@ export class Subscription implements FollowingStream, UserFollower {
     this.#note(() => this.#change.totalsOnly());
   }
 
-  /** Its reader takes nothing for now, or it reads from the Store what fell off the ring. */
-  get lagging(): boolean {
-    return this.#outlet.full || this.#behind !== undefined;
-  }
-
-  /** Bytes that wait in its transport. */
-  get queued(): number {
-    return this.#outlet.queued;
+  /** Whether its reader takes nothing for now, or it reads what fell off the ring; and bytes in its transport. */
+  get load(): { readonly lagging: boolean; readonly queued: number } {
+    return { lagging: this.#outlet.full || this.#behind !== undefined, queued: this.#outlet.queued };
   }
 
   /** Ends the stream with an error, at its next step. */
@@ -224,7 +220,13 @@ export class Subscription implements FollowingStream, UserFollower {
   }
 
   recalled({ ids }: RecallNotice): void {
-    this.#note(() => this.#change.add({ readIds: [], unreadIds: [], deletedIds: ids, all: false }));
+    this.#note(() => this.#change.add({ ...unknownChange, deletedIds: ids }));
+  }
+
+  recheck(version: number): void {
+    const told = this.#totals.version;
+    if (told !== undefined && told !== version) this.#note(() => this.#change.add(unknownChange));
+    void this.#node.blocks.recheck(this.#identity, (error) => this.end(error));
   }
 
   disconnected(notice: DisconnectNotice): void {
@@ -250,12 +252,15 @@ export class Subscription implements FollowingStream, UserFollower {
     this.#delivery.replayed = undefined;
     yield [eventFrame({ case: "caughtUp", value: { positions: this.#follows.positions } })];
     for (;;) {
-      this.#live();
+      // What the turn has flushed may still be in the sink.
+      if (!this.#full) this.#live();
       if (this.#full) await this.#outlet.drained();
       this.#full = false;
       // Nothing more is read for a stream that is to end.
       yield [];
-      if (this.#behind) yield* this.#catchUp.to(this.#behind.followed, this.#behind.seq);
+      const behind = this.#behind;
+      this.#behind = undefined;
+      if (behind) yield* this.#catchUp.to(behind.followed, behind.seq);
       if (this.#change.due) yield* this.#totals.tell(this.#user, this.#change.take());
       for (const outcome of this.#rooms.take()) yield* this.#room(outcome);
       yield this.#control();
@@ -326,14 +331,15 @@ export class Subscription implements FollowingStream, UserFollower {
    */
   #live(): boolean {
     this.#woken = false;
-    this.#behind = undefined;
     if (this.#end) return false;
     let batch: readonly Frame[] | undefined;
     for (const followed of this.#pending.splice(0)) {
       followed.pending = false;
       const { frames, missing } = followed.cursor.take(batchSize, endless);
       if (missing !== undefined) this.#behind ??= { followed, seq: missing };
-      if (followed.cursor.isBehind) followed.wake();
+      // Of several that are behind, each has a round of its own.
+      const waits = missing !== undefined && this.#behind?.followed !== followed;
+      if (followed.cursor.isBehind || waits) followed.wake();
       const wanted = this.#delivery.wanted(followed, frames);
       batch = batch && batch.length > 0 ? [...batch, ...wanted] : wanted;
     }
@@ -362,7 +368,7 @@ export class Subscription implements FollowingStream, UserFollower {
 
   #leave({ afterMs, reason }: { afterMs: number; reason: string }): Frame {
     this.#end ??= fail("SERVER_DRAINING", reason, { retryAfterMs: afterMs });
-    return eventFrame({ case: "goAway", value: { reconnectAfter: durationFromMs(afterMs), reason } });
+    return goAwayFrame(afterMs, reason);
   }
 
   #note(change: () => unknown): void {
@@ -389,8 +395,4 @@ function isJoined({ status }: RoomOutcome): boolean {
 
 function feedOf(room: string): string {
   return `room/${room}`;
-}
-
-function sameCount(a: OnlineTally, b: OnlineTally | undefined): boolean {
-  return a.users === b?.users && a.connections === b.connections;
 }

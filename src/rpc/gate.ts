@@ -32,7 +32,7 @@ const requestIdPattern = /^[\w.:-]{1,64}$/;
 
 /** The gate of all calls: it runs after the headers and before the body is read, decompressed or parsed. */
 export function createGate(
-  { node, authenticate }: Core,
+  { node, authenticate, admit }: Core,
   logger: Logger | undefined,
 ): (context: HandlerContext) => Promise<void> {
   return async (context) => {
@@ -50,7 +50,8 @@ export function createGate(
       node.instruments.called({ method, transport: transportOf(context), seconds, error });
       context.values.get(spanKey)?.end(error ? { "error.type": codeName(error.code) } : {}, serverFault(error));
     });
-    const identity = await authenticate(bearerToken(context.requestHeader.get("authorization")));
+    const enter = context.method.methodKind === "unary" ? authenticate : admit;
+    const identity = await enter(bearerToken(context.requestHeader.get("authorization")));
     const roles = allowedRoles[method] ?? [];
     if (!roles.includes(identity.role)) {
       throw fail("ROLE_FORBIDDEN", `the role ${identity.role} may not call ${context.method.name}`, {
