@@ -67,6 +67,7 @@ export class Delivery {
         this.#change.totalsOnly();
       if (shows) wanted.push(this.#rings(name, frame, now) ? frame.alerting : frame);
     }
+    this.#node.streams.delivered += wanted.length;
     return wanted;
   }
 

@@ -4,6 +4,8 @@ import type { NamedFeed } from "./feeds.ts";
 import { MessageFrame } from "./frame.ts";
 import { Ring } from "./ring.ts";
 import type { FeedKey, Head } from "./store.ts";
+import { noTracer, type TraceContext, type Tracer } from "./tracer.ts";
+import type { Flushable } from "./turn.ts";
 
 /** Who is told of a feed. */
 export interface FeedFollower {
@@ -44,7 +46,13 @@ export class Hub {
   readonly #users = new Map<string, JoinedUser & { readonly followers: Set<UserFollower> }>();
   readonly #unsubscribe: () => void;
 
-  constructor(bus: Bus) {
+  readonly #tracer: Tracer;
+  readonly #turn: { add(last: Flushable): void };
+
+  /** `turn`: what is added to it is flushed after the streams that were woken before. */
+  constructor(bus: Bus, tracer: Tracer = noTracer, turn: { add(last: Flushable): void } = { add() {} }) {
+    this.#tracer = tracer;
+    this.#turn = turn;
     this.#unsubscribe = bus.subscribe((notice) => this.#take(notice));
   }
 
@@ -123,6 +131,17 @@ export class Hub {
     return this.#feeds.size + this.#users.size;
   }
 
+  /** Looks at every feed: for operators. */
+  figures(): { readonly feeds: number; readonly followers: number; readonly users: number; readonly bytes: number } {
+    let followers = 0;
+    let bytes = 0;
+    for (const followed of this.#feeds.values()) {
+      followers += followed.followers.size;
+      bytes += followed.ring.bytes;
+    }
+    return { feeds: this.#feeds.size, followers, users: this.#users.size, bytes };
+  }
+
   /** Hears nothing more. */
   close(): void {
     this.#unsubscribe();
@@ -154,6 +173,14 @@ export class Hub {
     if (!followed) return;
     followed.ring.push(toFrame(followed.name, notice));
     for (const follower of followed.followers) follower.wake();
+    if (notice.trace !== undefined) this.#trace(notice, notice.trace, followed.followers.size);
+  }
+
+  /** One span per message and node, whatever the number of streams: until all that waited for it were handed it. */
+  #trace(notice: EntryNotice | LiveNotice, parent: TraceContext, streams: number): void {
+    const attributes = { "tidings.streams": streams, "tidings.kept": notice.type === "entry" };
+    const span = this.#tracer.start({ name: "deliver", kind: "consumer", parent, attributes });
+    if (span) this.#turn.add({ flush: () => span.end() });
   }
 
   #recall(notice: RecallNotice): void {

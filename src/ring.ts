@@ -27,6 +27,11 @@ export class Ring {
     return this.#first + this.#frames.length;
   }
 
+  /** Bytes that its frames hold in memory, about. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** The frame at a place from `first` to `end` - 1. */
   at(place: number): MessageFrame {
     return this.#frames[place - this.#first] as MessageFrame;

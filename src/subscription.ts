@@ -16,8 +16,10 @@ import { eventFrame, type Frame, goAwayFrame } from "./frame.ts";
 import type { UserFollower } from "./hub.ts";
 import { type Identity, isUser, type UserIdentity } from "./identity.ts";
 import type { Totals } from "./inbox.ts";
+import type { Transport } from "./instruments.ts";
 import type { Node } from "./node.ts";
 import { sameCount } from "./online.ts";
+import { Outlet } from "./outlet.ts";
 import type { OnlineTally } from "./presence.ts";
 import { ReadChange, unknownChange } from "./read-change.ts";
 import { roomFeed, roomOf } from "./rooms.ts";
@@ -35,6 +37,7 @@ const endless = Number.POSITIVE_INFINITY;
 /** One stream. Iterate `batches()` once, and call `close()` when the transport is gone, however it went. */
 export class Subscription implements FollowingStream, UserFollower {
   readonly id: string;
+  readonly transport: Transport;
   readonly #node: Node;
   #user: UserIdentity | undefined;
   readonly #given: StartPositions;
@@ -42,6 +45,7 @@ export class Subscription implements FollowingStream, UserFollower {
   readonly #follows: Follows;
   readonly #rooms: StreamRooms;
   readonly #deadlines: Deadlines;
+  readonly #outlet: Outlet;
   readonly #change = new ReadChange();
   readonly #delivery: Delivery;
   readonly #totals: StreamTotals;
@@ -64,12 +68,18 @@ export class Subscription implements FollowingStream, UserFollower {
   #behind: { followed: Followed; seq: number } | undefined;
   /** Set while the loop has nothing to do. */
   #resume: (() => void) | undefined;
-  #sink!: Sink;
   #unwatchOnline: () => void = () => {};
 
   /** `cut` ends a transport that takes nothing any more. The request has passed validation. */
-  constructor(node: Node, identity: Identity, request: SubscribeRequest, cut: () => void) {
+  constructor(
+    node: Node,
+    identity: Identity,
+    request: SubscribeRequest,
+    cut: () => void,
+    transport: Transport = "local",
+  ) {
     this.id = node.newId();
+    this.transport = transport;
     this.#node = node;
     this.#identity = identity;
     this.#user = isUser(identity) ? identity : undefined;
@@ -93,12 +103,14 @@ export class Subscription implements FollowingStream, UserFollower {
         cut();
       },
     });
+    this.#outlet = new Outlet(this.#deadlines);
     this.#delivery = new Delivery(node, this.#user, request, { change: this.#change, deadlines: this.#deadlines });
     this.#catchUp = new CatchUp(node, this.#delivery);
     this.#follows = new Follows(node.hub, this);
     this.#totals = new StreamTotals(node, this.#follows, this.#delivery, this.#catchUp);
     for (const feed of followedFeeds(identity)) this.#follows.add(feed, true);
     node.streams.add(this);
+    node.instruments.opened(transport);
     if (this.#user) node.hub.joinUser(this.#user.tenant, this.#user.subject, this);
     if (request.onlineCount && identity.tenant !== undefined) {
       this.#unwatchOnline = node.online.watch(identity.tenant, (online) => this.#note(() => (this.#online = online)));
@@ -107,11 +119,11 @@ export class Subscription implements FollowingStream, UserFollower {
 
   /** Hello, what was missed, CaughtUp, then live, into the sink. Ends only by rejecting; to be called once. */
   async run(sink: Sink): Promise<never> {
-    this.#sink = sink;
+    this.#outlet.open(sink);
     try {
       for await (const batch of this.#events()) {
-        if (batch.length > 0) await this.#send(batch);
-        if (this.#goAway) await this.#send([this.#leave(this.#goAway)]);
+        if (batch.length > 0) await this.#outlet.send(batch);
+        if (this.#goAway) await this.#outlet.send([this.#leave(this.#goAway)]);
         if (this.#end) throw this.#end;
       }
       throw new Error("a stream never ends by itself");
@@ -137,22 +149,6 @@ export class Subscription implements FollowingStream, UserFollower {
     resume();
   }
 
-  async #send(batch: readonly Frame[]): Promise<void> {
-    if (!this.#write(batch)) await this.#drained();
-  }
-
-  #write(batch: readonly Frame[]): boolean {
-    const more = this.#sink.write(batch);
-    if (more) this.#deadlines.sent();
-    else this.#deadlines.sending();
-    return more;
-  }
-
-  async #drained(): Promise<void> {
-    await this.#sink.drained();
-    this.#deadlines.sent();
-  }
-
   /** A fresh token of the same caller: the stream ends with it, and keeps the rooms that it still opens. */
   async refresh(identity: Identity): Promise<void> {
     const inbox = this.#user?.rooms.join("\n");
@@ -163,6 +159,11 @@ export class Subscription implements FollowingStream, UserFollower {
     if (!this.#user || this.#user.rooms.join("\n") === inbox) return;
     await this.#node.states.load(this.#user);
     this.#note(() => this.#change.totalsOnly());
+  }
+
+  /** Whether its reader takes nothing for now, or it reads what fell off the ring; and bytes in its transport. */
+  get load(): { readonly lagging: boolean; readonly queued: number } {
+    return { lagging: this.#outlet.full || this.#behind !== undefined, queued: this.#outlet.queued };
   }
 
   /** Ends the stream with an error, at its next step. */
@@ -253,7 +254,7 @@ export class Subscription implements FollowingStream, UserFollower {
     for (;;) {
       // What the turn has flushed may still be in the sink.
       if (!this.#full) this.#live();
-      if (this.#full) await this.#drained();
+      if (this.#full) await this.#outlet.drained();
       this.#full = false;
       // Nothing more is read for a stream that is to end.
       yield [];
@@ -342,7 +343,7 @@ export class Subscription implements FollowingStream, UserFollower {
       const wanted = this.#delivery.wanted(followed, frames);
       batch = batch && batch.length > 0 ? [...batch, ...wanted] : wanted;
     }
-    if (batch && batch.length > 0) this.#full = !this.#write(batch);
+    if (batch && batch.length > 0) this.#full = !this.#outlet.write(batch);
     return !(this.#full || this.#woken || this.#behind || this.#due);
   }
 

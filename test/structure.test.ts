@@ -25,7 +25,18 @@ function importsOf(prefix: string): { name: string; from: string; type: boolean 
     .flatMap(({ name, imports }) => imports.map((i) => ({ name, ...i })));
 }
 
-const ports = ["store.ts", "bus.ts", "presence.ts"];
+const ports = ["store.ts", "bus.ts", "presence.ts", "meter.ts", "tracer.ts"];
+
+/** The packages that an adapter is there for: no other file imports them. */
+const drivers: readonly (readonly [folder: string, packages: RegExp])[] = [
+  ["adapters/prometheus/", /^prom-client$/],
+  ["adapters/otlp/", /^@opentelemetry\//],
+];
+
+function driversOf(file: string): RegExp {
+  return drivers.find(([folder]) => file.startsWith(folder))?.[1] ?? /^$/;
+}
+
 const stages = [
   "publish.ts",
   "hub.ts",
@@ -52,9 +63,17 @@ describe("the arrows of ARCHITECTURE.md", () => {
         from.startsWith("node:") ||
         from === "@bufbuild/protobuf/wire" ||
         (from === "pino" && type) ||
-        (from === "mongodb" && name.startsWith("adapters/mongodb/")) ||
-        (from === "ioredis" && name.startsWith("adapters/redis/"));
+        driversOf(name).test(from);
       expect.soft(allowed, `${name} → ${from}`).toBe(true);
+    }
+  });
+
+  test("drivers are imported by their adapters only", () => {
+    for (const { name, imports } of files) {
+      for (const { from } of imports) {
+        const owner = drivers.find(([, packages]) => packages.test(from))?.[0];
+        if (owner !== undefined) expect.soft(name.startsWith(owner), `${name} → ${from}`).toBe(true);
+      }
     }
   });
 

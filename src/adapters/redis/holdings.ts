@@ -57,6 +57,11 @@ export class Holdings {
     if (holds?.delete(id) && holds.size === 0) this.#byConnection.delete(keyOf(connection));
   }
 
+  /** Connections that hold something. */
+  get size(): number {
+    return this.#byConnection.size;
+  }
+
   /** All that a connection holds. */
   of(connection: Connection): readonly Held[] {
     return [...(this.#byConnection.get(keyOf(connection))?.values() ?? [])];

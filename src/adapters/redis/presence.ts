@@ -164,6 +164,10 @@ export class RedisPresence implements Presence {
     return answer?.value ?? users.map((user) => this.#holdings.ofUser(online(tenant), user));
   }
 
+  get leases(): number {
+    return this.#holdings.size;
+  }
+
   watch(listener: (change: PresenceChange) => void): () => void {
     return this.#listeners.add(listener);
   }
