@@ -62,7 +62,7 @@ export async function startCore(
   const pages = new Pages(store, bus, clock);
   const blocks = new Blocks(store, bus, clock);
   const verify = createAuthenticate(settings.auth, clock);
-  const parts = { store, presence, access, states, hub, inbox, online, streams, blocks, pages, turn: new Turn() };
+  const parts = { store, presence, access, states, hub, inbox, online, streams, blocks, pages, turn: new Turn(settings.soon) };
   const node: Node = { settings, ...parts, alerts: new Alerts(settings.alertMs), newId };
   const retention = new Retention(store, clock, settings.retention.days, logger);
   return {

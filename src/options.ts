@@ -1,6 +1,7 @@
 /** What a server can be told, resolved once at the door into a complete, read-only value. */
 import type { Logger } from "pino";
 import { type Clock, type Random, systemClock, systemRandom } from "./clock.ts";
+import { type Soon, systemSoon } from "./turn.ts";
 
 /** How tokens are checked. Exactly one of `secret` and `jwksUrl`. */
 export interface AuthOptions {
@@ -80,6 +81,8 @@ export interface TidingsOptions {
   readonly clock?: Clock;
   /** Default: the machine's. */
   readonly random?: Random;
+  /** What is flushed at the end of a turn. Default: the machine's event loop. */
+  readonly soon?: Soon;
 }
 
 /** All options with their defaults filled in. */
@@ -100,6 +103,7 @@ export interface Settings {
   readonly logger: Logger | undefined;
   readonly clock: Clock;
   readonly random: Random;
+  readonly soon: Soon;
 }
 
 /** Fills in the defaults and checks ranges. Throws a TypeError or RangeError that names the option. */
@@ -132,6 +136,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
     logger: options.logger,
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
+    soon: options.soon ?? systemSoon,
   };
 }
 
