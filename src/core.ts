@@ -2,6 +2,7 @@ import { Alerts } from "./alerts.ts";
 import { BatchList } from "./batch-list.ts";
 import { Blocks } from "./blocks.ts";
 import { Disconnector } from "./disconnect.ts";
+import { Healing } from "./healing.ts";
 import { Hub } from "./hub.ts";
 import { type Authenticate, createAuthenticate } from "./identity.ts";
 import { createIds } from "./ids.ts";
@@ -49,6 +50,7 @@ export async function startCore(
   const { secret } = await store.open();
   const newId = createIds(clock, random);
   const hub = new Hub(bus);
+  const healing = new Healing(bus, hub, store, clock, random);
   const access = new RoomAccess(authorize, clock);
   const states = new ReadStates(store, bus, access, clock, settings.newcomerDays);
   const inbox = new Inbox(store, states, clock);
@@ -62,7 +64,20 @@ export async function startCore(
   const pages = new Pages(store, bus, clock);
   const blocks = new Blocks(store, bus, clock);
   const verify = createAuthenticate(settings.auth, clock);
-  const parts = { store, presence, access, states, hub, inbox, online, streams, blocks, pages, turn: new Turn(settings.soon) };
+  const parts = {
+    store,
+    presence,
+    access,
+    states,
+    hub,
+    healing,
+    inbox,
+    online,
+    streams,
+    blocks,
+    pages,
+    turn: new Turn(settings.soon),
+  };
   const node: Node = { settings, ...parts, alerts: new Alerts(settings.alertMs), newId };
   const retention = new Retention(store, clock, settings.retention.days, logger);
   return {
@@ -85,6 +100,7 @@ export async function startCore(
       pages.close();
       node.streams.close();
       online.close();
+      healing.close();
       hub.close();
       await Promise.all([bus.close(), presence.close()]);
       await store.close();

@@ -70,7 +70,7 @@ export class Cursor {
 
   /**
    * Takes from the ring what comes next, at most `limit` frames and none beyond `upTo`. `missing` is the seq up to which
-   * the Store has to be read first: the reader fell off the ring, or a notice was lost.
+   * the Store has to be read first: the reader fell off the ring, or a notice was lost or may have been.
    */
   take(limit: number, upTo: number): { frames: MessageFrame[]; missing?: number } {
     const frames: MessageFrame[] = [];
@@ -81,6 +81,7 @@ export class Cursor {
       if (frame.seq !== 0) {
         if (frame.seq <= this.seq) continue;
         if (frame.seq > upTo) break;
+        if (frame.doubtful) return { frames, missing: frame.seq };
         if (frame.seq > this.seq + 1) return { frames, missing: frame.seq - 1 };
         this.seq = frame.seq;
       } else if (this.seq < this.#missed) {
@@ -89,6 +90,8 @@ export class Cursor {
       frames.push(frame);
       bytes += frame.size;
     }
-    return { frames };
+    const known = Math.min(this.#ring.head, upTo);
+    // The notice of the last message was lost, and no frame comes after it that would show the gap.
+    return this.#place === this.#ring.end && this.seq < known ? { frames, missing: known } : { frames };
   }
 }

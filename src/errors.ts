@@ -40,6 +40,7 @@ export const errorTable = {
   STORE_UNAVAILABLE: { code: Code.Unavailable, retry: true },
   KEYS_UNAVAILABLE: { code: Code.Unavailable, retry: true },
   AUTHORIZE_UNAVAILABLE: { code: Code.Unavailable, retry: true },
+  ROOMS_UNAVAILABLE: { code: Code.Unavailable, retry: true },
   CONFLICT: { code: Code.Aborted, retry: true },
   DEADLINE_EXCEEDED: { code: Code.DeadlineExceeded, retry: true },
   STREAM_CLOSED: { code: Code.Canceled, retry: true },

@@ -37,6 +37,10 @@ export class Followed implements FeedFollower {
     this.cursor = new Cursor(feed, hub.follow(feed, this));
   }
 
+  get seq(): number {
+    return this.cursor.seq;
+  }
+
   wake(): void {
     if (this.pending) return;
     this.pending = true;

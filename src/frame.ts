@@ -99,6 +99,8 @@ export class MessageFrame extends BodyFrame {
   readonly cost: number;
   /** It was taken back, and is not to be sent any more. */
   recalled = false;
+  /** It may have been taken back: only the Store knows. */
+  doubtful = false;
   /** The same event for a page that should make itself heard. */
   readonly alerting: Frame;
   #publishTime: number | undefined;

@@ -1,5 +1,6 @@
 import type { Alerts } from "./alerts.ts";
 import type { Blocks } from "./blocks.ts";
+import type { Healing } from "./healing.ts";
 import type { Hub } from "./hub.ts";
 import type { Inbox } from "./inbox.ts";
 import type { OnlineCounts } from "./online.ts";
@@ -20,6 +21,7 @@ export interface Node {
   readonly access: RoomAccess;
   readonly states: ReadStates;
   readonly hub: Hub;
+  readonly healing: Healing;
   readonly inbox: Inbox;
   readonly online: OnlineCounts;
   readonly streams: Streams;

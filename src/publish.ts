@@ -179,7 +179,7 @@ export class Publisher {
       return fail("REQUEST_ID_REUSED", "the id was used for other content; use a fresh one", { field: "request_id" });
     }
     const { id, publishTime } = appended ?? item.append;
-    const connections = await this.#presence.connections(item.tenant, item.users);
+    const connections = await this.#open(item);
     return create(PublishResponseSchema, {
       messageId: id,
       publishTime: timestampFromMs(publishTime),
@@ -192,11 +192,17 @@ export class Publisher {
     });
   }
 
+  /** Open streams of those who are named. The message is stored: who cannot be counted must not make the publish fail. */
+  async #open({ tenant, users }: Prepared): Promise<readonly number[]> {
+    return users.length === 0 ? [] : this.#presence.connections(tenant, users).catch(() => []);
+  }
+
   /** Counted once per call, however many messages of a batch ask. */
   #online({ tenant, scope, room }: Prepared, counts: Map<string, Promise<OnlineTally>>): Promise<OnlineTally> {
     const key = `${tenant}\n${room}`;
     const asked = scope === Scope.EVERYONE ? undefined : tenant;
-    const known = counts.get(key) ?? this.#presence.count(asked, ...(scope === Scope.ROOM ? [room] : []));
+    const count = () => this.#presence.count(asked, ...(scope === Scope.ROOM ? [room] : []));
+    const known = counts.get(key) ?? count().catch(() => ({ users: 0, connections: 0 }));
     counts.set(key, known);
     return known;
   }

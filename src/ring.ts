@@ -9,6 +9,12 @@ export class Ring {
   #frames: MessageFrame[] = [];
   #bytes = 0;
   #first = 0;
+  #head = 0;
+
+  /** The last seq that the feed is known to have, here or in the Store; 0 when nothing is known. */
+  get head(): number {
+    return this.#head;
+  }
 
   /** The place of the oldest frame still held. */
   get first(): number {
@@ -29,6 +35,7 @@ export class Ring {
   push(frame: MessageFrame): void {
     this.#frames.push(frame);
     this.#bytes += frame.cost;
+    this.#head = Math.max(this.#head, frame.seq);
     let dropped = 0;
     while (this.#frames.length - dropped > maxFrames || (this.#bytes > maxBytes && dropped < this.#frames.length - 1)) {
       this.#bytes -= this.at(this.#first + dropped).cost;
@@ -37,6 +44,18 @@ export class Ring {
     if (dropped === 0) return;
     this.#frames = this.#frames.slice(dropped);
     this.#first += dropped;
+  }
+
+  /** The Store has the feed up to here; answers whether that is news. */
+  reach(seq: number): boolean {
+    if (seq <= this.#head) return false;
+    this.#head = seq;
+    return true;
+  }
+
+  /** Some of the frames may have been recalled meanwhile: readers who have not sent them yet ask the Store. */
+  doubt(): void {
+    for (const frame of this.#frames) frame.doubtful = true;
   }
 
   /** Marks frames as recalled, so that readers who have not sent them yet skip them. */

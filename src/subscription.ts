@@ -17,8 +17,9 @@ import type { UserFollower } from "./hub.ts";
 import { type Identity, isUser, type UserIdentity } from "./identity.ts";
 import type { Totals } from "./inbox.ts";
 import type { Node } from "./node.ts";
+import { sameCount } from "./online.ts";
 import type { OnlineTally } from "./presence.ts";
-import { ReadChange } from "./read-change.ts";
+import { ReadChange, unknownChange } from "./read-change.ts";
 import { roomFeed, roomOf } from "./rooms.ts";
 import { BatchSink, type Sink } from "./sink.ts";
 import { StartPositions } from "./start-positions.ts";
@@ -218,7 +219,13 @@ export class Subscription implements FollowingStream, UserFollower {
   }
 
   recalled({ ids }: RecallNotice): void {
-    this.#note(() => this.#change.add({ readIds: [], unreadIds: [], deletedIds: ids, all: false }));
+    this.#note(() => this.#change.add({ ...unknownChange, deletedIds: ids }));
+  }
+
+  recheck(version: number): void {
+    const told = this.#totals.version;
+    if (told !== undefined && told !== version) this.#note(() => this.#change.add(unknownChange));
+    void this.#node.blocks.recheck(this.#identity, (error) => this.end(error));
   }
 
   disconnected(notice: DisconnectNotice): void {
@@ -249,7 +256,9 @@ export class Subscription implements FollowingStream, UserFollower {
       this.#full = false;
       // Nothing more is read for a stream that is to end.
       yield [];
-      if (this.#behind) yield* this.#catchUp.to(this.#behind.followed, this.#behind.seq);
+      const behind = this.#behind;
+      this.#behind = undefined;
+      if (behind) yield* this.#catchUp.to(behind.followed, behind.seq);
       if (this.#change.due) yield* this.#totals.tell(this.#user, this.#change.take());
       for (const outcome of this.#rooms.take()) yield* this.#room(outcome);
       yield this.#control();
@@ -320,14 +329,15 @@ export class Subscription implements FollowingStream, UserFollower {
    */
   #live(): boolean {
     this.#woken = false;
-    this.#behind = undefined;
     if (this.#end) return false;
     let batch: readonly Frame[] | undefined;
     for (const followed of this.#pending.splice(0)) {
       followed.pending = false;
       const { frames, missing } = followed.cursor.take(batchSize, endless);
       if (missing !== undefined) this.#behind ??= { followed, seq: missing };
-      if (followed.cursor.isBehind) followed.wake();
+      // Of several that are behind, each has a round of its own.
+      const waits = missing !== undefined && this.#behind?.followed !== followed;
+      if (followed.cursor.isBehind || waits) followed.wake();
       const wanted = this.#delivery.wanted(followed, frames);
       batch = batch && batch.length > 0 ? [...batch, ...wanted] : wanted;
     }
@@ -383,8 +393,4 @@ function isJoined({ status }: RoomOutcome): boolean {
 
 function feedOf(room: string): string {
   return `room/${room}`;
-}
-
-function sameCount(a: OnlineTally, b: OnlineTally | undefined): boolean {
-  return a.users === b?.users && a.connections === b.connections;
 }

@@ -148,14 +148,16 @@ async function onlineCount(
 ): Promise<OnlineCountResponse> {
   const tenant = tenantOf(caller, tenantId);
   const { presence, settings } = core.node;
-  const asOfTime = timestampFromMs(settings.clock.now());
+  const now = settings.clock.now();
+  const answer = (tally: OnlineTally) =>
+    create(OnlineCountResponseSchema, { ...tally, asOfTime: timestampFromMs(tally.asOf ?? now) });
   if (scope.case === "roomId") {
     const room = requireRoom(scope.value, "room_id");
     await core.node.access.check(caller, room, "join", "room_id");
-    return create(OnlineCountResponseSchema, { ...(await presence.count(tenant, room)), asOfTime });
+    return answer(await presence.count(tenant, room));
   }
-  if (scope.case === undefined)
-    return create(OnlineCountResponseSchema, { ...(await presence.count(tenant)), asOfTime });
+  const all = await presence.count(tenant);
+  if (scope.case === undefined) return answer(all);
   const userIds = [...new Set(scope.value.userIds)];
   const open = await presence.connections(tenant, userIds);
   const presences = userIds.map((userId, index) => ({
@@ -167,7 +169,7 @@ async function onlineCount(
     users: presences.filter(({ online }) => online).length,
     connections: presences.reduce((total, { connections }) => total + connections, 0),
     presences: presences.map((presence) => create(UserPresenceSchema, presence)),
-    asOfTime,
+    asOfTime: timestampFromMs(all.asOf ?? now),
   });
 }
 

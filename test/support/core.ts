@@ -47,6 +47,8 @@ export interface TestCoreOptions extends Partial<Omit<TidingsOptions, "clock" | 
   readonly presence?: Presence;
   /** Decides about rooms what tokens do not. */
   readonly authorize?: Authorize;
+  /** One that several nodes share; the last that closes it ends it. Default: one of the node's own, in memory. */
+  readonly store?: SqliteStore;
   /** Stands around each call of the store. */
   readonly around?: Around;
 }
@@ -226,10 +228,10 @@ export class TestCore {
 /** Starts a node. Close it at the end. */
 export async function startTestCore(options: TestCoreOptions = {}): Promise<TestCore> {
   const { clock = new FakeClock(), bus = new LocalBus(), presence = new LocalPresence(), ...others } = options;
-  const { around, authorize, ...rest } = others;
+  const { around, authorize, store: shared, ...rest } = others;
   const given = { data: ":memory:", auth: { secret }, random: seededRandom(), ...rest, clock };
   const settings = resolveOptions(given);
-  const sqlite = new SqliteStore({ folder: ":memory:", keep: settings.retention.count });
+  const sqlite = shared ?? new SqliteStore({ folder: ":memory:", keep: settings.retention.count });
   const calls = new Map<StoreMethod, number>();
   let pending = 0;
   const store = tapStore(sqlite, async (method, call) => {
