@@ -21,6 +21,8 @@ export type Operation =
   | { readonly do: "erase"; readonly feed: string; readonly seq: number }
   | { readonly do: "free"; readonly feed: string; readonly seq: number }
   | { readonly do: "remove"; readonly feed: string; readonly seqs: readonly number[] }
+  /** As remove, of what no reader could ever see. */
+  | { readonly do: "withdraw"; readonly feed: string; readonly seqs: readonly number[] }
   | { readonly do: "tail"; readonly feed: string; readonly tail: number }
   | { readonly do: "state"; readonly key: string; readonly state: StoredReadState };
 
@@ -104,6 +106,7 @@ export class Documents {
       case "free":
         return this.feed(operation.feed).replace(operation.seq, { key: "" });
       case "remove":
+      case "withdraw":
         return this.feed(operation.feed).remove(operation.seqs);
       case "tail": {
         const feed = this.feed(operation.feed);

@@ -20,21 +20,15 @@ export interface InsertReply {
   readonly time: number;
 }
 
-/** Where a feed begins and ends, by the server's time. */
+/** Where a feed ended, and when that was, by the server's time. */
 export interface KnownHead {
   readonly seq: number;
-  readonly tail: number;
-  /** When it was so. */
   readonly time: number;
-  /** When the oldest message that is kept was inserted. */
-  readonly tailTime: number;
 }
 
 /** Who holds a key. */
 export interface Holder {
   readonly seq: number;
-  /** When it was inserted. */
-  readonly time: number;
   readonly append: Append;
 }
 
@@ -46,10 +40,12 @@ export interface ReplicaFeed {
   head(feed: string): Promise<KnownHead>;
   /** Who holds a key by what a majority has. */
   holder(feed: string, key: string): Promise<Holder | undefined>;
+  /** Which of these places were given before, to messages that retention has removed since. */
+  strays(feed: string, seqs: readonly number[]): Promise<readonly number[]>;
   /** Frees the key of a message that has expired. */
   free(feed: string, seq: number): Promise<void>;
   /** Takes documents out that nobody has seen. */
-  remove(feed: string, seqs: readonly number[]): Promise<void>;
+  withdraw(feed: string, seqs: readonly number[]): Promise<void>;
   /** Settles after a while that differs from time to time. */
   pause(): Promise<void>;
 }
@@ -163,7 +159,7 @@ export class FeedAppender {
         waiting.resolve(stored(waiting.append, (docs[index] as NewDoc).seq));
       }
       if (this.#rules.flight === "one") {
-        this.#heads.set(feed, { ...head, seq: docs[landed - 1]?.seq ?? head.seq, time });
+        this.#heads.set(feed, { seq: docs[landed - 1]?.seq ?? head.seq, time });
       }
       const rest = batch.slice(landed);
       if (refused === "seq") return await this.#taken(feed, rest, docs[landed] as NewDoc);
@@ -190,7 +186,7 @@ export class FeedAppender {
   /** Another node was faster. Its message may have no majority yet, and may be lost: the head is what a majority has. */
   async #taken(feed: string, batch: Waiting[], { seq }: NewDoc): Promise<Waiting[]> {
     if (this.#rules.taken === "wait") return this.#again(feed, batch);
-    this.#heads.set(feed, { seq, tail: 1, time: 0, tailTime: 0 });
+    this.#heads.set(feed, { seq, time: 0 });
     return batch;
   }
 
@@ -200,12 +196,8 @@ export class FeedAppender {
     const { append, key } = waiting;
     const holder = await this.#replica.holder(feed, key);
     if (!holder) return this.#again(feed, [waiting, ...rest]);
-    const head = await this.#replica.head(feed);
-    // Inserted below the tail, by whoever died or lost the connection before it could take it out.
-    if (holder.seq < head.tail && isYounger(holder, head) && this.#rules.stale === "checked") {
-      await this.#replica.remove(feed, [holder.seq]);
-      return [waiting, ...rest];
-    }
+    // Left by whoever died, or lost its line, before it could take it out.
+    if (this.#rules.stale === "checked" && (await this.#withdrawStrays(feed, [holder.seq]))) return [waiting, ...rest];
     if (holder.append.id === append.id) waiting.resolve(stored(append, holder.seq));
     else if (holder.append.expireTime <= append.publishTime) {
       await this.#replica.free(feed, holder.seq);
@@ -220,19 +212,17 @@ export class FeedAppender {
    */
   async #isStray(feed: string, landed: readonly NewDoc[], age: number): Promise<boolean> {
     if (this.#rules.stale === "trusted" || landed.length === 0 || age <= this.#rules.maxHeadAge) return false;
-    const head = await this.#replica.head(feed);
-    const strays: number[] = [];
-    for (const { seq, key } of landed) {
-      if (seq < head.tail && isYounger(await this.#replica.holder(feed, key), head)) strays.push(seq);
-    }
-    if (strays.length > 0) await this.#replica.remove(feed, strays);
+    return this.#withdrawStrays(
+      feed,
+      landed.map(({ seq }) => seq),
+    );
+  }
+
+  async #withdrawStrays(feed: string, seqs: readonly number[]): Promise<boolean> {
+    const strays = await this.#replica.strays(feed, seqs);
+    if (strays.length > 0) await this.#replica.withdraw(feed, strays);
     return strays.length > 0;
   }
-}
-
-/** Below the tail and younger than it: inserted when the tail had passed, and not trimmed. */
-function isYounger(holder: Holder | undefined, { tailTime }: KnownHead): boolean {
-  return holder !== undefined && holder.time > tailTime;
 }
 
 /** The longest run of the queue in which no key is twice: the second is a duplicate of the first. */

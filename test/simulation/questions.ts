@@ -89,6 +89,15 @@ export function find(
   );
 }
 
+/** Which places were given before: below the tail, and younger than what follows them. */
+export function strays(docs: FeedDocs, seqs: readonly number[], keep: number): number[] {
+  const tail = tailOf(docs, keep);
+  return seqs.filter((seq) => {
+    const time = docs.bySeq.get(seq)?.time ?? 0;
+    return seq < tail && docs.docs(seq + 1).some((later) => later.time < time);
+  });
+}
+
 /** What readers can see of a feed, oldest first. */
 export function visible(documents: Documents, feed: FeedKey, keep: number): Doc[] {
   const docs = documents.feed(feedId(feed));

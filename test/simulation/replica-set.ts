@@ -1,5 +1,5 @@
 import type { Dice } from "./dice.ts";
-import { type Doc, Documents, type Operation } from "./documents.ts";
+import { type Doc, Documents, type FeedDocs, type Operation } from "./documents.ts";
 import type { InsertReply, NewDoc, Refusal } from "./feed-appender.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Wiring } from "./wiring.ts";
@@ -44,8 +44,8 @@ export class ReplicaSet {
   #up = true;
   #whenUp: (() => void)[] = [];
   #statements = 0;
-  /** Every message that ever had a majority, in that order. */
-  readonly inserted: Doc[] = [];
+  /** Every message that ever had a majority, in that order, but for those that were withdrawn. */
+  inserted: Doc[] = [];
   /** Writes that were rolled back. */
   rolledBack = 0;
   /** Hears of messages as soon as the primary has them. */
@@ -179,10 +179,17 @@ export class ReplicaSet {
       return;
     }
     for (const { operation, committed } of this.#pending.splice(0, count)) {
-      this.#majority.apply(operation);
       if (operation.do === "insert") this.inserted.push(operation.doc);
+      if (operation.do === "withdraw") this.#withdraw(this.#majority.feed(operation.feed), operation.seqs);
+      this.#majority.apply(operation);
       committed();
     }
+  }
+
+  /** Others have had the same places before them. */
+  #withdraw(feed: FeedDocs, seqs: readonly number[]): void {
+    const docs = seqs.map((seq) => feed.bySeq.get(seq));
+    this.inserted = this.inserted.filter((doc) => !docs.includes(doc));
   }
 
   #primary(): Promise<void> {

@@ -148,20 +148,15 @@ export class SimStore implements Store {
     const ask = <T>(server: () => T | Promise<T>) => this.#ask(server);
     return {
       insertOrdered: (feed, docs) => ask(() => replica.insertOrdered(feed, docs)),
-      head: (feed) =>
-        ask(() => {
-          const docs = replica.read(wiring.head).feed(feed);
-          const tail = questions.tailOf(docs, keep);
-          const tailTime = docs.docs(tail)[0]?.time ?? 0;
-          return { seq: docs.last, tail, tailTime, time: replica.now };
-        }),
+      head: (feed) => ask(() => ({ seq: replica.read(wiring.head).feed(feed).last, time: replica.now })),
       holder: (feed, key) =>
         ask(() => {
           const docs = replica.read("majority").feed(feed);
           return docs.bySeq.get(docs.byKey.get(key) ?? 0);
         }),
+      strays: (feed, seqs) => ask(() => questions.strays(replica.read("majority").feed(feed), seqs, keep)),
       free: (feed, seq) => ask(() => replica.write([{ do: "free", feed, seq }])),
-      remove: (feed, seqs) => ask(() => replica.write([{ do: "remove", feed, seqs }])),
+      withdraw: (feed, seqs) => ask(() => replica.write([{ do: "withdraw", feed, seqs }])),
       pause: () => new Promise((resolve) => host.clock.after(dice.between(5, 40), resolve)),
     };
   }
