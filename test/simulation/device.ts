@@ -161,7 +161,7 @@ export class Device {
         const { slowMs } = this.habits;
         const slow = slowMs > 0 && this.#dice.chance(0.05) ? this.#dice.between(0, slowMs) : 0;
         arrival = Math.max(arrival, this.#scheduler.now + this.#caller.delay + slow);
-        this.#scheduler.at(arrival - this.#scheduler.now, () => arrive(frames));
+        this.#scheduler.when(arrival, () => arrive(frames));
         return onLine < lineFrames;
       },
       drained: () => new Promise((resolve) => drained.push(resolve)),

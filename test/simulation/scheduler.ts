@@ -16,6 +16,7 @@ export class Scheduler {
   readonly #heap: Item[] = [];
   #now = 0;
   #made = 0;
+  #order = 0;
 
   /** Milliseconds since the world began. */
   get now(): number {
@@ -29,7 +30,12 @@ export class Scheduler {
 
   /** Calls once, after so many milliseconds. */
   at(milliseconds: number, call: () => void): Timer {
-    const item: Item = { time: this.#now + Math.max(0, milliseconds), order: this.#order++, call };
+    return this.when(this.#now + milliseconds, call);
+  }
+
+  /** Calls once, at a time: what is to come at the same time keeps its order, whenever it was asked for. */
+  when(time: number, call: () => void): Timer {
+    const item: Item = { time: Math.max(this.#now, time), order: this.#order++, call };
     this.#push(item);
     return {
       cancel: () => {
@@ -67,8 +73,6 @@ export class Scheduler {
       process.nextTick(step);
     });
   }
-
-  #order = 0;
 
   #next(until: number): Item | undefined {
     for (;;) {

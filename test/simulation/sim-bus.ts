@@ -103,8 +103,8 @@ export class SimBusNet {
     if (from) to.lines.set(from, arrival);
     const times = this.weather.repeat > 0 && this.#dice.chance(this.weather.repeat) ? 2 : 1;
     for (let time = 0; time < times; time++) {
-      const delay = arrival - this.#scheduler.now + time * this.#dice.between(0, high);
-      this.#scheduler.at(delay, () => this.#tell(to, notice));
+      const late = time * this.#dice.between(0, high);
+      this.#scheduler.when(arrival + late, () => this.#tell(to, notice));
     }
   }
 
