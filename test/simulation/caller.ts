@@ -35,10 +35,11 @@ export class Caller {
       const { host } = node;
       const { life } = host;
       const timer = this.#scheduler.at(timeoutMs, () => reject(new Error("no answer")));
-      const settle = (then: () => void) => this.#scheduler.at(this.delay, () => {
-        timer.cancel();
-        then();
-      });
+      const settle = (then: () => void) =>
+        this.#scheduler.at(this.delay, () => {
+          timer.cancel();
+          then();
+        });
       this.#scheduler.at(this.delay, () => {
         if (!node.core || host.life !== life) return settle(() => reject(new Error("refused")));
         host.enter(life, () => {
@@ -56,7 +57,8 @@ export class Caller {
 
 /** Whether an error is one that a client may see while things fail. Everything else is a bug. */
 export function isExpected(error: unknown): boolean {
-  if (!(error instanceof ConnectError)) return error instanceof Error && ["no answer", "refused"].includes(error.message);
+  if (!(error instanceof ConnectError))
+    return error instanceof Error && ["no answer", "refused"].includes(error.message);
   const reason = reasonOf(error);
   return reason !== undefined && !["INTERNAL", "FIELD_INVALID", "REQUEST_ID_REUSED"].includes(reason);
 }

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
-import { type SubscribeResponse, SubscribeRequestSchema } from "../../gen/tidings/v1/push_service_pb.ts";
+import { SubscribeRequestSchema, type SubscribeResponse } from "../../gen/tidings/v1/push_service_pb.ts";
 import { Badge } from "../../src/client/badge.ts";
 import { Positions } from "../../src/client/positions.ts";
 import { reasonOf } from "../../src/errors.ts";
@@ -123,7 +123,8 @@ export class Device {
       const ended = (error: ConnectError) => {
         this.#scheduler.at(this.#caller.delay, () => {
           if (open && !isExpected(error)) this.#history.alarm(`${name}: ${nameOf(error)} ${error.stack}`);
-          if (open && reasonOf(error) === "POSITION_IN_FUTURE") this.#history.alarm(`${name} is ahead: ${error.message}`);
+          if (open && reasonOf(error) === "POSITION_IN_FUTURE")
+            this.#history.alarm(`${name} is ahead: ${error.message}`);
           end(nameOf(error));
         });
       };
@@ -132,7 +133,9 @@ export class Device {
         if (!core || !open) return ended(new Error("refused") as ConnectError);
         const request = create(SubscribeRequestSchema, { positions: this.#positions.list() });
         this.#history.tell(`${name} on ${host.name} at ${placesOf(this.#positions.list())}`);
-        subscription = new Subscription(core.node, userOf(this.record.tenant, this.record.user), request, () => end("cut"));
+        subscription = new Subscription(core.node, userOf(this.record.tenant, this.record.user), request, () =>
+          end("cut"),
+        );
         subscription.run(sink).catch(ended);
       });
     });

@@ -49,10 +49,10 @@ export class Faults {
   }
 
   /** One fault, of any kind that is on. */
-  strike(): void {
+  strike(wanted?: FaultKind, retries = 40): void {
     if (this.#over || this.#kinds.length === 0) return;
     const { dice, tell, nodes, replica, lines, bus } = this.#victims;
-    const kind = dice.pick(this.#kinds);
+    const kind = wanted ?? dice.pick(this.#kinds);
     const node = dice.pick(nodes);
     const { host } = node;
     switch (kind) {
@@ -61,6 +61,11 @@ export class Faults {
       case "stop":
         return this.#stop(host);
       case "failover": {
+        // Where it hurts: while a write has no majority.
+        if (!replica.isWriting && retries > 0) {
+          this.#victims.scheduler.at(dice.between(1, 40), () => this.strike(kind, retries - 1));
+          return;
+        }
         const electionMs = dice.between(1, 600);
         const before = replica.rolledBack;
         replica.failover(electionMs);

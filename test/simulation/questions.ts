@@ -76,12 +76,7 @@ export function tally(
 }
 
 /** InboxIndex.find. */
-export function find(
-  documents: Documents,
-  feeds: readonly FeedKey[],
-  ids: readonly string[],
-  keep: number,
-): Place[] {
+export function find(documents: Documents, feeds: readonly FeedKey[], ids: readonly string[], keep: number): Place[] {
   return feeds.flatMap((feed) =>
     visible(documents, feed, keep)
       .filter(({ append }) => ids.includes(append.id))

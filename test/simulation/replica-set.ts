@@ -62,6 +62,11 @@ export class ReplicaSet {
     return this.#scheduler.now;
   }
 
+  /** Some write has no majority yet. */
+  get isWriting(): boolean {
+    return this.#pending.length > 0;
+  }
+
   /** What the majority has. */
   get majority(): Documents {
     return this.#majority;

@@ -24,7 +24,11 @@ export class SimPresenceNet {
     const { shared } = this;
     const entered = new Map<string, Connection>();
     const unwatch: (() => void)[] = [];
-    const ask = <T>(call: () => Promise<T>) => this.#network.ask(host, call, callMs);
+    // In the order of the calls, as on any one connection; only answers take their time.
+    const ask = <T>(call: () => Promise<T>) => {
+      const done = call();
+      return this.#network.ask(host, () => done, callMs);
+    };
     const end = async () => {
       for (const unwatchOne of unwatch) unwatchOne();
       for (const connection of entered.values()) await shared.leave(connection);

@@ -139,7 +139,10 @@ export class SimStore implements Store {
 
   /** Milliseconds, and a few digits that tell nodes apart: ascending, and known before the write. */
   #timeId(): number {
-    this.#stamp = Math.max(this.#stamp + 1, Math.floor(this.#parts.host.clock.now() * 1000 + this.#parts.dice.integer(0, 999)));
+    this.#stamp = Math.max(
+      this.#stamp + 1,
+      Math.floor(this.#parts.host.clock.now() * 1000 + this.#parts.dice.integer(0, 999)),
+    );
     return this.#stamp;
   }
 

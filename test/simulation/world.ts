@@ -18,6 +18,8 @@ import { SimPresenceNet } from "./sim-presence.ts";
 import { right, type Wiring } from "./wiring.ts";
 
 const tenant = "acme";
+/** What makes primaries change while much is under way. */
+const stormKinds: readonly FaultKind[] = ["failover", "failover", "stall", "store slow", "bus loses"];
 const dayMs = 86_400_000;
 /** Longer than anybody waits for anything but a sweep of the bus, and the lease of a node. */
 const settleMs = 70_000;
@@ -51,6 +53,13 @@ interface Plan {
   readonly keepMs: number;
   readonly slowReaders: boolean;
   readonly longestStop: number;
+  readonly commitMs: readonly [low: number, high: number];
+  readonly rollback: number;
+  readonly lineMs: readonly [low: number, high: number];
+  /** Everything goes to one feed. */
+  readonly hot: boolean;
+  /** How often devices lose their line. */
+  readonly cuts: number;
 }
 
 /** Plays one seed from beginning to end. */
@@ -88,7 +97,9 @@ class World {
     const hosts = Array.from({ length: nodes }, (_, index) => new Host(`node${index + 1}`, scheduler));
     this.#bus = new SimBusNet(scheduler, dice(), wiring, hosts);
     this.#presence = new SimPresenceNet(scheduler, plainLines(scheduler, dice()));
-    const lines = new Network(scheduler, dice(), fairWeather([0.2, 3]));
+    this.#replica.weather.commitMs = this.#plan.commitMs;
+    this.#replica.weather.rollback = this.#plan.rollback;
+    const lines = new Network(scheduler, dice(), fairWeather(this.#plan.lineMs));
     if (wiring.announce === "written") this.#announceEarly();
     const shared = { wiring, replica: this.#replica, lines, bus: this.#bus, presence: this.#presence, keep, keepMs };
     this.#nodes = hosts.map(
@@ -146,7 +157,7 @@ class World {
 
   /** A while in which everything happens. */
   #burst(): void {
-    const { publishes, acts, strikes, burstMs } = this.#plan;
+    const { publishes, acts, strikes, burstMs, cuts } = this.#plan;
     const dice = this.#dice;
     const some = (count: number, call: () => void) => {
       for (let index = 0; index < count; index++) this.#scheduler.at(dice.between(0, burstMs), call);
@@ -165,10 +176,13 @@ class World {
     some(acts, () => busily(() => this.#acts.act(dice.pick(this.#devices))));
     some(dice.chance(0.5) ? 1 : 0, () => busily(() => this.#acts.recall(tenant)));
     some(strikes, () => this.#faults.strike());
-    some(dice.integer(0, 4), () => dice.pick(this.#devices).cut());
+    some(dice.integer(0, cuts), () => dice.pick(this.#devices).cut());
   }
 
   #target(): Target {
+    if (this.#plan.hot) {
+      return { feed: `${tenant}\ntenant`, tenant, to: toTenant, kind: Kind.NOTIFICATION };
+    }
     const kind = this.#dice.pick([Kind.NOTIFICATION, Kind.NOTIFICATION, Kind.NOTIFICATION, Kind.ACTIVITY]);
     if (kind === Kind.ACTIVITY) return { feed: `${tenant}\nactivity`, tenant, to: toTenant, kind };
     const to = this.#dice.pick(["ann", "ann", "bob", "tenant", "tenant", "everyone"]);
@@ -224,17 +238,25 @@ class World {
 
 function makePlan(dice: Dice): Plan {
   const shortLife = dice.chance(0.15);
-  const kinds = faultKinds.filter((kind) => dice.chance(0.4) && !(shortLife && kind === "clock"));
+  const storm = dice.chance(0.3);
+  const kinds = (storm ? stormKinds : faultKinds).filter(
+    (kind) => dice.chance(storm ? 0.7 : 0.4) && !(shortLife && kind === "clock"),
+  );
   return {
     nodes: dice.integer(1, 3),
     publishes: dice.integer(5, 30),
     acts: dice.integer(0, 8),
-    strikes: dice.integer(0, 10),
+    strikes: dice.integer(0, storm ? 25 : 10),
     burstMs: dice.between(2_000, 12_000),
     kinds,
     keep: dice.chance(0.3) ? dice.integer(3, 10) : 10_000,
     keepMs: shortLife ? shortLifeMs : 30 * dayMs,
     slowReaders: dice.chance(0.3),
     longestStop: 15_000,
+    commitMs: [1, dice.pick(storm ? [40, 300, 1000] : [4, 4, 40, 300])],
+    rollback: dice.pick([0.2, 0.5, 0.8]),
+    lineMs: [0.2, dice.pick([3, 3, 60])],
+    hot: storm || dice.chance(0.2),
+    cuts: dice.pick([2, 4, 20]),
   };
 }
