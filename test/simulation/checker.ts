@@ -133,7 +133,8 @@ function checkSame(device: DeviceRecord, { inserted }: Rest): Finding[] {
 /** Everything after its start came, once, or it was told that it will not. */
 function checkDelivered(device: DeviceRecord, rest: Rest): Finding[] {
   const { name, delivered, gaps, start } = device;
-  const state = readState(device, rest.documents);
+  // What a user has deleted is forgotten again once it is trimmed.
+  const deleted = new Set(rest.history.marks.flatMap((mark) => (mark.do === "delete" ? mark.ids : [])));
   const took = new Map<string, number>();
   for (const { id } of delivered) took.set(id, (took.get(id) ?? 0) + 1);
   const recalled = new Set(rest.history.recalls.map(({ id }) => id));
@@ -147,7 +148,7 @@ function checkDelivered(device: DeviceRecord, rest: Rest): Finding[] {
       const excused =
         recalled.has(append.id) ||
         append.expireTime <= rest.now ||
-        state.deleted(feed).has(seq) ||
+        deleted.has(append.id) ||
         gaps.some((gap) => gap.feed === feed && gap.from < seq && seq <= gap.to);
       if (times === 0 && !excused) findings.push({ kind: "missed", detail });
     }

@@ -98,24 +98,16 @@ export class Documents {
   }
 
   apply(operation: Operation): void {
-    switch (operation.do) {
-      case "insert":
-        return this.feed(operation.doc.feed).insert(operation.doc);
-      case "erase":
-        return this.feed(operation.feed).replace(operation.seq, { erased: true });
-      case "free":
-        return this.feed(operation.feed).replace(operation.seq, { key: "" });
-      case "remove":
-      case "withdraw":
-        return this.feed(operation.feed).remove(operation.seqs);
-      case "tail": {
-        const feed = this.feed(operation.feed);
-        feed.tail = Math.max(feed.tail, operation.tail);
-        return;
-      }
-      case "state":
-        this.states.set(operation.key, operation.state);
+    if (operation.do === "state") {
+      this.states.set(operation.key, operation.state);
+      return;
     }
+    const feed = this.feed(operation.do === "insert" ? operation.doc.feed : operation.feed);
+    if (operation.do === "insert") feed.insert(operation.doc);
+    else if (operation.do === "erase") feed.replace(operation.seq, { erased: true });
+    else if (operation.do === "free") feed.replace(operation.seq, { key: "" });
+    else if (operation.do === "tail") feed.tail = Math.max(feed.tail, operation.tail);
+    else feed.remove(operation.seqs);
   }
 }
 

@@ -7,21 +7,19 @@ import type { BusWeather, SimBusNet } from "./sim-bus.ts";
 import type { SimNode } from "./sim-node.ts";
 
 /** What can go wrong. */
-export const faultKinds = [
-  "kill",
-  "stop",
-  "failover",
-  "stall",
-  "store cut",
-  "store loses",
-  "store slow",
-  "bus loses",
-  "bus slow",
-  "bus down",
-  "clock",
-] as const;
-/** One of them. */
-export type FaultKind = (typeof faultKinds)[number];
+export type FaultKind =
+  | "kill"
+  | "stop"
+  | "failover"
+  | "stall"
+  | "old primary"
+  | "store cut"
+  | "store loses"
+  | "store slow"
+  | "bus loses"
+  | "bus slow"
+  | "bus down"
+  | "clock";
 
 /** What faults befall. */
 export interface Victims {
@@ -41,6 +39,20 @@ export class Faults {
   /** How long a node stands still at most, in ms. */
   readonly #longestStop: number;
   #over = false;
+  readonly #effects: Readonly<Record<FaultKind, (node: SimNode) => void>> = {
+    kill: (node) => this.#kill(node),
+    stop: ({ host }) => this.#stop(host),
+    failover: () => this.#failover(40),
+    stall: () => this.#stall(),
+    "old primary": ({ host }) => this.#oldPrimary(host),
+    "store cut": ({ host }) => this.#cut(host),
+    "store loses": () => this.#lines("the store's lines lose", { lost: 0.1, unanswered: 0.2 }),
+    "store slow": () => this.#lines("the store is slow", { delayMs: [5, this.#victims.dice.between(20, 900)] }),
+    "bus loses": () => this.#bus("the bus loses", { drop: this.#victims.dice.between(0.1, 0.9), repeat: 0.1 }),
+    "bus slow": () => this.#bus("the bus is slow", { delayMs: [1, this.#victims.dice.between(50, 2000)] }),
+    "bus down": () => this.#bus("the bus is down", { down: true }),
+    clock: ({ host }) => this.#clock(host),
+  };
 
   constructor(victims: Victims, kinds: readonly FaultKind[], longestStop: number) {
     this.#victims = victims;
@@ -49,52 +61,9 @@ export class Faults {
   }
 
   /** One fault, of any kind that is on. */
-  strike(wanted?: FaultKind, retries = 40): void {
+  strike(): void {
     if (this.#over || this.#kinds.length === 0) return;
-    const { dice, tell, nodes, replica, lines, bus } = this.#victims;
-    const kind = wanted ?? dice.pick(this.#kinds);
-    const node = dice.pick(nodes);
-    const { host } = node;
-    switch (kind) {
-      case "kill":
-        return this.#kill(node);
-      case "stop":
-        return this.#stop(host);
-      case "failover": {
-        // Where it hurts: while a write has no majority.
-        if (!replica.isWriting && retries > 0) {
-          this.#victims.scheduler.at(dice.between(1, 40), () => this.strike(kind, retries - 1));
-          return;
-        }
-        const electionMs = dice.between(1, 600);
-        const before = replica.rolledBack;
-        replica.failover(electionMs);
-        tell(`failover for ${electionMs.toFixed()} ms, ${replica.rolledBack - before} writes rolled back`);
-        return;
-      }
-      case "stall": {
-        const ms = dice.between(20, 2000);
-        tell(`no majority for ${ms.toFixed()} ms`);
-        replica.weather.stalledUntil = this.#victims.scheduler.now + ms;
-        return;
-      }
-      case "store cut":
-        lines.cut.add(host);
-        return this.#during(`${host.name} cut from the store`, dice.between(50, 4000), () => lines.cut.delete(host));
-      case "store loses":
-        return this.#change<LineWeather>("the store's lines lose", lines, { lost: 0.1, unanswered: 0.2 });
-      case "store slow":
-        return this.#change<LineWeather>("the store is slow", lines, { delayMs: [5, dice.between(20, 900)] });
-      case "bus loses":
-        return this.#change<BusWeather>("the bus loses", bus.weather, { drop: dice.between(0.1, 0.9), repeat: 0.1 });
-      case "bus slow":
-        return this.#change<BusWeather>("the bus is slow", bus.weather, { delayMs: [1, dice.between(50, 2000)] });
-      case "bus down":
-        return this.#change<BusWeather>("the bus is down", bus.weather, { down: true });
-      case "clock":
-        host.skew = dice.chance(0.3) ? 0 : Math.floor(dice.between(-3_600_000, 3_600_000));
-        tell(`the clock of ${host.name} is ${host.skew} ms off`);
-    }
+    this.#effects[this.#victims.dice.pick(this.#kinds)](this.#victims.dice.pick(this.#victims.nodes));
   }
 
   /** Everything is well from now on. */
@@ -104,6 +73,7 @@ export class Faults {
     for (const node of nodes) {
       node.host.skew = 0;
       if (node.host.isStopped) this.#continue(node.host);
+      replica.rejoin(node.host);
     }
     const commit: Partial<ReplicaWeather> = { stalledUntil: 0 };
     Object.assign(replica.weather, commit);
@@ -111,6 +81,46 @@ export class Faults {
     Object.assign(lines, { delayMs: [0.2, 3], lost: 0, unanswered: 0 } satisfies Partial<LineWeather>);
     Object.assign(bus.weather, { delayMs: [0.2, 3], drop: 0, repeat: 0, down: false } satisfies BusWeather);
     this.#victims.tell("all is well");
+  }
+
+  /** Where it hurts: while a write has no majority. */
+  #failover(retries: number): void {
+    const { dice, tell, replica, scheduler } = this.#victims;
+    if (this.#over) return;
+    if (!replica.isWriting && retries > 0) {
+      scheduler.at(dice.between(1, 40), () => this.#failover(retries - 1));
+      return;
+    }
+    const electionMs = dice.between(1, 600);
+    const before = replica.rolledBack;
+    replica.failover(electionMs);
+    tell(`failover for ${electionMs.toFixed()} ms, ${replica.rolledBack - before} writes rolled back`);
+  }
+
+  #stall(): void {
+    const { dice, tell, replica, scheduler } = this.#victims;
+    const ms = dice.between(20, 2000);
+    tell(`no majority for ${ms.toFixed()} ms`);
+    replica.weather.stalledUntil = scheduler.now + ms;
+  }
+
+  /** A node whose driver still asks a primary that is none any more. */
+  #oldPrimary(host: Host): void {
+    const { dice, replica } = this.#victims;
+    replica.isolate(host);
+    this.#during(`${host.name} asks an old primary`, dice.between(50, 4000), () => replica.rejoin(host));
+  }
+
+  #cut(host: Host): void {
+    const { dice, lines } = this.#victims;
+    lines.cut.add(host);
+    this.#during(`${host.name} cut from the store`, dice.between(50, 4000), () => lines.cut.delete(host));
+  }
+
+  #clock(host: Host): void {
+    const { dice, tell } = this.#victims;
+    host.skew = dice.chance(0.3) ? 0 : Math.floor(dice.between(-3_600_000, 3_600_000));
+    tell(`the clock of ${host.name} is ${host.skew} ms off`);
   }
 
   #kill(node: SimNode): void {
@@ -142,6 +152,14 @@ export class Faults {
     this.#victims.tell(`${host.name} goes on`);
     host.continue();
     this.#victims.bus.suspect(host);
+  }
+
+  #lines(what: string, change: Partial<LineWeather>): void {
+    this.#change(what, this.#victims.lines, change);
+  }
+
+  #bus(what: string, change: Partial<BusWeather>): void {
+    this.#change(what, this.#victims.bus.weather, change);
   }
 
   #change<T extends object>(what: string, weather: T, change: Partial<T>): void {

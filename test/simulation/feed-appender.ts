@@ -158,8 +158,9 @@ export class FeedAppender {
       for (const [index, waiting] of batch.slice(0, landed).entries()) {
         waiting.resolve(stored(waiting.append, (docs[index] as NewDoc).seq));
       }
-      if (this.#rules.flight === "one") {
-        this.#heads.set(feed, { seq: docs[landed - 1]?.seq ?? head.seq, time });
+      // Only what landed says where the head is: an insert that a key refused has met no seq.
+      if (this.#rules.flight === "one" && landed > 0) {
+        this.#heads.set(feed, { seq: (docs[landed - 1] as NewDoc).seq, time });
       }
       const rest = batch.slice(landed);
       if (refused === "seq") return await this.#taken(feed, rest, docs[landed] as NewDoc);

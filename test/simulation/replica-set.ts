@@ -1,3 +1,4 @@
+import type { StoredReadState } from "../../src/store.ts";
 import type { Dice } from "./dice.ts";
 import { type Doc, Documents, type FeedDocs, type Operation } from "./documents.ts";
 import type { InsertReply, NewDoc, Refusal } from "./feed-appender.ts";
@@ -44,6 +45,8 @@ export class ReplicaSet {
   #up = true;
   #whenUp: (() => void)[] = [];
   #statements = 0;
+  /** What the old primary of a host still has. */
+  readonly #isolated = new Map<object, Documents>();
   /** Every message that ever had a majority, in that order, but for those that were withdrawn. */
   inserted: Doc[] = [];
   /** Writes that were rolled back. */
@@ -72,14 +75,27 @@ export class ReplicaSet {
     return this.#majority;
   }
 
-  /** Reads from the primary. */
-  read(concern: "majority" | "local"): Documents {
+  /** From now on the host asks a primary that has lost its majority, and does not know it yet. */
+  isolate(host: object): void {
+    this.#isolated.set(host, new Documents(this.#majority));
+  }
+
+  /** The host has found the primary. */
+  rejoin(host: object): void {
+    this.#isolated.delete(host);
+  }
+
+  /** Reads from what a host takes for the primary. */
+  read(concern: "majority" | "local", host: object): Documents {
+    const old = this.#isolated.get(host);
+    if (old) return old;
     if (!this.#up) throw new Indeterminate("no primary");
     return concern === "majority" ? this.#majority : this.#local;
   }
 
   /** One statement: inserts in order up to the first that a unique index refuses, and answers once those have a majority. */
-  async insertOrdered(feed: string, docs: readonly NewDoc[]): Promise<InsertReply> {
+  async insertOrdered(feed: string, docs: readonly NewDoc[], host: object): Promise<InsertReply> {
+    this.#check(host);
     const statement = ++this.#statements;
     try {
       return await this.#insert(feed, docs, statement);
@@ -91,14 +107,14 @@ export class ReplicaSet {
   }
 
   /** Writes; settles once all of it has a majority. */
-  async write(operations: readonly Operation[]): Promise<void> {
-    if (!this.#up) throw new Indeterminate("not the primary");
+  async write(operations: readonly Operation[], host: object): Promise<void> {
+    this.#check(host);
     await Promise.all(operations.map((operation) => this.#write(operation).done));
   }
 
   /** Replaces a user's document if the primary has its predecessor. */
-  async replaceState(key: string, state: { version: number; json: string }): Promise<boolean> {
-    if (!this.#up) throw new Indeterminate("not the primary");
+  async replaceState(key: string, state: StoredReadState, host: object): Promise<boolean> {
+    this.#check(host);
     const before = this.#local.states.get(key)?.version ?? 0;
     if (state.version !== before + 1) return false;
     await this.#write({ do: "state", key, state }).done;
@@ -156,6 +172,11 @@ export class ReplicaSet {
     if (this.#wiring.answer === "majority") await wanted;
     else wanted?.catch(() => {});
     return { landed, refused, time: this.now };
+  }
+
+  /** What an old primary writes has no majority, ever. */
+  #check(host: object): void {
+    if (!this.#up || this.#isolated.has(host)) throw new Indeterminate("not the primary");
   }
 
   #write(operation: Operation): Pending {

@@ -96,14 +96,20 @@ export class SimStore implements Store {
   }
 
   saveReadState(tenant: string, user: string, state: StoredReadState): Promise<boolean> {
-    return this.#write(() => this.#parts.replica.replaceState(`${tenant}\n${user}`, state));
+    const { replica, host } = this.#parts;
+    return this.#write(() => replica.replaceState(`${tenant}\n${user}`, state, host));
   }
 
   /** Answers places that were erased before, too: who repeats it was not answered. */
   async recall(tenant: string, ids: readonly string[]): Promise<readonly Place[]> {
-    const { replica } = this.#parts;
+    const { replica, host } = this.#parts;
     const places = await this.#read((documents) => placesOf(documents, tenant, ids));
-    await this.#write(() => replica.write(places.map(({ feed, seq }) => ({ do: "erase", feed: feedId(feed), seq }))));
+    await this.#write(() =>
+      replica.write(
+        places.map(({ feed, seq }) => ({ do: "erase", feed: feedId(feed), seq })),
+        host,
+      ),
+    );
     return places;
   }
 
@@ -113,7 +119,7 @@ export class SimStore implements Store {
 
   /** Raises tails, and then removes what is below them and old enough; the last message of a feed stays. */
   async trim(before: number): Promise<number> {
-    const { replica, wiring, keep } = this.#parts;
+    const { replica, wiring, keep, host } = this.#parts;
     const feeds = await this.#read((documents) =>
       [...documents.feeds].map(([feed, docs]) => {
         const all = docs.docs();
@@ -125,9 +131,19 @@ export class SimStore implements Store {
       }),
     );
     const raised = feeds.filter(({ raised }) => raised);
-    await this.#write(() => replica.write(raised.map(({ feed, tail }) => ({ do: "tail", feed, tail }))));
+    await this.#write(() =>
+      replica.write(
+        raised.map(({ feed, tail }) => ({ do: "tail", feed, tail })),
+        host,
+      ),
+    );
     const full = feeds.filter(({ seqs }) => seqs.length > 0);
-    await this.#write(() => replica.write(full.map(({ feed, seqs }) => ({ do: "remove", feed, seqs }))));
+    await this.#write(() =>
+      replica.write(
+        full.map(({ feed, seqs }) => ({ do: "remove", feed, seqs })),
+        host,
+      ),
+    );
     return full.length;
   }
 
@@ -150,23 +166,23 @@ export class SimStore implements Store {
     const { replica, wiring, dice, host, keep } = this.#parts;
     const ask = <T>(server: () => T | Promise<T>) => this.#ask(server);
     return {
-      insertOrdered: (feed, docs) => ask(() => replica.insertOrdered(feed, docs)),
-      head: (feed) => ask(() => ({ seq: replica.read(wiring.head).feed(feed).last, time: replica.now })),
+      insertOrdered: (feed, docs) => ask(() => replica.insertOrdered(feed, docs, host)),
+      head: (feed) => ask(() => ({ seq: replica.read(wiring.head, host).feed(feed).last, time: replica.now })),
       holder: (feed, key) =>
         ask(() => {
-          const docs = replica.read("majority").feed(feed);
+          const docs = replica.read("majority", host).feed(feed);
           return docs.bySeq.get(docs.byKey.get(key) ?? 0);
         }),
-      strays: (feed, seqs) => ask(() => questions.strays(replica.read("majority").feed(feed), seqs, keep)),
-      free: (feed, seq) => ask(() => replica.write([{ do: "free", feed, seq }])),
-      withdraw: (feed, seqs) => ask(() => replica.write([{ do: "withdraw", feed, seqs }])),
+      strays: (feed, seqs) => ask(() => questions.strays(replica.read("majority", host).feed(feed), seqs, keep)),
+      free: (feed, seq) => ask(() => replica.write([{ do: "free", feed, seq }], host)),
+      withdraw: (feed, seqs) => ask(() => replica.write([{ do: "withdraw", feed, seqs }], host)),
       pause: () => new Promise((resolve) => host.clock.after(dice.between(5, 40), resolve)),
     };
   }
 
   #read<T>(question: (documents: Documents) => T): Promise<T> {
-    const { replica, wiring } = this.#parts;
-    return this.#ask(() => question(replica.read(wiring.reads))).catch(() => {
+    const { replica, wiring, host } = this.#parts;
+    return this.#ask(() => question(replica.read(wiring.reads, host))).catch(() => {
       throw unavailable();
     });
   }

@@ -4,7 +4,7 @@ import { Caller, plainLines } from "./caller.ts";
 import { check, type Finding } from "./checker.ts";
 import { Device } from "./device.ts";
 import { Dice } from "./dice.ts";
-import { type FaultKind, Faults, faultKinds } from "./faults.ts";
+import { type FaultKind, Faults } from "./faults.ts";
 import { History } from "./history.ts";
 import { Host } from "./host.ts";
 import { fairWeather, Network } from "./network.ts";
@@ -18,6 +18,19 @@ import { SimPresenceNet } from "./sim-presence.ts";
 import { right, type Wiring } from "./wiring.ts";
 
 const tenant = "acme";
+const faultKinds: readonly FaultKind[] = [
+  "kill",
+  "stop",
+  "failover",
+  "stall",
+  "store cut",
+  "store loses",
+  "store slow",
+  "bus loses",
+  "bus slow",
+  "bus down",
+  "clock",
+];
 /** What makes primaries change while much is under way. */
 const stormKinds: readonly FaultKind[] = ["failover", "failover", "stall", "store slow", "bus loses"];
 const dayMs = 86_400_000;
