@@ -1,10 +1,11 @@
+import { Admission } from "./admission.ts";
 import { Alerts } from "./alerts.ts";
 import { BatchList } from "./batch-list.ts";
 import { Blocks } from "./blocks.ts";
 import { Disconnector } from "./disconnect.ts";
 import { Healing } from "./healing.ts";
 import { Hub } from "./hub.ts";
-import { type Authenticate, createAuthenticate } from "./identity.ts";
+import { type Authenticate, createAuthenticate, type Identity } from "./identity.ts";
 import { createIds } from "./ids.ts";
 import { Inbox } from "./inbox.ts";
 import { Lists } from "./lists.ts";
@@ -27,6 +28,8 @@ import type { Validate } from "./validate.ts";
 export interface Core {
   readonly node: Node;
   readonly authenticate: Authenticate;
+  /** As `authenticate`, for who opens a stream. Throws TOO_MANY_NEW_STREAMS, before any work of the store. */
+  readonly admit: Authenticate;
   readonly publisher: Publisher;
   readonly recaller: Recaller;
   readonly disconnector: Disconnector;
@@ -63,7 +66,12 @@ export async function startCore(
   });
   const pages = new Pages(store, bus, clock);
   const blocks = new Blocks(store, bus, clock);
+  const admission = new Admission(settings.admission, clock, random);
   const verify = createAuthenticate(settings.auth, clock);
+  const unblocked = async (identity: Identity) => {
+    await blocks.check(identity);
+    return identity;
+  };
   const parts = {
     store,
     presence,
@@ -83,10 +91,12 @@ export async function startCore(
   return {
     node,
     validate,
-    authenticate: async (token) => {
+    authenticate: async (token) => unblocked(await verify(token)),
+    admit: async (token) => {
+      // A token that is no good takes nobody's place.
       const identity = await verify(token);
-      await blocks.check(identity);
-      return identity;
+      admission.admit();
+      return unblocked(identity);
     },
     disconnector: new Disconnector(blocks, bus, presence, streams),
     publisher: new Publisher(ports, { access, states }, newId, settings),

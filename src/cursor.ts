@@ -16,6 +16,8 @@ export class Cursor {
   readonly #ring: Ring;
   /** Place in the ring up to which it has been looked through. */
   #place: number;
+  /** The ring's end when it was made: what is not kept and came before is not for it. */
+  readonly #begin: number;
   /** The head when it started: what was missed up to here comes before anything live. */
   #missed = 0;
   epoch = 0;
@@ -25,6 +27,7 @@ export class Cursor {
   constructor(feed: NamedFeed, ring: Ring) {
     this.feed = feed;
     this.#ring = ring;
+    this.#begin = ring.end;
     this.#place = ring.end;
   }
 
@@ -57,7 +60,9 @@ export class Cursor {
       throw fail("POSITION_IN_FUTURE", sentence, { field, metadata: { head: String(head.seq) } });
     }
     this.seq = seq;
-    return this.skipTrimmed(head);
+    const gap = this.skipTrimmed(head);
+    this.#place = Math.min(this.#place, this.#ring.after(this.seq, this.epoch));
+    return gap;
   }
 
   /** Moves past what retention has trimmed, and answers with that gap. */
@@ -84,6 +89,8 @@ export class Cursor {
         if (frame.doubtful) return { frames, missing: frame.seq };
         if (frame.seq > this.seq + 1) return { frames, missing: frame.seq - 1 };
         this.seq = frame.seq;
+      } else if (this.#place < this.#begin) {
+        continue;
       } else if (this.seq < this.#missed) {
         return { frames, missing: this.#missed };
       }

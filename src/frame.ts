@@ -1,6 +1,6 @@
 import { create, fromBinary, type MessageInitShape, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Message, MessageSchema, PositionSchema } from "../gen/tidings/v1/message_pb.ts";
 import { type SubscribeResponse, SubscribeResponseSchema } from "../gen/tidings/v1/push_service_pb.ts";
 import type { Format } from "./format.ts";
@@ -54,6 +54,11 @@ export function eventFrame(event: MessageInitShape<typeof SubscribeResponseSchem
   return new Frame(() => create(SubscribeResponseSchema, { event: event as SubscribeResponse["event"] }));
 }
 
+/** Tells a client when to come back. */
+export function goAwayFrame(afterMs: number, reason: string): Frame {
+  return eventFrame({ case: "goAway", value: { reconnectAfter: durationFromMs(Math.ceil(afterMs)), reason } });
+}
+
 /** A place in a feed, as the contract writes it. */
 export interface FramePosition {
   readonly feed: string;
@@ -92,6 +97,8 @@ class BodyFrame extends Frame {
 export class MessageFrame extends BodyFrame {
   /** Its place in its feed; 0 for a message that is not kept. */
   readonly seq: number;
+  /** The life of its feed; 0 for a message that is not kept. */
+  readonly epoch: number;
   readonly id: string;
   /** From when on it is not sent; Infinity for never. */
   readonly expireTime: number;
@@ -110,6 +117,7 @@ export class MessageFrame extends BodyFrame {
     super(body, more);
     this.alerting = new BodyFrame(body, { ...more, alert: true });
     this.seq = place?.seq ?? 0;
+    this.epoch = place?.position.epoch ?? 0;
     this.id = place?.id ?? "";
     this.expireTime = expireTime;
     this.cost = body.length * 4 + 512;

@@ -1,5 +1,6 @@
 /** What a server can be told, resolved once at the door into a complete, read-only value. */
 import type { Logger } from "pino";
+import { busUrlRule, isBusUrl, isStoreUrl, storeUrlRule } from "./backend-urls.ts";
 import { type Clock, type Random, systemClock, systemRandom } from "./clock.ts";
 import { type Soon, systemSoon } from "./turn.ts";
 
@@ -47,10 +48,25 @@ export interface AuthorizeOptions {
   readonly cacheMs?: number;
 }
 
+/** How many new streams a node takes. */
+export interface AdmissionOptions {
+  /** Per second, in the long run. Default 500. */
+  readonly perSecond?: number;
+  /** At once, after a quiet time. Default: half of `perSecond`. */
+  readonly burst?: number;
+}
+
 /** Options of createTidings. */
 export interface TidingsOptions {
-  /** Folder of the embedded store, made if missing; `:memory:` keeps nothing. */
-  readonly data: string;
+  /** Folder of the embedded store, made if missing; `:memory:` keeps nothing. Left out where `store` is given. */
+  readonly data?: string;
+  /** URL of a store that nodes share: `mongodb://` or `mongodb+srv://`. Default: the embedded one in `data`. */
+  readonly store?: string;
+  /**
+   * URL of what nodes tell each other by: `redis://`, `rediss://`, `redis+cluster://` or `redis+sentinel://`; only
+   * beside `store`. Default: the node is the only one on its store.
+   */
+  readonly bus?: string;
   /** How tokens are checked. */
   readonly auth: AuthOptions;
   /** How long messages are kept. */
@@ -65,8 +81,15 @@ export interface TidingsOptions {
   readonly heartbeatMs?: number;
   /** Over how long the clients of a closing server are told to return, in ms. Default 5,000. */
   readonly drainMs?: number;
+  /**
+   * How long a closing server goes on as before while it says that it is not ready, so that load balancers turn to
+   * others first, in ms. Default 0.
+   */
+  readonly drainDelayMs?: number;
   /** Open streams of one user on this node. Default 100. */
   readonly maxStreamsPerUser?: number;
+  /** New streams of this node. */
+  readonly admission?: AdmissionOptions;
   /** Age in days up to which a broadcast is unread for a user who appears for the first time. Default 7. */
   readonly newcomerDays?: number;
   /** Who decides about rooms that a token does not name. Default: nobody, and they are refused. */
@@ -87,7 +110,10 @@ export interface TidingsOptions {
 
 /** All options with their defaults filled in. */
 export interface Settings {
-  readonly data: string;
+  /** Undefined where `store` is set. */
+  readonly data: string | undefined;
+  readonly store: string | undefined;
+  readonly bus: string | undefined;
   readonly auth: AuthOptions;
   readonly retention: Required<RetentionOptions>;
   readonly timeouts: Required<TimeoutOptions>;
@@ -95,7 +121,9 @@ export interface Settings {
   readonly maxMessageBytes: number;
   readonly heartbeatMs: number;
   readonly drainMs: number;
+  readonly drainDelayMs: number;
   readonly maxStreamsPerUser: number;
+  readonly admission: Required<AdmissionOptions>;
   readonly newcomerDays: number;
   readonly authorize: Required<AuthorizeOptions> | undefined;
   readonly alertMs: number;
@@ -109,10 +137,13 @@ export interface Settings {
 /** Fills in the defaults and checks ranges. Throws a TypeError or RangeError that names the option. */
 export function resolveOptions(options: TidingsOptions): Settings {
   checkAuth(options.auth);
-  if (!options.data) throw new TypeError("data: name a folder, or :memory: to keep nothing");
-  const { retention = {}, timeouts = {} } = options;
+  checkBackends(options);
+  const { retention = {}, timeouts = {}, admission = {} } = options;
+  const perSecond = atLeast("admission.perSecond", admission.perSecond ?? 500, 1);
   return {
     data: options.data,
+    store: options.store,
+    bus: options.bus,
     auth: options.auth,
     retention: {
       days: atLeast("retention.days", retention.days ?? 365, 1),
@@ -128,6 +159,8 @@ export function resolveOptions(options: TidingsOptions): Settings {
     maxMessageBytes: atLeast("maxMessageBytes", options.maxMessageBytes ?? 65_536, 1),
     heartbeatMs: atLeast("heartbeatMs", options.heartbeatMs ?? 25_000, 10),
     drainMs: atLeast("drainMs", options.drainMs ?? 5_000, 0),
+    drainDelayMs: atLeast("drainDelayMs", options.drainDelayMs ?? 0, 0),
+    admission: { perSecond, burst: atLeast("admission.burst", admission.burst ?? Math.ceil(perSecond / 2), 1) },
     maxStreamsPerUser: atLeast("maxStreamsPerUser", options.maxStreamsPerUser ?? 100, 1),
     newcomerDays: atLeast("newcomerDays", options.newcomerDays ?? 7, 0),
     authorize: options.authorize && resolveAuthorize(options.authorize),
@@ -138,6 +171,22 @@ export function resolveOptions(options: TidingsOptions): Settings {
     random: options.random ?? systemRandom,
     soon: options.soon ?? systemSoon,
   };
+}
+
+/** URLs are not repeated in errors: they may hold a password. */
+function checkBackends({ data, store, bus }: TidingsOptions): void {
+  if (store === undefined && !data) throw new TypeError("data: name a folder, or :memory: to keep nothing");
+  if (store !== undefined && data !== undefined) {
+    throw new TypeError("store: leave out data, the folder of the embedded store, or leave out store");
+  }
+  if (store !== undefined && !isStoreUrl(store)) throw new TypeError(`store: must be ${storeUrlRule}`);
+  if (bus === undefined) return;
+  if (!isBusUrl(bus)) throw new TypeError(`bus: must be ${busUrlRule}`);
+  if (store === undefined) {
+    throw new TypeError(
+      "bus: needs a store that nodes share, such as mongodb://…; the embedded one is for one process",
+    );
+  }
 }
 
 function resolveAuthorize({ url, token, timeoutMs, cacheMs }: AuthorizeOptions): Required<AuthorizeOptions> {

@@ -31,6 +31,18 @@ export class Ring {
     return this.#frames[place - this.#first] as MessageFrame;
   }
 
+  /**
+   * The place after the last frame up to this seq: what comes after it needs no read of the store, as far as the ring
+   * reaches. Frames of another life of the feed are no part of this one.
+   */
+  after(seq: number, epoch: number): number {
+    for (let place = this.end; place > this.#first; place--) {
+      const frame = this.at(place - 1);
+      if (frame.seq !== 0 && (frame.seq <= seq || frame.epoch !== epoch)) return place;
+    }
+    return this.#first;
+  }
+
   /** Adds the newest frame, and drops the oldest ones beyond the bounds. */
   push(frame: MessageFrame): void {
     this.#frames.push(frame);

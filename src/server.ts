@@ -11,7 +11,8 @@ import { loadDescriptors } from "./descriptor.ts";
 import { createAdapter } from "./http/adapter.ts";
 import { createCors } from "./http/cors.ts";
 import { type Address, createListener, type Listener, type TlsOptions } from "./http/listener.ts";
-import { resolveOptions, type TidingsOptions } from "./options.ts";
+import { resolveOptions, type Settings, type TidingsOptions } from "./options.ts";
+import type { Ports } from "./ports.ts";
 import { createHealth } from "./rpc/health.ts";
 import { createRoutes, serviceNames } from "./rpc/routes.ts";
 import { createValidate } from "./validate.ts";
@@ -37,7 +38,7 @@ export interface Tidings {
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean;
   /** Serves everything on a port of its own. Throws when the port is taken. */
   listen(options?: ListenOptions): Promise<Address>;
-  /** Tells all streams to go, finishes calls under way, and closes the store. Nothing that was answered is lost. */
+  /** Says that it is not ready, waits for `drainDelayMs`, tells all streams to go, finishes calls under way, and closes the store. Nothing that was answered is lost. */
   close(): Promise<void>;
 }
 
@@ -47,11 +48,10 @@ const graceMs = 5_000;
 /** Opens the store and starts Tidings. Throws when an option is wrong, or when the store is in use or damaged. */
 export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const settings = resolveOptions(options);
-  const { retention, timeouts, allowedOrigins, logger } = settings;
-  const store = new SqliteStore({ folder: settings.data, keep: retention.count });
+  const { timeouts, allowedOrigins, drainDelayMs, clock, logger } = settings;
   const registry = loadDescriptors();
   const core = await startCore(
-    { store, bus: new LocalBus(), presence: new LocalPresence() },
+    await openPorts(settings),
     createValidate(registry),
     settings,
     settings.authorize && new AuthorizeHook(settings.authorize, settings.clock),
@@ -66,8 +66,8 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const probe = (request: IncomingMessage, response: ServerResponse): boolean => {
     const ready = !draining;
     const [path] = (request.url ?? "").split("?", 1);
-    if (path !== "/livez" && path !== "/readyz") return false;
-    const ok = path === "/livez" || ready;
+    if (path !== "/livez" && path !== "/healthz" && path !== "/readyz") return false;
+    const ok = path !== "/readyz" || ready;
     response.writeHead(ok ? 200 : 503, { "content-type": "text/plain" }).end(ok ? "ok\n" : "draining\n");
     return true;
   };
@@ -75,6 +75,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const close = async (): Promise<void> => {
     draining = true;
     health.shutdown();
+    if (drainDelayMs > 0) await new Promise<void>((resolve) => clock.after(drainDelayMs, resolve));
     const stopped = [...listeners].map((listener) => listener.close(graceMs));
     await Promise.all([...stopped, core.drain()]);
     await core.close();
@@ -102,6 +103,23 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
     },
     close: () => (closing ??= close()),
   };
+}
+
+/** The adapters that the options name. Drivers are loaded only where they are used. */
+async function openPorts({ data = "", store: url, bus, retention, logger }: Settings): Promise<Ports> {
+  const keep = retention.count;
+  if (url === undefined) {
+    return { store: new SqliteStore({ folder: data, keep }), bus: new LocalBus(), presence: new LocalPresence() };
+  }
+  const { MongoStore } = await import("./adapters/mongodb/store.ts");
+  const store = new MongoStore({ url, keep, warn: (sentence) => logger?.warn(sentence) });
+  if (bus === undefined) {
+    logger?.warn("no bus: this must be the only node on its store, since another one would not hear of what is new");
+    return { store, bus: new LocalBus(), presence: new LocalPresence() };
+  }
+  const { RedisBus } = await import("./adapters/redis/bus.ts");
+  const { RedisPresence } = await import("./adapters/redis/presence.ts");
+  return { store, bus: new RedisBus({ url: bus, logger }), presence: new RedisPresence({ url: bus, logger }) };
 }
 
 function notFound(_request: IncomingMessage, response: ServerResponse): void {

@@ -12,7 +12,7 @@ import { Delivery } from "./delivery.ts";
 import { fail } from "./errors.ts";
 import { followedFeeds } from "./feeds.ts";
 import { type Followed, type FollowingStream, Follows } from "./follows.ts";
-import { eventFrame, type Frame } from "./frame.ts";
+import { eventFrame, type Frame, goAwayFrame } from "./frame.ts";
 import type { UserFollower } from "./hub.ts";
 import { type Identity, isUser, type UserIdentity } from "./identity.ts";
 import type { Totals } from "./inbox.ts";
@@ -251,7 +251,8 @@ export class Subscription implements FollowingStream, UserFollower {
     this.#delivery.replayed = undefined;
     yield [eventFrame({ case: "caughtUp", value: { positions: this.#follows.positions } })];
     for (;;) {
-      this.#live();
+      // What the turn has flushed may still be in the sink.
+      if (!this.#full) this.#live();
       if (this.#full) await this.#drained();
       this.#full = false;
       // Nothing more is read for a stream that is to end.
@@ -366,7 +367,7 @@ export class Subscription implements FollowingStream, UserFollower {
 
   #leave({ afterMs, reason }: { afterMs: number; reason: string }): Frame {
     this.#end ??= fail("SERVER_DRAINING", reason, { retryAfterMs: afterMs });
-    return eventFrame({ case: "goAway", value: { reconnectAfter: durationFromMs(afterMs), reason } });
+    return goAwayFrame(afterMs, reason);
   }
 
   #note(change: () => unknown): void {

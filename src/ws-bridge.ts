@@ -9,8 +9,9 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { type WebSocket, WebSocketServer } from "ws";
 import { type BridgeFrame, BridgeFrameSchema } from "../gen/tidings/v1/bridge_pb.ts";
 import type { Core } from "./core.ts";
-import { fail, reasonOf, webSocketCloseCode } from "./errors.ts";
+import { fail, reasonOf, retryAfterOf, webSocketCloseCode } from "./errors.ts";
 import { webSocketJson, webSocketProto } from "./format.ts";
+import { goAwayFrame } from "./frame.ts";
 import { isOriginAllowed } from "./http/cors.ts";
 import { type Identity, isUser } from "./identity.ts";
 import { StreamSink } from "./stream-sink.ts";
@@ -146,7 +147,7 @@ class Bridge {
   }
 
   async #open({ token, subscribe }: BridgeFrame): Promise<void> {
-    const identity = await this.#core.authenticate(token);
+    const identity = await this.#core.admit(token);
     if (!subscribe) throw fail("FIELD_INVALID", "send it in the first frame, beside the token", { field: "subscribe" });
     this.#identity = identity;
     if (this.#socket.readyState !== this.#socket.OPEN) return;
@@ -173,6 +174,9 @@ class Bridge {
     const { logger } = this.#core.node.settings;
     if (error.code === Code.Internal) logger?.error({ err: error.cause ?? error }, "websocket failed");
     else if (error.code === Code.Unavailable && error.cause) logger?.warn({ err: error.cause }, "websocket failed");
+    // A close has no room for a delay.
+    const afterMs = this.#subscription ? undefined : retryAfterOf(error);
+    if (afterMs !== undefined) this.#sink.write([goAwayFrame(afterMs, error.rawMessage)]);
     this.#subscription?.close();
     const text = `${reasonOf(error) ?? "INTERNAL"}: ${error.rawMessage}`;
     this.#socket.close(webSocketCloseCode(error), cut(text));

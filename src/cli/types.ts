@@ -1,5 +1,7 @@
 /** What values options take, whether they come as text from a flag or the environment, or as YAML from a file. */
 
+import { busUrlRule, isBusUrl, isStoreUrl, storeUrlRule } from "../backend-urls.ts";
+
 /** One kind of value. */
 export interface Type<T> {
   /** Stands for the value in help; undefined for switches, which need none. */
@@ -107,6 +109,20 @@ export const url: Type<string> = {
     if (parsed === null || !/^https?:$/.test(parsed.protocol)) return undefined;
     return parsed.username || parsed.password || parsed.search || parsed.hash ? undefined : (raw as string);
   },
+};
+
+/** A store that nodes share. */
+export const storeUrl: Type<string> = {
+  placeholder: "url",
+  allowed: storeUrlRule,
+  read: (raw) => (typeof raw === "string" && isStoreUrl(raw) ? raw : undefined),
+};
+
+/** What nodes tell each other by. */
+export const busUrl: Type<string> = {
+  placeholder: "url",
+  allowed: busUrlRule,
+  read: (raw) => (typeof raw === "string" && isBusUrl(raw) ? raw : undefined),
 };
 
 /** Where a key set is fetched from: as `url`, but key sets with a query exist. */

@@ -31,7 +31,7 @@ const requestIdPattern = /^[\w.:-]{1,64}$/;
 
 /** The gate of all calls: it runs after the headers and before the body is read, decompressed or parsed. */
 export function createGate(
-  { node, authenticate }: Core,
+  { node, authenticate, admit }: Core,
   logger: Logger | undefined,
 ): (context: HandlerContext) => Promise<void> {
   return async (context) => {
@@ -45,7 +45,8 @@ export function createGate(
       finish(context.signal.reason, start, log);
       keepMessageLegible(context.responseTrailer);
     });
-    const identity = await authenticate(bearerToken(context.requestHeader.get("authorization")));
+    const enter = context.method.methodKind === "unary" ? authenticate : admit;
+    const identity = await enter(bearerToken(context.requestHeader.get("authorization")));
     const roles = allowedRoles[method] ?? [];
     if (!roles.includes(identity.role)) {
       throw fail("ROLE_FORBIDDEN", `the role ${identity.role} may not call ${context.method.name}`, {

@@ -32,6 +32,7 @@ import { tenantOf } from "../feeds.ts";
 import { envelopedJson, envelopedProto, type Format } from "../format.ts";
 import { connectionKey } from "../http/adapter.ts";
 import { type Identity, isUser, type UserIdentity } from "../identity.ts";
+import type { OnlineTally } from "../presence.ts";
 import { requireRoom } from "../rooms.ts";
 import { StreamSink } from "../stream-sink.ts";
 import { Subscription } from "../subscription.ts";

@@ -41,7 +41,8 @@ export function serviceOf(tenant?: string): Identity {
 }
 
 /** What a test may want to be otherwise. */
-export interface TestCoreOptions extends Partial<Omit<TidingsOptions, "clock" | "data" | "authorize">> {
+export interface TestCoreOptions
+  extends Partial<Omit<TidingsOptions, "clock" | "data" | "store" | "bus" | "authorize">> {
   readonly clock?: FakeClock;
   readonly bus?: Bus;
   readonly presence?: Presence;

@@ -1,0 +1,126 @@
+import type { Entry, FeedKey, Stretch } from "../../store.ts";
+import type { Connection } from "./connection.ts";
+import { type ClaimDocument, type EntryDocument, feedName } from "./documents.ts";
+import { type Heads, StaleAnswer } from "./heads.ts";
+import type { Layout } from "./layout.ts";
+
+/** A stretch ends once it holds so many bytes, so that a lagging reader costs one bounded page. */
+const stretchBytes = 64 * 1024;
+/** Slots of one query. */
+const pageSize = 128;
+
+/** Reads entries with their bodies. */
+export class Entries {
+  readonly #connection: Connection;
+  readonly #layout: Layout;
+  readonly #heads: Heads;
+
+  constructor(connection: Connection, layout: Layout, heads: Heads) {
+    this.#connection = connection;
+    this.#layout = layout;
+    this.#heads = heads;
+  }
+
+  /** See FeedLog. */
+  async read(key: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<Stretch> {
+    const f = feedName(key);
+    // What is known to be below the tail is not even looked at.
+    const from = Math.max(after + 1, this.#heads.tailByCount(this.#heads.current(f)?.seq ?? 0));
+    const { slots, full } = await this.#slots(f, from, upTo, limit, now);
+    // The tail after the slots: what was deleted before they were read is below it.
+    const [[last], tails] = await Promise.all([this.#lastOf(f), this.#heads.tailsOf([f])]);
+    const seen = slots.at(-1)?.s ?? 0;
+    const head = this.#heads.head(Math.max(last ?? 0, seen), tails.get(f) ?? 1);
+    requireWhole(slots, Math.max(from, head.tail));
+    const live = slots.filter((slot) => slot.s >= head.tail && isLive(slot, now));
+    const end = Math.max(after, seen, Math.min(upTo, head.tail - 1, head.seq));
+    return { head, entries: await this.withBodies(live), through: full ? Math.max(after, seen) : end };
+  }
+
+  /** Entries of rows, with bodies; a row whose body was taken away meanwhile is left out. */
+  async withBodies(rows: readonly EntryDocument[]): Promise<Entry[]> {
+    const names = [...new Set(rows.flatMap(({ r }) => r ?? []))];
+    const filter = { f: { $in: names }, s: 0 };
+    const claims =
+      names.length === 0
+        ? []
+        : await this.#connection.find<ClaimDocument>(this.#layout.claims, filter, {
+            projection: { f: 1, id: 1, d: 1 },
+          });
+    const bodies = new Map(claims.map(({ f, id, d }) => [`${f} ${id}`, d]));
+    return rows.flatMap((row) => {
+      const body = row.r === undefined ? row.d : bodies.get(`${row.r} ${row.m}`);
+      return body ? [toEntry(row, this.#heads.epoch, body)] : [];
+    });
+  }
+
+  async #lastOf(f: string): Promise<number[]> {
+    return [(await this.#heads.lastOf([f])).get(f) ?? 0];
+  }
+
+  /** Slots from a number on, until so many of them are live, or hold so many bytes, or there are no more. */
+  async #slots(
+    f: string,
+    first: number,
+    upTo: number,
+    limit: number,
+    now: number,
+  ): Promise<{ slots: EntryDocument[]; full: boolean }> {
+    const slots: EntryDocument[] = [];
+    let [live, bytes, from] = [0, 0, first];
+    for (; live < limit && bytes < stretchBytes; ) {
+      const count = Math.min(pageSize, limit - live);
+      const options = { sort: { s: 1 }, limit: count, batchSize: count } as const;
+      const name = this.#layout.entries(f);
+      const page = await this.#connection.find<EntryDocument>(name, { f, s: { $gte: from, $lte: upTo } }, options);
+      for (const slot of page) {
+        slots.push(slot);
+        from = slot.s + 1;
+        if (!isLive(slot, now)) continue;
+        live++;
+        bytes += slot.z ?? slot.d?.length ?? 0;
+        if (live === limit || bytes >= stretchBytes) return { slots, full: true };
+      }
+      if (page.length < count) return { slots, full: false };
+    }
+    return { slots, full: true };
+  }
+}
+
+/** Slots follow one another without a hole; where one is missing, the answer is older than the feed's trimming or head. */
+function requireWhole(slots: readonly EntryDocument[], first: number): void {
+  let next = first;
+  for (const { s } of slots) {
+    if (s < first) continue;
+    if (s !== next) throw new StaleAnswer(`slot ${next} is missing before ${s}`);
+    next++;
+  }
+}
+
+function isLive({ k, x = Number.POSITIVE_INFINITY }: EntryDocument, now: number): boolean {
+  return k > 0 && x > now;
+}
+
+/** An Entry of a row. */
+export function toEntry(row: EntryDocument, epoch: number, body: Uint8Array): Entry {
+  return {
+    epoch,
+    seq: row.s,
+    id: row.m,
+    body: new Uint8Array(body.buffer, body.byteOffset, body.byteLength),
+    kind: row.k,
+    category: row.g,
+    actorId: row.a ?? "",
+    objectType: row.y ?? "",
+    objectId: row.i ?? "",
+    batchId: row.b === undefined ? "" : batchIdOf(row.b),
+    publishTime: row.p ?? 0,
+    expireTime: row.x ?? Number.POSITIVE_INFINITY,
+  };
+}
+
+/** The batch's own name: what follows the tenant. */
+function batchIdOf(b: string): string {
+  const dot = b.indexOf(".");
+  return b.slice(dot + 1 + Number(b.slice(0, dot)) + 1);
+}

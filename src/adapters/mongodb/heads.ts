@@ -1,0 +1,131 @@
+import type { FeedKey, Head } from "../../store.ts";
+import type { Connection } from "./connection.ts";
+import { type EntryDocument, feedName } from "./documents.ts";
+import type { Layout } from "./layout.ts";
+
+/** Feeds whose last number is kept in memory; a forgotten one costs one look at an index. */
+const knownFeeds = 200_000;
+
+/** `feeds`: made when a feed is trimmed for the first time. Shard key `{ _id: "hashed" }`. */
+export interface FeedDocument {
+  /** See feedName. */
+  readonly _id: string;
+  /** The oldest number that was not trimmed; raised before anything below it is deleted. */
+  readonly tail: number;
+}
+
+/** A feed as this node knows it: durable on a majority, whoever wrote it. */
+interface Known {
+  readonly seq: number;
+  /** When it was learned, by the time of Inserted. */
+  readonly time: number;
+  /** False: another node has gone on since. */
+  current: boolean;
+}
+
+/** A server answered from a state that is older than what is known to be durable: its answer must not be used. */
+export class StaleAnswer extends Error {}
+
+/** Where feeds begin and end, never from anything that could be rolled back. */
+export class Heads {
+  readonly epoch: number;
+  readonly #connection: Connection;
+  readonly #layout: Layout;
+  readonly #keep: number;
+  readonly #known = new Map<string, Known>();
+
+  constructor(connection: Connection, layout: Layout, { epoch, keep }: { epoch: number; keep: number }) {
+    this.#connection = connection;
+    this.#layout = layout;
+    this.epoch = epoch;
+    this.#keep = keep;
+  }
+
+  /** The last number that may be built on, and when it was learned. */
+  current(f: string): { readonly seq: number; readonly time: number } | undefined {
+    const known = this.#known.get(f);
+    return known?.current ? known : undefined;
+  }
+
+  /** Learns what is durable on a majority. */
+  learn(f: string, seq: number, time: number): void {
+    const floor = this.#known.get(f)?.seq ?? 0;
+    if (!this.#known.has(f) && this.#known.size >= knownFeeds) this.#known.clear();
+    this.#known.set(f, { seq: Math.max(seq, floor), time, current: true });
+  }
+
+  /** Another node has written, or it is not known what became of a write: the end has to be read again. */
+  doubt(f: string): void {
+    const known = this.#known.get(f);
+    if (known) known.current = false;
+  }
+
+  /** Last numbers, read from a majority. Throws StaleAnswer. */
+  async lastOf(feeds: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    const unique = [...new Set(feeds)];
+    const found = this.#layout.scans ? await this.#scan(unique) : await this.#seek(unique);
+    for (const f of unique) {
+      const seq = found.get(f) ?? 0;
+      if (seq < (this.#known.get(f)?.seq ?? 0)) throw new StaleAnswer(`${f} was read at ${seq}`);
+      this.learn(f, seq, this.#connection.now);
+    }
+    return found;
+  }
+
+  /** Oldest numbers that were not deleted, read from a majority. */
+  async tailsOf(feeds: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    const ids = [...new Set(feeds)];
+    // By equality where it is one: a server that scans knows no other way to use the index.
+    const filter = ids.length === 1 ? { _id: ids[0] as string } : { _id: { $in: ids } };
+    const documents = ids.length === 0 ? [] : await this.#connection.find<FeedDocument>("feeds", filter);
+    return new Map(documents.map(({ _id, tail }) => [_id, tail]));
+  }
+
+  /** Heads by name. The tails are read last: nothing that a reader saw before was deleted without being told of. */
+  async headsOf(feeds: readonly string[]): Promise<ReadonlyMap<string, Head>> {
+    const last = await this.lastOf(feeds);
+    const tails = await this.tailsOf(feeds);
+    return new Map(feeds.map((f) => [f, this.head(last.get(f) ?? 0, tails.get(f) ?? 1)]));
+  }
+
+  /** Heads in the order given. */
+  async heads(feeds: readonly FeedKey[]): Promise<Head[]> {
+    const names = feeds.map(feedName);
+    const heads = await this.headsOf(names);
+    return names.map((f) => heads.get(f) as Head);
+  }
+
+  /** A head; retention by count is exact at once, whatever has been deleted so far. */
+  head(seq: number, tail: number): Head {
+    return { epoch: this.epoch, seq, tail: Math.max(tail, this.tailByCount(seq)) };
+  }
+
+  /** The oldest number that retention by count keeps. */
+  tailByCount(seq: number): number {
+    return Math.max(1, seq - this.#keep + 1);
+  }
+
+  async #seek(feeds: readonly string[]): Promise<Map<string, number>> {
+    const options = { sort: { s: -1 }, limit: 1, projection: { _id: 0, s: 1 } } as const;
+    const found = await Promise.all(
+      feeds.map((f) => this.#connection.find<EntryDocument>(this.#layout.entries(f), { f }, options)),
+    );
+    return new Map(feeds.map((f, index) => [f, found[index]?.[0]?.s ?? 0]));
+  }
+
+  /** Once over each collection, for all its feeds. */
+  async #scan(feeds: readonly string[]): Promise<Map<string, number>> {
+    const last = new Map<string, number>();
+    await Promise.all(
+      [...this.#layout.group(feeds)].map(async ([name, some]) => {
+        const rows = await this.#connection.find<EntryDocument>(
+          name,
+          { f: { $in: some } },
+          { projection: { _id: 0, f: 1, s: 1 } },
+        );
+        for (const { f, s } of rows) last.set(f, Math.max(last.get(f) ?? 0, s));
+      }),
+    );
+    return last;
+  }
+}

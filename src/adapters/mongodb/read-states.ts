@@ -1,0 +1,59 @@
+import type { StoredReadState } from "../../store.ts";
+import { type Connection, jitter } from "./connection.ts";
+import type { Layout } from "./layout.ts";
+
+/** Read state of one user, in `states`. Shard key `{ _id: "hashed" }`. */
+interface StateDocument {
+  readonly _id: string;
+  readonly v: number;
+  readonly json: string;
+}
+
+/** Users' read states: each is one document that goes from version to version. */
+export class MongoReadStates {
+  readonly #connection: Connection;
+  readonly #layout: Layout;
+
+  constructor(connection: Connection, layout: Layout) {
+    this.#connection = connection;
+    this.#layout = layout;
+  }
+
+  /** See InboxIndex. */
+  async load(tenant: string, user: string): Promise<StoredReadState> {
+    const _id = stateName(tenant, user);
+    const [state] = await this.#connection.find<StateDocument>(this.#layout.states(_id), { _id });
+    return { version: state?.v ?? 0, json: state?.json ?? "" };
+  }
+
+  /** See InboxIndex. Goes on until it knows, or until `expired`: a try without an answer may have saved. */
+  async save(tenant: string, user: string, state: StoredReadState, expired: () => boolean): Promise<boolean> {
+    if (state.version < 1) return false;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        if (await this.#save(stateName(tenant, user), state)) return true;
+        if (attempt === 0) return false;
+        const { version, json } = await this.load(tenant, user);
+        return version === state.version && json === state.json;
+      } catch (error) {
+        if (expired()) throw error;
+        await jitter(attempt);
+      }
+    }
+  }
+
+  async #save(_id: string, { version, json }: StoredReadState): Promise<boolean> {
+    const name = this.#layout.states(_id);
+    if (version > 1) {
+      const states = this.#connection.collection<StateDocument>(name);
+      return (await states.updateOne({ _id, v: version - 1 }, { $set: { v: version, json } })).modifiedCount === 1;
+    }
+    const { sure, taken, error } = await this.#connection.insert(name, [{ _id, v: 1, json }], true);
+    if (!sure) throw error;
+    return taken.length === 0;
+  }
+}
+
+function stateName(tenant: string, user: string): string {
+  return `${tenant.length}.${tenant}.${user}`;
+}

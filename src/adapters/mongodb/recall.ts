@@ -1,0 +1,88 @@
+import type { Place } from "../../store.ts";
+import type { Connection } from "./connection.ts";
+import { type ClaimDocument, type EntryDocument, feedName, feedOf, ordersOf } from "./documents.ts";
+import type { Heads } from "./heads.ts";
+import type { Layout } from "./layout.ts";
+
+/** Leaves of an entry what keeps its number taken and is there once for: nothing lists, counts or finds it. */
+export const emptied = {
+  $set: { k: 0, g: "" },
+  $unset: { a: "", y: "", i: "", b: "", d: "", r: "", z: "", q: "", x: "" },
+} as const;
+
+/** Takes messages out of their feeds. */
+export class Withdrawals {
+  readonly #connection: Connection;
+  readonly #layout: Layout;
+  readonly #heads: Heads;
+
+  constructor(connection: Connection, layout: Layout, heads: Heads) {
+    this.#connection = connection;
+    this.#layout = layout;
+    this.#heads = heads;
+  }
+
+  /** See FeedLog. */
+  async recall(tenant: string, ids: readonly string[]): Promise<Place[]> {
+    const filter = { m: { $in: [...new Set(ids.map((id) => id.toLowerCase()))] }, k: { $gt: 0 } };
+    const projection = { d: 0 };
+    const found = await Promise.all(
+      this.#layout.all.map((name) => this.#connection.find<EntryDocument>(name, filter, { projection })),
+    );
+    const entries = found.flat().filter(({ f }) => feedOf(f).tenant === tenant);
+    // First the claims, or a retry under the key could bring the message back in between.
+    await this.#closeClaims(entries);
+    await this.#empty(entries);
+    return this.#visible(entries);
+  }
+
+  /** Empties the entries of a claim's message; answers those that this call emptied and readers could see. */
+  async takeBack(claim: ClaimDocument, once: string): Promise<Place[]> {
+    const places: Place[] = [];
+    const feeds = claim.to.map((name) => feedName({ tenant: claim.tenant, name }));
+    for (const [name, some] of this.#layout.group(feeds)) {
+      const filter = { f: { $in: some }, c: once, k: { $gt: 0 } };
+      const entries = await this.#connection.find<EntryDocument>(name, filter, { projection: { d: 0 } });
+      if (entries.length > 0 && (await this.#empty(entries)) > 0) places.push(...(await this.#visible(entries)));
+    }
+    return places;
+  }
+
+  async #closeClaims(entries: readonly EntryDocument[]): Promise<void> {
+    const claims = this.#connection.collection<ClaimDocument>(this.#layout.claims);
+    const shared = new Map(entries.filter(({ r }) => r).map((entry) => [entry.r, entry]));
+    const own = entries.filter(({ q }) => q);
+    await Promise.all(
+      [...shared.values(), ...own].map(({ r, q, c, m, p = 0 }) => {
+        // By its generation: the key may belong to a later message by now.
+        const filter = r === undefined ? { f: q ?? "", s: 0, o: ordersOf(c) } : { f: r, s: 0, id: m };
+        return claims.updateOne(filter, { $set: { gone: { id: m, p } }, $unset: { d: "", e: "" } });
+      }),
+    );
+  }
+
+  /** By feed and number, and only what they were read as; answers how many it was. */
+  async #empty(entries: readonly EntryDocument[]): Promise<number> {
+    let count = 0;
+    const byOnce = Map.groupBy(entries, ({ f, c }) => `${this.#layout.entries(f)} ${c}`);
+    await Promise.all(
+      [...byOnce.values()].map(async (same) => {
+        const [{ f, c }] = same as [EntryDocument];
+        const collection = this.#connection.collection<EntryDocument>(this.#layout.entries(f));
+        const filter = { f: { $in: same.map((entry) => entry.f) }, c, k: { $gt: 0 } };
+        count += (await collection.updateMany(filter, emptied)).modifiedCount;
+      }),
+    );
+    return count;
+  }
+
+  async #visible(entries: readonly EntryDocument[]): Promise<Place[]> {
+    const heads = await this.#heads.headsOf(entries.map(({ f }) => f));
+    return entries.filter(({ f, s }) => s >= (heads.get(f)?.tail ?? 1)).map(placeOf);
+  }
+}
+
+/** Where an entry lies. */
+export function placeOf({ f, s, m, k, g, x }: Pick<EntryDocument, "f" | "s" | "m" | "k" | "g" | "x">): Place {
+  return { id: m, feed: feedOf(f), seq: s, kind: k, category: g, expireTime: x ?? Number.POSITIVE_INFINITY };
+}

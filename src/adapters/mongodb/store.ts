@@ -1,0 +1,209 @@
+import type { CommandStartedEvent } from "mongodb";
+import { fail } from "../../errors.ts";
+import type {
+  Append,
+  Appended,
+  BatchPage,
+  Entry,
+  FeedKey,
+  Head,
+  Place,
+  Selection,
+  SeqRanges,
+  Store,
+  StoredReadState,
+  StoreInfo,
+  Stretch,
+  Tally,
+} from "../../store.ts";
+import { Appender } from "./append.ts";
+import { Connection, jitter, type Topology } from "./connection.ts";
+import { Deadline } from "./deadline.ts";
+import { Entries } from "./entries.ts";
+import { Flights } from "./flights.ts";
+import { Heads } from "./heads.ts";
+import { MongoInbox } from "./inbox.ts";
+import { MongoReadStates } from "./read-states.ts";
+import { Withdrawals } from "./recall.ts";
+import { openSchema } from "./schema.ts";
+import { Trimmer } from "./trim.ts";
+
+/** Calls under way; beyond it new ones are refused, so that a slow store cannot fill the memory. */
+const maxPending = 50_000;
+/** How long a call waits for the servers, and how much longer for each place of a message, in milliseconds. */
+const patienceMs = 2_000;
+const perPlaceMs = 2;
+
+/** What a store is made with. */
+export interface MongoOptions {
+  /** `mongodb://host:port/database?options` or `mongodb+srv://…`; names the database. */
+  readonly url: string;
+  /** Messages kept per feed. */
+  readonly keep: number;
+  /** Hears what a deployment lacks. */
+  readonly warn?: (sentence: string) => void;
+  /** Sees every command that is sent: for tests. */
+  readonly watch?: (event: CommandStartedEvent) => void;
+}
+
+interface Parts {
+  readonly heads: Heads;
+  readonly appender: Appender;
+  readonly flights: Flights;
+  readonly withdrawals: Withdrawals;
+  readonly trimmer: Trimmer;
+  readonly entries: Entries;
+  readonly inbox: MongoInbox;
+  readonly states: MongoReadStates;
+}
+
+/**
+ * Port Store on MongoDB, for any number of nodes on one database. Nothing is answered before it is on a majority of the
+ * servers, nothing is read that is not, and an append waits at most two seconds for a store that is away.
+ *
+ * Collections and shard keys: `entries` { f: 1 }, `feeds` and `states` { _id: "hashed" }; `meta` is not sharded.
+ *
+ * Backup and restore: stop all nodes, restore, then run `db.meta.updateOne({ _id: "store" }, { $inc: { epoch: 1 } })`, and
+ * start the nodes. The epoch tells clients that positions which they got after the backup mean nothing any more; without
+ * it, they could take other messages for those that they have seen.
+ */
+export class MongoStore implements Store {
+  readonly #connection: Connection;
+  readonly #keep: number;
+  readonly #warn: (sentence: string) => void;
+  readonly #pending = new Set<Promise<unknown>>();
+  #parts: Parts | undefined;
+  #closed = false;
+  #closing: Promise<void> | undefined;
+
+  constructor({ url, keep, warn = () => {}, watch }: MongoOptions) {
+    this.#connection = new Connection(url, watch);
+    this.#keep = keep;
+    this.#warn = warn;
+  }
+
+  async open(): Promise<StoreInfo> {
+    const topology = await this.#connection.open();
+    this.#warnOf(topology);
+    const { epoch, secret, layout } = await openSchema(this.#connection);
+    const connection = this.#connection;
+    const heads = new Heads(connection, layout, { epoch, keep: this.#keep });
+    const trimmer = new Trimmer(connection, layout, heads);
+    const flights = new Flights(connection, layout, heads, (f, seq) => trimmer.grown(f, seq));
+    const withdrawals = new Withdrawals(connection, layout, heads);
+    const entries = new Entries(connection, layout, heads);
+    this.#parts = {
+      heads,
+      flights,
+      trimmer,
+      withdrawals,
+      entries,
+      appender: new Appender(connection, layout, { flights, withdrawals, epoch }),
+      inbox: new MongoInbox(connection, layout, heads, entries),
+      states: new MongoReadStates(connection, layout),
+    };
+    return { secret };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  append(messages: readonly Append[]): Promise<readonly Appended[]> {
+    const places = messages.reduce((sum, { feeds }) => sum + feeds.length, 0);
+    return this.#call((parts, expired) => parts.appender.append(messages, expired), patienceMs + places * perPlaceMs);
+  }
+
+  heads(feeds: readonly FeedKey[]): Promise<readonly Head[]> {
+    return this.#ask(({ heads }) => heads.heads(feeds));
+  }
+
+  read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<Stretch> {
+    return this.#ask(({ entries }) => entries.read(feed, after, upTo, limit, now));
+  }
+
+  recall(tenant: string, ids: readonly string[]): Promise<readonly Place[]> {
+    return this.#call(({ withdrawals }) => withdrawals.recall(tenant, ids));
+  }
+
+  trim(before: number, now: number): Promise<number> {
+    return this.#call(({ trimmer }) => trimmer.trim(before, now), 10 * patienceMs);
+  }
+
+  select(selection: Selection): Promise<readonly Entry[]> {
+    return this.#ask(({ inbox }) => inbox.select(selection));
+  }
+
+  tally(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number): Promise<Tally> {
+    return this.#ask(({ inbox }) => inbox.tally(feeds, now));
+  }
+
+  batch(tenant: string, batchId: string, after: string, limit: number, now: number): Promise<BatchPage> {
+    return this.#ask(({ inbox }) => inbox.batch(tenant, batchId, after, limit, now));
+  }
+
+  find(feeds: readonly FeedKey[], ids: readonly string[]): Promise<readonly Place[]> {
+    return this.#ask(({ inbox }) => inbox.find(feeds, ids));
+  }
+
+  readState(tenant: string, user: string): Promise<StoredReadState> {
+    return this.#ask(({ states }) => states.load(tenant, user));
+  }
+
+  saveReadState(tenant: string, user: string, state: StoredReadState): Promise<boolean> {
+    return this.#call(({ states }, expired) => states.save(tenant, user, state, expired));
+  }
+
+  /** A question may be asked again: servers change, and one that has just taken over may know less for a moment. */
+  #ask<T>(question: (parts: Parts) => Promise<T>): Promise<T> {
+    return this.#call(async (parts, expired) => {
+      for (let attempt = 0; ; attempt++) {
+        try {
+          return await question(parts);
+        } catch (error) {
+          if (expired()) throw error;
+          await jitter(attempt);
+        }
+      }
+    });
+  }
+
+  async #call<T>(work: (parts: Parts, expired: () => boolean) => Promise<T>, patience = patienceMs): Promise<T> {
+    try {
+      if (this.#closed || !this.#parts) throw new Error("the store is closed");
+      if (this.#pending.size >= maxPending) throw new Error("too many calls are waiting for the store");
+      const parts = this.#parts;
+      const late = () => new Error("the store did not answer in time", { cause: parts.flights.lastError });
+      const deadline = new Deadline(patience, late);
+      const answer = deadline.wait(work(parts, deadline.expired));
+      this.#pending.add(answer);
+      try {
+        return await answer;
+      } finally {
+        this.#pending.delete(answer);
+      }
+    } catch (cause) {
+      throw fail("STORE_UNAVAILABLE", "the store did not answer; repeat the request", { cause, retryAfterMs: 1000 });
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#closed = true;
+    await Promise.allSettled(this.#pending);
+    await this.#parts?.trimmer.idle();
+    await this.#connection.close();
+  }
+
+  #warnOf({ replicated, scans }: Topology): void {
+    if (!replicated) {
+      this.#warn(
+        "the store's server is no replica set: there is no majority, so what it answers is as durable as its own disk, " +
+          "and while it is away every publish fails",
+      );
+    }
+    if (scans) {
+      this.#warn("the store's server finds documents by scanning: it is made for tests and small amounts of data");
+    }
+  }
+}

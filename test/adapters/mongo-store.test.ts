@@ -1,0 +1,13 @@
+import { afterAll, beforeAll, describe } from "vitest";
+import { storeContract } from "../contract/store.ts";
+import { hasMongo, type MongoBench, openBench, openMongo } from "../support/store-mongo.ts";
+
+describe.skipIf(!hasMongo)("with a server", () => {
+  let bench: MongoBench;
+  beforeAll(async () => {
+    bench = await openBench();
+  });
+  afterAll(() => bench.close());
+
+  storeContract("MongoStore", (keep) => openMongo(bench, keep));
+});

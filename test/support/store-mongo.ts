@@ -1,0 +1,65 @@
+import { randomBytes } from "node:crypto";
+import { MongoClient } from "mongodb";
+import { type MongoOptions, MongoStore } from "../../src/adapters/mongodb/store.ts";
+import type { OpenedStore } from "../contract/store.ts";
+import { Ferret, findFerret } from "./ferretdb.ts";
+
+/** A server for tests: what TIDINGS_TEST_MONGODB_URL names, or a FerretDB of the test's own. */
+export interface MongoBench {
+  /** The address of a database that nobody has used. */
+  url(): string;
+  /** Only where the server is the test's own: it can be stopped. */
+  readonly ferret?: Ferret;
+  /** Drops the databases, and ends the server where it is the test's own. */
+  close(): Promise<void>;
+}
+
+/** Whether there is a server to be had; where not, a line was printed that says what is skipped. */
+export const hasMongo = process.env.TIDINGS_TEST_MONGODB_URL !== undefined || findFerret() !== undefined;
+
+/** Makes a bench; `own`: a server of the test's own even where one is named, or nothing. */
+export async function openBench(own = false): Promise<MongoBench> {
+  const named = process.env.TIDINGS_TEST_MONGODB_URL;
+  const databases = new Set<string>();
+  const name = () => {
+    const database = `tidings-${randomBytes(6).toString("hex")}`;
+    databases.add(database);
+    return database;
+  };
+  if (named && !own) {
+    const at = (database: string) => Object.assign(new URL(named), { pathname: `/${database}` }).href;
+    return {
+      url: () => at(name()),
+      async close() {
+        const client = new MongoClient(named);
+        for (const database of databases) await client.db(database).dropDatabase();
+        await client.close();
+      },
+    };
+  }
+  const program = findFerret();
+  if (!program) throw new Error("no server");
+  const ferret = await Ferret.start(program);
+  return { ferret, url: () => ferret.url(name()), close: () => ferret.remove() };
+}
+
+/** Opens a store on a database of its own, or on the one named. */
+export async function openMongo(
+  bench: MongoBench,
+  keep = 10_000,
+  url = bench.url(),
+  options: Partial<MongoOptions> = {},
+): Promise<OpenedStore> {
+  let current = new MongoStore({ url, keep, ...options });
+  const opened = async (): Promise<OpenedStore> => ({
+    info: await current.open(),
+    store: current,
+    async reopen() {
+      await current.close();
+      current = new MongoStore({ url, keep, ...options });
+      return opened();
+    },
+    close: () => current.close(),
+  });
+  return opened();
+}
