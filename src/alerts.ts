@@ -1,9 +1,15 @@
 import { Kind } from "../gen/tidings/v1/message_pb.ts";
 import type { MessageFrame } from "./frame.ts";
 import type { UserIdentity } from "./identity.ts";
+import { SeqSet } from "./seq-set.ts";
 
-/** Places remembered at most; a forgotten one may ring once more. */
-const maxRemembered = 200_000;
+/** Users remembered at most; who has no stream open and is forgotten may hear a message once more. */
+const maxRemembered = 100_000;
+/** Of one feed, runs of seqs that are told apart. */
+const maxRuns = 32;
+
+/** Per feed, what one of a user's pages has rung for: pages that filter differently do not take them in order. */
+export type Rung = Map<string, SeqSet>;
 
 /**
  * Which of a user's pages makes itself heard: the first that sends a message takes its alert, and the others of the
@@ -11,21 +17,33 @@ const maxRemembered = 200_000;
  */
 export class Alerts {
   readonly #maxAgeMs: number;
-  /** Per user and feed, the last seq that an alert was given for. */
-  readonly #given = new Map<string, number>();
+  readonly #users = new Map<string, Rung>();
 
   /** `maxAgeMs`: an older message comes too late to ring. */
   constructor(maxAgeMs: number) {
     this.#maxAgeMs = maxAgeMs;
   }
 
+  /** What all streams of the user share, for `take`. */
+  of({ tenant, subject }: UserIdentity): Rung {
+    const key = `${tenant}\n${subject}`;
+    const rung = this.#users.get(key) ?? new Map();
+    // The longest unused goes first; those with open streams hold on to theirs.
+    this.#users.delete(key);
+    this.#users.set(key, rung);
+    if (this.#users.size > maxRemembered) this.#users.delete(this.#users.keys().next().value as string);
+    return rung;
+  }
+
   /** Whether this page is to ring for a message that the user has not read; it is the only one then. */
-  take(user: UserIdentity, feed: string, frame: MessageFrame, now: number): boolean {
+  take(rung: Rung, user: UserIdentity, feed: string, frame: MessageFrame, now: number): boolean {
     if (frame.seq === 0 || now - frame.publishTime > this.#maxAgeMs || !isFor(user, frame)) return false;
-    const key = `${user.tenant}\n${user.subject}\n${feed}`;
-    if (frame.seq <= (this.#given.get(key) ?? 0)) return false;
-    if (this.#given.size >= maxRemembered) this.#given.clear();
-    this.#given.set(key, frame.seq);
+    const given = rung.get(feed) ?? SeqSet.from();
+    if (given.has(frame.seq)) return false;
+    given.add(frame.seq);
+    // Of many runs, the oldest gap closes.
+    if (given.toJSON().length > 2 * maxRuns) given.add(1, given.toJSON()[2]);
+    rung.set(feed, given);
     return true;
   }
 }

@@ -1,7 +1,7 @@
 import type { Clock } from "./clock.ts";
 import { fail } from "./errors.ts";
 import type { AuthorizeOptions } from "./options.ts";
-import type { Authorize, RoomQuestion } from "./room-access.ts";
+import { type Authorize, type RoomQuestion, retryAfterMs } from "./room-access.ts";
 
 /** Answers remembered at most. */
 const maxAnswers = 10_000;
@@ -66,7 +66,11 @@ export class AuthorizeHook implements Authorize {
         redirect: "error",
         signal: AbortSignal.timeout(timeoutMs),
       });
-      if (response.status !== 200) throw unavailable(`answered with ${response.status}`);
+      if (response.status !== 200) {
+        // What is not read would hold its connection.
+        await response.body?.cancel();
+        throw unavailable(`answered with ${response.status}`);
+      }
       const answer: unknown = JSON.parse(await readText(response));
       const allow = (answer as { allow?: unknown } | null)?.allow;
       if (typeof allow !== "boolean") throw unavailable("did not answer with allow: true or false");
@@ -95,9 +99,9 @@ async function readText(response: Response): Promise<string> {
   return text;
 }
 
-function unavailable(what: string, cause?: unknown): Error {
-  const sentence = `the authorize hook ${what}; repeat the request`;
-  return fail("AUTHORIZE_UNAVAILABLE", sentence, { retryAfterMs: 1000, cause });
+/** With a cause in any case, so that the operator finds it in the log. */
+function unavailable(what: string, cause: unknown = new Error(`the authorize hook ${what}`)): Error {
+  return fail("AUTHORIZE_UNAVAILABLE", `the authorize hook ${what}; repeat the request`, { retryAfterMs, cause });
 }
 
 function keyOf({ tenant, user, room, action }: RoomQuestion): string {

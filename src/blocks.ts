@@ -28,12 +28,16 @@ export class Blocks {
   readonly #clock: Clock;
   readonly #remembered = new Map<string, { readonly blocks: UserBlocks; readonly at: number }>();
   readonly #unsubscribe: () => void;
+  /** How often somebody's blocks changed. */
+  #changes = 0;
 
   constructor(store: Store, bus: Bus, clock: Clock) {
     this.#store = store;
     this.#clock = clock;
     this.#unsubscribe = bus.subscribe((notice) => {
-      if (notice.type === "disconnect") this.#remembered.delete(keyOf(notice));
+      if (notice.type !== "disconnect") return;
+      this.#changes++;
+      this.#remembered.delete(keyOf(notice));
     });
   }
 
@@ -53,7 +57,9 @@ export class Blocks {
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       const { version, json } = await this.#store.readState(tenant, documentOf(user));
       const others = Object.entries(decode(json)).filter(([id, block]) => id !== tokenId && block.until > now);
-      if (others.length >= maxTokens) {
+      // A block of the whole user, and the end of a block, are always possible.
+      const adds = tokenId !== "" && until > now;
+      if (adds && others.filter(([id]) => id !== "").length >= maxTokens) {
         throw fail("TOO_MANY_BLOCKS", "the user has too many blocked tokens; block the user", { field: "token_id" });
       }
       const own = until > now ? [[tokenId, { until: Math.min(until, now + longestMs), reason }] as const] : [];
@@ -72,7 +78,10 @@ export class Blocks {
     const known = this.#remembered.get(key);
     const now = this.#clock.now();
     if (known && now - known.at < staleMs) return known.blocks;
+    const changes = this.#changes;
     const blocks = decode((await this.#store.readState(who.tenant, documentOf(who.user))).json);
+    // What was read while somebody was blocked may be what was before.
+    if (changes !== this.#changes) return blocks;
     if (this.#remembered.size >= maxRemembered) this.#remembered.clear();
     this.#remembered.set(key, { blocks, at: now });
     return blocks;

@@ -11,6 +11,7 @@ import type { Node } from "./node.ts";
 import { OnlineCounts } from "./online.ts";
 import type { Settings } from "./options.ts";
 import { PageTokens } from "./page-token.ts";
+import { Pages } from "./pages.ts";
 import type { Ports } from "./ports.ts";
 import { Publisher } from "./publish.ts";
 import { ReadStates } from "./read-states.ts";
@@ -18,6 +19,7 @@ import { Recaller } from "./recall.ts";
 import { Retention } from "./retention.ts";
 import { type Authorize, RoomAccess } from "./room-access.ts";
 import { Streams } from "./streams.ts";
+import { Turn } from "./turn.ts";
 import type { Validate } from "./validate.ts";
 
 /** Everything that a transport (RPC or WebSocket) calls. */
@@ -47,7 +49,7 @@ export async function startCore(
   const { secret } = await store.open();
   const newId = createIds(clock, random);
   const hub = new Hub(bus);
-  const access = new RoomAccess(authorize);
+  const access = new RoomAccess(authorize, clock);
   const states = new ReadStates(store, bus, access, clock, settings.newcomerDays);
   const inbox = new Inbox(store, states, clock);
   const tokens = new PageTokens(secret);
@@ -57,9 +59,10 @@ export async function startCore(
   const unwatch = presence.watch((change) => {
     if (change.type === "kicked") streams.kick(change.connection, change.room);
   });
+  const pages = new Pages(store, bus, clock);
   const blocks = new Blocks(store, bus, clock);
   const verify = createAuthenticate(settings.auth, clock);
-  const parts = { store, presence, access, states, hub, inbox, online, streams, blocks };
+  const parts = { store, presence, access, states, hub, inbox, online, streams, blocks, pages, turn: new Turn() };
   const node: Node = { settings, ...parts, alerts: new Alerts(settings.alertMs), newId };
   const retention = new Retention(store, clock, settings.retention.days, logger);
   return {
@@ -79,6 +82,7 @@ export async function startCore(
       retention.close();
       unwatch();
       blocks.close();
+      pages.close();
       node.streams.close();
       online.close();
       hub.close();

@@ -7,12 +7,17 @@ import type { MessageFrame } from "./frame.ts";
 import type { Ring } from "./ring.ts";
 import type { Head } from "./store.ts";
 
+/** Bytes that are taken at once, but for the last message. */
+const maxBytes = 64 * 1024;
+
 /** A subscription's place in one feed: all up to `seq` has been sent, or left out for a reason. */
 export class Cursor {
   readonly feed: NamedFeed;
   readonly #ring: Ring;
   /** Place in the ring up to which it has been looked through. */
   #place: number;
+  /** The head when it started: what was missed up to here comes before anything live. */
+  #missed = 0;
   epoch = 0;
   seq = 0;
 
@@ -21,6 +26,11 @@ export class Cursor {
     this.feed = feed;
     this.#ring = ring;
     this.#place = ring.end;
+  }
+
+  /** Whether the ring has something that was not looked at. */
+  get isBehind(): boolean {
+    return this.#place < this.#ring.end;
   }
 
   /** Where it is, as the client is told. */
@@ -35,6 +45,7 @@ export class Cursor {
   start(head: Head, given: { position: Position; field: string } | undefined): Gap | undefined {
     this.epoch = head.epoch;
     this.seq = head.seq;
+    this.#missed = head.seq;
     if (!given) return undefined;
     const { position, field } = given;
     // Epoch 0 is never given out, so it can stand for the present one.
@@ -63,16 +74,20 @@ export class Cursor {
    */
   take(limit: number, upTo: number): { frames: MessageFrame[]; missing?: number } {
     const frames: MessageFrame[] = [];
+    let bytes = 0;
     this.#place = Math.max(this.#place, this.#ring.first);
-    for (; this.#place < this.#ring.end && frames.length < limit; this.#place++) {
+    for (; this.#place < this.#ring.end && frames.length < limit && bytes < maxBytes; this.#place++) {
       const frame = this.#ring.at(this.#place);
       if (frame.seq !== 0) {
         if (frame.seq <= this.seq) continue;
         if (frame.seq > upTo) break;
         if (frame.seq > this.seq + 1) return { frames, missing: frame.seq - 1 };
         this.seq = frame.seq;
+      } else if (this.seq < this.#missed) {
+        return { frames, missing: this.#missed };
       }
       frames.push(frame);
+      bytes += frame.size;
     }
     return { frames };
   }

@@ -1,8 +1,8 @@
 import { Kind } from "../gen/tidings/v1/message_pb.ts";
-import { Counted } from "./counted.ts";
+import type { Rung } from "./alerts.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { type Filter, passes } from "./filter.ts";
-import type { Followed } from "./follows.ts";
+import type { Followed, Follows } from "./follows.ts";
 import type { Frame, MessageFrame } from "./frame.ts";
 import type { UserIdentity } from "./identity.ts";
 import type { Totals } from "./inbox.ts";
@@ -17,7 +17,7 @@ export class Delivery {
   readonly #filter: Filter;
   readonly #change: ReadChange;
   readonly #deadlines: Deadlines;
-  readonly #counted: Counted;
+  readonly #rung: Rung;
   #replayed: ReadState | undefined;
 
   /** Notes in `change` when new totals are due. */
@@ -32,7 +32,7 @@ export class Delivery {
     this.#filter = filter;
     this.#change = change;
     this.#deadlines = deadlines;
-    this.#counted = new Counted(node.settings.retention.count);
+    this.#rung = user ? node.alerts.of(user) : new Map();
   }
 
   /** During the replay: what the user has deleted is not sent again, and what the user has read does not ring. */
@@ -41,32 +41,41 @@ export class Delivery {
   }
 
   /** The reader is told these totals. */
-  set totals(totals: Totals) {
-    this.#counted.set(totals);
+  tell(totals: Totals, follows: Follows): void {
+    totals.feeds.forEach(({ name }, index) => {
+      const followed = follows.get(name);
+      if (!followed) return;
+      followed.counted = totals.heads[index]?.seq ?? 0;
+      followed.oldest = totals.oldest[index] ?? Number.POSITIVE_INFINITY;
+    });
     this.#deadlines.messageExpires(totals.nextExpiry);
   }
 
   /** Frames that pass the filter and have not expired. */
-  wanted({ cursor, shown }: Followed, frames: readonly MessageFrame[]): readonly Frame[] {
-    const { name } = cursor.feed;
+  wanted(followed: Followed, frames: readonly MessageFrame[]): readonly Frame[] {
+    if (frames.length === 0) return frames;
+    const { name } = followed.cursor.feed;
     const now = this.#node.settings.clock.now();
     const deleted = this.#replayed?.deleted(name);
     const wanted: Frame[] = [];
     for (const frame of frames) {
       if (frame.recalled || frame.expireTime <= now || deleted?.has(frame.seq)) continue;
-      const shows = shown && passes(this.#filter, frame.message);
-      this.#recount(name, frame, shows);
+      const shows = followed.shown && passes(this.#filter, frame.message);
+      if (frame.seq > followed.counted) this.#recount(followed, frame, shows);
+      // The reader counts what it sees, though the room has lost its place in the inbox.
+      else if (shows && !followed.isCounted && this.#user && frame.message.kind === Kind.NOTIFICATION)
+        this.#change.totalsOnly();
       if (shows) wanted.push(this.#rings(name, frame, now) ? frame.alerting : frame);
     }
     return wanted;
   }
 
   /** Sees to new totals where the reader's own counting, one more for each notification, would go wrong. */
-  #recount(feed: string, { seq, expireTime, message }: MessageFrame, shows: boolean): void {
-    if (!this.#counted.isBeyond(feed, seq)) return;
-    if (this.#counted.overflows(feed, seq)) this.#change.totalsOnly();
+  #recount(followed: Followed, { seq, expireTime, message }: MessageFrame, shows: boolean): void {
+    // A full feed drops its oldest message with each new one.
+    if (seq - this.#node.settings.retention.count >= followed.oldest) this.#change.totalsOnly();
     if (message.kind !== Kind.NOTIFICATION) return;
-    this.#counted.add(feed, seq);
+    followed.oldest = Math.min(followed.oldest, seq);
     this.#deadlines.messageExpires(expireTime);
     // The reader cannot count what it does not see.
     if (!shows) this.#change.totalsOnly();
@@ -75,6 +84,6 @@ export class Delivery {
   /** Whether this page is the one of its user's that makes itself heard. */
   #rings(feed: string, frame: MessageFrame, now: number): boolean {
     if (!this.#user || this.#replayed?.read(feed).has(frame.seq)) return false;
-    return this.#node.alerts.take(this.#user, feed, frame, now);
+    return this.#node.alerts.take(this.#rung, this.#user, feed, frame, now);
   }
 }

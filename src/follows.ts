@@ -1,30 +1,78 @@
+import type { RecallNotice } from "./bus.ts";
 import { Cursor } from "./cursor.ts";
 import type { NamedFeed } from "./feeds.ts";
-import type { Follower, Hub } from "./hub.ts";
+import type { FeedFollower, Hub } from "./hub.ts";
+
+const endless = Number.POSITIVE_INFINITY;
+
+/** The stream that follows. */
+export interface FollowingStream {
+  /** A feed has something new. */
+  wake(followed: Followed): void;
+  /** Messages were taken back. */
+  recalled(notice: RecallNotice): void;
+}
 
 /** A feed that a stream follows. */
-export interface Followed {
+export class Followed implements FeedFollower {
   readonly cursor: Cursor;
+  readonly #stream: FollowingStream;
   /** Its messages are sent; else only what they do to the totals is told. */
   shown: boolean;
+  /** The stream knows that there is something new. */
+  pending = false;
+  /** The totals that the reader was told count all notifications up to here; Infinity: they do not count this feed. */
+  counted = endless;
+  /** The oldest one that they count; Infinity for none. */
+  oldest = endless;
+
+  /** Whether the totals are about this feed. */
+  get isCounted(): boolean {
+    return this.counted !== endless;
+  }
+
+  constructor(stream: FollowingStream, hub: Hub, feed: NamedFeed, shown: boolean) {
+    this.#stream = stream;
+    this.shown = shown;
+    this.cursor = new Cursor(feed, hub.follow(feed, this));
+  }
+
+  wake(): void {
+    if (this.pending) return;
+    this.pending = true;
+    this.#stream.wake(this);
+  }
+
+  recalled(notice: RecallNotice): void {
+    this.#stream.recalled(notice);
+  }
 }
 
 /** The feeds of one stream, by name, in the order in which they came. */
 export class Follows {
   readonly #hub: Hub;
-  readonly #follower: Follower;
+  readonly #stream: FollowingStream;
   readonly #feeds = new Map<string, Followed>();
+  #closed = false;
 
-  constructor(hub: Hub, follower: Follower) {
+  constructor(hub: Hub, stream: FollowingStream) {
     this.#hub = hub;
-    this.#follower = follower;
+    this.#stream = stream;
   }
 
-  /** Follows a feed from now on; one that is followed already starts anew. */
-  add(feed: NamedFeed, shown: boolean): Cursor {
-    const cursor = new Cursor(feed, this.#hub.follow(feed, this.#follower));
-    this.#feeds.set(feed.name, { cursor, shown });
-    return cursor;
+  /** Follows a feed from now on; of one that is followed already only the cursor starts anew. */
+  add(feed: NamedFeed, shown: boolean): Followed {
+    const before = this.#feeds.get(feed.name);
+    const followed = new Followed(this.#stream, this.#hub, feed, shown);
+    this.#feeds.set(feed.name, followed);
+    if (before) {
+      followed.counted = before.counted;
+      followed.oldest = before.oldest;
+      this.#hub.unfollow(feed, before);
+    }
+    // The stream ended while it waited for an answer, and nobody would unfollow.
+    if (this.#closed) this.#hub.unfollow(feed, followed);
+    return followed;
   }
 
   /** Sends nothing of a feed any more. */
@@ -47,8 +95,9 @@ export class Follows {
     return this.all.filter(({ shown }) => shown).map(({ cursor }) => cursor.position);
   }
 
-  /** Follows nothing any more. */
+  /** Follows nothing any more, whatever is added. */
   close(): void {
-    for (const { cursor } of this.all) this.#hub.unfollow(cursor.feed, this.#follower);
+    this.#closed = true;
+    for (const followed of this.all) this.#hub.unfollow(followed.cursor.feed, followed);
   }
 }

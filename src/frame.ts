@@ -1,17 +1,22 @@
 import { create, fromBinary, type MessageInitShape, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Message, MessageSchema, PositionSchema } from "../gen/tidings/v1/message_pb.ts";
 import { type SubscribeResponse, SubscribeResponseSchema } from "../gen/tidings/v1/push_service_pb.ts";
+import type { Format } from "./format.ts";
 
 /** One event of a stream, encoded at most once per codec however many streams send it. */
 export class Frame {
   readonly #make: () => SubscribeResponse;
+  /** More than one stream may send it, so that its bytes are kept. */
+  readonly shared: boolean;
   #response: SubscribeResponse | undefined;
-  #binary: Uint8Array | undefined;
-  #json: string | undefined;
+  /** By the index of a format. */
+  #encoded: (Buffer | undefined)[] | undefined;
 
-  constructor(make: () => SubscribeResponse) {
+  constructor(make: () => SubscribeResponse, shared = false) {
     this.#make = make;
+    this.shared = shared;
   }
 
   /** The event as a message; shared, never to be changed. */
@@ -22,14 +27,25 @@ export class Frame {
 
   /** The event in Protobuf. */
   get binary(): Uint8Array {
-    this.#binary ??= toBinary(SubscribeResponseSchema, this.response);
-    return this.#binary;
+    return toBinary(SubscribeResponseSchema, this.response);
   }
 
   /** The event in Protobuf's JSON. */
   get json(): string {
-    this.#json ??= toJsonString(SubscribeResponseSchema, this.response);
-    return this.#json;
+    return toJsonString(SubscribeResponseSchema, this.response);
+  }
+
+  /** Bytes on a wire, about. */
+  get size(): number {
+    return 256;
+  }
+
+  /** The event's bytes on a wire; shared, never to be changed. */
+  encoded(format: Format): Buffer {
+    if (!this.shared) return format.encode(this);
+    this.#encoded ??= [];
+    this.#encoded[format.index] ??= format.encode(this);
+    return this.#encoded[format.index] as Buffer;
   }
 }
 
@@ -45,8 +61,35 @@ export interface FramePosition {
   readonly seq: string;
 }
 
+/** A message as all streams send it, but for what is said of its place. */
+class BodyFrame extends Frame {
+  readonly #body: Uint8Array;
+  readonly #more: MessageInitShape<typeof MessageSchema>;
+
+  constructor(body: Uint8Array, more: MessageInitShape<typeof MessageSchema>) {
+    super(() => create(SubscribeResponseSchema, { event: { case: "message", value: decode(body, more) } }), true);
+    this.#body = body;
+    this.#more = more;
+  }
+
+  override get size(): number {
+    return this.#body.length;
+  }
+
+  /** The publisher's bytes are copied: fields that follow a message belong to it (protobuf.dev/programming-guides/encoding). */
+  override get binary(): Uint8Array {
+    const more = toBinary(MessageSchema, create(MessageSchema, this.#more));
+    return new BinaryWriter()
+      .tag(SubscribeResponseSchema.field.message.number, WireType.LengthDelimited)
+      .uint32(this.#body.length + more.length)
+      .raw(this.#body)
+      .raw(more)
+      .finish();
+  }
+}
+
 /** A message on its way to streams. */
-export class MessageFrame extends Frame {
+export class MessageFrame extends BodyFrame {
   /** Its place in its feed; 0 for a message that is not kept. */
   readonly seq: number;
   readonly id: string;
@@ -56,30 +99,24 @@ export class MessageFrame extends Frame {
   readonly cost: number;
   /** It was taken back, and is not to be sent any more. */
   recalled = false;
-  #alerting: Frame | undefined;
+  /** The same event for a page that should make itself heard. */
+  readonly alerting: Frame;
+  #publishTime: number | undefined;
 
   constructor(body: Uint8Array, expireTime: number, place?: { id: string; seq: number; position: FramePosition }) {
-    super(() =>
-      create(SubscribeResponseSchema, { event: { case: "message", value: decodeMessage(body, place?.position) } }),
-    );
+    const more = place ? { position: create(PositionSchema, place.position) } : {};
+    super(body, more);
+    this.alerting = new BodyFrame(body, { ...more, alert: true });
     this.seq = place?.seq ?? 0;
     this.id = place?.id ?? "";
     this.expireTime = expireTime;
     this.cost = body.length * 4 + 512;
   }
 
-  /** The same event for a page that should make itself heard. */
-  get alerting(): Frame {
-    this.#alerting ??= new Frame(() =>
-      create(SubscribeResponseSchema, { event: { case: "message", value: { ...this.message, alert: true } } }),
-    );
-    return this.#alerting;
-  }
-
   /** When it was published, in ms since the Unix epoch. */
   get publishTime(): number {
-    const { publishTime } = this.message;
-    return publishTime ? timestampMs(publishTime) : 0;
+    this.#publishTime ??= this.message.publishTime ? timestampMs(this.message.publishTime) : 0;
+    return this.#publishTime;
   }
 
   /** The message in the event. */
@@ -88,9 +125,11 @@ export class MessageFrame extends Frame {
   }
 }
 
+function decode(body: Uint8Array, more: MessageInitShape<typeof MessageSchema>): Message {
+  return Object.assign(fromBinary(MessageSchema, body), more);
+}
+
 /** A stored message with its place. */
-export function decodeMessage(body: Uint8Array, position: FramePosition | undefined): Message {
-  const message = fromBinary(MessageSchema, body);
-  if (position) message.position = create(PositionSchema, position);
-  return message;
+export function decodeMessage(body: Uint8Array, position: FramePosition): Message {
+  return decode(body, { position: create(PositionSchema, position) });
 }

@@ -5,28 +5,32 @@ import { MessageFrame } from "./frame.ts";
 import { Ring } from "./ring.ts";
 import type { FeedKey } from "./store.ts";
 
-/** What the hub tells a subscription. */
-export interface Follower {
-  /** A ring that it follows has something new. */
+/** Who is told of a feed. */
+export interface FeedFollower {
+  /** Its ring has something new. */
   wake(): void;
-  /** The read state of its user changed. */
-  readChanged(notice: ReadNotice): void;
-  /** Messages of a feed that it follows were recalled. */
+  /** Messages of it were recalled. */
   recalled(notice: RecallNotice): void;
-  /** Streams of its user are to end. */
+}
+
+/** Who is told of a user. */
+export interface UserFollower {
+  /** The user's read state changed. */
+  readChanged(notice: ReadNotice): void;
+  /** Streams of the user are to end. */
   disconnected(notice: DisconnectNotice): void;
 }
 
 interface Followed {
   readonly name: string;
   readonly ring: Ring;
-  readonly followers: Set<Follower>;
+  readonly followers: Set<FeedFollower>;
 }
 
 /** Followers by feed and by user. */
 export class Hub {
   readonly #feeds = new Map<string, Followed>();
-  readonly #users = new Map<string, Set<Follower>>();
+  readonly #users = new Map<string, Set<UserFollower>>();
   readonly #unsubscribe: () => void;
 
   constructor(bus: Bus) {
@@ -34,7 +38,7 @@ export class Hub {
   }
 
   /** Follows a feed until `unfollow`; frames that come from now on are in the ring. */
-  follow({ key, name }: NamedFeed, follower: Follower): Ring {
+  follow({ key, name }: NamedFeed, follower: FeedFollower): Ring {
     const id = feedId(key);
     const followed = this.#feeds.get(id) ?? { name, ring: new Ring(), followers: new Set() };
     this.#feeds.set(id, followed);
@@ -43,14 +47,14 @@ export class Hub {
   }
 
   /** The last follower of a feed takes its ring along. */
-  unfollow({ key }: NamedFeed, follower: Follower): void {
+  unfollow({ key }: NamedFeed, follower: FeedFollower): void {
     const id = feedId(key);
     const followed = this.#feeds.get(id);
     if (followed?.followers.delete(follower) && followed.followers.size === 0) this.#feeds.delete(id);
   }
 
   /** Hears of a user's read state until `leaveUser`. */
-  joinUser(tenant: string, user: string, follower: Follower): void {
+  joinUser(tenant: string, user: string, follower: UserFollower): void {
     const id = userId(tenant, user);
     const followers = this.#users.get(id) ?? new Set();
     this.#users.set(id, followers);
@@ -58,7 +62,7 @@ export class Hub {
   }
 
   /** Stops hearing of a user. */
-  leaveUser(tenant: string, user: string, follower: Follower): void {
+  leaveUser(tenant: string, user: string, follower: UserFollower): void {
     const id = userId(tenant, user);
     const followers = this.#users.get(id);
     if (followers?.delete(follower) && followers.size === 0) this.#users.delete(id);

@@ -50,9 +50,14 @@ export class Inbox {
     this.#clock = clock;
   }
 
-  /** The user's totals now. */
+  /** The user's totals now; rooms that the token names are in the inbox from now on. */
   async totals(user: UserIdentity): Promise<Totals> {
     return this.#count(await this.#states.load(user));
+  }
+
+  /** The user's totals now, of the inbox as it is. */
+  async recount(user: UserIdentity): Promise<Totals> {
+    return this.#count(await this.#states.read(user));
   }
 
   /**

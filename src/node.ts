@@ -4,11 +4,13 @@ import type { Hub } from "./hub.ts";
 import type { Inbox } from "./inbox.ts";
 import type { OnlineCounts } from "./online.ts";
 import type { Settings } from "./options.ts";
+import type { Pages } from "./pages.ts";
 import type { Presence } from "./presence.ts";
 import type { ReadStates } from "./read-states.ts";
 import type { RoomAccess } from "./room-access.ts";
 import type { Store } from "./store.ts";
 import type { Streams } from "./streams.ts";
+import type { Turn } from "./turn.ts";
 
 /** The parts of a running node that its streams use. */
 export interface Node {
@@ -21,6 +23,8 @@ export interface Node {
   readonly inbox: Inbox;
   readonly online: OnlineCounts;
   readonly streams: Streams;
+  readonly pages: Pages;
+  readonly turn: Turn;
   readonly alerts: Alerts;
   readonly blocks: Blocks;
   /** A fresh UUIDv7. */

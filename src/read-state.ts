@@ -36,6 +36,11 @@ export class ReadState {
     return [...this.#feeds.keys()].map(roomOf).filter((room) => room !== undefined);
   }
 
+  /** Whether it is about a feed. */
+  holds(feed: string): boolean {
+    return this.#feeds.has(feed);
+  }
+
   /** Forgets a feed. */
   drop(feed: string): void {
     this.#feeds.delete(feed);

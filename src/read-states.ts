@@ -47,6 +47,8 @@ export class ReadStates {
   readonly #access: RoomAccess;
   readonly #clock: Clock;
   readonly #newcomerMs: number;
+  /** By user, the last change under way. */
+  readonly #changing = new Map<string, Promise<unknown>>();
 
   /** `newcomerDays`: how old a message may be to be unread for a user who meets its feed for the first time. */
   constructor(store: Store, bus: Bus, access: RoomAccess, clock: Clock, newcomerDays: number) {
@@ -60,17 +62,36 @@ export class ReadStates {
   /** The user's read state, with the rooms that the token names in the inbox. */
   async load(user: UserIdentity): Promise<UserState> {
     const { tenant, subject } = user;
-    let state = await this.#read(tenant, subject);
     const named = namedRooms(user.rooms, user);
-    if (named.some((room) => !state.rooms.includes(room))) {
-      await this.enroll(tenant, subject, named);
-      state = await this.#read(tenant, subject);
-    }
+    const mine = await this.read(user);
+    if (named.every((room) => mine.state.holds(roomFeed(tenant, room).name))) return mine;
+    await this.enroll(tenant, subject, named);
+    return this.read(user);
+  }
+
+  /** The user's read state as it is. */
+  async read(user: UserIdentity): Promise<UserState> {
+    const state = await this.#read(user.tenant, user.subject);
     return { state, feeds: [...inboxFeeds(user), ...(await this.#roomFeeds(user, state))] };
   }
 
   /** Changes the state until it is saved against the one that the change was made for. Throws CONFLICT. */
   async change(tenant: string, user: string, apply: (state: ReadState) => Promise<Change>): Promise<number> {
+    // One after the other, so that only those of other nodes can come between: 30 messages that a user sends at once
+    // are 30 changes.
+    const key = `${tenant}\n${user}`;
+    const before = this.#changing.get(key) ?? Promise.resolve();
+    const changing = before.then(() => this.#change(tenant, user, apply));
+    const done = changing.catch(() => {});
+    this.#changing.set(key, done);
+    try {
+      return await changing;
+    } finally {
+      if (this.#changing.get(key) === done) this.#changing.delete(key);
+    }
+  }
+
+  async #change(tenant: string, user: string, apply: (state: ReadState) => Promise<Change>): Promise<number> {
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       const state = await this.#read(tenant, user);
       const { changed, notice } = await apply(state);
@@ -84,24 +105,23 @@ export class ReadStates {
 
   /** Puts the notifications of rooms into the user's inbox; answers the rooms for which there is no place. */
   async enroll(tenant: string, user: string, rooms: readonly string[]): Promise<readonly string[]> {
-    let refused: string[] = [];
+    let refused: readonly string[] = [];
     await this.change(tenant, user, async (state) => {
-      refused = [];
-      const fresh = rooms.filter((room) => !state.rooms.includes(room));
-      for (const room of fresh) {
-        if (await this.#makePlace(tenant, state, rooms)) await this.#passOld(state, roomFeed(tenant, room));
-        else refused.push(room);
-      }
-      return { changed: fresh.length - refused.length, notice: {} };
+      const taken = await this.#takeIn(tenant, state, rooms);
+      refused = rooms.filter((room) => !state.holds(roomFeed(tenant, room).name));
+      return { changed: taken, notice: {} };
     });
     return refused;
   }
 
   /** What users say themselves is not unread for them. */
   async markOwn(user: UserIdentity, room: string, seq: number, id: string): Promise<void> {
+    const feed = roomFeed(user.tenant, room).name;
     await this.change(user.tenant, user.subject, async (state) => {
-      if (!state.rooms.includes(room)) return { changed: 0, notice: {} };
-      state.read(roomFeed(user.tenant, room).name).add(seq);
+      // Speaking may be the first contact with a room that is the user's by name.
+      if (namedRooms(user.rooms, user).includes(room)) await this.#takeIn(user.tenant, state, [room]);
+      if (!state.holds(feed)) return { changed: 0, notice: {} };
+      state.read(feed).add(seq);
       return { changed: 1, notice: { readIds: [id] } };
     });
   }
@@ -116,37 +136,48 @@ export class ReadStates {
     return ReadState.decode(await this.#store.readState(tenant, user));
   }
 
+  /** Takes rooms into the inbox, as many as there are places for; answers how many. */
+  async #takeIn(tenant: string, state: ReadState, rooms: readonly string[]): Promise<number> {
+    const fresh = rooms.filter((room) => !state.holds(roomFeed(tenant, room).name));
+    const places = fresh.length === 0 ? 0 : await this.#makePlaces(tenant, state, rooms, fresh.length);
+    await Promise.all(fresh.slice(0, places).map((room) => this.#passOld(state, roomFeed(tenant, room))));
+    return places;
+  }
+
   /** The feed is met for the first time: what is older than a newcomer cares for is read. */
   async #passOld(state: ReadState, feed: NamedFeed): Promise<void> {
+    // Its place among the feeds is that of the question, not of the answer.
+    const read = state.read(feed.name);
     const [last] = await this.#store.select({
       ...anything(feed, [[1, endless]], this.#clock.now()),
       endTime: this.#clock.now() - this.#newcomerMs,
       limit: 1,
     });
-    state.read(feed.name).add(1, last?.seq ?? 0);
+    read.add(1, last?.seq ?? 0);
   }
 
-  /** Of a full inbox, the room that has been there longest without anything unread goes. */
-  async #makePlace(tenant: string, state: ReadState, wanted: readonly string[]): Promise<boolean> {
-    if (state.rooms.length < maxRooms) return true;
-    for (const room of state.rooms) {
-      if (wanted.includes(room)) continue;
-      const { key, name } = roomFeed(tenant, room);
-      const { byCategory } = await this.#store.tally(
-        [{ feed: key, ranges: state.unreadRanges(name) }],
-        this.#clock.now(),
-      );
-      if (byCategory.size > 0) continue;
+  /**
+   * Sees to places for so many more rooms, and answers how many there are: of a full inbox, the rooms go that have been
+   * there longest and have nothing unread.
+   */
+  async #makePlaces(tenant: string, state: ReadState, wanted: readonly string[], count: number): Promise<number> {
+    let free = maxRooms - state.rooms.length;
+    if (free >= count) return count;
+    const others = state.rooms.filter((room) => !wanted.includes(room)).map((room) => roomFeed(tenant, room));
+    const unreadIn = others.map(({ key, name }) => ({ feed: key, ranges: state.unreadRanges(name) }));
+    const { oldest } = await this.#store.tally(unreadIn, this.#clock.now());
+    const idle = others.filter((_, index) => oldest[index] === Number.POSITIVE_INFINITY);
+    for (const { name } of idle.slice(0, count - free)) {
       state.drop(name);
-      return true;
+      free++;
     }
-    return false;
+    return free;
   }
 
-  /** The rooms that the user may still enter. Only a clear no closes one: an inbox does not come and go with a hook. */
+  /** The rooms that the user may still enter. */
   async #roomFeeds(user: UserIdentity, state: ReadState): Promise<readonly NamedFeed[]> {
-    const open = await Promise.all(state.rooms.map((room) => this.#access.may(user, room, "join").catch(() => true)));
-    return state.rooms.filter((_, index) => open[index]).map((room) => roomFeed(user.tenant, room));
+    const kept = await this.#access.kept(user, state.rooms);
+    return kept.map((room) => roomFeed(user.tenant, room));
   }
 }
 

@@ -2,8 +2,12 @@
 import { fail } from "./errors.ts";
 import type { NamedFeed } from "./feeds.ts";
 import type { UserIdentity } from "./identity.ts";
+import { canonicalRoom, directPrefix, escapeId, isBrokenDirect } from "./room-ids.ts";
 
-const direct = "dm/";
+export { canonicalRoom, directRoom, directUsers, escapeId } from "./room-ids.ts";
+
+/** Characters of an id, as in the contract: escaping must not make a longer one, whose place nobody could give back. */
+const maxLength = 320;
 
 /** The feed of a room. `room` is canonical. */
 export function roomFeed(tenant: string, room: string): NamedFeed {
@@ -15,37 +19,15 @@ export function roomOf(feed: string): string | undefined {
   return feed.startsWith("room/") ? feed.slice("room/".length) : undefined;
 }
 
-/** The room of two users: the same whoever asks. */
-export function directRoom(a: string, b: string): string {
-  return `${direct}${[a, b].sort().map(escapeId).join("/")}`;
-}
-
-/** The two users of a direct room; undefined for any other room. */
-export function directUsers(room: string): readonly [string, string] | undefined {
-  const [, a, b] = /^dm\/([^/]+)\/([^/]+)$/.exec(room) ?? [];
-  return a === undefined || b === undefined ? undefined : [unescapeId(a), unescapeId(b)];
-}
-
-/** One text for one room: the ids of a direct room in order, with what must be escaped and nothing else. */
-export function canonicalRoom(room: string): string {
-  const users = directUsers(room);
-  return users ? directRoom(...users) : room;
-}
-
-/** The canonical id. Throws FIELD_INVALID for one that promises a direct room and names none. */
+/** The canonical id. Throws FIELD_INVALID for one that promises a direct room and names none, or is too long escaped. */
 export function requireRoom(room: string, field: string): string {
-  if (!room.startsWith(direct) || directUsers(room)) return canonicalRoom(room);
-  const sentence = "a direct room is dm/<a>/<b>, with `/` in an id written as %2F and `%` as %25";
-  throw fail("FIELD_INVALID", sentence, { field });
-}
-
-/** A slash in an id must not end it: "1/2" with "3" is not "1" with "2/3". */
-export function escapeId(id: string): string {
-  return id.replaceAll("%", "%25").replaceAll("/", "%2F");
-}
-
-function unescapeId(text: string): string {
-  return text.replaceAll(/%2F/gi, "/").replaceAll("%25", "%");
+  if (isBrokenDirect(room)) {
+    const sentence = "a direct room is dm/<a>/<b>, with `/` in an id written as %2F and `%` as %25";
+    throw fail("FIELD_INVALID", sentence, { field });
+  }
+  const id = canonicalRoom(room);
+  if ([...id].length <= maxLength) return id;
+  throw fail("FIELD_INVALID", `must have at most ${maxLength} characters, with its ids escaped`, { field });
 }
 
 /**
@@ -53,13 +35,13 @@ function unescapeId(text: string): string {
  * (escaped), `*` for one or more characters but `/`, and `**` for one or more of any.
  */
 export function isGranted(grants: readonly string[], { subject }: UserIdentity, room: string): boolean {
-  return grants.some((grant) => matches(fill(grant, subject), room));
+  return grants.some((grant) => (/[*{]/.test(grant) ? matches(fill(grant, subject), room) : grant === room));
 }
 
 /** The rooms that the grants name by their ids, without patterns. */
 export function namedRooms(grants: readonly string[], { subject }: UserIdentity): readonly string[] {
   const named = grants.filter((grant) => !grant.includes("*")).map((grant) => fill(grant, subject).join(""));
-  return [...new Set(named.filter((room) => room !== "" && !room.startsWith(direct)))];
+  return [...new Set(named.filter((room) => room !== "" && !room.startsWith(directPrefix)))];
 }
 
 /** The parts of a grant; a star within an id of a user is no wildcard. */

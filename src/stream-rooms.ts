@@ -1,4 +1,4 @@
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { type RoomJoin, RoomMode, RoomState_Status as Status } from "../gen/tidings/v1/push_service_pb.ts";
 import { codeName, fail } from "./errors.ts";
 import { type Identity, isUser } from "./identity.ts";
@@ -36,25 +36,29 @@ export class StreamRooms {
   readonly #connection: Connection;
   readonly #instance: string;
   readonly #wishes: readonly Wish[];
-  readonly #wake: () => void;
+  readonly #told: { wake(): void; lost(room: string): void };
+  /** Those that are being entered, too: who takes one away meanwhile finds it. */
   readonly #entered = new Map<string, Wish>();
   #identity: Identity;
   #outcomes: RoomOutcome[] = [];
   #closed = false;
 
-  /** Throws for a room that no rights could open: a malformed id, one named twice. `wake` is called when `take` has something. */
+  /**
+   * Throws for a room that no rights could open: a malformed id, one named twice. `lost` is called at once when a room is
+   * lost, `wake` when `take` has something.
+   */
   constructor(
     node: Node,
     identity: Identity,
     { id, rooms, instanceId }: { id: string; rooms: readonly RoomJoin[]; instanceId: string },
-    wake: () => void,
+    told: { wake(): void; lost(room: string): void },
   ) {
     this.#node = node;
     this.#identity = identity;
     this.#connection = { id, tenant: identity.tenant ?? "", user: identity.subject };
     this.#instance = instanceId;
     this.#wishes = toWishes(identity, rooms);
-    this.#wake = wake;
+    this.#told = told;
   }
 
   /** The rooms that were asked for. */
@@ -62,20 +66,28 @@ export class StreamRooms {
     return this.#wishes.map(({ room }) => room);
   }
 
+  /** Whether the stream is in the room. */
+  holds(room: string): boolean {
+    return this.#entered.has(room);
+  }
+
   /** Enters what the token opens; what has to be asked for comes by `take`, so that a slow answer holds up nothing. */
   async start(): Promise<readonly RoomOutcome[]> {
     const { access } = this.#node;
     const known = this.#wishes.map((wish) => access.known(this.#identity, wish.room, "join"));
     const open = this.#wishes.filter((_, index) => known[index]);
-    const refused = await this.#enroll(open.map(({ room }) => room));
+    const unenrolled = await this.#enroll(open.filter(isMember));
     this.#wishes.forEach((wish, index) => {
       if (known[index] === undefined) void this.#later(wish);
     });
-    return Promise.all(
-      this.#wishes
-        .filter((_, index) => known[index] !== undefined)
-        .map((wish) => this.#settle(wish, () => this.#enter(wish, open.includes(wish), refused))),
-    );
+    const decided = this.#wishes.filter((_, index) => known[index] !== undefined);
+    const outcomes = await Promise.all(decided.map((wish) => this.#settle(wish, () => this.#enter(wish, unenrolled))));
+    return outcomes.filter((outcome) => this.#isTrue(outcome));
+  }
+
+  /** Whether `take` has something. */
+  get hasOutcomes(): boolean {
+    return this.#outcomes.length > 0;
   }
 
   /** What has happened since. */
@@ -87,22 +99,21 @@ export class StreamRooms {
 
   /** Another connection took the room. */
   kick(room: string): void {
-    if (this.#entered.delete(room)) this.#lose(room, fail("ROOM_TAKEN", "someone else has taken the room"));
+    const wish = this.#entered.get(room);
+    if (wish) this.#lose(wish, fail("ROOM_TAKEN", "someone else has taken the room", { field: wish.field }));
   }
 
-  /** A fresh token may open less; answers the rooms that are lost. */
-  async recheck(identity: Identity): Promise<readonly string[]> {
+  /** A fresh token may open less. */
+  async recheck(identity: Identity): Promise<void> {
     this.#identity = identity;
-    const lost: string[] = [];
-    for (const { room, field } of [...this.#entered.values()]) {
-      // A hook that cannot be asked does not take back what it gave.
-      if (await this.#node.access.may(identity, room, "join").catch(() => true)) continue;
-      if (!this.#entered.delete(room)) continue;
-      await this.#node.presence.leave(this.#connection, room);
-      this.#lose(room, forbidden("join", field));
-      lost.push(room);
-    }
-    return lost;
+    const entered = [...this.#entered.values()];
+    const kept = await this.#node.access.kept(
+      identity,
+      entered.map(({ room }) => room),
+    );
+    const lost = entered.filter(({ room }) => this.#entered.has(room) && !kept.includes(room));
+    for (const wish of lost) this.#lose(wish, forbidden("join", wish.field));
+    await Promise.all(lost.map(({ room }) => this.#node.presence.leave(this.#connection, room)));
   }
 
   /** What is under way ends without effect. */
@@ -112,11 +123,12 @@ export class StreamRooms {
 
   async #later(wish: Wish): Promise<void> {
     const outcome = await this.#settle(wish, async () => {
-      const may = await this.#node.access.may(this.#identity, wish.room, "join");
-      await this.#enter(wish, may, may ? await this.#enroll([wish.room]) : []);
+      await this.#node.access.check(this.#identity, wish.room, "join", wish.field);
+      await this.#enter(wish, await this.#enroll([wish].filter(isMember)));
     });
+    if (!this.#isTrue(outcome)) return;
     this.#outcomes.push(outcome);
-    this.#wake();
+    this.#told.wake();
   }
 
   async #settle({ room }: Wish, enter: () => Promise<void>): Promise<RoomOutcome> {
@@ -124,37 +136,69 @@ export class StreamRooms {
       await enter();
       return { roomId: room, status: Status.JOINED, reason: "", code: "" };
     } catch (error) {
-      if (!(error instanceof ConnectError)) this.#node.settings.logger?.error({ err: error }, "entering a room failed");
+      const { logger } = this.#node.settings;
+      if (!(error instanceof ConnectError)) logger?.error({ err: error }, "entering a room failed");
+      else if (error.code === Code.Unavailable) logger?.warn({ err: error.cause }, "entering a room failed");
       return refusal(room, Status.REFUSED, error);
     }
   }
 
-  async #enter(wish: Wish, may: boolean, unenrolled: readonly string[]): Promise<void> {
-    const { room, entrance, field } = wish;
-    if (!may) throw forbidden("join", field);
-    if (unenrolled.includes(room)) {
-      const sentence = "the inbox holds too many rooms with unread messages; read one of them first";
-      throw fail("TOO_MANY_ROOMS", sentence, { field });
-    }
-    if (isUser(this.#identity)) {
-      const seat = { connection: this.#connection, room, entrance, instance: this.#instance };
-      const joined = await this.#node.presence.join(seat);
-      if (!joined) throw fail("ROOM_TAKEN", "someone else is in the room", { field });
-      // It ended meanwhile, and nobody would leave.
-      if (this.#closed) await this.#node.presence.leave(this.#connection, room);
-    }
+  async #enter(wish: Wish, unenrolled: readonly string[]): Promise<void> {
+    const { room, field } = wish;
+    // A closed stream takes no room from anybody. And a fresh token may have come that opens less.
+    if (this.#closed) throw fail("STREAM_CLOSED", "the client closed the stream");
+    if (this.#node.access.known(this.#identity, room, "join") === false) throw forbidden("join", field);
+    if (unenrolled.includes(room)) throw tooMany(field);
     this.#entered.set(room, wish);
+    if (!isUser(this.#identity)) return;
+    try {
+      await this.#sit(wish);
+    } catch (error) {
+      this.#entered.delete(room);
+      throw error;
+    }
   }
 
-  async #enroll(rooms: readonly string[]): Promise<readonly string[]> {
-    if (!isUser(this.#identity) || rooms.length === 0) return [];
+  async #sit(wish: Wish): Promise<void> {
+    const { room, entrance, field } = wish;
+    const { presence } = this.#node;
+    const joined = await presence.join({ connection: this.#connection, room, entrance, instance: this.#instance });
+    if (!joined) throw fail("ROOM_TAKEN", "someone else is in the room", { field });
+    const full = !isMember(wish) && (await this.#enroll([wish])).length > 0;
+    // The stream ended, or lost the room, before it was in, and nobody would leave.
+    if (full || this.#closed || !this.#entered.has(room)) await presence.leave(this.#connection, room);
+    if (full) throw tooMany(field);
+  }
+
+  /** Puts the rooms into the user's inbox; answers those for which there is no place. */
+  async #enroll(wishes: readonly Wish[]): Promise<readonly string[]> {
+    if (!isUser(this.#identity) || wishes.length === 0) return [];
+    const rooms = wishes.map(({ room }) => room);
     return this.#node.states.enroll(this.#identity.tenant, this.#identity.subject, rooms);
   }
 
-  #lose(room: string, error: unknown): void {
+  #lose({ room }: Wish, error: unknown): void {
+    this.#entered.delete(room);
+    this.#told.lost(room);
     this.#outcomes.push(refusal(room, Status.KICKED, error));
-    this.#wake();
+    this.#told.wake();
   }
+
+  /** Who lost a room while entering it is told so, and not that it was entered. */
+  #isTrue({ roomId, status }: RoomOutcome): boolean {
+    return status !== Status.JOINED || this.#entered.has(roomId);
+  }
+}
+
+/** Whoever may enter is a member, but who asks to be the first may find somebody there, and stays outside. */
+function isMember({ entrance }: Wish): boolean {
+  return entrance !== "first";
+}
+
+function tooMany(field: string): Error {
+  return fail("TOO_MANY_ROOMS", "the inbox holds too many rooms with unread messages; read one of them first", {
+    field,
+  });
 }
 
 function toWishes(identity: Identity, rooms: readonly RoomJoin[]): Wish[] {

@@ -4,26 +4,27 @@
  */
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { ConnectError } from "@connectrpc/connect";
-import { Kind } from "../gen/tidings/v1/message_pb.ts";
 import { type Gap, RoomState_Status, type SubscribeRequest } from "../gen/tidings/v1/push_service_pb.ts";
 import type { DisconnectNotice, ReadNotice, RecallNotice } from "./bus.ts";
+import { CatchUp } from "./catch-up.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Delivery } from "./delivery.ts";
 import { fail } from "./errors.ts";
 import { followedFeeds } from "./feeds.ts";
-import { type Followed, Follows } from "./follows.ts";
-import { eventFrame, type Frame, MessageFrame } from "./frame.ts";
-import type { Follower } from "./hub.ts";
+import { type Followed, type FollowingStream, Follows } from "./follows.ts";
+import { eventFrame, type Frame } from "./frame.ts";
+import type { UserFollower } from "./hub.ts";
 import { type Identity, isUser, type UserIdentity } from "./identity.ts";
 import type { Totals } from "./inbox.ts";
 import type { Node } from "./node.ts";
 import type { OnlineTally } from "./presence.ts";
 import { ReadChange } from "./read-change.ts";
 import { roomFeed, roomOf } from "./rooms.ts";
-import { anything } from "./selection.ts";
+import { BatchSink, type Sink } from "./sink.ts";
 import { StartPositions } from "./start-positions.ts";
-import type { Entry, Head } from "./store.ts";
+import type { Head } from "./store.ts";
 import { type RoomOutcome, StreamRooms } from "./stream-rooms.ts";
+import { StreamTotals } from "./stream-totals.ts";
 import { checkStreams } from "./streams.ts";
 
 /** Frames that the transport is handed at once. */
@@ -31,16 +32,18 @@ const batchSize = 64;
 const endless = Number.POSITIVE_INFINITY;
 
 /** One stream. Iterate `batches()` once, and call `close()` when the transport is gone, however it went. */
-export class Subscription implements Follower {
+export class Subscription implements FollowingStream, UserFollower {
   readonly id: string;
   readonly #node: Node;
-  readonly #user: UserIdentity | undefined;
+  #user: UserIdentity | undefined;
   readonly #given: StartPositions;
+  readonly #catchUp: CatchUp;
   readonly #follows: Follows;
   readonly #rooms: StreamRooms;
   readonly #deadlines: Deadlines;
   readonly #change = new ReadChange();
   readonly #delivery: Delivery;
+  readonly #totals: StreamTotals;
   #identity: Identity;
   #online: OnlineTally | undefined;
   /** The online count that the reader has. */
@@ -50,7 +53,17 @@ export class Subscription implements Follower {
   #end: ConnectError | undefined;
   #closed = false;
   #woken = false;
-  #resume: () => void = () => {};
+  /** Feeds with something new. */
+  readonly #pending: Followed[] = [];
+  /** The turn will flush it. */
+  #queued = false;
+  /** The sink takes nothing for now. */
+  #full = false;
+  /** A feed whose ring no longer has what comes next, and up to where the Store has it. */
+  #behind: { followed: Followed; seq: number } | undefined;
+  /** Set while the loop has nothing to do. */
+  #resume: (() => void) | undefined;
+  #sink!: Sink;
   #unwatchOnline: () => void = () => {};
 
   /** `cut` ends a transport that takes nothing any more. The request has passed validation. */
@@ -62,7 +75,12 @@ export class Subscription implements Follower {
     if (this.#user) checkStreams(node, this.#user);
     this.#given = new StartPositions(request.positions);
     const { heartbeatMs, timeouts, clock } = node.settings;
-    this.#rooms = new StreamRooms(node, identity, { ...request, id: this.id }, () => this.wake());
+    this.#rooms = new StreamRooms(
+      node,
+      identity,
+      { ...request, id: this.id },
+      { wake: () => this.wake(), lost: (room) => this.#follows.hide(feedOf(room)) },
+    );
     const times = { heartbeatMs, stallMs: timeouts.stallMs, tokenExpiry: identity.expireTime };
     this.#deadlines = new Deadlines(clock, times, {
       beat: () => this.#note(() => (this.#beat = true)),
@@ -75,7 +93,9 @@ export class Subscription implements Follower {
       },
     });
     this.#delivery = new Delivery(node, this.#user, request, { change: this.#change, deadlines: this.#deadlines });
+    this.#catchUp = new CatchUp(node, this.#delivery);
     this.#follows = new Follows(node.hub, this);
+    this.#totals = new StreamTotals(node, this.#follows, this.#delivery, this.#catchUp);
     for (const feed of followedFeeds(identity)) this.#follows.add(feed, true);
     node.streams.add(this);
     if (this.#user) node.hub.joinUser(this.#user.tenant, this.#user.subject, this);
@@ -84,35 +104,64 @@ export class Subscription implements Follower {
     }
   }
 
-  /** Hello, what was missed, CaughtUp, then live: batches that are never empty. Ends only by throwing. */
-  async *batches(): AsyncGenerator<readonly Frame[]> {
+  /** Hello, what was missed, CaughtUp, then live, into the sink. Ends only by rejecting; to be called once. */
+  async run(sink: Sink): Promise<never> {
+    this.#sink = sink;
     try {
       for await (const batch of this.#events()) {
-        if (batch.length > 0) yield* this.#send(batch);
-        if (this.#goAway) yield* this.#send([this.#leave(this.#goAway)]);
+        if (batch.length > 0) await this.#send(batch);
+        if (this.#goAway) await this.#send([this.#leave(this.#goAway)]);
         if (this.#end) throw this.#end;
       }
+      throw new Error("a stream never ends by itself");
     } finally {
       this.close();
     }
   }
 
-  *#send(batch: readonly Frame[]): Generator<readonly Frame[]> {
-    this.#deadlines.sending();
-    yield batch;
-    this.#deadlines.sent();
+  /** The same as batches that are never empty, for who asks for the next one; after Hello into `following`, if there is one. */
+  batches(following?: Sink): AsyncGenerator<readonly Frame[]> {
+    return new BatchSink(following).read(
+      (sink) => this.run(sink),
+      () => this.close(),
+    );
   }
 
-  /** The transport made progress within a batch. */
-  progress(): void {
-    this.#deadlines.sending();
+  /** The end of the node's turn: what is live goes out at once, and all else to the loop. */
+  flush(): void {
+    this.#queued = false;
+    if (this.#resume === undefined || this.#live()) return;
+    const resume = this.#resume;
+    this.#resume = undefined;
+    resume();
+  }
+
+  async #send(batch: readonly Frame[]): Promise<void> {
+    if (!this.#write(batch)) await this.#drained();
+  }
+
+  #write(batch: readonly Frame[]): boolean {
+    const more = this.#sink.write(batch);
+    if (more) this.#deadlines.sent();
+    else this.#deadlines.sending();
+    return more;
+  }
+
+  async #drained(): Promise<void> {
+    await this.#sink.drained();
+    this.#deadlines.sent();
   }
 
   /** A fresh token of the same caller: the stream ends with it, and keeps the rooms that it still opens. */
   async refresh(identity: Identity): Promise<void> {
+    const inbox = this.#user?.rooms.join("\n");
     this.#identity = identity;
     this.#deadlines.extendToken(identity.expireTime);
-    for (const room of await this.#rooms.recheck(identity)) this.#follows.hide(feedOf(room));
+    if (isUser(identity)) this.#user = identity;
+    await this.#rooms.recheck(identity);
+    if (!this.#user || this.#user.rooms.join("\n") === inbox) return;
+    await this.#node.states.load(this.#user);
+    this.#note(() => this.#change.totalsOnly());
   }
 
   /** Ends the stream with an error, at its next step. */
@@ -127,7 +176,6 @@ export class Subscription implements Follower {
 
   /** Another stream took the room: nothing of it is sent from now on. */
   kick(room: string): void {
-    this.#follows.hide(feedOf(room));
     this.#rooms.kick(room);
   }
 
@@ -154,9 +202,15 @@ export class Subscription implements Follower {
     this.end(fail("STREAM_CLOSED", "the client closed the stream"));
   }
 
-  wake(): void {
+  wake(followed?: Followed): void {
     this.#woken = true;
-    this.#resume();
+    if (followed) this.#pending.push(followed);
+    if (this.#resume && !this.#queued) this.#queue();
+  }
+
+  #queue(): void {
+    this.#queued = true;
+    this.#node.turn.add(this);
   }
 
   readChanged(notice: ReadNotice): void {
@@ -179,8 +233,8 @@ export class Subscription implements Follower {
     if (this.#end) throw this.#end;
     if (this.#user) await this.#node.presence.enter(this.#connection(this.#user));
     const rooms = await this.#rooms.start();
-    for (const { roomId } of rooms.filter(isJoined)) this.#follows.add(this.#roomFeed(roomId), true);
-    const { heads, totals } = await this.#look();
+    for (const { roomId } of rooms) if (this.#rooms.holds(roomId)) this.#follows.add(this.#roomFeed(roomId), true);
+    const { heads, totals } = await this.#totals.start(this.#user);
     const gaps = this.#start(heads);
     this.#delivery.replayed = totals?.state;
     yield [await this.#hello(totals)];
@@ -190,38 +244,16 @@ export class Subscription implements Follower {
     this.#delivery.replayed = undefined;
     yield [eventFrame({ case: "caughtUp", value: { positions: this.#follows.positions } })];
     for (;;) {
-      this.#woken = false;
-      for (const followed of this.#follows.all) yield* this.#live(followed);
-      if (this.#change.due) yield* this.#readState();
+      this.#live();
+      if (this.#full) await this.#drained();
+      this.#full = false;
+      // Nothing more is read for a stream that is to end.
+      yield [];
+      if (this.#behind) yield* this.#catchUp.to(this.#behind.followed, this.#behind.seq);
+      if (this.#change.due) yield* this.#totals.tell(this.#user, this.#change.take());
       for (const outcome of this.#rooms.take()) yield* this.#room(outcome);
       yield this.#control();
-      if (!this.#woken) await new Promise<void>((resolve) => (this.#resume = resolve));
-    }
-  }
-
-  /** Heads of all feeds that are followed, and the totals that are exact up to them. */
-  async #look(): Promise<{ heads: ReadonlyMap<string, Head>; totals: Totals | undefined }> {
-    const totals = this.#user && (await this.#totals(this.#user));
-    const heads = new Map(totals?.feeds.map(({ name }, index) => [name, totals.heads[index] as Head]));
-    const rest = this.#follows.all.map(({ cursor }) => cursor.feed).filter(({ name }) => !heads.has(name));
-    const found = await this.#node.store.heads(rest.map(({ key }) => key));
-    rest.forEach(({ name }, index) => {
-      heads.set(name, found[index] as Head);
-    });
-    return { heads, totals };
-  }
-
-  /** Totals of feeds that are all followed: what comes after the count is seen. */
-  async #totals(user: UserIdentity): Promise<Totals> {
-    for (;;) {
-      const totals = await this.#node.inbox.totals(user);
-      const fresh = totals.feeds.filter(({ name }) => !this.#follows.get(name));
-      totals.feeds.forEach((feed, index) => {
-        if (fresh.includes(feed)) this.#follows.add(feed, false).start(totals.heads[index] as Head, undefined);
-      });
-      if (fresh.length > 0) continue;
-      this.#delivery.totals = totals;
-      return totals;
+      if (!this.#woken && !this.#due) await new Promise<void>((resolve) => (this.#resume = resolve));
     }
   }
 
@@ -256,84 +288,58 @@ export class Subscription implements Follower {
   async *#replay(followed: Followed, seq = 0): AsyncGenerator<readonly Frame[]> {
     const { feed } = followed.cursor;
     if (followed.shown && roomOf(feed.name) !== undefined && !this.#given.get(feed.name)) {
-      yield* this.#keptEvents(followed, seq);
+      yield* this.#catchUp.keptEvents(followed, seq);
     }
-    yield* this.#advance(followed, seq);
-  }
-
-  async *#keptEvents(followed: Followed, upTo: number): AsyncGenerator<readonly Frame[]> {
-    const { feed } = followed.cursor;
-    const filter = { kinds: [Kind.EVENT], order: "oldest", bodies: true, limit: batchSize } as const;
-    for (let after = 0; after < upTo; ) {
-      const selection = { ...anything(feed, [[after + 1, upTo]], this.#now()), ...filter };
-      const entries = await this.#node.store.select(selection);
-      yield this.#delivery.wanted(
-        followed,
-        entries.map((entry) => toFrame(feed.name, entry)),
-      );
-      after = entries.length < batchSize ? upTo : (entries.at(-1)?.seq ?? upTo);
-    }
+    yield* this.#catchUp.to(followed, seq);
   }
 
   /** A room was entered late, refused or lost. */
   async *#room(outcome: RoomOutcome): AsyncGenerator<readonly Frame[]> {
     const frame = eventFrame({ case: "room", value: outcome });
-    if (!isJoined(outcome)) {
+    // One that was entered and is lost already has an outcome to come that says so.
+    if (!isJoined(outcome) || !this.#rooms.holds(outcome.roomId)) {
       yield [frame];
       return;
     }
     const feed = this.#roomFeed(outcome.roomId);
-    const cursor = this.#follows.add(feed, true);
+    const followed = this.#follows.add(feed, true);
     const [head] = await this.#node.store.heads([feed.key]);
-    const gap = cursor.start(head as Head, this.#given.get(feed.name));
+    const gap = followed.cursor.start(head as Head, this.#given.get(feed.name));
     // What came between the last totals and here was neither counted nor seen.
-    this.#change.totalsOnly();
+    if (this.#user) this.#note(() => this.#change.totalsOnly());
     yield [frame, ...(gap ? [eventFrame({ case: "gap", value: gap })] : [])];
-    yield* this.#replay({ cursor, shown: true }, head?.seq);
+    this.#delivery.replayed = this.#user && (await this.#node.states.read(this.#user)).state;
+    yield* this.#replay(followed, head?.seq);
+    this.#delivery.replayed = undefined;
   }
 
   /**
-   * Sends a batch of what the ring has; what it no longer has comes from the Store first. What is left waits for the
-   * next round, so that a busy feed does not keep the others, the totals and heartbeats from a slow reader.
+   * Sends what the rings have, by one write. Answers false when the loop has to go on: the sink is full, or something
+   * else is due. What is left waits for the next round, so that a busy feed does not keep the others, the totals and
+   * heartbeats from a slow reader; what a ring no longer has comes from the Store.
    */
-  async *#live(followed: Followed): AsyncGenerator<readonly Frame[]> {
-    const { frames, missing } = followed.cursor.take(batchSize, endless);
-    if (missing !== undefined || frames.length === batchSize) this.#woken = true;
-    yield this.#delivery.wanted(followed, frames);
-    if (missing !== undefined) yield* this.#advance(followed, missing);
+  #live(): boolean {
+    this.#woken = false;
+    this.#behind = undefined;
+    if (this.#end) return false;
+    let batch: readonly Frame[] | undefined;
+    for (const followed of this.#pending.splice(0)) {
+      followed.pending = false;
+      const { frames, missing } = followed.cursor.take(batchSize, endless);
+      if (missing !== undefined) this.#behind ??= { followed, seq: missing };
+      if (followed.cursor.isBehind) followed.wake();
+      const wanted = this.#delivery.wanted(followed, frames);
+      batch = batch && batch.length > 0 ? [...batch, ...wanted] : wanted;
+    }
+    if (batch && batch.length > 0) this.#full = !this.#write(batch);
+    return !(this.#full || this.#woken || this.#behind || this.#due);
   }
 
-  /** Sends all up to `seq` and nothing beyond. */
-  async *#advance(followed: Followed, seq: number): AsyncGenerator<readonly Frame[]> {
-    const { cursor } = followed;
-    while (cursor.seq < seq) {
-      const { frames } = cursor.take(batchSize, seq);
-      yield this.#delivery.wanted(followed, frames);
-      if (frames.length > 0) continue;
-      const { feed } = cursor;
-      const stretch = await this.#node.store.read(feed.key, cursor.seq, seq, batchSize, this.#now());
-      const gap = cursor.skipTrimmed(stretch.head);
-      if (gap && followed.shown) yield [eventFrame({ case: "gap", value: gap })];
-      yield this.#delivery.wanted(
-        followed,
-        stretch.entries.map((entry) => toFrame(feed.name, entry)),
-      );
-      // The Store knows of nothing up to `seq` beyond this: it was told of it by the Store itself.
-      if (stretch.through <= cursor.seq && !gap) return;
-      cursor.seq = Math.max(cursor.seq, stretch.through);
-    }
-  }
-
-  /** Tells totals where they are true: after all messages that they count, before any that they do not. */
-  async *#readState(): AsyncGenerator<readonly Frame[]> {
-    // A change that comes from here on is told with totals of its own.
-    const change = this.#change.take();
-    const totals = this.#user && (await this.#totals(this.#user));
-    for (const [index, { name }] of (totals?.feeds ?? []).entries()) {
-      const followed = this.#follows.get(name);
-      if (followed) yield* this.#advance(followed, totals?.heads[index]?.seq ?? 0);
-    }
-    yield [eventFrame({ case: "readState", value: { ...change, ...(totals && { unread: totals.unread }) } })];
+  /** Something besides messages is to be told. */
+  get #due(): boolean {
+    return Boolean(
+      this.#end || this.#goAway || this.#beat || this.#online || this.#change.due || this.#rooms.hasOutcomes,
+    );
   }
 
   #control(): readonly Frame[] {
@@ -381,8 +387,4 @@ function feedOf(room: string): string {
 
 function sameCount(a: OnlineTally, b: OnlineTally | undefined): boolean {
   return a.users === b?.users && a.connections === b.connections;
-}
-
-function toFrame(feed: string, { body, expireTime, id, seq, epoch }: Entry): MessageFrame {
-  return new MessageFrame(body, expireTime, { id, seq, position: { feed, epoch, seq: String(seq) } });
 }

@@ -10,9 +10,10 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { type BridgeFrame, BridgeFrameSchema } from "../gen/tidings/v1/bridge_pb.ts";
 import type { Core } from "./core.ts";
 import { fail, reasonOf, webSocketCloseCode } from "./errors.ts";
-import type { Frame } from "./frame.ts";
+import { webSocketJson, webSocketProto } from "./format.ts";
 import { isOriginAllowed } from "./http/cors.ts";
 import { type Identity, isUser } from "./identity.ts";
+import { StreamSink } from "./stream-sink.ts";
 import { Subscription } from "./subscription.ts";
 
 /** Strict, since a binary frame may hold anything; ws itself checks text frames. */
@@ -22,11 +23,11 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 const codecs = {
   "tidings.v1.json": {
     decode: (data: Buffer) => fromJsonString(BridgeFrameSchema, utf8.decode(data)),
-    encode: (frame: Frame) => frame.json,
+    format: webSocketJson,
   },
   "tidings.v1.proto": {
     decode: (data: Buffer) => fromBinary(BridgeFrameSchema, data),
-    encode: (frame: Frame) => frame.binary,
+    format: webSocketProto,
   },
 };
 type Codec = (typeof codecs)[keyof typeof codecs];
@@ -35,8 +36,6 @@ type Codec = (typeof codecs)[keyof typeof codecs];
 const maxPayload = 64 * 1024;
 /** Client frames that wait for their turn. */
 const maxWaiting = 16;
-/** Bytes that wait in the socket before the next frame is handed over. */
-const highWater = 64 * 1024;
 /** A close reason has at most 123 bytes (RFC 6455 section 5.5). */
 const maxReason = 123;
 /** Dead peers without FIN are found by pings. */
@@ -70,7 +69,8 @@ export class WebSocketBridge {
     else if (query) refuse(socket, "400 Bad Request", "give nothing in the query; the token goes in the first frame");
     else if (!/(^|,)\s*tidings\.v1\.(json|proto)\s*(,|$)/.test(request.headers["sec-websocket-protocol"] ?? "")) {
       refuse(socket, "400 Bad Request", "offer the subprotocol tidings.v1.json or tidings.v1.proto");
-    } else this.#server.handleUpgrade(request, socket, head, (webSocket) => void new Bridge(this.#core, webSocket));
+    } else
+      this.#server.handleUpgrade(request, socket, head, (webSocket) => void new Bridge(this.#core, webSocket, socket));
     return true;
   }
 }
@@ -86,16 +86,19 @@ class Bridge {
   readonly #core: Core;
   readonly #socket: WebSocket;
   readonly #codec: Codec;
+  readonly #sink: StreamSink;
   #identity: Identity | undefined;
   #subscription: Subscription | undefined;
   #work: Promise<void> = Promise.resolve();
   #waiting = 0;
   #alive = true;
 
-  constructor(core: Core, socket: WebSocket) {
+  /** `transport`: what `socket` stands on. Events are written there whole, so that control frames go between them. */
+  constructor(core: Core, socket: WebSocket, transport: Duplex) {
     this.#core = core;
     this.#socket = socket;
     this.#codec = codecs[socket.protocol as keyof typeof codecs];
+    this.#sink = new StreamSink(transport, this.#codec.format, core.node.turn);
     const { clock, timeouts } = core.node.settings;
     const opening = clock.after(timeouts.headersMs, () => {
       if (!this.#identity)
@@ -148,7 +151,7 @@ class Bridge {
     this.#identity = identity;
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     this.#subscription = new Subscription(this.#core.node, identity, subscribe, () => this.#socket.terminate());
-    this.#send(this.#subscription).catch((error) => this.#close(error));
+    this.#subscription.run(this.#sink).catch((error) => this.#close(error));
   }
 
   async #refresh(token: string): Promise<void> {
@@ -157,29 +160,6 @@ class Bridge {
     const same = fresh.subject === subject && fresh.tenant === tenant && fresh.role === role;
     if (!same) throw fail("TOKEN_INVALID", "the fresh token is another caller's; connect again", { field: "token" });
     await this.#subscription?.refresh(fresh);
-  }
-
-  /** Back-pressure: the next frame is handed over when the socket holds little, so a slow reader costs a page. */
-  async #send(subscription: Subscription): Promise<void> {
-    for await (const batch of subscription.batches()) {
-      for (const frame of batch) {
-        const data = this.#codec.encode(frame);
-        const sent = new Promise<void>((resolve) => {
-          this.#socket.send(data, (error) => {
-            if (error) this.#drop();
-            resolve();
-          });
-        });
-        if (this.#socket.bufferedAmount > highWater) await sent;
-        subscription.progress();
-      }
-    }
-  }
-
-  /** What cannot be sent has no reader any more. */
-  #drop(): void {
-    this.#subscription?.close();
-    this.#socket.terminate();
   }
 
   #ping(): void {

@@ -2,9 +2,9 @@ import { describe, expect, test } from "vitest";
 import { LocalBus } from "../src/adapters/local-bus.ts";
 import type { DisconnectNotice, EntryNotice, ReadNotice, RecallNotice } from "../src/bus.ts";
 import { everyoneFeed, type NamedFeed, tenantFeed, userFeed } from "../src/feeds.ts";
-import { type Follower, Hub } from "../src/hub.ts";
+import { type FeedFollower, Hub, type UserFollower } from "../src/hub.ts";
 
-class Log implements Follower {
+class Log implements FeedFollower, UserFollower {
   wakes = 0;
   readonly reads: ReadNotice[] = [];
   readonly recalls: RecallNotice[] = [];

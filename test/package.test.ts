@@ -13,9 +13,9 @@ beforeAll(() => {
 afterAll(() => consumer.remove());
 
 const everything = `
-import { createTidings, errorTable, mintToken, reasonOf, type Tidings, type TidingsOptions } from "tidings";
-import { connectTidings, type TidingsClient } from "tidings/client";
-import { connectTidings as connectJson } from "tidings/client/json";
+import { createTidings, directRoom, errorTable, escapeId, mintToken, reasonOf, type Tidings, type TidingsOptions } from "tidings";
+import { connectTidings, directRoom as room, escapeId as id, type TidingsClient } from "tidings/client";
+import { connectTidings as connectJson, directRoom as jsonRoom, escapeId as jsonId } from "tidings/client/json";
 import { Kind, PushService, type Message } from "tidings/gen";
 
 export const options: TidingsOptions = { data: ":memory:", auth: { secret: "a secret of at least thirty-two bytes" } };
@@ -23,6 +23,7 @@ export const start: () => Promise<Tidings> = () => createTidings(options);
 export const client: TidingsClient = connectTidings({ url: "http://127.0.0.1:1", token: () => mintToken("s", { sub: "a", role: "user", tenant: "t", exp: 1 }, 0) });
 export const titleOf = (message: Message): string => message.title;
 export const names = [PushService.typeName, Kind.EVENT, errorTable.INTERNAL.retry, reasonOf, connectJson];
+export const ids = [directRoom, room, jsonRoom, escapeId, id, jsonId];
 client.close();
 `;
 

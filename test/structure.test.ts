@@ -65,14 +65,19 @@ describe("the arrows of ARCHITECTURE.md", () => {
     }
   });
 
-  test("the client imports the contract, the clock and no Node", () => {
+  test("the client imports the contract, the clock, ids of rooms and no Node", () => {
     for (const { name, from } of importsOf("client/")) {
       const allowed =
         from.startsWith("client/") ||
         from === "clock.ts" ||
+        from === "room-ids.ts" ||
         /^\.\.\/gen\/|^@bufbuild\/protobuf|^@connectrpc\/connect(-web)?(\/|$)/.test(from);
       expect.soft(allowed, `${name} → ${from}`).toBe(true);
     }
+  });
+
+  test("what the client shares with the server imports nothing", () => {
+    expect(["clock.ts", "room-ids.ts"].flatMap(importsOf)).toEqual([]);
   });
 
   test("the core takes time and randomness as arguments", () => {

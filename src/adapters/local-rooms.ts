@@ -12,16 +12,16 @@ export class LocalRooms {
     const { connection, room, entrance } = seat;
     const key = keyOf(connection.tenant, room);
     const seats = this.#rooms.get(key) ?? new Map<string, Seat>();
-    const others = [...seats.values()].filter((other) => other.connection.id !== connection.id);
-    const rivals = others.filter((other) => !isGhost(other, seat));
-    if (entrance === "first" && rivals.length > 0) return undefined;
-    const kicked = entrance === "any" ? [] : others;
-    for (const { connection: other } of kicked) this.leave(other, room);
+    // Not looked at for the many who only enter: a thousand of them would take a million looks.
+    const others =
+      entrance === "any" ? [] : [...seats.values()].filter((other) => other.connection.id !== connection.id);
+    if (entrance === "first" && others.some((other) => !isGhost(other, seat))) return undefined;
+    for (const { connection: other } of others) this.leave(other, room);
     seats.set(connection.id, seat);
     this.#rooms.set(key, seats);
     const entered = this.#entered.get(connection.id) ?? new Set();
     this.#entered.set(connection.id, entered.add(room));
-    return kicked;
+    return others;
   }
 
   leave({ id, tenant }: Connection, room: string): void {

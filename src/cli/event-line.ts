@@ -2,7 +2,7 @@
 import { type JsonValue, toJson } from "@bufbuild/protobuf";
 import { MessageSchema } from "../../gen/tidings/v1/message_pb.ts";
 import type { TidingsEvent } from "../client/client.ts";
-import type { Position, UnreadTotals } from "../client/events.ts";
+import type { Position, RoomEvent, UnreadTotals } from "../client/events.ts";
 import { messageLine, unreadText } from "./message-line.ts";
 import { onlineText } from "./online.ts";
 import { type Printer, printable, type Style } from "./printer.ts";
@@ -27,7 +27,8 @@ export function eventLine(print: Printer, event: TidingsEvent, unread: UnreadTot
 /** The event as in the JSON form of SubscribeResponse: one key, named after the event. */
 export function eventJson(event: TidingsEvent): JsonValue {
   if (event.type === "message") return { message: toJson(MessageSchema, event.message) };
-  const { type, ...rest } = event;
+  const { type, ...rest } =
+    event.type === "room" ? { ...event, status: `STATUS_${event.status.toUpperCase()}` } : event;
   // Protobuf messages carry their type's name, which is no field.
   return JSON.parse(JSON.stringify({ [type]: rest }, (key, value) => (key === "$typeName" ? undefined : value)));
 }
@@ -47,8 +48,12 @@ function textOf(event: Exclude<TidingsEvent, { type: "message" }>): string {
     case "reset":
       return `starting anew: the server does not know the position (${printable(event.reason)})`;
     case "room":
-      return `room ${printable(event.roomId)}: ${event.status} ${printable(event.reason)}`.trimEnd();
+      return `room ${printable(event.roomId)}: ${event.status}${whyOf(event)}`;
   }
+}
+
+function whyOf({ code, reason }: Pick<RoomEvent, "code" | "reason">): string {
+  return code === "" ? "" : ` (${printable(code)}: ${printable(reason)})`;
 }
 
 function placeOf(position: Position | undefined): string {

@@ -12,7 +12,7 @@ export function overview(commands: readonly Command[], version: string): string 
     "Usage: tidings <command> [options]",
     "",
     "Commands:",
-    ...commands.map(({ name, summary }) => `  ${name.padEnd(8)} ${summary}`),
+    ...commands.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`),
     "",
     "Options of every command:",
     ...everywhereLines(),

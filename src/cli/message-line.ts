@@ -9,20 +9,23 @@ const kindNames: Readonly<Record<number, string>> = {
   [Kind.EVENT]: "event",
 };
 
-/** Time, kind, category, title, text and link of a message; what it does not have is left out. */
+/** Time, kind, room, receiver, category, title, text, link and alert of a message; what it does not have is left out. */
 export function messageLine(print: Printer, message: Message): string {
-  const { kind, category, event, title, content, url, publishTime } = message;
+  const { kind, category, event, title, content, url, publishTime, roomId, receiverId, alert } = message;
   const time = publishTime === undefined ? "" : localTime(timestampDate(publishTime));
   const name = kind === Kind.EVENT && event !== "" ? `event ${event}` : (kindNames[kind] ?? "message");
   return [
     print.style("dim", time),
     print.style("cyan", printable(name)),
+    roomId && `in ${printable(roomId)}`,
+    receiverId && `for ${printable(receiverId)}`,
     category && `[${printable(category)}]`,
     print.style("bold", printable(title)),
     printable(content),
     url && print.style("underline", printable(url)),
+    alert && print.style("yellow", "(alert)"),
   ]
-    .filter((part) => part !== "" && part !== print.style("bold", ""))
+    .filter((part) => part !== "" && part !== false && part !== print.style("bold", ""))
     .join("  ");
 }
 

@@ -21,11 +21,14 @@ export const publish: Command = {
   name: "publish",
   summary: "Publish a message.",
   details:
-    "For tokens of services and admins. Needs one audience: --to-user, --to-users, --to-tenant or --to-everyone. Prints " +
-    "the id of the message and what became of it for each user.",
+    "For tokens of services and admins; for those of users with --to-room. Needs one audience: --to-user, --to-users, " +
+    "--to-room, --to-tenant or --to-everyone. An activity --to-user goes to the whole tenant, with that user as its " +
+    "receiver. Prints the id of the message and what became of it for each user.",
   examples: [
     'tidings publish --to-user ada --title "The build is green" --category system --link /builds/7',
     "tidings publish --to-users ada,bob --kind event --event build.done --json-payload '{\"ok\":true}' --ttl 10s",
+    "tidings publish --to-room dm/ada/bob --content 'See you at noon'",
+    "tidings publish --to-user ada --title 'The report is ready' --request-id report-7 --replace --batch-id reports",
     'tidings publish --to-tenant --title "Maintenance at noon" --request-id maintenance-7',
     'tidings publish --to-tenant --tenant-id acme --title "From a token that is bound to no tenant"',
   ],
@@ -35,6 +38,7 @@ export const publish: Command = {
       message: draftOf(values),
       tenantId: values.tenantId ?? "",
       requestId: values.requestId ?? "",
+      replace: values.replace,
     });
     const response = await remote(values, "publish").publish(request);
     if (values.json) print.json(toJson(PublishResponseSchema, response, { alwaysEmitImplicit: true }));
@@ -44,16 +48,17 @@ export const publish: Command = {
 };
 
 function audienceOf(values: Values): Audience {
-  const names = (["toUser", "toUsers", "toTenant", "toEveryone"] as const).filter((name) => values[name]);
+  const names = (["toUser", "toUsers", "toRoom", "toTenant", "toEveryone"] as const).filter((name) => values[name]);
   const [name, second] = names;
   if (name === undefined || second !== undefined) {
     const given = names.length === 0 ? "none" : names.map((each) => `--${flagName(each)}`).join(" and ");
     throw new UsageError(
-      `name one audience: --to-user, --to-users, --to-tenant or --to-everyone; given: ${given}`,
+      `name one audience: --to-user, --to-users, --to-room, --to-tenant or --to-everyone; given: ${given}`,
       "publish",
     );
   }
   if (name === "toUser") return create(AudienceSchema, { to: { case: "userId", value: values.toUser ?? "" } });
+  if (name === "toRoom") return create(AudienceSchema, { to: { case: "roomId", value: values.toRoom ?? "" } });
   if (name === "toUsers") {
     return create(AudienceSchema, { to: { case: "users", value: { userIds: [...(values.toUsers ?? [])] } } });
   }
@@ -61,7 +66,17 @@ function audienceOf(values: Values): Audience {
 }
 
 function draftOf(values: Values): Draft {
-  const { kind, title = "", content = "", category = "", link = "", event = "", jsonPayload, ttl } = values;
+  const {
+    kind,
+    title = "",
+    content = "",
+    category = "",
+    link = "",
+    event = "",
+    batchId = "",
+    jsonPayload,
+    ttl,
+  } = values;
   return create(DraftSchema, {
     kind: kinds[kind],
     title,
@@ -69,6 +84,7 @@ function draftOf(values: Values): Draft {
     category,
     url: link,
     event,
+    batchId,
     ...(jsonPayload && {
       payload: { case: "json", value: fromJson(ValueSchema, jsonPayload.value as JsonValue) },
     }),

@@ -6,6 +6,7 @@ import { readArguments } from "./arguments.ts";
 import type { Command, Dependencies, Io } from "./command.ts";
 import { configure, type Environment } from "./configuration.ts";
 import { dev } from "./dev.ts";
+import { disconnect } from "./disconnect.ts";
 import { commandHelp, overview } from "./help.ts";
 import { online } from "./online.ts";
 import { Printer } from "./printer.ts";
@@ -17,7 +18,7 @@ import { unread } from "./unread.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** All commands, in the order of the help. */
-export const commands: readonly Command[] = [serve, dev, token, publish, tail, unread, online];
+export const commands: readonly Command[] = [serve, dev, token, publish, tail, unread, online, disconnect];
 
 /**
  * Runs a command line, without the node and script of process.argv. Answers the exit code: 0 done, 1 failed, 2 the command

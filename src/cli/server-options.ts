@@ -1,7 +1,7 @@
 /** From the values of the command line to the options of a server. */
 import { createSecureContext } from "node:tls";
 import type { Logger } from "pino";
-import type { AuthOptions, TidingsOptions } from "../options.ts";
+import type { AuthOptions, AuthorizeOptions, TidingsOptions } from "../options.ts";
 import { readText } from "./files.ts";
 import { readSecret } from "./secret.ts";
 import type { Values } from "./settings.ts";
@@ -9,6 +9,7 @@ import { UsageError } from "./usage-error.ts";
 
 /** Options of createTidings. */
 export function serverOptions(values: Values, auth: AuthOptions, logger: Logger): TidingsOptions {
+  const authorize = authorizeOptions(values);
   return {
     data: values.data,
     auth,
@@ -25,9 +26,19 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
     drainMs: values.drain,
     maxStreamsPerUser: values.maxStreamsPerUser,
     newcomerDays: values.newcomerDays,
+    ...(authorize === undefined ? {} : { authorize }),
+    alertMs: values.alertWindow,
     reflection: values.reflection,
     logger,
   };
+}
+
+/** Who decides about rooms. Throws a UsageError for a token without a URL to send it to. */
+function authorizeOptions(values: Values): AuthorizeOptions | undefined {
+  const { authorizeUrl: url, authorizeToken: token, authorizeTimeout: timeoutMs, authorizeCache: cacheMs } = values;
+  if (url !== undefined) return { url, timeoutMs, cacheMs, ...(token === undefined ? {} : { token }) };
+  if (token !== undefined) throw new UsageError("--authorize-token needs --authorize-url", "serve");
+  return undefined;
 }
 
 /** How `serve` checks tokens. Throws a UsageError without a key, with two, and with a weak one. */

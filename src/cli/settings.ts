@@ -4,14 +4,18 @@
  */
 import {
   address,
+  bearer,
   choice,
   duration,
+  hookUrl,
+  instant,
   json,
   jwt,
   keySetUrl,
   list,
   origin,
   path,
+  repeated,
   type Type,
   text,
   toggle,
@@ -20,7 +24,7 @@ import {
 } from "./types.ts";
 
 /** The commands, in the order of the help. */
-export const commandNames = ["serve", "dev", "token", "publish", "tail", "unread", "online"] as const;
+export const commandNames = ["serve", "dev", "token", "publish", "tail", "unread", "online", "disconnect"] as const;
 
 /** A command. */
 export type CommandName = (typeof commandNames)[number];
@@ -44,8 +48,9 @@ export interface Setting<T> {
 const everywhere = commandNames;
 const servers = ["serve", "dev"] as const;
 const serve = ["serve"] as const;
-const calls = ["publish", "tail", "unread", "online"] as const;
+const calls = ["publish", "tail", "unread", "online", "disconnect"] as const;
 const publish = ["publish"] as const;
+const disconnect = ["disconnect"] as const;
 /** What the contract allows: 10 years. */
 const longestLife = 315_360_000_000;
 /** Where the usual development servers are. Not `*`: the demo page hands out tokens, and any site could ask for them. */
@@ -151,6 +156,34 @@ export const settings = {
     for: servers,
   },
   maxStreamsPerUser: { type: whole(1), default: "100", help: "Open streams of one user.", for: servers },
+  authorizeUrl: {
+    type: hookUrl,
+    help: "Backend that decides about rooms which a token does not open: it is sent tenant, user, room and action (join or publish), and answers with allow.",
+    for: servers,
+  },
+  authorizeToken: {
+    type: bearer,
+    help: "Sent to that backend as `Authorization: Bearer`. Other users of the machine can read flags: prefer the environment or a file.",
+    for: servers,
+  },
+  authorizeTimeout: {
+    type: timeout,
+    default: "2s",
+    help: "Without an answer after so long the room is refused.",
+    for: servers,
+  },
+  authorizeCache: {
+    type: duration(0, 86_400_000),
+    default: "30s",
+    help: "How long an answer is remembered.",
+    for: servers,
+  },
+  alertWindow: {
+    type: duration(0, 86_400_000),
+    default: "5m",
+    help: "Age up to which a message that comes late still asks for a sound.",
+    for: servers,
+  },
   reflection: {
     type: toggle,
     default: "true",
@@ -193,8 +226,26 @@ export const settings = {
   },
   iss: { type: text, help: "The claim `iss`. Default: --jwt-issuer.", for: ["token"], flagOnly: true },
   aud: { type: text, help: "The claim `aud`. Default: --jwt-audience.", for: ["token"], flagOnly: true },
+  id: {
+    type: text,
+    help: "Id of the token, by which it can be blocked: its claim `jti`.",
+    for: ["token"],
+    flagOnly: true,
+  },
+  canPublish: {
+    type: repeated(text),
+    help: "A room that the user may publish to; may be repeated.",
+    for: ["token"],
+    flagOnly: true,
+  },
   toUser: { type: text, help: "To one user.", for: publish, flagOnly: true },
   toUsers: { type: list(text), help: "To several users, at most 10,000.", for: publish, flagOnly: true },
+  toRoom: {
+    type: text,
+    help: "To the members of a room; dm/ada/bob is that of ada and bob.",
+    for: publish,
+    flagOnly: true,
+  },
   toTenant: { type: toggle, help: "To every user of the tenant.", for: publish, flagOnly: true },
   toEveryone: { type: toggle, help: "To every user of every tenant.", for: publish, flagOnly: true },
   kind: {
@@ -211,10 +262,24 @@ export const settings = {
   event: { type: text, help: "The name that pages listen for.", for: publish, flagOnly: true },
   jsonPayload: { type: json, help: "Data for programs: any JSON value.", for: publish, flagOnly: true },
   requestId: { type: text, help: "Makes it safe to repeat the command.", for: publish, flagOnly: true },
+  replace: {
+    type: toggle,
+    default: "false",
+    help: "Take back the message of this --request-id, and publish this one in its place: unread and new.",
+    for: publish,
+    flagOnly: true,
+  },
+  batchId: { type: text, help: "A name for messages that belong together.", for: publish, flagOnly: true },
   tenantId: {
     type: text,
     help: "The tenant, for a token that is bound to none.",
-    for: ["publish", "online"],
+    for: ["publish", "online", "disconnect"],
+    flagOnly: true,
+  },
+  room: {
+    type: repeated(text),
+    help: "A room: one to enter (tail), one to count (online), one that the user may enter (token). For tail and token it may be repeated.",
+    for: ["token", "tail", "online"],
     flagOnly: true,
   },
   users: { type: list(text), help: "Only these users, each with a line.", for: ["online"], flagOnly: true },
@@ -228,6 +293,21 @@ export const settings = {
   events: { type: list(text), help: "Only messages of these event names.", for: ["tail"], flagOnly: true },
   limit: { type: whole(1, 100_000), default: "20", help: "List at most so many.", for: ["unread"], flagOnly: true },
   mark: { type: toggle, default: "false", help: "Then mark as read what was listed.", for: ["unread"], flagOnly: true },
+  user: { type: text, help: "The user whose streams end.", for: disconnect, flagOnly: true },
+  tokenId: { type: text, help: "Only what came by the token of this id.", for: disconnect, flagOnly: true },
+  blockFor: {
+    type: duration(1_000, longestLife),
+    help: "Keep the user, or the token, out for so long.",
+    for: disconnect,
+    flagOnly: true,
+  },
+  blockUntil: {
+    type: instant,
+    help: "Keep the user, or the token, out until then; a time that has passed lifts an earlier block.",
+    for: disconnect,
+    flagOnly: true,
+  },
+  reason: { type: text, help: "Told to the streams that end.", for: disconnect, flagOnly: true },
   json: { type: toggle, default: "false", help: "Print JSON, one document per line.", for: everywhere, flagOnly: true },
 } as const satisfies Record<string, Setting<unknown>>;
 

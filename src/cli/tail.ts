@@ -1,10 +1,12 @@
 import { connectTidings } from "../client/client.ts";
+import { type RoomEntry, type RoomWish, RoomWishes } from "../client/room-wishes.ts";
 import { isTerminal, type TidingsError } from "../client/tidings-error.ts";
 import type { Command } from "./command.ts";
 import { eventJson, eventLine } from "./event-line.ts";
 import { printable } from "./printer.ts";
 import { kinds } from "./publish.ts";
 import { tokenOf } from "./remote.ts";
+import { UsageError } from "./usage-error.ts";
 
 /** `tidings tail`: what a page would receive. */
 export const tail: Command = {
@@ -12,14 +14,18 @@ export const tail: Command = {
   summary: "Print events as they come, until Ctrl-C.",
   details:
     "Comes back by itself when the connection or the server goes, and continues where it was. Ends with an error when the " +
-    "token is refused or has expired. With --json each event is as in the JSON form of SubscribeResponse.",
+    "token is refused or has expired, and when the user is disconnected. --room takes the id of a room, and behind it " +
+    ":first to enter only while nobody else is in it, :last to enter in place of all others, or :any. With --json each " +
+    "event is as in the JSON form of SubscribeResponse.",
   examples: [
     "tidings tail",
     "TIDINGS_TOKEN=$(tidings token --sub ada --tenant acme) tidings tail --kinds notification,event",
+    "tidings tail --room team/7 --room dm/ada/bob --room editor/7:last",
     "tidings tail --json | jq 'select(.message).message.title'",
   ],
   async run({ values, io, print }) {
     const token = tokenOf(values, "tail");
+    const rooms = readRooms(values.room ?? []);
     const client = connectTidings({
       url: values.url,
       token: () => token,
@@ -29,6 +35,7 @@ export const tail: Command = {
         categories: [...(values.categories ?? [])],
         events: [...(values.events ?? [])],
         onlineCount: true,
+        rooms,
       },
     });
     let refused: TidingsError | undefined;
@@ -52,3 +59,16 @@ export const tail: Command = {
     return 0;
   },
 };
+
+/** `id` or `id:mode`. Throws a UsageError for what no server takes. */
+function readRooms(texts: readonly string[]): RoomWish[] {
+  const rooms = texts.map((text) => {
+    const [, roomId = text, mode = "any"] = /^(.+):(any|first|last)$/s.exec(text) ?? [];
+    return { roomId, mode: mode as RoomEntry };
+  });
+  try {
+    return new RoomWishes(rooms).list();
+  } catch (error) {
+    throw new UsageError(`--room: ${error instanceof Error ? error.message : error}`, "tail");
+  }
+}

@@ -10,9 +10,11 @@ export const token: Command = {
   summary: "Make a token for a user or a service.",
   details:
     "Signs with the secret of the server: TIDINGS_JWT_SECRET or --jwt-secret-file; that of `tidings dev` is in " +
-    ".tidings/dev-secret. Prints the token and nothing else; with --json also its claims.",
+    ".tidings/dev-secret. --room and --can-publish take ids of rooms, in which {sub} is the user's own id, * any text " +
+    "without /, and ** any text. Prints the token and nothing else; with --json also its claims.",
   examples: [
     "tidings token --sub ada --tenant acme --role user --ttl 15m",
+    "tidings token --sub ada --tenant acme --room 'team/*' --room 'inbox/{sub}' --can-publish 'team/*' --id session-7",
     "tidings token --sub backend --tenant acme --role service --ttl 30d --jwt-secret-file .tidings/dev-secret",
     "export TIDINGS_TOKEN=$(tidings token --sub ops --role admin)",
   ],
@@ -32,6 +34,7 @@ export const token: Command = {
 
 function claimsOf(values: Values, now: number): TokenClaims {
   const { sub, tenant, role, ttl = 3_600_000, iss = values.jwtIssuer, aud = values.jwtAudience } = values;
+  const { id: jti, room: rooms, canPublish: publish } = values;
   if (sub === undefined) throw new UsageError("--sub: name the user or service", "token");
   if (tenant === undefined && role === "user") throw new UsageError("--tenant: a user belongs to a tenant", "token");
   return {
@@ -42,6 +45,9 @@ function claimsOf(values: Values, now: number): TokenClaims {
     exp: now + Math.floor(ttl / 1000),
     ...(iss === undefined ? {} : { iss }),
     ...(aud === undefined ? {} : { aud }),
+    ...(jti === undefined ? {} : { jti }),
+    ...(rooms === undefined ? {} : { rooms }),
+    ...(publish === undefined ? {} : { publish }),
   };
 }
 

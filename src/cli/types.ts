@@ -26,6 +26,9 @@ export const jwt: Type<string> = {
   read: (raw) => (typeof raw === "string" && /^[!-~]+$/.test(raw) ? raw : undefined),
 };
 
+/** What an HTTP header carries behind `Bearer`. */
+export const bearer: Type<string> = { ...jwt, placeholder: "text", allowed: "text of visible ASCII, without blanks" };
+
 /** A name or address of a network interface. */
 export const address: Type<string> = { ...text, placeholder: "address", allowed: "a host name or an IP address" };
 
@@ -75,6 +78,17 @@ export function spell(milliseconds: number): string {
   return unit === undefined ? `${milliseconds}ms` : `${milliseconds / unit[1]}${unit[0]}`;
 }
 
+/** A moment, in ms since the Unix epoch. The zone is always written: a bare time would be another one on each machine. */
+export const instant: Type<number> = {
+  placeholder: "time",
+  allowed: "a time with its zone, such as 2026-11-03T10:20:00Z",
+  read(raw) {
+    const form = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/;
+    const value = typeof raw === "string" && form.test(raw) ? Date.parse(raw) : Number.NaN;
+    return Number.isNaN(value) ? undefined : value;
+  },
+};
+
 /** One of a few words. */
 export function choice<const T extends string>(...words: readonly T[]): Type<T> {
   return {
@@ -100,6 +114,17 @@ export const keySetUrl: Type<string> = {
   placeholder: "url",
   allowed: "an https URL (http only for tests)",
   read: (raw) => (typeof raw === "string" && /^https?:\/\//.test(raw) && URL.canParse(raw) ? raw : undefined),
+};
+
+/** What the server asks: as `url`, but with a query; a password in it would be refused by fetch, at the first question. */
+export const hookUrl: Type<string> = {
+  placeholder: "url",
+  allowed: "an http or https URL without user, password and fragment",
+  read(raw) {
+    const parsed = typeof raw === "string" ? URL.parse(raw) : null;
+    if (parsed === null || !/^https?:$/.test(parsed.protocol)) return undefined;
+    return parsed.username || parsed.password || parsed.hash ? undefined : (raw as string);
+  },
 };
 
 /** The origin of a page, or all of them. */
@@ -135,6 +160,19 @@ export function list<T>(of: Type<T>): Type<readonly T[]> {
       const items = Array.isArray(raw) ? raw : [raw];
       const parts = items.flatMap((item: unknown) => (typeof item === "string" ? item.split(",") : [item]));
       const values = parts.map((part) => of.read(typeof part === "string" ? part.trim() : part));
+      return values.length > 0 && values.every((value) => value !== undefined) ? (values as T[]) : undefined;
+    },
+  };
+}
+
+/** One or more values, each in a flag of its own, since they may hold commas. */
+export function repeated<T>(of: Type<T>): Type<readonly T[]> {
+  return {
+    placeholder: of.placeholder,
+    allowed: `${of.allowed}, once or more`,
+    many: true,
+    read(raw) {
+      const values = (Array.isArray(raw) ? raw : [raw]).map((item) => of.read(item));
       return values.length > 0 && values.every((value) => value !== undefined) ? (values as T[]) : undefined;
     },
   };

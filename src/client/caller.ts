@@ -7,12 +7,16 @@ import {
   type SubscribeRequestSchema,
   type SubscribeResponse,
 } from "../../gen/tidings/v1/push_service_pb.ts";
+import type { RoomWish } from "./room-wishes.ts";
 
 /** A request of Subscribe. */
-export type SubscribeInit = MessageInitShape<typeof SubscribeRequestSchema>;
+export type SubscribeInit = Exclude<MessageInitShape<typeof SubscribeRequestSchema>, SubscribeRequest>;
 
-/** What to receive: SubscribeRequest without the positions, which the client keeps itself. */
-export type SubscribeOptions = Omit<Exclude<SubscribeInit, SubscribeRequest>, "positions" | "$typeName">;
+/** What to receive: SubscribeRequest without what the client keeps itself, and rooms in a plainer form. */
+export type SubscribeOptions = Omit<SubscribeInit, "positions" | "rooms" | "instanceId" | "$typeName"> & {
+  /** Rooms to enter: at most 100; join() and leave() change them later. */
+  readonly rooms?: readonly RoomWish[];
+};
 
 /** Sends requests; what it throws is read by errorFromThrown. */
 export interface Caller {

@@ -16,7 +16,7 @@ import {
   PushService,
 } from "../../gen/tidings/v1/push_service_pb.ts";
 import { autoStream } from "./auto-stream.ts";
-import { type Caller, type SubscribeOptions, transportCaller } from "./caller.ts";
+import { type Caller, type SubscribeInit, type SubscribeOptions, transportCaller } from "./caller.ts";
 import { connectStream } from "./connect-stream.ts";
 import type { TidingsEvent as EventOf, OpenStream } from "./events.ts";
 import { fetchCaller } from "./fetch-caller.ts";
@@ -25,6 +25,7 @@ import { protoCodec } from "./proto-codec.ts";
 import { readTotals } from "./proto-events.ts";
 import { deleteInit, markInit, onlineInit } from "./proto-requests.ts";
 import type { DeleteRequest, MarkRequest, OnlineRequest } from "./requests.ts";
+import { RoomWishes } from "./room-wishes.ts";
 import { Session } from "./session.ts";
 import { streamOf, type TidingsStream } from "./tidings.ts";
 import { type CallOptions, callWithToken } from "./unary.ts";
@@ -67,7 +68,10 @@ export interface TidingsClient extends TidingsStream<Message> {
   deleteMessages(request: DeleteRequest, options?: CallOptions): Promise<DeleteMessagesResponse>;
   /** Counts who is online. */
   onlineCount(request?: OnlineRequest, options?: CallOptions): Promise<OnlineCountResponse>;
-  /** Publishes one message. For services; give a `requestId` to be able to repeat it. */
+  /**
+   * Publishes one message. For services; for users to rooms. It is not repeated by itself: after an error give the same
+   * `requestId` again, so that it is published once.
+   */
   publish(request: PublishInit, options?: CallOptions): Promise<PublishResponse>;
   /** Publishes 1 to 1,000 messages, with an outcome each. For services. */
   publishBatch(requests: readonly PublishInit[], options?: CallOptions): Promise<PublishBatchResponse>;
@@ -80,11 +84,12 @@ export interface TidingsClient extends TidingsStream<Message> {
 export function connectTidings(options: TidingsOptions): TidingsClient {
   const base = resolveBase(options);
   const caller = options.connect ? transportCaller(options.connect) : fetchCaller(base.url, base.fetch);
-  const subscribe = options.subscribe ?? {};
+  const { rooms, ...filters } = options.subscribe ?? {};
+  const fixed = { ...filters, instanceId: base.instanceId };
   const session = new Session<Message>({
     ...base,
-    open: chooseStream(options.transport ?? "auto", subscribe, caller, base),
-    rooms: (subscribe.rooms ?? []).map(({ roomId = "" }) => roomId),
+    open: chooseStream(options.transport ?? "auto", fixed, caller, base),
+    rooms: new RoomWishes(rooms),
   });
 
   function call<I extends DescMessage, O extends DescMessage>(
@@ -121,14 +126,14 @@ export function connectTidings(options: TidingsOptions): TidingsClient {
 
 function chooseStream(
   choice: TransportChoice,
-  subscribe: SubscribeOptions,
+  filters: SubscribeInit,
   caller: Caller,
   { socketUrl, WebSocket }: BaseSettings,
 ): OpenStream<Message> {
-  const connect = connectStream(caller, subscribe);
+  const connect = connectStream(caller, filters);
   if (choice === "connect" || (choice === "auto" && WebSocket === undefined)) return connect;
   if (choice !== "ws" && choice !== "auto") throw new TypeError("transport: must be auto, connect or ws");
   if (WebSocket === undefined) throw new TypeError("transport: there is no WebSocket here; use connect");
-  const ws = webSocketStream(socketUrl, protoCodec(subscribe), WebSocket);
+  const ws = webSocketStream(socketUrl, protoCodec(filters), WebSocket);
   return choice === "ws" ? ws : autoStream(ws, connect);
 }

@@ -1,18 +1,19 @@
 /** Subscribe over the Connect protocol. */
 import type { Message } from "../../gen/tidings/v1/message_pb.ts";
-import type { Caller, SubscribeOptions } from "./caller.ts";
+import type { Caller, SubscribeInit } from "./caller.ts";
 import type { OpenStream } from "./events.ts";
 import { readEvent } from "./proto-events.ts";
+import { subscribeInit } from "./proto-requests.ts";
 import { TidingsError } from "./tidings-error.ts";
 import { errorFromThrown } from "./wire-error.ts";
 
 /** Opens streams with these filters. */
-export function connectStream(caller: Caller, subscribe: SubscribeOptions): OpenStream<Message> {
-  return ({ token, positions }, sink) => {
+export function connectStream(caller: Caller, filters: SubscribeInit): OpenStream<Message> {
+  return (request, sink) => {
     const dropped = new AbortController();
     const pump = async () => {
-      const init = { ...subscribe, positions: [...positions] };
-      for await (const response of caller.subscribe(init, token, dropped.signal)) {
+      const init = subscribeInit(filters, request);
+      for await (const response of caller.subscribe(init, request.token, dropped.signal)) {
         // What was read before the drop is still handed out after it.
         if (dropped.signal.aborted) return;
         sink.event(readEvent(response));

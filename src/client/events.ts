@@ -1,4 +1,5 @@
 /** What a stream says, in plain values that are the same whether it came as Protobuf or as JSON. */
+import type { RoomWish } from "./room-wishes.ts";
 import type { TidingsError } from "./tidings-error.ts";
 
 /** A place in one feed. */
@@ -81,14 +82,20 @@ export interface ResetEvent {
   readonly reason: string;
 }
 
-/** What became of a room on this stream. */
+/** What became of a room that was asked for; the rest of the stream goes on. */
 export interface RoomEvent {
   readonly type: "room";
+  /** The canonical id: of a direct room, what directRoom() gives. */
   readonly roomId: string;
-  /** `other`: a status that this client does not know yet. */
-  readonly status: "joined" | "refused" | "kicked" | "other";
-  /** Why, in English. */
+  /**
+   * `refused`: the caller may not enter, or someone else is in; asked for again when the client next connects. `kicked`:
+   * someone else took the room, or the caller may no longer be in it; not asked for again but by join().
+   */
+  readonly status: "joined" | "refused" | "kicked";
+  /** Why, in English; empty when joined. */
   readonly reason: string;
+  /** Unless joined, the Connect code: `permission_denied`, `already_exists`, `unavailable`, `resource_exhausted`. */
+  readonly code: string;
 }
 
 /** What events() gives; `M` is the form of a message: Protobuf or JSON. */
@@ -154,6 +161,8 @@ export interface StreamSink<M> {
 export interface StreamRequest {
   readonly token: string;
   readonly positions: readonly Position[];
+  /** What to enter. */
+  readonly rooms: readonly Required<RoomWish>[];
 }
 
 /**

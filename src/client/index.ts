@@ -1,6 +1,6 @@
 /** The package's entry `tidings/client`: for pages, and for services in Node. */
 export { Kind, type Message, Scope } from "../../gen/tidings/v1/message_pb.ts";
-export { RoomMode } from "../../gen/tidings/v1/push_service_pb.ts";
+export { directRoom, escapeId } from "../room-ids.ts";
 export type { SubscribeOptions } from "./caller.ts";
 export {
   connectTidings,
@@ -27,6 +27,7 @@ export type {
 export type { PositionStorage } from "./keeper.ts";
 export type { Observable } from "./observable.ts";
 export type { DeleteRequest, MarkRequest, OnlineRequest } from "./requests.ts";
+export type { RoomEntry, RoomWish } from "./room-wishes.ts";
 export type { TidingsStream } from "./tidings.ts";
 export { type ErrorCode, TidingsError } from "./tidings-error.ts";
 export type { TokenSource } from "./tokens.ts";

@@ -10,10 +10,12 @@ import { Keeper, type PositionStorage } from "./keeper.ts";
 import { Listeners } from "./listeners.ts";
 import { Variable } from "./observable.ts";
 import { Positions } from "./positions.ts";
+import { isRoomFeed, type RoomWishes } from "./room-wishes.ts";
 import { sentenceOf, TidingsError } from "./tidings-error.ts";
 
 /** What an intake works with. */
 export interface IntakeOptions {
+  readonly rooms: RoomWishes;
   readonly storage: PositionStorage | undefined;
   readonly clock: Clock;
   /** How many events may wait for one loop. */
@@ -39,27 +41,39 @@ export class Intake<M> {
   /** How far the caller has consumed them: what is kept. */
   readonly #consumed = new Positions();
   readonly #keeper: Keeper;
+  readonly #rooms: RoomWishes;
 
-  constructor({ storage, clock, queueLimit, drained, left }: IntakeOptions) {
+  constructor({ rooms, storage, clock, queueLimit, drained, left }: IntakeOptions) {
+    this.#rooms = rooms;
     this.deliveries = new Deliveries(queueLimit, { consumed: (positions) => this.#consume(positions), drained, left });
     this.#keeper = new Keeper({
       storage,
       clock,
-      positions: () => this.#consumed.list(),
+      positions: () => this.#followed(this.#consumed),
       failed: (cause) => this.listeners.fail(new TidingsError("unknown", `storage: ${sentenceOf(cause)}`, { cause })),
     });
   }
 
-  /** Reads the kept positions; `rooms`: the rooms that the stream joins. */
-  async load(rooms: readonly string[]): Promise<void> {
-    const positions = await this.#keeper.load(rooms);
+  /** Reads the kept positions. */
+  async load(): Promise<void> {
+    const positions = await this.#keeper.load();
     this.#received.advance(positions);
     this.#consumed.advance(positions);
   }
 
   /** Where the next stream starts. */
   positions(): Position[] {
-    return this.#received.list();
+    return this.#followed(this.#received);
+  }
+
+  /** Forgets a room, so that it is entered as a new one the next time; false if it was not asked for. */
+  leave(roomId: string): boolean {
+    const feed = this.#rooms.leave(roomId);
+    if (feed === undefined) return false;
+    this.#received.forget(feed);
+    this.#consumed.forget(feed);
+    this.#keeper.changed();
+    return true;
   }
 
   /** Takes one event. */
@@ -68,7 +82,7 @@ export class Intake<M> {
       case "hello":
         this.badge.hello(event.unread);
         if (event.online !== undefined) this.online.set(event.online);
-        return this.#give({ type: "hello", subscriptionId: event.subscriptionId }, event.positions);
+        return this.#give({ type: "hello", subscriptionId: event.subscriptionId }, this.#begun(event.positions));
       case "message":
         return this.#takeMessage(event);
       case "readState":
@@ -83,7 +97,7 @@ export class Intake<M> {
       case "gap":
         return this.#give(event, event.to === undefined ? [] : [event.to]);
       case "room":
-        return this.#give(event, []);
+        return this.#give(this.#rooms.hear(event), []);
       case "heartbeat":
         this.#received.advance(event.positions);
         return this.deliveries.pass(event.positions);
@@ -95,8 +109,8 @@ export class Intake<M> {
 
   /** The server does not know the positions: forgets them and says so. */
   reset(reason: string): void {
-    this.#received.clear();
-    this.#consumed.clear();
+    this.#received.forget();
+    this.#consumed.forget();
     this.deliveries.forgetPositions();
     this.#keeper.changed();
     this.#give({ type: "reset", reason }, []);
@@ -111,6 +125,16 @@ export class Intake<M> {
   close(error: TidingsError | undefined): void {
     this.deliveries.end(error);
     this.#keeper.close();
+  }
+
+  /** What the server takes: it refuses places of feeds that a stream does not follow. */
+  #followed(positions: Positions): Position[] {
+    return positions.list().filter(({ feed }) => this.#rooms.follows(feed));
+  }
+
+  /** Of a room that is entered without a place, events from before its head are yet to come: they are no duplicates. */
+  #begun(positions: readonly Position[]): Position[] {
+    return positions.filter(({ feed }) => !isRoomFeed(feed) || this.#received.has(feed));
   }
 
   #takeMessage({ message, position, category, notification }: StreamEvent<M> & { type: "message" }) {

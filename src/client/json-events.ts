@@ -1,6 +1,10 @@
 /** From Protobuf's JSON, which leaves out what is zero or empty, to the plain events of a session. */
 import type { MessageJson, PositionJson, UnreadTotalsJson } from "../../gen/tidings/v1/message_pb.ts";
-import type { RoomStateJson, SubscribeResponseJson } from "../../gen/tidings/v1/push_service_pb.ts";
+import type {
+  RoomState_StatusJson,
+  RoomStateJson,
+  SubscribeResponseJson,
+} from "../../gen/tidings/v1/push_service_pb.ts";
 import type { Position, RoomEvent, StreamEvent, UnreadTotals } from "./events.ts";
 import { isSeq } from "./positions.ts";
 
@@ -33,7 +37,7 @@ export function readJsonEvent(json: SubscribeResponseJson): StreamEvent<MessageJ
   if (online) return { type: "online", users: online.users ?? 0, connections: online.connections ?? 0 };
   if (caughtUp) return { type: "caughtUp", positions: readPositions(caughtUp.positions) };
   if (gap) return { type: "gap", from: gap.from && readPosition(gap.from), to: gap.to && readPosition(gap.to) };
-  if (room) return { type: "room", roomId: room.roomId ?? "", status: readStatus(room), reason: room.reason ?? "" };
+  if (room) return readRoom(room);
   if (heartbeat) return { type: "heartbeat", positions: readPositions(heartbeat.positions) };
   if (goAway) return { type: "goAway", reconnectAfterMs: readDuration(goAway.reconnectAfter) };
   return { type: "unknown" };
@@ -58,10 +62,15 @@ function checkSeq(seq = "0"): string {
   return seq;
 }
 
-function readStatus({ status }: RoomStateJson): RoomEvent["status"] {
-  if (status === "STATUS_JOINED") return "joined";
-  if (status === "STATUS_REFUSED") return "refused";
-  return status === "STATUS_KICKED" ? "kicked" : "other";
+const statuses: Readonly<Partial<Record<RoomState_StatusJson, RoomEvent["status"]>>> = {
+  STATUS_JOINED: "joined",
+  STATUS_REFUSED: "refused",
+  STATUS_KICKED: "kicked",
+};
+
+function readRoom({ roomId = "", status, reason = "", code = "" }: RoomStateJson): StreamEvent<MessageJson> {
+  const known = status && statuses[status];
+  return known === undefined ? { type: "unknown" } : { type: "room", roomId, status: known, reason, code };
 }
 
 /** `1.5s`, in ms. */

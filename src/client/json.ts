@@ -20,13 +20,16 @@ import type { TidingsEvent as EventOf } from "./events.ts";
 import { post, servicePath } from "./http-call.ts";
 import { jsonCodec } from "./json-codec.ts";
 import { readTotals } from "./json-events.ts";
+import { idsJson, type PublishRequest, publishJson } from "./json-requests.ts";
 import { type BaseOptions, resolveBase } from "./options.ts";
 import type { DeleteRequest, MarkRequest, OnlineRequest } from "./requests.ts";
+import { type RoomEntry, type RoomWish, RoomWishes } from "./room-wishes.ts";
 import { Session } from "./session.ts";
 import { streamOf, type TidingsStream } from "./tidings.ts";
 import { type CallOptions, callWithToken } from "./unary.ts";
 import { webSocketStream } from "./ws-stream.ts";
 
+export { directRoom, escapeId } from "../room-ids.ts";
 export type {
   CaughtUpEvent,
   GapEvent,
@@ -46,12 +49,28 @@ export type { Observable } from "./observable.ts";
 export { type ErrorCode, TidingsError } from "./tidings-error.ts";
 export type { TokenSource } from "./tokens.ts";
 export type { TidingsState } from "./transitions.ts";
-export type { CallOptions, DeleteRequest, MarkRequest, MessageJson, OnlineRequest, TidingsStream };
+export type {
+  CallOptions,
+  DeleteRequest,
+  MarkRequest,
+  MessageJson,
+  OnlineRequest,
+  PublishRequest,
+  RoomEntry,
+  RoomWish,
+  TidingsStream,
+};
+
+/** What to receive: SubscribeRequest without what the client keeps itself, and rooms in a plainer form. */
+export type SubscribeOptions = Omit<SubscribeRequestJson, "positions" | "rooms" | "instanceId"> & {
+  /** Rooms to enter: at most 100; join() and leave() change them later. */
+  readonly rooms?: readonly RoomWish[];
+};
 
 /** Options of connectTidings. */
 export interface TidingsOptions extends BaseOptions {
-  /** What to receive: SubscribeRequest without the positions. Default: everything that the token entitles to. */
-  readonly subscribe?: Omit<SubscribeRequestJson, "positions">;
+  /** What to receive. Default: everything that the token entitles to, and no rooms. */
+  readonly subscribe?: SubscribeOptions;
 }
 
 /** One event of events(). */
@@ -69,10 +88,16 @@ export interface TidingsClient extends TidingsStream<MessageJson> {
   deleteMessages(request: DeleteRequest, options?: CallOptions): Promise<DeleteMessagesResponseJson>;
   /** Counts who is online. */
   onlineCount(request?: OnlineRequest, options?: CallOptions): Promise<OnlineCountResponseJson>;
-  /** Publishes one message. For services; give a `requestId` to be able to repeat it. */
-  publish(request: PublishRequestJson, options?: CallOptions): Promise<PublishResponseJson>;
+  /**
+   * Publishes one message, in the plain form or in the contract's. For services; for users to rooms. It is not repeated by
+   * itself: after an error give the same `requestId` again, so that it is published once.
+   */
+  publish(request: PublishRequest | PublishRequestJson, options?: CallOptions): Promise<PublishResponseJson>;
   /** Publishes 1 to 1,000 messages, with an outcome each. For services. */
-  publishBatch(requests: readonly PublishRequestJson[], options?: CallOptions): Promise<PublishBatchResponseJson>;
+  publishBatch(
+    requests: readonly (PublishRequest | PublishRequestJson)[],
+    options?: CallOptions,
+  ): Promise<PublishBatchResponseJson>;
 }
 
 /**
@@ -82,11 +107,11 @@ export interface TidingsClient extends TidingsStream<MessageJson> {
 export function connectTidings(options: TidingsOptions): TidingsClient {
   const base = resolveBase(options);
   if (base.WebSocket === undefined) throw new TypeError("WebSocket: there is none here");
-  const subscribe = options.subscribe ?? {};
+  const { rooms, ...filters } = options.subscribe ?? {};
   const session = new Session<MessageJson>({
     ...base,
-    open: webSocketStream(base.socketUrl, jsonCodec(subscribe), base.WebSocket),
-    rooms: (subscribe.rooms ?? []).map(({ roomId = "" }) => roomId),
+    open: webSocketStream(base.socketUrl, jsonCodec({ ...filters, instanceId: base.instanceId }), base.WebSocket),
+    rooms: new RoomWishes(rooms),
   });
 
   function call<T>(name: string, request: object, callOptions: CallOptions = {}): Promise<T> {
@@ -112,18 +137,14 @@ export function connectTidings(options: TidingsOptions): TidingsClient {
   }
   return {
     ...streamOf(session),
-    markRead: (request, callOptions) => callWithTotals("MarkRead", named(request), callOptions),
+    markRead: (request, callOptions) => callWithTotals("MarkRead", idsJson(request), callOptions),
     listUnread: (request = {}, callOptions) => callWithTotals("ListUnread", request, callOptions),
-    deleteMessages: (request, callOptions) => callWithTotals("DeleteMessages", named(request), callOptions),
+    deleteMessages: (request, callOptions) => callWithTotals("DeleteMessages", idsJson(request), callOptions),
     listMessages: (request = {}, callOptions) => call("ListMessages", request, callOptions),
     onlineCount: ({ users, ...rest } = {}, callOptions) =>
       call("OnlineCount", users ? { ...rest, users: { userIds: users } } : rest, callOptions),
-    publish: (request, callOptions) => call("Publish", request, callOptions),
-    publishBatch: (requests, callOptions) => call("PublishBatch", { requests }, callOptions),
+    publish: async (request, callOptions) => call("Publish", publishJson(request), callOptions),
+    publishBatch: async (requests, callOptions) =>
+      call("PublishBatch", { requests: requests.map(publishJson) }, callOptions),
   };
-}
-
-/** The contract's form of a list of ids. */
-function named({ ids, ...rest }: { readonly ids?: readonly string[] }): object {
-  return ids ? { ...rest, ids: { messageIds: ids } } : rest;
 }

@@ -41,10 +41,10 @@ export class Keeper {
     this.#options = options;
   }
 
-  /** What was kept, as far as it is usable for a stream with these rooms. */
-  async load(rooms: readonly string[]): Promise<Position[]> {
+  /** What was kept, as far as it is usable. */
+  async load(): Promise<Position[]> {
     try {
-      const positions = parsePositions((await this.#options.storage?.load()) ?? null, rooms);
+      const positions = parsePositions((await this.#options.storage?.load()) ?? null);
       this.#saved = formatPositions(positions);
       return positions;
     } catch (cause) {

@@ -39,7 +39,8 @@ export const longestHoldMs = 300_000;
  * The machine after an input; the same object if the input changes nothing. `fraction` gives numbers in [0, 1).
  *
  * No chain of answers from a server can make a client hurry: every way back to `authorizing` passes a wait, but for one
- * refused token per healthy connection and for `drained`, which costs the caller a full queue's work.
+ * refused token per healthy connection, for `drained`, which costs the caller a full queue's work, and for `resubscribe`,
+ * which is the caller's own wish.
  */
 export function step(machine: Machine, input: Input, fraction: () => number): Machine {
   const healthy = (input.uptimeMs ?? 0) >= healthyAfterMs;

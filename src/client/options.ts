@@ -12,6 +12,12 @@ export interface BaseOptions {
   readonly url: string;
   /** Gives the user's token. For another user make another client. */
   readonly token: TokenSource;
+  /**
+   * Names this page or device to rooms that admit one: 1 to 128 characters. Default: a random one, so that this client is
+   * not refused by its own lost connection, but a reloaded page may be. Kept in the page's sessionStorage, it is the same
+   * after a reload.
+   */
+  readonly instanceId?: string;
   /** Where positions outlive the page, one place per user. Default: memory only. */
   readonly storage?: PositionStorage;
   /** How many events may wait for one loop over events() before the stream pauses. Default 1,000. */
@@ -33,6 +39,7 @@ export interface BaseSettings {
   /** The bridge's. */
   readonly socketUrl: string;
   readonly token: TokenSource;
+  readonly instanceId: string;
   readonly storage: PositionStorage | undefined;
   readonly queueLimit: number;
   readonly fetch: Fetch;
@@ -53,6 +60,7 @@ export function resolveBase(options: BaseOptions): BaseSettings {
     url,
     socketUrl: `${url.replace(/^http/, "ws")}/ws`,
     token: options.token,
+    instanceId: options.instanceId ?? randomId(),
     storage: options.storage,
     queueLimit,
     // Called as a method of another object, the browser's fetch throws.
@@ -61,6 +69,11 @@ export function resolveBase(options: BaseOptions): BaseSettings {
     clock: options.clock ?? foregroundClock,
     fraction: () => random.fraction(),
   };
+}
+
+/** Not crypto.randomUUID(): pages over plain http have none. */
+function randomId(): string {
+  return systemRandom.bytes(16).reduce((text, byte) => text + byte.toString(16).padStart(2, "0"), "");
 }
 
 function resolveUrl(text: string): string {

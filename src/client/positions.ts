@@ -1,5 +1,6 @@
 /** How far the feeds have been received: what is given back on reconnect, and what tells a duplicate. */
 import type { Position } from "./events.ts";
+import { isRoomFeed } from "./room-wishes.ts";
 
 /** SubscribeRequest takes no more. */
 const mostPositions = 128;
@@ -26,9 +27,15 @@ export class Positions {
     }
   }
 
-  /** Forgets all. */
-  clear(): void {
-    this.#places.clear();
+  /** Whether anything of the feed has been received. */
+  has(feed: string): boolean {
+    return this.#places.has(feed);
+  }
+
+  /** Forgets one feed, or all. */
+  forget(feed?: string): void {
+    if (feed === undefined) this.#places.clear();
+    else this.#places.delete(feed);
   }
 
   /** All places. */
@@ -44,14 +51,12 @@ export function formatPositions(positions: readonly Position[]): string {
 
 /**
  * Reads what formatPositions wrote. Whatever is not a position is left out, since a storage is open to others: a page's
- * older version, or its user. So are rooms other than the given ones: the server refuses places of feeds that a stream
- * does not follow.
+ * older version, or its user.
  */
-export function parsePositions(text: string | null, rooms: readonly string[]): Position[] {
+export function parsePositions(text: string | null): Position[] {
   const parsed = readJson(text);
   if (!Array.isArray(parsed)) return [];
-  const feeds = new Set(["user", "tenant", "activity", "everyone", ...rooms.map((room) => `room/${room}`)]);
-  return parsed.filter((item): item is Position => isPosition(item) && feeds.has(item.feed)).slice(0, mostPositions);
+  return parsed.filter(isPosition).slice(0, mostPositions);
 }
 
 function readJson(text: string | null): unknown {
@@ -62,10 +67,14 @@ function readJson(text: string | null): unknown {
   }
 }
 
-function isPosition(item: unknown): boolean {
+function isPosition(item: unknown): item is Position {
   if (typeof item !== "object" || item === null) return false;
   const { feed, epoch, seq } = item as Partial<Record<keyof Position, unknown>>;
-  return typeof feed === "string" && isEpoch(epoch) && typeof seq === "string" && isSeq(seq);
+  return isFeed(feed) && isEpoch(epoch) && typeof seq === "string" && isSeq(seq);
+}
+
+function isFeed(feed: unknown): boolean {
+  return typeof feed === "string" && (["user", "tenant", "activity", "everyone"].includes(feed) || isRoomFeed(feed));
 }
 
 function isEpoch(epoch: unknown): boolean {

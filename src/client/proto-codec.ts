@@ -3,18 +3,19 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { BridgeFrameSchema } from "../../gen/tidings/v1/bridge_pb.ts";
 import type { Message } from "../../gen/tidings/v1/message_pb.ts";
 import { SubscribeResponseSchema } from "../../gen/tidings/v1/push_service_pb.ts";
-import type { SubscribeOptions } from "./caller.ts";
+import type { SubscribeInit } from "./caller.ts";
 import { readEvent } from "./proto-events.ts";
+import { subscribeInit } from "./proto-requests.ts";
 import type { FrameCodec } from "./ws-stream.ts";
 
 /** Subscribes with these filters. */
-export function protoCodec(subscribe: SubscribeOptions): FrameCodec<Message> {
+export function protoCodec(filters: SubscribeInit): FrameCodec<Message> {
   return {
     subprotocol: "tidings.v1.proto",
-    encode: ({ token, positions }) =>
+    encode: (request) =>
       toBinary(
         BridgeFrameSchema,
-        create(BridgeFrameSchema, { token, subscribe: { ...subscribe, positions: [...positions] } }),
+        create(BridgeFrameSchema, { token: request.token, subscribe: subscribeInit(filters, request) }),
       ),
     decode(data) {
       if (!(data instanceof ArrayBuffer)) throw new TypeError("not a binary frame");

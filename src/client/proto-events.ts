@@ -1,7 +1,11 @@
 /** From Protobuf to the plain events of a session. */
 import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
 import { Kind, type Message } from "../../gen/tidings/v1/message_pb.ts";
-import { RoomState_Status, type SubscribeResponse } from "../../gen/tidings/v1/push_service_pb.ts";
+import {
+  type RoomState,
+  RoomState_Status as Status,
+  type SubscribeResponse,
+} from "../../gen/tidings/v1/push_service_pb.ts";
 import type { RoomEvent, StreamEvent, UnreadTotals } from "./events.ts";
 
 /** One event of a stream. */
@@ -34,12 +38,7 @@ export function readEvent({ event }: SubscribeResponse): StreamEvent<Message> {
     case "gap":
       return { type: "gap", from: event.value.from, to: event.value.to };
     case "room":
-      return {
-        type: "room",
-        roomId: event.value.roomId,
-        status: readStatus(event.value.status),
-        reason: event.value.reason,
-      };
+      return readRoom(event.value);
     case "heartbeat":
       return { type: "heartbeat", positions: event.value.positions };
     case "goAway":
@@ -54,10 +53,15 @@ export function readTotals(totals: UnreadTotals | undefined): UnreadTotals | und
   return totals && { total: totals.total, byCategory: totals.byCategory, version: totals.version };
 }
 
-function readStatus(status: RoomState_Status): RoomEvent["status"] {
-  if (status === RoomState_Status.JOINED) return "joined";
-  if (status === RoomState_Status.REFUSED) return "refused";
-  return status === RoomState_Status.KICKED ? "kicked" : "other";
+const statuses: Readonly<Record<number, RoomEvent["status"]>> = {
+  [Status.JOINED]: "joined",
+  [Status.REFUSED]: "refused",
+  [Status.KICKED]: "kicked",
+};
+
+function readRoom({ roomId, status, reason, code }: RoomState): StreamEvent<Message> {
+  const known = statuses[status];
+  return known === undefined ? { type: "unknown" } : { type: "room", roomId, status: known, reason, code };
 }
 
 function milliseconds(duration: Duration | undefined): number {

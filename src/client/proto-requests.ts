@@ -1,11 +1,23 @@
 /** From plain requests to Protobuf ones. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type {
-  DeleteMessagesRequestSchema,
-  MarkReadRequestSchema,
-  OnlineCountRequestSchema,
+import {
+  type DeleteMessagesRequestSchema,
+  type MarkReadRequestSchema,
+  type OnlineCountRequestSchema,
+  RoomMode,
 } from "../../gen/tidings/v1/push_service_pb.ts";
+import type { SubscribeInit } from "./caller.ts";
+import type { StreamRequest } from "./events.ts";
 import type { DeleteRequest, MarkRequest, OnlineRequest } from "./requests.ts";
+
+/** A request of Subscribe: what stays, and what each stream begins with. */
+export function subscribeInit(filters: SubscribeInit, request: StreamRequest): SubscribeInit {
+  const rooms = request.rooms.map(({ roomId, mode }) => ({
+    roomId,
+    mode: RoomMode[mode.toUpperCase() as Uppercase<typeof mode>],
+  }));
+  return { ...filters, positions: [...request.positions], rooms };
+}
 
 /** A request of MarkRead. Throws a TypeError for more than one target. */
 export function markInit(request: MarkRequest): MessageInitShape<typeof MarkReadRequestSchema> {

@@ -27,6 +27,8 @@ export interface DeleteRequest {
   readonly expiredOnly?: boolean;
   /** Take the messages from every inbox and page. Services must set it, users must not. */
   readonly recall?: boolean;
+  /** All messages of this batch, with `recall`. */
+  readonly batchId?: string;
   /** Only for a service that is not bound to a tenant. */
   readonly tenantId?: string;
 }

@@ -9,6 +9,7 @@ import type { PositionStorage } from "./keeper.ts";
 import { type Input, initialMachine, type Machine, step } from "./machine.ts";
 import { type Observable, Variable } from "./observable.ts";
 import { watchPage } from "./page.ts";
+import type { RoomEntry, RoomWishes } from "./room-wishes.ts";
 import { isTerminal, refusesPositions, sentenceOf, TidingsError } from "./tidings-error.ts";
 import { type TokenSource, Tokens } from "./tokens.ts";
 import type { TidingsState } from "./transitions.ts";
@@ -24,8 +25,8 @@ export interface SessionOptions<M> {
   readonly open: OpenStream<M>;
   readonly token: TokenSource;
   readonly storage: PositionStorage | undefined;
-  /** The rooms that the stream joins. */
-  readonly rooms: readonly string[];
+  /** What the stream enters. */
+  readonly rooms: RoomWishes;
   /** How many events may wait for one loop over events(). */
   readonly queueLimit: number;
   readonly clock: Clock;
@@ -49,6 +50,8 @@ export class Session<M> {
   #drop: (() => void) | undefined;
   /** The stream's token. */
   #token = "";
+  /** The rooms have changed since the stream was opened. */
+  #outdated = false;
   /** When the stream said Hello; unset: not yet. */
   #helloAt: number | undefined;
   #heardAt = 0;
@@ -61,6 +64,7 @@ export class Session<M> {
     this.#options = options;
     this.tokens = new Tokens(options.token);
     this.intake = new Intake({
+      rooms: options.rooms,
       storage: options.storage,
       clock: options.clock,
       queueLimit: options.queueLimit,
@@ -70,7 +74,7 @@ export class Session<M> {
     this.#unwatchPage = watchPage({ wake: () => this.#wake(), leave: () => this.intake.flush() });
     // Not before the caller has added its listeners.
     void Promise.resolve()
-      .then(() => this.intake.load(options.rooms))
+      .then(() => this.intake.load())
       .then(() => this.#dispatch({ type: "start" }));
   }
 
@@ -82,6 +86,16 @@ export class Session<M> {
   /** Aborted when the session is closed. */
   get signal(): AbortSignal {
     return this.#closing.signal;
+  }
+
+  /** Enters a room. Throws a RangeError for an id or a mode that no server takes. */
+  join(roomId: string, mode?: RoomEntry): void {
+    if (this.#options.rooms.join(roomId, mode)) this.#resubscribe();
+  }
+
+  /** Leaves a room. */
+  leave(roomId: string): void {
+    if (this.intake.leave(roomId)) this.#resubscribe();
   }
 
   /** Ends everything; harmless when repeated. */
@@ -183,11 +197,22 @@ export class Session<M> {
   }
 
   #open(): void {
-    const request = { token: this.#token, positions: this.intake.positions() };
+    this.#outdated = false;
+    const request = {
+      token: this.#token,
+      positions: this.intake.positions(),
+      rooms: this.#options.rooms.list(),
+    };
     this.#drop = this.#options.open(request, {
       event: (event) => this.#hear(event),
       end: (error) => this.#ended(error),
     });
+  }
+
+  /** A stream that has not begun is left to: dropping it would look as if its way did not get through. */
+  #resubscribe(): void {
+    this.#outdated = true;
+    this.#dispatch({ type: "resubscribe", ...this.#uptime() });
   }
 
   #dropStream(): void {
@@ -218,6 +243,7 @@ export class Session<M> {
     this.intake.take(event);
     // After the event, so that whoever sees the state finds the totals that belong to it.
     if (event.type === "hello" || event.type === "caughtUp") this.#dispatch({ type: event.type });
+    if (event.type === "hello" && this.#outdated) this.#resubscribe();
   }
 
   #ended(error: TidingsError) {

@@ -1,6 +1,7 @@
 /** What a connected client offers, whatever the form of its messages. */
 import type { OnlineState, TidingsEvent, TidingsListeners, UnreadTotals } from "./events.ts";
 import type { Observable } from "./observable.ts";
+import type { RoomEntry } from "./room-wishes.ts";
 import type { Session } from "./session.ts";
 import type { TidingsState } from "./transitions.ts";
 
@@ -25,6 +26,15 @@ export interface TidingsStream<M> {
    * listen for a while only, use on().
    */
   events(): AsyncIterableIterator<TidingsEvent<M>>;
+  /**
+   * Enters a room, from the caller's point of view for ever: until leave(), a `room` event of status `kicked`, or the end
+   * of the client. The client reconnects at once, from the same positions; whether the room was entered comes as a `room`
+   * event. A room that is asked for in the same mode already is left as it is; to ask at once for one that was refused,
+   * leave it first. Throws a RangeError for an id that no server takes, and for a 101st room.
+   */
+  join(roomId: string, options?: { readonly mode?: RoomEntry }): void;
+  /** Leaves a room, and forgets its position: who joins it again is new there. A room that was not asked for is left alone. */
+  leave(roomId: string): void;
   /** Ends the stream, all loops, timers, listeners and calls. Harmless when repeated. */
   close(): void;
   /** As close(). */
@@ -40,6 +50,8 @@ export function streamOf<M>(session: Session<M>): TidingsStream<M> {
     online: intake.online,
     on: (type, listener) => intake.listeners.add(type, listener),
     events: () => intake.deliveries.read(),
+    join: (roomId, options) => session.join(roomId, options?.mode),
+    leave: (roomId) => session.leave(roomId),
     close: () => session.close(),
     [Symbol.dispose]: () => session.close(),
   };

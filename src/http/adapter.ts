@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Writable } from "node:stream";
 import { type ConnectRouter, createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect";
 import {
   compressionBrotli,
@@ -10,6 +11,8 @@ import type { Logger } from "pino";
 
 /** The transport under a call. */
 export interface ConnectionHandle {
+  /** The body of the answer: of a stream, shared frames may be written here between what the handler yields. */
+  readonly body: Writable;
   /** Cuts it, when its reader takes nothing any more: the HTTP/2 stream, or the HTTP/1.1 connection. */
   destroy(): void;
 }
@@ -63,7 +66,11 @@ export function createAdapter({
     if (handler.method.methodKind !== "unary") response.setHeader("X-Accel-Buffering", "no");
     // A client that is answered before it has sent all may wait until somebody has read the rest; requestMs bounds it.
     response.once("finish", () => request.removeAllListeners("readable").resume());
-    const values = createContextValues().set(connectionKey, { destroy: () => void response.destroy() });
+    const values = createContextValues().set(connectionKey, {
+      // The compatibility layer of HTTP/2 is no Writable, and the stream beneath it is.
+      body: "stream" in response ? (response.stream as Writable) : response,
+      destroy: () => void response.destroy(),
+    });
     handler(universalRequestFromNodeRequest(request, response, undefined, values))
       .then((answer) => universalResponseToNodeResponse(answer, response))
       .catch((error: unknown) => {

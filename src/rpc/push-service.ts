@@ -29,9 +29,11 @@ import {
 import type { Core } from "../core.ts";
 import { codeName, fail, reasonOf } from "../errors.ts";
 import { tenantOf } from "../feeds.ts";
+import { envelopedJson, envelopedProto, type Format } from "../format.ts";
 import { connectionKey } from "../http/adapter.ts";
 import { type Identity, isUser, type UserIdentity } from "../identity.ts";
 import { requireRoom } from "../rooms.ts";
+import { StreamSink } from "../stream-sink.ts";
 import { Subscription } from "../subscription.ts";
 import { identityOf } from "./context.ts";
 
@@ -92,12 +94,17 @@ async function* subscribe(
     if (signal.reason instanceof ConnectError) subscription.end(signal.reason);
     subscription.close();
   });
-  for await (const batch of subscription.batches()) {
-    for (const frame of batch) {
-      yield frame.response;
-      subscription.progress();
-    }
+  // Of our own port the handler yields Hello, and Connect sees to head, errors and end; between them frames that all
+  // streams share are written to the body itself.
+  const body = connection && new StreamSink(connection.body, formatOf(context), core.node.turn);
+  for await (const batch of subscription.batches(body)) {
+    for (const frame of batch) yield frame.response;
   }
+}
+
+/** The envelope is the same in Connect, gRPC and gRPC-Web; only the codec differs. */
+function formatOf({ requestHeader }: HandlerContext): Format {
+  return /\+json\b/.test(requestHeader.get("content-type") ?? "") ? envelopedJson : envelopedProto;
 }
 
 async function deleteMessages(

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
+import type { DisconnectRequest } from "../../gen/tidings/v1/admin_service_pb.ts";
 import type {
   ListUnreadRequest,
   MarkReadRequest,
@@ -87,6 +88,7 @@ describe("tidings publish", () => {
     [["--to-user", "ada"], { case: "userId", value: "ada" }],
     [["--to-tenant", "--tenant-id", "acme"], { case: "tenant", value: true }],
     [["--to-everyone"], { case: "everyone", value: true }],
+    [["--to-room", "dm/a,b/c"], { case: "roomId", value: "dm/a,b/c" }],
   ])("%j names the audience; a notification that lives as long as it is kept", async (argv, to) => {
     const { service, requests } = await publishing();
     await using _ = service;
@@ -95,6 +97,17 @@ describe("tidings publish", () => {
     expect(requests[0]?.message).toMatchObject({ kind: Kind.NOTIFICATION, payload: { case: undefined } });
     expect(requests[0]?.message?.ttl).toBeUndefined();
     expect(requests[0]?.tenantId).toBe(argv.includes("acme") ? "acme" : "");
+  });
+
+  test("--replace, --request-id and --batch-id are sent", async () => {
+    const { service, requests } = await publishing();
+    await using _ = service;
+    await call(service, "publish", "--to-user", "ada", "--request-id", "r1", "--replace", "--batch-id", "b1");
+    await call(service, "publish", "--to-user", "ada");
+    expect(requests.map(({ requestId, replace, message }) => [requestId, replace, message?.batchId])).toEqual([
+      ["r1", true, "b1"],
+      ["", false, ""],
+    ]);
   });
 
   test("--json prints the answer", async () => {
@@ -107,17 +120,19 @@ describe("tidings publish", () => {
     );
   });
 
-  test.each([[[]], [["--to-user", "ada", "--to-tenant"]], [["--no-to-tenant"]]])(
-    "%j is not one audience",
-    async (argv) => {
-      const { service, requests } = await publishing();
-      await using _ = service;
-      const { code, stderr } = await call(service, "publish", "--title", "x", ...argv);
-      expect(code).toBe(2);
-      expect(stderr).toContain("name one audience");
-      expect(requests).toEqual([]);
-    },
-  );
+  test.each([
+    [[]],
+    [["--to-user", "ada", "--to-tenant"]],
+    [["--to-room", "r", "--to-user", "ada"]],
+    [["--no-to-tenant"]],
+  ])("%j is not one audience", async (argv) => {
+    const { service, requests } = await publishing();
+    await using _ = service;
+    const { code, stderr } = await call(service, "publish", "--title", "x", ...argv);
+    expect(code).toBe(2);
+    expect(stderr).toContain("name one audience");
+    expect(requests).toEqual([]);
+  });
 });
 
 describe("errors", () => {
@@ -151,11 +166,14 @@ describe("errors", () => {
     expect(stderr).toMatch(/^error: unavailable: .*ECONNREFUSED.*\n$/);
   });
 
-  test.each(["publish", "tail", "unread", "online"])("%s without a token is a usage error", async (name) => {
-    const { code, stderr } = await run([name, ...(name === "publish" ? ["--to-user", "ada"] : [])]);
-    expect(code).toBe(2);
-    expect(stderr).toContain(`${name} needs a token: set TIDINGS_TOKEN`);
-  });
+  test.each([["publish", "--to-user", "ada"], ["tail"], ["unread"], ["online"], ["disconnect", "--user", "ada"]])(
+    "%s without a token is a usage error",
+    async (name, ...flags) => {
+      const { code, stderr } = await run([name, ...flags]);
+      expect(code).toBe(2);
+      expect(stderr).toContain(`${name} needs a token: set TIDINGS_TOKEN`);
+    },
+  );
 });
 
 describe("tidings unread", () => {
@@ -265,6 +283,8 @@ describe("tidings online", () => {
         return { users: 1, connections: 2, presences: request.scope.case === "users" ? presences : [] };
       },
     });
+    expect((await call(service, "online", "--room", "team/a,b")).stdout).toBe("online: users 1, streams 2\n");
+    expect(requests.shift()?.scope).toEqual({ case: "roomId", value: "team/a,b" });
     expect((await call(service, "online", "--tenant-id", "acme")).stdout).toBe("online: users 1, streams 2\n");
     const { stdout } = await call(service, "online", "--users", "ada,bob");
     expect(stdout).toBe("online: users 1, streams 2\n  ada: online, streams: 2\n  bob: offline\n");
@@ -278,5 +298,78 @@ describe("tidings online", () => {
       ["", "users"],
       ["", undefined],
     ]);
+  });
+});
+
+test.each([[["--room", "a", "--room", "b"]], [["--room", "a", "--users", "ada"]]])(
+  "online %j is not one scope",
+  async (argv) => {
+    const { code, stderr } = await run(["online", ...argv], { TIDINGS_TOKEN: "a.b.c" });
+    expect([code, stderr.split("\n")[0]]).toEqual([2, "error: give one of --users and --room, and one room"]);
+  },
+);
+
+describe("tidings disconnect", () => {
+  async function disconnecting() {
+    const requests: DisconnectRequest[] = [];
+    const service = await serveFake(
+      {},
+      {
+        disconnect(request) {
+          requests.push(request);
+          return { connections: 3 };
+        },
+      },
+    );
+    return { service, requests };
+  }
+  /** The harness's clock. */
+  const now = BigInt(Date.parse("2026-11-03T10:00:00Z") / 1000);
+
+  test("names the user, and nothing more by default", async () => {
+    const { service, requests } = await disconnecting();
+    await using _ = service;
+    expect(await call(service, "disconnect", "--user", "ada")).toEqual({
+      code: 0,
+      stdout: "ended streams: 3\n",
+      stderr: "",
+    });
+    expect(requests[0]).toMatchObject({ userId: "ada", tenantId: "", tokenId: "", reason: "" });
+    expect(requests[0]?.blockUntil).toBeUndefined();
+  });
+
+  test.each([
+    [["--block-for", "1h"], now + 3_600n, "blocked until 2026-11-03T11:00:00.000Z"],
+    [["--block-until", "2026-12-24T18:00:00+01:00"], 1_798_131_600n, "blocked until 2026-12-24T17:00:00.000Z"],
+    [["--block-until", "1970-01-01T00:00Z"], 0n, "not blocked any more"],
+  ])("%j is sent as a time", async (argv, seconds, text) => {
+    const { service, requests } = await disconnecting();
+    await using _ = service;
+    const flags = ["--user", "ada", "--token-id", "t7", "--tenant-id", "acme", "--reason", "logged out"];
+    expect((await call(service, "disconnect", ...flags, ...argv)).stdout).toBe(`ended streams: 3, ${text}\n`);
+    expect(requests[0]).toMatchObject({
+      userId: "ada",
+      tokenId: "t7",
+      tenantId: "acme",
+      reason: "logged out",
+      blockUntil: { seconds, nanos: 0 },
+    });
+    const { stdout } = await call(service, "disconnect", ...flags, ...argv, "--json");
+    expect(JSON.parse(stdout)).toEqual({ connections: 3 });
+  });
+
+  test.each([
+    [[], "--user: name the user"],
+    [["--user", "ada", "--block-for", "1h", "--block-until", "2026-12-24T18:00Z"], "give one of --block-for and"],
+    [["--user", "ada", "--block-until", "2026-12-24T18:00"], "--block-until: must be a time with its zone"],
+    [["--user", "ada", "--block-until", "tomorrow"], "--block-until: must be a time with its zone"],
+    [["--user", "ada", "--block-until", "2026-13-24T18:00Z"], "--block-until: must be a time with its zone"],
+    [["--user", "ada", "--block-for", "11000d"], "--block-for: must be a number with a unit"],
+  ])("%j is a usage error", async (argv, sentence) => {
+    const { service, requests } = await disconnecting();
+    await using _ = service;
+    const { code, stderr } = await call(service, "disconnect", ...argv);
+    expect([code, requests]).toEqual([2, []]);
+    expect(stderr).toContain(sentence);
   });
 });

@@ -49,6 +49,10 @@ describe("one name in three spellings", () => {
     });
   });
 
+  test("ids of rooms come by repeated flags, with their commas", () => {
+    expect(values(["tail", "--room", "a,b", "--room=dm/1/2"]).room).toEqual(["a,b", "dm/1/2"]);
+  });
+
   test("a list comes by commas and by repeated flags", () => {
     const argv = ["publish", "--to-users", "ada, bob", "--to-users=eve"];
     expect(values(argv).toUsers).toEqual(["ada", "bob", "eve"]);
@@ -202,6 +206,10 @@ const samples: Readonly<Record<string, string>> = {
   stallTimeout: "3s",
   newcomerDays: "3",
   maxStreamsPerUser: "3",
+  authorizeUrl: "https://app.example/may?v=1",
+  authorizeTimeout: "3s",
+  authorizeCache: "3s",
+  alertWindow: "3s",
   reflection: "false",
   logLevel: "debug",
   url: "https://push.example",

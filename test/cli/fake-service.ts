@@ -1,8 +1,9 @@
-/** A PushService on a port of its own, whose answers a test chooses. */
+/** The services on a port of their own, whose answers a test chooses. */
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { AdminService } from "../../gen/tidings/v1/admin_service_pb.ts";
 import { PushService } from "../../gen/tidings/v1/push_service_pb.ts";
 
 /** A fake service that runs. */
@@ -15,9 +16,14 @@ export interface FakeService extends AsyncDisposable {
 }
 
 /** Starts a fake service; methods without an implementation answer UNIMPLEMENTED. */
-export async function serveFake(implementation: Partial<ServiceImpl<typeof PushService>>): Promise<FakeService> {
+export async function serveFake(
+  implementation: Partial<ServiceImpl<typeof PushService>>,
+  admin: Partial<ServiceImpl<typeof AdminService>> = {},
+): Promise<FakeService> {
   const tokens: string[] = [];
-  const handler = connectNodeAdapter({ routes: (router) => void router.service(PushService, implementation) });
+  const handler = connectNodeAdapter({
+    routes: (router) => void router.service(PushService, implementation).service(AdminService, admin),
+  });
   const open = new Set<ServerResponse>();
   const server = createServer((request, response) => {
     tokens.push(request.headers.authorization ?? "");

@@ -44,7 +44,7 @@ test("--version prints the version", async () => {
 test("without a command: a usage error that names them", async () => {
   const { code, stdout, stderr } = await run([]);
   expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-  expect(stderr).toContain("name a command: serve, dev, token, publish, tail, unread, online");
+  expect(stderr).toContain("name a command: serve, dev, token, publish, tail, unread, online, disconnect");
 });
 
 test("a usage error points to the help of its command", async () => {

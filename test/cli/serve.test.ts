@@ -88,6 +88,10 @@ describe("tidings serve", () => {
     [["--jwt-secret-file", "/some/file"], env, /exclude each other/],
     [["--tls-key", "/some/file"], env, /--tls-key needs --tls-cert/],
     [["--tls-cert", "/some/file"], env, /--tls-cert needs --tls-key/],
+    [["--authorize-token", "s3cret"], env, /--authorize-token needs --authorize-url/],
+    [["--authorize-url", "ftp://x"], env, /--authorize-url: must be an http or https URL/],
+    [["--authorize-url", "http://a:b@x"], env, /--authorize-url: must be an http or https URL without user/],
+    [["--authorize-url", "http://x", "--authorize-token", "a b"], env, /--authorize-token: must be text of visible/],
   ])("%j refuses to start", async (argv, environment, message) => {
     const server = new FakeServer();
     const { code, stdout, stderr } = await run(["serve", ...argv], environment, server);
@@ -103,6 +107,28 @@ describe("tidings serve", () => {
     await vi.waitFor(() => expect(running.signal() && running.stdout()).toBeTruthy());
     await running.code;
     expect(server.options?.auth).toEqual({ jwksUrl: "https://id.example/jwks", issuer: "me", audience: "you" });
+  });
+
+  test("the authorize hook and the alert window reach the server", async () => {
+    const started = async (argv: string[], environment: Record<string, string> = {}) => {
+      const server = new FakeServer();
+      const running = start(["serve", ...argv], { ...env, ...environment }, server);
+      await vi.waitFor(() => expect(running.signal() && running.stdout()).toBeTruthy());
+      await running.code;
+      return server.options;
+    };
+    const url = "http://backend/may?v=1";
+    expect(await started(["--authorize-url", url])).toMatchObject({
+      authorize: { url, timeoutMs: 2_000, cacheMs: 30_000 },
+      alertMs: 300_000,
+    });
+    const argv = ["--authorize-url", url, "--authorize-timeout", "500ms", "--authorize-cache", "0ms"];
+    const options = await started([...argv, "--alert-window", "1m"], { TIDINGS_AUTHORIZE_TOKEN: "s3cret" });
+    expect(options).toMatchObject({
+      authorize: { url, token: "s3cret", timeoutMs: 500, cacheMs: 0 },
+      alertMs: 60_000,
+    });
+    expect(await started([])).not.toHaveProperty("authorize");
   });
 
   test.each([

@@ -1,6 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, test, vi } from "vitest";
-import type { SubscribeRequest, SubscribeResponseSchema } from "../../gen/tidings/v1/push_service_pb.ts";
+import {
+  RoomMode,
+  RoomState_Status as Status,
+  type SubscribeRequest,
+  type SubscribeResponseSchema,
+} from "../../gen/tidings/v1/push_service_pb.ts";
 import { fail } from "../../src/errors.ts";
 import { Kind } from "../../src/gen.ts";
 import { serveFake } from "./fake-service.ts";
@@ -69,12 +74,66 @@ describe("tidings tail", () => {
     expect(tail.signal(), "listeners are gone").toBe(false);
   });
 
+  test("enters rooms, says what became of them, and marks what asks for a sound", async () => {
+    const { service, requests, env } = await streaming([
+      hello,
+      { case: "room", value: { roomId: "team/7", status: Status.JOINED } },
+      {
+        case: "room",
+        value: { roomId: "solo", status: Status.REFUSED, reason: "taken\u0007", code: "already_exists" },
+      },
+      { case: "message", value: { kind: Kind.NOTIFICATION, title: "hi", roomId: "team/7", alert: true } },
+      { case: "message", value: { kind: Kind.ACTIVITY, title: "done", receiverId: "bob" } },
+      caughtUp,
+    ]);
+    await using _ = service;
+    const argv = ["--room", "team/7", "--room", "dm/bob/ada:any", "--room", "solo:first", "--room", "a,b:last:last"];
+    const tail = start(["tail", ...argv], env);
+    await vi.waitFor(() => expect(tail.stdout()).toContain("up to date"));
+    tail.signal();
+    expect(await tail.code).toBe(0);
+    expect(tail.stdout().split("\n").slice(1, 5)).toEqual([
+      "room team/7: joined",
+      "room solo: refused (already_exists: taken\\u{7})",
+      "notification  in team/7  hi  (alert)",
+      "activity  for bob  done",
+    ]);
+    expect(requests[0]?.rooms).toMatchObject([
+      { roomId: "team/7", mode: RoomMode.ANY },
+      { roomId: "dm/ada/bob", mode: RoomMode.ANY },
+      { roomId: "solo", mode: RoomMode.FIRST },
+      { roomId: "a,b:last", mode: RoomMode.LAST },
+    ]);
+  });
+
+  test.each([
+    [["--room", "dm/ada"], "--room: roomId: must be an id"],
+    [["--room", "dm/a/b", "--room", "dm/b/a:last"], "--room: rooms: dm/b/a is named twice"],
+  ])("%j is a usage error", async (argv, sentence) => {
+    const tail = start(["tail", ...argv], { TIDINGS_TOKEN: "a.b.c" });
+    expect(await tail.code).toBe(2);
+    expect(tail.stderr()).toContain(sentence);
+  });
+
+  test("ends with an error when its user is disconnected", async () => {
+    await using service = await serveFake({
+      async *subscribe() {
+        yield { event: hello ?? { case: undefined } };
+        throw fail("DISCONNECTED", "logged out");
+      },
+    });
+    const tail = start(["tail"], { TIDINGS_URL: service.url, TIDINGS_TOKEN: "a.b.c" });
+    expect(await tail.code).toBe(1);
+    expect(tail.stderr()).toBe("error: permission_denied DISCONNECTED: logged out\n");
+  });
+
   test("--json prints events as SubscribeResponse, one document per line", async () => {
     const gap: Event = {
       case: "gap",
       value: { from: { feed: "user", epoch: 7, seq: "1" }, to: { feed: "user", epoch: 7, seq: "4" } },
     };
-    const { service, env } = await streaming([hello, gap, message("5"), caughtUp]);
+    const room: Event = { case: "room", value: { roomId: "r", status: Status.KICKED, reason: "why", code: "aborted" } };
+    const { service, env } = await streaming([hello, gap, room, message("5"), caughtUp]);
     await using _ = service;
     const tail = start(["tail", "--json"], env);
     await vi.waitFor(() => expect(tail.stdout()).toContain("caughtUp"));
@@ -89,6 +148,7 @@ describe("tidings tail", () => {
     ).toEqual([
       { hello: { subscriptionId: "s1" } },
       { gap: { from: { feed: "user", epoch: 7, seq: "1" }, to: { feed: "user", epoch: 7, seq: "4" } } },
+      { room: { roomId: "r", status: "STATUS_KICKED", reason: "why", code: "aborted" } },
       {
         message: {
           id: "m5",

@@ -46,6 +46,14 @@ describe("tidings token", () => {
     });
   });
 
+  test("carries its id and the rooms that it opens, commas and all", async () => {
+    const rooms = ["team/*", "inbox/{sub}", "a,b"];
+    const argv = rooms.flatMap((room) => ["--room", room]);
+    argv.push("--can-publish", "team/*", "--id", "session-7");
+    const { stdout } = await run(["token", "--sub", "ada", "--tenant", "acme", ...argv], env);
+    expect(await claimsOf(stdout)).toMatchObject({ rooms, publish: ["team/*"], jti: "session-7" });
+  });
+
   test("--json adds the claims", async () => {
     const { stdout } = await run(["token", "--sub", "ops", "--role", "admin", "--json"], env);
     const { token, claims } = JSON.parse(stdout);

@@ -21,7 +21,10 @@ function fakeWays() {
     dropped,
     ends,
     attempt: () =>
-      open({ token: "t", positions: [] }, { event: () => {}, end: ({ message }) => void ends.push(message) }),
+      open(
+        { token: "t", positions: [], rooms: [] },
+        { event: () => {}, end: ({ message }) => void ends.push(message) },
+      ),
     hello: () => sink?.event(hello()),
     lose: (message = "lost", extras: ErrorExtras = {}) => sink?.end(new TidingsError("unavailable", message, extras)),
   };

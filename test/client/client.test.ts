@@ -2,6 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket as PackageWebSocket } from "ws";
+import { RoomMode } from "../../gen/tidings/v1/push_service_pb.ts";
 import { connectTidings, Kind, type TidingsOptions } from "../../src/client/index.ts";
 import { connectTidings as connectJson } from "../../src/client/json.ts";
 import type { Observable } from "../../src/client/observable.ts";
@@ -116,7 +117,9 @@ describe.each(Object.entries(forms))("%s", (_name, connect) => {
       caughtUp,
       { case: "readState", value: { unread: { total: 0, byCategory: {}, version: "5" }, readIds: ["x"], all: true } },
       { case: "online", value: { users: 7, connections: 8 } },
-      { case: "room", value: { roomId: "r", status: 3, reason: "taken" } },
+      { case: "room", value: { roomId: "r", status: 3, reason: "taken", code: "already_exists" } },
+      { case: "room", value: { roomId: "r", status: 1 } },
+      { case: "room", value: { roomId: "r", status: 0 } },
       { case: undefined },
       { case: "message", value: { id: "live", kind: Kind.EVENT } },
     );
@@ -137,7 +140,8 @@ describe.each(Object.entries(forms))("%s", (_name, connect) => {
         all: true,
       },
       { type: "online", users: 7, connections: 8 },
-      { type: "room", roomId: "r", status: "kicked", reason: "taken" },
+      { type: "room", roomId: "r", status: "kicked", reason: "taken", code: "already_exists" },
+      { type: "room", roomId: "r", status: "joined", reason: "", code: "" },
       { type: "message", message: { id: "live" } },
     ]);
     expect(client.state.value).toBe("closed");
@@ -165,6 +169,65 @@ describe.each(Object.entries(forms))("%s", (_name, connect) => {
     await until(client.state, (state) => state === "closed");
     expect(told).toEqual([["permission_denied", "ROLE_FORBIDDEN", "only users may do that"]]);
     await expect(client.events().next()).rejects.toMatchObject({ reason: "ROLE_FORBIDDEN" });
+  });
+
+  test.each([
+    ["DISCONNECTED", "logged out"],
+    ["CALLER_BLOCKED", "blocked until tomorrow"],
+  ] as const)("%s ends it: it does not come back by itself", async (reason, sentence) => {
+    const client = keep(connect());
+    const states: string[] = [];
+    const stream = await server.stream();
+    stream.send(hello(0), caughtUp);
+    await until(client.state, (state) => state === "live");
+    client.state.subscribe((state) => void states.push(state));
+    stream.end(fail(reason, sentence));
+    await until(client.state, (state) => state === "closed");
+    expect(states).toEqual(["live", "closed"]);
+    await expect(client.events().next()).rejects.toMatchObject({
+      code: "permission_denied",
+      reason,
+      message: sentence,
+    });
+  });
+
+  test("asks for rooms under one instance id, and for others when told", async () => {
+    const rooms = [{ roomId: "dm/bob/ada" }, { roomId: "solo", mode: "first" }] as const;
+    const client = keep(connect({ subscribe: { rooms } }));
+    const first = await server.stream();
+    expect(first.request.instanceId).toMatch(/^[0-9a-f]{32}$/);
+    expect(first.request.rooms).toMatchObject([
+      { roomId: "dm/ada/bob", mode: RoomMode.ANY },
+      { roomId: "solo", mode: RoomMode.FIRST },
+    ]);
+    const inRoom = { feed: "room/dm/ada/bob", epoch: 1, seq: "3" };
+    first.send(hello(0), { case: "message", value: { id: "r3", kind: Kind.EVENT, position: inRoom } }, caughtUp);
+    await until(client.state, (state) => state === "live");
+    client.leave("solo");
+    client.join("hall", { mode: "last" });
+    const second = await server.stream();
+    expect(second.request).toMatchObject({
+      instanceId: first.request.instanceId,
+      positions: [place(0), inRoom],
+      rooms: [
+        { roomId: "dm/ada/bob", mode: RoomMode.ANY },
+        { roomId: "hall", mode: RoomMode.LAST },
+      ],
+    });
+    await first.gone;
+  });
+
+  test("gives messages with what they say about sound and receiver", async () => {
+    const client = keep(connect({ instanceId: "page-7" }));
+    const loop = client.events();
+    const stream = await server.stream();
+    expect(stream.request.instanceId).toBe("page-7");
+    stream.send(hello(0), { case: "message", value: { id: "a", kind: Kind.ACTIVITY, alert: true, receiverId: "bob" } });
+    for await (const event of loop) {
+      if (event.type !== "message") continue;
+      expect(event.message).toMatchObject({ id: "a", alert: true, receiverId: "bob" });
+      break;
+    }
   });
 
   test("forgets positions that the server does not know", async () => {
@@ -202,8 +265,8 @@ describe.each(["Protobuf over ws", "JSON over ws", "Protobuf in memory"] as cons
         const version = target.case === "all" ? "4" : "5";
         return { changed: 2, unread: { total: 3, byCategory: { a: 3 }, version } };
       },
-      deleteMessages: ({ ids, recall }) => {
-        asked.push([ids?.messageIds, recall]);
+      deleteMessages: ({ ids, batchId, recall }) => {
+        asked.push([ids?.messageIds ?? batchId, recall]);
         return { deleted: 1, unread: { total: 2, byCategory: { a: 2 }, version: "6" } };
       },
       listUnread: ({ pageSize }) => ({ messages: [{ id: `m${pageSize}` }], nextPageToken: "next" }),
@@ -223,6 +286,7 @@ describe.each(["Protobuf over ws", "JSON over ws", "Protobuf in memory"] as cons
     await client.markRead({ categories: ["b"] });
     expect((await client.deleteMessages({ ids: ["x"] })).deleted).toBe(1);
     expect(client.unread.value?.total).toBe(2);
+    await client.deleteMessages({ batchId: "b", recall: true });
     expect(await client.listUnread({ pageSize: 3 })).toMatchObject({ messages: [{ id: "m3" }], nextPageToken: "next" });
     expect((await client.listMessages()).messages).toMatchObject([{ id: "old", read: true }]);
     expect((await client.onlineCount({ users: ["7"] })).users).toBe(4);
@@ -234,6 +298,7 @@ describe.each(["Protobuf over ws", "JSON over ws", "Protobuf in memory"] as cons
       ["oldest", []],
       [undefined, ["b"]],
       [["x"], false],
+      ["b", true],
       ["7"],
       "roomId",
       undefined,
@@ -373,6 +438,7 @@ test.each([
   [{ queueLimit: 0 }, "queueLimit: must be a whole number from 1"],
   [{ transport: "sse" }, "transport: must be auto, connect or ws"],
   [{ token: "jwt" }, "token: must be a function that gives a JWT"],
+  [{ subscribe: { rooms: [{ roomId: "" }] } }, "roomId: must be an id of 1 to 320 characters"],
 ])("options are checked at the door: %j", (wrong, sentence) => {
   expect(() => connectTidings({ ...base(), ...(wrong as object) })).toThrow(sentence);
 });

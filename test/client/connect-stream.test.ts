@@ -43,7 +43,7 @@ function fakeTransport() {
   const events: string[] = [];
   const ends: string[] = [];
   const drop = connectStream(transportCaller(transport), {})(
-    { token: "t", positions: [{ feed: "user", epoch: 1, seq: "5" }] },
+    { token: "t", positions: [{ feed: "user", epoch: 1, seq: "5" }], rooms: [] },
     { event: ({ type }) => void events.push(type), end: ({ code, message }) => void ends.push(`${code}: ${message}`) },
   );
   return { asked, turn, events, ends, drop };

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { RoomWishes } from "../../src/client/room-wishes.ts";
 import { settled } from "./fake-clock.ts";
 import { caughtUp, fakeSession, hello, message, place } from "./fake-streams.ts";
 
@@ -78,10 +79,10 @@ describe("the storage", () => {
     expect([storage.saved, streams.length, session.state.value]).toEqual([[], 0, "closed"]);
   });
 
-  test("places of rooms that are not joined stay behind", async () => {
+  test("places of rooms that are not asked for stay behind", async () => {
     const room = (id: string) => ({ feed: `room/${id}`, epoch: 1, seq: "3" });
     const storage = memoryStorage(JSON.stringify([place(5), room("a"), room("b")]));
-    const { stream } = fakeSession({ storage, rooms: ["b"] });
+    const { stream } = fakeSession({ storage, rooms: new RoomWishes([{ roomId: "b" }]) });
     expect((await stream()).request.positions).toEqual([place(5), room("b")]);
   });
 });

@@ -1,4 +1,5 @@
 import type { OpenStream, StreamEvent, StreamRequest, StreamSink } from "../../src/client/events.ts";
+import { RoomWishes } from "../../src/client/room-wishes.ts";
 import { Session, type SessionOptions } from "../../src/client/session.ts";
 import { type ErrorCode, type ErrorExtras, TidingsError } from "../../src/client/tidings-error.ts";
 import { FakeClock, settled } from "./fake-clock.ts";
@@ -69,7 +70,7 @@ export function fakeSession(options: Partial<SessionOptions<Text>> = {}) {
     open,
     token: () => "token",
     storage: undefined,
-    rooms: [],
+    rooms: new RoomWishes(),
     queueLimit: 1_000,
     clock,
     fraction: () => 0.5,

@@ -22,6 +22,7 @@ const types: Input["type"][] = [
   "rejected",
   "timer",
   "wake",
+  "resubscribe",
   "overflow",
   "drained",
   "close",
@@ -62,8 +63,8 @@ describe("the table", () => {
       authorizing: "close closed, failed waiting, timer waiting, token connecting",
       connecting: `close closed, ${ends}, stale authorizing, timer waiting`,
       replaying:
-        "caughtUp live, close closed, failed waiting, later held, overflow paused, refused unauthorized, rejected closed, reset waiting, stale authorizing, timer waiting",
-      live: "close closed, failed waiting, later held, overflow paused, refused unauthorized, rejected closed, reset waiting, stale authorizing, timer waiting",
+        "caughtUp live, close closed, failed waiting, later held, overflow paused, refused unauthorized, rejected closed, reset waiting, resubscribe authorizing, stale authorizing, timer waiting",
+      live: "close closed, failed waiting, later held, overflow paused, refused unauthorized, rejected closed, reset waiting, resubscribe authorizing, stale authorizing, timer waiting",
       waiting: "close closed, timer authorizing, wake authorizing",
       held: "close closed, timer authorizing",
       unauthorized: "close closed, timer authorizing, wake authorizing",

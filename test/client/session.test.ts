@@ -226,7 +226,7 @@ describe("tokens", () => {
     clock.sleep(60_000);
     first.end("unauthenticated", { reason: "TOKEN_EXPIRED" });
     const second = await stream();
-    expect(second.request).toEqual({ token: "t2", positions: [place(3)] });
+    expect(second.request).toEqual({ token: "t2", positions: [place(3)], rooms: [] });
     expect([asked, errors, session.state.value]).toEqual([[false, true], [], "connecting"]);
   });
 

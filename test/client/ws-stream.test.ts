@@ -40,7 +40,7 @@ function open<M>(codec: FrameCodec<M>, Constructor: new () => Socket = FakeSocke
     codec,
     Constructor,
   )(
-    { token: "t", positions: [{ feed: "user", epoch: 1, seq: "5" }] },
+    { token: "t", positions: [{ feed: "user", epoch: 1, seq: "5" }], rooms: [{ roomId: "a", mode: "last" }] },
     { event: (event) => void events.push(event), end: ({ code }) => void ends.push(code) },
   );
   return { events, ends, drop, socket: FakeSocket.last };
@@ -51,7 +51,14 @@ test("the first frame holds the token and the request", () => {
   expect(socket.sent).toEqual([]);
   socket.tell("onopen");
   expect(socket.sent.map((frame) => JSON.parse(String(frame)))).toEqual([
-    { token: "t", subscribe: { onlineCount: true, positions: [{ feed: "user", epoch: 1, seq: "5" }] } },
+    {
+      token: "t",
+      subscribe: {
+        onlineCount: true,
+        positions: [{ feed: "user", epoch: 1, seq: "5" }],
+        rooms: [{ roomId: "a", mode: "ROOM_MODE_LAST" }],
+      },
+    },
   ]);
 });
 

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Connection, OnlineTally, Presence } from "../../src/presence.ts";
+import { roomLaw } from "./presence-rooms.ts";
 
 /** Nodes that share what they know; one where there is only one process. */
 export interface OpenedPresence {
@@ -162,6 +163,8 @@ export function presenceContract(name: string, make: () => Promise<OpenedPresenc
         { numRuns: 200 },
       );
     });
+
+    roomLaw(() => opened, make);
   });
 }
 

@@ -22,6 +22,8 @@ const step = fc.oneof(
       feeds: fc.subarray(names),
       key: one("", "", "", "k1", "k2"),
       digest: one("d", "e"),
+      replace: one(false, false, true),
+      batchId: one("", "", "b", "c"),
       kind: one(1, 1, 2, 3),
       category: one("", "system"),
       ttl: one(never, never, 3, 9),
@@ -36,6 +38,15 @@ const step = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("trim" as const), age: fc.nat({ max: 20 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("batch" as const),
+      tenant: one(...tenants),
+      batchId: one("b", "c"),
+      limit: fc.integer({ min: 1, max: 5 }),
+    }),
+  },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -120,16 +131,29 @@ async function take(
 ): Promise<void> {
   switch (next.do) {
     case "append": {
-      const { tenant, feeds, key, digest, kind, category, ttl } = next;
-      const append = message(tenant, { feeds, key, digest, kind, category, publishTime: now, expireTime: now + ttl });
+      const { do: _, tenant, ttl, ...facts } = next;
+      const replace = facts.replace && facts.key !== "";
+      const append = message(tenant, { ...facts, replace, publishTime: now, expireTime: now + ttl });
       const [answer] = await store.append([append]);
       if (!answer) throw new Error("no answer");
+      const replaced = replace ? model.replace(append) : [];
       expect(answer).toMatchObject(model.append(append, answer));
+      if (answer.outcome === "stored") expect(sorted(answer.replaced ?? [])).toEqual(sorted(replaced));
       return;
     }
     case "recall": {
       const ids = pick(model.ids(next.tenant), next.picks);
       expect(sorted(await store.recall(next.tenant, ids))).toEqual(sorted(model.recall(next.tenant, ids)));
+      return;
+    }
+    case "batch": {
+      const listed: string[] = [];
+      for (let after = "", last = false; !last; last = after === "") {
+        const page = await store.batch(next.tenant, next.batchId, after, next.limit, now);
+        listed.push(...page.entries.map(({ id, feed }) => `${id} ${feed.name}`));
+        after = page.next;
+      }
+      expect(listed.sort()).toEqual(model.batch(next.tenant, next.batchId, now).sort());
       return;
     }
     case "trim":

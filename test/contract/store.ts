@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe } from "vitest";
 import type { Store, StoreInfo } from "../../src/store.ts";
 import { appendLaw } from "./store-append.ts";
+import { batchLaw } from "./store-batch.ts";
 import { inboxLaw } from "./store-inbox.ts";
 import { keyLaw } from "./store-keys.ts";
 import { lifeLaw } from "./store-life.ts";
@@ -12,6 +13,7 @@ import { modelLaw } from "./store-model.ts";
 import { readLaw } from "./store-read.ts";
 import { readStateLaw } from "./store-read-state.ts";
 import { recallLaw } from "./store-recall.ts";
+import { replaceLaw } from "./store-replace.ts";
 import { retentionLaw } from "./store-retention.ts";
 import { selectLaw } from "./store-select.ts";
 import { tenantLaw } from "./store-tenants.ts";
@@ -64,6 +66,6 @@ export function storeContract(name: string, make: MakeStore): void {
       },
     };
     const laws = [appendLaw, keyLaw, readLaw, recallLaw, retentionLaw, selectLaw, inboxLaw, readStateLaw, tenantLaw];
-    for (const law of [...laws, lifeLaw, modelLaw]) law(bench);
+    for (const law of [...laws, batchLaw, replaceLaw, lifeLaw, modelLaw]) law(bench);
   });
 }

@@ -97,7 +97,7 @@ describe.each(hosts)("in %s", (_name, start) => {
     const { publish, listUnread } = PushService.method;
     expect(factsOf(await errorOf(as().call(listUnread, {})))).toMatchObject({ reason: "TOKEN_MISSING" });
     const request = { audience, message: note("hi") };
-    expect(factsOf(await errorOf(as(user).call(publish, request)))).toMatchObject({ reason: "ROLE_FORBIDDEN" });
+    expect(factsOf(await errorOf(as(user).call(publish, request)))).toMatchObject({ reason: "AUDIENCE_FORBIDDEN" });
     const bad = await errorOf(as(service).call(publish, { message: note("hi") }));
     expect(factsOf(bad)).toMatchObject({ reason: "FIELD_INVALID", field: "audience" });
     await as(service).call(publish, request);

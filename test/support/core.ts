@@ -20,6 +20,7 @@ import { type Reason, reasonOf } from "../../src/errors.ts";
 import type { Identity, UserIdentity } from "../../src/identity.ts";
 import { resolveOptions, type TidingsOptions } from "../../src/options.ts";
 import type { Presence } from "../../src/presence.ts";
+import type { Authorize } from "../../src/room-access.ts";
 import { Subscription } from "../../src/subscription.ts";
 import { FakeClock, seededRandom, turn } from "./clock.ts";
 import { Reader } from "./reader.ts";
@@ -40,10 +41,12 @@ export function serviceOf(tenant?: string): Identity {
 }
 
 /** What a test may want to be otherwise. */
-export interface TestCoreOptions extends Partial<Omit<TidingsOptions, "clock" | "data">> {
+export interface TestCoreOptions extends Partial<Omit<TidingsOptions, "clock" | "data" | "authorize">> {
   readonly clock?: FakeClock;
   readonly bus?: Bus;
   readonly presence?: Presence;
+  /** Decides about rooms what tokens do not. */
+  readonly authorize?: Authorize;
   /** Stands around each call of the store. */
   readonly around?: Around;
 }
@@ -66,6 +69,10 @@ export function toUser(user: string): To {
 /** The audience of several users. */
 export function toUsers(...userIds: string[]): To {
   return { case: "users", value: { userIds } };
+}
+/** The audience of a room. */
+export function toRoom(room: string): To {
+  return { case: "roomId", value: room };
 }
 /** The audience of a tenant. */
 export const toTenant: To = { case: "tenant", value: true };
@@ -115,6 +122,13 @@ export class TestCore {
     rest: Omit<PublishInit, "audience" | "message"> = {},
   ) {
     const [outcome] = await this.core.publisher.publish(serviceOf(tenant), [publishRequest(to, draft, rest)]);
+    if (outcome instanceof Error) throw outcome;
+    return outcome as PublishResponse;
+  }
+
+  /** Publishes a message as a user. */
+  async say(user: UserIdentity, room: string, draft: DraftInit = {}, rest: { requestId?: string } = {}) {
+    const [outcome] = await this.core.publisher.publish(user, [publishRequest(toRoom(room), draft, rest)]);
     if (outcome instanceof Error) throw outcome;
     return outcome as PublishResponse;
   }
@@ -211,7 +225,8 @@ export class TestCore {
 
 /** Starts a node. Close it at the end. */
 export async function startTestCore(options: TestCoreOptions = {}): Promise<TestCore> {
-  const { clock = new FakeClock(), bus = new LocalBus(), presence = new LocalPresence(), around, ...rest } = options;
+  const { clock = new FakeClock(), bus = new LocalBus(), presence = new LocalPresence(), ...others } = options;
+  const { around, authorize, ...rest } = others;
   const given = { data: ":memory:", auth: { secret }, random: seededRandom(), ...rest, clock };
   const settings = resolveOptions(given);
   const sqlite = new SqliteStore({ folder: ":memory:", keep: settings.retention.count });
@@ -226,7 +241,7 @@ export async function startTestCore(options: TestCoreOptions = {}): Promise<Test
       pending--;
     }
   });
-  const core = await startCore({ store, bus, presence }, () => {}, settings);
+  const core = await startCore({ store, bus, presence }, () => {}, settings, authorize);
   return new TestCore(core, clock, sqlite, calls, () => pending);
 }
 

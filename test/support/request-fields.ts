@@ -296,7 +296,7 @@ const subscribeRows: Row[] = [
     events: xs(100),
   }),
   ...text("SubscribeRequest.instance_id", SubscribeRequestSchema, 128, "instance_id", (instanceId) => ({ instanceId })),
-  row("BridgeFrame.token", BridgeFrameSchema, { token: x(12289) }, "token", atMost(12288), { token: x(12288) }),
+  row("BridgeFrame.token", BridgeFrameSchema, { token: x(8193) }, "token", atMost(8192), { token: x(8192) }),
   row(
     "BridgeFrame.subscribe",
     BridgeFrameSchema,

@@ -21,6 +21,11 @@ export interface Caller {
   readonly role?: "user" | "service" | "admin";
   /** For how many seconds the token is good, from the server's clock on. Default: a day. */
   readonly ttl?: number;
+  /** Rooms that the token opens, and those to speak in. Default: none. */
+  readonly rooms?: readonly string[];
+  readonly publish?: readonly string[];
+  /** The token's id. Default: none. */
+  readonly jti?: string;
 }
 
 /** A running server. */
@@ -54,8 +59,8 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
   const now = () => Math.floor((options.clock?.now() ?? Date.now()) / 1000);
   const sessions = new Set<Http2SessionManager>();
 
-  const token = ({ tenant, role = "user", sub = role === "user" ? "ann" : "backend", ttl = daySeconds }: Caller) =>
-    mintToken(secret, { sub, role, exp: now() + ttl, ...(tenant === undefined ? {} : { tenant }) }, now());
+  const token = ({ role = "user", sub = role === "user" ? "ann" : "backend", ttl = daySeconds, ...claims }: Caller) =>
+    mintToken(secret, { sub, role, exp: now() + ttl, ...claims }, now());
 
   return {
     tidings,

@@ -16,6 +16,8 @@ interface Known {
   readonly append: Append;
   readonly places: Map<string, number>;
   recalled: boolean;
+  /** It expired, and another has its key. */
+  keyless: boolean;
 }
 
 interface Feed {
@@ -52,7 +54,8 @@ export class StoreModel {
       }
       this.#messages = this.#messages.filter((known) => known !== holder);
     }
-    const known: Known = { append, places: new Map(), recalled: false };
+    for (const known of this.#messages) known.keyless ||= append.key !== "" && sameKey(known.append, append);
+    const known: Known = { append, places: new Map(), recalled: false, keyless: false };
     this.#messages.push(known);
     const seqs = append.feeds.map((name) => {
       const key = keyOf({ tenant: append.tenant, name });
@@ -65,6 +68,26 @@ export class StoreModel {
       return feed.seq;
     });
     return { outcome: "stored", id: append.id, publishTime: append.publishTime, seqs };
+  }
+
+  /** What holds the key of a message goes for good; answers where it could be seen. */
+  replace(next: Append): Place[] {
+    const holder = this.#messages.find(({ append, keyless }) => !keyless && sameKey(append, next));
+    if (!holder) return [];
+    const feeds = holder.append.feeds.map((name) => ({ tenant: next.tenant, name }));
+    const places = placesOf(holder, feeds);
+    this.#messages = this.#messages.filter((known) => known !== holder);
+    return places;
+  }
+
+  /** `id feed` of every place of a batch's messages that is live at a time. */
+  batch(tenant: string, batchId: string, now: number): string[] {
+    const batch = this.#messages.filter(({ append }) => append.tenant === tenant && append.batchId === batchId);
+    return batch
+      .filter(({ append }) => append.expireTime > now)
+      .flatMap(({ append, places }) =>
+        append.feeds.filter((name) => places.has(keyOf({ tenant, name }))).map((name) => `${append.id} ${name}`),
+      );
   }
 
   /** Takes over the tail of a head, if the law allows it. */
@@ -186,6 +209,10 @@ export class StoreModel {
 
 function keyOf({ tenant, name }: FeedKey): string {
   return JSON.stringify([tenant, name]);
+}
+
+function sameKey(a: Append, b: Append): boolean {
+  return a.tenant === b.tenant && a.key === b.key;
 }
 
 function within(ranges: SeqRanges, seq: number): boolean {

@@ -4,7 +4,7 @@ import { type Database, fromTime, fromUuid, toTime, toUuid } from "./database.ts
 /** Places are freed so many at a time, or one message's; what lies before the tail is invisible before that. */
 const trimStep = 256;
 /** A stretch ends once it holds so many bytes, so that a lagging reader costs one bounded page. */
-const stretchBytes = 256 * 1024;
+const stretchBytes = 64 * 1024;
 /** Feeds whose heads are kept in memory; a forgotten one costs one index look-up. */
 const knownFeeds = 200_000;
 
@@ -145,12 +145,13 @@ export class SqliteFeeds {
     return this.#remember(name, { id: row.id, seq: last.seq ?? 0, tail: row.tail });
   }
 
-  /** Where a message lies, in feeds after `after`. */
+  /** Where a message lies, in feeds after `after`, in their order. */
   placesOf(row: number, after = 0, limit = -1): { feed: number; seq: number }[] {
     return this.#db
       .sql(
         `SELECT feed, seq FROM messages WHERE row = ?1 AND feed > ?2
-         UNION ALL SELECT feed, seq FROM places WHERE message = ?1 AND feed > ?2 LIMIT ?3`,
+         UNION ALL SELECT feed, seq FROM places WHERE message = ?1 AND feed > ?2
+         ORDER BY feed LIMIT ?3`,
       )
       .all(row, after, limit) as { feed: number; seq: number }[];
   }

@@ -104,7 +104,7 @@ export class SqliteInbox {
     const entries: BatchPage["entries"][number][] = [];
     let last = after;
     for (const message of messages) {
-      for (const place of this.#feeds.placesOf(message.row, message.row === row ? feed : 0, limit + 1)) {
+      for (const place of this.#placesAfter(message.row, message.row === row ? feed : 0, limit + 1)) {
         if (entries.length === limit) return { entries, next: last };
         last = `${message.row}/${place.feed}`;
         const entry = this.#feeds.entryAt(place.feed, place.seq);
@@ -112,6 +112,16 @@ export class SqliteInbox {
       }
     }
     return { entries, next: messages.length > limit ? `${messages[limit]?.row}/${endless}` : "" };
+  }
+
+  /** Places of a message in feeds after `after`, so many at a time: of 10,000, a page takes a few. */
+  *#placesAfter(row: number, after: number, step: number): Generator<{ feed: number; seq: number }> {
+    for (let last = after; ; ) {
+      const places = this.#feeds.placesOf(row, last, step);
+      yield* places;
+      if (places.length < step) return;
+      last = places.at(-1)?.feed ?? last;
+    }
   }
 
   readState(tenant: string, user: string): StoredReadState {

@@ -175,6 +175,19 @@ describe("HTTP itself", () => {
     }
   });
 
+  test("a URL carries the longest page token beside a usual JWT; beside a huge one it is refused with 431", async () => {
+    const message = JSON.stringify({ pageToken: "x".repeat(12_288) });
+    const url = `${urlOf("ListUnread")}?connect=v1&encoding=json&message=${encodeURIComponent(message)}`;
+    const headers = { ...(stage.as("ann") as Record<string, string>) };
+    expect((await post(url, "", headers, "GET")).refusal).toMatchObject({ reason: "PAGE_TOKEN_INVALID" });
+    const rooms = Array.from({ length: 20 }, (_, room) => `${room}/`.padEnd(200, "x"));
+    const authorization = `Bearer ${await stage.server.token({ sub: "eve", tenant: "acme", rooms })}`;
+    expect((await post(url, "", { authorization }, "GET")).status).toBe(431);
+    const posted = { "content-type": "application/json", authorization };
+    expect((await post(urlOf("ListUnread"), message, posted)).refusal).toMatchObject({ reason: "PAGE_TOKEN_INVALID" });
+    await unchanged();
+  });
+
   test("headers over 16 KiB are refused before anything looks at them", async () => {
     const headers = headersFor("service", "application/json", { "x-much": "x".repeat(20_000) });
     expect((await post(urlOf("Publish"), "{}", headers)).status).toBe(431);

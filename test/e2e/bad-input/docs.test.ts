@@ -90,3 +90,14 @@ test("docs/limits.md has every limit that can be set, with its names and default
   });
   expect(tableOf("limits.md", "Option").map((row) => row.slice(0, 4))).toEqual(expected);
 });
+
+test("docs/limits.md has the limits of the authorize hook", () => {
+  const { authorize } = resolveOptions({
+    data: ":memory:",
+    auth: { secret },
+    authorize: { url: "https://app.example.com" },
+  });
+  const limits = { timeoutMs: authorize?.timeoutMs, cacheMs: authorize?.cacheMs };
+  const expected = Object.entries(limits).map(([name, value]) => [`authorize.${name}`, value?.toLocaleString("en-US")]);
+  expect(tableOf("limits.md", "Option of the hook").map((row) => row.slice(0, 2))).toEqual(expected);
+});

@@ -90,6 +90,14 @@ const subscribe = create(SubscribeRequestSchema, {
   positions: [{ feed: "user", seq: "1", epoch: 1 }],
   kinds: [1],
   events: ["e"],
+  rooms: [{ roomId: "dm/x/y", mode: 2 }, { roomId: "lobby" }],
+  instanceId: "i",
+});
+const speak = create(PublishRequestSchema, {
+  audience: { to: { case: "roomId", value: "dm/a%2F/b" } },
+  message: { kind: Kind.EVENT, actor: { id: "backend" } },
+  requestId: "r",
+  replace: true,
 });
 
 function bytesOf(data: Uint8Array | string): Bytes {
@@ -98,6 +106,8 @@ function bytesOf(data: Uint8Array | string): Bytes {
 
 /** Good bodies, to be damaged. */
 const goodBodies = [
+  bytesOf(toBinary(PublishRequestSchema, speak)),
+  bytesOf(toJsonString(PublishRequestSchema, speak)),
   bytesOf(toBinary(PublishRequestSchema, publish)),
   bytesOf(toJsonString(PublishRequestSchema, publish)),
   bytesOf(toBinary(PublishBatchRequestSchema, batch)),

@@ -1,38 +1,12 @@
 /** Requests that are well-formed and wrong: what is sent by whom, and how it is refused. */
 import type { JsonObject } from "@bufbuild/protobuf";
-import type { CallerName, Known } from "./stage.ts";
-
-/** One row. */
-export interface Row {
-  readonly name: string;
-  readonly method: string;
-  readonly as: CallerName;
-  readonly request: JsonObject | ((known: Known) => JsonObject);
-  readonly code: string;
-  readonly reason: string;
-  /** The field that is named; unset: none. */
-  readonly field?: string;
-}
-
-type Cells = [name: string, request: Row["request"], code: string, reason: string, field?: string];
-
-function rowsOf(method: string, as: CallerName, table: readonly Cells[]): Row[] {
-  return table.map(([name, request, code, reason, field]) => ({
-    name,
-    method,
-    as,
-    request,
-    code,
-    reason,
-    ...(field === undefined ? {} : { field }),
-  }));
-}
+import { roomRows } from "./room-requests.ts";
+import { type Cells, type Row, rowsOf } from "./rows.ts";
 
 const invalid = ["InvalidArgument", "FIELD_INVALID"] as const;
 const forbiddenRole = ["PermissionDenied", "ROLE_FORBIDDEN"] as const;
 const foreignTenant = ["PermissionDenied", "TENANT_FORBIDDEN", "tenant_id"] as const;
 const noTenant = ["InvalidArgument", "TENANT_REQUIRED", "tenant_id"] as const;
-const notBuilt = ["Unimplemented", "NOT_BUILT"] as const;
 const badToken = ["InvalidArgument", "PAGE_TOKEN_INVALID", "page_token"] as const;
 const badPosition = ["InvalidArgument", "POSITION_INVALID"] as const;
 
@@ -59,7 +33,6 @@ const publishRows: readonly Cells[] = [
     "AUDIENCE_FORBIDDEN",
     "audience.everyone",
   ],
-  ["a room", to({ roomId: "lobby" }), ...notBuilt, "audience.room_id"],
   ["no message", { audience: { userId: "ann" } }, ...invalid, "message"],
   ["no kind", said({ kind: "KIND_UNSPECIFIED" }), ...invalid, "message.kind"],
   ["an unknown kind", said({ kind: 99 }), ...invalid, "message.kind"],
@@ -98,7 +71,6 @@ const publishRows: readonly Cells[] = [
 ];
 
 const subscribeRows: readonly Cells[] = [
-  ["a room", { rooms: [{ roomId: "lobby" }] }, ...notBuilt, "rooms"],
   ["an unknown feed", { positions: [{ feed: "nobody" }] }, ...invalid, "positions[0].feed"],
   ["a feed that is not followed", { positions: [{ feed: "room/1", seq: "1" }] }, ...badPosition, "positions[0].feed"],
   [
@@ -122,7 +94,7 @@ const subscribeRows: readonly Cells[] = [
 const listRows: readonly Cells[] = [
   ["a page size of -1", { pageSize: -1 }, ...invalid, "page_size"],
   ["a page token that is none", { pageToken: "abc" }, ...badToken],
-  ["a page token of 1,025 characters", { pageToken: "x".repeat(1_025) }, ...invalid, "page_token"],
+  ["a page token of 12,289 characters", { pageToken: "x".repeat(12_289) }, ...invalid, "page_token"],
   ["a page token of another user", ({ strangersToken }) => ({ pageToken: strangersToken }), ...badToken],
   ["a category of 65 characters", { categories: ["x".repeat(65)] }, ...invalid, "categories[0]"],
 ];
@@ -152,7 +124,6 @@ const markRows: readonly Cells[] = [
 const onlineRows: readonly Cells[] = [
   ["no users", { users: {} }, ...invalid, "users.user_ids"],
   ["10,001 users", { users: { userIds: many(10_001) } }, ...invalid, "users.user_ids"],
-  ["a room", { roomId: "lobby" }, ...notBuilt, "room_id"],
   ["another tenant", { tenantId: "rival" }, ...foreignTenant],
 ];
 
@@ -169,7 +140,6 @@ export const rows: readonly Row[] = [
       "audience.everyone",
     ],
   ]),
-  ...rowsOf("Publish", "ann", [["a user", publish({}), ...forbiddenRole]]),
   ...rowsOf("PublishBatch", "service", [
     ["nothing", {}, ...invalid, "requests"],
     ["1,001 requests", { requests: Array(1_001).fill(publish({})) }, ...invalid, "requests"],
@@ -210,7 +180,6 @@ export const rows: readonly Row[] = [
   ...rowsOf("ListMessages", "ann", [
     ["an altered page token", ({ messagesToken }) => ({ pageToken: altered(messagesToken) }), ...badToken],
     ["an unknown kind", { kinds: [99] }, ...invalid, "kinds[0]"],
-    ["a room", { roomId: "lobby" }, ...notBuilt, "room_id"],
     ["another tenant", { tenantId: "rival" }, ...foreignTenant],
     ["an object without a type", { object: { id: "1" } }, ...invalid, "object.type"],
   ]),
@@ -240,6 +209,13 @@ export const rows: readonly Row[] = [
   ]),
   ...rowsOf("OnlineCount", "ann", onlineRows),
   ...rowsOf("OnlineCount", "global", [["no tenant, by a service of all", {}, ...noTenant]]),
-  ...rowsOf("Disconnect", "service", [["what is not built", { userId: "ann" }, ...notBuilt]]),
+  ...rowsOf("Disconnect", "service", [
+    ["nobody", {}, ...invalid, "user_id"],
+    ["a token id of 129 characters", { userId: "ann", tokenId: "x".repeat(129) }, ...invalid, "token_id"],
+    ["a reason with a line break", { userId: "ann", reason: "a\nb" }, ...invalid, "reason"],
+    ["another tenant", { userId: "ann", tenantId: "rival", blockUntil: "2100-01-01T00:00:00Z" }, ...foreignTenant],
+  ]),
+  ...rowsOf("Disconnect", "global", [["no tenant, by a service of all", { userId: "ann" }, ...noTenant]]),
   ...rowsOf("Disconnect", "ann", [["a user", { userId: "bob" }, ...forbiddenRole]]),
+  ...roomRows,
 ];

@@ -51,6 +51,19 @@ const tokens: readonly [name: string, token: TokenParts | string, reason: string
   ["a user without a tenant", claims({ tenant: undefined }), "TOKEN_INVALID"],
   ["an empty tenant", claims({ tenant: "" }), "TOKEN_INVALID"],
   ["a list of tenants", claims({ tenant: ["acme", "rival"] }), "TOKEN_INVALID"],
+  ["an empty id", claims({ jti: "" }), "TOKEN_INVALID"],
+  ["an id that is a number", claims({ jti: 7 }), "TOKEN_INVALID"],
+  ["an id of 129 characters", claims({ jti: "x".repeat(129) }), "TOKEN_INVALID"],
+  ["rooms that are a text", claims({ rooms: "**" }), "TOKEN_INVALID"],
+  ["rooms that are an object", claims({ rooms: { 0: "lobby", length: 1 } }), "TOKEN_INVALID"],
+  ["rooms that are null", claims({ rooms: null }), "TOKEN_INVALID"],
+  ["101 rooms", claims({ rooms: Array.from({ length: 101 }, (_, room) => `${room}`) }), "TOKEN_INVALID"],
+  ["a room that is a number", claims({ rooms: ["lobby", 7] }), "TOKEN_INVALID"],
+  ["an empty room", claims({ rooms: [""] }), "TOKEN_INVALID"],
+  ["a room of 321 characters", claims({ rooms: ["x".repeat(321)] }), "TOKEN_INVALID"],
+  ["a room with a control character", claims({ rooms: ["lob\u0000by"] }), "TOKEN_INVALID"],
+  ["rooms to speak in that are a text", claims({ publish: "**" }), "TOKEN_INVALID"],
+  ["a room to speak in with a line break", claims({ publish: ["a\nb"] }), "TOKEN_INVALID"],
 ];
 
 let server: TestServer;
@@ -79,7 +92,9 @@ describe.each(tokens)("a token that is %s", (_name, token, reason) => {
 });
 
 test("a token that is right in all of this is accepted", async () => {
-  const authorization = `bearer ${await mintToken(claims({ exp: now + 600, aud: ["billing", audience] }))}`;
+  const grants = Array.from({ length: 100 }, (_, room) => `r${room}/**`);
+  const most = { jti: "😀".repeat(128), rooms: ["ü".repeat(320)], publish: grants };
+  const authorization = `bearer ${await mintToken(claims({ exp: now + 600, aud: ["billing", audience], ...most }))}`;
   for (const [protocol, transport] of protocols) {
     expect.soft(await refusalOf(transport, "ListUnread", {}, { authorization }), protocol).toBeUndefined();
   }

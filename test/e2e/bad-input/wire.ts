@@ -6,9 +6,10 @@ import {
   fromJson,
   type JsonObject,
 } from "@bufbuild/protobuf";
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
-import { BadRequestSchema, ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { AdminService, PushService } from "../../../src/gen.ts";
 
 /** What a client learns of an error. */
@@ -28,6 +29,8 @@ export interface FullRefusal extends Refusal {
   readonly message: string;
   /** The fields at fault, of BadRequest. */
   readonly violations: readonly string[];
+  /** The delay of RetryInfo. */
+  readonly retryMs: number | undefined;
 }
 
 /** The methods of all services, by name. */
@@ -77,6 +80,7 @@ export async function refusalOf(
 /** An error as its client sees it. */
 export function describe(error: ConnectError): FullRefusal {
   const [info] = error.findDetails(ErrorInfoSchema);
+  const [retry] = error.findDetails(RetryInfoSchema);
   const violations = error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
   return {
     code: Code[error.code] ?? "",
@@ -85,5 +89,6 @@ export function describe(error: ConnectError): FullRefusal {
     field: info?.metadata.field,
     message: error.rawMessage,
     violations: violations.map(({ field }) => field),
+    retryMs: retry?.retryDelay && durationMs(retry.retryDelay),
   };
 }

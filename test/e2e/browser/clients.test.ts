@@ -22,15 +22,15 @@ describe.runIf(chromiumPath)("in Chromium", () => {
   let uncaught: Error[];
 
   const start = (options: ServerOptions = {}) =>
-    startServer({ data: folder, fallback: site(script, () => server.token({ tenant })), ...options });
+    startServer({ data: folder, fallback: site(script, (sub) => server.token({ tenant, sub })), ...options });
   const publish = (message: DraftInit) =>
     server.client({ tenant, role: "service" }).publish({ audience: toUser("ann"), message });
 
   /** A tab with a live client. */
-  async function openTab(client: string): Promise<Page> {
+  async function openTab(client: string, query = ""): Promise<Page> {
     const page = await context.newPage();
     page.on("pageerror", (error) => uncaught.push(error));
-    await page.goto(`${server.url}/page/${client}`);
+    await page.goto(`${server.url}/page/${client}?${query}`);
     await shows(page, "#state", "live");
     return page;
   }
@@ -77,6 +77,28 @@ describe.runIf(chromiumPath)("in Chromium", () => {
     await second.close();
     const backend = server.client({ tenant, role: "service" });
     await vi.waitFor(async () => expect((await backend.onlineCount({})).connections).toBe(1), 10_000);
+  });
+
+  test("in a room over WebSocket, Connect and JSON: all tabs receive, and one of each user rings", async () => {
+    const room = encodeURIComponent("dm/ann/bob");
+    const annes = await Promise.all(["typed-ws", "connect-web-binary"].map((name) => openTab(name, `room=${room}`)));
+    const bob = await openTab("json", `room=${room}&sub=bob`);
+    const tabs = [...annes, bob];
+    for (const page of tabs) await shows(page, "#room", "joined");
+    await bob.evaluate(() => app.say("ping"));
+    for (const page of annes) await shows(page, "#badge", "1");
+    await annes[1]?.evaluate(() => app.say("pong"));
+    await shows(bob, "#badge", "1");
+    const alerts = await Promise.all(
+      tabs.map(async (page) => (await messagesOf(page, 2)).map(({ title, alert = false }) => ({ title, alert }))),
+    );
+    for (const messages of alerts) expect(messages.map(({ title }) => title)).toEqual(["ping", "pong"]);
+    const rung = (title: string) => alerts.map((messages) => messages.some((one) => one.title === title && one.alert));
+    expect(rung("ping").slice(0, 2).sort()).toEqual([false, true]);
+    expect(rung("ping")[2]).toBe(false);
+    expect(rung("pong")).toEqual([false, false, true]);
+    // What ann said in one tab is not unread in the other.
+    for (const page of annes) await shows(page, "#badge", "1");
   });
 
   test.each(ours)("%s: a restart of the server loses nothing and repeats nothing", async (client) => {

@@ -1,9 +1,12 @@
-/** A page on one of the clients, chosen by its address: it shows what it receives, and does what the test tells it to. */
+/**
+ * A page on one of the clients, chosen by its address, in the room and as the user of its query: it shows what it
+ * receives, and does what the test tells it to.
+ */
 import { toJson } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
-import { MessageSchema } from "../../../gen/tidings/v1/message_pb.ts";
-import { PushService } from "../../../gen/tidings/v1/push_service_pb.ts";
+import { Kind, MessageSchema } from "../../../gen/tidings/v1/message_pb.ts";
+import { PushService, RoomState_Status as Status } from "../../../gen/tidings/v1/push_service_pb.ts";
 import { connectTidings, type TransportChoice } from "../../../src/client/index.ts";
 import { connectTidings as connectJson } from "../../../src/client/json.ts";
 
@@ -12,6 +15,8 @@ export interface App {
   markAll(): Promise<unknown>;
   /** The titles of what is unread, newest first. */
   listUnread(): Promise<(string | undefined)[]>;
+  /** Publishes a notification to the room. */
+  say(title: string): Promise<unknown>;
   /** Leaves without a word, as far as a page can. */
   close(): void;
 }
@@ -22,7 +27,10 @@ declare global {
 }
 
 const url = location.origin;
-const token = async () => (await fetch("/token", { cache: "no-store" })).text();
+const query = new URLSearchParams(location.search);
+const token = async () => (await fetch(`/token?sub=${query.get("sub") ?? "ann"}`, { cache: "no-store" })).text();
+const roomId = query.get("room") ?? "";
+const subscribe = { rooms: roomId === "" ? [] : [{ roomId }] };
 
 /** Shows a message as JSON, so that the test compares every field. */
 function show(message: unknown): void {
@@ -31,33 +39,41 @@ function show(message: unknown): void {
   document.querySelector("ul")?.append(item);
 }
 
-function put(id: "state" | "badge", text: string): void {
+function put(id: "state" | "badge" | "room", text: string): void {
   const element = document.getElementById(id);
   if (element) element.textContent = text;
 }
 
 /** One of ours. */
 function typed(transport: TransportChoice): App {
-  const client = connectTidings({ url, token, transport });
+  const client = connectTidings({ url, token, transport, subscribe });
   client.on("message", (message) => show(toJson(MessageSchema, message)));
+  client.on("room", ({ status }) => put("room", status));
   client.state.subscribe((state) => put("state", state));
   client.unread.subscribe((totals) => put("badge", String(totals?.total ?? "")));
   return {
     markAll: () => client.markRead({ all: true }),
     listUnread: async () => (await client.listUnread()).messages.map(({ title }) => title),
+    say: (title) =>
+      client.publish({
+        audience: { to: { case: "roomId", value: roomId } },
+        message: { kind: Kind.NOTIFICATION, title },
+      }),
     close: () => client.close(),
   };
 }
 
 /** The small one of ours. */
 function json(): App {
-  const client = connectJson({ url, token });
+  const client = connectJson({ url, token, subscribe });
   client.on("message", show);
+  client.on("room", ({ status }) => put("room", status));
   client.state.subscribe((state) => put("state", state));
   client.unread.subscribe((totals) => put("badge", String(totals?.total ?? "")));
   return {
     markAll: () => client.markRead({ all: true }),
     listUnread: async () => ((await client.listUnread()).messages ?? []).map(({ title }) => title),
+    say: (title) => client.publish({ audience: { roomId }, message: { kind: "KIND_NOTIFICATION", title } }),
     close: () => client.close(),
   };
 }
@@ -69,9 +85,10 @@ function plain(useBinaryFormat: boolean): App {
   const abort = new AbortController();
   const receive = async () => {
     const options = { headers: await headers(), signal: abort.signal };
-    for await (const { event } of client.subscribe({}, options)) {
+    for await (const { event } of client.subscribe(subscribe, options)) {
       if (event.case === "hello") put("badge", String(event.value.unread?.total));
       if (event.case === "caughtUp") put("state", "live");
+      if (event.case === "room") put("room", event.value.status === Status.JOINED ? "joined" : event.value.code);
       if (event.case === "readState") put("badge", String(event.value.unread?.total));
       if (event.case !== "message") continue;
       show(toJson(MessageSchema, event.value));
@@ -83,6 +100,11 @@ function plain(useBinaryFormat: boolean): App {
     markAll: async () => client.markRead({ target: { case: "all", value: true } }, { headers: await headers() }),
     listUnread: async () =>
       (await client.listUnread({}, { headers: await headers() })).messages.map(({ title }) => title),
+    say: async (title) =>
+      client.publish(
+        { audience: { to: { case: "roomId", value: roomId } }, message: { kind: Kind.NOTIFICATION, title } },
+        { headers: await headers() },
+      ),
     close: () => abort.abort(),
   };
 }

@@ -6,7 +6,7 @@ import { build } from "esbuild";
 const html = `<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Test page</title><link rel="icon" href="data:,">
 <script type="module" src="/page.js"></script>
-<p id="state"></p><p id="badge"></p><ul></ul></html>`;
+<p id="state"></p><p id="badge"></p><p id="room"></p><ul></ul></html>`;
 
 /** Bundles the page as a user's bundler would. */
 export async function bundlePage(): Promise<Uint8Array> {
@@ -15,13 +15,13 @@ export async function bundlePage(): Promise<Uint8Array> {
   return outputFiles[0]?.contents ?? new Uint8Array();
 }
 
-/** Answers for the site. */
-export function site(script: Uint8Array, token: () => Promise<string>) {
+/** Answers for the site. `token`: of a user. */
+export function site(script: Uint8Array, token: (sub: string) => Promise<string>) {
   return (request: IncomingMessage, response: ServerResponse): void => {
-    const path = request.url ?? "";
+    const { pathname: path, searchParams } = new URL(request.url ?? "", "http://site");
     if (path.startsWith("/page/")) response.writeHead(200, { "content-type": "text/html" }).end(html);
     else if (path === "/page.js") response.writeHead(200, { "content-type": "text/javascript" }).end(script);
-    else if (path === "/token") void token().then((text) => response.end(text));
+    else if (path === "/token") void token(searchParams.get("sub") ?? "").then((text) => response.end(text));
     else response.writeHead(404).end();
   };
 }

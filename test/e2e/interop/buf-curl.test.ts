@@ -42,7 +42,8 @@ const schema = ["--schema", "gen/descriptor.binpb"];
 scenario(
   "buf curl: gRPC, contract by reflection",
   (url) => bufCurl(url, "--protocol", "grpc", "--http2-prior-knowledge"),
-  processTraits,
+  // Its deadline is for the reflection, too.
+  { ...processTraits, deadlineMs: 2000 },
 );
 scenario(
   "buf curl: gRPC-Web, HTTP/2",

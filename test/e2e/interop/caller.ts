@@ -86,6 +86,14 @@ export class Stream {
     return event.value as ValueOf<Case>;
   }
 
+  /** The next event of this case, whatever comes before it. */
+  async until<Case extends NonNullable<Event["case"]>>(name: Case): Promise<ValueOf<Case>> {
+    for (;;) {
+      const event = await this.next();
+      if (event.case === name) return event.value as ValueOf<Case>;
+    }
+  }
+
   /** The error that ends the stream, next. */
   end(): Promise<CallError> {
     return errorOf(this.#stream.next());

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { Client, credentials } from "@grpc/grpc-js";
 import {
   loadFileDescriptorSetFromBuffer,
@@ -20,7 +20,8 @@ interface Answer {
 /** The contract as a program finds it that has only the repository: our files, and those that they import. */
 function fromFiles(): PackageDefinition {
   const includeDirs = ["proto", "vendor/protovalidate"].map((folder) => join(root, folder));
-  return loadSync("tidings/v1/push_service.proto", { ...loaderOptions, includeDirs });
+  const files = ["push_service", "admin_service"].map((name) => `tidings/v1/${name}.proto`);
+  return loadSync(files, { ...loaderOptions, includeDirs });
 }
 
 /** The contract as the server itself describes it. */
@@ -31,14 +32,19 @@ async function fromReflection(host: string): Promise<PackageDefinition> {
   const method = reflection.ServerReflectionInfo as MethodDefinition<object, Answer>;
   const client = new Client(host, credentials.createInsecure());
   const stream = client.makeBidiStreamRequest(method.path, method.requestSerialize, method.responseDeserialize);
-  stream.end({ fileContainingSymbol: "tidings.v1.PushService" });
-  const files: Buffer[] = [];
+  for (const service of ["PushService", "AdminService"])
+    stream.write({ fileContainingSymbol: `tidings.v1.${service}` });
+  stream.end();
+  // Each answer has the files that it needs, and so some twice.
+  const files = new Map<string, FileDescriptorProto>();
   for await (const { fileDescriptorResponse } of stream as AsyncIterable<Answer>) {
-    for (const text of fileDescriptorResponse?.fileDescriptorProto ?? []) files.push(Buffer.from(text, "base64"));
+    for (const text of fileDescriptorResponse?.fileDescriptorProto ?? []) {
+      const file = fromBinary(FileDescriptorProtoSchema, Buffer.from(text, "base64"));
+      files.set(file.name, file);
+    }
   }
   client.close();
-  const file = files.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes));
-  const set = toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file }));
+  const set = toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file: [...files.values()] }));
   return loadFileDescriptorSetFromBuffer(Buffer.from(set), loaderOptions);
 }
 

@@ -25,11 +25,13 @@ const includeDirs = [join(root, "node_modules/google-proto-files")];
 const rpc = loadSync("google/rpc/status.proto", { ...loaderOptions, includeDirs });
 const statusType = rpc["google.rpc.Status"] as MessageTypeDefinition<Status, Status>;
 
-/** Drives the service of a loaded contract. */
+/** Drives the services of a loaded contract. */
 export function grpcDriver(host: string, loaded: PackageDefinition, origin: Origin): Driver {
-  const service = loaded["tidings.v1.PushService"] as ServiceDefinition;
   const client = new Client(host, credentials.createInsecure());
-  const definitionOf = ({ method }: Call) => service[method.name] as MethodDefinition<object, object>;
+  const definitionOf = ({ method }: Call) => {
+    const service = loaded[method.parent.typeName] as ServiceDefinition;
+    return service[method.name] as MethodDefinition<object, object>;
+  };
 
   return {
     unary(call) {

@@ -21,7 +21,7 @@ const fromLoaderForm: Converters = {
 function toLoaderForm(origin: Origin): Converters {
   return {
     json: (value) => toValue(value, origin),
-    ...forAll(["startTime", "endTime"], (text) => toSeconds(Date.parse(String(text)) / 1000)),
+    ...forAll(["startTime", "endTime", "blockUntil"], (text) => toSeconds(Date.parse(String(text)) / 1000)),
     ttl: (text) => toSeconds(Number.parseFloat(String(text))),
   };
 }

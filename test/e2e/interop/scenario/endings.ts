@@ -35,7 +35,7 @@ export function endings(stage: Stage, connect: Connect, { deadlineMs }: Traits):
   test("ends a stream when its token expires", async (context) => {
     const clock = new FakeClock();
     const own = await ownStage(connect, { clock }, context);
-    const { ann } = await meet(own, context, 10);
+    const { ann } = await meet(own, context, { ttl: 10 });
     const stream = await ann.live();
     await clock.advance(10_000);
     expect(factsOf(await stream.end())).toMatchObject({ code: "unauthenticated", reason: "TOKEN_EXPIRED" });

@@ -4,7 +4,7 @@ import { errorOf } from "../caller.ts";
 import type { Traits } from "../driver.ts";
 import { factsOf, meet, note, type Stage, toUser } from "./people.ts";
 
-const { publish, listUnread, listMessages } = PushService.method;
+const { publish, publishBatch, listUnread, listMessages } = PushService.method;
 const audience = toUser("ann");
 
 /** Refusals, with what programs need to know of them. */
@@ -36,7 +36,7 @@ export function errors(stage: Stage, { streamDetails }: Traits): void {
   test("refuses what a role may not do", async (context) => {
     const { ann, backend } = await meet(stage, context);
     const forbidden = { code: "permission_denied", reason: "ROLE_FORBIDDEN", field: undefined };
-    const publishing = await errorOf(ann.call(publish, { audience, message: note("mine") }));
+    const publishing = await errorOf(ann.call(publishBatch, { requests: [{ audience, message: note("mine") }] }));
     expect(factsOf(publishing)).toEqual(forbidden);
     expect(factsOf(await errorOf(backend.call(listUnread, {})))).toEqual(forbidden);
   });

@@ -8,6 +8,7 @@ import { inbox } from "./inbox.ts";
 import { payloads } from "./payloads.ts";
 import type { Stage } from "./people.ts";
 import { publishing } from "./publishing.ts";
+import { rooms } from "./rooms.ts";
 import { streams } from "./streams.ts";
 
 const full: Traits = { deadlineMs: 500, streamDetails: true };
@@ -39,6 +40,7 @@ export function scenario(name: string, connect: Connect, traits: Traits = full):
     inbox(stage);
     payloads(stage);
     streams(stage);
+    rooms(stage);
     errors(stage, traits);
     endings(stage, connect, traits);
   });

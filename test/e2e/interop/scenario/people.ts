@@ -2,7 +2,13 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { TestContext } from "vitest";
 import { type DraftSchema, Kind } from "../../../../gen/tidings/v1/message_pb.ts";
-import { newTenant, type ServerOptions, startServer, type TestServer } from "../../../support/server.ts";
+import {
+  type Caller as Claims,
+  newTenant,
+  type ServerOptions,
+  startServer,
+  type TestServer,
+} from "../../../support/server.ts";
 import { Caller } from "../caller.ts";
 import type { CallError, Connect, Driver } from "../driver.ts";
 import { fetchDriver } from "../fetch.ts";
@@ -29,14 +35,18 @@ export interface Stage {
   readonly driver: Driver;
 }
 
-/** Brings the people of a test to a server; their streams go away with the test. */
-export async function meet({ server, driver }: Stage, { onTestFinished }: TestContext, ttl = 3600): Promise<People> {
+/** Brings the people of a test to a server; their streams go away with the test. `claims`: of the users' tokens. */
+export async function meet(
+  { server, driver }: Stage,
+  { onTestFinished }: TestContext,
+  claims: Claims = {},
+): Promise<People> {
   const tenant = newTenant();
   const caller = (token?: string) => new Caller(driver, token, onTestFinished);
   const [ann, bob, backend] = await Promise.all([
-    server.token({ tenant, sub: "ann", ttl }),
-    server.token({ tenant, sub: "bob", ttl }),
-    server.token({ tenant, role: "service", ttl }),
+    server.token({ ...claims, tenant, sub: "ann" }),
+    server.token({ ...claims, tenant, sub: "bob" }),
+    server.token({ tenant, role: "service" }),
   ]);
   return {
     ann: caller(ann),
@@ -69,6 +79,11 @@ export function toUsers(...userIds: string[]) {
 
 /** The audience of the tenant. */
 export const toTenant = { to: { case: "tenant", value: true } } as const;
+
+/** The audience of a room. */
+export function toRoom(room: string) {
+  return { to: { case: "roomId", value: room } } as const;
+}
 
 /** A notification. */
 export function note(title: string, more: DraftInit = {}): DraftInit {

@@ -1,0 +1,39 @@
+/** The backend of an ERP: things happen in it that somebody should know of. */
+import { Kind } from "tidings/gen";
+import { type Example, nameOf, required } from "../shared/example.ts";
+
+/** The example. */
+export const example: Example = {
+  title: "Unread badge, sound, and who is online",
+  about:
+    "The badge counts what is unread and is the same on every page of a user. A new message is heard on one page of each " +
+    "receiver, whatever the number of pages. The title says how many are online. No page asks the backend for anything.",
+  tries: [
+    "Click into both of Ada's pages (browsers keep pages silent until then), then send Ada something: one of them rings.",
+    "Mark as read on one page: the badge of the other follows. Reload: nothing rings again.",
+    "Close and open windows: the numbers in the titles follow within a second.",
+  ],
+  windows: [
+    { label: "The ERP", page: "erp" },
+    { label: "Ada at her desk", user: "ada" },
+    { label: "Ada's second page", user: "ada" },
+    { label: "Bob", user: "bob" },
+  ],
+  backend: (push) => ({
+    async send(_user, input) {
+      const to = required(input, "to");
+      const message = { kind: Kind.NOTIFICATION, category: "system", title: required(input, "title") };
+      const requestId = crypto.randomUUID();
+      if (to === "everybody") {
+        const audience = { to: { case: "tenant", value: true } } as const;
+        const { onlineUsers } = await push.publish({ audience, message, requestId });
+        return { told: `Stored for everybody. ${onlineUsers} of them are online.` };
+      }
+      const userIds = to.split(",");
+      const audience = { to: { case: "users", value: { userIds } } } as const;
+      const { receipts } = await push.publish({ audience, message, requestId });
+      const told = receipts.map(({ userId, connections }) => `${nameOf(userId)}: stored, on ${connections} pages now`);
+      return { told: `${told.join("; ")}.` };
+    },
+  }),
+};

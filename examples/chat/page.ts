@@ -1,0 +1,117 @@
+/** One member's page: a talk with each of the others, one in the group, and what is unread in each. */
+import { connectTidings, directRoom, Kind, type Message } from "tidings/client";
+import { button, fetchToken, find, make, onSubmit, showBadge, showState, timeOf, user } from "../shared/browser.ts";
+import { nameOf } from "../shared/example.ts";
+import { MessageList } from "../shared/list.ts";
+import { team } from "./backend.ts";
+
+const others = ["ada", "bob", "cleo", "dan"].filter((name) => name !== user);
+/** The names of the talks, by room. A direct room is the same whoever of the two asks for it. */
+const talks = new Map([[team, "Team"], ...others.map((name) => [directRoom(user, name), nameOf(name)] as const)]);
+let room = team;
+/** What is unread: the room of each message. */
+const unread = new Map<string, string>();
+/** Why a room cannot be entered. */
+const refused = new Map<string, string>();
+
+const rooms = [...talks.keys()].map((roomId) => ({ roomId }));
+const tidings = connectTidings({ url: "/", token: fetchToken, subscribe: { rooms } });
+
+showState(tidings);
+showBadge(tidings);
+
+tidings.on("message", (message) => {
+  const mine = message.actor?.id === user;
+  if (message.event === "typing" && !mine && message.roomId === room)
+    showTyping(`${nameOf(message.actor?.id ?? "")} is typing…`);
+  if (message.kind !== Kind.NOTIFICATION) return;
+  if (!mine) unread.set(message.id, message.roomId);
+  if (message.roomId === room) {
+    showTyping("");
+    lines.add(message);
+  }
+  readOpenTalk();
+});
+tidings.on("room", ({ roomId, status, code, reason }) => {
+  if (status === "joined") refused.delete(roomId);
+  else refused.set(roomId, code === "permission_denied" ? "this room is for its members." : reason);
+  showTalks();
+});
+tidings.on("caughtUp", async () => {
+  const { messages } = await tidings.listUnread({ pageSize: 100 });
+  for (const { id, roomId } of messages) unread.set(id, roomId);
+  await open(room);
+});
+tidings.on("readState", ({ readIds }) => {
+  for (const id of readIds) unread.delete(id);
+  showTalks();
+});
+
+/** Shows a talk: what was said before, newest last, and what may be said now. */
+async function open(roomId: string): Promise<void> {
+  room = roomId;
+  showTyping("");
+  readOpenTalk();
+  lines.reset([]);
+  if (refused.has(roomId)) return;
+  const { messages } = await tidings.listMessages({ roomId, kinds: [Kind.NOTIFICATION], pageSize: 50 });
+  if (room === roomId) for (const message of messages) lines.add(message);
+}
+
+/** Whoever looks at a talk has read it. */
+function readOpenTalk(): void {
+  const ids = [...unread].filter(([, roomId]) => roomId === room).map(([id]) => id);
+  if (ids.length > 0) void tidings.markRead({ ids });
+  for (const id of ids) unread.delete(id);
+  showTalks();
+}
+
+function showTalks(): void {
+  const counts = [...unread.values()];
+  const tabs = [...talks].map(([roomId, name]) => {
+    const count = counts.filter((unreadRoom) => unreadRoom === roomId).length;
+    const tab = button(count ? `${name} (${count})` : name, () => void open(roomId), "tab");
+    tab.ariaCurrent = roomId === room ? "true" : "false";
+    return tab;
+  });
+  find("nav").replaceChildren(...tabs);
+  const why = refused.get(room);
+  find("form").hidden = why !== undefined;
+  find(".empty").textContent = why === undefined ? "Nobody has said anything yet." : `You cannot enter: ${why}`;
+}
+
+const lines = new MessageList(find("#lines"), (message: Message) => {
+  const mine = message.actor?.id === user;
+  const item = make("li", mine ? "line mine" : "line");
+  const who = mine ? timeOf(message) : `${nameOf(message.actor?.id ?? "")} · ${timeOf(message)}`;
+  item.append(make("small", "", who), make("p", "", message.content));
+  return item;
+});
+
+let typingTimer: ReturnType<typeof setTimeout> | undefined;
+
+function showTyping(text: string): void {
+  find("#typing").textContent = text;
+  clearTimeout(typingTimer);
+  typingTimer = setTimeout(() => showTyping(""), 3_000);
+}
+
+function inRoom() {
+  return { to: { case: "roomId", value: room } } as const;
+}
+
+const form = find<HTMLFormElement>("form");
+let toldTypingAt = 0;
+form.oninput = () => {
+  if (Date.now() - toldTypingAt < 2_000) return;
+  toldTypingAt = Date.now();
+  // Live only: without a ttl it is not stored, and losing it harms nobody.
+  tidings.publish({ audience: inRoom(), message: { kind: Kind.EVENT, event: "typing" } }).catch(() => {});
+};
+onSubmit(form, async ({ text = "" }) => {
+  toldTypingAt = 0;
+  const message = { kind: Kind.NOTIFICATION, event: "line", content: text };
+  await tidings.publish({ audience: inRoom(), message, requestId: crypto.randomUUID() });
+  return undefined;
+});
+document.title = `Chat · ${nameOf(user)}`;

@@ -1,0 +1,84 @@
+/** A page that starts a job and shows its stages, also after a reload. */
+import { connectTidings, Kind, type Message } from "tidings/client";
+import {
+  ask,
+  dataOf,
+  fetchToken,
+  find,
+  make,
+  onSubmit,
+  showBadge,
+  showState,
+  timeOf,
+  user,
+} from "../shared/browser.ts";
+import { nameOf } from "../shared/example.ts";
+import { MessageList } from "../shared/list.ts";
+import type { Stage } from "./backend.ts";
+
+/** Where the page remembers its job over a reload: the room's id is all it needs. */
+const memory = `job of ${user}`;
+let room = localStorage.getItem(memory) ?? "";
+
+const tidings = connectTidings({
+  url: "/",
+  token: fetchToken,
+  subscribe: { rooms: room ? [{ roomId: room }] : [] },
+});
+
+showState(tidings);
+showBadge(tidings);
+
+tidings.on("message", (message) => {
+  if (message.roomId === room && message.event === "stage") showStage(message);
+  if (message.kind === Kind.NOTIFICATION) inbox.add(message);
+});
+tidings.on("room", ({ roomId, status, reason }) => {
+  if (status === "refused") find("#watch output").textContent = `Refused: ${reason}`;
+  // What the room holds is replayed after this, from its first stage on.
+  else if (status === "joined") enter(roomId);
+});
+tidings.on("caughtUp", async () => inbox.reset((await tidings.listUnread()).messages));
+tidings.on("readState", ({ readIds, all }) => (all ? inbox.reset([]) : inbox.remove(readIds)));
+
+/** Shows another job than before. */
+function enter(roomId: string): void {
+  if (room !== roomId) find("#stages").replaceChildren();
+  if (room && room !== roomId) tidings.leave(room);
+  room = roomId;
+  localStorage.setItem(memory, room);
+  find("#name").textContent = room;
+  find("#watch output").textContent = "";
+}
+
+function showStage(message: Message): void {
+  const data = dataOf<Stage>(message);
+  if (!data) return;
+  const { stage, of, text, failed } = data;
+  const over = stage === of;
+  find("#job").hidden = false;
+  if (!failed) find<HTMLProgressElement>("progress").value = stage;
+  find("#percent").textContent = failed ? "failed" : `${Math.round((100 * stage) / of)} %`;
+  for (const before of find("#stages").children) before.className = "done";
+  const item = make("li", failed ? "failed" : over ? "done" : "running");
+  item.append(make("span", "", text), make("small", "", timeOf(message)));
+  find("#stages").append(item);
+}
+
+const inbox = new MessageList(find("#inbox"), (message) => {
+  const item = make("li");
+  item.append(make("div", "", message.title), make("small", "", timeOf(message)));
+  return item;
+});
+
+onSubmit(find<HTMLFormElement>("#start"), async (input) => {
+  const { roomId } = await ask<{ roomId: string }>("start", input);
+  tidings.join(roomId);
+  return undefined;
+});
+onSubmit(find<HTMLFormElement>("#watch"), async (input) => {
+  tidings.join(input.room ?? "");
+  return undefined;
+});
+find(".all").onclick = () => void tidings.markRead({ all: true });
+document.title = `Reports · ${nameOf(user)}`;

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Runs publish.py in an environment of its own with stubs generated from the contract. Needs Python 3.10 with venv.
+# The environment is kept under node_modules/.cache, so only the first run installs; the stubs are made each time.
+set -euo pipefail
+cd "$(dirname "$0")"
+root=../..
+
+cache="$root/node_modules/.cache/tidings-example-python"
+if ! cmp -s requirements.txt "$cache/installed.txt"; then
+  rm -rf "$cache"
+  python3 -m venv "$cache"
+  "$cache/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt
+  cp requirements.txt "$cache/installed.txt"
+fi
+
+stubs=$(mktemp -d)
+trap 'rm -rf "$stubs"' EXIT
+# The descriptor set is the whole contract with what it imports, so that no other .proto files are needed.
+"$cache/bin/python" -m grpc_tools.protoc --descriptor_set_in="$root/gen/descriptor.binpb" \
+  --python_out="$stubs" --grpc_python_out="$stubs" \
+  tidings/v1/message.proto tidings/v1/push_service.proto buf/validate/validate.proto
+PYTHONPATH="$stubs" "$cache/bin/python" publish.py

@@ -1,0 +1,47 @@
+/** The files that a browser loads: each page of an example with its script bundled, and the first page around them. */
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+/** A file as it is served. */
+export interface ServedFile {
+  readonly type: string;
+  readonly body: string | Uint8Array;
+}
+
+const shared = new URL("./", import.meta.url);
+
+/** What is served, by path: `/` is the first page, `/<name>` an example's page, `/<name>.js` its script. */
+export async function loadPages(folder: URL): Promise<ReadonlyMap<string, ServedFile>> {
+  const files = new Map<string, ServedFile>([
+    ["/", page(new URL("stage.html", shared))],
+    ["/style.css", { type: "text/css; charset=utf-8", body: readFileSync(new URL("style.css", shared)) }],
+    ["/stage.css", { type: "text/css; charset=utf-8", body: readFileSync(new URL("stage.css", shared)) }],
+  ]);
+  const scripts = [new URL("stage.ts", shared), new URL("forms.ts", shared)];
+  for (const name of readdirSync(folder)) {
+    if (name.endsWith(".html")) files.set(`/${name.slice(0, -".html".length)}`, page(new URL(name, folder)));
+    if (name === "page.ts") scripts.push(new URL(name, folder));
+  }
+  for (const [path, body] of await bundle(scripts)) files.set(path, { type: "text/javascript; charset=utf-8", body });
+  return files;
+}
+
+function page(file: URL): ServedFile {
+  return { type: "text/html; charset=utf-8", body: readFileSync(file) };
+}
+
+/** As your own bundler would. */
+async function bundle(scripts: readonly URL[]): Promise<[path: string, body: Uint8Array][]> {
+  const { outputFiles } = await build({
+    entryPoints: scripts.map((script) => fileURLToPath(script)),
+    outdir: "/",
+    entryNames: "[name]",
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    minify: true,
+    write: false,
+  });
+  return outputFiles.map(({ path, contents }) => [path, contents]);
+}

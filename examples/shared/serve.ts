@@ -1,0 +1,52 @@
+/** Runs an example: Tidings in memory, the example's backend and its pages, all on one port of this machine. */
+import { randomBytes } from "node:crypto";
+import { createClient, type Interceptor } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { createTidings, mintToken, type TokenClaims } from "tidings";
+import { PushService } from "tidings/gen";
+import type { Example, Push } from "./example.ts";
+import { loadPages } from "./pages.ts";
+import { createSite } from "./site.ts";
+
+/** The company of the examples. */
+const tenant = "acme";
+/** How long tokens are good for, in seconds. Pages and backends get fresh ones by themselves. */
+const tokenSeconds = 900;
+
+/** A running server. */
+export interface Running {
+  readonly url: string;
+  /** A backend's token. */
+  readonly token: string;
+  close(): Promise<void>;
+}
+
+/** Starts Tidings on a port of 127.0.0.1, 0 for any free one; with an example, also its site. `folder`: its pages. */
+export async function serve(port: number, example?: Example, folder?: URL): Promise<Running> {
+  const secret = randomBytes(32).toString("base64");
+  const mint = (who: Pick<TokenClaims, "sub" | "role" | "rooms" | "publish">) =>
+    mintToken(secret, { ...who, tenant, exp: Math.floor(Date.now() / 1000) + tokenSeconds });
+  const mintBackend = () => mint({ sub: "backend", role: "service" });
+
+  const files = example && folder ? await loadPages(folder) : undefined;
+  const tidings = await createTidings({ data: ":memory:", auth: { secret }, drainMs: 0 });
+  let site: ReturnType<typeof createSite> | undefined;
+  const { url } = await tidings.listen({ port, fallback: (request, response) => void site?.(request, response) });
+  if (example && files) {
+    const mintUser = (sub: string) => mint({ sub, role: "user", ...example.grants?.(sub) });
+    site = createSite({ example, files, mint: mintUser, push: connectBackend(url, mintBackend) });
+  }
+  return { url, token: await mintBackend(), close: () => tidings.close() };
+}
+
+/** A backend's client: the generated code, a transport, and a token of the role `service` with each call. */
+function connectBackend(url: string, token: () => Promise<string>): Push {
+  const bearer: Interceptor = (next) => async (request) => {
+    request.header.set("authorization", `Bearer ${await token()}`);
+    return next(request);
+  };
+  return createClient(
+    PushService,
+    createConnectTransport({ baseUrl: url, httpVersion: "1.1", interceptors: [bearer] }),
+  );
+}

@@ -1,0 +1,60 @@
+/** The backend of a shop's workflow: it tells the clerk whose turn it is, and everybody what everybody should know. */
+import { Kind } from "tidings/gen";
+import { type Example, nameOf, required } from "../shared/example.ts";
+
+/** The example. */
+export const example: Example = {
+  title: "Staff notifications with deep links",
+  about:
+    "An order that reaches a clerk becomes a notification that leads to it; away or not, it waits until it was read. One " +
+    "desk per person: the page that was opened last takes the desk, and the one before is told so.",
+  tries: [
+    "Pass an order to Ada: a click on it opens the order and marks it as read.",
+    "Pass one to Bob, who is at lunch. Open his page: it is there.",
+    "Open Ada's tablet: it takes her desk. Work here takes it back.",
+    "Tell all open desks something: it is live only, and who is away never gets it.",
+  ],
+  windows: [
+    { label: "The workflow", page: "workflow" },
+    { label: "Ada's desk", user: "ada" },
+    { label: "Ada's tablet", user: "ada", closed: true },
+    { label: "Bob's desk", user: "bob", closed: true },
+  ],
+  grants: () => ({ rooms: ["desk/{sub}"] }),
+  backend(push) {
+    let orders = 1000;
+    return {
+      async pass(_user, input) {
+        const clerk = required(input, "to");
+        const step = required(input, "step");
+        orders += 1;
+        const order = `T${orders}`;
+        const { receipts } = await push.publish({
+          audience: { to: { case: "userId", value: clerk } },
+          message: {
+            kind: Kind.NOTIFICATION,
+            category: "operation",
+            event: "order",
+            title: `Order ${order}: ${step}`,
+            content: "Please deal with it soon.",
+            url: `#/orders/${order}`,
+            object: { type: "order", id: order },
+          },
+          // The order and its step: a workflow that runs a step again does not bother the clerk again.
+          requestId: `${order}/${step}`,
+        });
+        const online = receipts[0]?.online;
+        return {
+          told: `${order} is with ${nameOf(clerk)}, who ${online ? "has been told" : "is away and finds it later"}.`,
+        };
+      },
+      async tell(_user, input) {
+        const { onlineUsers } = await push.publish({
+          audience: { to: { case: "tenant", value: true } },
+          message: { kind: Kind.EVENT, event: "announcement", title: required(input, "text") },
+        });
+        return { told: `${onlineUsers} at their desks have seen it.` };
+      },
+    };
+  },
+};

@@ -1,0 +1,35 @@
+/** Ids of rooms: pure text, the same for the server and its clients. */
+
+/** What the id of a direct room begins with. */
+export const directPrefix = "dm/";
+
+/** The room of two users: the same whoever asks. */
+export function directRoom(a: string, b: string): string {
+  return `${directPrefix}${[a, b].sort().map(escapeId).join("/")}`;
+}
+
+/** The two users of a direct room; undefined for any other room. */
+export function directUsers(room: string): readonly [string, string] | undefined {
+  const [, a, b] = /^dm\/([^/]+)\/([^/]+)$/.exec(room) ?? [];
+  return a === undefined || b === undefined ? undefined : [unescapeId(a), unescapeId(b)];
+}
+
+/** Whether an id promises a direct room and names none. */
+export function isBrokenDirect(room: string): boolean {
+  return room.startsWith(directPrefix) && directUsers(room) === undefined;
+}
+
+/** One text for one room: the ids of a direct room in order, with what must be escaped and nothing else. */
+export function canonicalRoom(room: string): string {
+  const users = directUsers(room);
+  return users ? directRoom(...users) : room;
+}
+
+/** A user's id as part of a room's. A slash in it must not end it: "1/2" with "3" is not "1" with "2/3". */
+export function escapeId(id: string): string {
+  return id.replaceAll("%", "%25").replaceAll("/", "%2F");
+}
+
+function unescapeId(text: string): string {
+  return text.replaceAll(/%2F/gi, "/").replaceAll("%25", "%");
+}

@@ -1,0 +1,39 @@
+import type { Writable } from "node:stream";
+import type { Format } from "./format.ts";
+import type { Frame } from "./frame.ts";
+import type { Sink } from "./sink.ts";
+import type { Turn } from "./turn.ts";
+
+/** Bytes that wait in a transport before it counts as full: what a slow reader may cost. */
+const highWater = 64 * 1024;
+
+/** A sink on a socket, or on the body of an answer: each batch is one write of bytes that other streams share. */
+export class StreamSink implements Sink {
+  readonly #stream: Writable;
+  readonly #format: Format;
+  readonly #turn: Turn;
+
+  constructor(stream: Writable, format: Format, turn: Turn) {
+    this.#stream = stream;
+    this.#format = format;
+    this.#turn = turn;
+  }
+
+  write(frames: readonly Frame[]): boolean {
+    if (this.#stream.destroyed || this.#stream.writableEnded) return true;
+    this.#stream.write(this.#turn.join(frames, this.#format));
+    return this.#stream.writableLength < highWater;
+  }
+
+  drained(): Promise<void> {
+    const stream = this.#stream;
+    if (stream.destroyed || !stream.writableNeedDrain) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = () => {
+        stream.off("drain", done).off("close", done);
+        resolve();
+      };
+      stream.on("drain", done).on("close", done);
+    });
+  }
+}

@@ -1,0 +1,186 @@
+/** A server on a port of its own, and the people of one company who use it. Rows are those of docs/coverage.md. */
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+  Http2SessionManager,
+} from "@connectrpc/connect-node";
+import { expect } from "vitest";
+import { AdminService } from "../../gen/tidings/v1/admin_service_pb.ts";
+import { PushService, type RoomMode, SubscribeRequestSchema } from "../../gen/tidings/v1/push_service_pb.ts";
+import { newTenant, type ServerOptions, startServer, type TestServer } from "../support/server.ts";
+import { mintToken } from "../support/token.ts";
+import { type AudienceInit, type DraftInit, event, toUser } from "./audiences.ts";
+import { marker, openSocket, openStream, type Page, toEnd } from "./page.ts";
+
+/** A stock client. */
+export type Push = Client<typeof PushService>;
+/** The claims of a token beside its subject, tenant and role. */
+export interface Claims {
+  readonly tenant?: string;
+  readonly rooms?: readonly string[];
+  readonly publish?: readonly string[];
+  readonly exp?: number;
+  readonly jti?: string;
+}
+/** How a client calls. */
+export type CallWay = "connect" | "connect-json" | "grpc" | "grpc-web";
+/** How a page connects. */
+export type Way = CallWay | "ws";
+/** The ways that most tests take in turn. */
+export const ways: readonly Way[] = ["connect", "grpc", "ws"];
+/** What a page asks for, and as whom. */
+export interface PageInit extends Claims, Omit<MessageInitShape<typeof SubscribeRequestSchema>, "rooms" | "$typeName"> {
+  readonly over?: Way;
+  /** Rooms to join, by id. */
+  readonly join?: Readonly<Record<string, RoomMode>>;
+}
+
+/** A running server and its clients. */
+export class Stage {
+  readonly server: TestServer;
+  #tenant = newTenant();
+  readonly #sessions: Http2SessionManager;
+  #pages: Page[] = [];
+
+  private constructor(server: TestServer) {
+    this.server = server;
+    this.#sessions = new Http2SessionManager(server.url);
+  }
+
+  /** Starts a server. */
+  static async open(options: ServerOptions = {}): Promise<Stage> {
+    return new Stage(await startServer(options));
+  }
+
+  /** The company of the test at hand. */
+  get tenant(): string {
+    return this.#tenant;
+  }
+
+  /** Closes the pages of a test; the next one is about another company. */
+  leave(): void {
+    for (const page of this.#pages.splice(0)) page.cut();
+    this.#tenant = newTenant();
+  }
+
+  /** Closes everything. */
+  async close(): Promise<void> {
+    this.leave();
+    await this.server.stop();
+    this.#sessions.abort();
+  }
+
+  /** As close(). */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** A token of a user, made by a library that is not Tidings'. */
+  token(sub: string, { tenant = this.#tenant, ...claims }: Claims = {}): Promise<string> {
+    return mintToken({ claims: { sub, tenant, ...claims } });
+  }
+
+  /** A user's client. */
+  user(sub: string, claims: Claims = {}, over: CallWay = "connect"): Push {
+    const tenant = this.#tenant;
+    return createClient(
+      PushService,
+      this.transport(() => this.token(sub, { tenant, ...claims }), over),
+    );
+  }
+
+  /** The backend's client, by gRPC. */
+  service(tenant: string | undefined = this.#tenant): Push {
+    return createClient(PushService, this.transport(serviceToken(tenant), "grpc"));
+  }
+
+  /** A backend of all companies. */
+  provider(): Push {
+    return createClient(PushService, this.transport(serviceToken(undefined)));
+  }
+
+  /** The backend's client for operating. */
+  admin(tenant = this.#tenant): Client<typeof AdminService> {
+    return createClient(AdminService, this.transport(serviceToken(tenant)));
+  }
+
+  /** Connect's own transports for Node. */
+  transport(token: () => Promise<string>, over: CallWay = "connect"): Transport {
+    const bearer: Interceptor = (next) => async (request) => {
+      request.header.set("authorization", `Bearer ${await token()}`);
+      return next(request);
+    };
+    const options = { baseUrl: this.server.url, sessionManager: this.#sessions, interceptors: [bearer] };
+    if (over === "grpc") return createGrpcTransport(options);
+    if (over === "grpc-web") return createGrpcWebTransport({ ...options, httpVersion: "2" });
+    return createConnectTransport({ ...options, httpVersion: "2", useBinaryFormat: over === "connect" });
+  }
+
+  /** Opens a page of a user, and waits until it is live. */
+  async page(sub: string, init: PageInit = {}): Promise<Page> {
+    return (await this.opening(sub, init)).live();
+  }
+
+  /** Opens a page of a user. */
+  async opening(sub: string, { over = "connect", join = {}, ...init }: PageInit = {}): Promise<Page> {
+    const { tenant = this.#tenant, rooms: granted = [], publish = [], exp, jti, ...request } = init;
+    const rooms = Object.entries(join).map(([roomId, mode]) => ({ roomId, mode }));
+    const subscribe = create(SubscribeRequestSchema, { ...request, rooms });
+    const claims = { tenant, rooms: granted, publish, ...(exp && { exp }), ...(jti && { jti }) };
+    const token = await this.token(sub, claims);
+    const page =
+      over === "ws"
+        ? openSocket(this.server.url, token, subscribe)
+        : openStream(
+            createClient(
+              PushService,
+              this.transport(async () => token, over),
+            ),
+            subscribe,
+          );
+    this.#pages.push(page);
+    return page;
+  }
+
+  /** The backend publishes. */
+  publish(audience: AudienceInit, message: DraftInit, more: { requestId?: string; replace?: boolean } = {}) {
+    return this.service().publish({ ...more, audience, message });
+  }
+
+  /** Waits until a page of a user has all that was published before, so that what is not there does not come. */
+  async settle(sub: string, ...pages: Page[]): Promise<void> {
+    // Two rounds: the first may be sent before what waits in another feed.
+    for (let round = 0; round < 2; round++) {
+      const seen = pages.map(markers);
+      await this.publish(toUser(sub), event(marker));
+      await Promise.all(pages.map((page, index) => page.until(() => markers(page) > (seen[index] ?? 0))));
+    }
+  }
+}
+
+/** An expectation that comes true in time, however busy the machine is. */
+export function eventually<T>(value: () => T | Promise<T>) {
+  return expect.poll(value, { timeout: 15_000, interval: 5 });
+}
+
+/** The code and reason that a call is refused with. */
+export async function refusal(call: Promise<unknown>): Promise<string> {
+  try {
+    await call;
+  } catch (thrown) {
+    const { code, reason } = toEnd(thrown);
+    return `${code} ${reason}`;
+  }
+  throw new Error("the call was not refused");
+}
+
+function serviceToken(tenant: string | undefined): () => Promise<string> {
+  return () => mintToken({ claims: { sub: "backend", role: "service", tenant } });
+}
+
+function markers(page: Page): number {
+  return page.all("message").filter(({ event }) => event === marker).length;
+}

@@ -1,0 +1,230 @@
+import { describe, expect, test } from "vitest";
+import type { RoomEvent, StreamEvent } from "../../src/client/events.ts";
+import { RoomWishes } from "../../src/client/room-wishes.ts";
+import { settled } from "./fake-clock.ts";
+import { caughtUp, fakeSession, hello, message, place, type Text } from "./fake-streams.ts";
+
+const room = (status: RoomEvent["status"], roomId = "r", code = ""): RoomEvent => ({
+  type: "room",
+  roomId,
+  status,
+  reason: "",
+  code,
+});
+const at = (seq: number, id = "r") => ({ feed: `room/${id}`, epoch: 1, seq: String(seq) });
+const said = (seq: number, id = "r"): StreamEvent<Text> => ({
+  type: "message",
+  message: `${id}${seq}`,
+  position: at(seq, id),
+  category: "",
+  notification: false,
+});
+const asking = (...ids: string[]) => new RoomWishes(ids.map((roomId) => ({ roomId })));
+const ids = (stream: { request: { rooms: readonly { roomId: string }[] } }) =>
+  stream.request.rooms.map(({ roomId }) => roomId);
+
+describe("join() and leave()", () => {
+  test("reconnect at once, from the same positions, and only for a change", async () => {
+    const { session, clock, stream, streams, errors } = fakeSession({ rooms: asking("r") });
+    const first = await stream();
+    first.send(hello({ positions: [place(4)] }), room("joined"), caughtUp, said(7));
+    session.join("r");
+    session.leave("x");
+    expect(session.state.value).toBe("live");
+    session.join("s", "last");
+    session.join("t");
+    expect([first.dropped, session.state.value]).toEqual([true, "authorizing"]);
+    const second = await stream();
+    expect(second.request).toEqual({
+      token: "token",
+      positions: [place(4), at(7)],
+      rooms: [
+        { roomId: "r", mode: "any" },
+        { roomId: "s", mode: "last" },
+        { roomId: "t", mode: "any" },
+      ],
+    });
+    expect([streams.length, errors, clock.pending]).toEqual([2, [], [10_000]]);
+  });
+
+  test("wait for the Hello of a stream that is being opened", async () => {
+    const { session, stream, streams } = fakeSession();
+    const first = await stream();
+    session.join("r");
+    expect([session.state.value, first.dropped]).toEqual(["connecting", false]);
+    first.send(hello());
+    expect([session.state.value, first.dropped]).toEqual(["authorizing", true]);
+    const second = await stream();
+    second.send(hello(), caughtUp);
+    expect([ids(second), session.state.value, streams.length]).toEqual([["r"], "live", 2]);
+  });
+
+  test("before the first stream need no second one", async () => {
+    const { session, stream, streams } = fakeSession();
+    session.join("r");
+    (await stream()).send(hello(), caughtUp);
+    expect([ids(await stream()), streams.length]).toEqual([["r"], 1]);
+  });
+
+  test("between two attempts wait for the next", async () => {
+    const { session, clock, stream, streams } = fakeSession();
+    (await stream()).end("unavailable");
+    session.join("r");
+    await settled();
+    expect([session.state.value, streams.length]).toEqual(["waiting", 1]);
+    await clock.advance(250);
+    expect(ids(await stream())).toEqual(["r"]);
+  });
+
+  test("while a loop is behind wait for it", async () => {
+    const { session, stream, streams } = fakeSession({ queueLimit: 2 });
+    const loop = session.intake.deliveries.read();
+    (await stream()).send(hello(), caughtUp, message(1));
+    expect(session.state.value).toBe("paused");
+    session.join("r");
+    await settled();
+    expect(streams.length).toBe(1);
+    for (let i = 0; i < 2; i++) await loop.next();
+    void loop.next();
+    expect(ids(await stream())).toEqual(["r"]);
+  });
+
+  test("on a closed client change nothing", async () => {
+    const { session, streams } = fakeSession();
+    session.close();
+    session.join("r");
+    session.leave("r");
+    await settled();
+    expect([session.state.value, streams.length]).toEqual(["closed", 0]);
+  });
+
+  test.each(["hello", "room", "message", "caughtUp"] as const)("may be called by a listener of %s", async (type) => {
+    const { session, stream, streams, messages } = fakeSession({ rooms: asking("r") });
+    session.intake.listeners.add(type, () => session.join("s"));
+    (await stream()).send(hello(), room("joined"), said(1), caughtUp);
+    const second = await stream();
+    expect([ids(second), streams.length]).toEqual([["r", "s"], 2]);
+    second.send(hello(), room("joined"), said(1), caughtUp);
+    expect([session.state.value, messages]).toEqual(["live", ["r1"]]);
+  });
+
+  test("a bad id throws, and the stream goes on", async () => {
+    const { session, stream } = fakeSession();
+    (await stream()).send(hello(), caughtUp);
+    expect(() => session.join("dm/ada")).toThrow(RangeError);
+    expect(session.state.value).toBe("live");
+  });
+
+  test("who leaves a room and joins it again is new there", async () => {
+    const { session, stream, messages } = fakeSession({ rooms: asking("r") });
+    (await stream()).send(hello(), room("joined"), said(1), caughtUp);
+    session.leave("r");
+    (await stream()).send(hello(), caughtUp);
+    session.join("r");
+    const third = await stream();
+    expect(third.request.positions).toEqual([]);
+    third.send(hello({ positions: [at(1)] }), room("joined"), said(1), caughtUp);
+    expect(messages).toEqual(["r1", "r1"]);
+  });
+});
+
+describe("a room that was lost", () => {
+  test("is not entered again by itself, and its place is not given back", async () => {
+    const { session, clock, stream } = fakeSession({ rooms: asking("r", "s") });
+    const told: string[] = [];
+    session.intake.listeners.add("room", ({ roomId, status }) => void told.push(`${roomId} ${status}`));
+    const first = await stream();
+    first.send(hello(), room("joined"), room("joined", "s"), caughtUp, said(5), said(6, "s"), room("kicked"));
+    expect(session.state.value).toBe("live");
+    first.end("unavailable");
+    await clock.advance(250);
+    const second = await stream();
+    expect([ids(second), second.request.positions]).toEqual([["s"], [at(6, "s")]]);
+    expect(told).toEqual(["r joined", "s joined", "r kicked"]);
+    second.send(hello(), caughtUp);
+    session.join("r");
+    const third = await stream();
+    expect([ids(third), third.request.positions]).toEqual([
+      ["s", "r"],
+      [at(5), at(6, "s")],
+    ]);
+  });
+
+  test("may be entered again by the listener that hears of it", async () => {
+    const { session, stream } = fakeSession({ rooms: asking("r") });
+    session.intake.listeners.add("room", ({ status }) => status === "kicked" && session.join("r", "last"));
+    (await stream()).send(hello(), room("joined"), caughtUp, room("kicked"));
+    expect((await stream()).request.rooms).toEqual([{ roomId: "r", mode: "last" }]);
+  });
+
+  test("while the connection was lost is lost, although it was entered by `last`", async () => {
+    const { session, clock, stream } = fakeSession({ rooms: new RoomWishes([{ roomId: "r", mode: "last" }]) });
+    const told: string[] = [];
+    session.intake.listeners.add("room", ({ status }) => void told.push(status));
+    const first = await stream();
+    expect(first.request.rooms).toEqual([{ roomId: "r", mode: "last" }]);
+    first.send(hello(), room("joined"), caughtUp);
+    first.end("unavailable");
+    await clock.advance(250);
+    const second = await stream();
+    expect(second.request.rooms).toEqual([{ roomId: "r", mode: "first" }]);
+    second.send(hello(), room("refused", "r", "already_exists"), caughtUp);
+    expect([told, session.state.value]).toEqual([["joined", "kicked"], "live"]);
+    second.end("unavailable");
+    await clock.advance(500);
+    expect(ids(await stream())).toEqual([]);
+  });
+});
+
+test("a refused room is asked for again at the next reconnect, and not before", async () => {
+  const { session, clock, stream, streams } = fakeSession({ rooms: asking("r") });
+  (await stream()).send(hello(), room("refused", "r", "permission_denied"), caughtUp);
+  session.join("r");
+  await clock.advance(20_000);
+  expect(streams.length).toBe(1);
+  (await stream()).end("unavailable");
+  await clock.advance(250);
+  expect(ids(await stream())).toEqual(["r"]);
+});
+
+test("who enters a room for the first time gets what it kept, once", async () => {
+  const { session, clock, stream, messages } = fakeSession({ rooms: asking("r") });
+  const first = await stream();
+  first.send(hello({ positions: [place(4), at(9)] }), room("joined"), said(3));
+  first.end("unavailable");
+  await clock.advance(250);
+  const second = await stream();
+  expect(second.request.positions).toEqual([place(4), at(3)]);
+  second.send(hello({ positions: [place(4), at(3)] }), room("joined"), said(3), said(8));
+  second.send({ type: "caughtUp", positions: [place(4), at(9)] }, said(9), said(10));
+  expect(messages).toEqual(["r3", "r8", "r10"]);
+  expect(session.intake.positions()).toEqual([place(4), at(10)]);
+});
+
+test("notifications of a room count like any other, and totals of the server correct them", async () => {
+  const { session, stream } = fakeSession({ rooms: asking("r") });
+  const total = () => session.intake.badge.totals.value?.total;
+  const totals = (total: number) => ({ total, byCategory: { "": total }, version: "2" });
+  const unread = (seq: number) => ({ ...said(seq), notification: true }) as StreamEvent<Text>;
+  const open = await stream();
+  open.send(hello({ unread: totals(1) }), room("joined"), unread(1), caughtUp, unread(2));
+  expect(total()).toBe(2);
+  // The user's own word: read from the start.
+  const none = { readIds: [], unreadIds: [], deletedIds: [], all: false };
+  open.send(unread(3), { type: "readState", unread: totals(2), ...none });
+  expect(total()).toBe(2);
+});
+
+test("what is kept in the storage are places of rooms that are asked for", async () => {
+  const saved: string[] = [];
+  const storage = { load: () => JSON.stringify([at(2), at(4, "s")]), save: (text: string) => void saved.push(text) };
+  const { session, stream } = fakeSession({ rooms: asking("r"), storage });
+  const open = await stream();
+  expect(open.request.positions).toEqual([at(2)]);
+  open.send(hello(), room("joined"), caughtUp, said(3));
+  session.intake.flush();
+  session.leave("r");
+  session.intake.flush();
+  await settled();
+  expect(saved.map((text) => JSON.parse(text))).toEqual([[at(3)], []]);
+});
