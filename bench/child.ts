@@ -7,6 +7,18 @@ interface Asked {
   readonly reject: (error: Error) => void;
 }
 
+/** Where each server leaves a CPU profile when it ends, if anywhere; of the main thread and workers. */
+let profiles: string | undefined;
+
+/** Servers that start from now on leave a CPU profile in this folder (chrome://inspect and others show it). */
+export function profileInto(folder: string): void {
+  profiles = folder;
+}
+
+function profiling(): string[] {
+  return profiles === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profiles}`];
+}
+
 /** A process of the benchmark that is asked by lines and answers by lines, in order; see answerCommands. */
 export class Child implements AsyncDisposable {
   readonly #child: ChildProcess;
@@ -16,7 +28,8 @@ export class Child implements AsyncDisposable {
 
   /** Starts a file of this folder. Node itself raises its limit of open files to the hard one. */
   constructor(file: string) {
-    this.#child = spawn(process.execPath, ["--expose-gc", join(import.meta.dirname, file)], {
+    const options = ["--expose-gc", ...(file.startsWith("servers/") ? profiling() : [])];
+    this.#child = spawn(process.execPath, [...options, join(import.meta.dirname, file)], {
       stdio: ["pipe", "pipe", "inherit"],
     });
     createInterface({ input: this.#child.stdout as NodeJS.ReadableStream }).on("line", (line) => this.#take(line));
@@ -28,6 +41,11 @@ export class Child implements AsyncDisposable {
         resolve();
       }),
     );
+  }
+
+  /** Of the operating system. */
+  get pid(): number | undefined {
+    return this.#child.pid;
   }
 
   /** Throws what the command threw, or when the process ends. */

@@ -1,5 +1,6 @@
 /** `npm run bench`: what Tidings costs on this machine, each figure beside others of the same run. */
 import { parseArgs } from "node:util";
+import { profileInto } from "./child.ts";
 import { Drivers } from "./drivers.ts";
 import { doubts, machineLine } from "./machine.ts";
 import { plans } from "./plan.ts";
@@ -15,13 +16,18 @@ const { values } = parseArgs({
     full: { type: "boolean", default: false },
     write: { type: "boolean", default: false },
     only: { type: "string" },
+    rows: { type: "string", multiple: true },
+    profile: { type: "string" },
   },
 });
-const plan = values.quick ? plans.quick : values.full ? plans.full : plans.default;
+const usual = values.quick ? plans.quick : values.full ? plans.full : plans.default;
+const plan = values.rows === undefined ? usual : { ...usual, rows: values.rows };
 const chosen = values.only?.split(",") ?? Object.keys(sections);
 const unknown = chosen.filter((name) => !(name in sections));
 if (unknown.length > 0) throw new RangeError(`--only: no ${unknown.join(", ")}; there are ${Object.keys(sections)}`);
-if (values.write && values.quick) throw new RangeError("--write: figures of a quick run say nothing");
+if (values.write && (values.quick || values.rows !== undefined || values.profile !== undefined))
+  throw new RangeError("--write: figures of a quick, partial or profiled run say nothing");
+if (values.profile !== undefined) profileInto(values.profile);
 
 console.log(`${machineLine()}\n`);
 for (const doubt of doubts()) console.log(`${doubt}\n`);

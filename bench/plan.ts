@@ -1,6 +1,8 @@
 /** How much is measured. */
 export interface Plan {
   readonly name: "quick" | "default" | "full";
+  /** Only the rows of the fan-out and idle tables that contain one of these; all without. */
+  readonly rows?: readonly string[];
   /** Interleaved rounds of each figure. */
   readonly rounds: number;
   /** One measurement lasts at least so long. */
@@ -78,5 +80,10 @@ const full: Plan = {
   slowBytes: 100e6,
   slowRounds: 1,
 };
+
+/** Whether the row with this name is to be measured. */
+export function isChosen({ rows }: Plan, name: string): boolean {
+  return rows === undefined || rows.some((part) => name.includes(part));
+}
 
 export const plans: Readonly<Record<Plan["name"], Plan>> = { quick, default: usual, full };

@@ -1,5 +1,5 @@
 import type { Family } from "../drivers/families.ts";
-import type { Plan } from "../plan.ts";
+import { isChosen, type Plan } from "../plan.ts";
 import { findProgram, startCentrifugo, startNats } from "../programs.ts";
 import { PlainServer, type Sender, TidingsServer } from "../servers.ts";
 
@@ -29,7 +29,7 @@ export function contenders(plan: Plan): Contender[] {
   const memory = () => TidingsServer.start({ data: ":memory:" });
   // A quick run only sees whether a store in memory works at all.
   const more = plan.name === "quick" ? [] : inMemory(memory);
-  return [
+  const all: Contender[] = [
     { name: names.bare, family: "bare", start: () => PlainServer.start("bare") },
     { name: "ws, send() to each", family: "ws", start: () => PlainServer.start("ws") },
     { name: names.socketIo, family: "socket.io", start: () => PlainServer.start("socket-io") },
@@ -44,6 +44,7 @@ export function contenders(plan: Plan): Contender[] {
     { name: "Tidings, gRPC HTTP/2 × 1, on disk", family: "grpc", perSession: 1, start: disk },
     ...more,
   ];
+  return all.filter(({ name }) => isChosen(plan, name));
 }
 
 function inMemory(start: Contender["start"]): Contender[] {

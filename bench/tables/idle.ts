@@ -2,7 +2,7 @@ import type { Family } from "../drivers/families.ts";
 import type { Drivers } from "../drivers.ts";
 import { Figure, plain } from "../figure.ts";
 import { fileLimit } from "../machine.ts";
-import type { Plan } from "../plan.ts";
+import { isChosen, type Plan } from "../plan.ts";
 import type { Section } from "../section.ts";
 import { PlainServer, TidingsServer } from "../servers.ts";
 import type { Target } from "../target.ts";
@@ -26,12 +26,13 @@ const kinds: readonly {
 ];
 
 /** Memory of the server per idle subscription, each of a user of its own. */
-export async function idle({ idle: wanted }: Plan, { subscribers }: Drivers): Promise<Section> {
+export async function idle(plan: Plan, { subscribers }: Drivers): Promise<Section> {
+  const { idle: wanted } = plan;
   const count = Math.min(wanted, Math.floor((fileLimit() - otherFiles) / 1.2));
   if (count < wanted) console.log(`ulimit -n allows ${count} idle connections instead of ${wanted}.`);
   const rows: string[][] = [];
   const targets: Target[] = [];
-  for (const { name, family, perSession = 1, limit, start } of kinds) {
+  for (const { name, family, perSession = 1, limit, start } of kinds.filter((kind) => isChosen(plan, kind.name))) {
     const figure = new Figure();
     await using server = await start();
     const spec = { family, perSession, port: server.port };
