@@ -1,5 +1,19 @@
 import type { MessageFrame } from "./frame.ts";
 
+/** What a cursor took from one place to another. */
+export interface Taken {
+  readonly frames: readonly MessageFrame[];
+  /** The seq up to which the Store has to be read before any more: the reader fell off the ring, or a notice was lost. */
+  readonly missing: number | undefined;
+  /** Where the cursor stood, and how much it wanted. */
+  readonly place: number;
+  readonly seq: number;
+  readonly limit: number;
+  /** Where it stands now. */
+  readonly nextPlace: number;
+  readonly nextSeq: number;
+}
+
 /** Frames that a ring holds at most, and their bytes: a reader that falls behind them reads from the Store. */
 const maxFrames = 256;
 const maxBytes = 256 * 1024;
@@ -9,6 +23,8 @@ export class Ring {
   #frames: MessageFrame[] = [];
   #bytes = 0;
   #first = 0;
+  /** What was taken last, for all who stand at the same place; only until something changes. */
+  taken: Taken | undefined;
 
   /** The place of the oldest frame still held. */
   get first(): number {
@@ -27,6 +43,7 @@ export class Ring {
 
   /** Adds the newest frame, and drops the oldest ones beyond the bounds. */
   push(frame: MessageFrame): void {
+    this.taken = undefined;
     this.#frames.push(frame);
     this.#bytes += frame.cost;
     let dropped = 0;
