@@ -33,6 +33,7 @@ import { checkStreams } from "./streams.ts";
 /** Frames that the transport is handed at once. */
 const batchSize = 64;
 const endless = Number.POSITIVE_INFINITY;
+const none: readonly Frame[] = [];
 
 /** One stream. Iterate `batches()` once, and call `close()` when the transport is gone, however it went. */
 export class Subscription implements FollowingStream, UserFollower {
@@ -58,8 +59,9 @@ export class Subscription implements FollowingStream, UserFollower {
   #end: ConnectError | undefined;
   #closed = false;
   #woken = false;
-  /** Feeds with something new. */
-  readonly #pending: Followed[] = [];
+  /** Feeds with something new: the first, which knows the next, and the last. */
+  #firstPending: Followed | undefined;
+  #lastPending: Followed | undefined;
   /** The turn will flush it. */
   #queued = false;
   /** The sink takes nothing for now. */
@@ -206,7 +208,11 @@ export class Subscription implements FollowingStream, UserFollower {
 
   wake(followed?: Followed): void {
     this.#woken = true;
-    if (followed) this.#pending.push(followed);
+    if (followed) {
+      if (this.#lastPending) this.#lastPending.next = followed;
+      else this.#firstPending = followed;
+      this.#lastPending = followed;
+    }
     if (this.#resume && !this.#queued) this.#queue();
   }
 
@@ -332,8 +338,12 @@ export class Subscription implements FollowingStream, UserFollower {
   #live(): boolean {
     this.#woken = false;
     if (this.#end) return false;
-    let batch: readonly Frame[] | undefined;
-    for (const followed of this.#pending.splice(0)) {
+    let batch: readonly Frame[] = none;
+    let followed = this.#firstPending;
+    this.#firstPending = this.#lastPending = undefined;
+    for (let next: Followed | undefined; followed; followed = next) {
+      next = followed.next;
+      followed.next = undefined;
       followed.pending = false;
       const { frames, missing } = followed.cursor.take(batchSize, endless);
       if (missing !== undefined) this.#behind ??= { followed, seq: missing };
@@ -341,9 +351,9 @@ export class Subscription implements FollowingStream, UserFollower {
       const waits = missing !== undefined && this.#behind?.followed !== followed;
       if (followed.cursor.isBehind || waits) followed.wake();
       const wanted = this.#delivery.wanted(followed, frames);
-      batch = batch && batch.length > 0 ? [...batch, ...wanted] : wanted;
+      if (wanted.length > 0) batch = batch.length > 0 ? [...batch, ...wanted] : wanted;
     }
-    if (batch && batch.length > 0) this.#full = !this.#outlet.write(batch);
+    if (batch.length > 0) this.#full = !this.#outlet.write(batch);
     return !(this.#full || this.#woken || this.#behind || this.#due);
   }
 

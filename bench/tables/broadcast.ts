@@ -2,46 +2,42 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { create, toBinary } from "@bufbuild/protobuf";
-import { Kind } from "../gen/tidings/v1/message_pb.ts";
-import { PublishRequestSchema } from "../gen/tidings/v1/push_service_pb.ts";
-import { SqliteStore } from "../src/adapters/sqlite/store.ts";
-import { RawCaller, rawRequest } from "./caller.ts";
-import { withServer } from "./process.ts";
-import { benchToken } from "./tokens.ts";
+import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
+import { plain } from "../figure.ts";
+import type { Plan } from "../plan.ts";
+import type { Section } from "../section.ts";
+import { TidingsServer } from "../servers.ts";
+import { benchTenant } from "../tokens.ts";
 
 const tables = ["messages", "places", "entries", "read_states", "feeds"] as const;
 
 /** Publishes to a tenant whose users are all known, and counts the rows that this wrote. */
-export async function broadcast(users: number): Promise<string[][]> {
-  const folder = mkdtempSync(join(tmpdir(), "tidings-bench-"));
+export async function broadcast({ known }: Plan): Promise<Section> {
+  const data = mkdtempSync(join(tmpdir(), "tidings-bench-"));
   try {
-    await remember(folder, users);
-    const before = count(folder);
-    let took = 0;
-    await withServer(async ({ port }) => {
-      const caller = await RawCaller.open(port);
-      const message = { kind: Kind.NOTIFICATION, title: "Office closes at six" };
-      const request = create(PublishRequestSchema, { audience: { to: { case: "tenant", value: true } }, message });
-      const start = performance.now();
-      await caller.call(
-        rawRequest("Publish", await benchToken("service", "bench"), toBinary(PublishRequestSchema, request)),
-      );
-      took = performance.now() - start;
-      caller.close();
-    }, folder);
-    const after = count(folder);
+    await remember(data, known);
+    const before = count(data);
+    const took = await publishOnce(data);
+    const after = count(data);
     const written = tables.flatMap((table) => {
       const more = (after.get(table) ?? 0) - (before.get(table) ?? 0);
       return more === 0 ? [] : [`${more} in ${table}`];
     });
-    return [
+    const rows = [
       ["publish to a tenant", "rows written", "took"],
-      [`${before.get("read_states")} known users`, written.join(", "), `${took.toFixed(1)} ms`],
+      [`${before.get("read_states")?.toLocaleString("en")} known users`, written.join(", "), `${plain(took)} ms`],
     ];
+    return { tables: [rows] };
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(data, { recursive: true, force: true });
   }
+}
+
+async function publishOnce(data: string): Promise<number> {
+  await using tidings = await TidingsServer.start({ data });
+  const start = performance.now();
+  await tidings.send(1);
+  return performance.now() - start;
 }
 
 /** Users who were here before: each has a read state. */
@@ -51,7 +47,7 @@ async function remember(folder: string, users: number): Promise<void> {
   const state = { version: 1, json: JSON.stringify({ tenant: { read: [], deleted: [] } }) };
   for (let user = 0; user < users; user += 10_000) {
     const some = Array.from({ length: Math.min(10_000, users - user) }, (_, index) => `user-${user + index}`);
-    await Promise.all(some.map((name) => store.saveReadState("acme", name, state)));
+    await Promise.all(some.map((name) => store.saveReadState(benchTenant, name, state)));
   }
   await store.close();
 }

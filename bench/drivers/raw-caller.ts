@@ -1,17 +1,26 @@
 import { connect, type Socket } from "node:net";
 
-/** One keep-alive HTTP/1.1 connection that repeats a request as fast as it is answered: as cheap as a driver can be. */
+/** One keep-alive HTTP/1.1 connection that sends a request as soon as the last is answered: as cheap as a driver can be. */
 export class RawCaller {
   readonly #socket: Socket;
   #buffer: Buffer = Buffer.alloc(0);
   #answered: (body: Buffer) => void = () => {};
   #failed: (error: Error) => void = () => {};
+  #closed = false;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.on("data", (data) => this.#take(data));
     socket.on("error", (error) => this.#failed(error));
-    socket.on("close", () => this.#failed(new Error("the connection was closed")));
+    socket.on("close", () => {
+      this.#closed = true;
+      this.#failed(new Error("the connection was closed"));
+    });
+  }
+
+  /** Servers close connections that are silent for long. */
+  get closed(): boolean {
+    return this.#closed;
   }
 
   static async open(port: number): Promise<RawCaller> {
@@ -23,6 +32,7 @@ export class RawCaller {
   /** Sends a request made by `rawRequest`; the body of the answer. Throws when the status is not 200. */
   call(request: Buffer): Promise<Buffer> {
     return new Promise((resolve, reject) => {
+      if (this.#closed) return reject(new Error("the connection was closed"));
       this.#answered = resolve;
       this.#failed = reject;
       this.#socket.write(request);
@@ -48,33 +58,18 @@ export class RawCaller {
   }
 }
 
-/** A unary Connect request in Protobuf, ready to write. */
+/** A unary Connect request of PushService in Protobuf, ready to write. */
 export function rawRequest(method: string, token: string, body: Uint8Array): Buffer {
-  const head = [
-    `POST /tidings.v1.PushService/${method} HTTP/1.1`,
-    "host: 127.0.0.1",
-    "content-type: application/proto",
-    `authorization: Bearer ${token}`,
-    `content-length: ${body.length}`,
-  ];
-  return Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), body]);
+  return postRequest(
+    `/tidings.v1.PushService/${method}`,
+    "application/proto",
+    body,
+    `authorization: Bearer ${token}\r\n`,
+  );
 }
 
-/** Calls from so many connections for a while. Calls a second, and the time of each in ms. */
-export async function load(port: number, request: Buffer, connections: number, milliseconds: number) {
-  const callers = await Promise.all(Array.from({ length: connections }, () => RawCaller.open(port)));
-  const times: number[] = [];
-  const start = performance.now();
-  await Promise.all(
-    callers.map(async (caller) => {
-      while (performance.now() - start < milliseconds) {
-        const sent = performance.now();
-        await caller.call(request);
-        times.push(performance.now() - sent);
-      }
-    }),
-  );
-  const seconds = (performance.now() - start) / 1000;
-  for (const caller of callers) caller.close();
-  return { rate: times.length / seconds, times };
+/** A POST, ready to write. */
+export function postRequest(path: string, contentType: string, body: Uint8Array, more = ""): Buffer {
+  const head = `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: ${contentType}\r\n${more}`;
+  return Buffer.concat([Buffer.from(`${head}content-length: ${body.length}\r\n\r\n`), body]);
 }
