@@ -18,9 +18,8 @@ import { type Identity, isUser, type UserIdentity } from "./identity.ts";
 import type { Totals } from "./inbox.ts";
 import type { Transport } from "./instruments.ts";
 import type { Node } from "./node.ts";
-import { sameCount } from "./online.ts";
 import { Outlet } from "./outlet.ts";
-import type { OnlineTally } from "./presence.ts";
+import { Pulse } from "./pulse.ts";
 import { ReadChange, unknownChange } from "./read-change.ts";
 import { roomFeed, roomOf } from "./rooms.ts";
 import { BatchSink, type Sink } from "./sink.ts";
@@ -51,10 +50,7 @@ export class Subscription implements FollowingStream, UserFollower {
   readonly #delivery: Delivery;
   readonly #totals: StreamTotals;
   #identity: Identity;
-  #online: OnlineTally | undefined;
-  /** The online count that the reader has. */
-  #shown: OnlineTally | undefined;
-  #beat = false;
+  readonly #pulse = new Pulse();
   #goAway: { afterMs: number; reason: string } | undefined;
   #end: ConnectError | undefined;
   #closed = false;
@@ -96,7 +92,7 @@ export class Subscription implements FollowingStream, UserFollower {
     );
     const times = { heartbeatMs, stallMs: timeouts.stallMs, tokenExpiry: identity.expireTime };
     this.#deadlines = new Deadlines(clock, times, {
-      beat: () => this.#note(() => (this.#beat = true)),
+      beat: () => this.#note(() => this.#pulse.beat()),
       messageExpired: () => this.#note(() => this.#change.totalsOnly()),
       tokenExpired: () => this.end(fail("TOKEN_EXPIRED", "the token has expired; reconnect with a fresh one")),
       stalled: () => {
@@ -115,7 +111,9 @@ export class Subscription implements FollowingStream, UserFollower {
     node.instruments.opened(transport);
     if (this.#user) node.hub.joinUser(this.#user.tenant, this.#user.subject, this);
     if (request.onlineCount && identity.tenant !== undefined) {
-      this.#unwatchOnline = node.online.watch(identity.tenant, (online) => this.#note(() => (this.#online = online)));
+      this.#unwatchOnline = node.online.watch(identity.tenant, (online) =>
+        this.#note(() => this.#pulse.online(online)),
+      );
     }
   }
 
@@ -269,7 +267,7 @@ export class Subscription implements FollowingStream, UserFollower {
       if (behind) yield* this.#catchUp.to(behind.followed, behind.seq);
       if (this.#change.due) yield* this.#totals.tell(this.#user, this.#change.take());
       for (const outcome of this.#rooms.take()) yield* this.#room(outcome);
-      yield this.#control();
+      if (this.#pulse.due) yield this.#pulse.take(this.#follows.positions);
       if (!this.#woken && !this.#due) await new Promise<void>((resolve) => (this.#resume = resolve));
     }
   }
@@ -288,7 +286,7 @@ export class Subscription implements FollowingStream, UserFollower {
   async #hello(totals: Totals | undefined): Promise<Frame> {
     const { tenant } = this.#identity;
     const online = await this.#node.presence.count(tenant);
-    this.#shown = online;
+    this.#pulse.showed(online);
     return eventFrame({
       case: "hello",
       value: {
@@ -359,21 +357,7 @@ export class Subscription implements FollowingStream, UserFollower {
 
   /** Something besides messages is to be told. */
   get #due(): boolean {
-    return Boolean(
-      this.#end || this.#goAway || this.#beat || this.#online || this.#change.due || this.#rooms.hasOutcomes,
-    );
-  }
-
-  #control(): readonly Frame[] {
-    const frames: Frame[] = [];
-    if (this.#online && !sameCount(this.#online, this.#shown)) {
-      frames.push(eventFrame({ case: "online", value: this.#online }));
-      this.#shown = this.#online;
-    }
-    if (this.#beat) frames.push(eventFrame({ case: "heartbeat", value: { positions: this.#follows.positions } }));
-    this.#online = undefined;
-    this.#beat = false;
-    return frames;
+    return Boolean(this.#end || this.#goAway || this.#pulse.due || this.#change.due || this.#rooms.hasOutcomes);
   }
 
   #leave({ afterMs, reason }: { afterMs: number; reason: string }): Frame {
@@ -392,10 +376,6 @@ export class Subscription implements FollowingStream, UserFollower {
 
   #connection({ tenant, subject: user }: UserIdentity) {
     return { id: this.id, tenant, user };
-  }
-
-  #now(): number {
-    return this.#node.settings.clock.now();
   }
 }
 
