@@ -52,7 +52,8 @@ describe("the arrows of ARCHITECTURE.md", () => {
         from.startsWith("node:") ||
         from === "@bufbuild/protobuf/wire" ||
         (from === "pino" && type) ||
-        (from === "ioredis" && name.startsWith("adapters/redis/"));
+        (from === "ioredis" && name.startsWith("adapters/redis/")) ||
+        (from === "mongodb" && name.startsWith("adapters/mongodb/"));
       expect.soft(allowed, `${name} → ${from}`).toBe(true);
     }
   });
