@@ -21,6 +21,7 @@ const mutants: readonly Mutant[] = [
   { name: "a second batch in flight", change: { flight: "pipelined" }, harm: ["missed"], within: 200 },
   { name: "skipping a seq that another took", change: { taken: "skip" }, harm: ["hole"], within: 500 },
   { name: "a stale head after trimming", change: { stale: "trusted" }, harm: ["missed"], within: 100 },
+  { name: "readers of a deposed primary", change: { deposed: "answers" }, harm: ["alarm", "badge"], within: 300 },
   { name: "losses that nobody is told of", change: { lost: "silent" }, harm: ["missed"], within: 100 },
 ];
 
