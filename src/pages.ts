@@ -63,6 +63,11 @@ export class Pages {
     return reading;
   }
 
+  /** Reads of the store that are under way, those that wait for their turn, and bytes that are kept. */
+  get figures(): { readonly reading: number; readonly waiting: number; readonly bytes: number } {
+    return { reading: maxReading - this.#free, waiting: this.#queue.length, bytes: this.#bytes };
+  }
+
   /** Hears nothing more, and keeps nothing. */
   close(): void {
     this.#unsubscribe();

@@ -16,9 +16,10 @@ import { eventFrame, type Frame, goAwayFrame } from "./frame.ts";
 import type { UserFollower } from "./hub.ts";
 import { type Identity, isUser, type UserIdentity } from "./identity.ts";
 import type { Totals } from "./inbox.ts";
+import type { Transport } from "./instruments.ts";
 import type { Node } from "./node.ts";
-import { sameCount } from "./online.ts";
-import type { OnlineTally } from "./presence.ts";
+import { Outlet } from "./outlet.ts";
+import { Pulse } from "./pulse.ts";
 import { ReadChange, unknownChange } from "./read-change.ts";
 import { roomFeed, roomOf } from "./rooms.ts";
 import { BatchSink, type Sink } from "./sink.ts";
@@ -31,10 +32,12 @@ import { checkStreams } from "./streams.ts";
 /** Frames that the transport is handed at once. */
 const batchSize = 64;
 const endless = Number.POSITIVE_INFINITY;
+const none: readonly Frame[] = [];
 
 /** One stream. Iterate `batches()` once, and call `close()` when the transport is gone, however it went. */
 export class Subscription implements FollowingStream, UserFollower {
   readonly id: string;
+  readonly transport: Transport;
   readonly #node: Node;
   #user: UserIdentity | undefined;
   readonly #given: StartPositions;
@@ -42,20 +45,19 @@ export class Subscription implements FollowingStream, UserFollower {
   readonly #follows: Follows;
   readonly #rooms: StreamRooms;
   readonly #deadlines: Deadlines;
+  readonly #outlet: Outlet;
   readonly #change = new ReadChange();
   readonly #delivery: Delivery;
   readonly #totals: StreamTotals;
   #identity: Identity;
-  #online: OnlineTally | undefined;
-  /** The online count that the reader has. */
-  #shown: OnlineTally | undefined;
-  #beat = false;
+  readonly #pulse = new Pulse();
   #goAway: { afterMs: number; reason: string } | undefined;
   #end: ConnectError | undefined;
   #closed = false;
   #woken = false;
-  /** Feeds with something new. */
-  readonly #pending: Followed[] = [];
+  /** Feeds with something new: the first, which knows the next, and the last. */
+  #firstPending: Followed | undefined;
+  #lastPending: Followed | undefined;
   /** The turn will flush it. */
   #queued = false;
   /** The sink takes nothing for now. */
@@ -64,12 +66,18 @@ export class Subscription implements FollowingStream, UserFollower {
   #behind: { followed: Followed; seq: number } | undefined;
   /** Set while the loop has nothing to do. */
   #resume: (() => void) | undefined;
-  #sink!: Sink;
   #unwatchOnline: () => void = () => {};
 
   /** `cut` ends a transport that takes nothing any more. The request has passed validation. */
-  constructor(node: Node, identity: Identity, request: SubscribeRequest, cut: () => void) {
+  constructor(
+    node: Node,
+    identity: Identity,
+    request: SubscribeRequest,
+    cut: () => void,
+    transport: Transport = "local",
+  ) {
     this.id = node.newId();
+    this.transport = transport;
     this.#node = node;
     this.#identity = identity;
     this.#user = isUser(identity) ? identity : undefined;
@@ -84,7 +92,7 @@ export class Subscription implements FollowingStream, UserFollower {
     );
     const times = { heartbeatMs, stallMs: timeouts.stallMs, tokenExpiry: identity.expireTime };
     this.#deadlines = new Deadlines(clock, times, {
-      beat: () => this.#note(() => (this.#beat = true)),
+      beat: () => this.#note(() => this.#pulse.beat()),
       messageExpired: () => this.#note(() => this.#change.totalsOnly()),
       tokenExpired: () => this.end(fail("TOKEN_EXPIRED", "the token has expired; reconnect with a fresh one")),
       stalled: () => {
@@ -93,25 +101,29 @@ export class Subscription implements FollowingStream, UserFollower {
         cut();
       },
     });
+    this.#outlet = new Outlet(this.#deadlines);
     this.#delivery = new Delivery(node, this.#user, request, { change: this.#change, deadlines: this.#deadlines });
     this.#catchUp = new CatchUp(node, this.#delivery);
     this.#follows = new Follows(node.hub, this);
     this.#totals = new StreamTotals(node, this.#follows, this.#delivery, this.#catchUp);
     for (const feed of followedFeeds(identity)) this.#follows.add(feed, true);
     node.streams.add(this);
+    node.instruments.opened(transport);
     if (this.#user) node.hub.joinUser(this.#user.tenant, this.#user.subject, this);
     if (request.onlineCount && identity.tenant !== undefined) {
-      this.#unwatchOnline = node.online.watch(identity.tenant, (online) => this.#note(() => (this.#online = online)));
+      this.#unwatchOnline = node.online.watch(identity.tenant, (online) =>
+        this.#note(() => this.#pulse.online(online)),
+      );
     }
   }
 
   /** Hello, what was missed, CaughtUp, then live, into the sink. Ends only by rejecting; to be called once. */
   async run(sink: Sink): Promise<never> {
-    this.#sink = sink;
+    this.#outlet.open(sink);
     try {
       for await (const batch of this.#events()) {
-        if (batch.length > 0) await this.#send(batch);
-        if (this.#goAway) await this.#send([this.#leave(this.#goAway)]);
+        if (batch.length > 0) await this.#outlet.send(batch);
+        if (this.#goAway) await this.#outlet.send([this.#leave(this.#goAway)]);
         if (this.#end) throw this.#end;
       }
       throw new Error("a stream never ends by itself");
@@ -137,22 +149,6 @@ export class Subscription implements FollowingStream, UserFollower {
     resume();
   }
 
-  async #send(batch: readonly Frame[]): Promise<void> {
-    if (!this.#write(batch)) await this.#drained();
-  }
-
-  #write(batch: readonly Frame[]): boolean {
-    const more = this.#sink.write(batch);
-    if (more) this.#deadlines.sent();
-    else this.#deadlines.sending();
-    return more;
-  }
-
-  async #drained(): Promise<void> {
-    await this.#sink.drained();
-    this.#deadlines.sent();
-  }
-
   /** A fresh token of the same caller: the stream ends with it, and keeps the rooms that it still opens. */
   async refresh(identity: Identity): Promise<void> {
     const inbox = this.#user?.rooms.join("\n");
@@ -163,6 +159,11 @@ export class Subscription implements FollowingStream, UserFollower {
     if (!this.#user || this.#user.rooms.join("\n") === inbox) return;
     await this.#node.states.load(this.#user);
     this.#note(() => this.#change.totalsOnly());
+  }
+
+  /** Whether its reader takes nothing for now, or it reads what fell off the ring; and bytes in its transport. */
+  get load(): { readonly lagging: boolean; readonly queued: number } {
+    return { lagging: this.#outlet.full || this.#behind !== undefined, queued: this.#outlet.queued };
   }
 
   /** Ends the stream with an error, at its next step. */
@@ -205,7 +206,11 @@ export class Subscription implements FollowingStream, UserFollower {
 
   wake(followed?: Followed): void {
     this.#woken = true;
-    if (followed) this.#pending.push(followed);
+    if (followed) {
+      if (this.#lastPending) this.#lastPending.next = followed;
+      else this.#firstPending = followed;
+      this.#lastPending = followed;
+    }
     if (this.#resume && !this.#queued) this.#queue();
   }
 
@@ -253,7 +258,7 @@ export class Subscription implements FollowingStream, UserFollower {
     for (;;) {
       // What the turn has flushed may still be in the sink.
       if (!this.#full) this.#live();
-      if (this.#full) await this.#drained();
+      if (this.#full) await this.#outlet.drained();
       this.#full = false;
       // Nothing more is read for a stream that is to end.
       yield [];
@@ -262,7 +267,7 @@ export class Subscription implements FollowingStream, UserFollower {
       if (behind) yield* this.#catchUp.to(behind.followed, behind.seq);
       if (this.#change.due) yield* this.#totals.tell(this.#user, this.#change.take());
       for (const outcome of this.#rooms.take()) yield* this.#room(outcome);
-      yield this.#control();
+      if (this.#pulse.due) yield this.#pulse.take(this.#follows.positions);
       if (!this.#woken && !this.#due) await new Promise<void>((resolve) => (this.#resume = resolve));
     }
   }
@@ -282,7 +287,7 @@ export class Subscription implements FollowingStream, UserFollower {
   async #hello(totals: Totals | undefined, gaps: readonly Gap[]): Promise<Frame> {
     const { tenant } = this.#identity;
     const online = await this.#node.presence.count(tenant);
-    this.#shown = online;
+    this.#pulse.showed(online);
     return eventFrame({
       case: "hello",
       value: {
@@ -332,8 +337,12 @@ export class Subscription implements FollowingStream, UserFollower {
   #live(): boolean {
     this.#woken = false;
     if (this.#end) return false;
-    let batch: readonly Frame[] | undefined;
-    for (const followed of this.#pending.splice(0)) {
+    let batch: readonly Frame[] = none;
+    let followed = this.#firstPending;
+    this.#firstPending = this.#lastPending = undefined;
+    for (let next: Followed | undefined; followed; followed = next) {
+      next = followed.next;
+      followed.next = undefined;
       followed.pending = false;
       const { frames, missing } = followed.cursor.take(batchSize, endless);
       if (missing !== undefined) this.#behind ??= { followed, seq: missing };
@@ -341,29 +350,15 @@ export class Subscription implements FollowingStream, UserFollower {
       const waits = missing !== undefined && this.#behind?.followed !== followed;
       if (followed.cursor.isBehind || waits) followed.wake();
       const wanted = this.#delivery.wanted(followed, frames);
-      batch = batch && batch.length > 0 ? [...batch, ...wanted] : wanted;
+      if (wanted.length > 0) batch = batch.length > 0 ? [...batch, ...wanted] : wanted;
     }
-    if (batch && batch.length > 0) this.#full = !this.#write(batch);
+    if (batch.length > 0) this.#full = !this.#outlet.write(batch);
     return !(this.#full || this.#woken || this.#behind || this.#due);
   }
 
   /** Something besides messages is to be told. */
   get #due(): boolean {
-    return Boolean(
-      this.#end || this.#goAway || this.#beat || this.#online || this.#change.due || this.#rooms.hasOutcomes,
-    );
-  }
-
-  #control(): readonly Frame[] {
-    const frames: Frame[] = [];
-    if (this.#online && !sameCount(this.#online, this.#shown)) {
-      frames.push(eventFrame({ case: "online", value: this.#online }));
-      this.#shown = this.#online;
-    }
-    if (this.#beat) frames.push(eventFrame({ case: "heartbeat", value: { positions: this.#follows.positions } }));
-    this.#online = undefined;
-    this.#beat = false;
-    return frames;
+    return Boolean(this.#end || this.#goAway || this.#pulse.due || this.#change.due || this.#rooms.hasOutcomes);
   }
 
   #leave({ afterMs, reason }: { afterMs: number; reason: string }): Frame {
@@ -382,10 +377,6 @@ export class Subscription implements FollowingStream, UserFollower {
 
   #connection({ tenant, subject: user }: UserIdentity) {
     return { id: this.id, tenant, user };
-  }
-
-  #now(): number {
-    return this.#node.settings.clock.now();
   }
 }
 

@@ -151,7 +151,8 @@ class Bridge {
     if (!subscribe) throw fail("FIELD_INVALID", "send it in the first frame, beside the token", { field: "subscribe" });
     this.#identity = identity;
     if (this.#socket.readyState !== this.#socket.OPEN) return;
-    this.#subscription = new Subscription(this.#core.node, identity, subscribe, () => this.#socket.terminate());
+    const cut = () => this.#socket.terminate();
+    this.#subscription = new Subscription(this.#core.node, identity, subscribe, cut, "websocket");
     this.#subscription.run(this.#sink).catch((error) => this.#close(error));
   }
 
@@ -174,6 +175,8 @@ class Bridge {
     const { logger } = this.#core.node.settings;
     if (error.code === Code.Internal) logger?.error({ err: error.cause ?? error }, "websocket failed");
     else if (error.code === Code.Unavailable && error.cause) logger?.warn({ err: error.cause }, "websocket failed");
+    // What ends a stream whose socket is gone is told to nobody.
+    if (this.#socket.readyState === this.#socket.OPEN) this.#core.node.instruments.failed(error);
     // A close has no room for a delay.
     const afterMs = this.#subscription ? undefined : retryAfterOf(error);
     if (afterMs !== undefined) this.#sink.write([goAwayFrame(afterMs, error.rawMessage)]);

@@ -25,6 +25,20 @@ function importsOf(prefix: string): { name: string; from: string; type: boolean 
     .flatMap(({ name, imports }) => imports.map((i) => ({ name, ...i })));
 }
 
+const ports = ["store.ts", "bus.ts", "presence.ts", "meter.ts", "tracer.ts"];
+
+/** The packages that an adapter is there for: no other file imports them. */
+const drivers: readonly (readonly [folder: string, packages: RegExp])[] = [
+  ["adapters/prometheus/", /^prom-client$/],
+  ["adapters/otlp/", /^@opentelemetry\//],
+  ["adapters/mongodb/", /^mongodb$/],
+  ["adapters/redis/", /^ioredis$/],
+];
+
+function driversOf(file: string): RegExp {
+  return drivers.find(([folder]) => file.startsWith(folder))?.[1] ?? /^$/;
+}
+
 /** Files that these need at run time, themselves included. */
 function reachable(names: readonly string[]): string[] {
   const found = new Set(names);
@@ -34,7 +48,6 @@ function reachable(names: readonly string[]): string[] {
   return [...found].filter((name) => files.some((file) => file.name === name));
 }
 
-const ports = ["store.ts", "bus.ts", "presence.ts"];
 const stages = [
   "publish.ts",
   "hub.ts",
@@ -61,8 +74,17 @@ describe("the arrows of ARCHITECTURE.md", () => {
         from.startsWith("node:") ||
         from === "@bufbuild/protobuf/wire" ||
         (from === "pino" && type) ||
-        (from === "ioredis" && name.startsWith("adapters/redis/"));
+        driversOf(name).test(from);
       expect.soft(allowed, `${name} → ${from}`).toBe(true);
+    }
+  });
+
+  test("drivers are imported by their adapters only", () => {
+    for (const { name, imports } of files) {
+      for (const { from } of imports) {
+        const owner = drivers.find(([, packages]) => packages.test(from))?.[0];
+        if (owner !== undefined) expect.soft(name.startsWith(owner), `${name} → ${from}`).toBe(true);
+      }
     }
   });
 

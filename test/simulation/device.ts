@@ -168,6 +168,9 @@ export class Device {
         this.#scheduler.when(arrival, () => arrive(frames));
         return onLine < lineFrames;
       },
+      get queued() {
+        return onLine;
+      },
       drained: () => new Promise((resolve) => drained.push(resolve)),
     };
   }

@@ -53,6 +53,9 @@ export class SimPresenceNet {
         unwatch.push(off);
         return off;
       },
+      get leases() {
+        return entered.size;
+      },
       close: end,
     };
     return { presence, died: () => void this.#scheduler.at(leaseMs, () => void end()) };

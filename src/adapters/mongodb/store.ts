@@ -4,6 +4,7 @@ import type {
   Append,
   Appended,
   BatchPage,
+  CommitListener,
   Entry,
   FeedKey,
   Head,
@@ -42,6 +43,8 @@ export interface MongoOptions {
   readonly keep: number;
   /** Hears what a deployment lacks. */
   readonly warn?: (sentence: string) => void;
+  /** Hears of every insert that is on a majority. */
+  readonly committed?: CommitListener;
   /** Sees every command that is sent: for tests. */
   readonly watch?: (event: CommandStartedEvent) => void;
 }
@@ -71,15 +74,17 @@ export class MongoStore implements Store {
   readonly #connection: Connection;
   readonly #keep: number;
   readonly #warn: (sentence: string) => void;
+  readonly #committed: CommitListener;
   readonly #pending = new Set<Promise<unknown>>();
   #parts: Parts | undefined;
   #closed = false;
   #closing: Promise<void> | undefined;
 
-  constructor({ url, keep, warn = () => {}, watch }: MongoOptions) {
+  constructor({ url, keep, warn = () => {}, committed = () => {}, watch }: MongoOptions) {
     this.#connection = new Connection(url, watch);
     this.#keep = keep;
     this.#warn = warn;
+    this.#committed = committed;
   }
 
   async open(): Promise<StoreInfo> {
@@ -89,7 +94,8 @@ export class MongoStore implements Store {
     const connection = this.#connection;
     const heads = new Heads(connection, layout, { epoch, keep: this.#keep });
     const trimmer = new Trimmer(connection, layout, heads);
-    const flights = new Flights(connection, layout, heads, (f, seq) => trimmer.grown(f, seq));
+    const grown = (f: string, seq: number) => trimmer.grown(f, seq);
+    const flights = new Flights(connection, layout, heads, grown, this.#committed);
     const withdrawals = new Withdrawals(connection, layout, heads);
     const entries = new Entries(connection, layout, heads);
     this.#parts = {
