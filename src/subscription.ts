@@ -249,7 +249,7 @@ export class Subscription implements FollowingStream, UserFollower {
     const { heads, totals } = await this.#totals.start(this.#user);
     const gaps = this.#start(heads);
     this.#delivery.replayed = totals?.state;
-    yield [await this.#hello(totals)];
+    yield [await this.#hello(totals, gaps)];
     yield rooms.map((value) => eventFrame({ case: "room", value }));
     yield gaps.map((gap) => eventFrame({ case: "gap", value: gap }));
     for (const followed of this.#follows.all) yield* this.#replay(followed, heads.get(followed.cursor.feed.name)?.seq);
@@ -283,7 +283,8 @@ export class Subscription implements FollowingStream, UserFollower {
       .filter((gap) => gap !== undefined);
   }
 
-  async #hello(totals: Totals | undefined): Promise<Frame> {
+  /** A reader that is gone after it and before a gap must hear of that gap when it is back. */
+  async #hello(totals: Totals | undefined, gaps: readonly Gap[]): Promise<Frame> {
     const { tenant } = this.#identity;
     const online = await this.#node.presence.count(tenant);
     this.#pulse.showed(online);
@@ -293,7 +294,7 @@ export class Subscription implements FollowingStream, UserFollower {
         subscriptionId: this.id,
         heartbeatInterval: durationFromMs(this.#node.settings.heartbeatMs),
         online,
-        positions: this.#follows.positions,
+        positions: this.#follows.positions.map((at) => gaps.find(({ to }) => to?.feed === at.feed)?.from ?? at),
         ...(totals ? { unread: totals.unread } : {}),
       },
     });
