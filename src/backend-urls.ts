@@ -3,16 +3,17 @@
 const hosts = String.raw`[^@/?#\s]+`;
 const credentials = String.raw`(?:[^@/?#\s]*@)?`;
 
-/** Source: https://www.mongodb.com/docs/manual/reference/connection-string/ */
-const storeForm = new RegExp(String.raw`^mongodb(?:\+srv)?://${credentials}${hosts}(?:/[^?#\s/]*)?(?:\?[^#\s]*)?$`);
+/** With the name of the database: the driver's own default is one for tests. Source: https://www.mongodb.com/docs/manual/reference/connection-string/ */
+const storeForm = new RegExp(String.raw`^mongodb(?:\+srv)?://${credentials}${hosts}/[^?#\s/]+(?:\?[^#\s]*)?$`);
 
 /** Sentinel and Cluster name several servers, by commas; Sentinel also the name of the master, as the path. */
 const busForm = new RegExp(
-  String.raw`^(?:rediss?://${credentials}[^@/?#,\s]+(?:/\d*)?|rediss?\+cluster://${credentials}${hosts}/?|rediss?\+sentinel://${credentials}${hosts}/[^/?#\s]+)$`,
+  String.raw`^(?:rediss?://${credentials}[^@/?#,\s]+(?:/\d*)?|rediss?\+cluster://${credentials}${hosts}/?|rediss?\+sentinel://${credentials}${hosts}/[^/?#\s]+(?:/\d*)?)$`,
 );
 
 /** What a store's URL must be, to follow "must be". */
-export const storeUrlRule = "a mongodb:// or mongodb+srv:// URL, such as mongodb://db1,db2/tidings?replicaSet=rs0";
+export const storeUrlRule =
+  "a mongodb:// or mongodb+srv:// URL with the name of a database, such as mongodb://db1,db2/tidings?replicaSet=rs0";
 
 /** What a bus's URL must be, to follow "must be". */
 export const busUrlRule =

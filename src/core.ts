@@ -67,7 +67,7 @@ export async function startCore(
   const { clock, random, logger } = settings;
   const { secret } = await store.open();
   const newId = createIds(clock, random);
-  const turn = new Turn();
+  const turn = new Turn(settings.soon);
   const hub = new Hub(bus, tracer, turn);
   const healing = new Healing(bus, hub, store, clock, random);
   const access = new RoomAccess(authorize, clock);

@@ -3,7 +3,7 @@ import type { Bus, LostNotice } from "./bus.ts";
 import type { Clock, Random, Timer } from "./clock.ts";
 import { userFeed } from "./feeds.ts";
 import type { Hub, JoinedUser } from "./hub.ts";
-import type { FeedKey, Store } from "./store.ts";
+import type { FeedKey, Head, Store } from "./store.ts";
 
 /** Feeds that are asked about at once. */
 const feedsTogether = 1000;
@@ -79,7 +79,7 @@ export class Healing {
   async #askFeeds(feeds: readonly FeedKey[]): Promise<void> {
     const heads = await this.#store.heads(feeds);
     feeds.forEach((feed, index) => {
-      if (this.#hub.reach(feed, heads[index]?.seq ?? 0)) this.#behind++;
+      if (this.#hub.reach(feed, heads[index] as Head)) this.#behind++;
       if (this.#recalls.delete(idOf(feed))) this.#hub.recallUnknown(feed);
     });
   }

@@ -3,7 +3,7 @@ import type { Bus, DisconnectNotice, EntryNotice, Heard, LiveNotice, ReadNotice,
 import type { NamedFeed } from "./feeds.ts";
 import { MessageFrame } from "./frame.ts";
 import { Ring } from "./ring.ts";
-import type { FeedKey } from "./store.ts";
+import type { FeedKey, Head } from "./store.ts";
 import { noTracer, type TraceContext, type Tracer } from "./tracer.ts";
 import type { Flushable } from "./turn.ts";
 
@@ -108,9 +108,9 @@ export class Hub {
   }
 
   /** Where the feed ends in the Store; followers who are not there yet read on. Answers whether there were any. */
-  reach(feed: FeedKey, seq: number): boolean {
+  reach(feed: FeedKey, { seq, epoch }: Head): boolean {
     const followed = this.#feeds.get(feedId(feed));
-    if (!followed?.ring.reach(seq)) return false;
+    if (!followed?.ring.reach(seq, epoch)) return false;
     const behind = [...followed.followers].filter((follower) => follower.seq < seq);
     for (const follower of behind) follower.wake();
     return behind.length > 0;

@@ -2,6 +2,7 @@
 import type { Logger } from "pino";
 import { busUrlRule, isBusUrl, isStoreUrl, storeUrlRule } from "./backend-urls.ts";
 import { type Clock, type Random, systemClock, systemRandom } from "./clock.ts";
+import { type Soon, systemSoon } from "./turn.ts";
 
 /** How tokens are checked. Exactly one of `secret` and `jwksUrl`. */
 export interface AuthOptions {
@@ -115,6 +116,8 @@ export interface TidingsOptions {
   readonly clock?: Clock;
   /** Default: the machine's. */
   readonly random?: Random;
+  /** What is flushed at the end of a turn. Default: the machine's event loop. */
+  readonly soon?: Soon;
 }
 
 /** All options with their defaults filled in. */
@@ -142,6 +145,7 @@ export interface Settings {
   readonly logger: Logger | undefined;
   readonly clock: Clock;
   readonly random: Random;
+  readonly soon: Soon;
 }
 
 /** Fills in the defaults and checks ranges. Throws a TypeError or RangeError that names the option. */
@@ -181,6 +185,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
     logger: options.logger,
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
+    soon: options.soon ?? systemSoon,
   };
 }
 

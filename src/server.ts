@@ -72,18 +72,17 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const settings = resolveOptions(options);
   const { timeouts, allowedOrigins, drainDelayMs, clock, logger } = settings;
   const watch = await openWatch(settings);
-  const { store, bus, presence } = await openPorts(settings, watch.instruments.committed);
   const registry = loadDescriptors();
-  const core = await startCore(
-    { store: settings.metrics ? timedStore(store, watch.meter) : store, bus, presence },
-    createValidate(registry),
-    settings,
-    settings.authorize && new AuthorizeHook(settings.authorize, settings.clock),
-    watch,
-  ).catch(async (error) => {
-    await watch.close();
-    throw error;
-  });
+  const ports = await openPorts(settings, watch.instruments.committed);
+  const store = settings.metrics ? timedStore(ports.store, watch.meter) : ports.store;
+  const authorize = settings.authorize && new AuthorizeHook(settings.authorize, settings.clock);
+  const core = await startCore({ ...ports, store }, createValidate(registry), settings, authorize, watch).catch(
+    async (error) => {
+      // They connect from the moment on in which they are made.
+      await Promise.allSettled([watch.close(), ports.bus.close(), ports.presence.close(), ports.store.close()]);
+      throw error;
+    },
+  );
   const health = createHealth([...serviceNames]);
   const routes = createRoutes(core, health, registry);
   const bridge = new WebSocketBridge(core);
@@ -103,6 +102,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const close = async (): Promise<void> => {
     draining = true;
     health.shutdown();
+    for (const listener of listeners) listener.retire();
     if (drainDelayMs > 0) await new Promise<void>((resolve) => clock.after(drainDelayMs, resolve));
     const stopped = [...listeners].map((listener) => listener.close(graceMs));
     await Promise.all([...stopped, core.drain()]);
@@ -175,8 +175,10 @@ async function openPorts(settings: Settings, committed: CommitListener): Promise
     logger?.warn("no bus: this must be the only node on its store, since another one would not hear of what is new");
     return { store, bus: new LocalBus(), presence: new LocalPresence() };
   }
-  const { RedisBus } = await import("./adapters/redis/bus.ts");
-  const { RedisPresence } = await import("./adapters/redis/presence.ts");
+  const [{ RedisBus }, { RedisPresence }] = await Promise.all([
+    import("./adapters/redis/bus.ts"),
+    import("./adapters/redis/presence.ts"),
+  ]);
   return { store, bus: new RedisBus({ url: bus, logger }), presence: new RedisPresence({ url: bus, logger }) };
 }
 

@@ -18,9 +18,8 @@ import { type Identity, isUser, type UserIdentity } from "./identity.ts";
 import type { Totals } from "./inbox.ts";
 import type { Transport } from "./instruments.ts";
 import type { Node } from "./node.ts";
-import { sameCount } from "./online.ts";
 import { Outlet } from "./outlet.ts";
-import type { OnlineTally } from "./presence.ts";
+import { Pulse } from "./pulse.ts";
 import { ReadChange, unknownChange } from "./read-change.ts";
 import { roomFeed, roomOf } from "./rooms.ts";
 import { BatchSink, type Sink } from "./sink.ts";
@@ -33,6 +32,7 @@ import { checkStreams } from "./streams.ts";
 /** Frames that the transport is handed at once. */
 const batchSize = 64;
 const endless = Number.POSITIVE_INFINITY;
+const none: readonly Frame[] = [];
 
 /** One stream. Iterate `batches()` once, and call `close()` when the transport is gone, however it went. */
 export class Subscription implements FollowingStream, UserFollower {
@@ -50,16 +50,14 @@ export class Subscription implements FollowingStream, UserFollower {
   readonly #delivery: Delivery;
   readonly #totals: StreamTotals;
   #identity: Identity;
-  #online: OnlineTally | undefined;
-  /** The online count that the reader has. */
-  #shown: OnlineTally | undefined;
-  #beat = false;
+  readonly #pulse = new Pulse();
   #goAway: { afterMs: number; reason: string } | undefined;
   #end: ConnectError | undefined;
   #closed = false;
   #woken = false;
-  /** Feeds with something new. */
-  readonly #pending: Followed[] = [];
+  /** Feeds with something new: the first, which knows the next, and the last. */
+  #firstPending: Followed | undefined;
+  #lastPending: Followed | undefined;
   /** The turn will flush it. */
   #queued = false;
   /** The sink takes nothing for now. */
@@ -94,7 +92,7 @@ export class Subscription implements FollowingStream, UserFollower {
     );
     const times = { heartbeatMs, stallMs: timeouts.stallMs, tokenExpiry: identity.expireTime };
     this.#deadlines = new Deadlines(clock, times, {
-      beat: () => this.#note(() => (this.#beat = true)),
+      beat: () => this.#note(() => this.#pulse.beat()),
       messageExpired: () => this.#note(() => this.#change.totalsOnly()),
       tokenExpired: () => this.end(fail("TOKEN_EXPIRED", "the token has expired; reconnect with a fresh one")),
       stalled: () => {
@@ -113,7 +111,9 @@ export class Subscription implements FollowingStream, UserFollower {
     node.instruments.opened(transport);
     if (this.#user) node.hub.joinUser(this.#user.tenant, this.#user.subject, this);
     if (request.onlineCount && identity.tenant !== undefined) {
-      this.#unwatchOnline = node.online.watch(identity.tenant, (online) => this.#note(() => (this.#online = online)));
+      this.#unwatchOnline = node.online.watch(identity.tenant, (online) =>
+        this.#note(() => this.#pulse.online(online)),
+      );
     }
   }
 
@@ -206,7 +206,11 @@ export class Subscription implements FollowingStream, UserFollower {
 
   wake(followed?: Followed): void {
     this.#woken = true;
-    if (followed) this.#pending.push(followed);
+    if (followed) {
+      if (this.#lastPending) this.#lastPending.next = followed;
+      else this.#firstPending = followed;
+      this.#lastPending = followed;
+    }
     if (this.#resume && !this.#queued) this.#queue();
   }
 
@@ -263,7 +267,7 @@ export class Subscription implements FollowingStream, UserFollower {
       if (behind) yield* this.#catchUp.to(behind.followed, behind.seq);
       if (this.#change.due) yield* this.#totals.tell(this.#user, this.#change.take());
       for (const outcome of this.#rooms.take()) yield* this.#room(outcome);
-      yield this.#control();
+      if (this.#pulse.due) yield this.#pulse.take(this.#follows.positions);
       if (!this.#woken && !this.#due) await new Promise<void>((resolve) => (this.#resume = resolve));
     }
   }
@@ -282,7 +286,7 @@ export class Subscription implements FollowingStream, UserFollower {
   async #hello(totals: Totals | undefined): Promise<Frame> {
     const { tenant } = this.#identity;
     const online = await this.#node.presence.count(tenant);
-    this.#shown = online;
+    this.#pulse.showed(online);
     return eventFrame({
       case: "hello",
       value: {
@@ -332,8 +336,12 @@ export class Subscription implements FollowingStream, UserFollower {
   #live(): boolean {
     this.#woken = false;
     if (this.#end) return false;
-    let batch: readonly Frame[] | undefined;
-    for (const followed of this.#pending.splice(0)) {
+    let batch: readonly Frame[] = none;
+    let followed = this.#firstPending;
+    this.#firstPending = this.#lastPending = undefined;
+    for (let next: Followed | undefined; followed; followed = next) {
+      next = followed.next;
+      followed.next = undefined;
       followed.pending = false;
       const { frames, missing } = followed.cursor.take(batchSize, endless);
       if (missing !== undefined) this.#behind ??= { followed, seq: missing };
@@ -341,29 +349,15 @@ export class Subscription implements FollowingStream, UserFollower {
       const waits = missing !== undefined && this.#behind?.followed !== followed;
       if (followed.cursor.isBehind || waits) followed.wake();
       const wanted = this.#delivery.wanted(followed, frames);
-      batch = batch && batch.length > 0 ? [...batch, ...wanted] : wanted;
+      if (wanted.length > 0) batch = batch.length > 0 ? [...batch, ...wanted] : wanted;
     }
-    if (batch && batch.length > 0) this.#full = !this.#outlet.write(batch);
+    if (batch.length > 0) this.#full = !this.#outlet.write(batch);
     return !(this.#full || this.#woken || this.#behind || this.#due);
   }
 
   /** Something besides messages is to be told. */
   get #due(): boolean {
-    return Boolean(
-      this.#end || this.#goAway || this.#beat || this.#online || this.#change.due || this.#rooms.hasOutcomes,
-    );
-  }
-
-  #control(): readonly Frame[] {
-    const frames: Frame[] = [];
-    if (this.#online && !sameCount(this.#online, this.#shown)) {
-      frames.push(eventFrame({ case: "online", value: this.#online }));
-      this.#shown = this.#online;
-    }
-    if (this.#beat) frames.push(eventFrame({ case: "heartbeat", value: { positions: this.#follows.positions } }));
-    this.#online = undefined;
-    this.#beat = false;
-    return frames;
+    return Boolean(this.#end || this.#goAway || this.#pulse.due || this.#change.due || this.#rooms.hasOutcomes);
   }
 
   #leave({ afterMs, reason }: { afterMs: number; reason: string }): Frame {
@@ -382,10 +376,6 @@ export class Subscription implements FollowingStream, UserFollower {
 
   #connection({ tenant, subject: user }: UserIdentity) {
     return { id: this.id, tenant, user };
-  }
-
-  #now(): number {
-    return this.#node.settings.clock.now();
   }
 }
 

@@ -64,7 +64,7 @@ test("reads of the past are seen while they are under way, and those that wait f
 test("bytes that wait in a transport are those that its reader has not taken", () => {
   let take: () => void = () => {};
   const slow = new Writable({ write: (_chunk, _encoding, done) => (take = done) });
-  const sink = new StreamSink(slow, webSocketProto, new Turn());
+  const sink = new StreamSink(slow, webSocketProto, new Turn(setImmediate));
   expect(sink.queued).toBe(0);
   const frame = eventFrame({ case: "goAway", value: { reason: "x".repeat(100) } } as never);
   sink.write([frame]);

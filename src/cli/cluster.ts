@@ -4,7 +4,7 @@
  * worker which dies, hangs or drains would be lost with it, long-lived streams would lie unevenly, a port of another
  * server of the same user would not count as taken, and port 0 would be another one in each worker.
  */
-import cluster from "node:cluster";
+import cluster, { type Worker } from "node:cluster";
 import type { Address } from "../http/listener.ts";
 import type { Io } from "./command.ts";
 import type { WorkerProcess } from "./workers.ts";
@@ -18,6 +18,7 @@ const placeName = "TIDINGS_WORKER_PLACE";
 /** Starts this command line once more, as the worker of a place. */
 export function startWorker(place: number): WorkerProcess {
   const worker = cluster.fork({ [placeName]: String(place) });
+  cutUnaccepted(worker);
   const ready = Promise.withResolvers<Address>();
   const exited = Promise.withResolvers<number | undefined>();
   worker.once("message", (address: Address) => ready.resolve(address));
@@ -31,6 +32,21 @@ export function startWorker(place: number): WorkerProcess {
     drain: () => worker.isConnected() && worker.send(drain, () => {}),
     kill: () => worker.process.kill("SIGKILL"),
   };
+}
+
+/**
+ * A connection that is on its way to a worker when it dies would stay open for ever, with nobody at its end: node:cluster
+ * forgets it. A worker has only one at a time on its way; to close one again that it took changes nothing.
+ */
+function cutUnaccepted(worker: Worker): void {
+  const { process: child } = worker;
+  const send = child.send.bind(child) as (...args: readonly unknown[]) => boolean;
+  let last: { close?(): void } | undefined;
+  child.send = (...args: readonly unknown[]) => {
+    last = (args[1] as typeof last) ?? last;
+    return send(...args);
+  };
+  worker.once("exit", () => last?.close?.());
 }
 
 /**

@@ -39,11 +39,18 @@ export interface ListenerOptions {
 export interface Listener {
   /** Throws when the port is taken. */
   listen(host: string, port: number): Promise<Address>;
+  /**
+   * Answers of HTTP/1.1 end their connections from now on, so that few are left when it closes: a proxy may send the next
+   * request at the very moment in which a connection that it kept is closed, and must not repeat it.
+   */
+  retire(): void;
   /** Takes no new connections, lets requests under way finish for `graceMs`, then cuts what is left. */
   close(graceMs: number): Promise<void>;
 }
 
 const maxHeaderSize = 16 * 1024;
+/** How long connections that have not said anything may go on so when it closes, in ms. */
+const silentMs = 500;
 /** Streams of one HTTP/2 connection; a gateway opens more connections. */
 const maxConcurrentStreams = 250;
 /** MiB. Node's default of 10 refuses new streams on a connection that carries many slow ones. */
@@ -52,9 +59,9 @@ const maxSessionMemory = 64;
 /** Makes a port; nothing happens before `listen`. */
 export function createListener({ onRequest, onUpgrade, tls, timeouts }: ListenerOptions): Listener {
   const { headersMs, requestMs, idleMs } = timeouts;
-  let closing = false;
+  let retired = false;
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
-    if (closing && request.httpVersionMajor === 1) response.setHeader("Connection", "close");
+    if (retired && request.httpVersionMajor === 1) response.setHeader("Connection", "close");
     onRequest(request, response);
   };
   const options = {
@@ -114,11 +121,17 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
           resolve({ host, port: taken, url: `${tls ? "https" : "http"}://${name}:${taken}` });
         });
       }),
+    retire: () => {
+      retired = true;
+    },
     close: (graceMs) =>
       new Promise((resolve) => {
-        closing = true;
+        retired = true;
         sessions.close();
-        for (const socket of silent) socket.destroy();
+        // Their first request may be on its way, and a proxy must not repeat it.
+        const hush = setTimeout(() => {
+          for (const socket of silent) socket.destroy();
+        }, silentMs);
         const cut = setTimeout(() => {
           for (const socket of sockets) socket.destroy();
         }, graceMs);
@@ -126,6 +139,7 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
         const idle = setInterval(() => http1.closeIdleConnections(), 50);
         http1.close(() => {
           clearTimeout(cut);
+          clearTimeout(hush);
           clearInterval(idle);
           resolve();
         });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RedisBus } from "../../src/adapters/redis/bus.ts";
 import { busContract } from "../contract/bus.ts";
-import { randomPrefix, redisProgram, sharedRedis } from "../support/redis.ts";
+import { hasRedis, randomPrefix, sharedRedis } from "../support/redis.ts";
 
 /** Closes a bus at the end of its block. */
 class Closing implements AsyncDisposable {
@@ -16,7 +16,7 @@ class Closing implements AsyncDisposable {
   }
 }
 
-describe.skipIf(!redisProgram)("over one Redis", () => {
+describe.skipIf(!hasRedis)("over one Redis", () => {
   let redis: Awaited<ReturnType<typeof sharedRedis>>;
   beforeAll(async () => {
     redis = await sharedRedis();

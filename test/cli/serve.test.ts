@@ -1,4 +1,6 @@
+import { pino } from "pino";
 import { describe, expect, test, vi } from "vitest";
+import type { Dependencies } from "../../src/cli/command.ts";
 import { FakeServer } from "./fake-server.ts";
 import { Folder, run, secret, start } from "./harness.ts";
 
@@ -193,5 +195,70 @@ describe("tidings serve", () => {
     const { code, stderr } = await run(argv, env);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^error: --tls-key, --tls-cert: .* are not a PEM key and its certificate\n$/);
+  });
+});
+
+describe("nodes on a shared store", () => {
+  const store = "mongodb://tidings:s3cret%2Fword@db1,db2/tidings?replicaSet=rs0";
+  const bus = "rediss://:an0ther-word@cache:6380/1";
+
+  test("are told where it is, and nothing of a data folder", async () => {
+    const server = new FakeServer();
+    const running = start(["serve", "--data", "/x"], { ...env, TIDINGS_STORE: store, TIDINGS_BUS: bus }, server);
+    await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
+    expect(server.options).toMatchObject({ store, bus });
+    expect(server.options).not.toHaveProperty("data");
+    running.signal();
+    expect(await running.code).toBe(0);
+  });
+
+  test("may be a single one without a bus", async () => {
+    const server = new FakeServer();
+    const running = start(["serve", "--store", store], env, server);
+    await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
+    expect(server.options).not.toHaveProperty("bus");
+    running.signal();
+    expect(await running.code).toBe(0);
+  });
+
+  test.each([
+    [["--bus", bus], /--bus needs --store: .*leave out --bus, or give --store mongodb:/],
+    [
+      ["--workers", "4"],
+      /--workers 4 needs --store and --bus: the embedded store belongs to one process.*leave out --workers/,
+    ],
+    [["--workers", "4", "--store", store], /--workers 4 needs --bus: .*give --bus redis:/],
+    [["--store", "postgres://u:s3cret@db/x"], /--store: must be a mongodb:/],
+    [["--store", "mongodb://u:s3cret@db"], /--store: must be .*with the name of a database/],
+    [["--store", store, "--bus", "http://u:s3cret@cache"], /--bus: must be a redis:/],
+    [["--store", store, "--bus", "redis://u:s3cret@a,b"], /--bus: must be /],
+    [["--store", store, "--bus", "redis+sentinel://:s3cret@a,b"], /--bus: must be /],
+  ])("are refused with what to do, and without a password: %j", async (argv, sentence) => {
+    const { code, stderr } = await run(["serve", ...argv], env);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(sentence);
+    expect(stderr).not.toContain("s3cret");
+    expect(stderr).not.toContain("an0ther");
+  });
+
+  test("what a driver says of its URL comes without its password", async () => {
+    const createTidings = () => Promise.reject(new Error(`cannot reach ${store} as tidings with s3cret/word`));
+    const { code, stderr } = await run(["serve", "--store", store], env, { createTidings });
+    expect(code).toBe(1);
+    expect(stderr).toContain("cannot reach mongodb://tidings:***@db1,db2/tidings?replicaSet=rs0 as tidings with ***");
+  });
+
+  test("neither do lines of the log", async () => {
+    let conceal = (line: string) => line;
+    const createLogger: Dependencies["createLogger"] = async (_, given) => {
+      conceal = given ?? conceal;
+      return pino({ level: "silent" });
+    };
+    const createTidings = () => Promise.reject(new Error("down"));
+    await run(["serve", "--store", store, "--bus", bus], env, { createTidings, createLogger });
+    const line = JSON.stringify({ err: { command: { name: "auth", args: ["an0ther-word"] } }, url: store });
+    expect(conceal(line)).toBe(
+      '{"err":{"command":{"name":"auth","args":["***"]}},"url":"mongodb://tidings:***@db1,db2/tidings?replicaSet=rs0"}',
+    );
   });
 });

@@ -128,8 +128,16 @@ export class Connection {
     }
   }
 
+  /** Only those that are missing: FerretDB 1.24 drops the connection of who creates one that another node has made. */
+  async #createIndexes(name: string, indexes: readonly IndexDescription[]): Promise<void> {
+    const { cursor } = await this.db.command({ listIndexes: name }).catch(() => ({ cursor: { firstBatch: [] } }));
+    const there = new Set((cursor.firstBatch as readonly IndexDescription[]).map(({ key }) => JSON.stringify(key)));
+    const missing = indexes.filter(({ key }) => !there.has(JSON.stringify(key)));
+    if (missing.length > 0) await this.collection(name).createIndexes(missing);
+  }
+
   async #index(name: string, indexes: readonly IndexDescription[]): Promise<void> {
-    const made = this.#indexed.get(name) ?? this.collection(name).createIndexes([...indexes]);
+    const made = this.#indexed.get(name) ?? this.#createIndexes(name, indexes);
     this.#indexed.set(name, made);
     await made.catch((error: unknown) => {
       this.#indexed.delete(name);

@@ -13,6 +13,8 @@ export interface Held {
   readonly token: string;
   /** Redis has not answered yet whether it may. */
   pending: boolean;
+  /** Redis has answered that it knows. */
+  told: boolean;
 }
 
 interface PlaceHeld {
