@@ -161,9 +161,9 @@ export class Subscription implements FollowingStream, UserFollower {
     this.#note(() => this.#change.totalsOnly());
   }
 
-  /** Whether its reader takes nothing for now, or it reads what fell off the ring; and bytes in its transport. */
+  /** Whether its reader takes nothing for now, or it waits for the Store; and bytes in its transport. */
   get load(): { readonly lagging: boolean; readonly queued: number } {
-    return { lagging: this.#outlet.full || this.#behind !== undefined, queued: this.#outlet.queued };
+    return { lagging: this.#outlet.full || this.#catchUp.reading, queued: this.#outlet.queued };
   }
 
   /** Ends the stream with an error, at its next step. */
