@@ -65,7 +65,6 @@ export class Delivery {
       const form = this.#form(followed, frame, now);
       if (form) wanted.push(form);
     }
-    this.#node.streams.delivered += wanted.length;
     return wanted;
   }
 
@@ -79,6 +78,7 @@ export class Delivery {
     else if (shows && !followed.isCounted && this.#user && frame.message.kind === Kind.NOTIFICATION)
       this.#change.totalsOnly();
     if (!shows) return undefined;
+    this.#node.streams.delivered++;
     return this.#rings(followed, frame, now) ? frame.alerting : frame;
   }
 
