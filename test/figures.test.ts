@@ -46,6 +46,7 @@ test("reads of the past are seen while they are under way, and those that wait f
       const position = { feed: "user", epoch: 0, seq: "0" };
       const readers = users.map((user) => node.subscribe(userOf("acme", user), { positions: [position] }));
       await vi.waitFor(() => expect(pages.figures).toMatchObject({ reading: 32, waiting: 8 }));
+      expect(node.core.node.streams.figures().get("local")).toEqual({ open: 40, lagging: 40, queued: 0 });
       const release = () => {
         for (const go of held.splice(0)) go();
       };

@@ -29,6 +29,8 @@ const ports = ["store.ts", "bus.ts", "presence.ts", "meter.ts", "tracer.ts"];
 
 /** The packages that an adapter is there for: no other file imports them. */
 const drivers: readonly (readonly [folder: string, packages: RegExp])[] = [
+  ["adapters/mongodb/", /^mongodb$/],
+  ["adapters/redis/", /^ioredis$/],
   ["adapters/prometheus/", /^prom-client$/],
   ["adapters/otlp/", /^@opentelemetry\//],
   ["adapters/mongodb/", /^mongodb$/],

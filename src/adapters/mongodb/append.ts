@@ -12,8 +12,10 @@ import {
   onceFor,
   timeOfStamp,
 } from "./documents.ts";
+import type { DoneMarks } from "./done-marks.ts";
 import type { Flights, Landing } from "./flights.ts";
 import type { Layout } from "./layout.ts";
+import type { Locks } from "./locks.ts";
 import type { Withdrawals } from "./recall.ts";
 
 /** An append under way may take so long to get from its claim to its entry, in milliseconds; then its place is taken. */
@@ -35,6 +37,8 @@ export class Appender {
   readonly #connection: Connection;
   readonly #layout: Layout;
   readonly #flights: Flights;
+  readonly #locks: Locks;
+  readonly #marks: DoneMarks;
   readonly #withdrawals: Withdrawals;
   readonly #epoch: number;
   readonly #stamp = createStamps();
@@ -44,13 +48,15 @@ export class Appender {
   constructor(
     connection: Connection,
     layout: Layout,
-    { flights, withdrawals, epoch }: { flights: Flights; withdrawals: Withdrawals; epoch: number },
+    parts: { flights: Flights; locks: Locks; marks: DoneMarks; withdrawals: Withdrawals; epoch: number },
   ) {
     this.#connection = connection;
     this.#layout = layout;
-    this.#flights = flights;
-    this.#withdrawals = withdrawals;
-    this.#epoch = epoch;
+    this.#flights = parts.flights;
+    this.#locks = parts.locks;
+    this.#marks = parts.marks;
+    this.#withdrawals = parts.withdrawals;
+    this.#epoch = parts.epoch;
   }
 
   /** See FeedLog. Goes on until it knows, or until `expired`. */
@@ -143,7 +149,9 @@ export class Appender {
       }
       const next = this.#claimOf(draft);
       const claims = this.#connection.collection<ClaimDocument>(this.#layout.claims);
-      const { modifiedCount } = await claims.replaceOne({ f: claim.f, s: 0, o: claim.o }, next);
+      const held = { f: claim.f, s: 0, o: claim.o };
+      const swap = () => claims.replaceOne(held, next);
+      const { modifiedCount } = await this.#locks.exclusively(claim.f, swap);
       claim = modifiedCount === 1 ? next : await this.#readClaim(claim.f);
     }
     throw new Error("the key of the message is in dispute");
@@ -187,9 +195,7 @@ export class Appender {
     const { e: content, tenant } = claim;
     if (!content) return [];
     const landings = await Promise.all(claim.to.map((name) => this.#land(draft, name, content, undefined, tenant)));
-    const done = { $set: { done: true as const } };
-    const claims = this.#connection.collection<ClaimDocument>(this.#layout.claims);
-    await claims.updateOne({ f: claim.f, s: 0, o: claim.o }, done);
+    this.#marks.add(claim);
     return landings.map((landing) => ("seq" in landing ? landing.seq : 0));
   }
 

@@ -1,5 +1,5 @@
 import type { Place } from "../../store.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, forEach } from "./connection.ts";
 import { type ClaimDocument, type EntryDocument, feedName, feedOf, ordersOf } from "./documents.ts";
 import type { Heads } from "./heads.ts";
 import type { Layout } from "./layout.ts";
@@ -26,10 +26,8 @@ export class Withdrawals {
   async recall(tenant: string, ids: readonly string[]): Promise<Place[]> {
     const filter = { m: { $in: [...new Set(ids.map((id) => id.toLowerCase()))] }, k: { $gt: 0 } };
     const projection = { d: 0 };
-    const found = await Promise.all(
-      this.#layout.all.map((name) => this.#connection.find<EntryDocument>(name, filter, { projection })),
-    );
-    const entries = found.flat().filter(({ f }) => feedOf(f).tenant === tenant);
+    const found = await this.#connection.findAcross<EntryDocument>(this.#layout.all, filter, { projection });
+    const entries = found.filter(({ f }) => feedOf(f).tenant === tenant);
     // First the claims, or a retry under the key could bring the message back in between.
     await this.#closeClaims(entries);
     await this.#empty(entries);
@@ -52,27 +50,23 @@ export class Withdrawals {
     const claims = this.#connection.collection<ClaimDocument>(this.#layout.claims);
     const shared = new Map(entries.filter(({ r }) => r).map((entry) => [entry.r, entry]));
     const own = entries.filter(({ q }) => q);
-    await Promise.all(
-      [...shared.values(), ...own].map(({ r, q, c, m, p = 0 }) => {
-        // By its generation: the key may belong to a later message by now.
-        const filter = r === undefined ? { f: q ?? "", s: 0, o: ordersOf(c) } : { f: r, s: 0, id: m };
-        return claims.updateOne(filter, { $set: { gone: { id: m, p } }, $unset: { d: "", e: "" } });
-      }),
-    );
+    await forEach([...shared.values(), ...own], ({ r, q, c, m, p = 0 }) => {
+      // By its generation: the key may belong to a later message by now.
+      const filter = r === undefined ? { f: q ?? "", s: 0, o: ordersOf(c) } : { f: r, s: 0, id: m };
+      return claims.updateOne(filter, { $set: { gone: { id: m, p } }, $unset: { d: "", e: "" } });
+    });
   }
 
   /** By feed and number, and only what they were read as; answers how many it was. */
   async #empty(entries: readonly EntryDocument[]): Promise<number> {
     let count = 0;
     const byOnce = Map.groupBy(entries, ({ f, c }) => `${this.#layout.entries(f)} ${c}`);
-    await Promise.all(
-      [...byOnce.values()].map(async (same) => {
-        const [{ f, c }] = same as [EntryDocument];
-        const collection = this.#connection.collection<EntryDocument>(this.#layout.entries(f));
-        const filter = { f: { $in: same.map((entry) => entry.f) }, c, k: { $gt: 0 } };
-        count += (await collection.updateMany(filter, emptied)).modifiedCount;
-      }),
-    );
+    await forEach([...byOnce.values()], async (same) => {
+      const [{ f, c }] = same as [EntryDocument];
+      const collection = this.#connection.collection<EntryDocument>(this.#layout.entries(f));
+      const filter = { f: { $in: same.map((entry) => entry.f) }, c, k: { $gt: 0 } };
+      count += (await collection.updateMany(filter, emptied)).modifiedCount;
+    });
     return count;
   }
 
