@@ -59,6 +59,26 @@ describe("what retention drops", () => {
     expect((await node.unread(ann)).unread.total).toBe(5);
   });
 
+  test("leaves the badge of an open page though what pushes it out has expired on its way", async () => {
+    const clock = new FakeClock();
+    node = await startTestCore({
+      clock,
+      retention: { count: 5 },
+      async around(method, call) {
+        const answer = await call();
+        if (method === "append") clock.set(clock.now() + 1000);
+        return answer;
+      },
+    });
+    const reader = await node.live(ann);
+    await node.publishMany("acme", toUser("ann"), 5);
+    await reader.until(({ badge }) => badge.total === 5);
+    await node.publish("acme", toUser("ann"), { ttl: durationFromMs(500) });
+    await node.settle();
+    expect((await node.unread(ann)).unread.total).toBe(4);
+    expect(reader.badge.total).toBe(4);
+  });
+
   test("costs nothing to count while what it pushes out was read", async () => {
     node = await startTestCore({ retention: { count: 5 } });
     const reader = await node.live(ann);
