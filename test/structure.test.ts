@@ -38,16 +38,22 @@ const stages = [
   "core.ts",
 ];
 
+/** Packages that the adapters of a folder are made for. */
+const drivers: Readonly<Record<string, readonly string[]>> = { mongodb: ["mongodb"] };
+
 describe("the arrows of ARCHITECTURE.md", () => {
   test("ports import only each other's types", () => {
     for (const { name, from, type } of ports.flatMap(importsOf))
       expect.soft(type && ports.includes(from), `${name} → ${from}`).toBe(true);
   });
 
-  test("adapters import ports, errors, their own folder and Node", () => {
+  test("adapters import ports, errors, their own folder, Node and their driver", () => {
     for (const { name, from } of importsOf("adapters/")) {
+      const [, folder = ""] = name.split("/");
       const allowed =
-        [...ports, "errors.ts"].includes(from) || from.startsWith("adapters/") || from.startsWith("node:");
+        [...ports, "errors.ts", ...(drivers[folder] ?? [])].includes(from) ||
+        from.startsWith("adapters/") ||
+        from.startsWith("node:");
       expect.soft(allowed, `${name} → ${from}`).toBe(true);
     }
   });

@@ -98,7 +98,7 @@ export class MongoStore implements Store {
     const trimmer = new Trimmer(connection, layout, heads, locks);
     const flights = new Flights(connection, layout, heads, (f, seq) => trimmer.grown(f, seq));
     const marks = new DoneMarks(connection, layout);
-    const withdrawals = new Withdrawals(connection, layout, heads);
+    const withdrawals = new Withdrawals(connection, layout, heads, locks);
     const entries = new Entries(connection, layout, heads);
     this.#parts = {
       heads,
