@@ -1,6 +1,7 @@
+import { ConnectError } from "@connectrpc/connect";
 import type { Bus, DisconnectNotice } from "./bus.ts";
 import type { Clock } from "./clock.ts";
-import { fail } from "./errors.ts";
+import { fail, reasonOf } from "./errors.ts";
 import { type Identity, isUser } from "./identity.ts";
 import type { Store } from "./store.ts";
 
@@ -35,9 +36,10 @@ export class Blocks {
     this.#store = store;
     this.#clock = clock;
     this.#unsubscribe = bus.subscribe((notice) => {
-      if (notice.type !== "disconnect") return;
+      if (notice.type !== "disconnect" && notice.type !== "lost") return;
       this.#changes++;
-      this.#remembered.delete(keyOf(notice));
+      if (notice.type === "lost") this.#remembered.clear();
+      else this.#remembered.delete(keyOf(notice));
     });
   }
 
@@ -49,6 +51,15 @@ export class Blocks {
     if (!block) return;
     const metadata = { until: new Date(block.until).toISOString() };
     throw fail("CALLER_BLOCKED", block.reason || "the user is blocked", { metadata });
+  }
+
+  /** As `check`, of who was let in before: `end` gets the error. A store that cannot answer ends nobody. */
+  async recheck(identity: Identity, end: (error: ConnectError) => void): Promise<void> {
+    try {
+      await this.check(identity);
+    } catch (error) {
+      if (error instanceof ConnectError && reasonOf(error) === "CALLER_BLOCKED") end(error);
+    }
   }
 
   /** Keeps a user, or one token of the user, out until then; a time that has passed lifts the block. Throws CONFLICT. */

@@ -41,6 +41,11 @@ export class Deadlines {
     this.#arm();
   }
 
+  /** The transport has not taken what it was handed. */
+  get waiting(): boolean {
+    return this.#sending;
+  }
+
   /** A frame was handed to the transport. */
   sending(): void {
     this.#sending = true;

@@ -33,6 +33,7 @@ export const errorTable = {
   REQUEST_TOO_LARGE: { code: Code.ResourceExhausted, retry: false },
   READER_TOO_SLOW: { code: Code.ResourceExhausted, retry: true },
   TOO_MANY_STREAMS: { code: Code.ResourceExhausted, retry: true },
+  TOO_MANY_NEW_STREAMS: { code: Code.ResourceExhausted, retry: true },
   TOO_MANY_ROOMS: { code: Code.ResourceExhausted, retry: false },
   TOO_MANY_BLOCKS: { code: Code.ResourceExhausted, retry: false },
   OVERLOADED: { code: Code.Unavailable, retry: true },
@@ -40,6 +41,7 @@ export const errorTable = {
   STORE_UNAVAILABLE: { code: Code.Unavailable, retry: true },
   KEYS_UNAVAILABLE: { code: Code.Unavailable, retry: true },
   AUTHORIZE_UNAVAILABLE: { code: Code.Unavailable, retry: true },
+  ROOMS_UNAVAILABLE: { code: Code.Unavailable, retry: true },
   CONFLICT: { code: Code.Aborted, retry: true },
   DEADLINE_EXCEEDED: { code: Code.DeadlineExceeded, retry: true },
   STREAM_CLOSED: { code: Code.Canceled, retry: true },
@@ -102,6 +104,16 @@ export function reasonOf(error: ConnectError): Reason | undefined {
     if ("desc" in detail && detail.desc.typeName === ErrorInfoSchema.typeName) {
       return (detail.value as { reason: Reason }).reason;
     }
+  }
+  return undefined;
+}
+
+/** When a repetition makes sense, in ms; `undefined` for an error that does not say. */
+export function retryAfterOf(error: ConnectError): number | undefined {
+  for (const detail of error.details) {
+    if (!("desc" in detail) || detail.desc.typeName !== RetryInfoSchema.typeName) continue;
+    const { seconds = 0n, nanos = 0 } = (detail.value as MessageInitShape<typeof RetryInfoSchema>).retryDelay ?? {};
+    return Number(seconds) * 1000 + nanos / 1e6;
   }
   return undefined;
 }

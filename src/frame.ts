@@ -1,6 +1,6 @@
 import { create, fromBinary, type MessageInitShape, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Message, MessageSchema, PositionSchema } from "../gen/tidings/v1/message_pb.ts";
 import { type SubscribeResponse, SubscribeResponseSchema } from "../gen/tidings/v1/push_service_pb.ts";
 import type { Format } from "./format.ts";
@@ -11,6 +11,7 @@ export class Frame {
   /** More than one stream may send it, so that its bytes are kept. */
   readonly shared: boolean;
   #response: SubscribeResponse | undefined;
+  #alone: readonly Frame[] | undefined;
   /** By the index of a format. */
   #encoded: (Buffer | undefined)[] | undefined;
 
@@ -23,6 +24,12 @@ export class Frame {
   get response(): SubscribeResponse {
     this.#response ??= this.#make();
     return this.#response;
+  }
+
+  /** The batch of this frame alone: one for all streams that send no other. */
+  get alone(): readonly Frame[] {
+    this.#alone ??= [this];
+    return this.#alone;
   }
 
   /** The event in Protobuf. */
@@ -52,6 +59,11 @@ export class Frame {
 /** A frame of an event that only one stream sends. */
 export function eventFrame(event: MessageInitShape<typeof SubscribeResponseSchema>["event"]): Frame {
   return new Frame(() => create(SubscribeResponseSchema, { event: event as SubscribeResponse["event"] }));
+}
+
+/** Tells a client when to come back. */
+export function goAwayFrame(afterMs: number, reason: string): Frame {
+  return eventFrame({ case: "goAway", value: { reconnectAfter: durationFromMs(Math.ceil(afterMs)), reason } });
 }
 
 /** A place in a feed, as the contract writes it. */
@@ -92,6 +104,8 @@ class BodyFrame extends Frame {
 export class MessageFrame extends BodyFrame {
   /** Its place in its feed; 0 for a message that is not kept. */
   readonly seq: number;
+  /** The life of its feed; 0 for a message that is not kept. */
+  readonly epoch: number;
   readonly id: string;
   /** From when on it is not sent; Infinity for never. */
   readonly expireTime: number;
@@ -99,15 +113,19 @@ export class MessageFrame extends BodyFrame {
   readonly cost: number;
   /** It was taken back, and is not to be sent any more. */
   recalled = false;
+  /** It may have been taken back: only the Store knows. */
+  doubtful = false;
   /** The same event for a page that should make itself heard. */
   readonly alerting: Frame;
   #publishTime: number | undefined;
+  #message: Message | undefined;
 
   constructor(body: Uint8Array, expireTime: number, place?: { id: string; seq: number; position: FramePosition }) {
     const more = place ? { position: create(PositionSchema, place.position) } : {};
     super(body, more);
     this.alerting = new BodyFrame(body, { ...more, alert: true });
     this.seq = place?.seq ?? 0;
+    this.epoch = place?.position.epoch ?? 0;
     this.id = place?.id ?? "";
     this.expireTime = expireTime;
     this.cost = body.length * 4 + 512;
@@ -121,7 +139,8 @@ export class MessageFrame extends BodyFrame {
 
   /** The message in the event. */
   get message(): Message {
-    return this.response.event.value as Message;
+    this.#message ??= this.response.event.value as Message;
+    return this.#message;
   }
 }
 

@@ -6,7 +6,15 @@ export type { Clock, Random, Timer } from "./clock.ts";
 export { errorDomain, errorTable, type Reason, reasonOf } from "./errors.ts";
 export type { Address, TlsOptions } from "./http/listener.ts";
 export { mintToken, type TokenClaims } from "./mint.ts";
-export type { AuthOptions, AuthorizeOptions, RetentionOptions, TidingsOptions, TimeoutOptions } from "./options.ts";
+export type {
+  AdmissionOptions,
+  AuthOptions,
+  AuthorizeOptions,
+  RetentionOptions,
+  TidingsOptions,
+  TimeoutOptions,
+  TracingOptions,
+} from "./options.ts";
 // For those who name rooms.
 export { directRoom, escapeId } from "./room-ids.ts";
 // For those who run a server.

@@ -1,7 +1,9 @@
 import type { Alerts } from "./alerts.ts";
 import type { Blocks } from "./blocks.ts";
+import type { Healing } from "./healing.ts";
 import type { Hub } from "./hub.ts";
 import type { Inbox } from "./inbox.ts";
+import type { Instruments } from "./instruments.ts";
 import type { OnlineCounts } from "./online.ts";
 import type { Settings } from "./options.ts";
 import type { Pages } from "./pages.ts";
@@ -10,6 +12,7 @@ import type { ReadStates } from "./read-states.ts";
 import type { RoomAccess } from "./room-access.ts";
 import type { Store } from "./store.ts";
 import type { Streams } from "./streams.ts";
+import type { Tracer } from "./tracer.ts";
 import type { Turn } from "./turn.ts";
 
 /** The parts of a running node that its streams use. */
@@ -20,6 +23,7 @@ export interface Node {
   readonly access: RoomAccess;
   readonly states: ReadStates;
   readonly hub: Hub;
+  readonly healing: Healing;
   readonly inbox: Inbox;
   readonly online: OnlineCounts;
   readonly streams: Streams;
@@ -27,6 +31,8 @@ export interface Node {
   readonly turn: Turn;
   readonly alerts: Alerts;
   readonly blocks: Blocks;
+  readonly instruments: Instruments;
+  readonly tracer: Tracer;
   /** A fresh UUIDv7. */
   newId(): string;
 }

@@ -73,3 +73,8 @@ export class OnlineCounts {
     );
   }
 }
+
+/** Whether two counts say the same; one that was never told says nothing. */
+export function sameCount(a: OnlineTally, b: OnlineTally | undefined): boolean {
+  return a.users === b?.users && a.connections === b.connections;
+}

@@ -1,6 +1,8 @@
 /** What a server can be told, resolved once at the door into a complete, read-only value. */
 import type { Logger } from "pino";
+import { busUrlRule, isBusUrl, isStoreUrl, storeUrlRule } from "./backend-urls.ts";
 import { type Clock, type Random, systemClock, systemRandom } from "./clock.ts";
+import { type Soon, systemSoon } from "./turn.ts";
 
 /** How tokens are checked. Exactly one of `secret` and `jwksUrl`. */
 export interface AuthOptions {
@@ -46,10 +48,33 @@ export interface AuthorizeOptions {
   readonly cacheMs?: number;
 }
 
+/** Where traces go, by OTLP over HTTP. */
+export interface TracingOptions {
+  /** The collector's base URL, such as `http://127.0.0.1:4318`; spans go to `/v1/traces` below it. */
+  readonly endpoint: string;
+  /** `service.name` of the spans. Default: OTEL_SERVICE_NAME of the environment, else `tidings`. */
+  readonly service?: string;
+}
+
+/** How many new streams a node takes. */
+export interface AdmissionOptions {
+  /** Per second, in the long run. Default 500. */
+  readonly perSecond?: number;
+  /** At once, after a quiet time. Default: half of `perSecond`. */
+  readonly burst?: number;
+}
+
 /** Options of createTidings. */
 export interface TidingsOptions {
-  /** Folder of the embedded store, made if missing; `:memory:` keeps nothing. */
-  readonly data: string;
+  /** Folder of the embedded store, made if missing; `:memory:` keeps nothing. Left out where `store` is given. */
+  readonly data?: string;
+  /** URL of a store that nodes share: `mongodb://` or `mongodb+srv://`. Default: the embedded one in `data`. */
+  readonly store?: string;
+  /**
+   * URL of what nodes tell each other by: `redis://`, `rediss://`, `redis+cluster://` or `redis+sentinel://`; only
+   * beside `store`. Default: the node is the only one on its store.
+   */
+  readonly bus?: string;
   /** How tokens are checked. */
   readonly auth: AuthOptions;
   /** How long messages are kept. */
@@ -64,8 +89,15 @@ export interface TidingsOptions {
   readonly heartbeatMs?: number;
   /** Over how long the clients of a closing server are told to return, in ms. Default 5,000. */
   readonly drainMs?: number;
+  /**
+   * How long a closing server goes on as before while it says that it is not ready, so that load balancers turn to
+   * others first, in ms. Default 0.
+   */
+  readonly drainDelayMs?: number;
   /** Open streams of one user on this node. Default 100. */
   readonly maxStreamsPerUser?: number;
+  /** New streams of this node. */
+  readonly admission?: AdmissionOptions;
   /** Age in days up to which a broadcast is unread for a user who appears for the first time. Default 7. */
   readonly newcomerDays?: number;
   /** Who decides about rooms that a token does not name. Default: nobody, and they are refused. */
@@ -74,17 +106,26 @@ export interface TidingsOptions {
   readonly alertMs?: number;
   /** Serve gRPC reflection. Default true. */
   readonly reflection?: boolean;
+  /** Count for operators: see Tidings.metrics and ListenOptions.metrics. Default false. */
+  readonly metrics?: boolean;
+  /** Trace messages for operators. Default: nothing is traced. */
+  readonly tracing?: TracingOptions;
   /** A pino logger. Default: silent. */
   readonly logger?: Logger;
   /** Default: the machine's. */
   readonly clock?: Clock;
   /** Default: the machine's. */
   readonly random?: Random;
+  /** What is flushed at the end of a turn. Default: the machine's event loop. */
+  readonly soon?: Soon;
 }
 
 /** All options with their defaults filled in. */
 export interface Settings {
-  readonly data: string;
+  /** Undefined where `store` is set. */
+  readonly data: string | undefined;
+  readonly store: string | undefined;
+  readonly bus: string | undefined;
   readonly auth: AuthOptions;
   readonly retention: Required<RetentionOptions>;
   readonly timeouts: Required<TimeoutOptions>;
@@ -92,23 +133,31 @@ export interface Settings {
   readonly maxMessageBytes: number;
   readonly heartbeatMs: number;
   readonly drainMs: number;
+  readonly drainDelayMs: number;
   readonly maxStreamsPerUser: number;
+  readonly admission: Required<AdmissionOptions>;
   readonly newcomerDays: number;
   readonly authorize: Required<AuthorizeOptions> | undefined;
   readonly alertMs: number;
   readonly reflection: boolean;
+  readonly metrics: boolean;
+  readonly tracing: Required<TracingOptions> | undefined;
   readonly logger: Logger | undefined;
   readonly clock: Clock;
   readonly random: Random;
+  readonly soon: Soon;
 }
 
 /** Fills in the defaults and checks ranges. Throws a TypeError or RangeError that names the option. */
 export function resolveOptions(options: TidingsOptions): Settings {
   checkAuth(options.auth);
-  if (!options.data) throw new TypeError("data: name a folder, or :memory: to keep nothing");
-  const { retention = {}, timeouts = {} } = options;
+  checkBackends(options);
+  const { retention = {}, timeouts = {}, admission = {} } = options;
+  const perSecond = atLeast("admission.perSecond", admission.perSecond ?? 500, 1);
   return {
     data: options.data,
+    store: options.store,
+    bus: options.bus,
     auth: options.auth,
     retention: {
       days: atLeast("retention.days", retention.days ?? 365, 1),
@@ -124,15 +173,36 @@ export function resolveOptions(options: TidingsOptions): Settings {
     maxMessageBytes: atLeast("maxMessageBytes", options.maxMessageBytes ?? 65_536, 1),
     heartbeatMs: atLeast("heartbeatMs", options.heartbeatMs ?? 25_000, 10),
     drainMs: atLeast("drainMs", options.drainMs ?? 5_000, 0),
+    drainDelayMs: atLeast("drainDelayMs", options.drainDelayMs ?? 0, 0),
+    admission: { perSecond, burst: atLeast("admission.burst", admission.burst ?? Math.ceil(perSecond / 2), 1) },
     maxStreamsPerUser: atLeast("maxStreamsPerUser", options.maxStreamsPerUser ?? 100, 1),
     newcomerDays: atLeast("newcomerDays", options.newcomerDays ?? 7, 0),
     authorize: options.authorize && resolveAuthorize(options.authorize),
     alertMs: atLeast("alertMs", options.alertMs ?? 300_000, 0),
     reflection: options.reflection ?? true,
+    metrics: options.metrics ?? false,
+    tracing: options.tracing && resolveTracing(options.tracing),
     logger: options.logger,
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
+    soon: options.soon ?? systemSoon,
   };
+}
+
+/** URLs are not repeated in errors: they may hold a password. */
+function checkBackends({ data, store, bus }: TidingsOptions): void {
+  if (store === undefined && !data) throw new TypeError("data: name a folder, or :memory: to keep nothing");
+  if (store !== undefined && data !== undefined) {
+    throw new TypeError("store: leave out data, the folder of the embedded store, or leave out store");
+  }
+  if (store !== undefined && !isStoreUrl(store)) throw new TypeError(`store: must be ${storeUrlRule}`);
+  if (bus === undefined) return;
+  if (!isBusUrl(bus)) throw new TypeError(`bus: must be ${busUrlRule}`);
+  if (store === undefined) {
+    throw new TypeError(
+      "bus: needs a store that nodes share, such as mongodb://…; the embedded one is for one process",
+    );
+  }
 }
 
 function resolveAuthorize({ url, token, timeoutMs, cacheMs }: AuthorizeOptions): Required<AuthorizeOptions> {
@@ -143,6 +213,11 @@ function resolveAuthorize({ url, token, timeoutMs, cacheMs }: AuthorizeOptions):
     timeoutMs: atLeast("authorize.timeoutMs", timeoutMs ?? 2_000, 1),
     cacheMs: atLeast("authorize.cacheMs", cacheMs ?? 30_000, 0),
   };
+}
+
+function resolveTracing({ endpoint, service }: TracingOptions): Required<TracingOptions> {
+  if (!/^https?:\/\//.test(endpoint)) throw new TypeError("tracing.endpoint: must be an https or http URL");
+  return { endpoint, service: service ?? (process.env.OTEL_SERVICE_NAME || "tidings") };
 }
 
 function atLeast(name: string, value: number, least: number): number {

@@ -34,6 +34,8 @@ export class Pages {
   readonly #kept = new Map<string, Kept>();
   readonly #unsubscribe: () => void;
   #bytes = 0;
+  /** How often all that was read became doubtful. */
+  #doubts = 0;
   #free = maxReading;
   #queue: (() => void)[] = [];
 
@@ -41,7 +43,9 @@ export class Pages {
     this.#store = store;
     this.#clock = clock;
     this.#unsubscribe = bus.subscribe((notice) => {
-      if (notice.type === "recall") this.#recall(`${notice.feed.tenant}\n${notice.feed.name}`, new Set(notice.ids));
+      if (notice.type === "lost") this.#doubt();
+      else if (notice.type === "recall")
+        this.#recall(`${notice.feed.tenant}\n${notice.feed.name}`, new Set(notice.ids));
     });
   }
 
@@ -59,6 +63,11 @@ export class Pages {
     return reading;
   }
 
+  /** Reads of the store that are under way, those that wait for their turn, and bytes that are kept. */
+  get figures(): { readonly reading: number; readonly waiting: number; readonly bytes: number } {
+    return { reading: maxReading - this.#free, waiting: this.#queue.length, bytes: this.#bytes };
+  }
+
   /** Hears nothing more, and keeps nothing. */
   close(): void {
     this.#unsubscribe();
@@ -66,12 +75,13 @@ export class Pages {
   }
 
   #start(feed: NamedFeed, after: number, key: string, name: string): Promise<FramePage> {
+    const doubts = this.#doubts;
     const reading = this.#fetch(feed, after).then((page) => {
-      this.#keep(key, name, page);
+      if (doubts === this.#doubts) this.#keep(key, name, page);
       return page;
     });
     this.#reading.set(key, reading);
-    const done = () => this.#reading.delete(key);
+    const done = () => this.#reading.get(key) === reading && this.#reading.delete(key);
     reading.then(done, done);
     return reading;
   }
@@ -103,6 +113,14 @@ export class Pages {
   #drop(key: string): void {
     this.#bytes -= this.#kept.get(key)?.cost ?? 0;
     this.#kept.delete(key);
+  }
+
+  /** A recall may have been lost: what is kept, or being read, may show what was taken back. */
+  #doubt(): void {
+    this.#doubts++;
+    this.#bytes = 0;
+    this.#kept.clear();
+    this.#reading.clear();
   }
 
   #recall(feed: string, ids: ReadonlySet<string>): void {

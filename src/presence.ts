@@ -1,6 +1,10 @@
 /**
  * Port Presence: who is online, by connection and by user, and who is in which room. A lease per node stands behind every
  * answer, so that the connections of a node that died without a word are out of every count and room within 30 s.
+ *
+ * Nodes that cannot reach what they share cost no stream: `enter`, `leave` and the counts answer all the same, the counts
+ * with what was known last and the node's own (`asOf`), and what was entered or left is told when it can be. Only `join`
+ * by `first` or `last` rejects then, with ROOMS_UNAVAILABLE, for it cannot tell who else is in the room.
  */
 
 /** One open stream of a user. */
@@ -32,6 +36,8 @@ export interface OnlineTally {
   readonly users: number;
   /** Their open streams. */
   readonly connections: number;
+  /** When this was true of the other nodes, in ms since the Unix epoch, where it is not now. */
+  readonly asOf?: number;
 }
 
 /** What watchers are told. */
@@ -55,6 +61,8 @@ export interface Presence {
   connections(tenant: string, users: readonly string[]): Promise<readonly number[]>;
   /** Calls with every change until the returned function is called. A listener that throws hurts nobody else. */
   watch(listener: (change: PresenceChange) => void): () => void;
+  /** Leases that this node holds: its connections. For operators. */
+  readonly leases: number;
   /** Takes this node's streams out of every count and room. */
   close(): Promise<void>;
 }

@@ -3,6 +3,9 @@ import type { ReadNotice } from "./bus.ts";
 /** Names that one event carries at most. */
 const maxIds = 1000;
 
+/** A change that names nothing: too much changed, or nobody knows what. */
+export const unknownChange = { readIds: [], unreadIds: [], deletedIds: [], all: false } as const;
+
 /** What an event names. When it names nothing, too much changed to name it: whoever shows a list lists again. */
 export interface NamedChange {
   readonly readIds: string[];

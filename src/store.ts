@@ -186,6 +186,15 @@ export interface InboxIndex {
   saveReadState(tenant: string, user: string, state: StoredReadState): Promise<boolean>;
 }
 
+/** One durable write: how many messages it appended together, and how long it took. */
+export interface Commit {
+  readonly messages: number;
+  readonly seconds: number;
+}
+
+/** Told of every durable write of an adapter, for operators. Must not throw. */
+export type CommitListener = (commit: Commit) => void;
+
 /** What a store knows of itself. */
 export interface StoreInfo {
   /** 32 random bytes made with the store, the same on every node: signs page tokens. */

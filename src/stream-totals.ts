@@ -14,12 +14,18 @@ export class StreamTotals {
   readonly #follows: Follows;
   readonly #delivery: Delivery;
   readonly #catchUp: CatchUp;
+  #version: number | undefined;
 
   constructor(node: Node, follows: Follows, delivery: Delivery, catchUp: CatchUp) {
     this.#node = node;
     this.#follows = follows;
     this.#delivery = delivery;
     this.#catchUp = catchUp;
+  }
+
+  /** The version of the read state that the totals told last were counted by. */
+  get version(): number | undefined {
+    return this.#version;
   }
 
   /** Heads of all feeds that are followed, and the totals that are exact up to them. */
@@ -57,6 +63,7 @@ export class StreamTotals {
       });
       if (fresh.length > 0) continue;
       this.#delivery.tell(totals, this.#follows);
+      this.#version = totals.state.version;
       return totals;
     }
   }

@@ -5,6 +5,7 @@ import { everyoneFeed, type NamedFeed, tenantFeed, userFeed } from "../src/feeds
 import { type FeedFollower, Hub, type UserFollower } from "../src/hub.ts";
 
 class Log implements FeedFollower, UserFollower {
+  readonly seq = 0;
   wakes = 0;
   readonly reads: ReadNotice[] = [];
   readonly recalls: RecallNotice[] = [];
@@ -22,6 +23,7 @@ class Log implements FeedFollower, UserFollower {
   disconnected(notice: DisconnectNotice): void {
     this.disconnects.push(notice);
   }
+  recheck(): void {}
 }
 
 function entry({ key }: NamedFeed, seq = 1): EntryNotice {

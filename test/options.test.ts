@@ -45,6 +45,9 @@ describe("options", () => {
     ["maxMessageBytes", { maxMessageBytes: 0 }],
     ["heartbeatMs", { heartbeatMs: 9 }],
     ["drainMs", { drainMs: -1 }],
+    ["drainDelayMs", { drainDelayMs: -1 }],
+    ["admission.perSecond", { admission: { perSecond: 0 } }],
+    ["admission.burst", { admission: { burst: 0 } }],
     ["maxStreamsPerUser", { maxStreamsPerUser: 0 }],
     ["newcomerDays", { newcomerDays: -1 }],
   ])("out of range are refused by name: %s", (name, wrong) => {
@@ -54,6 +57,24 @@ describe("options", () => {
 
   test("without a folder are refused", () => {
     expect(() => resolveOptions({ ...least, data: "" })).toThrow("data:");
+  });
+
+  test("name the embedded store or a shared one, and a bus only beside that", () => {
+    const { auth } = least;
+    const store = "mongodb://user:s3cret@a,b:27018/tidings?replicaSet=rs0";
+    const bus = "redis://:s3cret@cache:6379/2";
+    expect(resolveOptions({ auth, store, bus })).toMatchObject({ data: undefined, store, bus });
+    expect(resolveOptions({ auth, store })).toMatchObject({ store, bus: undefined });
+    expect(() => resolveOptions({ ...least, store })).toThrow("store: leave out data");
+    expect(() => resolveOptions({ ...least, bus })).toThrow("bus: needs a store that nodes share");
+    expect(() => resolveOptions({ auth, store, bus: "s3cret" })).toThrow(/^bus: must be a redis:(?!.*s3cret)/);
+    expect(() => resolveOptions({ auth, store: "s3cret" })).toThrow(/^store: must be a mongodb:(?!.*s3cret)/);
+  });
+
+  test("take new streams at 500 a second, half of them at once", () => {
+    expect(resolveOptions(least).admission).toEqual({ perSecond: 500, burst: 250 });
+    expect(resolveOptions({ ...least, admission: { perSecond: 3 } }).admission).toEqual({ perSecond: 3, burst: 2 });
+    expect(resolveOptions({ ...least, admission: { burst: 9 } }).admission).toEqual({ perSecond: 500, burst: 9 });
   });
 
   test("need exactly one way to check tokens", () => {

@@ -34,7 +34,7 @@ beforeEach(async () => {
     return call();
   });
   const bus = new LocalBus();
-  bus.subscribe((notice) => notices.push(notice));
+  bus.subscribe((heard) => heard.type !== "lost" && notices.push(heard));
   states = new ReadStates(store, bus, new RoomAccess(hook, clock), clock, 7);
 });
 afterEach(() => sqlite.close());

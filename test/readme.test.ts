@@ -27,9 +27,9 @@ afterAll(async () => {
   consumer.remove();
 });
 
-function token(sub: string, role: "user" | "service"): Promise<string> {
+function token(sub: string, role: "user" | "service", rooms: string[] = []): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
-  return mintToken(secret, { sub, tenant: "acme", role, exp: now + 600 }, now);
+  return mintToken(secret, { sub, tenant: "acme", role, rooms, exp: now + 600 }, now);
 }
 
 /** A block of code, by its language and name, with the address of the test's server. */
@@ -69,6 +69,22 @@ describe("README.md", () => {
       const { unread } = await tidings.listUnread({}); console.log(unread?.total, badges.at(-1)); tidings.close();`;
     consumer.write("receive.ts", before + block("ts receive") + after);
     expect(await consumer.run("node", ["receive.ts"], { TOKEN: await token("ada", "user") })).toBe("0 0\n");
+  });
+
+  test("meets in a room, as shown", async () => {
+    const before = `const fetchToken = () => process.env.TOKEN as string; const shown: string[] = [];
+      const showRoom = (...room: unknown[]) => shown.push(room.slice(0, 2).join(" ")); let line: (text: string) => void = () => {};
+      const said = new Promise<string>((resolve) => (line = resolve)); const showLine = (who = "", text = "") => line(who + ": " + text);\n`;
+    // Who speaks before the page is in the room finds it in no stream.
+    const entered = `while (shown.length < 2) await new Promise((resolve) => setTimeout(resolve, 10));\n`;
+    const after = `\nconsole.log(await said, shown); tidings.close();`;
+    consumer.write(
+      "rooms.ts",
+      before + block("ts rooms").replace("await tidings.publish", `${entered}await tidings.publish`) + after,
+    );
+    expect(await consumer.run("node", ["rooms.ts"], { TOKEN: await token("ada", "user", ["editor/*"]) })).toBe(
+      "ada: Lunch? [ 'dm/ada/bob joined', 'editor/7 joined' ]\n",
+    );
   });
 
   test("embeds, as shown", async () => {

@@ -36,6 +36,10 @@ describe("retention", () => {
     const reader = node.subscribe(ann, { positions: [{ feed: "tenant", seq: "3" }] });
     await reader.first("caughtUp");
     expect(reader.all("gap")).toMatchObject([{ from: { feed: "tenant", seq: "3" }, to: { seq: "7" } }]);
+    // Who is gone between the two hears of the gap when it is back.
+    expect((await reader.first("hello")).positions).toContainEqual(
+      expect.objectContaining({ feed: "tenant", seq: "3" }),
+    );
     expect(reader.messages.map(({ position }) => position?.seq)).toEqual(["8", "9", "10", "11", "12"]);
     expect(reader.badge.total).toBe(5);
     expect((await node.unread(ann)).unread.total).toBe(5);

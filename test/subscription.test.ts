@@ -23,6 +23,13 @@ function at(seq: number, feed = "user", epoch = 0) {
   return { feed, epoch, seq: String(seq) };
 }
 
+test("more messages at once than one batch holds all come, in order", async () => {
+  const reader = await node.live(ann);
+  const ids = await node.publishMany("acme", toTenant, 200);
+  await reader.until(({ messages }) => messages.length >= 200);
+  expect(reader.messages.map(({ id }) => id)).toEqual(ids);
+});
+
 describe("Hello", () => {
   test("comes first, with totals, positions, and the online count that has this stream in it", async () => {
     await node.publish("acme", toUser("ann"), { category: "a" });

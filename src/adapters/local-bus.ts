@@ -1,15 +1,15 @@
-import type { Bus, Notice } from "../bus.ts";
+import type { Bus, Heard, Notice } from "../bus.ts";
 import { LocalListeners } from "./local-listeners.ts";
 
 /** Port Bus for one process: delivers at once and in order. */
 export class LocalBus implements Bus {
-  readonly #listeners = new LocalListeners<Notice>();
+  readonly #listeners = new LocalListeners<Heard>();
 
   publish(notices: readonly Notice[]): void {
     for (const notice of notices) this.#listeners.call(notice);
   }
 
-  subscribe(listener: (notice: Notice) => void): () => void {
+  subscribe(listener: (heard: Heard) => void): () => void {
     return this.#listeners.add(listener);
   }
 

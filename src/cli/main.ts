@@ -2,6 +2,7 @@
 /** The program `tidings`: wires the process to the command line. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { startWorker, workerIo } from "./cluster.ts";
 import type { Dependencies, Io } from "./command.ts";
 import { main } from "./run.ts";
 
@@ -15,18 +16,24 @@ const io: Io = {
       for (const signal of signals) process.off(signal, call);
     };
   },
+  ...workerIo(),
 };
 
 /** Loads the server, the logger and the demo page only for the commands that use them. */
 const deps: Dependencies = {
   version: readVersion(),
   createTidings: async (options) => (await import("../server.ts")).createTidings(options),
-  createLogger: async (level) => {
+  createLogger: async (level, conceal = (line) => line) => {
     const { destination, pino } = await import("pino");
-    return pino({ level }, destination(2));
+    return pino({ level, hooks: { streamWrite: conceal } }, destination(2));
   },
+  startWorker,
   demoPage: async (secret) => (await import("./demo-page.ts")).demoPage(secret),
   now: () => Date.now(),
+  after: (milliseconds, call) => {
+    const timeout = setTimeout(call, milliseconds);
+    return () => clearTimeout(timeout);
+  },
 };
 
 /** The sources are two folders below package.json, the built package's files three. */

@@ -1,31 +1,21 @@
 /** The life of a server process: start, say so, drain at the first signal, end at the second. */
-import type { Address } from "../http/listener.ts";
 import type { TidingsOptions } from "../options.ts";
-import type { ListenOptions } from "../server.ts";
+import type { Listening, ListenOptions } from "../server.ts";
 import type { Context } from "./command.ts";
-
-/** One Ctrl-C under `npm run` arrives twice, from the terminal and from npm; a signal so soon after the first is its echo. */
-const echoMs = 200;
+import { listenToSignals } from "./signals.ts";
 
 /** Runs a server until a signal ends it. Answers 0 when it was drained, 1 when a second signal cut that short. */
 export async function runServer(
   { io, deps }: Context,
   options: TidingsOptions,
   at: ListenOptions,
-  ready: (address: Address) => void,
+  ready: (address: Listening) => void,
 ): Promise<number> {
-  const first = Promise.withResolvers<void>();
-  const second = Promise.withResolvers<void>();
-  let firstAt: number | undefined;
   // From before the start on, so that a signal in the middle of it still closes the store properly.
-  const forget = io.onSignal(() => {
-    firstAt ??= deps.now();
-    first.resolve();
-    if (deps.now() - firstAt >= echoMs) second.resolve();
-  });
+  const { first, second, forget } = listenToSignals(io, deps.now);
   try {
     const tidings = await deps.createTidings(options);
-    let address: Address;
+    let address: Listening;
     try {
       address = await tidings.listen(at);
     } catch (error) {
@@ -33,9 +23,9 @@ export async function runServer(
       throw listenError(error, at);
     }
     ready(address);
-    await first.promise;
+    await first;
     options.logger?.info("draining; a second signal ends the process at once");
-    return await Promise.race([tidings.close().then(() => 0), second.promise.then(() => 1)]);
+    return await Promise.race([tidings.close().then(() => 0), second.then(() => 1)]);
   } finally {
     forget();
   }

@@ -10,8 +10,10 @@ import { UsageError } from "./usage-error.ts";
 /** Options of createTidings. */
 export function serverOptions(values: Values, auth: AuthOptions, logger: Logger): TidingsOptions {
   const authorize = authorizeOptions(values);
+  const { store, bus, newStreamsPerSecond: perSecond, newStreamsBurst: burst } = values;
   return {
-    data: values.data,
+    ...(store === undefined ? { data: values.data } : { store }),
+    ...(bus === undefined ? {} : { bus }),
     auth,
     retention: { days: values.retentionDays, count: values.retentionCount },
     timeouts: {
@@ -24,13 +26,48 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
     maxMessageBytes: values.maxMessageBytes,
     heartbeatMs: values.heartbeat,
     drainMs: values.drain,
+    drainDelayMs: values.drainDelay,
     maxStreamsPerUser: values.maxStreamsPerUser,
+    admission: { perSecond, ...(burst === undefined ? {} : { burst }) },
     newcomerDays: values.newcomerDays,
     ...(authorize === undefined ? {} : { authorize }),
     alertMs: values.alertWindow,
     reflection: values.reflection,
+    metrics: values.metricsAddress !== undefined,
+    ...(values.otlpEndpoint === undefined ? {} : { tracing: { endpoint: values.otlpEndpoint } }),
     logger,
   };
+}
+
+/** Throws a UsageError for a bus without a store that nodes share, and for workers that have nothing to share. */
+export function checkNodes({ store, bus, workers }: Values): void {
+  if (bus !== undefined && store === undefined) {
+    throw new UsageError(
+      "--bus needs --store: the embedded store belongs to one process, so there are no other nodes to tell; leave out " +
+        "--bus, or give --store mongodb://…",
+      "serve",
+    );
+  }
+  if (workers === 1) return;
+  if (store === undefined) {
+    throw new UsageError(
+      `--workers ${workers} needs --store and --bus: the embedded store belongs to one process, and others could not ` +
+        "read what it writes; leave out --workers, or give --store mongodb://… and --bus redis://…",
+      "serve",
+    );
+  }
+  if (bus === undefined) {
+    throw new UsageError(
+      `--workers ${workers} needs --bus: without it a worker hears nothing of what another one publishes; give --bus redis://…`,
+      "serve",
+    );
+  }
+}
+
+/** Where a process serves its figures: each of several on a port of its own, one after another. */
+export function metricsAddressOf({ metricsAddress }: Values, place = 0): Values["metricsAddress"] {
+  if (metricsAddress === undefined || metricsAddress.port === 0) return metricsAddress;
+  return { ...metricsAddress, port: metricsAddress.port + place };
 }
 
 /** Who decides about rooms. Throws a UsageError for a token without a URL to send it to. */

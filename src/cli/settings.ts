@@ -5,9 +5,11 @@
 import {
   address,
   bearer,
+  busUrl,
   choice,
   duration,
   hookUrl,
+  hostAndPort,
   instant,
   json,
   jwt,
@@ -16,6 +18,7 @@ import {
   origin,
   path,
   repeated,
+  storeUrl,
   type Type,
   text,
   toggle,
@@ -37,6 +40,8 @@ export interface Setting<T> {
   readonly default?: string;
   /** Defaults of single commands, before `default`. */
   readonly defaultOf?: Partial<Record<CommandName, string>>;
+  /** A variable of a common standard that sets it, too, after its own. */
+  readonly environment?: string;
   /** What it does, in one or two sentences. */
   readonly help: string;
   /** The commands that take it. */
@@ -67,8 +72,24 @@ export const settings = {
     type: path,
     default: "./tidings-data",
     defaultOf: { dev: "./.tidings" },
-    help: "Folder of the embedded store, made if missing.",
+    help: "Folder of the embedded store, made if missing; not used with --store.",
     for: servers,
+  },
+  store: {
+    type: storeUrl,
+    help: "MongoDB as the store, which several nodes share, in place of the embedded one. Other users of the machine can read flags: give a URL with a password in the environment or a file.",
+    for: serve,
+  },
+  bus: {
+    type: busUrl,
+    help: "Redis, by which the nodes of one --store tell each other what is new and who is online; without it, only one node may use the store.",
+    for: serve,
+  },
+  workers: {
+    type: whole(1, 256),
+    default: "1",
+    help: "So many nodes on this port, for the cores of the machine; more than one need --store and --bus.",
+    for: serve,
   },
   jwtSecret: {
     type: text,
@@ -125,6 +146,12 @@ export const settings = {
     help: "Over how long the clients of a closing server are told to return.",
     for: servers,
   },
+  drainDelay: {
+    type: duration(0, 3_600_000),
+    default: "0ms",
+    help: "After a signal, how long to go on as before while /readyz says no, so that load balancers turn to other nodes.",
+    for: servers,
+  },
   headersTimeout: {
     type: timeout,
     default: "10s",
@@ -156,6 +183,17 @@ export const settings = {
     for: servers,
   },
   maxStreamsPerUser: { type: whole(1), default: "100", help: "Open streams of one user.", for: servers },
+  newStreamsPerSecond: {
+    type: whole(1),
+    default: "500",
+    help: "New streams that a node takes; others are told when to come back.",
+    for: servers,
+  },
+  newStreamsBurst: {
+    type: whole(1),
+    help: "New streams taken at once after a quiet time. Default: half of --new-streams-per-second.",
+    for: servers,
+  },
   authorizeUrl: {
     type: hookUrl,
     help: "Backend that decides about rooms which a token does not open: it is sent tenant, user, room and action (join or publish), and answers with allow.",
@@ -188,6 +226,17 @@ export const settings = {
     type: toggle,
     default: "true",
     help: "Serve gRPC reflection; --no-reflection turns it off.",
+    for: servers,
+  },
+  metricsAddress: {
+    type: hostAndPort,
+    help: "Serve Prometheus figures at /metrics of this address; of several --workers each has the next port.",
+    for: servers,
+  },
+  otlpEndpoint: {
+    type: url,
+    environment: "OTEL_EXPORTER_OTLP_ENDPOINT",
+    help: "OpenTelemetry collector (OTLP over HTTP) to send traces to, such as http://127.0.0.1:4318.",
     for: servers,
   },
   logLevel: {

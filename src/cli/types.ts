@@ -1,5 +1,7 @@
 /** What values options take, whether they come as text from a flag or the environment, or as YAML from a file. */
 
+import { busUrlRule, isBusUrl, isStoreUrl, storeUrlRule } from "../backend-urls.ts";
+
 /** One kind of value. */
 export interface Type<T> {
   /** Stands for the value in help; undefined for switches, which need none. */
@@ -31,6 +33,19 @@ export const bearer: Type<string> = { ...jwt, placeholder: "text", allowed: "tex
 
 /** A name or address of a network interface. */
 export const address: Type<string> = { ...text, placeholder: "address", allowed: "a host name or an IP address" };
+
+/** Where to listen. */
+export const hostAndPort: Type<{ readonly host: string; readonly port: number }> = {
+  placeholder: "address:port",
+  allowed: "an address and a port, such as 127.0.0.1:9464 or [::1]:9464",
+  read(raw) {
+    const [, bare, bracketed, digits] =
+      /^(?:([^\s:[\]]+)|\[([0-9a-fA-F:]+)\]):(\d{1,5})$/.exec(typeof raw === "string" ? raw : "") ?? [];
+    const host = bare ?? bracketed;
+    const port = Number(digits);
+    return host !== undefined && port <= 65_535 ? { host, port } : undefined;
+  },
+};
 
 /** A path in the file system. */
 export const path: Type<string> = { ...text, placeholder: "path", allowed: "a path" };
@@ -107,6 +122,20 @@ export const url: Type<string> = {
     if (parsed === null || !/^https?:$/.test(parsed.protocol)) return undefined;
     return parsed.username || parsed.password || parsed.search || parsed.hash ? undefined : (raw as string);
   },
+};
+
+/** A store that nodes share. */
+export const storeUrl: Type<string> = {
+  placeholder: "url",
+  allowed: storeUrlRule,
+  read: (raw) => (typeof raw === "string" && isStoreUrl(raw) ? raw : undefined),
+};
+
+/** What nodes tell each other by. */
+export const busUrl: Type<string> = {
+  placeholder: "url",
+  allowed: busUrlRule,
+  read: (raw) => (typeof raw === "string" && isBusUrl(raw) ? raw : undefined),
 };
 
 /** Where a key set is fetched from: as `url`, but key sets with a query exist. */

@@ -15,6 +15,17 @@ export function backoffMs(failures: number, fraction: number): number {
   return fraction * Math.min(backoffCapMs, backoffBaseMs * 2 ** failures);
 }
 
+/**
+ * The wait where the server named one, in ms: never shorter than it, and spread over half a second more, since many may
+ * have been told the same. A time of less than that is no pace to keep: there the back-off counts, so that a client which
+ * is told "at once" each time slows down. Elsewhere it does not: after an outage, a server that lets its clients in one
+ * after another would wait for those that had tried the most.
+ */
+export function heldMs(askedMs: number, failures: number, fraction: number): number {
+  if (askedMs < backoffBaseMs) return Math.max(askedMs, backoffMs(failures, fraction));
+  return askedMs + backoffMs(0, fraction);
+}
+
 /** The wait while fresh tokens are refused, in ms: the capped delay, from its middle on, so that it is never short. */
 export function refusedMs(fraction: number): number {
   return (backoffCapMs / 2) * (1 + fraction);

@@ -2,7 +2,7 @@
  * The life of a client's connection as a pure state machine. Streams, timers and the token function sit outside: they
  * feed it inputs and do what the state it answers with says (see session.ts). Nothing here waits, calls or remembers.
  */
-import { backoffMs, refusedMs } from "./backoff.ts";
+import { backoffMs, heldMs, refusedMs } from "./backoff.ts";
 import { type Signal, stay, type TidingsState, transitions } from "./transitions.ts";
 
 /** What happened, with what the machine must know about it. */
@@ -69,9 +69,7 @@ function delayOf(state: TidingsState, failures: number, afterMs: number, fractio
     case "waiting":
       return backoffMs(failures, fraction());
     case "held":
-      // Never sooner than asked. The back-off on top spreads clients that were all told the same time, and slows a client
-      // down that is told "at once" each time.
-      return Math.min(Math.max(0, afterMs), longestHoldMs) + backoffMs(failures, fraction());
+      return heldMs(Math.min(Math.max(0, afterMs), longestHoldMs), failures, fraction());
     case "unauthorized":
       return refusedMs(fraction());
     default:

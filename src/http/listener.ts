@@ -39,22 +39,31 @@ export interface ListenerOptions {
 export interface Listener {
   /** Throws when the port is taken. */
   listen(host: string, port: number): Promise<Address>;
+  /**
+   * Answers of HTTP/1.1 end their connections from now on, so that few are left when it closes: a proxy may send the next
+   * request at the very moment in which a connection that it kept is closed, and must not repeat it.
+   */
+  retire(): void;
   /** Takes no new connections, lets requests under way finish for `graceMs`, then cuts what is left. */
   close(graceMs: number): Promise<void>;
 }
 
 const maxHeaderSize = 16 * 1024;
+/** How long connections that have not said anything may go on so when it closes, in ms. */
+const silentMs = 500;
 /** Streams of one HTTP/2 connection; a gateway opens more connections. */
 const maxConcurrentStreams = 250;
 /** MiB. Node's default of 10 refuses new streams on a connection that carries many slow ones. */
 const maxSessionMemory = 64;
 
+function ignore(): void {}
+
 /** Makes a port; nothing happens before `listen`. */
 export function createListener({ onRequest, onUpgrade, tls, timeouts }: ListenerOptions): Listener {
   const { headersMs, requestMs, idleMs } = timeouts;
-  let closing = false;
+  let retired = false;
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
-    if (closing && request.httpVersionMajor === 1) response.setHeader("Connection", "close");
+    if (retired && request.httpVersionMajor === 1) response.setHeader("Connection", "close");
     onRequest(request, response);
   };
   const options = {
@@ -87,10 +96,9 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
   http1.removeAllListeners(ready);
   http1.on(ready, (socket: Socket) => {
     // A connection that breaks before anyone listens to it must not end the process.
-    socket.on("error", () => {});
+    socket.on("error", ignore);
     if (tls) return (socket as TLSSocket).alpnProtocol === "h2" ? serveHttp2(socket) : serveHttp1?.call(http1, socket);
     silent.add(socket);
-    socket.once("close", () => silent.delete(socket));
     sniffHttp2(socket, headersMs, (isHttp2) => {
       silent.delete(socket);
       if (isHttp2) serveHttp2(socket);
@@ -98,9 +106,14 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
     });
   });
   const sockets = new Set<Socket>();
+  /** One for all: a listener for each would weigh as much as what it forgets. */
+  function forget(this: Socket): void {
+    silent.delete(this);
+    sockets.delete(this);
+  }
   http1.on("connection", (socket: Socket) => {
     sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
+    socket.on("close", forget);
   });
 
   return {
@@ -114,11 +127,17 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
           resolve({ host, port: taken, url: `${tls ? "https" : "http"}://${name}:${taken}` });
         });
       }),
+    retire: () => {
+      retired = true;
+    },
     close: (graceMs) =>
       new Promise((resolve) => {
-        closing = true;
+        retired = true;
         sessions.close();
-        for (const socket of silent) socket.destroy();
+        // Their first request may be on its way, and a proxy must not repeat it.
+        const hush = setTimeout(() => {
+          for (const socket of silent) socket.destroy();
+        }, silentMs);
         const cut = setTimeout(() => {
           for (const socket of sockets) socket.destroy();
         }, graceMs);
@@ -126,6 +145,7 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
         const idle = setInterval(() => http1.closeIdleConnections(), 50);
         http1.close(() => {
           clearTimeout(cut);
+          clearTimeout(hush);
           clearInterval(idle);
           resolve();
         });

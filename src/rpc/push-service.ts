@@ -32,10 +32,12 @@ import { tenantOf } from "../feeds.ts";
 import { envelopedJson, envelopedProto, type Format } from "../format.ts";
 import { connectionKey } from "../http/adapter.ts";
 import { type Identity, isUser, type UserIdentity } from "../identity.ts";
+import type { OnlineTally } from "../presence.ts";
 import { requireRoom } from "../rooms.ts";
 import { StreamSink } from "../stream-sink.ts";
 import { Subscription } from "../subscription.ts";
-import { identityOf } from "./context.ts";
+import { identityOf, spanKey } from "./context.ts";
+import { transportOf } from "./gate.ts";
 
 /** The implementation of PushService over a running core. */
 export function pushService(core: Core): ServiceImpl<typeof PushService> {
@@ -43,14 +45,15 @@ export function pushService(core: Core): ServiceImpl<typeof PushService> {
   return {
     async publish(request, context) {
       validate(PublishRequestSchema, request);
-      const [outcome] = await publisher.publish(identityOf(context), [request]);
+      const [outcome] = await publisher.publish(identityOf(context), [request], context.values.get(spanKey));
       if (outcome instanceof Error) throw outcome;
       return outcome as PublishResponse;
     },
     async publishBatch(request, context) {
       validate(PublishBatchRequestSchema, request);
       const checked = request.requests.map((item, index) => check(core, item, `requests[${index}]`));
-      const outcomes = await publisher.publish(identityOf(context), checked);
+      const outcomes = await publisher.publish(identityOf(context), checked, context.values.get(spanKey));
+      for (const outcome of outcomes) if (outcome instanceof ConnectError) node.instruments.failed(outcome);
       return { outcomes: outcomes.map(toOutcome) };
     },
     subscribe: (request, context) => subscribe(core, request, context),
@@ -87,7 +90,8 @@ async function* subscribe(
   signal.throwIfAborted();
   core.validate(SubscribeRequestSchema, request);
   const connection = context.values.get(connectionKey);
-  const subscription = new Subscription(core.node, identityOf(context), request, () => connection?.destroy());
+  const cut = () => connection?.destroy();
+  const subscription = new Subscription(core.node, identityOf(context), request, cut, transportOf(context));
   // Not in `finally`: over HTTP/2 it never runs when the client resets while a write waits for `drain`.
   signal.addEventListener("abort", () => {
     // A deadline that has passed is an answer; the first end counts.
@@ -148,14 +152,16 @@ async function onlineCount(
 ): Promise<OnlineCountResponse> {
   const tenant = tenantOf(caller, tenantId);
   const { presence, settings } = core.node;
-  const asOfTime = timestampFromMs(settings.clock.now());
+  const now = settings.clock.now();
+  const answer = (tally: OnlineTally) =>
+    create(OnlineCountResponseSchema, { ...tally, asOfTime: timestampFromMs(tally.asOf ?? now) });
   if (scope.case === "roomId") {
     const room = requireRoom(scope.value, "room_id");
     await core.node.access.check(caller, room, "join", "room_id");
-    return create(OnlineCountResponseSchema, { ...(await presence.count(tenant, room)), asOfTime });
+    return answer(await presence.count(tenant, room));
   }
-  if (scope.case === undefined)
-    return create(OnlineCountResponseSchema, { ...(await presence.count(tenant)), asOfTime });
+  const all = await presence.count(tenant);
+  if (scope.case === undefined) return answer(all);
   const userIds = [...new Set(scope.value.userIds)];
   const open = await presence.connections(tenant, userIds);
   const presences = userIds.map((userId, index) => ({
@@ -167,7 +173,7 @@ async function onlineCount(
     users: presences.filter(({ online }) => online).length,
     connections: presences.reduce((total, { connections }) => total + connections, 0),
     presences: presences.map((presence) => create(UserPresenceSchema, presence)),
-    asOfTime,
+    asOfTime: timestampFromMs(all.asOf ?? now),
   });
 }
 

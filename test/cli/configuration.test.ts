@@ -78,7 +78,7 @@ describe("one name in three spellings", () => {
 
   test("the defaults are those of createTidings", () => {
     const { logger: _, ...options } = serverOptions(values(["serve"]), { secret }, undefined as never);
-    const { data, auth } = options;
+    const { data = "", auth } = options;
     expect(resolveOptions(options)).toEqual(resolveOptions({ data, auth }));
   });
 
@@ -200,6 +200,12 @@ const samples: Readonly<Record<string, string>> = {
   maxMessageBytes: "3",
   heartbeat: "3s",
   drain: "3s",
+  drainDelay: "3s",
+  store: "mongodb://db1,db2/tidings?replicaSet=rs0",
+  bus: "redis://cache:6379",
+  workers: "3",
+  newStreamsPerSecond: "3",
+  newStreamsBurst: "3",
   headersTimeout: "3s",
   requestTimeout: "3s",
   idleTimeout: "3s",
@@ -211,6 +217,8 @@ const samples: Readonly<Record<string, string>> = {
   authorizeCache: "3s",
   alertWindow: "3s",
   reflection: "false",
+  metricsAddress: "127.0.0.1:9464",
+  otlpEndpoint: "http://127.0.0.1:4318",
   logLevel: "debug",
   url: "https://push.example",
 };

@@ -64,6 +64,10 @@ const unused: Dependencies = {
   createTidings: () => Promise.reject(new Error("this test starts no server")),
   createLogger: async () => pino({ level: "silent" }),
   demoPage: async () => () => false,
+  startWorker: () => {
+    throw new Error("this test starts no worker");
+  },
+  after: () => () => {},
   now: () => Date.parse("2026-11-03T10:00:00Z"),
 };
 

@@ -1,4 +1,6 @@
+import { pino } from "pino";
 import { describe, expect, test, vi } from "vitest";
+import type { Dependencies } from "../../src/cli/command.ts";
 import { FakeServer } from "./fake-server.ts";
 import { Folder, run, secret, start } from "./harness.ts";
 
@@ -131,6 +133,43 @@ describe("tidings serve", () => {
     expect(await started([])).not.toHaveProperty("authorize");
   });
 
+  test("figures and traces are off, and reach the server when they are asked for", async () => {
+    const started = async (argv: string[], environment: Record<string, string> = {}) => {
+      const server = new FakeServer();
+      const running = start(["serve", ...argv], { ...env, ...environment }, server);
+      await vi.waitFor(() => expect(running.signal() && running.stdout()).toBeTruthy());
+      await running.code;
+      const { metrics, tracing } = server.options ?? {};
+      return { metrics, tracing, at: server.at?.metricsAddress, line: JSON.parse(running.stdout()).metrics };
+    };
+    expect(await started([])).toEqual({ metrics: false, tracing: undefined, at: undefined, line: undefined });
+    const endpoint = "http://collector:4318";
+    expect(await started(["--metrics-address", "[::1]:9464", "--otlp-endpoint", endpoint])).toEqual({
+      metrics: true,
+      tracing: { endpoint },
+      at: { host: "::1", port: 9464 },
+      line: "http://::1:9464/metrics",
+    });
+    const common = { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint };
+    expect((await started([], common)).tracing).toEqual({ endpoint });
+    const both = { ...common, TIDINGS_OTLP_ENDPOINT: "http://mine:4318" };
+    expect((await started([], both)).tracing).toEqual({ endpoint: "http://mine:4318" });
+  });
+
+  test.each([
+    ["9464"],
+    ["localhost"],
+    ["localhost:"],
+    ["localhost:65536"],
+    ["::1:9464"],
+    ["http://localhost:9464"],
+    ["a b:1"],
+  ])("--metrics-address %s is refused", async (address) => {
+    const { code, stderr } = await run(["serve", "--metrics-address", address], env, new FakeServer());
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/--metrics-address: must be an address and a port, such as 127\.0\.0\.1:9464/);
+  });
+
   test.each([
     ["EADDRINUSE", "port 7300 on 127.0.0.1 is in use; choose another with --port, or 0 for any free one"],
     ["EACCES", "port 7300 on 127.0.0.1 is not allowed to this user; choose one above 1023 with --port"],
@@ -156,5 +195,70 @@ describe("tidings serve", () => {
     const { code, stderr } = await run(argv, env);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^error: --tls-key, --tls-cert: .* are not a PEM key and its certificate\n$/);
+  });
+});
+
+describe("nodes on a shared store", () => {
+  const store = "mongodb://tidings:s3cret%2Fword@db1,db2/tidings?replicaSet=rs0";
+  const bus = "rediss://:an0ther-word@cache:6380/1";
+
+  test("are told where it is, and nothing of a data folder", async () => {
+    const server = new FakeServer();
+    const running = start(["serve", "--data", "/x"], { ...env, TIDINGS_STORE: store, TIDINGS_BUS: bus }, server);
+    await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
+    expect(server.options).toMatchObject({ store, bus });
+    expect(server.options).not.toHaveProperty("data");
+    running.signal();
+    expect(await running.code).toBe(0);
+  });
+
+  test("may be a single one without a bus", async () => {
+    const server = new FakeServer();
+    const running = start(["serve", "--store", store], env, server);
+    await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
+    expect(server.options).not.toHaveProperty("bus");
+    running.signal();
+    expect(await running.code).toBe(0);
+  });
+
+  test.each([
+    [["--bus", bus], /--bus needs --store: .*leave out --bus, or give --store mongodb:/],
+    [
+      ["--workers", "4"],
+      /--workers 4 needs --store and --bus: the embedded store belongs to one process.*leave out --workers/,
+    ],
+    [["--workers", "4", "--store", store], /--workers 4 needs --bus: .*give --bus redis:/],
+    [["--store", "postgres://u:s3cret@db/x"], /--store: must be a mongodb:/],
+    [["--store", "mongodb://u:s3cret@db"], /--store: must be .*with the name of a database/],
+    [["--store", store, "--bus", "http://u:s3cret@cache"], /--bus: must be a redis:/],
+    [["--store", store, "--bus", "redis://u:s3cret@a,b"], /--bus: must be /],
+    [["--store", store, "--bus", "redis+sentinel://:s3cret@a,b"], /--bus: must be /],
+  ])("are refused with what to do, and without a password: %j", async (argv, sentence) => {
+    const { code, stderr } = await run(["serve", ...argv], env);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(sentence);
+    expect(stderr).not.toContain("s3cret");
+    expect(stderr).not.toContain("an0ther");
+  });
+
+  test("what a driver says of its URL comes without its password", async () => {
+    const createTidings = () => Promise.reject(new Error(`cannot reach ${store} as tidings with s3cret/word`));
+    const { code, stderr } = await run(["serve", "--store", store], env, { createTidings });
+    expect(code).toBe(1);
+    expect(stderr).toContain("cannot reach mongodb://tidings:***@db1,db2/tidings?replicaSet=rs0 as tidings with ***");
+  });
+
+  test("neither do lines of the log", async () => {
+    let conceal = (line: string) => line;
+    const createLogger: Dependencies["createLogger"] = async (_, given) => {
+      conceal = given ?? conceal;
+      return pino({ level: "silent" });
+    };
+    const createTidings = () => Promise.reject(new Error("down"));
+    await run(["serve", "--store", store, "--bus", bus], env, { createTidings, createLogger });
+    const line = JSON.stringify({ err: { command: { name: "auth", args: ["an0ther-word"] } }, url: store });
+    expect(conceal(line)).toBe(
+      '{"err":{"command":{"name":"auth","args":["***"]}},"url":"mongodb://tidings:***@db1,db2/tidings?replicaSet=rs0"}',
+    );
   });
 });

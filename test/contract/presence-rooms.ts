@@ -149,10 +149,11 @@ export function roomLaw(opened: () => OpenedPresence, make: () => Promise<Opened
       const members = ["ann", "ann", "bob", "cyd", "dan"].map((user, index) => seat(`${index}`, "any", { user }));
       await joinAll(members);
       expect(await nodeAt(1).join(seat("last", "last", { user: "eve" }))).toBe(true);
-      await expect.poll(() => heard()).toEqual(members.map(({ connection }) => `${connection.id} room`));
+      // Of those who entered at the same time, nobody knows who was there before whom.
+      await expect.poll(() => heard().toSorted()).toEqual(members.map(({ connection }) => `${connection.id} room`));
       await counts({ users: 1, connections: 1 });
       expect(await nodeAt(0).join(seat("later", "last"))).toBe(true);
-      await expect.poll(() => heard().at(-1)).toBe("last room");
+      await expect.poll(() => heard()).toContain("last room");
     });
 
     test("of 20 at once leaves exactly one, and the 19 others are told", async () => {
@@ -179,10 +180,13 @@ export function roomLaw(opened: () => OpenedPresence, make: () => Promise<Opened
         const { nodes, close } = await make();
         const model = new RoomModel();
         const heard = listen({ nodes, close });
-        for (const next of script) await take(nodes, model, next);
+        for (const next of script) {
+          await take(nodes, model, next);
+          // Who leaves before it has heard of the kick has just left.
+          await expect.poll(() => heard().sort(), { interval: 2 }).toEqual(model.kicked.toSorted());
+        }
         for (const [of, tenant] of places)
           for (const node of nodes) await expect.poll(() => node.count(tenant, of)).toEqual(model.count(tenant, of));
-        await expect.poll(() => heard().sort()).toEqual(model.kicked.toSorted());
         await close();
       }),
       { numRuns: 150 },

@@ -1,9 +1,12 @@
-/** The examples with pages, used as their first page suggests. */
+/** The examples with pages, used as their first page suggests; npm test leaves the pages to npm run test:examples. */
 import type { Browser, BrowserContext, FrameLocator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { chromiumPath, launchChromium } from "../support/chromium.ts";
 import { run } from "../support/run.ts";
 import { commands, type RunningExample, startExample } from "./process.ts";
+
+const whole = process.env.TIDINGS_TEST_EXAMPLES === "whole";
+if (!whole) console.log("skipped: example pages in Chromium (npm run test:examples)");
 
 const names = ["task-board", "site-mail", "badge", "job", "staff", "chat"] as const;
 
@@ -23,7 +26,7 @@ test.each([
   });
 });
 
-describe.runIf(chromiumPath)("the example", () => {
+describe.runIf(whole && chromiumPath)("the example", () => {
   let browser: Browser;
   /** All at once: the next ones start while a test runs. */
   let examples: ReadonlyMap<string, Promise<RunningExample>>;

@@ -16,7 +16,7 @@ export interface ModelMessage {
 }
 
 /** Whom a message is for. */
-export type ModelAudience = { readonly users: readonly string[] } | "tenant" | "everyone";
+export type ModelAudience = { readonly users: readonly string[] } | "room" | "tenant" | "everyone";
 
 /** What to mark. */
 export interface ModelMark {
@@ -32,8 +32,11 @@ interface ModelUser {
   readonly deleted: Set<string>;
 }
 
+/** The feed of the one room, which every user's token names. */
+export const roomFeed = "room/a";
+
 /** The feeds whose notifications are in an inbox. */
-const inboxFeeds = ["user", "tenant", "everyone"];
+const inboxFeeds = ["user", "tenant", "everyone", roomFeed];
 
 /** All tenants and users. */
 export class InboxModel {
@@ -45,6 +48,7 @@ export class InboxModel {
   publish(tenant: string, to: ModelAudience, facts: Omit<ModelMessage, "places" | "recalled">): void {
     const places = new Map<string, { feed: string; seq: number }>();
     if (to === "everyone") places.set("", { feed: "everyone", seq: this.#append("everyone") });
+    else if (to === "room") places.set(tenant, { feed: roomFeed, seq: this.#append(`${tenant}\n${roomFeed}`) });
     else if (to === "tenant" || facts.kind === Kind.ACTIVITY) {
       const feed = facts.kind === Kind.ACTIVITY ? "activity" : "tenant";
       places.set(tenant, { feed, seq: this.#append(`${tenant}\n${feed}`) });

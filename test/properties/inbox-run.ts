@@ -3,37 +3,48 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { expect } from "vitest";
 import { Kind, type Message } from "../../gen/tidings/v1/message_pb.ts";
+import { RoomMode } from "../../gen/tidings/v1/push_service_pb.ts";
 import { seededRandom, turns } from "../support/clock.ts";
 import {
   startTestCore,
   type TestCore,
   type To,
   toEveryone,
+  toRoom,
   toTenant,
   toUser,
   toUsers,
   userOf,
 } from "../support/core.ts";
 import type { Reader } from "../support/reader.ts";
-import { InboxModel, live, type ModelAudience, type ModelMark, type ModelMessage, tallyOf } from "./inbox-model.ts";
+import { joins } from "../support/rooms.ts";
+import {
+  InboxModel,
+  live,
+  type ModelAudience,
+  type ModelMark,
+  type ModelMessage,
+  roomFeed,
+  tallyOf,
+} from "./inbox-model.ts";
 
 const tenants = ["acme", "globex"] as const;
 const categories = ["", "system", "admin"] as const;
 const day = 86_400_000;
 
-/** Who reads where. The third device of ann sees one category only. */
+/** Who reads where. The third device of ann sees one category only, and has not joined the room. */
 const owners = [
-  { tenant: "acme", user: "ann", only: [] },
-  { tenant: "acme", user: "ann", only: [] },
-  { tenant: "acme", user: "ann", only: ["system"] },
-  { tenant: "acme", user: "bob", only: [] },
-  { tenant: "globex", user: "ann", only: [] },
+  { tenant: "acme", user: "ann", only: [], joined: true },
+  { tenant: "acme", user: "ann", only: [], joined: true },
+  { tenant: "acme", user: "ann", only: ["system"], joined: false },
+  { tenant: "acme", user: "bob", only: [], joined: true },
+  { tenant: "globex", user: "ann", only: [], joined: true },
 ] as const;
 
 const device = fc.nat({ max: owners.length - 1 });
 const picks = fc.array(fc.nat(), { minLength: 1, maxLength: 4 });
 const someCategories = fc.subarray([...categories], { maxLength: 2 });
-const audience = fc.constantFrom("ann", "ann", "bob", "both", "tenant", "tenant", "everyone");
+const audience = fc.constantFrom("ann", "ann", "bob", "both", "room", "room", "tenant", "tenant", "everyone");
 
 const publish = fc.record({
   do: fc.constant("publish" as const),
@@ -42,6 +53,8 @@ const publish = fc.record({
   kind: fc.constantFrom(Kind.NOTIFICATION, Kind.NOTIFICATION, Kind.NOTIFICATION, Kind.ACTIVITY, Kind.EVENT),
   category: fc.constantFrom(...categories),
   ttl: fc.constantFrom(0, 0, 0, 1000, 5000),
+  /** Under a request_id the message takes the place of the one before. */
+  requestId: fc.constantFrom("", "", "", "", "r1", "r2"),
 });
 const mark = fc.record({
   do: fc.constant("mark" as const),
@@ -52,7 +65,7 @@ const mark = fc.record({
   categories: someCategories,
   unread: fc.constantFrom(false, false, true),
   /** Which of the positions of the device to give; none of them: no limit. */
-  upTo: fc.oneof(fc.constant<string[]>([]), fc.subarray(["user", "tenant", "everyone", "activity"])),
+  upTo: fc.oneof(fc.constant<string[]>([]), fc.subarray(["user", "tenant", "everyone", "activity", roomFeed])),
 });
 const remove = fc.record({
   do: fc.constant("delete" as const),
@@ -85,6 +98,7 @@ interface Device {
   readonly tenant: string;
   readonly user: string;
   readonly only: readonly string[];
+  readonly joined: boolean;
   reader: Reader | undefined;
   /** Kept from stream to stream, as a client keeps it. */
   readonly positions: Map<string, { epoch: number; seq: string }>;
@@ -98,6 +112,8 @@ interface Device {
 class Run {
   readonly #test: TestCore;
   readonly #model = new InboxModel();
+  /** The message under each tenant's request_id. */
+  readonly #named = new Map<string, string>();
   readonly #devices: Device[] = owners.map((owner) => ({
     ...owner,
     reader: undefined,
@@ -166,22 +182,32 @@ class Run {
     return this.#test.clock.now();
   }
 
-  async #publish({ tenant, to, kind, category, ttl }: Of<"publish">): Promise<void> {
+  async #publish({ tenant, to, kind, category, ttl, requestId }: Of<"publish">): Promise<void> {
     const audiences: Record<string, [To, ModelAudience]> = {
       ann: [toUser("ann"), { users: ["ann"] }],
       bob: [toUser("bob"), { users: ["bob"] }],
       both: [toUsers("bob", "ann", "bob"), { users: ["bob", "ann"] }],
+      room: [toRoom("a"), "room"],
       tenant: [toTenant, "tenant"],
       everyone: [toEveryone, "everyone"],
     };
     const [target, modelTarget] = audiences[to] as [To, ModelAudience];
     // An activity has one receiver at most, and goes to the tenant.
-    if (kind === Kind.ACTIVITY && to === "both") return;
+    if (kind === Kind.ACTIVITY && (to === "both" || to === "room")) return;
     const draft = { kind, category, ...(ttl > 0 ? { ttl: durationFromMs(ttl) } : {}) };
-    const { messageId } = await this.#test.publish(to === "everyone" ? undefined : tenant, target, draft);
+    const caller = to === "everyone" ? undefined : tenant;
+    const rest = requestId === "" ? {} : { requestId, replace: true };
+    const { messageId } = await this.#test.publish(caller, target, draft, rest);
+    if (requestId !== "") this.#replace(`${caller ?? ""}\n${requestId}`, messageId);
     if (kind === Kind.EVENT && ttl === 0) return;
     const expireTime = ttl > 0 ? this.#now + ttl : Number.POSITIVE_INFINITY;
     this.#model.publish(tenant, modelTarget, { id: messageId, kind, category, publishTime: this.#now, expireTime });
+  }
+
+  #replace(key: string, by: string): void {
+    const before = this.#model.messages.find(({ id }) => id === this.#named.get(key));
+    if (before) before.recalled = true;
+    this.#named.set(key, by);
   }
 
   async #mark({ device, form, picks, count, categories, unread, upTo }: Of<"mark">): Promise<void> {
@@ -206,7 +232,7 @@ class Run {
       ...(form === "oldest" ? { oldest: count } : {}),
       ...(reach ? { upTo: new Map(reach.map(([feed, { seq }]) => [feed, Number(seq)])) } : {}),
     };
-    const { changed, unread: left } = await this.#test.mark(userOf(tenant, user), request);
+    const { changed, unread: left } = await this.#test.mark(memberOf(tenant, user), request);
     expect(changed).toBe(this.#model.mark(tenant, user, expected, this.#now));
     expect(left.total).toBe(this.#model.unread(tenant, user, this.#now).length);
   }
@@ -220,7 +246,10 @@ class Run {
       expired: () => false,
     };
     const requests = { ids: { ids: { messageIds: ids } }, category: { category }, expired: { expiredOnly: true } };
-    const { changed, unread } = await this.#test.delete(userOf(tenant, user), requests[form as keyof typeof requests]);
+    const { changed, unread } = await this.#test.delete(
+      memberOf(tenant, user),
+      requests[form as keyof typeof requests],
+    );
     const gone = this.#model.delete(tenant, user, fits[form as keyof typeof fits], this.#now);
     // Expired messages may be there still, and may be gone.
     expect(changed).toBeGreaterThanOrEqual(gone);
@@ -241,7 +270,8 @@ class Run {
     if (each.reader) return;
     const { tenant, user, only, positions } = each;
     const given = [...positions].map(([feed, position]) => ({ feed, ...position }));
-    each.reader = this.#test.subscribe(userOf(tenant, user), { positions: given, categories: [...only] });
+    const rooms = each.joined ? joins(RoomMode.ANY, "a") : {};
+    each.reader = this.#test.subscribe(memberOf(tenant, user), { ...rooms, positions: given, categories: [...only] });
     const known = this.#model.knows(tenant, user);
     this.#model.contact(tenant, user, this.#now);
     // The first contact sets what counts as read; and without positions a stream starts at its Hello.
@@ -259,7 +289,7 @@ class Run {
     for (const { id } of reader?.messages ?? []) seen.set(id, (seen.get(id) ?? 0) + 1);
   }
 
-  #checkDevice({ tenant, user, only, reader, seen, start }: Device): void {
+  #checkDevice({ tenant, user, only, joined, reader, seen, start }: Device): void {
     if (!reader) return;
     expect(reader.error, "the stream has ended").toBeUndefined();
     const unread = this.#model.unread(tenant, user, this.#now);
@@ -272,8 +302,11 @@ class Run {
     for (const message of this.#model.messages) {
       const place = this.#model.place(message, tenant, user);
       const count = times.get(message.id) ?? 0;
-      const expected = place !== undefined && place.seq > (start?.get(place.feed) ?? 0) && passes(only, message);
-      expect(count, "seen more than once, or though it is another's").toBeLessThanOrEqual(expected ? 1 : 0);
+      const shown = place !== undefined && (place.feed !== roomFeed || joined) && passes(only, message);
+      const expected = shown && place.seq > (start?.get(place.feed) ?? 0);
+      // Who enters a room gets its kept events, too, as far as they are still there.
+      const kept = shown && place.feed === roomFeed && message.kind === Kind.EVENT;
+      expect(count, "seen more than once, or though it is another's").toBeLessThanOrEqual(expected || kept ? 1 : 0);
       // What the user deleted on one device is not sent to another that was away.
       if (expected && live(message, this.#now) && !deleted.has(message.id)) expect(count, "never seen").toBe(1);
     }
@@ -284,7 +317,7 @@ class Run {
     const listed: Message[] = [];
     let pageToken = "";
     do {
-      const page = await this.#test.unread(userOf(tenant, user), { pageSize: 3, pageToken });
+      const page = await this.#test.unread(memberOf(tenant, user), { pageSize: 3, pageToken });
       expect(page.unread.total, "total").toBe(expected.length);
       expect(positive(Object.entries(page.unread.byCategory)), "total by category").toEqual(tallyOf(expected));
       listed.push(...page.messages);
@@ -302,6 +335,11 @@ class Run {
   #device(index: number): Device {
     return this.#devices[index] as Device;
   }
+}
+
+/** The token names the room. */
+function memberOf(tenant: string, user: string) {
+  return { ...userOf(tenant, user), rooms: ["a"] };
 }
 
 function passes(only: readonly string[], { category }: ModelMessage): boolean {

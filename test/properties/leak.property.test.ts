@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
-import { SubscribeRequestSchema } from "../../gen/tidings/v1/push_service_pb.ts";
+import { RoomMode, SubscribeRequestSchema } from "../../gen/tidings/v1/push_service_pb.ts";
 import { LocalPresence } from "../../src/adapters/local-presence.ts";
 import type { OnlineTally } from "../../src/presence.ts";
 import { Subscription } from "../../src/subscription.ts";
@@ -11,18 +11,25 @@ import { type TestCore, toTenant, userOf, withTestCore } from "../support/core.t
 class CountedPresence extends LocalPresence {
   counts = 0;
 
-  override count(tenant: string | undefined): Promise<OnlineTally> {
+  override count(tenant: string | undefined, room?: string): Promise<OnlineTally> {
     this.counts++;
-    return super.count(tenant);
+    return super.count(tenant, room);
   }
 }
 
+const modes = [RoomMode.ANY, RoomMode.FIRST, RoomMode.LAST];
+
 /** Opens a stream and ends it in one of the ways in which streams end, in one of the places where it may be. */
 async function openAndEnd(node: TestCore, fraction: () => number): Promise<void> {
-  const user = userOf("acme", `user-${Math.floor(fraction() * 20)}`);
+  const user = { ...userOf("acme", `user-${Math.floor(fraction() * 20)}`), rooms: ["*"] };
   const way = Math.floor(fraction() * 7);
   const positions = way === 6 ? [{ feed: "user", seq: "999999" }] : [{ feed: "tenant", seq: "0" }];
-  const request = create(SubscribeRequestSchema, { onlineCount: fraction() < 0.5, positions });
+  // Rooms that others are in, want for themselves, or take away meanwhile.
+  const rooms = ["a", "b"].map((roomId) => ({
+    roomId,
+    mode: modes[Math.floor(fraction() * modes.length)] as RoomMode,
+  }));
+  const request = create(SubscribeRequestSchema, { onlineCount: fraction() < 0.5, positions, rooms });
   const subscription = new Subscription(node.core.node, user, request, () => {});
   if (way === 0) return subscription.close();
   const batches = subscription.batches();
@@ -65,7 +72,9 @@ test("a thousand streams that end anyhow and anywhere leave nothing", async () =
         streams: 0,
         timers,
       });
-      expect(await presence.count(undefined)).toEqual({ users: 0, connections: 0 });
+      for (const room of [undefined, "a", "b"]) {
+        expect(await presence.count("acme", room)).toEqual({ users: 0, connections: 0 });
+      }
       const before = presence.counts;
       await presence.enter({ id: "x", tenant: "acme", user: "x" });
       await node.pass(5000);

@@ -2,6 +2,7 @@ import { execFile, execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 
 const root = join(import.meta.dirname, "../..");
@@ -13,10 +14,9 @@ export class Consumer {
   readonly files: readonly string[];
 
   constructor() {
-    const packed = execFileSync("npm", ["pack", "--json", "--pack-destination", this.folder], {
-      cwd: root,
-      encoding: "utf8",
-    });
+    const packed = oneAtATime(() =>
+      execFileSync("npm", ["pack", "--json", "--pack-destination", this.folder], { cwd: root, encoding: "utf8" }),
+    );
     // npm answers with a list, newer ones with an object by package name.
     const [tarball] = Object.values(JSON.parse(packed)) as [{ filename: string; files: { path: string }[] }];
     this.files = tarball.files.map(({ path }) => path);
@@ -61,5 +61,16 @@ export class Consumer {
     const manifest = readFileSync(join(this.folder, "package/package.json"), "utf8");
     const { dependencies, peerDependencies } = JSON.parse(manifest) as Record<string, Record<string, string>>;
     return [...Object.keys({ ...dependencies, ...peerDependencies }), "@types/node"];
+  }
+}
+
+/** Packing writes dist/ anew, and test files run beside each other. A database's lock goes with whoever dies. */
+function oneAtATime<Result>(run: () => Result): Result {
+  const lock = new DatabaseSync(join(root, "node_modules/.pack-lock"), { timeout: 60_000 });
+  try {
+    lock.exec("BEGIN EXCLUSIVE");
+    return run();
+  } finally {
+    lock.close();
   }
 }

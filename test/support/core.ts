@@ -41,12 +41,15 @@ export function serviceOf(tenant?: string): Identity {
 }
 
 /** What a test may want to be otherwise. */
-export interface TestCoreOptions extends Partial<Omit<TidingsOptions, "clock" | "data" | "authorize">> {
+export interface TestCoreOptions
+  extends Partial<Omit<TidingsOptions, "clock" | "data" | "store" | "bus" | "authorize">> {
   readonly clock?: FakeClock;
   readonly bus?: Bus;
   readonly presence?: Presence;
   /** Decides about rooms what tokens do not. */
   readonly authorize?: Authorize;
+  /** One that several nodes share; the last that closes it ends it. Default: one of the node's own, in memory. */
+  readonly store?: SqliteStore;
   /** Stands around each call of the store. */
   readonly around?: Around;
 }
@@ -226,10 +229,10 @@ export class TestCore {
 /** Starts a node. Close it at the end. */
 export async function startTestCore(options: TestCoreOptions = {}): Promise<TestCore> {
   const { clock = new FakeClock(), bus = new LocalBus(), presence = new LocalPresence(), ...others } = options;
-  const { around, authorize, ...rest } = others;
+  const { around, authorize, store: shared, ...rest } = others;
   const given = { data: ":memory:", auth: { secret }, random: seededRandom(), ...rest, clock };
   const settings = resolveOptions(given);
-  const sqlite = new SqliteStore({ folder: ":memory:", keep: settings.retention.count });
+  const sqlite = shared ?? new SqliteStore({ folder: ":memory:", keep: settings.retention.count });
   const calls = new Map<StoreMethod, number>();
   let pending = 0;
   const store = tapStore(sqlite, async (method, call) => {

@@ -837,7 +837,7 @@ export type Hello = Message<"tidings.v1.Hello"> & {
   online?: OnlineState | undefined;
 
   /**
-   * Where this stream starts, per feed.
+   * Where this stream starts, per feed; where a Gap follows, before that.
    *
    * @generated from field: repeated tidings.v1.Position positions = 5;
    */
@@ -880,7 +880,7 @@ export type HelloJson = {
   online?: OnlineStateJson;
 
   /**
-   * Where this stream starts, per feed.
+   * Where this stream starts, per feed; where a Gap follows, before that.
    *
    * @generated from field: repeated tidings.v1.Position positions = 5;
    */
@@ -1243,7 +1243,7 @@ export const HeartbeatSchema: GenMessage<Heartbeat, {jsonType: HeartbeatJson}> =
   messageDesc(file_tidings_v1_push_service, 15);
 
 /**
- * The server is about to end this stream with UNAVAILABLE.
+ * The server is about to end this stream with UNAVAILABLE or, over the bridge, to refuse it with a delay.
  *
  * @generated from message tidings.v1.GoAway
  */
@@ -1264,7 +1264,7 @@ export type GoAway = Message<"tidings.v1.GoAway"> & {
 };
 
 /**
- * The server is about to end this stream with UNAVAILABLE.
+ * The server is about to end this stream with UNAVAILABLE or, over the bridge, to refuse it with a delay.
  *
  * @generated from message tidings.v1.GoAway
  */

@@ -4,6 +4,7 @@ import type {
   Append,
   Appended,
   BatchPage,
+  CommitListener,
   Entry,
   FeedKey,
   Head,
@@ -45,6 +46,8 @@ export interface MongoOptions {
   readonly patienceMs?: number;
   /** Hears what a deployment lacks. */
   readonly warn?: (sentence: string) => void;
+  /** Hears of every insert that is on a majority. */
+  readonly committed?: CommitListener;
   /** Sees every command that is sent: for tests. */
   readonly watch?: (event: CommandStartedEvent) => void;
 }
@@ -76,16 +79,18 @@ export class MongoStore implements Store {
   readonly #keep: number;
   readonly #patienceMs: number;
   readonly #warn: (sentence: string) => void;
+  readonly #committed: CommitListener;
   readonly #pending = new Set<Promise<unknown>>();
   #parts: Parts | undefined;
   #closed = false;
   #closing: Promise<void> | undefined;
 
-  constructor({ url, keep, patienceMs = 2_000, warn = () => {}, watch }: MongoOptions) {
+  constructor({ url, keep, patienceMs = 2_000, warn = () => {}, committed = () => {}, watch }: MongoOptions) {
     this.#connection = new Connection(url, patienceMs, watch);
     this.#patienceMs = patienceMs;
     this.#keep = keep;
     this.#warn = warn;
+    this.#committed = committed;
   }
 
   async open(): Promise<StoreInfo> {
@@ -191,7 +196,8 @@ export class MongoStore implements Store {
     const heads = new Heads(connection, layout, { epoch, keep: this.#keep });
     const locks = new Locks(connection, layout.scans);
     const trimmer = new Trimmer(connection, layout, heads, locks);
-    const flights = new Flights(connection, layout, heads, (f, seq) => trimmer.grown(f, seq));
+    const grown = (f: string, seq: number) => trimmer.grown(f, seq);
+    const flights = new Flights(connection, layout, heads, { grown, committed: this.#committed });
     const marks = new DoneMarks(connection, layout);
     const withdrawals = new Withdrawals(connection, layout, heads, locks);
     const entries = new Entries(connection, layout, heads);

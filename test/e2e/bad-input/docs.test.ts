@@ -69,9 +69,11 @@ const inCode: Readonly<Record<string, string>> = {
   retentionCount: "retention.count",
   maxMessageBytes: "maxMessageBytes",
   maxStreamsPerUser: "maxStreamsPerUser",
+  newStreamsPerSecond: "admission.perSecond",
   newcomerDays: "newcomerDays",
   heartbeat: "heartbeatMs",
   drain: "drainMs",
+  drainDelay: "drainDelayMs",
   headersTimeout: "timeouts.headersMs",
   requestTimeout: "timeouts.requestMs",
   idleTimeout: "timeouts.idleMs",
@@ -84,8 +86,8 @@ test("docs/limits.md has every limit that can be set, with its names and default
     const value = path.split(".").reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], defaults);
     const onCommandLine = settings[name as keyof typeof settings] as { default?: string };
     const text = String(onCommandLine.default);
-    const milliseconds = /^(\d+)s$/.exec(text)?.[1];
-    expect.soft(milliseconds ? Number(milliseconds) * 1000 : Number(text), `the default of ${name}`).toBe(value);
+    const [, number = text, unit] = /^(\d+)(ms|s)$/.exec(text) ?? [];
+    expect.soft(Number(number) * (unit === "s" ? 1000 : 1), `the default of ${name}`).toBe(value);
     return [path, `--${flagName(name)}`, environmentName(name), Number(value).toLocaleString("en-US")];
   });
   expect(tableOf("limits.md", "Option").map((row) => row.slice(0, 4))).toEqual(expected);

@@ -1,0 +1,178 @@
+/**
+ * Notices on the wire: fields one after another, without tags, each of a fixed type or with its length before it. The
+ * first byte is the version; what another version wrote is not read, and counts as lost, so that an upgrade node by node
+ * costs latency and nothing else.
+ */
+import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import type { Notice, ReadNotice } from "../../bus.ts";
+import type { FeedKey } from "../../store.ts";
+
+const version = 1;
+
+/** What stands before the notices of a message. */
+export interface Head {
+  /** The publisher: a random id of the process, so that one that starts again is another. */
+  readonly node: string;
+  readonly shard: number;
+  /** Grows by one with each message of this publisher on this shard, sent or not; the first is 1. */
+  readonly n: number;
+}
+
+/** A node says once a second that it is there. */
+export interface Beat {
+  readonly node: string;
+  /** It will not be there any more. */
+  readonly leaves: boolean;
+  /** Per shard, the `n` of the last message. */
+  readonly sent: readonly number[];
+}
+
+/** Bytes that a notice takes on the wire, about. */
+export function sizeOf(notice: Notice): number {
+  if (notice.type === "entry" || notice.type === "live") return notice.body.length + 128;
+  if (notice.type === "recall") return notice.ids.length * 40 + 128;
+  if (notice.type === "disconnect") return notice.reason.length + 128;
+  return (notice.readIds.length + notice.unreadIds.length + notice.deletedIds.length) * 40 + 128;
+}
+
+/** One message of the bus. */
+export function encodeNotices({ node, shard, n }: Head, notices: readonly Notice[]): Buffer {
+  const writer = new BinaryWriter().uint32(version).string(node).uint32(shard).double(n).uint32(notices.length);
+  for (const notice of notices) write(writer, notice);
+  return toBuffer(writer);
+}
+
+/** A message; its notices are read only when they are asked for. Throws for what is no message of this version. */
+export function decodeNotices(bytes: Uint8Array): Head & { readonly notices: () => Notice[] } {
+  const reader = open(bytes);
+  const head = { node: reader.string(), shard: reader.uint32(), n: reader.double() };
+  return { ...head, notices: () => list(reader, read) };
+}
+
+/** A heartbeat. */
+export function encodeBeat({ node, leaves, sent }: Beat): Buffer {
+  const writer = new BinaryWriter().uint32(version).string(node).bool(leaves).uint32(sent.length);
+  for (const n of sent) writer.double(n);
+  return toBuffer(writer);
+}
+
+/** Throws for what is no heartbeat of this version. */
+export function decodeBeat(bytes: Uint8Array): Beat {
+  const reader = open(bytes);
+  return { node: reader.string(), leaves: reader.bool(), sent: list(reader, () => reader.double()) };
+}
+
+function toBuffer(writer: BinaryWriter): Buffer {
+  const bytes = writer.finish();
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function open(bytes: Uint8Array): BinaryReader {
+  const reader = new BinaryReader(bytes);
+  const found = reader.uint32();
+  if (found !== version) throw new Error(`a message of version ${found}`);
+  return reader;
+}
+
+const types = ["entry", "live", "read", "recall", "disconnect"] as const;
+
+function write(writer: BinaryWriter, notice: Notice): void {
+  writer.uint32(types.indexOf(notice.type));
+  switch (notice.type) {
+    case "entry":
+      writeFeed(writer, notice.feed).double(notice.epoch).double(notice.seq).string(notice.id);
+      writer
+        .bytes(notice.body)
+        .double(notice.expireTime)
+        .string(notice.trace ?? "");
+      return;
+    case "live":
+      writeFeed(writer, notice.feed)
+        .bytes(notice.body)
+        .string(notice.trace ?? "");
+      return;
+    case "read":
+      writer.string(notice.tenant).string(notice.user).bool(notice.all);
+      for (const ids of [notice.readIds, notice.unreadIds, notice.deletedIds]) writeIds(writer, ids);
+      return;
+    case "recall":
+      writeIds(writeFeed(writer, notice.feed), notice.ids);
+      return;
+    case "disconnect":
+      writer.string(notice.tenant).string(notice.user).string(notice.tokenId).string(notice.reason);
+  }
+}
+
+/** Most messages are not traced, and say so by one byte. */
+function readTrace(reader: BinaryReader): { trace?: string } {
+  const trace = reader.string();
+  return trace === "" ? {} : { trace };
+}
+
+function read(reader: BinaryReader): Notice {
+  const type = types[reader.uint32()];
+  switch (type) {
+    case "entry":
+      return {
+        type,
+        feed: readFeed(reader),
+        epoch: reader.double(),
+        seq: reader.double(),
+        id: reader.string(),
+        body: readBytes(reader),
+        expireTime: reader.double(),
+        ...readTrace(reader),
+      };
+    case "live":
+      return { type, feed: readFeed(reader), body: readBytes(reader), ...readTrace(reader) };
+    case "read":
+      return readRead(reader);
+    case "recall":
+      return { type, feed: readFeed(reader), ids: listIds(reader) };
+    case "disconnect":
+      return {
+        type,
+        tenant: reader.string(),
+        user: reader.string(),
+        tokenId: reader.string(),
+        reason: reader.string(),
+      };
+    default:
+      throw new Error("a notice of an unknown type");
+  }
+}
+
+function readRead(reader: BinaryReader): ReadNotice {
+  const [tenant, user, all] = [reader.string(), reader.string(), reader.bool()];
+  const [readIds, unreadIds, deletedIds] = [listIds(reader), listIds(reader), listIds(reader)];
+  return { type: "read", tenant, user, all, readIds, unreadIds, deletedIds };
+}
+
+function writeFeed(writer: BinaryWriter, { tenant, name }: FeedKey): BinaryWriter {
+  return writer.string(tenant).string(name);
+}
+
+function readFeed(reader: BinaryReader): FeedKey {
+  return { tenant: reader.string(), name: reader.string() };
+}
+
+function writeIds(writer: BinaryWriter, ids: readonly string[]): void {
+  writer.uint32(ids.length);
+  for (const id of ids) writer.string(id);
+}
+
+/** A copy: what a ring keeps must not keep the network's buffer with it. */
+function readBytes(reader: BinaryReader): Uint8Array {
+  return new Uint8Array(reader.bytes());
+}
+
+function listIds(reader: BinaryReader): string[] {
+  return list(reader, () => reader.string());
+}
+
+function list<T>(reader: BinaryReader, next: (reader: BinaryReader) => T): T[] {
+  const items: T[] = [];
+  // Each takes a byte at least, so that a length that lies ends with the bytes.
+  for (let left = reader.uint32(); left > 0; left--) items.push(next(reader));
+  return items;
+}

@@ -1,0 +1,118 @@
+import { ConnectError } from "@connectrpc/connect";
+import { describe, expect, test } from "vitest";
+import { Admission } from "../src/admission.ts";
+import { reasonOf, retryAfterOf } from "../src/errors.ts";
+import { mintToken } from "../src/mint.ts";
+import { FakeClock, seededRandom } from "./support/clock.ts";
+import { startTestCore } from "./support/core.ts";
+import { secret } from "./support/token.ts";
+
+function build(perSecond: number, burst: number) {
+  const clock = new FakeClock();
+  const admission = new Admission({ perSecond, burst }, clock, seededRandom());
+  /** 0: taken in; else the delay that was told, in ms. */
+  const ask = (): number => {
+    try {
+      admission.admit();
+      return 0;
+    } catch (error) {
+      expect(reasonOf(error as ConnectError)).toBe("TOO_MANY_NEW_STREAMS");
+      return retryAfterOf(error as ConnectError) ?? Number.NaN;
+    }
+  };
+  return { clock, ask };
+}
+
+describe("Admission", () => {
+  test("takes the burst at once, and then so many per second", () => {
+    const { clock, ask } = build(10, 5);
+    expect([1, 2, 3, 4, 5].map(ask)).toEqual([0, 0, 0, 0, 0]);
+    expect(ask()).toBeGreaterThan(0);
+    clock.set(clock.now() + 100);
+    expect(ask()).toBe(0);
+    expect(ask()).toBeGreaterThan(0);
+  });
+
+  test("a quiet time saves no more than the burst", () => {
+    const { clock, ask } = build(10, 5);
+    clock.set(clock.now() + 3_600_000);
+    const taken = Array.from({ length: 100 }, ask).filter((delay) => delay === 0);
+    expect(taken).toHaveLength(5);
+  });
+
+  test("a clock that is set back gives nothing away and locks nobody out", () => {
+    const { clock, ask } = build(10, 1);
+    expect(ask()).toBe(0);
+    clock.set(clock.now() - 3_600_000);
+    expect(ask()).toBeGreaterThan(0);
+    clock.set(clock.now() + 200);
+    expect(ask()).toBe(0);
+  });
+
+  test("gives each a turn of its own, one after another, and never beyond 30 s", () => {
+    const { ask } = build(100, 1);
+    ask();
+    const delays = Array.from({ length: 10_000 }, ask);
+    // The first 100 turns are the first second.
+    expect(Math.max(...delays.slice(0, 100))).toBeLessThanOrEqual(2_000);
+    expect(Math.min(...delays.slice(100))).toBeGreaterThanOrEqual(1_000);
+    expect(Math.max(...delays)).toBeLessThanOrEqual(30_000);
+    // The queue is full after 2,900: those who come later share its second half.
+    const late = delays.slice(3_000);
+    expect(Math.min(...late)).toBeGreaterThanOrEqual(15_000);
+    const thirds = [0, 1, 2].map(
+      (third) => late.filter((delay) => Math.floor((delay - 15_000) / 5_000) === third).length,
+    );
+    for (const count of thirds) expect(count).toBeGreaterThan(late.length / 4);
+  });
+
+  test("a crowd that comes back as told is let in as fast as the node allows, most of it at the second try", () => {
+    const { clock, ask } = build(500, 250);
+    const start = clock.now();
+    let crowd = Array.from({ length: 10_000 }, () => ({ at: start, tries: 0 }));
+    const taken: { at: number; tries: number }[] = [];
+    while (crowd.length > 0) {
+      crowd.sort((a, b) => a.at - b.at);
+      crowd = crowd.flatMap(({ at, tries }) => {
+        clock.set(Math.max(at, clock.now()));
+        const delay = ask();
+        if (delay > 0) return [{ at: clock.now() + delay, tries: tries + 1 }];
+        taken.push({ at: clock.now() - start, tries: tries + 1 });
+        return [];
+      });
+    }
+    const seconds = Array.from(
+      { length: 60 },
+      (_, second) => taken.filter(({ at }) => Math.floor(at / 1000) === second).length,
+    );
+    expect(Math.max(...seconds)).toBeLessThanOrEqual(750);
+    expect(Math.max(...taken.map(({ at }) => at))).toBeLessThan(30_000);
+    expect(taken.reduce((sum, { tries }) => sum + tries, 0)).toBeLessThan(3 * taken.length);
+  });
+});
+
+test("whoever is refused costs the store nothing, and a token that is no good takes nobody's place", async () => {
+  const node = await startTestCore({ admission: { perSecond: 1, burst: 2 } });
+  try {
+    const exp = Math.floor(node.clock.now() / 1000) + 600;
+    const token = (sub: string) => mintToken(secret, { sub, tenant: "acme", role: "user", exp });
+    const enter = async (jwt: string) => {
+      try {
+        return (await node.core.admit(jwt)).subject;
+      } catch (error) {
+        return reasonOf(ConnectError.from(error));
+      }
+    };
+    for (let index = 0; index < 10; index++) expect(await enter("no.jwt.atall")).toBe("TOKEN_INVALID");
+    expect(await enter(await token("ann"))).toBe("ann");
+    expect(await enter(await token("bob"))).toBe("bob");
+    const before = [...node.calls];
+    expect(before).not.toEqual([]);
+    for (const name of ["cid", "dan", "eve"]) expect(await enter(await token(name))).toBe("TOO_MANY_NEW_STREAMS");
+    expect([...node.calls]).toEqual(before);
+    // Calls are no streams.
+    expect((await node.core.authenticate(await token("cid"))).subject).toBe("cid");
+  } finally {
+    await node.close();
+  }
+});

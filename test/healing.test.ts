@@ -1,0 +1,152 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { describe, expect, test } from "vitest";
+import { DisconnectRequestSchema } from "../gen/tidings/v1/admin_service_pb.ts";
+import { Kind } from "../gen/tidings/v1/message_pb.ts";
+import { serviceOf, toTenant, toUser, userOf } from "./support/core.ts";
+import { withPair } from "./support/nodes.ts";
+import type { Around } from "./support/store-tap.ts";
+
+const ann = userOf("acme");
+/** The longest that healing waits before it asks, and then some. */
+const soonMs = 300;
+
+describe("what the bus has lost", () => {
+  test("comes from the store: the very last message, with nothing after it", async () => {
+    await withPair(async ({ near, far, nearBus, farBus }) => {
+      const reader = await far.live(ann);
+      nearBus.cut = true;
+      const { messageId } = await near.publish("acme", toUser("ann"));
+      await far.pass(60_000);
+      expect(reader.messages).toEqual([]);
+      farBus.lose(false);
+      await far.pass(soonMs);
+      expect(reader.messages.map(({ id }) => id)).toEqual([messageId]);
+      expect(reader.badge.total).toBe(1);
+      expect(far.core.node.healing.behind).toBe(1);
+    });
+  });
+
+  test("comes in order, in all feeds at once, and each once when the notices come late after all", async () => {
+    await withPair(async ({ near, far, nearBus, farBus }) => {
+      const reader = await far.live(ann);
+      const ids = await near.publishMany("acme", toUser("ann"), 3);
+      nearBus.cut = true;
+      ids.push(...(await near.publishMany("acme", toUser("ann"), 200)));
+      const broadcasts = await near.publishMany("acme", toTenant, 150);
+      const activities = await near.publishMany("acme", toTenant, 2, () => ({ kind: Kind.ACTIVITY }));
+      farBus.lose(true);
+      await far.pass(soonMs);
+      nearBus.cut = false;
+      ids.push(...(await near.publishMany("acme", toUser("ann"), 2)));
+      await far.pass(soonMs);
+      const of = (feed: string) => reader.messages.filter((m) => m.position?.feed === feed).map(({ id }) => id);
+      expect(of("user")).toEqual(ids);
+      expect(of("tenant")).toEqual(broadcasts);
+      expect(of("activity")).toEqual(activities);
+    });
+  });
+
+  test("of some feeds is asked of those only, a thousand in one question", async () => {
+    await withPair(async ({ far, farBus }) => {
+      await Promise.all(Array.from({ length: 30 }, (_, index) => far.live(userOf("acme", `user-${index}`))));
+      const before = far.called("heads");
+      farBus.lose(false, ({ name }) => name === "user/user-7");
+      await far.pass(soonMs);
+      expect(far.called("heads") - before).toBe(1);
+      farBus.lose(false);
+      await far.pass(soonMs);
+      expect(far.called("heads") - before).toBe(2);
+    });
+  });
+
+  test("of a store that fails is asked again until it answers", async () => {
+    let fails = false;
+    const around: Around = async (method, call) => {
+      if (fails && method === "heads") throw new Error("the store is away");
+      return call();
+    };
+    await withPair(
+      async ({ near, far, nearBus, farBus }) => {
+        const reader = await far.live(ann);
+        nearBus.cut = true;
+        await near.publish("acme", toUser("ann"));
+        fails = true;
+        farBus.lose(false);
+        await far.pass(5000);
+        expect(reader.messages).toEqual([]);
+        fails = false;
+        await far.pass(1000);
+        expect(reader.messages).toHaveLength(1);
+      },
+      { around },
+    );
+  });
+
+  test("tells nothing to a stream that has missed nothing", async () => {
+    await withPair(async ({ near, far, farBus }) => {
+      const reader = await far.live(ann);
+      await near.publish("acme", toUser("ann"));
+      await near.markAll(ann);
+      await far.settle();
+      const before = reader.events.length;
+      farBus.lose(false);
+      await far.pass(soonMs);
+      expect(reader.events).toHaveLength(before);
+    });
+  });
+});
+
+describe("what the bus has lost of a user", () => {
+  test("is the badge: what was read elsewhere", async () => {
+    await withPair(async ({ near, far, nearBus, farBus }) => {
+      await near.publishMany("acme", toUser("ann"), 3);
+      const reader = await far.live(ann);
+      nearBus.cut = true;
+      await near.markAll(ann);
+      farBus.lose(false);
+      await far.pass(soonMs);
+      expect(reader.badge.total).toBe(0);
+      // It names nothing: whoever shows a list lists again.
+      expect(reader.all("readState")).toMatchObject([{ readIds: [], all: false }]);
+    });
+  });
+
+  test("is what was taken back: from the totals, from lists, and from a slow reader's backlog", async () => {
+    await withPair(async ({ near, far, nearBus, farBus }) => {
+      const reader = await far.live(ann);
+      const slow = await far.live(ann);
+      slow.pause();
+      const [gone = "", stays = ""] = await near.publishMany("acme", toUser("ann"), 2);
+      await far.settle();
+      const [late = ""] = await near.publishMany("acme", toUser("ann"), 1);
+      nearBus.cut = true;
+      await near.core.recaller.recall("acme", [gone, late]);
+      farBus.lose(true);
+      await far.pass(soonMs);
+      slow.resume();
+      await far.pass(soonMs);
+      expect(reader.badge.total).toBe(1);
+      expect(reader.all("readState").at(-1)).toMatchObject({ deletedIds: [], unread: { total: 1 } });
+      expect(slow.messages.map(({ id }) => id)).toContain(stays);
+      expect(slow.messages.map(({ id }) => id)).not.toContain(late);
+      expect(slow.badge.total).toBe(1);
+    });
+  });
+
+  test("is the block that ends the streams", async () => {
+    await withPair(async ({ near, far, nearBus, farBus, clock }) => {
+      const blocked = await far.live(ann);
+      const other = await far.live(userOf("acme", "bob"));
+      nearBus.cut = true;
+      const request = { userId: "ann", reason: "gone", blockUntil: timestampFromMs(clock.now() + 3_600_000) };
+      await near.core.disconnector.disconnect(serviceOf("acme"), create(DisconnectRequestSchema, request));
+      await far.pass(1000);
+      expect(blocked.error).toBeUndefined();
+      farBus.lose(false);
+      await far.pass(soonMs);
+      expect(await blocked.end()).toBe("CALLER_BLOCKED");
+      expect(other.error).toBeUndefined();
+    });
+  });
+});

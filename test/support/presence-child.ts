@@ -1,0 +1,19 @@
+/** A node with connections, to be killed: arguments are the URL, the prefix, the lease in ms, and how many connections. */
+import { RedisPresence } from "../../src/adapters/redis/presence.ts";
+
+const [url = "", prefix = "", leaseMs = "", count = ""] = process.argv.slice(2);
+const presence = new RedisPresence({ url, prefix, leaseMs: Number(leaseMs) });
+const connections = Array.from({ length: Number(count) }, (_, index) => ({
+  id: `child/${index}`,
+  tenant: "t",
+  user: `user-${index}`,
+}));
+while (!presence.answers) await new Promise((resolve) => setTimeout(resolve, 5));
+await Promise.all(connections.map((connection) => presence.enter(connection)));
+const [first] = connections;
+if (first) await presence.join({ connection: first, room: "desk", entrance: "first", instance: "child" });
+process.on("SIGTERM", async () => {
+  await presence.close();
+  process.exit(0);
+});
+process.stdout.write("in\n");

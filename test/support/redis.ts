@@ -1,0 +1,132 @@
+/** A redis-server for tests: one of their own on a free port, or the one that TIDINGS_TEST_REDIS_URL names. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import { findTool } from "./require.ts";
+
+const hint = "apt-get install redis-server";
+
+/** A running redis-server that a test may stop, start and break. */
+export class TestRedis {
+  readonly port: number;
+  readonly #program: string;
+  readonly #args: readonly string[];
+  readonly #folder = mkdtempSync(join(tmpdir(), "tidings-redis-"));
+  #process: ChildProcess | undefined;
+
+  constructor(program: string, port: number, args: readonly string[] = []) {
+    this.#program = program;
+    this.port = port;
+    this.#args = args;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  /** Starts it, empty; waits until it answers. */
+  async start(): Promise<void> {
+    const own = [
+      "--port",
+      `${this.port}`,
+      "--bind",
+      "127.0.0.1",
+      "--dir",
+      this.#folder,
+      "--save",
+      "",
+      "--appendonly",
+      "no",
+    ];
+    this.#process = spawn(this.#program, [...own, ...this.#args], { stdio: "ignore" });
+    await this.#answers();
+  }
+
+  /** kill -9; all that it held is gone. */
+  async kill(): Promise<void> {
+    const running = this.#process;
+    this.#process = undefined;
+    if (!running || running.exitCode !== null || running.signalCode !== null) return;
+    const gone = once(running, "exit");
+    running.kill("SIGKILL");
+    await gone;
+  }
+
+  /** Stands still, connections open, until the returned function is called. */
+  freeze(): () => void {
+    this.#process?.kill("SIGSTOP");
+    return () => void this.#process?.kill("SIGCONT");
+  }
+
+  /** Sends one command. */
+  async call(command: string, ...args: string[]): Promise<unknown> {
+    const redis = new Redis({ port: this.port, host: "127.0.0.1", protocol: 2 });
+    try {
+      return await redis.call(command, ...args);
+    } finally {
+      redis.disconnect();
+    }
+  }
+
+  /** Stops it, and leaves nothing. */
+  async stop(): Promise<void> {
+    await this.kill();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #answers(): Promise<void> {
+    while (!(await canConnect(this.port))) await new Promise((resolve) => setTimeout(resolve, 10));
+    await this.call("PING");
+  }
+}
+
+/** Whether there is a Redis for tests; prints why not. */
+export const redisProgram = findTool("redis-server", hint);
+
+/** Whether there is any to share. */
+export const hasRedis = Boolean(process.env.TIDINGS_TEST_REDIS_URL) || redisProgram !== undefined;
+
+/** Starts a redis-server of the test's own. */
+export async function startRedis(...args: string[]): Promise<TestRedis> {
+  const redis = new TestRedis(redisProgram as string, await freePort(), args);
+  await redis.start();
+  return redis;
+}
+
+/** A Redis to share: with the URL, one of its own or the given one. Stop it at the end. */
+export async function sharedRedis(): Promise<{ readonly url: string; stop(): Promise<void> }> {
+  const given = process.env.TIDINGS_TEST_REDIS_URL;
+  if (given) return { url: given, stop: async () => {} };
+  return startRedis();
+}
+
+/** Names that no other test has. */
+export function randomPrefix(): string {
+  return `test-${randomUUID()}`;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+function canConnect(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    const done = (answer: boolean) => () => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.on("connect", done(true)).on("error", done(false));
+  });
+}
