@@ -14,7 +14,7 @@ const freshMs = 600_000;
 /** What became of an entry: it landed, it was there already, or its claim belongs to another message. */
 export type Landing =
   | { readonly seq: number }
-  | { readonly there: Pick<EntryDocument, "m" | "s" | "p"> }
+  | { readonly there: Pick<EntryDocument, "m" | "k" | "p"> }
   | { readonly taken: ClaimDocument };
 
 /** An entry on its way. */
@@ -273,7 +273,9 @@ export class Flights {
       for (const item of queue.items) {
         item.doubtful = false;
         const document = there.get(`${queue.f} ${item.content.c}`);
-        if (document) finish(item, document.m === item.content.m ? { seq: document.s } : { there: document });
+        if (!document) continue;
+        const ours = document.m === item.content.m && document.k === item.content.k;
+        finish(item, ours ? { seq: document.s } : { there: document });
       }
     }
   }

@@ -94,30 +94,12 @@ export class MongoStore implements Store {
   }
 
   async open(): Promise<StoreInfo> {
-    const topology = await this.#connection.open();
-    this.#warnOf(topology);
-    const { epoch, secret, layout } = await openSchema(this.#connection);
-    const connection = this.#connection;
-    const heads = new Heads(connection, layout, { epoch, keep: this.#keep });
-    const locks = new Locks(connection, layout.scans);
-    const trimmer = new Trimmer(connection, layout, heads, locks);
-    const grown = (f: string, seq: number) => trimmer.grown(f, seq);
-    const flights = new Flights(connection, layout, heads, { grown, committed: this.#committed });
-    const marks = new DoneMarks(connection, layout);
-    const withdrawals = new Withdrawals(connection, layout, heads);
-    const entries = new Entries(connection, layout, heads);
-    this.#parts = {
-      heads,
-      flights,
-      marks,
-      trimmer,
-      withdrawals,
-      entries,
-      appender: new Appender(connection, layout, { flights, locks, marks, withdrawals, epoch }),
-      inbox: new MongoInbox(connection, layout, heads, entries),
-      states: new MongoReadStates(connection, layout, locks),
-    };
-    return { secret };
+    try {
+      return await this.#open();
+    } catch (error) {
+      await this.#connection.close();
+      throw error;
+    }
   }
 
   close(): Promise<void> {
@@ -204,6 +186,33 @@ export class MongoStore implements Store {
     } catch (cause) {
       throw fail("STORE_UNAVAILABLE", "the store did not answer; repeat the request", { cause, retryAfterMs: 1000 });
     }
+  }
+
+  async #open(): Promise<StoreInfo> {
+    const topology = await this.#connection.open();
+    this.#warnOf(topology);
+    const { epoch, secret, layout } = await openSchema(this.#connection);
+    const connection = this.#connection;
+    const heads = new Heads(connection, layout, { epoch, keep: this.#keep });
+    const locks = new Locks(connection, layout.scans);
+    const trimmer = new Trimmer(connection, layout, heads, locks);
+    const grown = (f: string, seq: number) => trimmer.grown(f, seq);
+    const flights = new Flights(connection, layout, heads, { grown, committed: this.#committed });
+    const marks = new DoneMarks(connection, layout);
+    const withdrawals = new Withdrawals(connection, layout, heads, locks);
+    const entries = new Entries(connection, layout, heads);
+    this.#parts = {
+      heads,
+      flights,
+      marks,
+      trimmer,
+      withdrawals,
+      entries,
+      appender: new Appender(connection, layout, { flights, locks, marks, withdrawals, epoch }),
+      inbox: new MongoInbox(connection, layout, heads, entries),
+      states: new MongoReadStates(connection, layout, locks),
+    };
+    return { secret };
   }
 
   async #close(): Promise<void> {
