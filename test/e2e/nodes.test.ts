@@ -48,7 +48,7 @@ describe.skipIf(!hasMongo || !redisProgram)("nodes on MongoDB and Redis", () => 
     timeout: 60_000,
   }, async () => {
     const flags = { store: mongo.url(), bus: redis.url, workers: "2", drain: "1s", "log-level": "error" };
-    const server = new ServerProcess("unused", 0, flags);
+    const server = new ServerProcess(flags);
     const followers: Awaited<ReturnType<typeof follow>>[] = [];
     try {
       const url = await server.ready;
