@@ -85,7 +85,8 @@ function checkFeeds({ inserted }: Rest): Finding[] {
 
 /** What was answered before something else was sent comes before it. */
 function checkRealTime({ history, inserted }: Rest): Finding[] {
-  const seqs = new Map(inserted.map(({ append, seq }) => [titleKey(append.key), seq]));
+  // The first one, where another was stored once it had expired.
+  const seqs = new Map(inserted.toReversed().map(({ append, seq }) => [titleKey(append.key), seq]));
   const findings: Finding[] = [];
   for (const early of history.publishes) {
     if (!early.answered) continue;
