@@ -43,6 +43,8 @@ export class CatchUp {
       // The Store knows of nothing up to `seq` beyond this: it was told of it by the Store itself.
       if (page.through <= cursor.seq && !gap) return;
       cursor.seq = Math.max(cursor.seq, Math.min(page.through, seq));
+      // What has expired is on no page.
+      this.#delivery.moved(followed, cursor.seq);
     }
   }
 

@@ -74,8 +74,15 @@ export class Delivery {
     return wanted;
   }
 
+  /** The stream has come to here. A full feed drops its oldest message with each new one, whatever became of that. */
+  moved(followed: Followed, seq: number): void {
+    const dropped = seq - this.#node.settings.retention.count;
+    if (seq > followed.counted && dropped >= followed.oldest) this.#change.totalsOnly();
+  }
+
   /** How this reader gets a frame, if at all. */
   #form(followed: Followed, frame: MessageFrame, now: number): Frame | undefined {
+    this.moved(followed, frame.seq);
     if (frame.recalled || frame.expireTime <= now) return undefined;
     if (this.#replayed?.deleted(followed.cursor.feed.name).has(frame.seq)) return undefined;
     const shows = followed.shown && (this.#filter === undefined || passes(this.#filter, frame.message));
@@ -84,13 +91,12 @@ export class Delivery {
     else if (shows && !followed.isCounted && this.#user && frame.message.kind === Kind.NOTIFICATION)
       this.#change.totalsOnly();
     if (!shows) return undefined;
+    this.#node.streams.delivered++;
     return this.#rings(followed, frame, now) ? frame.alerting : frame;
   }
 
   /** Sees to new totals where the reader's own counting, one more for each notification, would go wrong. */
   #recount(followed: Followed, { seq, expireTime, message }: MessageFrame, shows: boolean): void {
-    // A full feed drops its oldest message with each new one.
-    if (seq - this.#node.settings.retention.count >= followed.oldest) this.#change.totalsOnly();
     if (message.kind !== Kind.NOTIFICATION) return;
     followed.oldest = Math.min(followed.oldest, seq);
     this.#deadlines.messageExpires(expireTime);

@@ -20,6 +20,7 @@ import type { Ports } from "./ports.ts";
 import type { OnlineTally, Presence } from "./presence.ts";
 import type { ReadStates } from "./read-states.ts";
 import { recallNotices } from "./recall.ts";
+import { Reminder } from "./reminder.ts";
 import type { RoomAccess } from "./room-access.ts";
 import type { Append, Appended, Store } from "./store.ts";
 import { type Span, type Tracer, within } from "./tracer.ts";
@@ -54,6 +55,7 @@ export class Publisher {
   readonly #instruments: Instruments;
   readonly #tracer: Tracer;
   readonly #clock: Clock;
+  readonly #reminder: Reminder;
   readonly #newId: () => string;
   readonly #maxMessageBytes: number;
   readonly #retentionMs: number;
@@ -72,6 +74,7 @@ export class Publisher {
     this.#instruments = instruments;
     this.#tracer = tracer;
     this.#clock = clock;
+    this.#reminder = new Reminder(store, bus, clock);
     this.#newId = newId;
     this.#maxMessageBytes = maxMessageBytes;
     this.#retentionMs = retention.days * dayMs;
@@ -93,6 +96,7 @@ export class Publisher {
     this.#announce(ready, appended, span);
     this.#count(ready, appended);
     await this.#markOwn(ready, appended);
+    await Promise.all(ready.map((item) => this.#repeat(item, appended.get(item))));
     const counts = new Map<string, Promise<OnlineTally>>();
     return Promise.all(
       prepared.map((item) => (item instanceof Error ? item : this.#answer(item, appended.get(item), counts))),
@@ -178,7 +182,6 @@ export class Publisher {
     return { ...to, caller, live, append };
   }
 
-  /** A duplicate is announced by the publish that stored it. */
   #announce(ready: readonly Prepared[], appended: ReadonlyMap<Prepared, Appended>, parent: Span | undefined): void {
     const notices: Notice[] = [];
     const span = parent && this.#tracer.start({ name: "announce", kind: "producer", parent: parent.context });
@@ -213,6 +216,21 @@ export class Publisher {
       const result = appended.get(item);
       if (!isUser(item.caller) || result?.outcome !== "stored" || item.append.kind !== Kind.NOTIFICATION) continue;
       await this.#states.markOwn(item.caller, item.room, result.seqs[0] as number, item.append.id);
+    }
+  }
+
+  /** A duplicate is answered once everything is done that the publish which stored it had to do, and perhaps could not. */
+  async #repeat(
+    { live, feeds, caller, room, append: { kind } }: Prepared,
+    result: Appended | undefined,
+  ): Promise<void> {
+    if (live || result?.outcome !== "duplicate") return;
+    const [place] = await this.#reminder.remind(
+      feeds.map(({ key }) => key),
+      result.id,
+    );
+    if (place && isUser(caller) && kind === Kind.NOTIFICATION) {
+      await this.#states.markOwn(caller, room, place.seq, result.id);
     }
   }
 

@@ -154,7 +154,11 @@ export interface BatchPage {
 
 /** The feeds. */
 export interface FeedLog {
-  /** Appends in the order given, all or nothing; keys are checked one by one. */
+  /**
+   * Appends in the order given; keys are checked one by one. After a rejection some of the messages may be stored, and a
+   * message may be in some of its feeds: a repetition under the same keys completes what is missing and doubles nothing.
+   * What an earlier message of the key delays may come after later ones of the call.
+   */
   append(messages: readonly Append[]): Promise<readonly Appended[]>;
   /** Heads of feeds, in the order given. */
   heads(feeds: readonly FeedKey[]): Promise<readonly Head[]>;

@@ -7,7 +7,7 @@ import type { ConnectError } from "@connectrpc/connect";
 import { type Gap, RoomState_Status, type SubscribeRequest } from "../gen/tidings/v1/push_service_pb.ts";
 import type { DisconnectNotice, ReadNotice, RecallNotice } from "./bus.ts";
 import { CatchUp } from "./catch-up.ts";
-import { Deadlines } from "./deadlines.ts";
+import { type DeadlineActions, Deadlines } from "./deadlines.ts";
 import { Delivery } from "./delivery.ts";
 import { fail } from "./errors.ts";
 import { followedFeeds } from "./feeds.ts";
@@ -17,6 +17,7 @@ import type { UserFollower } from "./hub.ts";
 import { type Identity, isUser, type UserIdentity } from "./identity.ts";
 import type { Totals } from "./inbox.ts";
 import type { Transport } from "./instruments.ts";
+import { News } from "./news.ts";
 import type { Node } from "./node.ts";
 import { Outlet } from "./outlet.ts";
 import { Pulse } from "./pulse.ts";
@@ -25,17 +26,12 @@ import { roomFeed, roomOf } from "./rooms.ts";
 import { BatchSink, type Sink } from "./sink.ts";
 import { StartPositions } from "./start-positions.ts";
 import type { Head } from "./store.ts";
-import { type RoomOutcome, StreamRooms } from "./stream-rooms.ts";
+import { type RoomOutcome, type RoomsOwner, StreamRooms } from "./stream-rooms.ts";
 import { StreamTotals } from "./stream-totals.ts";
 import { checkStreams } from "./streams.ts";
 
-/** Frames that the transport is handed at once. */
-const batchSize = 64;
-const endless = Number.POSITIVE_INFINITY;
-const none: readonly Frame[] = [];
-
 /** One stream. Iterate `batches()` once, and call `close()` when the transport is gone, however it went. */
-export class Subscription implements FollowingStream, UserFollower {
+export class Subscription implements FollowingStream, UserFollower, DeadlineActions, RoomsOwner {
   readonly id: string;
   readonly transport: Transport;
   readonly #node: Node;
@@ -43,11 +39,13 @@ export class Subscription implements FollowingStream, UserFollower {
   readonly #given: StartPositions;
   readonly #catchUp: CatchUp;
   readonly #follows: Follows;
-  readonly #rooms: StreamRooms;
+  /** Unset where none was asked for. */
+  readonly #rooms: StreamRooms | undefined;
   readonly #deadlines: Deadlines;
   readonly #outlet: Outlet;
   readonly #change = new ReadChange();
   readonly #delivery: Delivery;
+  readonly #news: News;
   readonly #totals: StreamTotals;
   #identity: Identity;
   readonly #pulse = new Pulse();
@@ -55,18 +53,14 @@ export class Subscription implements FollowingStream, UserFollower {
   #end: ConnectError | undefined;
   #closed = false;
   #woken = false;
-  /** Feeds with something new: the first, which knows the next, and the last. */
-  #firstPending: Followed | undefined;
-  #lastPending: Followed | undefined;
   /** The turn will flush it. */
   #queued = false;
   /** The sink takes nothing for now. */
   #full = false;
-  /** A feed whose ring no longer has what comes next, and up to where the Store has it. */
-  #behind: { followed: Followed; seq: number } | undefined;
   /** Set while the loop has nothing to do. */
   #resume: (() => void) | undefined;
-  #unwatchOnline: () => void = () => {};
+  #unwatchOnline: (() => void) | undefined;
+  readonly #cut: () => void;
 
   /** `cut` ends a transport that takes nothing any more. The request has passed validation. */
   constructor(
@@ -84,25 +78,13 @@ export class Subscription implements FollowingStream, UserFollower {
     if (this.#user) checkStreams(node, this.#user);
     this.#given = new StartPositions(request.positions);
     const { heartbeatMs, timeouts, clock } = node.settings;
-    this.#rooms = new StreamRooms(
-      node,
-      identity,
-      { ...request, id: this.id },
-      { wake: () => this.wake(), lost: (room) => this.#follows.hide(feedOf(room)) },
-    );
+    if (request.rooms.length > 0) this.#rooms = new StreamRooms(node, identity, { ...request, id: this.id }, this);
     const times = { heartbeatMs, stallMs: timeouts.stallMs, tokenExpiry: identity.expireTime };
-    this.#deadlines = new Deadlines(clock, times, {
-      beat: () => this.#note(() => this.#pulse.beat()),
-      messageExpired: () => this.#note(() => this.#change.totalsOnly()),
-      tokenExpired: () => this.end(fail("TOKEN_EXPIRED", "the token has expired; reconnect with a fresh one")),
-      stalled: () => {
-        const sentence = "the reader took nothing for too long; reconnect with the last positions";
-        this.end(fail("READER_TOO_SLOW", sentence, { retryAfterMs: 1000 }));
-        cut();
-      },
-    });
+    this.#deadlines = new Deadlines(clock, times, this);
+    this.#cut = cut;
     this.#outlet = new Outlet(this.#deadlines);
     this.#delivery = new Delivery(node, this.#user, request, { change: this.#change, deadlines: this.#deadlines });
+    this.#news = new News(this.#delivery);
     this.#catchUp = new CatchUp(node, this.#delivery);
     this.#follows = new Follows(node.hub, this);
     this.#totals = new StreamTotals(node, this.#follows, this.#delivery, this.#catchUp);
@@ -121,12 +103,12 @@ export class Subscription implements FollowingStream, UserFollower {
   async run(sink: Sink): Promise<never> {
     this.#outlet.open(sink);
     try {
-      for await (const batch of this.#events()) {
-        if (batch.length > 0) await this.#outlet.send(batch);
-        if (this.#goAway) await this.#outlet.send([this.#leave(this.#goAway)]);
-        if (this.#end) throw this.#end;
+      await this.#tell(this.#opening());
+      for (;;) {
+        await this.#tell(this.#round());
+        // Nothing but this loop waits: what a stream knew while it opened would be held for hours.
+        if (!this.#woken && !this.#due) await new Promise<void>((resolve) => (this.#resume = resolve));
       }
-      throw new Error("a stream never ends by itself");
     } finally {
       this.close();
     }
@@ -149,13 +131,21 @@ export class Subscription implements FollowingStream, UserFollower {
     resume();
   }
 
+  async #tell(batches: AsyncGenerator<readonly Frame[]>): Promise<void> {
+    for await (const batch of batches) {
+      if (batch.length > 0) await this.#outlet.send(batch);
+      if (this.#goAway) await this.#outlet.send([this.#leave(this.#goAway)]);
+      if (this.#end) throw this.#end;
+    }
+  }
+
   /** A fresh token of the same caller: the stream ends with it, and keeps the rooms that it still opens. */
   async refresh(identity: Identity): Promise<void> {
     const inbox = this.#user?.rooms.join("\n");
     this.#identity = identity;
     this.#deadlines.extendToken(identity.expireTime);
     if (isUser(identity)) this.#user = identity;
-    await this.#rooms.recheck(identity);
+    await this.#rooms?.recheck(identity);
     if (!this.#user || this.#user.rooms.join("\n") === inbox) return;
     await this.#node.states.load(this.#user);
     this.#note(() => this.#change.totalsOnly());
@@ -178,7 +168,7 @@ export class Subscription implements FollowingStream, UserFollower {
 
   /** Another stream took the room: nothing of it is sent from now on. */
   kick(room: string): void {
-    this.#rooms.kick(room);
+    this.#rooms?.kick(room);
   }
 
   /** Whether the stream is the user's, and was opened with this token; "" is any. */
@@ -192,8 +182,8 @@ export class Subscription implements FollowingStream, UserFollower {
     if (this.#closed) return;
     this.#closed = true;
     this.#deadlines.close();
-    this.#rooms.close();
-    this.#unwatchOnline();
+    this.#rooms?.close();
+    this.#unwatchOnline?.();
     this.#follows.close();
     if (this.#user) {
       this.#node.hub.leaveUser(this.#user.tenant, this.#user.subject, this);
@@ -206,11 +196,7 @@ export class Subscription implements FollowingStream, UserFollower {
 
   wake(followed?: Followed): void {
     this.#woken = true;
-    if (followed) {
-      if (this.#lastPending) this.#lastPending.next = followed;
-      else this.#firstPending = followed;
-      this.#lastPending = followed;
-    }
+    if (followed) this.#news.add(followed);
     if (this.#resume && !this.#queued) this.#queue();
   }
 
@@ -238,44 +224,65 @@ export class Subscription implements FollowingStream, UserFollower {
     this.end(fail("DISCONNECTED", notice.reason || "the user's streams were ended"));
   }
 
-  async *#events(): AsyncGenerator<readonly Frame[]> {
+  lost(room: string): void {
+    this.#follows.hide(feedOf(room));
+  }
+
+  beat(): void {
+    this.#note(() => this.#pulse.beat());
+  }
+
+  messageExpired(): void {
+    this.#note(() => this.#change.totalsOnly());
+  }
+
+  tokenExpired(): void {
+    this.end(fail("TOKEN_EXPIRED", "the token has expired; reconnect with a fresh one"));
+  }
+
+  stalled(): void {
+    const sentence = "the reader took nothing for too long; reconnect with the last positions";
+    this.end(fail("READER_TOO_SLOW", sentence, { retryAfterMs: 1000 }));
+    this.#cut();
+  }
+
+  async *#opening(): AsyncGenerator<readonly Frame[]> {
     // A block may have come between the check of the token and the stream that would have been ended.
     await this.#node.blocks.check(this.#identity);
     // Closed before its first step: what it would enter now, nobody would leave.
     if (this.#end) throw this.#end;
     if (this.#user) await this.#node.presence.enter(this.#connection(this.#user));
-    const rooms = await this.#rooms.start();
-    for (const { roomId } of rooms) if (this.#rooms.holds(roomId)) this.#follows.add(this.#roomFeed(roomId), true);
+    const rooms = (await this.#rooms?.start()) ?? [];
+    for (const { roomId } of rooms) if (this.#rooms?.holds(roomId)) this.#follows.add(this.#roomFeed(roomId), true);
     const { heads, totals } = await this.#totals.start(this.#user);
     const gaps = this.#start(heads);
     this.#delivery.replayed = totals?.state;
-    yield [await this.#hello(totals)];
+    yield [await this.#hello(totals, gaps)];
     yield rooms.map((value) => eventFrame({ case: "room", value }));
     yield gaps.map((gap) => eventFrame({ case: "gap", value: gap }));
     for (const followed of this.#follows.all) yield* this.#replay(followed, heads.get(followed.cursor.feed.name)?.seq);
     this.#delivery.replayed = undefined;
     yield [eventFrame({ case: "caughtUp", value: { positions: this.#follows.positions } })];
-    for (;;) {
-      // What the turn has flushed may still be in the sink.
-      if (!this.#full) this.#live();
-      if (this.#full) await this.#outlet.drained();
-      this.#full = false;
-      // Nothing more is read for a stream that is to end.
-      yield [];
-      const behind = this.#behind;
-      this.#behind = undefined;
-      if (behind) yield* this.#catchUp.to(behind.followed, behind.seq);
-      if (this.#change.due) yield* this.#totals.tell(this.#user, this.#change.take());
-      for (const outcome of this.#rooms.take()) yield* this.#room(outcome);
-      if (this.#pulse.due) yield this.#pulse.take(this.#follows.positions);
-      if (!this.#woken && !this.#due) await new Promise<void>((resolve) => (this.#resume = resolve));
-    }
+  }
+
+  async *#round(): AsyncGenerator<readonly Frame[]> {
+    // What the turn has flushed may still be in the sink.
+    if (!this.#full) this.#live();
+    if (this.#full) await this.#outlet.drained();
+    this.#full = false;
+    // Nothing more is read for a stream that is to end.
+    yield [];
+    const behind = this.#news.takeBehind();
+    if (behind) yield* this.#catchUp.to(behind.followed, behind.seq);
+    if (this.#change.due) yield* this.#totals.tell(this.#user, this.#change.take());
+    for (const outcome of this.#rooms?.take() ?? []) yield* this.#room(outcome);
+    if (this.#pulse.due) yield this.#pulse.take(this.#follows.positions);
   }
 
   /** Sets the cursors to the positions given; the checks come before Hello, so that a bad request is an error and no stream. */
   #start(heads: ReadonlyMap<string, Head>): Gap[] {
     // A room that was asked for and refused has a room event, which says more.
-    const wished = new Set(this.#rooms.wished.map(feedOf));
+    const wished = new Set(this.#rooms?.wished.map(feedOf));
     this.#given.check((feed) => this.#follows.get(feed)?.shown || wished.has(feed));
     return this.#follows.all
       .filter(({ shown }) => shown)
@@ -283,7 +290,8 @@ export class Subscription implements FollowingStream, UserFollower {
       .filter((gap) => gap !== undefined);
   }
 
-  async #hello(totals: Totals | undefined): Promise<Frame> {
+  /** A reader that is gone after it and before a gap must hear of that gap when it is back. */
+  async #hello(totals: Totals | undefined, gaps: readonly Gap[]): Promise<Frame> {
     const { tenant } = this.#identity;
     const online = await this.#node.presence.count(tenant);
     this.#pulse.showed(online);
@@ -293,7 +301,7 @@ export class Subscription implements FollowingStream, UserFollower {
         subscriptionId: this.id,
         heartbeatInterval: durationFromMs(this.#node.settings.heartbeatMs),
         online,
-        positions: this.#follows.positions,
+        positions: this.#follows.positions.map((at) => gaps.find(({ to }) => to?.feed === at.feed)?.from ?? at),
         ...(totals ? { unread: totals.unread } : {}),
       },
     });
@@ -312,7 +320,7 @@ export class Subscription implements FollowingStream, UserFollower {
   async *#room(outcome: RoomOutcome): AsyncGenerator<readonly Frame[]> {
     const frame = eventFrame({ case: "room", value: outcome });
     // One that was entered and is lost already has an outcome to come that says so.
-    if (!isJoined(outcome) || !this.#rooms.holds(outcome.roomId)) {
+    if (!isJoined(outcome) || !this.#rooms?.holds(outcome.roomId)) {
       yield [frame];
       return;
     }
@@ -336,28 +344,14 @@ export class Subscription implements FollowingStream, UserFollower {
   #live(): boolean {
     this.#woken = false;
     if (this.#end) return false;
-    let batch: readonly Frame[] = none;
-    let followed = this.#firstPending;
-    this.#firstPending = this.#lastPending = undefined;
-    for (let next: Followed | undefined; followed; followed = next) {
-      next = followed.next;
-      followed.next = undefined;
-      followed.pending = false;
-      const { frames, missing } = followed.cursor.take(batchSize, endless);
-      if (missing !== undefined) this.#behind ??= { followed, seq: missing };
-      // Of several that are behind, each has a round of its own.
-      const waits = missing !== undefined && this.#behind?.followed !== followed;
-      if (followed.cursor.isBehind || waits) followed.wake();
-      const wanted = this.#delivery.wanted(followed, frames);
-      if (wanted.length > 0) batch = batch.length > 0 ? [...batch, ...wanted] : wanted;
-    }
+    const batch = this.#news.take();
     if (batch.length > 0) this.#full = !this.#outlet.write(batch);
-    return !(this.#full || this.#woken || this.#behind || this.#due);
+    return !(this.#full || this.#woken || this.#news.isBehind || this.#due);
   }
 
   /** Something besides messages is to be told. */
   get #due(): boolean {
-    return Boolean(this.#end || this.#goAway || this.#pulse.due || this.#change.due || this.#rooms.hasOutcomes);
+    return Boolean(this.#end || this.#goAway || this.#pulse.due || this.#change.due || this.#rooms?.hasOutcomes);
   }
 
   #leave({ afterMs, reason }: { afterMs: number; reason: string }): Frame {

@@ -33,8 +33,6 @@ const drivers: readonly (readonly [folder: string, packages: RegExp])[] = [
   ["adapters/redis/", /^ioredis$/],
   ["adapters/prometheus/", /^prom-client$/],
   ["adapters/otlp/", /^@opentelemetry\//],
-  ["adapters/mongodb/", /^mongodb$/],
-  ["adapters/redis/", /^ioredis$/],
 ];
 
 function driversOf(file: string): RegExp {

@@ -103,11 +103,11 @@ test("row 20: after a crash with 50 open pages it counts the 10 that have come b
     );
     return (await backend.onlineCount({})).connections;
   };
-  const servers = [new ServerProcess(folder, 0)];
+  const servers = [new ServerProcess({ data: folder })];
   try {
     expect(await openPages(servers[0] as ServerProcess, 50)).toBe(50);
     await servers[0]?.kill();
-    servers.push(new ServerProcess(folder, 0));
+    servers.push(new ServerProcess({ data: folder }));
     expect(await openPages(servers[1] as ServerProcess, 10)).toBe(10);
   } finally {
     for (const session of sessions) session.abort();

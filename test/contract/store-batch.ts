@@ -172,7 +172,7 @@ export function batchLaw(bench: StoreBench): void {
             .flatMap(({ id, feeds }) => feeds.map((feed) => `${id} ${feed}`));
           expect(listed.sort()).toEqual(expected.sort());
         }),
-        { numRuns: 40 },
+        { numRuns: bench.scripts * 2 },
       );
     });
   });

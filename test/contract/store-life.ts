@@ -88,7 +88,8 @@ export function lifeLaw(bench: StoreBench): void {
         const read = opened.store.heads([userFeed("t")]);
         const [again, seqs, heads] = await Promise.all([opened.reopen(), Promise.all(appends), read]);
         expect(seqs).toEqual(upTo(50));
-        expect(heads).toMatchObject([{ seq: 50 }]);
+        // How many of the appends it saw is open: both were under way.
+        expect(heads[0]?.seq).toBeLessThanOrEqual(50);
         expect((await readAll(again.store, userFeed("t"))).map(({ seq }) => seq)).toEqual(upTo(50));
       });
     });

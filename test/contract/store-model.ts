@@ -116,7 +116,7 @@ export function modelLaw(bench: StoreBench): void {
             }
           }),
         ),
-        { numRuns: 15 },
+        { numRuns: bench.scripts },
       );
     });
   });

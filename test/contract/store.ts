@@ -33,6 +33,8 @@ export type MakeStore = (keep: number) => Promise<OpenedStore>;
 
 /** What the tests of a suite share. */
 export interface StoreBench {
+  /** Random scripts of a test. */
+  readonly scripts: number;
   /** The shared store. */
   readonly store: Store;
   /** A tenant that no other test uses. */
@@ -41,9 +43,17 @@ export interface StoreBench {
   alone(keep: number, use: (opened: OpenedStore) => Promise<void>): Promise<void>;
 }
 
+/** What an adapter's servers need. */
+export interface Pace {
+  /** Milliseconds that a test may take. */
+  readonly timeout?: number;
+  /** Random scripts that are run against the model. */
+  readonly scripts?: number;
+}
+
 /** Runs the law against an adapter. */
-export function storeContract(name: string, make: MakeStore): void {
-  describe(`${name} holds the law of Store`, () => {
+export function storeContract(name: string, make: MakeStore, { timeout = 20_000, scripts = 15 }: Pace = {}): void {
+  describe(`${name} holds the law of Store`, { timeout }, () => {
     let shared: OpenedStore;
     let tenants = 0;
     beforeAll(async () => {
@@ -52,6 +62,7 @@ export function storeContract(name: string, make: MakeStore): void {
     afterAll(() => shared.close());
 
     const bench: StoreBench = {
+      scripts,
       get store() {
         return shared.store;
       },

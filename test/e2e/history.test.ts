@@ -3,27 +3,32 @@ import { check, type Entry, type Finding, type History, type View } from "../fau
 
 const at = (key: string, feed: string, seq: number): Entry => ({ key, id: `id-${key}`, feed, seq });
 const own = "user/ann";
-const first = at("a", own, 1);
+const first = { ...at("a", own, 1), read: true };
 const second = at("b", own, 2);
-const broadcast = at("c", "tenant", 1);
+const broadcast = { ...at("c", "tenant", 1), read: true };
 const stream: View = { reader: "page", kind: "stream", feeds: [own, "tenant"], entries: [first, broadcast, second] };
 const list: View = { reader: "ann", kind: "list", feeds: [own, "tenant"], entries: [second, broadcast, first] };
 
 /** Three publishes, of which `b` was stored and never answered. */
 const good: History = {
   publishes: [
-    { key: "a", feeds: [own] },
-    { key: "b", feeds: [own, "user/bob"] },
-    { key: "c", feeds: ["tenant"] },
-    { key: "never stored", feeds: ["tenant"] },
+    { key: "a", feeds: [own], at: 1 },
+    { key: "b", feeds: [own, "user/bob"], at: 1 },
+    { key: "c", feeds: ["tenant"], at: 2 },
+    { key: "never stored", feeds: ["tenant"], at: 2 },
   ],
   answers: [
-    { key: "a", id: "id-a" },
-    { key: "c", id: "id-c" },
-    { key: "c", id: "id-c" },
+    { key: "a", id: "id-a", at: 3 },
+    { key: "c", id: "id-c", at: 3 },
+    { key: "c", id: "id-c", at: 4 },
   ],
   views: [stream, list],
+  marks: [
+    { reader: "ann", ids: ["id-a"], answered: true },
+    { reader: "ann", ids: ["id-b", "id-c"], answered: false },
+  ],
   totals: [{ reader: "page", badge: 2, listed: 2 }],
+  counts: [{ node: "node 1", told: "2 users", actual: "2 users" }],
 };
 
 const streamed = (...entries: Entry[]): History => ({ ...good, views: [{ ...stream, entries }, list] });
@@ -46,9 +51,21 @@ const bad: readonly [what: string, kind: Finding["kind"], history: History][] = 
   ["a list is not newest first", "reordered", listed(first, broadcast, second)],
   ["nobody published it", "phantom", streamed(first, broadcast, second, at("d", own, 3))],
   ["it was for someone else", "misdirected", streamed(first, { ...broadcast, feed: own }, second)],
-  ["a retry was given another id", "changed", { ...good, answers: [...good.answers, { key: "a", id: "id-2" }] }],
+  ["a retry was given another id", "changed", { ...good, answers: [...good.answers, { key: "a", id: "id-2", at: 5 }] }],
   ["a seq was skipped", "hole", listed({ ...second, seq: 3 }, broadcast, first)],
   ["the first message is gone", "hole", listed(second, broadcast)],
+  [
+    "what was answered stands behind what was attempted later",
+    "overtaken",
+    {
+      ...good,
+      publishes: good.publishes.map((publish) => (publish.key === "a" ? { ...publish, at: 4 } : publish)),
+      answers: [{ key: "b", id: "id-b", at: 3 }],
+    },
+  ],
+  ["what was marked is not read", "mark", listed(second, broadcast, { ...first, read: false })],
+  ["what was not marked is read", "mark", { ...good, marks: good.marks.slice(0, 1) }],
+  ["a node counts who is gone", "count", { ...good, counts: [{ node: "node 1", told: "3 users", actual: "2 users" }] }],
   ["the badge is wrong", "badge", { ...good, totals: [{ reader: "page", badge: 3, listed: 2 }] }],
   ["the badge is unknown", "badge", { ...good, totals: [{ reader: "page", badge: undefined, listed: 2 }] }],
 ];

@@ -48,7 +48,7 @@ describe.skipIf(!hasMongo || !redisProgram)("nodes on MongoDB and Redis", () => 
     timeout: 60_000,
   }, async () => {
     const flags = { store: mongo.url(), bus: redis.url, workers: "2", drain: "1s", "log-level": "error" };
-    const server = new ServerProcess("unused", 0, flags);
+    const server = new ServerProcess(flags);
     const followers: Awaited<ReturnType<typeof follow>>[] = [];
     try {
       const url = await server.ready;
@@ -79,7 +79,7 @@ describe.skipIf(!hasMongo || !redisProgram)("nodes on MongoDB and Redis", () => 
     const guarded = await startRedis();
     await guarded.call("CONFIG", "SET", "requirepass", "the-right-one");
     const bus = `redis://:wr0ng-secret@127.0.0.1:${guarded.port}`;
-    const server = new ServerProcess("unused", 0, { store: mongo.url(), bus, drain: "0ms", "log-level": "trace" });
+    const server = new ServerProcess({ store: mongo.url(), bus, drain: "0ms", "log-level": "trace" });
     try {
       await server.ready.catch(() => {});
       await expect.poll(() => server.log, { timeout: 10_000 }).toMatch(/redis/i);
@@ -94,7 +94,7 @@ describe.skipIf(!hasMongo || !redisProgram)("nodes on MongoDB and Redis", () => 
 
 test("a store that cannot be reached is said in one sentence, without its password", { timeout: 30_000 }, async () => {
   const store = "mongodb://user:s3cret-word@127.0.0.1:1/tidings";
-  const server = new ServerProcess("unused", 0, { store, bus: "redis://:an0ther-word@127.0.0.1:1", workers: "2" });
+  const server = new ServerProcess({ store, bus: "redis://:an0ther-word@127.0.0.1:1", workers: "2" });
   await expect(server.ready).rejects.toThrow("the server ended");
   expect(await server.stop()).toBe(1);
   expect(server.log).toMatch(/^error: .+$/m);

@@ -1,9 +1,13 @@
 import { expect, test } from "vitest";
 import { drainWatched } from "./drain.ts";
-import { run, table } from "./run.ts";
+import { table } from "./figures.ts";
+import { run } from "./run.ts";
+import { size } from "./size.ts";
 
-test("30 times drained under load: every exit is clean, and nothing answered is lost", async () => {
-  const { findings, upsets, exitCodes, log, figures } = await run({ how: "drain", times: 30 });
+const drains = size(8, 30);
+
+test(`${drains} times drained under load: every exit is clean, and nothing answered is lost`, async () => {
+  const { findings, upsets, exitCodes, log, figures } = await run({ how: "drain", times: drains });
   console.log(table(figures));
   expect.soft(exitCodes).toEqual(exitCodes.map(() => 0));
   expect.soft(findings.slice(0, 20)).toEqual([]);

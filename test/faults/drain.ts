@@ -21,7 +21,7 @@ interface End {
 /** Drains a server that has a stream of every kind and a publisher at work; every stream must hear go_away. */
 export async function drainWatched(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "tidings-drain-"));
-  const server = new ServerProcess(folder, 0, { drain: "2s" });
+  const server = new ServerProcess({ data: folder, drain: "2s" });
   try {
     const url = await server.ready;
     const transports: readonly [string, Transport][] = [

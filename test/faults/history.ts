@@ -1,6 +1,7 @@
 /**
  * What the clients of a run saw, and what must be true of it whatever was killed in between. Nothing here knows the
- * server: the checker is itself tested with histories that are wrong.
+ * servers: the checker is itself tested with histories that are wrong. Times are performance.now() of the one process
+ * that wrote them down.
  */
 
 /** A publish that was attempted, answered or not. */
@@ -9,12 +10,15 @@ export interface Publish {
   readonly key: string;
   /** The feeds that it is for, such as `tenant` or `user/ann`. */
   readonly feeds: readonly string[];
+  /** When it was first attempted. */
+  readonly at: number;
 }
 
 /** An answer that a publisher received. */
 export interface Answer {
   readonly key: string;
   readonly id: string;
+  readonly at: number;
 }
 
 /** A message at its place, as a reader saw it. */
@@ -23,6 +27,10 @@ export interface Entry {
   readonly id: string;
   readonly feed: string;
   readonly seq: number;
+  /** Of a stream: when it came. */
+  readonly at?: number;
+  /** Of a list: whether its reader has read it. */
+  readonly read?: boolean;
 }
 
 /** All that one reader saw, in the order in which it saw it: a list newest first, a stream oldest first. */
@@ -34,6 +42,15 @@ export interface View {
   readonly entries: readonly Entry[];
 }
 
+/** Messages that a user marked as read; nothing marks them as unread again. */
+export interface Mark {
+  /** The lists of this user show it. */
+  readonly reader: string;
+  readonly ids: readonly string[];
+  /** Without an answer it may have happened, or not. */
+  readonly answered: boolean;
+}
+
 /** Unread totals of one reader at rest: as its client counted, and as the server lists. */
 export interface Totals {
   readonly reader: string;
@@ -41,34 +58,73 @@ export interface Totals {
   readonly listed: number;
 }
 
+/** Who is online, at rest: as a node says, and as it is. */
+export interface Count {
+  readonly node: string;
+  readonly told: string;
+  readonly actual: string;
+}
+
 /** One run. */
 export interface History {
   readonly publishes: readonly Publish[];
   readonly answers: readonly Answer[];
   readonly views: readonly View[];
+  readonly marks: readonly Mark[];
   readonly totals: readonly Totals[];
+  readonly counts: readonly Count[];
 }
 
 /** What is wrong. */
 export interface Finding {
-  readonly kind: "lost" | "missed" | "twice" | "reordered" | "phantom" | "misdirected" | "changed" | "hole" | "badge";
+  readonly kind:
+    | "lost"
+    | "missed"
+    | "twice"
+    | "reordered"
+    | "overtaken"
+    | "phantom"
+    | "misdirected"
+    | "changed"
+    | "hole"
+    | "mark"
+    | "badge"
+    | "count";
   readonly detail: string;
 }
 
 /** Everything that is wrong with a history; empty when nothing is. */
 export function check(history: History): Finding[] {
   const publishes = new Map(history.publishes.map((publish) => [publish.key, publish]));
+  const answered = answeredByFeed(history.answers, publishes);
   return [
     ...history.views.flatMap((view) => [
       ...checkOrigins(view, publishes),
       ...checkOnce(view),
       ...checkOrder(view),
-      ...checkAnswered(view, history.answers, publishes),
+      ...checkAnswered(view, answered),
     ]),
     ...checkAgainstLists(history.views),
+    ...checkTimes(history, publishes),
     ...checkIdentity(history),
+    ...checkMarks(history),
     ...checkTotals(history.totals),
+    ...history.counts
+      .filter(({ told, actual }) => told !== actual)
+      .map(({ node, told, actual }): Finding => ({ kind: "count", detail: `${node} counts ${told}, not ${actual}` })),
   ];
+}
+
+/** The keys of what was answered, by feed. */
+function answeredByFeed(
+  answers: readonly Answer[],
+  publishes: ReadonlyMap<string, Publish>,
+): ReadonlyMap<string, ReadonlySet<string>> {
+  const keys = new Map<string, Set<string>>();
+  for (const { key } of answers) {
+    for (const feed of publishes.get(key)?.feeds ?? []) keys.set(feed, (keys.get(feed) ?? new Set()).add(key));
+  }
+  return keys;
 }
 
 /** Every message was published, and to a feed where it is seen. */
@@ -114,15 +170,14 @@ function checkOrder({ reader, kind, entries }: View): Finding[] {
 /** What was answered is there. */
 function checkAnswered(
   { reader, kind, feeds, entries }: View,
-  answers: readonly Answer[],
-  publishes: ReadonlyMap<string, Publish>,
+  answered: ReadonlyMap<string, ReadonlySet<string>>,
 ): Finding[] {
   const present = new Set(entries.map(({ feed, key }) => `${feed} ${key}`));
-  return answers.flatMap(({ key }) =>
-    (publishes.get(key)?.feeds ?? [])
-      .filter((feed) => feeds.includes(feed) && !present.has(`${feed} ${key}`))
+  return feeds.flatMap((feed) =>
+    [...(answered.get(feed) ?? [])]
+      .filter((key) => !present.has(`${feed} ${key}`))
       .map(
-        (feed): Finding => ({
+        (key): Finding => ({
           kind: kind === "list" ? "lost" : "missed",
           detail: `${reader} has no ${key} in ${feed}`,
         }),
@@ -130,25 +185,53 @@ function checkAnswered(
   );
 }
 
+/** By feed, the ids at each seq. */
+type Places = Map<string, Map<number, string>>;
+
 /** What is stored, though perhaps never answered, has come over every stream too, as the same message. */
 function checkAgainstLists(views: readonly View[]): Finding[] {
-  const listed = new Map<string, string>();
-  for (const { kind, entries } of views) {
-    if (kind === "list") for (const { feed, seq, id } of entries) listed.set(`${feed} ${seq}`, id);
-  }
+  const listed: Places = new Map();
+  for (const { kind, entries } of views) if (kind === "list") addPlaces(listed, entries);
   return views.flatMap(({ kind, reader, feeds, entries }): Finding[] => {
     if (kind === "list") return [];
-    const streamed = new Map(entries.map(({ feed, seq, id }) => [`${feed} ${seq}`, id]));
-    const missed = [...listed].filter(
-      ([place, id]) => feeds.includes(place.split(" ")[0] ?? "") && streamed.get(place) !== id,
+    const streamed: Places = new Map();
+    addPlaces(streamed, entries);
+    const missed = feeds.flatMap((feed) =>
+      [...(listed.get(feed) ?? [])]
+        .filter(([seq, id]) => streamed.get(feed)?.get(seq) !== id)
+        .map(([seq]): Finding => ({ kind: "missed", detail: `${reader} did not receive ${feed} ${seq}` })),
     );
-    const extra = [...streamed].filter(([place]) => !listed.has(place));
-    return [
-      ...missed.map(([place]): Finding => ({ kind: "missed", detail: `${reader} did not receive ${place}` })),
-      ...extra.map(
-        ([place]): Finding => ({ kind: "lost", detail: `${reader} received ${place}, which is not listed` }),
-      ),
-    ];
+    const extra = entries
+      .filter(({ feed, seq }) => !listed.get(feed)?.has(seq))
+      .map(
+        ({ feed, seq }): Finding => ({
+          kind: "lost",
+          detail: `${reader} received ${feed} ${seq}, which is not listed`,
+        }),
+      );
+    return [...missed, ...extra];
+  });
+}
+
+function addPlaces(places: Places, entries: readonly Entry[]): void {
+  for (const { feed, seq, id } of entries) places.set(feed, (places.get(feed) ?? new Map()).set(seq, id));
+}
+
+/** In a feed, what was answered stands before what was attempted only afterwards. */
+function checkTimes({ answers, views }: History, publishes: ReadonlyMap<string, Publish>): Finding[] {
+  const answeredAt = new Map<string, number>();
+  for (const { key, at } of answers) answeredAt.set(key, Math.min(at, answeredAt.get(key) ?? at));
+  return views.flatMap(({ kind, reader, entries }): Finding[] => {
+    if (kind === "stream") return [];
+    const latest = new Map<string, { readonly key: string; readonly at: number }>();
+    return entries.toReversed().flatMap(({ feed, key }): Finding[] => {
+      const before = latest.get(feed);
+      const at = publishes.get(key)?.at ?? 0;
+      if (!before || at > before.at) latest.set(feed, { key, at });
+      if (!before || before.at < (answeredAt.get(key) ?? Number.POSITIVE_INFINITY)) return [];
+      const detail = `${reader} has ${before.key} before ${key} in ${feed}, which was answered before it was attempted`;
+      return [{ kind: "overtaken", detail }];
+    });
   });
 }
 
@@ -159,6 +242,19 @@ function checkIdentity({ answers, views }: History): Finding[] {
     const known = ids.get(key) ?? id;
     ids.set(key, known);
     return known === id ? [] : [{ kind: "changed", detail: `${key} is both ${known} and ${id}` }];
+  });
+}
+
+/** What was marked, and the mark answered, is read; what nobody marked is not. */
+function checkMarks({ marks, views }: History): Finding[] {
+  return views.flatMap(({ kind, reader, entries }): Finding[] => {
+    if (kind === "stream") return [];
+    const own = marks.filter((mark) => mark.reader === reader);
+    const must = new Set(own.filter(({ answered }) => answered).flatMap(({ ids }) => ids));
+    const may = new Set(own.flatMap(({ ids }) => ids));
+    return entries
+      .filter(({ id, read }) => (read ? !may.has(id) : must.has(id)))
+      .map(({ key, read }): Finding => ({ kind: "mark", detail: `${reader} has ${key} as ${read ? "" : "un"}read` }));
   });
 }
 

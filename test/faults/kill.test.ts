@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
-import { run, table } from "./run.ts";
+import { table } from "./figures.ts";
+import { run } from "./run.ts";
+import { size } from "./size.ts";
 
-const kills = Number(process.env.TIDINGS_FAULTS_KILLS ?? 200);
+const kills = size(30, 200);
 
 test(`${kills} times killed under load: nothing answered is lost, nothing comes twice`, async () => {
   const { findings, upsets, log, figures } = await run({ how: "kill", times: kills, progress: say });

@@ -1,13 +1,11 @@
 /** Services that publish without end, repeat what was not answered, and write down every attempt and every answer. */
-
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
-import { Kind, type PublishRequestSchema, PushService } from "../../src/gen.ts";
+import { RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { PushService } from "../../src/gen.ts";
 import type { Answer, Publish } from "./history.ts";
-
-type PublishInit = Exclude<MessageInitShape<typeof PublishRequestSchema>, { $typeName: string }>;
-type Target = Pick<PublishInit, "audience"> & { readonly kind: Kind; readonly feeds: readonly string[] };
+import { type PublishInit, type Target, targetsFor } from "./targets.ts";
 
 /** Errors that say nothing about the publish: the connection broke, or the server went. */
 const passing = new Set([Code.Unavailable, Code.Canceled, Code.Aborted, Code.Unknown, Code.DeadlineExceeded]);
@@ -15,39 +13,68 @@ const passing = new Set([Code.Unavailable, Code.Canceled, Code.Aborted, Code.Unk
 const giveUpShare = 0.2;
 /** So many carry no request id, and so may not be repeated. */
 const keylessShare = 0.1;
-const mostPerBatch = 20;
 const callTimeoutMs = 10_000;
+
+/** What publishers publish, and where. */
+export interface PublishersOptions {
+  /** Each caller has one, and goes to the next one with what failed there. */
+  readonly urls: readonly string[];
+  /** Of a service that is bound to no tenant. */
+  readonly token: string;
+  readonly tenant: string;
+  readonly users: readonly string[];
+  /** Of all callers together. Default: as fast as they are answered. */
+  readonly perSecond?: number;
+  /** A call has up to so many. Default 20. */
+  readonly mostPerBatch?: number;
+}
+
+/** A call that failed, and may be repeated. */
+export interface Failure {
+  readonly code: string;
+  readonly at: number;
+  readonly tookMs: number;
+  /** Whether the server said when to come back. */
+  readonly hints: boolean;
+}
 
 /** All publishers of a run. */
 export class Publishers {
   readonly publishes: Publish[] = [];
   readonly answers: Answer[] = [];
-  /** Calls that failed, by code. */
-  readonly failures = new Map<string, number>();
+  readonly failures: Failure[] = [];
+  /** Calls that were made, repetitions included. */
+  calls = 0;
   /** Answers that told of an earlier attempt that had been stored without an answer. */
   duplicates = 0;
   readonly #clients: readonly Client<typeof PushService>[];
-  readonly #tenantId: string;
+  readonly #tenant: string;
   readonly #headers: HeadersInit;
   readonly #targets: readonly Target[];
+  readonly #perMs: number;
+  readonly #mostPerBatch: number;
+  #nextAt = 0;
   #stopped = false;
   #running: Promise<unknown> = Promise.resolve();
   #heard: () => void = () => {};
 
-  /** `token`: of a service that is bound to no tenant. */
-  constructor(baseUrl: string, token: string, tenantId: string, users: readonly string[]) {
-    const connect = createConnectTransport({ baseUrl, httpVersion: "1.1" });
-    this.#clients = [connect, createGrpcTransport({ baseUrl })].map((transport) =>
-      createClient(PushService, transport),
-    );
-    this.#tenantId = tenantId;
+  constructor({ urls, token, tenant, users, perSecond, mostPerBatch }: PublishersOptions) {
+    const transports = urls.map((baseUrl) => createConnectTransport({ baseUrl, httpVersion: "1.1" }));
+    transports.push(...urls.map((baseUrl) => createGrpcTransport({ baseUrl })));
+    this.#clients = transports.map((transport) => createClient(PushService, transport));
+    this.#tenant = tenant;
     this.#headers = { authorization: `Bearer ${token}` };
     this.#targets = targetsFor(users);
+    this.#perMs = (perSecond ?? Number.POSITIVE_INFINITY) / 1000;
+    this.#mostPerBatch = mostPerBatch ?? 20;
   }
 
   /** Starts so many callers. */
   start(count: number): void {
+    this.#nextAt = performance.now();
     this.#running = Promise.all(Array.from({ length: count }, (_, index) => this.#run(index)));
+    // Whoever waits for answers or for the end is told.
+    this.#running.catch(() => {});
   }
 
   /** Waits until so many publishes were answered. Rejects when a caller met what cannot pass. */
@@ -59,6 +86,11 @@ export class Publishers {
       this.#heard();
     });
     await Promise.race([enough, this.#running]);
+  }
+
+  /** Waits for some time, in ms. Rejects as `answered` does. */
+  async during(milliseconds: number): Promise<void> {
+    await Promise.race([sleep(milliseconds), this.#running]);
   }
 
   /** Stops publishing once what is under way was answered or given up. Rejects as `answered` does. */
@@ -77,7 +109,8 @@ export class Publishers {
 
   async #run(caller: number): Promise<void> {
     for (let turn = 0; !this.#stopped; turn++) {
-      const count = Math.random() < 0.5 ? 1 : Math.ceil(Math.random() * mostPerBatch);
+      const count = Math.random() < 0.5 ? 1 : Math.ceil(Math.random() * this.#mostPerBatch);
+      await this.#pace(count);
       const requests = Array.from({ length: count }, (_, index) => {
         const target = this.#targets[Math.floor(Math.random() * this.#targets.length)] as Target;
         return this.#request(target, `${caller}-${turn}-${index}`);
@@ -86,9 +119,17 @@ export class Publishers {
     }
   }
 
+  /** What was not published in time is not made up for. */
+  async #pace(count: number): Promise<void> {
+    const now = performance.now();
+    const at = Math.max(now - 1000, this.#nextAt);
+    this.#nextAt = at + count / this.#perMs;
+    if (at > now) await sleep(at - now);
+  }
+
   #request({ audience, kind, feeds }: Target, key: string): PublishInit {
-    this.publishes.push({ key, feeds });
-    const tenantId = feeds.includes("everyone") ? "" : this.#tenantId;
+    this.publishes.push({ key, feeds, at: performance.now() });
+    const tenantId = feeds.includes("everyone") ? "" : this.#tenant;
     return {
       tenantId,
       ...(audience ? { audience } : {}),
@@ -101,27 +142,30 @@ export class Publishers {
     const keyless = !always && Math.random() < keylessShare;
     const once = keyless || (!always && Math.random() < giveUpShare);
     const sent = keyless ? requests.map((request) => ({ ...request, requestId: "" })) : requests;
-    for (;;) {
+    for (let attempt = 0; ; attempt++) {
+      const at = performance.now();
       try {
-        await this.#call(caller, sent, requests);
+        await this.#call(caller + attempt, sent, requests);
         return;
       } catch (error) {
-        const name = passingName(error);
-        if (name === undefined) throw error;
-        this.failures.set(name, (this.failures.get(name) ?? 0) + 1);
+        const code = passingName(error);
+        if (code === undefined) throw error;
+        const hints = error instanceof ConnectError && error.findDetails(RetryInfoSchema).length > 0;
+        this.failures.push({ code, at, tookMs: performance.now() - at, hints });
         if (once) return;
         // The server is starting: an attempt that is refused costs less than a wait that is too long.
-        await new Promise((resolve) => setTimeout(resolve, 10 + Math.random() * 40));
+        await sleep(10 + Math.random() * 40);
       }
     }
   }
 
-  async #call(caller: number, sent: readonly PublishInit[], requests: readonly PublishInit[]): Promise<void> {
-    const client = this.#clients[caller % this.#clients.length] as Client<typeof PushService>;
+  async #call(client: number, sent: readonly PublishInit[], requests: readonly PublishInit[]): Promise<void> {
+    this.calls++;
+    const { publish, publishBatch } = this.#clients[client % this.#clients.length] as Client<typeof PushService>;
     const options = { headers: this.#headers, timeoutMs: callTimeoutMs };
     const [only] = sent;
-    if (sent.length === 1 && only) return this.#note([await client.publish(only, options)], requests);
-    const { outcomes } = await client.publishBatch({ requests: [...sent] }, options);
+    if (sent.length === 1 && only) return this.#note([await publish(only, options)], requests);
+    const { outcomes } = await publishBatch({ requests: [...sent] }, options);
     const answers = outcomes.map(({ result }) => {
       if (result.case === "ok") return result.value;
       throw new Error(`an item of a batch was refused: ${result.value?.message}`);
@@ -131,12 +175,20 @@ export class Publishers {
 
   #note(answers: readonly { messageId: string; duplicate: boolean }[], requests: readonly PublishInit[]): void {
     if (answers.length !== requests.length) throw new Error(`${requests.length} publishes, ${answers.length} answers`);
+    const at = performance.now();
     for (const [index, { messageId, duplicate }] of answers.entries()) {
-      this.answers.push({ key: requests[index]?.message?.title ?? "", id: messageId });
+      this.answers.push({ key: requests[index]?.message?.title ?? "", id: messageId, at });
       if (duplicate) this.duplicates++;
     }
     this.#heard();
   }
+}
+
+/** How many of each code. */
+export function countCodes(failures: readonly Failure[]): string {
+  const counts = new Map<string, number>();
+  for (const { code } of failures) counts.set(code, (counts.get(code) ?? 0) + 1);
+  return [...counts].map(([code, count]) => `${count} ${code}`).join(", ") || "0";
 }
 
 /** The name of an error that says nothing about the publish; undefined for any other. */
@@ -146,17 +198,4 @@ function passingName(error: unknown): string | undefined {
   const { code, message } = (error.cause ?? {}) as NodeJS.ErrnoException;
   if (error.code === Code.Internal) return code === "ERR_HTTP2_STREAM_ERROR" ? message.split(" ").at(-1) : code;
   return passing.has(error.code) ? Code[error.code] : undefined;
-}
-
-/** Every way to address a message, and the feeds that it ends up in. */
-function targetsFor(users: readonly string[]): Target[] {
-  const kind = Kind.NOTIFICATION;
-  const feedOf = (user: string) => `user/${user}`;
-  return [
-    ...users.map((value): Target => ({ kind, audience: { to: { case: "userId", value } }, feeds: [feedOf(value)] })),
-    { kind, audience: { to: { case: "users", value: { userIds: [...users] } } }, feeds: users.map(feedOf) },
-    { kind, audience: { to: { case: "tenant", value: true } }, feeds: ["tenant"] },
-    { kind: Kind.ACTIVITY, audience: { to: { case: "tenant", value: true } }, feeds: ["activity"] },
-    { kind, audience: { to: { case: "everyone", value: true } }, feeds: ["everyone"] },
-  ];
 }

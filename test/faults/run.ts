@@ -2,9 +2,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Figures, findingsOf, trafficOf } from "./figures.ts";
 import { check, type Finding, type History } from "./history.ts";
 import { Publishers } from "./publishers.ts";
 import { ServerProcess, tokenFor } from "./server-process.ts";
+import { Dice, seed } from "./size.ts";
 import { listAll, openSubscribers, type Subscriber, totalsOf } from "./subscribers.ts";
 
 /** What is done to the server. */
@@ -28,7 +30,7 @@ export interface Report {
   /** What the servers logged, at warn and above. */
   readonly log: string;
   /** What was injected and counted, by name. */
-  readonly figures: Readonly<Record<string, number | string>>;
+  readonly figures: Figures;
 }
 
 const tenant = "acme";
@@ -37,37 +39,39 @@ const users = ["ann", "bob", "cem"];
 const mostAnswers = 300;
 const startKillShare = 0.1;
 /** Clients of a drained server come back before the next drain. */
-const flags = { drain: "300ms" };
+const clientsBack = { drain: "300ms" };
 
 /** Carries out a plan, and checks what the clients saw. */
 export async function run(plan: Plan): Promise<Report> {
   const folder = mkdtempSync(join(tmpdir(), "tidings-faults-"));
   const began = performance.now();
-  let server = new ServerProcess(folder, 0, flags);
+  const flags = { data: folder, ...clientsBack };
+  let server = new ServerProcess(flags);
   let subscribers: Subscriber[] = [];
+  const dice = new Dice();
   const exitCodes: (number | null)[] = [];
   let log = "";
   let startKills = 0;
   try {
     const url = await server.ready;
-    const port = Number(new URL(url).port);
+    const { port } = new URL(url);
     subscribers = await openSubscribers(url, tenant, users);
-    const publishers = new Publishers(url, await tokenFor({ sub: "load", role: "service" }), tenant, users);
+    const token = await tokenFor({ sub: "load", role: "service" });
+    const publishers = new Publishers({ urls: [url], token, tenant, users });
     publishers.start(plan.publishers ?? 6);
     for (let done = 1; done <= plan.times; done++) {
-      await publishers.answered(publishers.answers.length + Math.ceil(Math.random() * mostAnswers));
-      // Its answer may be lost with the server; what counts is that badge and list agree in the end.
-      const marking = subscribers[done % subscribers.length]?.client.markRead({ oldest: 50 }).catch(() => {});
+      await publishers.answered(publishers.answers.length + Math.ceil(dice.fraction() * mostAnswers));
+      const marking = subscribers[done % subscribers.length]?.markRecent();
       if (plan.how === "drain") exitCodes.push(await server.stop());
       else await server.kill();
       await marking;
       log += server.log;
-      server = new ServerProcess(folder, port, flags);
-      if (plan.how === "kill" && Math.random() < startKillShare) {
-        await new Promise((resolve) => setTimeout(resolve, Math.random() * 400));
+      server = new ServerProcess({ ...flags, port });
+      if (plan.how === "kill" && dice.fraction() < startKillShare) {
+        await new Promise((resolve) => setTimeout(resolve, dice.fraction() * 400));
         await server.kill();
         startKills++;
-        server = new ServerProcess(folder, port, flags);
+        server = new ServerProcess({ ...flags, port });
       }
       await server.ready;
       plan.progress?.(done);
@@ -76,7 +80,14 @@ export async function run(plan: Plan): Promise<Report> {
     const history = await settle(publishers, subscribers);
     const report = { exitCodes, upsets: subscribers.flatMap(({ upsets }) => upsets), findings: check(history) };
     const seconds = (performance.now() - began) / 1000;
-    const figures = figuresOf(plan, startKills, publishers, subscribers, history, report.findings, seconds);
+    const figures = {
+      [plan.how === "kill" ? "kills under load" : "drains under load"]: plan.times,
+      "kills while starting": startKills,
+      ...trafficOf(publishers, subscribers, history),
+      ...findingsOf(report.findings),
+      seconds: Math.round(seconds),
+      seed,
+    };
     return { ...report, log: log + server.log, figures };
   } finally {
     for (const { client } of subscribers) client.close();
@@ -96,46 +107,7 @@ async function settle(publishers: Publishers, subscribers: readonly Subscriber[]
   );
   const totals = await Promise.all(subscribers.map(totalsOf));
   const { publishes, answers } = publishers;
-  return { publishes, answers, totals, views: [...lists, ...subscribers.map(({ view }) => view)] };
-}
-
-function figuresOf(
-  { how, times }: Plan,
-  startKills: number,
-  { publishes, answers, failures, duplicates }: Publishers,
-  subscribers: readonly Subscriber[],
-  { views }: History,
-  findings: readonly Finding[],
-  seconds: number,
-): Record<string, number | string> {
-  const found = (...kinds: Finding["kind"][]) => findings.filter(({ kind }) => kinds.includes(kind)).length;
-  const lists = views.filter(({ kind }) => kind === "list");
-  const answered = new Set(answers.map(({ key }) => key));
-  const listed = new Set(lists.flatMap(({ entries }) => entries.map(({ key }) => key)));
-  return {
-    [how === "kill" ? "kills under load" : "drains under load"]: times,
-    "kills while starting": startKills,
-    "publishes attempted": publishes.length,
-    "publishes answered": answered.size,
-    "calls that failed": [...failures].map(([code, count]) => `${count} ${code}`).join(", "),
-    "answered as duplicates": duplicates,
-    "stored, never answered": [...listed].filter((key) => !answered.has(key)).length,
-    "messages listed": lists.reduce((sum, { entries }) => sum + entries.length, 0),
-    subscribers: subscribers.length,
-    "streams opened": subscribers.reduce((sum, { streams }) => sum + streams, 0),
-    deliveries: views.reduce((sum, { kind, entries }) => sum + (kind === "stream" ? entries.length : 0), 0),
-    lost: found("lost", "missed", "hole"),
-    duplicates: found("twice", "changed"),
-    "out of order": found("reordered"),
-    "wrong in other ways": found("phantom", "misdirected", "badge"),
-    seconds: Math.round(seconds),
-  };
-}
-
-/** The figures as lines. */
-export function table(figures: Report["figures"]): string {
-  const width = Math.max(...Object.keys(figures).map(({ length }) => length));
-  return Object.entries(figures)
-    .map(([name, value]) => `${name.padEnd(width)}  ${value}`)
-    .join("\n");
+  const marks = subscribers.flatMap((subscriber) => subscriber.marks);
+  const views = [...lists, ...subscribers.map(({ view }) => view)];
+  return { publishes, answers, marks, totals, views, counts: [] };
 }

@@ -15,7 +15,7 @@ export function tokenFor(claims: Omit<TokenClaims, "exp">): Promise<string> {
   return mintToken(secret, { ...claims, exp: Math.floor(Date.now() / 1000) + 5_400 });
 }
 
-/** Flags of `serve`, such as `{ "stall-timeout": "1s" }`. */
+/** Flags of `serve`, such as `{ data: "/tmp/x", port: "0", "stall-timeout": "1s" }`. */
 export type Flags = Readonly<Record<string, string>>;
 
 /** One process. */
@@ -26,9 +26,9 @@ export class ServerProcess {
   /** What it wrote to stderr: its log. */
   log = "";
 
-  /** Starts it on a data folder; port 0 takes any free one. */
-  constructor(folder: string, port: number, flags: Flags = {}) {
-    const all = { port: String(port), data: folder, "log-level": "warn", "retention-count": "1000000", ...flags };
+  /** Starts it, on any free port unless one is given. */
+  constructor(flags: Flags) {
+    const all = { port: "0", "log-level": "warn", "retention-count": "1000000", ...flags };
     const args = Object.entries(all).map(([name, value]) => `--${name}=${value}`);
     this.#child = spawn(process.execPath, [join(root, "src/cli/main.ts"), "serve", ...args], {
       stdio: ["ignore", "pipe", "pipe"],
@@ -63,6 +63,17 @@ export class ServerProcess {
   get residentBytes(): number {
     const status = readFileSync(`/proc/${this.#child.pid}/status`, "utf8");
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+  }
+
+  /** Whether it has not ended. */
+  get isAlive(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Makes it stand still, connections open, until the returned function is called. */
+  freeze(): () => void {
+    this.#child.kill("SIGSTOP");
+    return () => void this.#child.kill("SIGCONT");
   }
 
   /** Ends it without a word, and waits until it is gone. */

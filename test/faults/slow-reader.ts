@@ -39,7 +39,7 @@ const transports = ["connect", "grpc", "ws"] as const;
 /** Sends 42 MB to readers that stand still, `slowPerTransport` on each, and to one on each that reads. */
 export async function runSlowReaders(stallMs: number, slowPerTransport: number): Promise<SlowReport> {
   const folder = mkdtempSync(join(tmpdir(), "tidings-slow-"));
-  const server = new ServerProcess(folder, 0, { "stall-timeout": `${stallMs}ms` });
+  const server = new ServerProcess({ data: folder, "stall-timeout": `${stallMs}ms` });
   const slow: Reader[] = [];
   const brisk: Reader[] = [];
   try {

@@ -1,19 +1,25 @@
 /** Pages of users that stay connected with the typed client, over all transports, and write down all that they receive. */
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { connectTidings, type TidingsClient, type TidingsOptions } from "../../src/client/index.ts";
-import type { Message } from "../../src/gen.ts";
-import type { Entry, Publish, Totals, View } from "./history.ts";
+import { Kind, type Message } from "../../src/gen.ts";
+import type { Entry, Mark, Publish, Totals, View } from "./history.ts";
 import { tokenFor } from "./server-process.ts";
 
 const transports = ["ws", "connect", "grpc"] as const;
 /** The client waits up to 30 s between attempts; a run with 200 restarts cannot. */
 const patience = 0.02;
+const mostMarked = 50;
 
 /** A message as the history has it. Throws for one without a place: nothing here publishes such. */
-export function toEntry({ id, title, position }: Message, user: string): Entry {
+export function toEntry({ id, title, position, read }: Message, user: string): Entry {
   if (!position) throw new Error(`${id} has no position`);
   const feed = position.feed === "user" ? `user/${user}` : position.feed;
-  return { key: title, id, feed, seq: Number(position.seq) };
+  return { key: title, id, feed, seq: Number(position.seq), read };
+}
+
+/** The name of what the server lists for a user. */
+export function listOf(user: string): string {
+  return `the list of ${user}`;
 }
 
 /** The feeds that a user follows. */
@@ -30,7 +36,10 @@ export class Subscriber {
   readonly upsets: string[] = [];
   /** How many streams it has had. */
   streams = 0;
+  readonly marks: Mark[] = [];
   readonly #entries: Entry[] = [];
+  /** Ids of notifications, the latest last. */
+  #recent: string[] = [];
   #heard: () => void = () => {};
 
   constructor(user: string, name: string, options: TidingsOptions) {
@@ -43,7 +52,8 @@ export class Subscriber {
     );
     this.client.on("reset", ({ reason }) => this.upsets.push(`${name}: positions refused, ${reason}`));
     this.client.on("message", (message) => {
-      this.#entries.push(toEntry(message, user));
+      this.#entries.push({ ...toEntry(message, user), at: performance.now() });
+      if (message.kind === Kind.NOTIFICATION) this.#recent = [...this.#recent.slice(1 - mostMarked), message.id];
       this.#heard();
     });
     this.client.unread.subscribe(() => this.#heard());
@@ -55,6 +65,18 @@ export class Subscriber {
 
   get view(): View {
     return { reader: this.name, kind: "stream", feeds: feedsOf(this.user), entries: this.#entries };
+  }
+
+  /** Marks what came last as read. The answer may be lost with its server. */
+  async markRecent(): Promise<void> {
+    const reader = listOf(this.user);
+    const ids = this.#recent;
+    if (ids.length === 0) return;
+    const answered = await this.client.markRead({ ids }).then(
+      () => true,
+      () => false,
+    );
+    this.marks.push({ reader, ids, answered });
   }
 
   /** Waits until a condition of the page holds; gives up after the time and lets the checker say what is missing. */
@@ -71,7 +93,7 @@ export class Subscriber {
   }
 
   /** Waits until all these messages are there, as far as they are for this page. */
-  async received(publishes: readonly Publish[]): Promise<void> {
+  async received(publishes: readonly Publish[], withinMs?: number): Promise<void> {
     const feeds = feedsOf(this.user);
     const keys = publishes
       .filter((publish) => publish.feeds.some((feed) => feeds.includes(feed)))
@@ -79,18 +101,24 @@ export class Subscriber {
     await this.until(() => {
       const recent = new Set(this.#entries.slice(-2_000).map(({ key }) => key));
       return keys.every((key) => recent.has(key));
-    });
+    }, withinMs);
   }
 }
 
-/** One page per user and transport, all of them live. */
-export async function openSubscribers(url: string, tenant: string, users: readonly string[]): Promise<Subscriber[]> {
+/** Pages over all transports in turn, so many per user, all of them live. */
+export async function openSubscribers(
+  url: string,
+  tenant: string,
+  users: readonly string[],
+  pages: number = transports.length,
+): Promise<Subscriber[]> {
   const subscribers: Subscriber[] = [];
   for (const user of users) {
     const token = await tokenFor({ sub: user, tenant, role: "user" });
-    for (const transport of transports) {
+    for (let page = 0; page < pages; page++) {
+      const transport = transports[page % transports.length] as (typeof transports)[number];
       subscribers.push(
-        new Subscriber(user, `${user} over ${transport}`, {
+        new Subscriber(user, `page ${page} of ${user} over ${transport}`, {
           url,
           token: async () => token,
           random: { fraction: () => Math.random() * patience },
@@ -114,7 +142,7 @@ export async function listAll(user: string, client: TidingsClient): Promise<View
     for (const message of page.messages) entries.push(toEntry(message, user));
     pageToken = page.nextPageToken;
   } while (pageToken !== "");
-  return { reader: `the list of ${user}`, kind: "list", feeds: feedsOf(user), entries };
+  return { reader: listOf(user), kind: "list", feeds: feedsOf(user), entries };
 }
 
 /** The badge of a page at rest, beside what the server lists. */

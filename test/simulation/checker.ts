@@ -4,6 +4,8 @@ import { type Doc, type Documents, feedId, feedKey } from "./documents.ts";
 import type { DeviceRecord, History } from "./history.ts";
 import { visible } from "./questions.ts";
 
+const endless = Number.POSITIVE_INFINITY;
+
 /** What a finding is about. */
 export type FindingKind =
   | "lost"
@@ -14,6 +16,7 @@ export type FindingKind =
   | "reordered"
   | "late order"
   | "badge"
+  | "online"
   | "mark"
   | "stuck"
   | "left over"
@@ -55,7 +58,8 @@ function checkPublishes({ history, inserted }: Rest): Finding[] {
   const times = Map.groupBy(inserted, ({ append }) => titleKey(append.key));
   for (const { key, answered } of history.publishes) {
     const docs = times.get(key) ?? [];
-    if (docs.length > 1) {
+    // A key is free again once its message has expired.
+    if (docs.some(({ append }, index) => (docs[index + 1]?.append.publishTime ?? endless) < append.expireTime)) {
       findings.push({ kind: "twice", detail: `${key} is at ${docs.map(({ seq }) => seq).join(" and ")}` });
     }
     if (answered && !docs.some(({ append }) => append.id === answered.id)) {
@@ -104,6 +108,7 @@ function checkDevice(device: DeviceRecord, rest: Rest): Finding[] {
     ...checkSame(device, rest),
     ...checkDelivered(device, rest),
     ...checkBadge(device, rest),
+    ...checkOnline(device, rest),
   ];
 }
 
@@ -162,6 +167,13 @@ function checkBadge(device: DeviceRecord, rest: Rest): Finding[] {
   // A recall whose answer was lost, and that nobody repeated, was never announced: the next totals will tell.
   if (device.badge === unread || rest.history.recalls.some(({ answered }) => !answered)) return [];
   return [{ kind: "badge", detail: `${device.name} shows ${device.badge}, and ${unread} are unread` }];
+}
+
+/** Everybody is there at the end, and nobody else. */
+function checkOnline({ name, online }: DeviceRecord, { history: { devices } }: Rest): Finding[] {
+  const users = new Set(devices.map(({ user }) => user)).size;
+  if (online?.users === users && online.connections === devices.length) return [];
+  return [{ kind: "online", detail: `${name} shows ${online?.users} users, ${online?.connections} connections` }];
 }
 
 /** What was answered as marked is marked, and nothing is that nobody marked. */

@@ -56,6 +56,7 @@ export class Device {
       delivered: [],
       gaps: [],
       badge: undefined,
+      online: undefined,
       positions: [],
       live: false,
     };
@@ -131,7 +132,7 @@ export class Device {
       host.enter(life, () => {
         const { core } = node;
         if (!core || !open) return ended(new Error("refused") as ConnectError);
-        const request = create(SubscribeRequestSchema, { positions: this.#positions.list() });
+        const request = create(SubscribeRequestSchema, { positions: this.#positions.list(), onlineCount: true });
         this.#history.tell(`${name} on ${host.name} at ${placesOf(this.#positions.list())}`);
         subscription = new Subscription(core.node, userOf(this.record.tenant, this.record.user), request, () =>
           end("cut"),
@@ -179,6 +180,7 @@ export class Device {
     switch (event.case) {
       case "hello":
         this.#badge.hello(event.value.unread);
+        record.online = event.value.online;
         for (const { feed, seq } of event.value.positions) {
           if (!record.start.has(feed)) record.start.set(feed, Number(seq));
         }
@@ -198,6 +200,9 @@ export class Device {
         if (to) this.#positions.advance([to]);
         break;
       }
+      case "online":
+        record.online = event.value;
+        break;
       case "caughtUp":
         this.#badge.caughtUp();
         this.#positions.advance(event.value.positions);

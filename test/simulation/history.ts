@@ -41,6 +41,8 @@ export interface DeviceRecord {
   readonly gaps: ToldGap[];
   /** The totals that it has counted itself to. */
   badge: number | undefined;
+  /** The tenant's online count, as last told. */
+  online: { readonly users: number; readonly connections: number } | undefined;
   positions: readonly Position[];
   /** It has a stream that is through with what was missed. */
   live: boolean;

@@ -12,15 +12,16 @@ interface Mutant {
 }
 
 const mutants: readonly Mutant[] = [
-  { name: "the head from a local read", change: { head: "local" }, harm: ["hole"], within: 200 },
+  { name: "the head from a local read", change: { head: "local" }, harm: ["hole"], within: 1_000 },
   { name: "readers at local concern", change: { reads: "local" }, harm: ["changed", "missed"], within: 300 },
   { name: "answers before a majority has it", change: { answer: "primary" }, harm: ["lost"], within: 200 },
   { name: "ids of time as cursor", change: { cursor: "time" }, harm: ["lost", "missed"], within: 300 },
   { name: "retention that forgets the head", change: { trim: "nothing" }, harm: ["missed"], within: 100 },
   { name: "notices before a majority has it", change: { announce: "written" }, harm: ["missed", "twice"], within: 500 },
   { name: "a second batch in flight", change: { flight: "pipelined" }, harm: ["missed"], within: 200 },
-  { name: "skipping a seq that another took", change: { taken: "skip" }, harm: ["hole"], within: 500 },
+  { name: "skipping a seq that another took", change: { taken: "skip" }, harm: ["hole"], within: 1_000 },
   { name: "a stale head after trimming", change: { stale: "trusted" }, harm: ["missed"], within: 100 },
+  { name: "readers of a deposed primary", change: { deposed: "answers" }, harm: ["alarm", "badge"], within: 300 },
   { name: "losses that nobody is told of", change: { lost: "silent" }, harm: ["missed"], within: 100 },
 ];
 

@@ -1,3 +1,4 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import { publishRequest, serviceOf, type To } from "../support/core.ts";
 import { type Caller, isExpected, nameOf } from "./caller.ts";
@@ -13,6 +14,8 @@ export interface Target {
   readonly tenant: string | undefined;
   readonly to: To;
   readonly kind: Kind;
+  /** How long it lives, in ms; 0 for as long as messages are kept. */
+  readonly ttlMs: number;
 }
 
 /** A backend that publishes, and repeats under the same request id until it is answered or gives up. */
@@ -31,7 +34,7 @@ export class Publisher {
   }
 
   /** Publishes one message. Settles with its record, answered or given up. */
-  async publish({ feed, tenant, to, kind }: Target): Promise<PublishRecord> {
+  async publish({ feed, tenant, to, kind, ttlMs }: Target): Promise<PublishRecord> {
     const key = `k${++this.#published}`;
     const record: PublishRecord = {
       key,
@@ -41,7 +44,8 @@ export class Publisher {
     };
     this.#history.publishes.push(record);
     const category = this.#dice.pick(["", "system"]);
-    const request = publishRequest(to, { kind, title: key, category }, { requestId: key });
+    const ttl = ttlMs > 0 ? { ttl: durationFromMs(ttlMs) } : {};
+    const request = publishRequest(to, { kind, title: key, category, ...ttl }, { requestId: key });
     const attempts = this.#dice.integer(1, 8);
     for (let attempt = 0; attempt < attempts; attempt++) {
       const node = this.#caller.pick();

@@ -88,7 +88,8 @@ export class ReplicaSet {
   /** Reads from what a host takes for the primary. */
   read(concern: "majority" | "local", host: object): Documents {
     const old = this.#isolated.get(host);
-    if (old) return old;
+    if (old && this.#wiring.deposed === "answers") return old;
+    if (old) throw new Indeterminate("not the primary");
     if (!this.#up) throw new Indeterminate("no primary");
     return concern === "majority" ? this.#majority : this.#local;
   }

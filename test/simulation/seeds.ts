@@ -6,7 +6,7 @@ const one = process.env.TIDINGS_TEST_SEED;
 export const firstSeed = Number(one ?? process.env.TIDINGS_TEST_FIRST_SEED ?? 1);
 
 /** How many seeds: `TIDINGS_TEST_SEEDS`. */
-export const seedCount = one === undefined ? Number(process.env.TIDINGS_TEST_SEEDS ?? 300) : 1;
+export const seedCount = one === undefined ? Number(process.env.TIDINGS_TEST_SEEDS ?? 200) : 1;
 
 /** Lines of a story that are shown; the whole of it comes when the seed is played alone. */
 const shownLines = one === undefined ? 60 : Number.POSITIVE_INFINITY;

@@ -10,8 +10,8 @@ import type { Wiring } from "./wiring.ts";
 const lostMs = 3_000;
 /** While somebody is silent, it is said again every so many ms. */
 const silentMs = 1_500;
-/** What nobody noticed is said after so many ms. */
-const sweepMs = 60_000;
+/** What nobody noticed is said after so many ms; a minute, where time costs nothing. */
+const sweepMs = 20_000;
 
 /** How the bus fares. */
 export interface BusWeather {

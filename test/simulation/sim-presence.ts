@@ -4,7 +4,8 @@ import type { Host } from "./host.ts";
 import type { Network } from "./network.ts";
 import type { Scheduler } from "./scheduler.ts";
 
-const leaseMs = 30_000;
+/** Half a minute, where time costs nothing. */
+const leaseMs = 15_000;
 const callMs = 60_000;
 
 /** Presence that all simulated nodes share: what a node that died had entered is out when its lease ends. */

@@ -21,6 +21,8 @@ export interface Wiring {
   readonly taken: "wait" | "skip";
   /** What is done about a head that was known long before the answer came. */
   readonly stale: "checked" | "trusted";
+  /** Whether a primary that was replaced, and does not know it yet, still answers readers. */
+  readonly deposed: "mute" | "answers";
   /** What a node is told about notices that it did not hear. */
   readonly lost: "told" | "silent";
 }
@@ -36,5 +38,6 @@ export const right: Wiring = {
   flight: "one",
   taken: "wait",
   stale: "checked",
+  deposed: "mute",
   lost: "told",
 };

@@ -23,6 +23,7 @@ const faultKinds: readonly FaultKind[] = [
   "stop",
   "failover",
   "stall",
+  "old primary",
   "store cut",
   "store loses",
   "store slow",
@@ -32,10 +33,10 @@ const faultKinds: readonly FaultKind[] = [
   "clock",
 ];
 /** What makes primaries change while much is under way. */
-const stormKinds: readonly FaultKind[] = ["failover", "failover", "stall", "store slow", "bus loses"];
+const stormKinds: readonly FaultKind[] = ["failover", "failover", "stall", "old primary", "store slow", "bus loses"];
 const dayMs = 86_400_000;
-/** Longer than anybody waits for anything but a sweep of the bus, and the lease of a node. */
-const settleMs = 70_000;
+/** Longer than anybody waits for anything, a sweep of the bus and the lease of a node included. */
+const settleMs = 40_000;
 /** Where a feed goes to sleep between two bursts, for longer than its messages are kept. */
 const sleepMs = 66_000;
 const shortLifeMs = 45_000;
@@ -151,7 +152,7 @@ class World {
     }
     this.#faults.end();
     for (const device of this.#devices) device.habits = { slowMs: 0 };
-    await this.#scheduler.run(this.#scheduler.now + (keepMs < dayMs ? 25_000 : settleMs));
+    await this.#scheduler.run(this.#scheduler.now + (keepMs < dayMs ? 26_000 : settleMs));
     const findings = this.#check();
     findings.push(...(await this.#close()));
     const { publishes, devices, text } = this.#history;
@@ -193,6 +194,12 @@ class World {
   }
 
   #target(): Target {
+    // Where clocks disagree, so do nodes on what has expired.
+    const mortal = !this.#plan.kinds.includes("clock") && this.#dice.chance(0.1);
+    return { ...this.#audience(), ttlMs: mortal ? this.#dice.integer(100, 15_000) : 0 };
+  }
+
+  #audience(): Omit<Target, "ttlMs"> {
     if (this.#plan.hot) {
       return { feed: `${tenant}\ntenant`, tenant, to: toTenant, kind: Kind.NOTIFICATION };
     }

@@ -56,14 +56,16 @@ export class Ferret {
     return ferret;
   }
 
-  /** The address of a database. */
+  /** The address of a database. Few connections, for those that write at once slow each other down. */
   url(database: string): string {
-    return `mongodb://127.0.0.1:${this.port}/${database}`;
+    return `mongodb://127.0.0.1:${this.port}/${database}?maxPoolSize=3`;
   }
 
   /** Starts it on its data. */
   async start(): Promise<void> {
-    const child = spawn(this.#program, [this.#folder, `127.0.0.1:${this.port}`], { stdio: "ignore" });
+    // It scans, and most of that is garbage: collecting it less often doubles its speed.
+    const env = { ...process.env, GOGC: "800" };
+    const child = spawn(this.#program, [this.#folder, `127.0.0.1:${this.port}`], { stdio: "ignore", env });
     this.#child = child;
     const client = new MongoClient(this.url("admin"), { serverSelectionTimeoutMS: 15_000 });
     try {

@@ -50,13 +50,15 @@ export async function openMongo(
   url = bench.url(),
   options: Partial<MongoOptions> = {},
 ): Promise<OpenedStore> {
-  let current = new MongoStore({ url, keep, ...options });
+  // A server that scans, on a machine that does other things as well, takes its time.
+  const patient = { patienceMs: 15_000, ...options };
+  let current = new MongoStore({ url, keep, ...patient });
   const opened = async (): Promise<OpenedStore> => ({
     info: await current.open(),
     store: current,
     async reopen() {
       await current.close();
-      current = new MongoStore({ url, keep, ...options });
+      current = new MongoStore({ url, keep, ...patient });
       return opened();
     },
     close: () => current.close(),

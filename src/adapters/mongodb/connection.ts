@@ -11,9 +11,9 @@ import {
   type Timestamp,
 } from "mongodb";
 
-/** What one command may take until its connection is given up, in milliseconds. */
-const commandMs = 2_000;
 const duplicateKey = 11_000;
+/** Commands under way for one call. */
+const parallel = 16;
 
 /** What became of an insert. */
 export interface Inserted {
@@ -41,12 +41,19 @@ export class Connection {
   /** How far the servers' clock is ahead of this machine's, in milliseconds. */
   #ahead = 0;
   #topology: Topology = { replicated: true, scans: false };
-  /** Made at the first insert into a collection; undefined where all were made when the store was opened. */
-  #lateIndexes: readonly IndexDescription[] | undefined;
+  /** Made at the first insert into a collection; none where all were made when the store was opened. */
+  #lateIndexes: readonly IndexDescription[] = [];
+  #hasLateIndexes: (name: string) => boolean = () => false;
   readonly #indexed = new Map<string, Promise<unknown>>();
 
-  /** `url` names the database. `watch` sees every command, for tests. */
-  constructor(url: string, watch?: (event: CommandStartedEvent) => void) {
+  readonly #commandMs: number;
+
+  /**
+   * `url` names the database. A command that takes longer than `commandMs` milliseconds is given up with its connection.
+   * `watch` sees every command, for tests.
+   */
+  constructor(url: string, commandMs: number, watch?: (event: CommandStartedEvent) => void) {
+    this.#commandMs = commandMs;
     this.#client = new MongoClient(url, {
       appName: "tidings",
       connectTimeoutMS: commandMs,
@@ -75,7 +82,8 @@ export class Connection {
 
   /** Connects, and finds out what the servers can. Throws when there is none. */
   async open(): Promise<Topology> {
-    const [hello, build] = await Promise.all([this.db.command({ hello: 1 }), this.db.command({ buildInfo: 1 })]);
+    const hello = await this.db.command({ hello: 1 });
+    const build = await this.db.command({ buildInfo: 1 });
     this.#topology = {
       replicated: hello.setName !== undefined || hello.msg === "isdbgrid",
       scans: build.ferretdbVersion !== undefined,
@@ -99,9 +107,27 @@ export class Connection {
     return (await this.collection<T>(name).find(filter, options).toArray()) as unknown as T[];
   }
 
+  /** The same in several collections. */
+  async findAcross<T extends Document>(
+    names: readonly string[],
+    filter: Filter<T>,
+    options: FindOptions,
+  ): Promise<T[]> {
+    const [only, more] = names;
+    if (only !== undefined && more === undefined) return this.find(only, filter, options);
+    const made = await this.db.listCollections({}, { nameOnly: true }).toArray();
+    const there = new Set(made.map(({ name }) => name));
+    const found = await forEach(
+      names.filter((name) => there.has(name)),
+      (name) => this.find<T>(name, filter, options),
+    );
+    return found.flat();
+  }
+
   /** Collections are many, and most of them never used: each gets its indexes before its first document. */
-  indexOnInsert(indexes: readonly IndexDescription[]): void {
+  indexOnInsert(indexes: readonly IndexDescription[], which: (name: string) => boolean): void {
     this.#lateIndexes = indexes;
+    this.#hasLateIndexes = which;
   }
 
   /**
@@ -110,7 +136,7 @@ export class Connection {
    */
   async insert(name: string, documents: readonly object[], ordered: boolean): Promise<Inserted> {
     try {
-      if (this.#lateIndexes) await this.#index(name, this.#lateIndexes);
+      if (this.#hasLateIndexes(name)) await this.#index(name);
       const reply = await this.db.command({ insert: name, documents, ordered, writeConcern: this.#writeConcern });
       const time = timeOf(reply.operationTime as Timestamp | undefined);
       this.#ahead = time - Date.now();
@@ -128,16 +154,13 @@ export class Connection {
     }
   }
 
-  /** Only those that are missing: FerretDB 1.24 drops the connection of who creates one that another node has made. */
-  async #createIndexes(name: string, indexes: readonly IndexDescription[]): Promise<void> {
-    const { cursor } = await this.db.command({ listIndexes: name }).catch(() => ({ cursor: { firstBatch: [] } }));
-    const there = new Set((cursor.firstBatch as readonly IndexDescription[]).map(({ key }) => JSON.stringify(key)));
-    const missing = indexes.filter(({ key }) => !there.has(JSON.stringify(key)));
-    if (missing.length > 0) await this.collection(name).createIndexes(missing);
+  /** Makes the indexes of a collection that are not there; one by one, for FerretDB fails on two that are. */
+  async makeIndexes(name: string, indexes: readonly IndexDescription[]): Promise<void> {
+    for (const index of indexes) await this.collection(name).createIndexes([index]);
   }
 
-  async #index(name: string, indexes: readonly IndexDescription[]): Promise<void> {
-    const made = this.#indexed.get(name) ?? this.#createIndexes(name, indexes);
+  async #index(name: string): Promise<void> {
+    const made = this.#indexed.get(name) ?? this.makeIndexes(name, this.#lateIndexes);
     this.#indexed.set(name, made);
     await made.catch((error: unknown) => {
       this.#indexed.delete(name);
@@ -146,7 +169,7 @@ export class Connection {
   }
 
   get #writeConcern() {
-    return { w: "majority" as const, wtimeoutMS: commandMs, wtimeout: commandMs };
+    return { w: "majority" as const, wtimeoutMS: this.#commandMs, wtimeout: this.#commandMs };
   }
 }
 
@@ -158,4 +181,15 @@ function timeOf(operationTime: Timestamp | undefined): number {
 /** Waits a little, not as long as others do who met here. */
 export function jitter(attempt: number): Promise<void> {
   return sleep(Math.random() * Math.min(100, 5 * 2 ** attempt));
+}
+
+/** Does something for each of many, some at a time, so that a large question leaves connections to others. */
+export async function forEach<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const rest = items.entries();
+  const worker = async () => {
+    for (const [index, item] of rest) results[index] = await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(parallel, items.length) }, worker));
+  return results;
 }

@@ -14,7 +14,7 @@ const freshMs = 600_000;
 /** What became of an entry: it landed, it was there already, or its claim belongs to another message. */
 export type Landing =
   | { readonly seq: number }
-  | { readonly there: Pick<EntryDocument, "m" | "s" | "p"> }
+  | { readonly there: Pick<EntryDocument, "m" | "k" | "p"> }
   | { readonly taken: ClaimDocument };
 
 /** An entry on its way. */
@@ -33,6 +33,14 @@ interface Queue {
   readonly f: string;
   items: Item[];
   flying: boolean;
+  /** Shared commands that failed since something landed. */
+  attempts: number;
+}
+
+/** The end of a feed, and when it was learned. */
+interface Head {
+  readonly seq: number;
+  readonly time: number;
 }
 
 /**
@@ -57,20 +65,19 @@ export class Flights {
     connection: Connection,
     layout: Layout,
     heads: Heads,
-    onGrown: (f: string, seq: number) => void,
-    committed: CommitListener,
+    told: { readonly grown: (f: string, seq: number) => void; readonly committed: CommitListener },
   ) {
     this.#connection = connection;
     this.#layout = layout;
     this.#heads = heads;
-    this.#onGrown = onGrown;
-    this.#committed = committed;
+    this.#onGrown = told.grown;
+    this.#committed = told.committed;
   }
 
   /** Puts an entry at the end of a feed. Tries until it knows, or until `expired`: then it never resolves. */
   land(f: string, content: Content, claim: ClaimDocument | undefined, expired: () => boolean): Promise<Landing> {
     return new Promise((resolve) => {
-      const queue = this.#queues.get(f) ?? { f, items: [], flying: false };
+      const queue = this.#queues.get(f) ?? { f, items: [], flying: false, attempts: 0 };
       this.#queues.set(f, queue);
       queue.items.push({ content, resolve, expired, claim, doubtful: false, done: false });
       this.#want(queue);
@@ -93,9 +100,9 @@ export class Flights {
     const queues = [...this.#ready];
     this.#ready.clear();
     for (const queue of queues) queue.flying = true;
-    const single = queues.filter(({ items: [item, more] }) => item && !more && !item.claim && !item.doubtful);
-    const shared = single.length > 1 ? single : [];
-    for (const queue of queues) if (!shared.includes(queue)) void this.#fly(queue).finally(() => this.#land(queue));
+    const single = new Set(queues.filter(({ items: [item, more] }) => item && !more && !item.claim));
+    const shared = single.size > 1 ? single : new Set<Queue>();
+    for (const queue of queues) if (!shared.has(queue)) void this.#fly(queue).finally(() => this.#land(queue));
     const byCollection = Map.groupBy(shared, ({ f }) => this.#layout.entries(f));
     for (const [name, some] of byCollection) {
       for (const group of slices(some)) {
@@ -113,32 +120,44 @@ export class Flights {
     else this.#queues.delete(queue.f);
   }
 
-  /** One entry of each of several feeds; what is not there after it flies alone. */
+  /** One entry of each of several feeds, tried once; those that are not there after it fly again. */
   async #flyTogether(name: string, queues: readonly Queue[]): Promise<void> {
     try {
-      const items = queues.map(({ items }) => items[0] as Item);
-      const unknown = queues.filter(({ f }) => !this.#isFresh(f)).map(({ f }) => f);
-      if (unknown.length > 0) await this.#heads.lastOf(unknown);
-      const heads = queues.map(({ f }) => this.#headOf(f));
-      const documents = queues.map(({ f }, index) => entry(f, (heads[index]?.seq ?? 0) + 1, items[index] as Item));
-      const start = performance.now();
-      const result = await this.#connection.insert(name, documents, false);
-      if (!result.sure) this.lastError = result.error;
-      else this.#commit(documents.length - result.taken.length, start);
-      const missed = new Set(result.taken);
-      for (const [index, { f }] of queues.entries()) {
-        const item = items[index] as Item;
-        const { seq, time } = heads[index] as { seq: number; time: number };
-        item.doubtful = !result.sure || missed.has(index);
-        if (item.doubtful) this.#heads.doubt(f);
-        else if (result.time - time <= freshMs || !(await this.#strayed(f, seq + 1, [item]))) {
-          this.#settle(f, [item], seq + 1, result.time);
-        }
-      }
+      const doubtful = queues.filter(({ items: [item] }) => item?.doubtful);
+      if (doubtful.length > 0) await this.#recognise(name, doubtful);
+      const rest = queues.filter(({ items: [item] }) => item && !item.done && !item.expired());
+      if (rest.length > 0) await this.#tryTogether(name, rest);
     } catch (error) {
       this.lastError = error;
-      for (const { items } of queues) for (const item of items) item.doubtful = true;
-      await jitter(4);
+      for (const { f, items } of queues) {
+        for (const item of items) item.doubtful ||= !item.done;
+        this.#heads.doubt(f);
+      }
+    }
+    const left = queues.filter(({ items: [item] }) => item && !item.done);
+    for (const queue of left) queue.attempts++;
+    if (left.length > 0) await jitter(left[0]?.attempts ?? 0);
+  }
+
+  async #tryTogether(name: string, queues: readonly Queue[]): Promise<void> {
+    const unknown = queues.filter(({ f }) => !this.#isFresh(f)).map(({ f }) => f);
+    if (unknown.length > 0) await this.#heads.lastOf(unknown);
+    const items = queues.map(({ items: [item] }) => item as Item);
+    const heads = queues.map(({ f }) => this.#headOf(f));
+    const documents = queues.map(({ f }, index) => entry(f, (heads[index]?.seq ?? 0) + 1, items[index] as Item));
+    const start = performance.now();
+    const result = await this.#connection.insert(name, documents, false);
+    if (!result.sure) this.lastError = result.error;
+    else this.#commit(documents.length - result.taken.length, start);
+    const missed = new Set(result.taken);
+    for (const [index, { f }] of queues.entries()) {
+      const item = items[index] as Item;
+      const { seq, time } = heads[index] as Head;
+      item.doubtful = !result.sure || missed.has(index);
+      if (item.doubtful) this.#heads.doubt(f);
+      else if (result.time - time <= freshMs || !(await this.#strayed(f, seq + 1, [item]))) {
+        this.#settle(f, [item], seq + 1, result.time);
+      }
     }
   }
 
@@ -163,7 +182,7 @@ export class Flights {
   }
 
   async #try(f: string, all: readonly Item[]): Promise<void> {
-    if (all.some(({ doubtful }) => doubtful)) await this.#recognise(f, all);
+    if (all.some(({ doubtful }) => doubtful)) await this.#recognise(this.#layout.entries(f), [{ f, items: all }]);
     const items = all.filter(({ done }) => !done);
     if (items.length === 0) return;
     if (!this.#isFresh(f)) await this.#heads.lastOf([f]);
@@ -200,7 +219,7 @@ export class Flights {
     if (messages > 0) this.#committed({ messages, seconds: (performance.now() - start) / 1000 });
   }
 
-  #headOf(f: string): { readonly seq: number; readonly time: number } {
+  #headOf(f: string): Head {
     return this.#heads.current(f) ?? { seq: 0, time: 0 };
   }
 
@@ -243,15 +262,21 @@ export class Flights {
   }
 
   /** Finds out which entries are there already: ours by a try of which nothing was known, or another's under the key. */
-  async #recognise(f: string, items: readonly Item[]): Promise<void> {
-    const filter = { f, c: { $in: items.map(({ content }) => content.c) } };
-    const found = await this.#connection.find<EntryDocument>(this.#layout.entries(f), filter);
-    const byOnce = new Map(found.map((document) => [document.c, document]));
-    for (const item of items) {
-      item.doubtful = false;
-      const there = byOnce.get(item.content.c);
-      if (!there) continue;
-      finish(item, there.m === item.content.m ? { seq: there.s } : { there });
+  async #recognise(name: string, queues: readonly { f: string; items: readonly Item[] }[]): Promise<void> {
+    const onces = queues.flatMap(({ items }) => items.map(({ content }) => content.c));
+    const [only] = queues;
+    const f = queues.length === 1 && only ? only.f : { $in: queues.map((queue) => queue.f) };
+    const filter = { f, c: { $in: [...new Set(onces)] } };
+    const found = await this.#connection.find<EntryDocument>(name, filter, { projection: { d: 0 } });
+    const there = new Map(found.map((document) => [`${document.f} ${document.c}`, document]));
+    for (const queue of queues) {
+      for (const item of queue.items) {
+        item.doubtful = false;
+        const document = there.get(`${queue.f} ${item.content.c}`);
+        if (!document) continue;
+        const ours = document.m === item.content.m && document.k === item.content.k;
+        finish(item, ours ? { seq: document.s } : { there: document });
+      }
     }
   }
 

@@ -1,5 +1,5 @@
 import type { FeedKey, Head } from "../../store.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, forEach } from "./connection.ts";
 import { type EntryDocument, feedName } from "./documents.ts";
 import type { Layout } from "./layout.ts";
 
@@ -47,9 +47,14 @@ export class Heads {
     return known?.current ? known : undefined;
   }
 
+  /** The last number that is known to be durable, 0 for none. */
+  floor(f: string): number {
+    return this.#known.get(f)?.seq ?? 0;
+  }
+
   /** Learns what is durable on a majority. */
   learn(f: string, seq: number, time: number): void {
-    const floor = this.#known.get(f)?.seq ?? 0;
+    const floor = this.floor(f);
     if (!this.#known.has(f) && this.#known.size >= knownFeeds) this.#known.clear();
     this.#known.set(f, { seq: Math.max(seq, floor), time, current: true });
   }
@@ -63,10 +68,12 @@ export class Heads {
   /** Last numbers, read from a majority. Throws StaleAnswer. */
   async lastOf(feeds: readonly string[]): Promise<ReadonlyMap<string, number>> {
     const unique = [...new Set(feeds)];
+    // From before the question: what this node appends meanwhile need not be in the answer.
+    const floors = new Map(unique.map((f) => [f, this.floor(f)]));
     const found = this.#layout.scans ? await this.#scan(unique) : await this.#seek(unique);
     for (const f of unique) {
       const seq = found.get(f) ?? 0;
-      if (seq < (this.#known.get(f)?.seq ?? 0)) throw new StaleAnswer(`${f} was read at ${seq}`);
+      if (seq < (floors.get(f) ?? 0)) throw new StaleAnswer(`${f} was read at ${seq}`);
       this.learn(f, seq, this.#connection.now);
     }
     return found;
@@ -107,8 +114,8 @@ export class Heads {
 
   async #seek(feeds: readonly string[]): Promise<Map<string, number>> {
     const options = { sort: { s: -1 }, limit: 1, projection: { _id: 0, s: 1 } } as const;
-    const found = await Promise.all(
-      feeds.map((f) => this.#connection.find<EntryDocument>(this.#layout.entries(f), { f }, options)),
+    const found = await forEach(feeds, (f) =>
+      this.#connection.find<EntryDocument>(this.#layout.entries(f), { f }, options),
     );
     return new Map(feeds.map((f, index) => [f, found[index]?.[0]?.s ?? 0]));
   }
@@ -116,16 +123,11 @@ export class Heads {
   /** Once over each collection, for all its feeds. */
   async #scan(feeds: readonly string[]): Promise<Map<string, number>> {
     const last = new Map<string, number>();
-    await Promise.all(
-      [...this.#layout.group(feeds)].map(async ([name, some]) => {
-        const rows = await this.#connection.find<EntryDocument>(
-          name,
-          { f: { $in: some } },
-          { projection: { _id: 0, f: 1, s: 1 } },
-        );
-        for (const { f, s } of rows) last.set(f, Math.max(last.get(f) ?? 0, s));
-      }),
-    );
+    await forEach([...this.#layout.group(feeds)], async ([name, some]) => {
+      const projection = { _id: 0, f: 1, s: 1 };
+      const rows = await this.#connection.find<EntryDocument>(name, { f: { $in: some } }, { projection });
+      for (const { f, s } of rows) last.set(f, Math.max(last.get(f) ?? 0, s));
+    });
     return last;
   }
 }

@@ -115,12 +115,9 @@ export class MongoInbox {
       place = placeInBatch(page.at(-1), after);
     }
     const taken = rows.slice(0, limit);
-    const entries = await Promise.all(
-      taken.map(async (row) =>
-        (await this.#entries.withBodies([row])).map((entry) => ({ ...entry, feed: feedOf(row.f) })),
-      ),
-    );
-    return { entries: entries.flat(), next: rows.length > limit ? placeInBatch(taken.at(-1), after) : "" };
+    const joined = await this.#entries.joined(taken);
+    const entries = joined.map(({ row, body }) => ({ ...toEntry(row, this.#heads.epoch, body), feed: feedOf(row.f) }));
+    return { entries, next: rows.length > limit ? placeInBatch(taken.at(-1), after) : "" };
   }
 
   async #batchRows(b: string, after: string, limit: number, now: number): Promise<EntryDocument[]> {
@@ -128,11 +125,8 @@ export class MongoInbox {
     const behind = o === undefined ? {} : { $or: [{ o: { $lt: o } }, { o, f: { $gt: f } }] };
     const filter = { b, x: { $not: { $lte: now } }, ...behind } as Filter<EntryDocument>;
     const options = { sort: { o: -1, f: 1 }, limit, batchSize: limit } as const;
-    const found = await Promise.all(
-      this.#layout.all.map((name) => this.#connection.find<EntryDocument>(name, filter, options)),
-    );
-    if (found.length === 1) return found[0] ?? [];
-    return found.flat().sort(byArrival).slice(0, limit);
+    const found = await this.#connection.findAcross<EntryDocument>(this.#layout.all, filter, options);
+    return found.sort(byArrival).slice(0, limit);
   }
 }
 

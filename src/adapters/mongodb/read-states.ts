@@ -1,6 +1,7 @@
 import type { StoredReadState } from "../../store.ts";
 import { type Connection, jitter } from "./connection.ts";
 import type { Layout } from "./layout.ts";
+import type { Locks } from "./locks.ts";
 
 /** Read state of one user, in `states`. Shard key `{ _id: "hashed" }`. */
 interface StateDocument {
@@ -13,9 +14,11 @@ interface StateDocument {
 export class MongoReadStates {
   readonly #connection: Connection;
   readonly #layout: Layout;
+  readonly #locks: Locks;
 
-  constructor(connection: Connection, layout: Layout) {
+  constructor(connection: Connection, layout: Layout, locks: Locks) {
     this.#connection = connection;
+    this.#locks = locks;
     this.#layout = layout;
   }
 
@@ -46,7 +49,8 @@ export class MongoReadStates {
     const name = this.#layout.states(_id);
     if (version > 1) {
       const states = this.#connection.collection<StateDocument>(name);
-      return (await states.updateOne({ _id, v: version - 1 }, { $set: { v: version, json } })).modifiedCount === 1;
+      const change = () => states.updateOne({ _id, v: version - 1 }, { $set: { v: version, json } });
+      return (await this.#locks.exclusively(_id, change)).modifiedCount === 1;
     }
     const { sure, taken, error } = await this.#connection.insert(name, [{ _id, v: 1, json }], true);
     if (!sure) throw error;

@@ -1,8 +1,9 @@
 import type { Place } from "../../store.ts";
-import type { Connection } from "./connection.ts";
-import { type ClaimDocument, type EntryDocument, feedName, feedOf, ordersOf } from "./documents.ts";
+import { type Connection, forEach } from "./connection.ts";
+import { type ClaimDocument, claimedAt, type EntryDocument, feedName, feedOf } from "./documents.ts";
 import type { Heads } from "./heads.ts";
 import type { Layout } from "./layout.ts";
+import type { Locks } from "./locks.ts";
 
 /** Leaves of an entry what keeps its number taken and is there once for: nothing lists, counts or finds it. */
 export const emptied = {
@@ -15,9 +16,11 @@ export class Withdrawals {
   readonly #connection: Connection;
   readonly #layout: Layout;
   readonly #heads: Heads;
+  readonly #locks: Locks;
 
-  constructor(connection: Connection, layout: Layout, heads: Heads) {
+  constructor(connection: Connection, layout: Layout, heads: Heads, locks: Locks) {
     this.#connection = connection;
+    this.#locks = locks;
     this.#layout = layout;
     this.#heads = heads;
   }
@@ -26,10 +29,8 @@ export class Withdrawals {
   async recall(tenant: string, ids: readonly string[]): Promise<Place[]> {
     const filter = { m: { $in: [...new Set(ids.map((id) => id.toLowerCase()))] }, k: { $gt: 0 } };
     const projection = { d: 0 };
-    const found = await Promise.all(
-      this.#layout.all.map((name) => this.#connection.find<EntryDocument>(name, filter, { projection })),
-    );
-    const entries = found.flat().filter(({ f }) => feedOf(f).tenant === tenant);
+    const found = await this.#connection.findAcross<EntryDocument>(this.#layout.all, filter, { projection });
+    const entries = found.filter(({ f }) => feedOf(f).tenant === tenant);
     // First the claims, or a retry under the key could bring the message back in between.
     await this.#closeClaims(entries);
     await this.#empty(entries);
@@ -43,7 +44,10 @@ export class Withdrawals {
     for (const [name, some] of this.#layout.group(feeds)) {
       const filter = { f: { $in: some }, c: once, k: { $gt: 0 } };
       const entries = await this.#connection.find<EntryDocument>(name, filter, { projection: { d: 0 } });
-      if (entries.length > 0 && (await this.#empty(entries)) > 0) places.push(...(await this.#visible(entries)));
+      if (entries.length === 0) continue;
+      // Of several that take it back at once, one is told where it lay.
+      const count = await this.#locks.exclusively(once, () => this.#empty(entries));
+      if (count > 0) places.push(...(await this.#visible(entries)));
     }
     return places;
   }
@@ -52,27 +56,23 @@ export class Withdrawals {
     const claims = this.#connection.collection<ClaimDocument>(this.#layout.claims);
     const shared = new Map(entries.filter(({ r }) => r).map((entry) => [entry.r, entry]));
     const own = entries.filter(({ q }) => q);
-    await Promise.all(
-      [...shared.values(), ...own].map(({ r, q, c, m, p = 0 }) => {
-        // By its generation: the key may belong to a later message by now.
-        const filter = r === undefined ? { f: q ?? "", s: 0, o: ordersOf(c) } : { f: r, s: 0, id: m };
-        return claims.updateOne(filter, { $set: { gone: { id: m, p } }, $unset: { d: "", e: "" } });
-      }),
-    );
+    await forEach([...shared.values(), ...own], ({ r, q, c, m, p = 0 }) => {
+      // By its order: the key may belong to a later message by now.
+      const filter = r === undefined ? { f: q ?? "", s: 0, o: claimedAt(c) } : { f: r, s: 0, id: m };
+      return claims.updateOne(filter, { $set: { gone: { id: m, p } }, $unset: { d: "", e: "" } });
+    });
   }
 
   /** By feed and number, and only what they were read as; answers how many it was. */
   async #empty(entries: readonly EntryDocument[]): Promise<number> {
     let count = 0;
     const byOnce = Map.groupBy(entries, ({ f, c }) => `${this.#layout.entries(f)} ${c}`);
-    await Promise.all(
-      [...byOnce.values()].map(async (same) => {
-        const [{ f, c }] = same as [EntryDocument];
-        const collection = this.#connection.collection<EntryDocument>(this.#layout.entries(f));
-        const filter = { f: { $in: same.map((entry) => entry.f) }, c, k: { $gt: 0 } };
-        count += (await collection.updateMany(filter, emptied)).modifiedCount;
-      }),
-    );
+    await forEach([...byOnce.values()], async (same) => {
+      const [{ f, c }] = same as [EntryDocument];
+      const collection = this.#connection.collection<EntryDocument>(this.#layout.entries(f));
+      const filter = { f: { $in: same.map((entry) => entry.f) }, c, k: { $gt: 0 } };
+      count += (await collection.updateMany(filter, emptied)).modifiedCount;
+    });
     return count;
   }
 

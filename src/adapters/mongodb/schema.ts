@@ -70,7 +70,8 @@ export async function openSchema(connection: Connection): Promise<Opened> {
     throw new Error(`the database was written by a newer version (schema ${meta.schema}); upgrade first`);
   }
   const layout = new Layout(meta.parts);
-  if (layout.scans) connection.indexOnInsert(unique);
-  else for (const name of layout.all) await connection.collection(name).createIndexes([...indexes]);
+  const collections = new Set([...layout.all, layout.claims]);
+  if (layout.scans) connection.indexOnInsert(unique, (name) => collections.has(name));
+  else for (const name of collections) await connection.makeIndexes(name, indexes);
   return { epoch: meta.epoch, secret: Uint8Array.from(meta.secret), layout };
 }

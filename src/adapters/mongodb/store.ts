@@ -20,10 +20,12 @@ import type {
 import { Appender } from "./append.ts";
 import { Connection, jitter, type Topology } from "./connection.ts";
 import { Deadline } from "./deadline.ts";
+import { DoneMarks } from "./done-marks.ts";
 import { Entries } from "./entries.ts";
 import { Flights } from "./flights.ts";
 import { Heads } from "./heads.ts";
 import { MongoInbox } from "./inbox.ts";
+import { Locks } from "./locks.ts";
 import { MongoReadStates } from "./read-states.ts";
 import { Withdrawals } from "./recall.ts";
 import { openSchema } from "./schema.ts";
@@ -31,8 +33,7 @@ import { Trimmer } from "./trim.ts";
 
 /** Calls under way; beyond it new ones are refused, so that a slow store cannot fill the memory. */
 const maxPending = 50_000;
-/** How long a call waits for the servers, and how much longer for each place of a message, in milliseconds. */
-const patienceMs = 2_000;
+/** How much longer an append waits for each place of its messages, in milliseconds. */
 const perPlaceMs = 2;
 
 /** What a store is made with. */
@@ -41,6 +42,8 @@ export interface MongoOptions {
   readonly url: string;
   /** Messages kept per feed. */
   readonly keep: number;
+  /** How long a call waits for the servers before it is rejected, in milliseconds. Default 2,000. */
+  readonly patienceMs?: number;
   /** Hears what a deployment lacks. */
   readonly warn?: (sentence: string) => void;
   /** Hears of every insert that is on a majority. */
@@ -53,6 +56,7 @@ interface Parts {
   readonly heads: Heads;
   readonly appender: Appender;
   readonly flights: Flights;
+  readonly marks: DoneMarks;
   readonly withdrawals: Withdrawals;
   readonly trimmer: Trimmer;
   readonly entries: Entries;
@@ -73,6 +77,7 @@ interface Parts {
 export class MongoStore implements Store {
   readonly #connection: Connection;
   readonly #keep: number;
+  readonly #patienceMs: number;
   readonly #warn: (sentence: string) => void;
   readonly #committed: CommitListener;
   readonly #pending = new Set<Promise<unknown>>();
@@ -80,35 +85,21 @@ export class MongoStore implements Store {
   #closed = false;
   #closing: Promise<void> | undefined;
 
-  constructor({ url, keep, warn = () => {}, committed = () => {}, watch }: MongoOptions) {
-    this.#connection = new Connection(url, watch);
+  constructor({ url, keep, patienceMs = 2_000, warn = () => {}, committed = () => {}, watch }: MongoOptions) {
+    this.#connection = new Connection(url, patienceMs, watch);
+    this.#patienceMs = patienceMs;
     this.#keep = keep;
     this.#warn = warn;
     this.#committed = committed;
   }
 
   async open(): Promise<StoreInfo> {
-    const topology = await this.#connection.open();
-    this.#warnOf(topology);
-    const { epoch, secret, layout } = await openSchema(this.#connection);
-    const connection = this.#connection;
-    const heads = new Heads(connection, layout, { epoch, keep: this.#keep });
-    const trimmer = new Trimmer(connection, layout, heads);
-    const grown = (f: string, seq: number) => trimmer.grown(f, seq);
-    const flights = new Flights(connection, layout, heads, grown, this.#committed);
-    const withdrawals = new Withdrawals(connection, layout, heads);
-    const entries = new Entries(connection, layout, heads);
-    this.#parts = {
-      heads,
-      flights,
-      trimmer,
-      withdrawals,
-      entries,
-      appender: new Appender(connection, layout, { flights, withdrawals, epoch }),
-      inbox: new MongoInbox(connection, layout, heads, entries),
-      states: new MongoReadStates(connection, layout),
-    };
-    return { secret };
+    try {
+      return await this.#open();
+    } catch (error) {
+      await this.#connection.close();
+      throw error;
+    }
   }
 
   close(): Promise<void> {
@@ -118,7 +109,10 @@ export class MongoStore implements Store {
 
   append(messages: readonly Append[]): Promise<readonly Appended[]> {
     const places = messages.reduce((sum, { feeds }) => sum + feeds.length, 0);
-    return this.#call((parts, expired) => parts.appender.append(messages, expired), patienceMs + places * perPlaceMs);
+    return this.#call(
+      (parts, expired) => parts.appender.append(messages, expired),
+      this.#patienceMs + places * perPlaceMs,
+    );
   }
 
   heads(feeds: readonly FeedKey[]): Promise<readonly Head[]> {
@@ -134,7 +128,7 @@ export class MongoStore implements Store {
   }
 
   trim(before: number, now: number): Promise<number> {
-    return this.#call(({ trimmer }) => trimmer.trim(before, now), 10 * patienceMs);
+    return this.#call(({ trimmer }) => trimmer.trim(before, now), 10 * this.#patienceMs);
   }
 
   select(selection: Selection): Promise<readonly Entry[]> {
@@ -175,7 +169,7 @@ export class MongoStore implements Store {
     });
   }
 
-  async #call<T>(work: (parts: Parts, expired: () => boolean) => Promise<T>, patience = patienceMs): Promise<T> {
+  async #call<T>(work: (parts: Parts, expired: () => boolean) => Promise<T>, patience = this.#patienceMs): Promise<T> {
     try {
       if (this.#closed || !this.#parts) throw new Error("the store is closed");
       if (this.#pending.size >= maxPending) throw new Error("too many calls are waiting for the store");
@@ -194,10 +188,37 @@ export class MongoStore implements Store {
     }
   }
 
+  async #open(): Promise<StoreInfo> {
+    const topology = await this.#connection.open();
+    this.#warnOf(topology);
+    const { epoch, secret, layout } = await openSchema(this.#connection);
+    const connection = this.#connection;
+    const heads = new Heads(connection, layout, { epoch, keep: this.#keep });
+    const locks = new Locks(connection, layout.scans);
+    const trimmer = new Trimmer(connection, layout, heads, locks);
+    const grown = (f: string, seq: number) => trimmer.grown(f, seq);
+    const flights = new Flights(connection, layout, heads, { grown, committed: this.#committed });
+    const marks = new DoneMarks(connection, layout);
+    const withdrawals = new Withdrawals(connection, layout, heads, locks);
+    const entries = new Entries(connection, layout, heads);
+    this.#parts = {
+      heads,
+      flights,
+      marks,
+      trimmer,
+      withdrawals,
+      entries,
+      appender: new Appender(connection, layout, { flights, locks, marks, withdrawals, epoch }),
+      inbox: new MongoInbox(connection, layout, heads, entries),
+      states: new MongoReadStates(connection, layout, locks),
+    };
+    return { secret };
+  }
+
   async #close(): Promise<void> {
     this.#closed = true;
     await Promise.allSettled(this.#pending);
-    await this.#parts?.trimmer.idle();
+    await Promise.all([this.#parts?.trimmer.idle(), this.#parts?.marks.idle()]);
     await this.#connection.close();
   }
 
@@ -209,7 +230,7 @@ export class MongoStore implements Store {
       );
     }
     if (scans) {
-      this.#warn("the store's server finds documents by scanning: it is made for tests and small amounts of data");
+      this.#warn("the store's server finds documents by scanning them: it is for tests and small amounts of data");
     }
   }
 }

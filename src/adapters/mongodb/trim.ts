@@ -2,6 +2,7 @@ import type { Connection } from "./connection.ts";
 import { type ClaimDocument, type EntryDocument, stampAt } from "./documents.ts";
 import type { FeedDocument, Heads } from "./heads.ts";
 import type { Layout } from "./layout.ts";
+import type { Locks } from "./locks.ts";
 import { emptied } from "./recall.ts";
 
 /** Documents of one step. */
@@ -19,11 +20,13 @@ export class Trimmer {
   readonly #connection: Connection;
   readonly #layout: Layout;
   readonly #heads: Heads;
+  readonly #locks: Locks;
   /** What is deleted by count, so that a closing store can wait for it. */
   readonly #running = new Set<Promise<void>>();
 
-  constructor(connection: Connection, layout: Layout, heads: Heads) {
+  constructor(connection: Connection, layout: Layout, heads: Heads, locks: Locks) {
     this.#connection = connection;
+    this.#locks = locks;
     this.#layout = layout;
     this.#heads = heads;
   }
@@ -61,9 +64,7 @@ export class Trimmer {
   async #trimOld(before: number): Promise<{ found: number; count: number }> {
     const filter = { p: { $lt: before }, s: { $gt: 0 } };
     const options = { sort: { p: 1 }, limit: stepSize, projection: { _id: 0, f: 1, s: 1 } } as const;
-    const entries = (
-      await Promise.all(this.#layout.all.map((name) => this.#connection.find<EntryDocument>(name, filter, options)))
-    ).flat();
+    const entries = await this.#connection.findAcross<EntryDocument>(this.#layout.all, filter, options);
     if (entries.length === 0) return this.#dropClaims({ p: { $lt: before } });
     let count = 0;
     for (const [f, rows] of Map.groupBy(entries, (entry) => entry.f)) {
@@ -75,9 +76,8 @@ export class Trimmer {
 
   /** Raises the tail, then deletes; the last slot is emptied instead. Answers how many messages of one feed went. */
   async #deleteBelow(f: string, tail: number, which: { o?: { $lt: string } }): Promise<number> {
-    await this.#connection
-      .collection<FeedDocument>("feeds")
-      .updateOne({ _id: f }, { $max: { tail } }, { upsert: true });
+    const feeds = this.#connection.collection<FeedDocument>("feeds");
+    await this.#locks.exclusively(f, () => feeds.updateOne({ _id: f }, { $max: { tail } }, { upsert: true }));
     const last = (await this.#heads.lastOf([f])).get(f) ?? 0;
     const collection = this.#connection.collection<EntryDocument>(this.#layout.entries(f));
     const below = { f, s: { $gt: 0, $lt: Math.min(tail, last) }, ...which };
@@ -95,19 +95,14 @@ export class Trimmer {
   async #trimExpired(now: number): Promise<{ found: number; count: number }> {
     const filter = { x: { $lte: now }, s: { $gt: 0 } };
     const options = { limit: stepSize, projection: { f: 1, s: 1, r: 1 } };
-    let found = 0;
-    let count = 0;
-    for (const name of this.#layout.all) {
-      const entries = await this.#connection.find<EntryDocument>(name, filter, options);
-      found += entries.length;
-      count += entries.filter(({ r }) => r === undefined).length;
-      for (const [f, rows] of Map.groupBy(entries, (entry) => entry.f)) {
-        const seqs = rows.map(({ s }) => s);
-        await this.#connection.collection<EntryDocument>(name).updateMany({ f, s: { $in: seqs } }, emptied);
-      }
+    const entries = await this.#connection.findAcross<EntryDocument>(this.#layout.all, filter, options);
+    for (const [f, rows] of Map.groupBy(entries, (entry) => entry.f)) {
+      const collection = this.#connection.collection<EntryDocument>(this.#layout.entries(f));
+      await collection.updateMany({ f, s: { $in: rows.map(({ s }) => s) } }, emptied);
     }
     const claims = await this.#dropClaims({ x: { $lte: now } });
-    return { found: found + claims.found, count: count + claims.count };
+    const single = entries.filter(({ r }) => r === undefined);
+    return { found: entries.length + claims.found, count: single.length + claims.count };
   }
 
   /** Keys become free. Messages of one feed were counted with their entry. */

@@ -1,0 +1,54 @@
+/** What was injected, and what was found, as a table. */
+import type { Finding, History } from "./history.ts";
+import { countCodes, type Publishers } from "./publishers.ts";
+import type { Subscriber } from "./subscribers.ts";
+
+/** Figures by name. */
+export type Figures = Readonly<Record<string, number | string>>;
+
+/** What clients did and got. */
+export function trafficOf(
+  { publishes, answers, failures, duplicates }: Publishers,
+  subscribers: readonly Subscriber[],
+  { views }: History,
+): Figures {
+  const lists = views.filter(({ kind }) => kind === "list");
+  const answered = new Set(answers.map(({ key }) => key));
+  const listed = new Set(lists.flatMap(({ entries }) => entries.map(({ key }) => key)));
+  return {
+    "publishes attempted": publishes.length,
+    "publishes answered": answered.size,
+    "calls that failed": countCodes(failures),
+    "answered as duplicates": duplicates,
+    "stored, never answered": [...listed].filter((key) => !answered.has(key)).length,
+    "messages listed": lists.reduce((sum, { entries }) => sum + entries.length, 0),
+    subscribers: subscribers.length,
+    "streams opened": subscribers.reduce((sum, { streams }) => sum + streams, 0),
+    deliveries: views.reduce((sum, { kind, entries }) => sum + (kind === "stream" ? entries.length : 0), 0),
+  };
+}
+
+/** What the checker found. */
+export function findingsOf(findings: readonly Finding[]): Figures {
+  const found = (...kinds: Finding["kind"][]) => findings.filter(({ kind }) => kinds.includes(kind)).length;
+  return {
+    lost: found("lost", "missed", "hole"),
+    duplicates: found("twice", "changed"),
+    "out of order": found("reordered", "overtaken"),
+    "wrong in other ways": found("phantom", "misdirected", "mark", "badge", "count"),
+  };
+}
+
+/** The figures as lines. */
+export function table(figures: Figures): string {
+  const width = Math.max(...Object.keys(figures).map(({ length }) => length));
+  return Object.entries(figures)
+    .map(([name, value]) => `${name.padEnd(width)}  ${value}`)
+    .join("\n");
+}
+
+/** The value that such a share of all is not above, 0 of none. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? 0;
+}

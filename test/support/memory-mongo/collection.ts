@@ -1,0 +1,120 @@
+import { bySort, type Document, matches } from "./documents.ts";
+
+/** A document met another one with the same key. */
+export class DuplicateKey extends Error {}
+
+interface Unique {
+  readonly name: string;
+  readonly fields: readonly string[];
+  readonly owners: Map<string, Document>;
+}
+
+/** The documents of one collection, found by `_id`, or by feed and number, or by message, or one by one. */
+export class Collection {
+  readonly #uniques: Unique[] = [{ name: "_id_", fields: ["_id"], owners: new Map() }];
+  /** By `f`, in the order of `s`. */
+  readonly #feeds = new Map<unknown, Document[]>();
+  readonly #messages = new Map<unknown, Set<Document>>();
+
+  /** Only those that keep values unique matter here. */
+  addUnique(name: string, fields: readonly string[]): void {
+    if (this.#uniques.some((unique) => unique.name === name)) return;
+    const owners = new Map([...this.#all()].map((document) => [keyOf(document, fields), document]));
+    this.#uniques.push({ name, fields, owners });
+  }
+
+  /** Throws DuplicateKey. */
+  insert(document: Document): void {
+    for (const { name, fields, owners } of this.#uniques) {
+      if (owners.has(keyOf(document, fields))) throw new DuplicateKey(`E11000 duplicate key error index: ${name}`);
+    }
+    for (const { fields, owners } of this.#uniques) owners.set(keyOf(document, fields), document);
+    const feed = this.#feeds.get(document.f) ?? [];
+    this.#feeds.set(document.f, feed);
+    feed.splice(placeIn(feed, document.s as number), 0, document);
+    if (document.m !== undefined) {
+      this.#messages.set(document.m, (this.#messages.get(document.m) ?? new Set()).add(document));
+    }
+  }
+
+  remove(document: Document): void {
+    for (const { fields, owners } of this.#uniques) owners.delete(keyOf(document, fields));
+    const feed = this.#feeds.get(document.f) ?? [];
+    feed.splice(feed.indexOf(document), 1);
+    if (feed.length === 0) this.#feeds.delete(document.f);
+    const message = this.#messages.get(document.m);
+    message?.delete(document);
+    if (message?.size === 0) this.#messages.delete(document.m);
+  }
+
+  /** Throws DuplicateKey, and then changes nothing. */
+  replace(document: Document, by: Document): void {
+    this.remove(document);
+    try {
+      this.insert(by);
+    } catch (error) {
+      this.insert(document);
+      throw error;
+    }
+  }
+
+  /** What a filter means, sorted. */
+  find(filter: Document, sort: Document = {}, limit = 0): Document[] {
+    const backwards = sort.s === -1 && Object.keys(sort).length === 1;
+    const candidates = this.#candidates(filter);
+    const found: Document[] = [];
+    const most = limit > 0 && (backwards || Object.keys(sort).length === 0) ? limit : Number.POSITIVE_INFINITY;
+    // A feed has its numbers in order: the last one needs no look at the others.
+    for (let index = 0; index < candidates.length && found.length < most; index++) {
+      const document = candidates[backwards ? candidates.length - 1 - index : index] as Document;
+      if (matches(document, filter)) found.push(document);
+    }
+    if (Object.keys(sort).length > 0) found.sort(bySort(sort));
+    return limit > 0 ? found.slice(0, limit) : found;
+  }
+
+  #candidates({ _id: id, f, s, m }: Document): readonly Document[] {
+    if (typeof id === "string" || typeof id === "number") {
+      const owner = this.#uniques[0]?.owners.get(keyOf({ _id: id }, ["_id"]));
+      return owner ? [owner] : [];
+    }
+    if (m !== undefined) return listOf(m).flatMap((value) => [...(this.#messages.get(value) ?? [])]);
+    if (typeof f === "string") return within(this.#feeds.get(f) ?? [], s);
+    // Without an order among feeds: whoever sorts by number names one feed, or sorts by more.
+    if (f !== undefined) return listOf(f).flatMap((value) => this.#feeds.get(value) ?? []);
+    return [...this.#all()];
+  }
+
+  *#all(): Iterable<Document> {
+    for (const feed of this.#feeds.values()) yield* feed;
+  }
+}
+
+function keyOf(document: Document, fields: readonly string[]): string {
+  return JSON.stringify(fields.map((field) => document[field] ?? null));
+}
+
+/** The values of an equality, or of `$in`. */
+function listOf(condition: unknown): readonly unknown[] {
+  return (condition as { $in?: unknown[] } | null)?.$in ?? [condition];
+}
+
+/** The first place whose number is not lower. */
+function placeIn(feed: readonly Document[], seq: number): number {
+  let [low, high] = [0, feed.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((feed[middle]?.s as number) < seq) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function within(feed: readonly Document[], s: unknown): readonly Document[] {
+  if (typeof s === "number") return feed.slice(placeIn(feed, s), placeIn(feed, s + 1));
+  const { $gte: from, $lte: to } = (s ?? {}) as { $gte?: number; $lte?: number };
+  return feed.slice(
+    from === undefined ? 0 : placeIn(feed, from),
+    to === undefined ? feed.length : placeIn(feed, to + 1),
+  );
+}

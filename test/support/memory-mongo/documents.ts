@@ -1,0 +1,91 @@
+/** Which documents a filter of MongoDB's query language means, as far as the store asks it. */
+
+/** A document as the driver reads it. */
+export type Document = Record<string, unknown>;
+
+/** Whether a document matches. Throws for an operator that is not known here. */
+export function matches(document: Document, filter: Document): boolean {
+  return Object.entries(filter).every(([field, condition]) => {
+    if (field === "$or") return (condition as Document[]).some((part) => matches(document, part));
+    return meets(document[field], condition);
+  });
+}
+
+function meets(value: unknown, condition: unknown): boolean {
+  if (!isOperators(condition)) return value === condition;
+  return Object.entries(condition).every(([operator, operand]) => {
+    switch (operator) {
+      case "$in":
+        return (operand as unknown[]).includes(value);
+      case "$exists":
+        return (value !== undefined) === operand;
+      case "$not":
+        return !meets(value, operand);
+      case "$gt":
+        return order(value, operand) > 0;
+      case "$gte":
+        return order(value, operand) >= 0;
+      case "$lt":
+        return order(value, operand) < 0;
+      case "$lte":
+        return order(value, operand) <= 0;
+      case "$ne":
+        return value !== operand;
+      default:
+        throw new Error(`unknown operator ${operator}`);
+    }
+  });
+}
+
+/** Whether these are operators, rather than a value. */
+function isOperators(condition: unknown): condition is Document {
+  if (typeof condition !== "object" || condition === null) return false;
+  return Object.keys(condition).some((key) => key.startsWith("$"));
+}
+
+/** NaN, which no comparison holds for, across types. */
+function order(a: unknown, b: unknown): number {
+  if (typeof a === "number" && typeof b === "number") return a - b;
+  if (typeof a === "string" && typeof b === "string") return a < b ? -1 : Number(a > b);
+  return Number.NaN;
+}
+
+/** Compares by a sort's fields. */
+export function bySort(sort: Document): (a: Document, b: Document) => number {
+  return (a, b) => {
+    for (const [field, direction] of Object.entries(sort)) {
+      const result = order(a[field], b[field]);
+      if (result) return result * (direction as number);
+    }
+    return 0;
+  };
+}
+
+/** What a projection leaves of a document. */
+export function project(document: Document, projection: Document): Document {
+  const { _id: id, ...fields } = projection;
+  if (Object.values(fields).some((wish) => wish === 0 || wish === false)) {
+    return Object.fromEntries(Object.entries(document).filter(([field]) => !(field in projection)));
+  }
+  const wanted = [...(id === 0 || id === false ? [] : ["_id"]), ...Object.keys(fields)];
+  if (Object.keys(fields).length === 0) return document;
+  return Object.fromEntries(Object.entries(document).filter(([field]) => wanted.includes(field)));
+}
+
+/** The document that an update, or a replacement, makes of one. Throws for an operator that is not known here. */
+export function updated(document: Document, update: Document): Document {
+  const isReplacement = !Object.keys(update).some((key) => key.startsWith("$"));
+  if (isReplacement) return { _id: document._id, ...update };
+  const result = { ...document };
+  for (const [operator, fields] of Object.entries(update)) {
+    for (const [field, value] of Object.entries(fields as Document)) {
+      if (operator === "$set") result[field] = value;
+      else if (operator === "$unset") delete result[field];
+      else if (operator === "$inc") result[field] = ((result[field] as number | undefined) ?? 0) + (value as number);
+      else if (operator === "$max") {
+        if (result[field] === undefined || order(value, result[field]) > 0) result[field] = value;
+      } else throw new Error(`unknown operator ${operator}`);
+    }
+  }
+  return result;
+}
