@@ -54,8 +54,14 @@ export class Delivery {
     this.#deadlines.messageExpires(totals.nextExpiry);
   }
 
-  /** Frames that pass the filter and have not expired. */
+  /** Frames that pass the filter and have not expired; they count as delivered. */
   wanted(followed: Followed, frames: readonly MessageFrame[]): readonly Frame[] {
+    const wanted = this.#pick(followed, frames);
+    this.#node.streams.delivered += wanted.length;
+    return wanted;
+  }
+
+  #pick(followed: Followed, frames: readonly MessageFrame[]): readonly Frame[] {
     const [first] = frames;
     if (first === undefined) return frames;
     const now = this.#node.settings.clock.now();
