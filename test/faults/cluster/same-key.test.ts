@@ -1,0 +1,85 @@
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
+import { expect, test } from "vitest";
+import { Kind, PushService } from "../../../src/gen.ts";
+import { table } from "../figures.ts";
+import { tokenFor } from "../server-process.ts";
+import { size } from "../size.ts";
+import type { PublishInit } from "../targets.ts";
+import { Cluster, canRun } from "./cluster.ts";
+import { errorsIn } from "./log.ts";
+import type { StoreKind } from "./store-server.ts";
+
+const callers = 100;
+const sizes: readonly (readonly [store: StoreKind, keys: number])[] = [
+  ["memory", size(20, 1_000)],
+  ["ferretdb", size(2, 20)],
+];
+
+test.for(sizes)(
+  "%s: 100 callers race for each of %i keys over three nodes, and all are told the same",
+  async ([store, keys], context) => {
+    context.skip(!canRun(store));
+    const cluster = await Cluster.open({ store });
+    try {
+      const transports = cluster.members.flatMap(({ url: baseUrl }) => [
+        createConnectTransport({ baseUrl, httpVersion: "1.1" }),
+        createGrpcTransport({ baseUrl }),
+      ]);
+      const clients = transports.map((transport) => createClient(PushService, transport));
+      const headers = { authorization: `Bearer ${await tokenFor({ sub: "load", tenant: "acme", role: "service" })}` };
+      const told: string[][] = [];
+      let firsts = 0;
+      const began = performance.now();
+      for (let key = 0; key < keys; key++) {
+        const request: PublishInit = {
+          audience: { to: { case: "users", value: { userIds: ["ann", "bob"] } } },
+          requestId: `key-${key}`,
+          message: { kind: Kind.NOTIFICATION, title: `key ${key}` },
+        };
+        const answers = await Promise.all(
+          Array.from({ length: callers }, (_, caller) => {
+            const client = clients[caller % clients.length] as (typeof clients)[number];
+            return client.publish(request, { headers, timeoutMs: 30_000 });
+          }),
+        );
+        told.push([...new Set(answers.map(({ messageId }) => messageId))]);
+        firsts += answers.filter(({ duplicate }) => !duplicate).length;
+      }
+      const seconds = (performance.now() - began) / 1000;
+      const listed = await Promise.all(["ann", "bob"].map((user) => idsOf(cluster.url, user)));
+      console.log(
+        table({
+          store: cluster.store.name,
+          keys,
+          "callers of each": callers,
+          "answered as the first": firsts,
+          "keys with more than one id": told.filter(({ length }) => length > 1).length,
+          "messages listed, of two users": listed.map(({ length }) => length).join(" and "),
+          seconds: Math.round(seconds),
+        }),
+      );
+      expect.soft(told.filter(({ length }) => length !== 1)).toEqual([]);
+      // The one that stored it may have been answered as a repetition of itself, never two as the first.
+      expect.soft(firsts).toBeLessThanOrEqual(keys);
+      for (const ids of listed) expect.soft(ids.toReversed()).toEqual(told.flat());
+      expect.soft(errorsIn(cluster.log).slice(0, 5)).toEqual([]);
+    } finally {
+      await cluster.close();
+    }
+  },
+);
+
+/** Ids of all that is listed, newest first. */
+async function idsOf(baseUrl: string, user: string): Promise<string[]> {
+  const client = createClient(PushService, createConnectTransport({ baseUrl, httpVersion: "1.1" }));
+  const headers = { authorization: `Bearer ${await tokenFor({ sub: user, tenant: "acme", role: "user" })}` };
+  const ids: string[] = [];
+  let pageToken = "";
+  do {
+    const page = await client.listMessages({ pageSize: 100, pageToken }, { headers });
+    ids.push(...page.messages.map(({ id }) => id));
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  return ids;
+}
