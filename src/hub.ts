@@ -1,6 +1,6 @@
 /** ④ The hub of a node: which of its subscriptions follow which feed, and what is new in each. */
 import type { Bus, DisconnectNotice, EntryNotice, Heard, LiveNotice, ReadNotice, RecallNotice } from "./bus.ts";
-import type { NamedFeed } from "./feeds.ts";
+import { feedId, type NamedFeed } from "./feeds.ts";
 import { MessageFrame } from "./frame.ts";
 import { Ring } from "./ring.ts";
 import type { FeedKey, Head } from "./store.ts";
@@ -197,11 +197,6 @@ function toFrame(feed: string, notice: EntryNotice | LiveNotice): MessageFrame {
   if (notice.type === "live") return new MessageFrame(notice.body, Number.POSITIVE_INFINITY);
   const { id, seq, epoch, body, expireTime } = notice;
   return new MessageFrame(body, expireTime, { id, seq, position: { feed, epoch, seq: String(seq) } });
-}
-
-/** Ids have no control characters, so the newline keeps `a` + `b/c` and `a/b` + `c` apart. */
-function feedId({ tenant, name }: FeedKey): string {
-  return `${tenant}\n${name}`;
 }
 
 function userId(tenant: string, user: string): string {
