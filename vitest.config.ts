@@ -12,7 +12,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     exclude: ["test/faults/**", ...withServers],
-    maxWorkers: 2,
+    // Many of them wait for browsers, servers and clocks.
+    maxWorkers: 3,
     testTimeout: 20_000,
     hookTimeout: 30_000,
   },
