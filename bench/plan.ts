@@ -63,7 +63,7 @@ const quick: Plan = {
   feeds: [1, 300, 1000],
   concurrency: [1, 50],
   missed: 50,
-  idle: 200,
+  idle: 100,
   latencyMs: 500,
   slowMs: 600,
   slowBytes: 12e6,
