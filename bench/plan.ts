@@ -7,6 +7,8 @@ export interface Plan {
   readonly rounds: number;
   /** One measurement lasts at least so long. */
   readonly sliceMs: number;
+  /** Publishes of each server before the first measurement: as many as make its code fast. */
+  readonly warmUps: number;
   readonly subscribers: number;
   /** Subscribers of the scale table, rising. */
   readonly scale: readonly number[];
@@ -34,6 +36,7 @@ const usual: Plan = {
   name: "default",
   rounds: 3,
   sliceMs: 500,
+  warmUps: 2000,
   subscribers: 1000,
   scale: [100, 1000, 10_000],
   feeds: [1, 100, 10_000, 100_000],
@@ -54,12 +57,13 @@ const quick: Plan = {
   name: "quick",
   rounds: 1,
   sliceMs: 50,
+  warmUps: 20,
   subscribers: 100,
   scale: [10, 100, 300],
   feeds: [1, 300, 1000],
   concurrency: [1, 50],
   missed: 50,
-  idle: 200,
+  idle: 100,
   latencyMs: 500,
   slowMs: 600,
   slowBytes: 12e6,

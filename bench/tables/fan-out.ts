@@ -55,6 +55,7 @@ async function rounds(plan: Plan, subscribers: Subscribers, running: readonly Ru
   const slow = new Set<TurnFigures>();
   for (let round = 0; round <= plan.rounds; round++) {
     for (const row of running) {
+      if (round === 0) await row.sender.warmUp?.(plan.warmUps);
       for (const size of sizes) {
         const figures = round === 0 ? newFigures() : row.figures[size];
         // A single turn of some takes seconds: outside a full run, one round says enough.

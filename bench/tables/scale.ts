@@ -36,6 +36,7 @@ export async function scale(plan: Plan, { subscribers }: Drivers): Promise<Secti
   }
   for (let round = 0; round <= plan.rounds; round++) {
     for (const row of running) {
+      if (round === 0) await row.tidings.warmUp(plan.warmUps);
       const figures = round === 0 ? { cost: new Figure(), rate: new Figure() } : row.figures;
       const { tidings } = row;
       await measureTurns(
