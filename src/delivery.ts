@@ -91,7 +91,6 @@ export class Delivery {
     else if (shows && !followed.isCounted && this.#user && frame.message.kind === Kind.NOTIFICATION)
       this.#change.totalsOnly();
     if (!shows) return undefined;
-    this.#node.streams.delivered++;
     return this.#rings(followed, frame, now) ? frame.alerting : frame;
   }
 
