@@ -1,27 +1,48 @@
-/** `npm run bench`: what the parts cost on this machine, each against a baseline of the same run. */
-import { cpus } from "node:os";
-import { broadcast } from "./broadcast.ts";
-import { idleMemory } from "./idle.ts";
-import { ingest } from "./ingest.ts";
-import { firstPage, publishToReceive } from "./latency.ts";
-import { roomJoins } from "./rooms.ts";
-import { printTable } from "./stats.ts";
+/** `npm run bench`: what Tidings costs on this machine, each figure beside others of the same run. */
+import { parseArgs } from "node:util";
+import { profileInto } from "./child.ts";
+import { Drivers } from "./drivers.ts";
+import { doubts, machineLine } from "./machine.ts";
+import { plans } from "./plan.ts";
+import { writeReport } from "./report.ts";
+import type { Section } from "./section.ts";
+import { tableText } from "./section.ts";
+import { sections } from "./sections.ts";
+import { targetTable } from "./target.ts";
 
-const quick = process.argv.includes("--quick");
-const [rounds, milliseconds, seconds, calls, streams] = quick ? [1, 500, 2, 100, 200] : [5, 2000, 20, 1000, 5000];
-const [joins, known] = quick ? [100, 1000] : [1000, 100_000];
+const { values } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    full: { type: "boolean", default: false },
+    write: { type: "boolean", default: false },
+    only: { type: "string" },
+    rows: { type: "string", multiple: true },
+    profile: { type: "string" },
+  },
+});
+const usual = values.quick ? plans.quick : values.full ? plans.full : plans.default;
+const plan = values.rows === undefined ? usual : { ...usual, rows: values.rows };
+const chosen = values.only?.split(",") ?? Object.keys(sections);
+const unknown = chosen.filter((name) => !(name in sections));
+if (unknown.length > 0) throw new RangeError(`--only: no ${unknown.join(", ")}; there are ${Object.keys(sections)}`);
+if (values.write && (values.quick || values.rows !== undefined || values.profile !== undefined))
+  throw new RangeError("--write: figures of a quick, partial or profiled run say nothing");
+if (values.profile !== undefined) profileInto(values.profile);
 
-console.log(
-  `Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}, ${new Date().toISOString().slice(0, 10)}\n`,
-);
-for (const table of [
-  () => ingest(rounds, milliseconds),
-  () => publishToReceive(seconds),
-  () => firstPage(calls),
-  () => idleMemory(streams),
-  () => roomJoins(joins),
-  () => broadcast(known),
-]) {
-  printTable(await table());
-  console.log();
+console.log(`${machineLine()}\n`);
+for (const doubt of doubts()) console.log(`${doubt}\n`);
+const start = performance.now();
+await using drivers = new Drivers();
+const measured: Record<string, Section> = {};
+for (const name of chosen) {
+  const began = performance.now();
+  const section = await (sections[name] as (typeof sections)[string])(plan, drivers);
+  measured[name] = section;
+  await drivers.subscribers.closeAll();
+  console.log(`## ${name} (${((performance.now() - began) / 1000).toFixed(1)} s)\n`);
+  for (const table of section.tables) console.log(`${tableText(table)}\n`);
 }
+const targets = Object.values(measured).flatMap((section) => section.targets ?? []);
+if (targets.length > 0) console.log(`## targets\n\n${tableText(targetTable(targets))}\n`);
+console.log(`${((performance.now() - start) / 1000).toFixed(0)} s in all`);
+if (values.write) writeReport(measured, targets);

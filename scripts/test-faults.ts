@@ -1,38 +1,18 @@
-/**
- * `npm run test:faults`: real processes that are killed, drained, frozen, cut off and starved.
- *
- *   npm run test:faults                                     short forms, as in CI
- *   npm run test:faults -- --long                           full length, several hours
- *   npm run test:faults -- --long --seed 7 store-cut        one file, as it was steered before
- *
- * Everything else goes to vitest: names of files, and its options.
- */
+/** `npm run test:faults [-- --long] [-- --seed N]`: what is left goes to vitest. */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 
-const root = join(import.meta.dirname, "..");
-const rest = process.argv.slice(2);
-const env: NodeJS.ProcessEnv = { ...process.env };
-
-const long = rest.indexOf("--long");
-if (long !== -1) {
-  rest.splice(long, 1);
-  env.TIDINGS_FAULTS_LONG = "1";
-}
-const seed = rest.indexOf("--seed");
-if (seed !== -1) {
-  const [, value = ""] = rest.splice(seed, 2);
-  if (!/^\d+$/.test(value)) {
-    console.error("--seed: must be a whole number");
-    process.exit(2);
-  }
-  env.TIDINGS_FAULTS_SEED = value;
-}
-
-const vitest = join(root, "node_modules/.bin/vitest");
-const { status } = spawnSync(vitest, ["run", "--config", "test/faults/vitest.config.ts", ...rest], {
-  cwd: root,
-  env,
-  stdio: "inherit",
+const { values, positionals } = parseArgs({
+  options: { long: { type: "boolean", default: false }, seed: { type: "string" } },
+  allowPositionals: true,
 });
-process.exit(status ?? 1);
+const vitest = join(import.meta.dirname, "../node_modules/vitest/vitest.mjs");
+const env = {
+  ...process.env,
+  ...(values.long ? { TIDINGS_FAULTS_LONG: "1" } : {}),
+  ...(values.seed === undefined ? {} : { TIDINGS_FAULTS_SEED: values.seed }),
+};
+const args = ["run", "--config", "test/faults/vitest.config.ts", ...positionals];
+const { status } = spawnSync(process.execPath, [vitest, ...args], { stdio: "inherit", env });
+process.exitCode = status ?? 1;

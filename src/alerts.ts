@@ -35,21 +35,26 @@ export class Alerts {
     return rung;
   }
 
+  /** What of a feed one of the user's pages has rung for. */
+  ofFeed(rung: Rung, feed: string): SeqSet {
+    const known = rung.get(feed) ?? SeqSet.from();
+    rung.set(feed, known);
+    return known;
+  }
+
   /** Whether this page is to ring for a message that the user has not read; it is the only one then. */
-  take(rung: Rung, user: UserIdentity, feed: string, frame: MessageFrame, now: number): boolean {
+  take(rung: SeqSet, user: UserIdentity, frame: MessageFrame, now: number): boolean {
     if (frame.seq === 0 || now - frame.publishTime > this.#maxAgeMs || !isFor(user, frame)) return false;
-    const given = rung.get(feed) ?? SeqSet.from();
-    if (given.has(frame.seq)) return false;
-    given.add(frame.seq);
+    if (!rung.addNew(frame.seq)) return false;
     // Of many runs, the oldest gap closes.
-    if (given.toJSON().length > 2 * maxRuns) given.add(1, given.toJSON()[2]);
-    rung.set(feed, given);
+    if (rung.runs > maxRuns) rung.add(1, rung.toJSON()[2]);
     return true;
   }
 }
 
 /** Receivers, and not who caused it. */
 function isFor({ subject }: UserIdentity, { message }: MessageFrame): boolean {
-  if (message.actor?.id === subject) return false;
-  return message.kind === Kind.NOTIFICATION || (message.kind === Kind.ACTIVITY && message.receiverId === subject);
+  const { kind, actor } = message;
+  if (kind !== Kind.NOTIFICATION && (kind !== Kind.ACTIVITY || message.receiverId !== subject)) return false;
+  return actor?.id !== subject;
 }

@@ -10,6 +10,7 @@
  * - A bus that may lose something without ever knowing says every 60 s that all may have been lost.
  */
 import type { FeedKey } from "./store.ts";
+import type { TraceContext } from "./tracer.ts";
 
 /** A durable message in a feed. */
 export interface EntryNotice {
@@ -22,6 +23,8 @@ export interface EntryNotice {
   readonly body: Uint8Array;
   /** Infinity: never. */
   readonly expireTime: number;
+  /** The span that published it, where that is traced. It travels with the notice only, and is never stored. */
+  readonly trace?: TraceContext;
 }
 
 /** A message that is not kept: who is not listening now never gets it. */
@@ -29,6 +32,8 @@ export interface LiveNotice {
   readonly type: "live";
   readonly feed: FeedKey;
   readonly body: Uint8Array;
+  /** As of an EntryNotice. */
+  readonly trace?: TraceContext;
 }
 
 /** A user's read state changed. */
@@ -62,6 +67,19 @@ export interface DisconnectNotice {
 /** Whatever travels on the bus. */
 export type Notice = EntryNotice | LiveNotice | ReadNotice | RecallNotice | DisconnectNotice;
 
+/** What a bus says of itself to operators; counts are since it began. */
+export interface BusFigures {
+  /** It hears the other nodes. */
+  readonly connected: boolean;
+  /** How often it found that something of other nodes was not heard. */
+  readonly losses: number;
+  /** Messages on the wire, each with the notices of one turn. */
+  readonly sent: number;
+  readonly heard: number;
+  /** Not sent: what carries them was away, or did not take them fast enough. */
+  readonly dropped: number;
+}
+
 /** Notices of other nodes were not heard. It never travels: a bus says it to its own node, and src/healing.ts answers. */
 export interface LostNotice {
   readonly type: "lost";
@@ -80,6 +98,8 @@ export interface Bus {
   publish(notices: readonly Notice[]): void;
   /** Calls for every notice from any node, until the returned function is called. A listener that throws hurts nobody else. */
   subscribe(listener: (heard: Heard) => void): () => void;
+  /** What it says of itself; one without reaches all at once, and loses nothing. */
+  figures?(): BusFigures;
   /** Stops; later notices are dropped. */
   close(): Promise<void>;
 }

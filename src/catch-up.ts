@@ -13,10 +13,16 @@ const batchSize = 64;
 export class CatchUp {
   readonly #node: Node;
   readonly #delivery: Delivery;
+  #reading = false;
 
   constructor(node: Node, delivery: Delivery) {
     this.#node = node;
     this.#delivery = delivery;
+  }
+
+  /** It waits for the Store. */
+  get reading(): boolean {
+    return this.#reading;
   }
 
   /** All up to `seq` and nothing beyond. */
@@ -26,7 +32,9 @@ export class CatchUp {
       const { frames } = cursor.take(batchSize, seq);
       yield this.#delivery.wanted(followed, frames);
       if (frames.length > 0) continue;
+      this.#reading = true;
       const page = await this.#node.pages.read(cursor.feed, cursor.seq, seq);
+      this.#reading = false;
       const gap = cursor.skipTrimmed(page.head);
       if (gap && followed.shown) yield [eventFrame({ case: "gap", value: gap })];
       const from = cursor.seq;
@@ -35,6 +43,8 @@ export class CatchUp {
       // The Store knows of nothing up to `seq` beyond this: it was told of it by the Store itself.
       if (page.through <= cursor.seq && !gap) return;
       cursor.seq = Math.max(cursor.seq, Math.min(page.through, seq));
+      // What has expired is on no page.
+      this.#delivery.moved(followed, cursor.seq);
     }
   }
 

@@ -25,13 +25,25 @@ export interface Random {
 /** setTimeout fires at once beyond this. */
 const longestTimeout = 2_147_483_647;
 
+/** No closure of its own: every stream has one. */
+class SystemTimer implements Timer {
+  readonly #timeout: NodeJS.Timeout;
+
+  constructor(call: () => void, milliseconds: number) {
+    this.#timeout = setTimeout(call, Math.min(Math.max(0, milliseconds), longestTimeout));
+    this.#timeout.unref?.();
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timeout);
+  }
+}
+
 /** The machine's clock. Its timers do not keep the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(milliseconds, call) {
-    const timeout = setTimeout(call, Math.min(Math.max(0, milliseconds), longestTimeout));
-    timeout.unref?.();
-    return { cancel: () => clearTimeout(timeout) };
+    return new SystemTimer(call, milliseconds);
   },
 };
 

@@ -3,12 +3,15 @@ import { Alerts } from "./alerts.ts";
 import { BatchList } from "./batch-list.ts";
 import { Blocks } from "./blocks.ts";
 import { Disconnector } from "./disconnect.ts";
+import { readNode } from "./figures.ts";
 import { Healing } from "./healing.ts";
 import { Hub } from "./hub.ts";
 import { type Authenticate, createAuthenticate, type Identity } from "./identity.ts";
 import { createIds } from "./ids.ts";
 import { Inbox } from "./inbox.ts";
+import { Instruments } from "./instruments.ts";
 import { Lists } from "./lists.ts";
+import { type Meter, noMeter } from "./meter.ts";
 import type { Node } from "./node.ts";
 import { OnlineCounts } from "./online.ts";
 import type { Settings } from "./options.ts";
@@ -21,6 +24,7 @@ import { Recaller } from "./recall.ts";
 import { Retention } from "./retention.ts";
 import { type Authorize, RoomAccess } from "./room-access.ts";
 import { Streams } from "./streams.ts";
+import { noTracer, type Tracer } from "./tracer.ts";
 import { Turn } from "./turn.ts";
 import type { Validate } from "./validate.ts";
 
@@ -41,18 +45,30 @@ export interface Core {
   close(): Promise<void>;
 }
 
+/** How a node is watched. */
+export interface Watch {
+  readonly meter: Meter;
+  /** Made on that meter. */
+  readonly instruments: Instruments;
+  readonly tracer: Tracer;
+}
+
+const unwatched: Watch = { meter: noMeter, instruments: new Instruments(noMeter, []), tracer: noTracer };
+
 /** Opens the store and starts a node on its ports. */
 export async function startCore(
   ports: Ports,
   validate: Validate,
   settings: Settings,
   authorize?: Authorize,
+  { instruments, tracer, meter }: Watch = unwatched,
 ): Promise<Core> {
   const { store, bus, presence } = ports;
   const { clock, random, logger } = settings;
   const { secret } = await store.open();
   const newId = createIds(clock, random);
-  const hub = new Hub(bus);
+  const turn = new Turn(settings.soon);
+  const hub = new Hub(bus, tracer, turn);
   const healing = new Healing(bus, hub, store, clock, random);
   const access = new RoomAccess(authorize, clock);
   const states = new ReadStates(store, bus, access, clock, settings.newcomerDays);
@@ -84,9 +100,12 @@ export async function startCore(
     streams,
     blocks,
     pages,
-    turn: new Turn(),
+    turn,
+    instruments,
+    tracer,
   };
   const node: Node = { settings, ...parts, alerts: new Alerts(settings.alertMs), newId };
+  readNode(meter, node, ports);
   const retention = new Retention(store, clock, settings.retention.days, logger);
   return {
     node,
@@ -99,7 +118,7 @@ export async function startCore(
       return unblocked(identity);
     },
     disconnector: new Disconnector(blocks, bus, presence, streams),
-    publisher: new Publisher(ports, { access, states }, newId, settings),
+    publisher: new Publisher(ports, { access, states, instruments, tracer }, newId, settings),
     recaller: new Recaller(store, bus, clock),
     lists: new Lists(store, { inbox, states, access, batches }, tokens, clock),
     drain: () => node.streams.drain(() => Math.round(random.fraction() * settings.drainMs)),

@@ -4,11 +4,12 @@ import { type Gap, GapSchema } from "../gen/tidings/v1/push_service_pb.ts";
 import { fail } from "./errors.ts";
 import type { NamedFeed } from "./feeds.ts";
 import type { MessageFrame } from "./frame.ts";
-import type { Ring } from "./ring.ts";
+import type { Ring, Taken } from "./ring.ts";
 import type { Head } from "./store.ts";
 
 /** Bytes that are taken at once, but for the last message. */
 const maxBytes = 64 * 1024;
+const endless = Number.POSITIVE_INFINITY;
 
 /** A subscription's place in one feed: all up to `seq` has been sent, or left out for a reason. */
 export class Cursor {
@@ -75,9 +76,26 @@ export class Cursor {
 
   /**
    * Takes from the ring what comes next, at most `limit` frames and none beyond `upTo`. `missing` is the seq up to which
-   * the Store has to be read first: the reader fell off the ring, or a notice was lost or may have been.
+   * the Store has to be read first: the reader fell off the ring, or a notice was lost or may have been. What one cursor
+   * took is there for all others that stand at the same place.
    */
-  take(limit: number, upTo: number): { frames: MessageFrame[]; missing?: number } {
+  take(limit: number, upTo: number): Taken {
+    const shared = upTo === endless && this.seq >= this.#missed && this.#place >= this.#begin;
+    const known = this.#ring.taken;
+    if (shared && known && known.place === this.#place && known.seq === this.seq && known.limit === limit) {
+      this.#place = known.nextPlace;
+      this.seq = known.nextSeq;
+      return known;
+    }
+    const { seq } = this;
+    const place = this.#place;
+    const found = this.#look(limit, upTo);
+    const taken = { ...found, place, seq, limit, nextPlace: this.#place, nextSeq: this.seq };
+    if (shared) this.#ring.taken = taken;
+    return taken;
+  }
+
+  #look(limit: number, upTo: number): Pick<Taken, "frames" | "missing"> {
     const frames: MessageFrame[] = [];
     let bytes = 0;
     this.#place = Math.max(this.#place, this.#ring.first);
@@ -99,6 +117,6 @@ export class Cursor {
     }
     const known = Math.min(this.#ring.head, upTo);
     // The notice of the last message was lost, and no frame comes after it that would show the gap.
-    return this.#place === this.#ring.end && this.seq < known ? { frames, missing: known } : { frames };
+    return { frames, missing: this.#place === this.#ring.end && this.seq < known ? known : undefined };
   }
 }

@@ -41,6 +41,11 @@ export class Deadlines {
     this.#arm();
   }
 
+  /** The transport has not taken what it was handed. */
+  get waiting(): boolean {
+    return this.#sending;
+  }
+
   /** A frame was handed to the transport. */
   sending(): void {
     this.#sending = true;
@@ -97,7 +102,10 @@ export class Deadlines {
       this.#actions.stalled();
       return;
     }
-    if (!this.#sending && now >= this.#lastSent + this.#heartbeatMs) {
+    // A clock that was set back says nothing of the silence, and timers run on: better a beat too many than none for hours.
+    const setBack = now < this.#lastSent;
+    if (setBack) this.#lastSent = now;
+    if (!this.#sending && (setBack || now >= this.#lastSent + this.#heartbeatMs)) {
       this.#lastSent = now;
       this.#actions.beat();
     }

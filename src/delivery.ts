@@ -1,7 +1,7 @@
 import { Kind } from "../gen/tidings/v1/message_pb.ts";
 import type { Rung } from "./alerts.ts";
 import type { Deadlines } from "./deadlines.ts";
-import { type Filter, passes } from "./filter.ts";
+import { type Filter, isOpen, passes } from "./filter.ts";
 import type { Followed, Follows } from "./follows.ts";
 import type { Frame, MessageFrame } from "./frame.ts";
 import type { UserIdentity } from "./identity.ts";
@@ -10,11 +10,14 @@ import type { Node } from "./node.ts";
 import type { ReadChange } from "./read-change.ts";
 import type { ReadState } from "./read-state.ts";
 
+const none: readonly Frame[] = [];
+
 /** What a stream sends of its feeds' frames, and what they do to the totals that its reader keeps. */
 export class Delivery {
   readonly #node: Node;
   readonly #user: UserIdentity | undefined;
-  readonly #filter: Filter;
+  /** Undefined lets everything through. */
+  readonly #filter: Filter | undefined;
   readonly #change: ReadChange;
   readonly #deadlines: Deadlines;
   readonly #rung: Rung;
@@ -29,7 +32,7 @@ export class Delivery {
   ) {
     this.#node = node;
     this.#user = user;
-    this.#filter = filter;
+    this.#filter = isOpen(filter) ? undefined : filter;
     this.#change = change;
     this.#deadlines = deadlines;
     this.#rung = user ? node.alerts.of(user) : new Map();
@@ -51,29 +54,48 @@ export class Delivery {
     this.#deadlines.messageExpires(totals.nextExpiry);
   }
 
-  /** Frames that pass the filter and have not expired. */
+  /** Frames that pass the filter and have not expired; they count as delivered. */
   wanted(followed: Followed, frames: readonly MessageFrame[]): readonly Frame[] {
-    if (frames.length === 0) return frames;
-    const { name } = followed.cursor.feed;
+    const wanted = this.#pick(followed, frames);
+    this.#node.streams.delivered += wanted.length;
+    return wanted;
+  }
+
+  #pick(followed: Followed, frames: readonly MessageFrame[]): readonly Frame[] {
+    const [first] = frames;
+    if (first === undefined) return frames;
     const now = this.#node.settings.clock.now();
-    const deleted = this.#replayed?.deleted(name);
+    if (frames.length === 1) return this.#form(followed, first, now)?.alone ?? none;
     const wanted: Frame[] = [];
     for (const frame of frames) {
-      if (frame.recalled || frame.expireTime <= now || deleted?.has(frame.seq)) continue;
-      const shows = followed.shown && passes(this.#filter, frame.message);
-      if (frame.seq > followed.counted) this.#recount(followed, frame, shows);
-      // The reader counts what it sees, though the room has lost its place in the inbox.
-      else if (shows && !followed.isCounted && this.#user && frame.message.kind === Kind.NOTIFICATION)
-        this.#change.totalsOnly();
-      if (shows) wanted.push(this.#rings(name, frame, now) ? frame.alerting : frame);
+      const form = this.#form(followed, frame, now);
+      if (form) wanted.push(form);
     }
     return wanted;
   }
 
+  /** The stream has come to here. A full feed drops its oldest message with each new one, whatever became of that. */
+  moved(followed: Followed, seq: number): void {
+    const dropped = seq - this.#node.settings.retention.count;
+    if (seq > followed.counted && dropped >= followed.oldest) this.#change.totalsOnly();
+  }
+
+  /** How this reader gets a frame, if at all. */
+  #form(followed: Followed, frame: MessageFrame, now: number): Frame | undefined {
+    this.moved(followed, frame.seq);
+    if (frame.recalled || frame.expireTime <= now) return undefined;
+    if (this.#replayed?.deleted(followed.cursor.feed.name).has(frame.seq)) return undefined;
+    const shows = followed.shown && (this.#filter === undefined || passes(this.#filter, frame.message));
+    if (frame.seq > followed.counted) this.#recount(followed, frame, shows);
+    // The reader counts what it sees, though the room has lost its place in the inbox.
+    else if (shows && !followed.isCounted && this.#user && frame.message.kind === Kind.NOTIFICATION)
+      this.#change.totalsOnly();
+    if (!shows) return undefined;
+    return this.#rings(followed, frame, now) ? frame.alerting : frame;
+  }
+
   /** Sees to new totals where the reader's own counting, one more for each notification, would go wrong. */
   #recount(followed: Followed, { seq, expireTime, message }: MessageFrame, shows: boolean): void {
-    // A full feed drops its oldest message with each new one.
-    if (seq - this.#node.settings.retention.count >= followed.oldest) this.#change.totalsOnly();
     if (message.kind !== Kind.NOTIFICATION) return;
     followed.oldest = Math.min(followed.oldest, seq);
     this.#deadlines.messageExpires(expireTime);
@@ -82,8 +104,11 @@ export class Delivery {
   }
 
   /** Whether this page is the one of its user's that makes itself heard. */
-  #rings(feed: string, frame: MessageFrame, now: number): boolean {
-    if (!this.#user || this.#replayed?.read(feed).has(frame.seq)) return false;
-    return this.#node.alerts.take(this.#rung, this.#user, feed, frame, now);
+  #rings(followed: Followed, frame: MessageFrame, now: number): boolean {
+    if (!this.#user) return false;
+    const { name } = followed.cursor.feed;
+    if (this.#replayed?.read(name).has(frame.seq)) return false;
+    followed.rung ??= this.#node.alerts.ofFeed(this.#rung, name);
+    return this.#node.alerts.take(followed.rung, this.#user, frame, now);
   }
 }

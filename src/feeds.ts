@@ -8,6 +8,11 @@ export interface NamedFeed {
   readonly key: FeedKey;
 }
 
+/** One string for a feed. Ids have no control characters, so the newline keeps `a` + `b/c` and `a/b` + `c` apart. */
+export function feedId({ tenant, name }: FeedKey): string {
+  return `${tenant}\n${name}`;
+}
+
 /** The feed that all tenants share. */
 export const everyoneFeed: NamedFeed = { name: "everyone", key: { tenant: "", name: "everyone" } };
 

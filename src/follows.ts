@@ -2,6 +2,7 @@ import type { RecallNotice } from "./bus.ts";
 import { Cursor } from "./cursor.ts";
 import type { NamedFeed } from "./feeds.ts";
 import type { FeedFollower, Hub } from "./hub.ts";
+import type { SeqSet } from "./seq-set.ts";
 
 const endless = Number.POSITIVE_INFINITY;
 
@@ -21,6 +22,10 @@ export class Followed implements FeedFollower {
   shown: boolean;
   /** The stream knows that there is something new. */
   pending = false;
+  /** The next feed of the stream that has something new, while this one has. */
+  next: Followed | undefined;
+  /** What of it one of the user's pages has rung for; unset before the first message. */
+  rung: SeqSet | undefined;
   /** The totals that the reader was told count all notifications up to here; Infinity: they do not count this feed. */
   counted = endless;
   /** The oldest one that they count; Infinity for none. */

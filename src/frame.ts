@@ -11,6 +11,7 @@ export class Frame {
   /** More than one stream may send it, so that its bytes are kept. */
   readonly shared: boolean;
   #response: SubscribeResponse | undefined;
+  #alone: readonly Frame[] | undefined;
   /** By the index of a format. */
   #encoded: (Buffer | undefined)[] | undefined;
 
@@ -23,6 +24,12 @@ export class Frame {
   get response(): SubscribeResponse {
     this.#response ??= this.#make();
     return this.#response;
+  }
+
+  /** The batch of this frame alone: one for all streams that send no other. */
+  get alone(): readonly Frame[] {
+    this.#alone ??= [this];
+    return this.#alone;
   }
 
   /** The event in Protobuf. */
@@ -111,6 +118,7 @@ export class MessageFrame extends BodyFrame {
   /** The same event for a page that should make itself heard. */
   readonly alerting: Frame;
   #publishTime: number | undefined;
+  #message: Message | undefined;
 
   constructor(body: Uint8Array, expireTime: number, place?: { id: string; seq: number; position: FramePosition }) {
     const more = place ? { position: create(PositionSchema, place.position) } : {};
@@ -131,7 +139,8 @@ export class MessageFrame extends BodyFrame {
 
   /** The message in the event. */
   get message(): Message {
-    return this.response.event.value as Message;
+    this.#message ??= this.response.event.value as Message;
+    return this.#message;
   }
 }
 

@@ -1,9 +1,9 @@
 /** What the bus has lost, asked of the Store: heads of feeds, read states, blocks. */
 import type { Bus, LostNotice } from "./bus.ts";
 import type { Clock, Random, Timer } from "./clock.ts";
-import { userFeed } from "./feeds.ts";
+import { feedId, userFeed } from "./feeds.ts";
 import type { Hub, JoinedUser } from "./hub.ts";
-import type { FeedKey, Store } from "./store.ts";
+import type { FeedKey, Head, Store } from "./store.ts";
 
 /** Feeds that are asked about at once. */
 const feedsTogether = 1000;
@@ -65,12 +65,12 @@ export class Healing {
     const timer = this.#clock.after(this.#random.fraction() * staggerMs, () => {
       this.#staggered.delete(timer);
       for (const feed of feeds) {
-        if (certain) this.#recalls.add(idOf(feed));
-        this.#feeds.add(idOf(feed), feed);
+        if (certain) this.#recalls.add(feedId(feed));
+        this.#feeds.add(feedId(feed), feed);
       }
       for (const joined of this.#hub.users) {
         const { key } = userFeed(joined.tenant, joined.user);
-        if (touches(key)) this.#users.add(idOf(key), joined);
+        if (touches(key)) this.#users.add(feedId(key), joined);
       }
     });
     this.#staggered.add(timer);
@@ -79,8 +79,8 @@ export class Healing {
   async #askFeeds(feeds: readonly FeedKey[]): Promise<void> {
     const heads = await this.#store.heads(feeds);
     feeds.forEach((feed, index) => {
-      if (this.#hub.reach(feed, heads[index]?.seq ?? 0)) this.#behind++;
-      if (this.#recalls.delete(idOf(feed))) this.#hub.recallUnknown(feed);
+      if (this.#hub.reach(feed, heads[index] as Head)) this.#behind++;
+      if (this.#recalls.delete(feedId(feed))) this.#hub.recallUnknown(feed);
     });
   }
 
@@ -90,11 +90,6 @@ export class Healing {
       this.#hub.recheck(user, states[index]?.version ?? 0);
     });
   }
-}
-
-/** No id has control characters. */
-function idOf({ tenant, name }: FeedKey): string {
-  return `${tenant}\n${name}`;
 }
 
 /** What is still to be asked about, each once: one batch after the other, with pauses, until nothing is left. */

@@ -1,9 +1,11 @@
 /** ④ The hub of a node: which of its subscriptions follow which feed, and what is new in each. */
 import type { Bus, DisconnectNotice, EntryNotice, Heard, LiveNotice, ReadNotice, RecallNotice } from "./bus.ts";
-import type { NamedFeed } from "./feeds.ts";
+import { feedId, type NamedFeed } from "./feeds.ts";
 import { MessageFrame } from "./frame.ts";
 import { Ring } from "./ring.ts";
-import type { FeedKey } from "./store.ts";
+import type { FeedKey, Head } from "./store.ts";
+import { noTracer, type TraceContext, type Tracer } from "./tracer.ts";
+import type { Flushable } from "./turn.ts";
 
 /** Who is told of a feed. */
 export interface FeedFollower {
@@ -44,7 +46,13 @@ export class Hub {
   readonly #users = new Map<string, JoinedUser & { readonly followers: Set<UserFollower> }>();
   readonly #unsubscribe: () => void;
 
-  constructor(bus: Bus) {
+  readonly #tracer: Tracer;
+  readonly #turn: { add(last: Flushable): void };
+
+  /** `turn`: what is added to it is flushed after the streams that were woken before. */
+  constructor(bus: Bus, tracer: Tracer = noTracer, turn: { add(last: Flushable): void } = { add() {} }) {
+    this.#tracer = tracer;
+    this.#turn = turn;
     this.#unsubscribe = bus.subscribe((notice) => this.#take(notice));
   }
 
@@ -100,9 +108,9 @@ export class Hub {
   }
 
   /** Where the feed ends in the Store; followers who are not there yet read on. Answers whether there were any. */
-  reach(feed: FeedKey, seq: number): boolean {
+  reach(feed: FeedKey, { seq, epoch }: Head): boolean {
     const followed = this.#feeds.get(feedId(feed));
-    if (!followed?.ring.reach(seq)) return false;
+    if (!followed?.ring.reach(seq, epoch)) return false;
     const behind = [...followed.followers].filter((follower) => follower.seq < seq);
     for (const follower of behind) follower.wake();
     return behind.length > 0;
@@ -121,6 +129,17 @@ export class Hub {
   /** Feeds that are followed: for tests of leaks. */
   get size(): number {
     return this.#feeds.size + this.#users.size;
+  }
+
+  /** Looks at every feed: for operators. */
+  figures(): { readonly feeds: number; readonly followers: number; readonly users: number; readonly bytes: number } {
+    let followers = 0;
+    let bytes = 0;
+    for (const followed of this.#feeds.values()) {
+      followers += followed.followers.size;
+      bytes += followed.ring.bytes;
+    }
+    return { feeds: this.#feeds.size, followers, users: this.#users.size, bytes };
   }
 
   /** Hears nothing more. */
@@ -154,6 +173,14 @@ export class Hub {
     if (!followed) return;
     followed.ring.push(toFrame(followed.name, notice));
     for (const follower of followed.followers) follower.wake();
+    if (notice.trace !== undefined) this.#trace(notice, notice.trace, followed.followers.size);
+  }
+
+  /** One span per message and node, whatever the number of streams: until all that waited for it were handed it. */
+  #trace(notice: EntryNotice | LiveNotice, parent: TraceContext, streams: number): void {
+    const attributes = { "tidings.streams": streams, "tidings.kept": notice.type === "entry" };
+    const span = this.#tracer.start({ name: "deliver", kind: "consumer", parent, attributes });
+    if (span) this.#turn.add({ flush: () => span.end() });
   }
 
   #recall(notice: RecallNotice): void {
@@ -170,11 +197,6 @@ function toFrame(feed: string, notice: EntryNotice | LiveNotice): MessageFrame {
   if (notice.type === "live") return new MessageFrame(notice.body, Number.POSITIVE_INFINITY);
   const { id, seq, epoch, body, expireTime } = notice;
   return new MessageFrame(body, expireTime, { id, seq, position: { feed, epoch, seq: String(seq) } });
-}
-
-/** Ids have no control characters, so the newline keeps `a` + `b/c` and `a/b` + `c` apart. */
-function feedId({ tenant, name }: FeedKey): string {
-  return `${tenant}\n${name}`;
 }
 
 function userId(tenant: string, user: string): string {

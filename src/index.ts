@@ -13,6 +13,7 @@ export type {
   RetentionOptions,
   TidingsOptions,
   TimeoutOptions,
+  TracingOptions,
 } from "./options.ts";
 // For those who name rooms.
 export { directRoom, escapeId } from "./room-ids.ts";

@@ -2,6 +2,7 @@
 import type { Logger } from "pino";
 import { busUrlRule, isBusUrl, isStoreUrl, storeUrlRule } from "./backend-urls.ts";
 import { type Clock, type Random, systemClock, systemRandom } from "./clock.ts";
+import { type Soon, systemSoon } from "./turn.ts";
 
 /** How tokens are checked. Exactly one of `secret` and `jwksUrl`. */
 export interface AuthOptions {
@@ -45,6 +46,14 @@ export interface AuthorizeOptions {
   readonly timeoutMs?: number;
   /** How long an answer is remembered, in ms. Default 30,000. */
   readonly cacheMs?: number;
+}
+
+/** Where traces go, by OTLP over HTTP. */
+export interface TracingOptions {
+  /** The collector's base URL, such as `http://127.0.0.1:4318`; spans go to `/v1/traces` below it. */
+  readonly endpoint: string;
+  /** `service.name` of the spans. Default: OTEL_SERVICE_NAME of the environment, else `tidings`. */
+  readonly service?: string;
 }
 
 /** How many new streams a node takes. */
@@ -97,12 +106,18 @@ export interface TidingsOptions {
   readonly alertMs?: number;
   /** Serve gRPC reflection. Default true. */
   readonly reflection?: boolean;
+  /** Count for operators: see Tidings.metrics and ListenOptions.metrics. Default false. */
+  readonly metrics?: boolean;
+  /** Trace messages for operators. Default: nothing is traced. */
+  readonly tracing?: TracingOptions;
   /** A pino logger. Default: silent. */
   readonly logger?: Logger;
   /** Default: the machine's. */
   readonly clock?: Clock;
   /** Default: the machine's. */
   readonly random?: Random;
+  /** What is flushed at the end of a turn. Default: the machine's event loop. */
+  readonly soon?: Soon;
 }
 
 /** All options with their defaults filled in. */
@@ -125,9 +140,12 @@ export interface Settings {
   readonly authorize: Required<AuthorizeOptions> | undefined;
   readonly alertMs: number;
   readonly reflection: boolean;
+  readonly metrics: boolean;
+  readonly tracing: Required<TracingOptions> | undefined;
   readonly logger: Logger | undefined;
   readonly clock: Clock;
   readonly random: Random;
+  readonly soon: Soon;
 }
 
 /** Fills in the defaults and checks ranges. Throws a TypeError or RangeError that names the option. */
@@ -162,9 +180,12 @@ export function resolveOptions(options: TidingsOptions): Settings {
     authorize: options.authorize && resolveAuthorize(options.authorize),
     alertMs: atLeast("alertMs", options.alertMs ?? 300_000, 0),
     reflection: options.reflection ?? true,
+    metrics: options.metrics ?? false,
+    tracing: options.tracing && resolveTracing(options.tracing),
     logger: options.logger,
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
+    soon: options.soon ?? systemSoon,
   };
 }
 
@@ -192,6 +213,11 @@ function resolveAuthorize({ url, token, timeoutMs, cacheMs }: AuthorizeOptions):
     timeoutMs: atLeast("authorize.timeoutMs", timeoutMs ?? 2_000, 1),
     cacheMs: atLeast("authorize.cacheMs", cacheMs ?? 30_000, 0),
   };
+}
+
+function resolveTracing({ endpoint, service }: TracingOptions): Required<TracingOptions> {
+  if (!/^https?:\/\//.test(endpoint)) throw new TypeError("tracing.endpoint: must be an https or http URL");
+  return { endpoint, service: service ?? (process.env.OTEL_SERVICE_NAME || "tidings") };
 }
 
 function atLeast(name: string, value: number, least: number): number {

@@ -1,6 +1,6 @@
 import type { Bus } from "./bus.ts";
 import type { Clock } from "./clock.ts";
-import type { NamedFeed } from "./feeds.ts";
+import { feedId, type NamedFeed } from "./feeds.ts";
 import { MessageFrame } from "./frame.ts";
 import type { Entry, FeedLog, Head } from "./store.ts";
 
@@ -44,14 +44,13 @@ export class Pages {
     this.#clock = clock;
     this.#unsubscribe = bus.subscribe((notice) => {
       if (notice.type === "lost") this.#doubt();
-      else if (notice.type === "recall")
-        this.#recall(`${notice.feed.tenant}\n${notice.feed.name}`, new Set(notice.ids));
+      else if (notice.type === "recall") this.#recall(feedId(notice.feed), new Set(notice.ids));
     });
   }
 
   /** The page after `after`; it reaches beyond that if the feed does, up to `upTo` at least where it is not full. */
   read(feed: NamedFeed, after: number, upTo: number): Promise<FramePage> {
-    const name = `${feed.key.tenant}\n${feed.key.name}`;
+    const name = feedId(feed.key);
     const key = `${name}\n${after}`;
     const kept = this.#kept.get(key);
     if (kept && (kept.page.through >= upTo || kept.page.frames.length >= pageSize)) {
@@ -61,6 +60,11 @@ export class Pages {
     }
     const reading = this.#reading.get(key) ?? this.#start(feed, after, key, name);
     return reading;
+  }
+
+  /** Reads of the store that are under way, those that wait for their turn, and bytes that are kept. */
+  get figures(): { readonly reading: number; readonly waiting: number; readonly bytes: number } {
+    return { reading: maxReading - this.#free, waiting: this.#queue.length, bytes: this.#bytes };
   }
 
   /** Hears nothing more, and keeps nothing. */

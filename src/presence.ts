@@ -61,6 +61,8 @@ export interface Presence {
   connections(tenant: string, users: readonly string[]): Promise<readonly number[]>;
   /** Calls with every change until the returned function is called. A listener that throws hurts nobody else. */
   watch(listener: (change: PresenceChange) => void): () => void;
+  /** Leases that this node holds: its connections. For operators. */
+  readonly leases: number;
   /** Takes this node's streams out of every count and room. */
   close(): Promise<void>;
 }

@@ -14,13 +14,16 @@ import type { Clock } from "./clock.ts";
 import { checkDraft, digestOf, toMessage } from "./draft.ts";
 import { fail } from "./errors.ts";
 import { type Identity, isUser } from "./identity.ts";
+import type { Instruments } from "./instruments.ts";
 import type { Settings } from "./options.ts";
 import type { Ports } from "./ports.ts";
 import type { OnlineTally, Presence } from "./presence.ts";
 import type { ReadStates } from "./read-states.ts";
 import { recallNotices } from "./recall.ts";
+import { Reminder } from "./reminder.ts";
 import type { RoomAccess } from "./room-access.ts";
 import type { Append, Appended, Store } from "./store.ts";
+import { type Span, type Tracer, within } from "./tracer.ts";
 
 /** How long a request_id of a message that is not kept is remembered. */
 const liveKeyMs = 600_000;
@@ -34,6 +37,14 @@ interface Prepared extends Address {
   readonly append: Append;
 }
 
+/** What a publisher uses beside the ports. */
+export interface PublisherParts {
+  readonly access: RoomAccess;
+  readonly states: ReadStates;
+  readonly instruments: Instruments;
+  readonly tracer: Tracer;
+}
+
 /** Publishes messages. */
 export class Publisher {
   readonly #store: Store;
@@ -41,14 +52,17 @@ export class Publisher {
   readonly #presence: Presence;
   readonly #access: RoomAccess;
   readonly #states: ReadStates;
+  readonly #instruments: Instruments;
+  readonly #tracer: Tracer;
   readonly #clock: Clock;
+  readonly #reminder: Reminder;
   readonly #newId: () => string;
   readonly #maxMessageBytes: number;
   readonly #retentionMs: number;
 
   constructor(
     { store, bus, presence }: Ports,
-    { access, states }: { access: RoomAccess; states: ReadStates },
+    { access, states, instruments, tracer }: PublisherParts,
     newId: () => string,
     { clock, maxMessageBytes, retention }: Settings,
   ) {
@@ -57,25 +71,57 @@ export class Publisher {
     this.#presence = presence;
     this.#access = access;
     this.#states = states;
+    this.#instruments = instruments;
+    this.#tracer = tracer;
     this.#clock = clock;
+    this.#reminder = new Reminder(store, bus, clock);
     this.#newId = newId;
     this.#maxMessageBytes = maxMessageBytes;
     this.#retentionMs = retention.days * dayMs;
   }
 
-  /** One outcome per request, in order. A bad request has its error and changes nothing; a store that fails fails all. */
-  async publish(caller: Identity, requests: readonly (PublishRequest | Error)[]): Promise<(PublishResponse | Error)[]> {
+  /**
+   * One outcome per request, in order. A bad request has its error and changes nothing; a store that fails fails all.
+   * `span`: of the call, where it is traced.
+   */
+  async publish(
+    caller: Identity,
+    requests: readonly (PublishRequest | Error)[],
+    span?: Span,
+  ): Promise<(PublishResponse | Error)[]> {
     const prepared = await Promise.all(requests.map((request) => this.#prepare(caller, request)));
     const ready = prepared.filter((item): item is Prepared => !(item instanceof Error));
     const toStore = ready.filter(({ live, append }) => !live || append.key !== "");
-    const stored = toStore.length === 0 ? [] : await this.#store.append(toStore.map(({ append }) => append));
-    const appended = new Map(toStore.map((item, index) => [item, stored[index] as Appended]));
-    this.#announce(ready, appended);
+    const appended = await this.#append(toStore, span);
+    this.#announce(ready, appended, span);
+    this.#count(ready, appended);
     await this.#markOwn(ready, appended);
+    await Promise.all(ready.map((item) => this.#repeat(item, appended.get(item))));
     const counts = new Map<string, Promise<OnlineTally>>();
     return Promise.all(
       prepared.map((item) => (item instanceof Error ? item : this.#answer(item, appended.get(item), counts))),
     );
+  }
+
+  async #append(items: readonly Prepared[], span: Span | undefined): Promise<ReadonlyMap<Prepared, Appended>> {
+    if (items.length === 0) return new Map();
+    const stored = await within(this.#tracer, span, "append", { "tidings.messages": items.length }, () =>
+      this.#store.append(items.map(({ append }) => append)),
+    );
+    return new Map(items.map((item, index) => [item, stored[index] as Appended]));
+  }
+
+  #count(ready: readonly Prepared[], appended: ReadonlyMap<Prepared, Appended>): void {
+    for (const item of ready) {
+      const outcome = appended.get(item)?.outcome ?? "live";
+      const { append, scope, users } = item;
+      this.#instruments.published(
+        append.kind,
+        scope,
+        users.length,
+        item.live && outcome === "stored" ? "live" : outcome,
+      );
+    }
   }
 
   async #prepare(caller: Identity, request: PublishRequest | Error): Promise<Prepared | Error> {
@@ -136,16 +182,17 @@ export class Publisher {
     return { ...to, caller, live, append };
   }
 
-  /** A duplicate is announced by the publish that stored it. */
-  #announce(ready: readonly Prepared[], appended: ReadonlyMap<Prepared, Appended>): void {
+  #announce(ready: readonly Prepared[], appended: ReadonlyMap<Prepared, Appended>, parent: Span | undefined): void {
     const notices: Notice[] = [];
+    const span = parent && this.#tracer.start({ name: "announce", kind: "producer", parent: parent.context });
+    const traced = span ? { trace: span.context } : {};
     for (const item of ready) {
       const result = appended.get(item);
       if (result && result.outcome !== "stored") continue;
       if (result?.replaced) notices.push(...recallNotices(result.replaced));
       const { id, body, expireTime } = item.append;
       item.feeds.forEach(({ key: feed }, index) => {
-        if (item.live) notices.push({ type: "live", feed, body });
+        if (item.live) notices.push({ type: "live", feed, body, ...traced });
         else if (result)
           notices.push({
             type: "entry",
@@ -155,10 +202,12 @@ export class Publisher {
             id,
             body,
             expireTime,
+            ...traced,
           });
       });
     }
     this.#bus.publish(notices);
+    span?.end({ "tidings.notices": notices.length });
   }
 
   /** What users say themselves is not unread for them. */
@@ -167,6 +216,21 @@ export class Publisher {
       const result = appended.get(item);
       if (!isUser(item.caller) || result?.outcome !== "stored" || item.append.kind !== Kind.NOTIFICATION) continue;
       await this.#states.markOwn(item.caller, item.room, result.seqs[0] as number, item.append.id);
+    }
+  }
+
+  /** A duplicate is answered once everything is done that the publish which stored it had to do, and perhaps could not. */
+  async #repeat(
+    { live, feeds, caller, room, append: { kind } }: Prepared,
+    result: Appended | undefined,
+  ): Promise<void> {
+    if (live || result?.outcome !== "duplicate") return;
+    const [place] = await this.#reminder.remind(
+      feeds.map(({ key }) => key),
+      result.id,
+    );
+    if (place && isUser(caller) && kind === Kind.NOTIFICATION) {
+      await this.#states.markOwn(caller, room, place.seq, result.id);
     }
   }
 

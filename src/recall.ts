@@ -1,5 +1,6 @@
 import type { Bus, RecallNotice } from "./bus.ts";
 import type { Clock } from "./clock.ts";
+import { feedId } from "./feeds.ts";
 import type { Place, Store } from "./store.ts";
 
 /** Messages of a batch that are taken back in one step. */
@@ -40,7 +41,7 @@ export class Recaller {
 
 /** One notice per feed. */
 export function recallNotices(places: readonly Place[]): RecallNotice[] {
-  const byFeed = Map.groupBy(places, ({ feed }) => `${feed.tenant}\n${feed.name}`);
+  const byFeed = Map.groupBy(places, ({ feed }) => feedId(feed));
   return [...byFeed.values()].map((found) => ({
     type: "recall" as const,
     feed: (found[0] as Place).feed,

@@ -1,5 +1,19 @@
 import type { MessageFrame } from "./frame.ts";
 
+/** What a cursor took from one place to another. */
+export interface Taken {
+  readonly frames: readonly MessageFrame[];
+  /** The seq up to which the Store has to be read before any more: the reader fell off the ring, or a notice was lost. */
+  readonly missing: number | undefined;
+  /** Where the cursor stood, and how much it wanted. */
+  readonly place: number;
+  readonly seq: number;
+  readonly limit: number;
+  /** Where it stands now. */
+  readonly nextPlace: number;
+  readonly nextSeq: number;
+}
+
 /** Frames that a ring holds at most, and their bytes: a reader that falls behind them reads from the Store. */
 const maxFrames = 256;
 const maxBytes = 256 * 1024;
@@ -10,6 +24,9 @@ export class Ring {
   #bytes = 0;
   #first = 0;
   #head = 0;
+  #epoch = 0;
+  /** What was taken last, for all who stand at the same place; only until something changes. */
+  taken: Taken | undefined;
 
   /** The last seq that the feed is known to have, here or in the Store; 0 when nothing is known. */
   get head(): number {
@@ -24,6 +41,11 @@ export class Ring {
   /** The place that the next frame will have. */
   get end(): number {
     return this.#first + this.#frames.length;
+  }
+
+  /** Bytes that its frames hold in memory, about. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** The frame at a place from `first` to `end` - 1. */
@@ -45,9 +67,10 @@ export class Ring {
 
   /** Adds the newest frame, and drops the oldest ones beyond the bounds. */
   push(frame: MessageFrame): void {
+    this.taken = undefined;
     this.#frames.push(frame);
     this.#bytes += frame.cost;
-    this.#head = Math.max(this.#head, frame.seq);
+    if (frame.seq !== 0) this.reach(frame.seq, frame.epoch);
     let dropped = 0;
     while (this.#frames.length - dropped > maxFrames || (this.#bytes > maxBytes && dropped < this.#frames.length - 1)) {
       this.#bytes -= this.at(this.#first + dropped).cost;
@@ -58,15 +81,18 @@ export class Ring {
     this.#first += dropped;
   }
 
-  /** The Store has the feed up to here; answers whether that is news. */
-  reach(seq: number): boolean {
-    if (seq <= this.#head) return false;
+  /** The feed is up to here; answers whether that is news. In another life of it, counting starts anew. */
+  reach(seq: number, epoch: number): boolean {
+    if (epoch === this.#epoch && seq <= this.#head) return false;
+    this.#epoch = epoch;
     this.#head = seq;
+    this.taken = undefined;
     return true;
   }
 
   /** Some of the frames may have been recalled meanwhile: readers who have not sent them yet ask the Store. */
   doubt(): void {
+    this.taken = undefined;
     for (const frame of this.#frames) frame.doubtful = true;
   }
 

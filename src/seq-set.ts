@@ -46,6 +46,20 @@ export class SeqSet {
     this.#bounds.splice(start, end - start, low, high);
   }
 
+  /** Adds one; answers whether it was not there. Cheapest for what follows all others, as new messages do. */
+  addNew(seq: number): boolean {
+    const last = this.#bounds.length - 1;
+    if (last > 0 && this.#bounds[last] === seq - 1) this.#bounds[last] = seq;
+    else if (this.has(seq)) return false;
+    else this.add(seq);
+    return true;
+  }
+
+  /** How many runs there are. */
+  get runs(): number {
+    return this.#bounds.length / 2;
+  }
+
   /** Removes all from `from` to `to`, both included. */
   remove(from: number, to = from): void {
     if (from > to) return;

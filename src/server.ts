@@ -6,15 +6,21 @@ import { LocalBus } from "./adapters/local-bus.ts";
 import { LocalPresence } from "./adapters/local-presence.ts";
 import { SqliteStore } from "./adapters/sqlite/store.ts";
 import { AuthorizeHook } from "./authorize-hook.ts";
-import { startCore } from "./core.ts";
+import { startCore, type Watch } from "./core.ts";
 import { loadDescriptors } from "./descriptor.ts";
 import { createAdapter } from "./http/adapter.ts";
 import { createCors } from "./http/cors.ts";
 import { type Address, createListener, type Listener, type TlsOptions } from "./http/listener.ts";
+import { Instruments } from "./instruments.ts";
+import { noMeter } from "./meter.ts";
 import { resolveOptions, type Settings, type TidingsOptions } from "./options.ts";
 import type { Ports } from "./ports.ts";
+import { allowedRoles } from "./rpc/gate.ts";
 import { createHealth } from "./rpc/health.ts";
 import { createRoutes, serviceNames } from "./rpc/routes.ts";
+import type { CommitListener } from "./store.ts";
+import { timedStore } from "./timed-store.ts";
+import { noTracer } from "./tracer.ts";
 import { createValidate } from "./validate.ts";
 import { WebSocketBridge } from "./ws-bridge.ts";
 
@@ -26,8 +32,22 @@ export interface ListenOptions {
   readonly port?: number;
   /** Serve TLS, with HTTP/2 by ALPN. Default: cleartext, with HTTP/2 by prior knowledge. */
   readonly tls?: TlsOptions;
+  /** Serve /metrics on an address of its own, for who may see it; with the option `metrics` of createTidings. */
+  readonly metricsAddress?: { readonly host?: string; readonly port: number };
   /** Answers requests that are not Tidings'. Default: 404. */
   readonly fallback?: (request: IncomingMessage, response: ServerResponse) => void;
+}
+
+/** What a server listens on. */
+export interface Listening extends Address {
+  /** Such as `http://127.0.0.1:9464/metrics`. */
+  readonly metrics?: string;
+}
+
+/** Figures in a format that scrapers read. */
+export interface MetricsPage {
+  readonly contentType: string;
+  readonly text: string;
 }
 
 /** A running Tidings. */
@@ -37,7 +57,9 @@ export interface Tidings {
   /** Takes an upgrade request of the WebSocket bridge at /ws on your own server; false when it is for another path. */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean;
   /** Serves everything on a port of its own. Throws when the port is taken. */
-  listen(options?: ListenOptions): Promise<Address>;
+  listen(options?: ListenOptions): Promise<Listening>;
+  /** The figures of this moment for Prometheus, to be served by your own server. Throws without the option `metrics`. */
+  metrics(): Promise<MetricsPage>;
   /** Says that it is not ready, waits for `drainDelayMs`, tells all streams to go, finishes calls under way, and closes the store. Nothing that was answered is lost. */
   close(): Promise<void>;
 }
@@ -49,14 +71,18 @@ const graceMs = 5_000;
 export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const settings = resolveOptions(options);
   const { timeouts, allowedOrigins, drainDelayMs, clock, logger } = settings;
+  const watch = await openWatch(settings);
   const registry = loadDescriptors();
-  const ports = await openPorts(settings);
+  const ports = await openPorts(settings, watch.instruments.committed);
+  const store = settings.metrics ? timedStore(ports.store, watch.meter) : ports.store;
   const authorize = settings.authorize && new AuthorizeHook(settings.authorize, settings.clock);
-  const core = await startCore(ports, createValidate(registry), settings, authorize).catch(async (error) => {
-    // They connect from the moment on in which they are made.
-    await Promise.allSettled([ports.bus.close(), ports.presence.close(), ports.store.close()]);
-    throw error;
-  });
+  const core = await startCore({ ...ports, store }, createValidate(registry), settings, authorize, watch).catch(
+    async (error) => {
+      // They connect from the moment on in which they are made.
+      await Promise.allSettled([watch.close(), ports.bus.close(), ports.presence.close(), ports.store.close()]);
+      throw error;
+    },
+  );
   const health = createHealth([...serviceNames]);
   const routes = createRoutes(core, health, registry);
   const bridge = new WebSocketBridge(core);
@@ -81,12 +107,14 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
     const stopped = [...listeners].map((listener) => listener.close(graceMs));
     await Promise.all([...stopped, core.drain()]);
     await core.close();
+    await watch.close();
   };
 
   return {
     routes,
     handleUpgrade: (request, socket, head) => bridge.upgrade(request, socket, head),
-    async listen({ host = "127.0.0.1", port = 7300, tls, fallback = notFound } = {}) {
+    metrics: () => watch.page(),
+    async listen({ host = "127.0.0.1", port = 7300, tls, fallback = notFound, metricsAddress } = {}) {
       const cors = createCors(allowedOrigins);
       const handler = createAdapter({
         routes,
@@ -99,22 +127,50 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
         ...(tls ? { tls } : {}),
         timeouts,
       });
+      const metrics = metricsAddress && (await watch.serve(metricsAddress));
       const address = await listener.listen(host, port);
       listeners.add(listener);
-      return address;
+      return metrics === undefined ? address : { ...address, metrics };
     },
     close: () => (closing ??= close()),
   };
 }
 
+/** What is watched, and how it is shown. */
+interface Watching extends Watch {
+  page(): Promise<MetricsPage>;
+  serve(at: { readonly host?: string; readonly port: number }): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** The drivers are loaded only where they are used. */
+async function openWatch({ metrics, tracing }: Settings): Promise<Watching> {
+  const tracer = tracing ? new (await import("./adapters/otlp/tracer.ts")).OtlpTracer(tracing) : noTracer;
+  const prometheus = metrics ? (await import("./adapters/prometheus/prometheus.ts")).openPrometheus() : undefined;
+  const meter = prometheus?.meter ?? noMeter;
+  const off = async (): Promise<never> => {
+    throw new TypeError("metrics: set the option metrics of createTidings, so that there is something to show");
+  };
+  return {
+    meter,
+    tracer,
+    instruments: new Instruments(meter, Object.keys(allowedRoles)),
+    page: prometheus?.page ?? off,
+    serve: prometheus?.serve ?? off,
+    close: async () => void (await Promise.all([prometheus?.close(), tracer.close()])),
+  };
+}
+
 /** The adapters that the options name. Drivers are loaded only where they are used. */
-async function openPorts({ data = "", store: url, bus, retention, logger }: Settings): Promise<Ports> {
+async function openPorts(settings: Settings, committed: CommitListener): Promise<Ports> {
+  const { data = "", store: url, bus, retention, logger } = settings;
   const keep = retention.count;
   if (url === undefined) {
-    return { store: new SqliteStore({ folder: data, keep }), bus: new LocalBus(), presence: new LocalPresence() };
+    const store = new SqliteStore({ folder: data, keep }, committed);
+    return { store, bus: new LocalBus(), presence: new LocalPresence() };
   }
   const { MongoStore } = await import("./adapters/mongodb/store.ts");
-  const store = new MongoStore({ url, keep, warn: (sentence) => logger?.warn(sentence) });
+  const store = new MongoStore({ url, keep, warn: (sentence) => logger?.warn(sentence), committed });
   if (bus === undefined) {
     logger?.warn("no bus: this must be the only node on its store, since another one would not hear of what is new");
     return { store, bus: new LocalBus(), presence: new LocalPresence() };

@@ -4,6 +4,8 @@ import type { Frame } from "./frame.ts";
 export interface Sink {
   /** Takes frames as one write, never none; answers false when it wants no more before `drained`. */
   write(frames: readonly Frame[]): boolean;
+  /** Bytes that wait in the transport. */
+  readonly queued: number;
   /** Settles when it takes more, or is gone; asked for only after `write` answered false. */
   drained(): Promise<void>;
 }
@@ -28,6 +30,10 @@ export class BatchSink implements Sink {
     this.#batch = frames;
     this.#written();
     return false;
+  }
+
+  get queued(): number {
+    return this.#next?.queued ?? 0;
   }
 
   drained(): Promise<void> {

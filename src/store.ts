@@ -154,7 +154,11 @@ export interface BatchPage {
 
 /** The feeds. */
 export interface FeedLog {
-  /** Appends in the order given, all or nothing; keys are checked one by one. */
+  /**
+   * Appends in the order given; keys are checked one by one. After a rejection some of the messages may be stored, and a
+   * message may be in some of its feeds: a repetition under the same keys completes what is missing and doubles nothing.
+   * What an earlier message of the key delays may come after later ones of the call.
+   */
   append(messages: readonly Append[]): Promise<readonly Appended[]>;
   /** Heads of feeds, in the order given. */
   heads(feeds: readonly FeedKey[]): Promise<readonly Head[]>;
@@ -181,6 +185,15 @@ export interface InboxIndex {
   /** Saves version `state.version` if the stored one is its predecessor; answers whether it did. */
   saveReadState(tenant: string, user: string, state: StoredReadState): Promise<boolean>;
 }
+
+/** One durable write: how many messages it appended together, and how long it took. */
+export interface Commit {
+  readonly messages: number;
+  readonly seconds: number;
+}
+
+/** Told of every durable write of an adapter, for operators. Must not throw. */
+export type CommitListener = (commit: Commit) => void;
 
 /** What a store knows of itself. */
 export interface StoreInfo {

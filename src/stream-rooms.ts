@@ -15,6 +15,14 @@ export interface RoomOutcome {
   readonly code: string;
 }
 
+/** The stream that has the rooms. */
+export interface RoomsOwner {
+  /** `take` has something. */
+  wake(): void;
+  /** A room is lost, from now on. */
+  lost(room: string): void;
+}
+
 /** A room that a stream asked for. */
 interface Wish {
   readonly room: string;
@@ -36,7 +44,7 @@ export class StreamRooms {
   readonly #connection: Connection;
   readonly #instance: string;
   readonly #wishes: readonly Wish[];
-  readonly #told: { wake(): void; lost(room: string): void };
+  readonly #told: RoomsOwner;
   /** Those that are being entered, too: who takes one away meanwhile finds it. */
   readonly #entered = new Map<string, Wish>();
   #identity: Identity;
@@ -51,7 +59,7 @@ export class StreamRooms {
     node: Node,
     identity: Identity,
     { id, rooms, instanceId }: { id: string; rooms: readonly RoomJoin[]; instanceId: string },
-    told: { wake(): void; lost(room: string): void },
+    told: RoomsOwner,
   ) {
     this.#node = node;
     this.#identity = identity;

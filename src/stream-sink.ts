@@ -25,6 +25,10 @@ export class StreamSink implements Sink {
     return this.#stream.writableLength < highWater;
   }
 
+  get queued(): number {
+    return this.#stream.writableLength;
+  }
+
   drained(): Promise<void> {
     const stream = this.#stream;
     if (stream.destroyed || !stream.writableNeedDrain) return Promise.resolve();

@@ -1,9 +1,19 @@
 import { fail } from "./errors.ts";
 import type { UserIdentity } from "./identity.ts";
+import { type Transport, transports } from "./instruments.ts";
 import type { Node } from "./node.ts";
 import type { Subscription } from "./subscription.ts";
 
 const goingAway = "the server is going away";
+
+/** The streams of one transport at a moment. */
+export interface StreamFigures {
+  open: number;
+  /** Those whose readers take nothing for now, or that read from the Store what fell off the ring. */
+  lagging: number;
+  /** Bytes that wait in their transports. */
+  queued: number;
+}
 
 /** The open streams of a node. */
 export class Streams {
@@ -11,10 +21,30 @@ export class Streams {
   #whenEmpty: (() => void)[] = [];
   /** Set once the node drains. */
   #afterMs: (() => number) | undefined;
+  /** Messages that streams were handed so far; the hot path adds to it, once per batch. */
+  delivered = 0;
 
   /** How many are open. */
   get size(): number {
     return this.#open.size;
+  }
+
+  /** The node is on its way out. */
+  get draining(): boolean {
+    return this.#afterMs !== undefined;
+  }
+
+  /** Looks at every stream: for operators. */
+  figures(): ReadonlyMap<Transport, StreamFigures> {
+    const all = new Map(transports.map((transport) => [transport, { open: 0, lagging: 0, queued: 0 }]));
+    for (const { transport, load } of this.#open.values()) {
+      const figures = all.get(transport) as StreamFigures;
+      const { lagging, queued } = load;
+      figures.open++;
+      figures.queued += queued;
+      if (lagging) figures.lagging++;
+    }
+    return all;
   }
 
   /** One that comes while the node drains is told to go, too. */

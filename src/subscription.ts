@@ -7,7 +7,7 @@ import type { ConnectError } from "@connectrpc/connect";
 import { type Gap, RoomState_Status, type SubscribeRequest } from "../gen/tidings/v1/push_service_pb.ts";
 import type { DisconnectNotice, ReadNotice, RecallNotice } from "./bus.ts";
 import { CatchUp } from "./catch-up.ts";
-import { Deadlines } from "./deadlines.ts";
+import { type DeadlineActions, Deadlines } from "./deadlines.ts";
 import { Delivery } from "./delivery.ts";
 import { fail } from "./errors.ts";
 import { followedFeeds } from "./feeds.ts";
@@ -16,105 +16,99 @@ import { eventFrame, type Frame, goAwayFrame } from "./frame.ts";
 import type { UserFollower } from "./hub.ts";
 import { type Identity, isUser, type UserIdentity } from "./identity.ts";
 import type { Totals } from "./inbox.ts";
+import type { Transport } from "./instruments.ts";
+import { News } from "./news.ts";
 import type { Node } from "./node.ts";
-import { sameCount } from "./online.ts";
-import type { OnlineTally } from "./presence.ts";
+import { Outlet } from "./outlet.ts";
+import { Pulse } from "./pulse.ts";
 import { ReadChange, unknownChange } from "./read-change.ts";
 import { roomFeed, roomOf } from "./rooms.ts";
 import { BatchSink, type Sink } from "./sink.ts";
 import { StartPositions } from "./start-positions.ts";
 import type { Head } from "./store.ts";
-import { type RoomOutcome, StreamRooms } from "./stream-rooms.ts";
+import { type RoomOutcome, type RoomsOwner, StreamRooms } from "./stream-rooms.ts";
 import { StreamTotals } from "./stream-totals.ts";
 import { checkStreams } from "./streams.ts";
 
-/** Frames that the transport is handed at once. */
-const batchSize = 64;
-const endless = Number.POSITIVE_INFINITY;
-
 /** One stream. Iterate `batches()` once, and call `close()` when the transport is gone, however it went. */
-export class Subscription implements FollowingStream, UserFollower {
+export class Subscription implements FollowingStream, UserFollower, DeadlineActions, RoomsOwner {
   readonly id: string;
+  readonly transport: Transport;
   readonly #node: Node;
   #user: UserIdentity | undefined;
   readonly #given: StartPositions;
   readonly #catchUp: CatchUp;
   readonly #follows: Follows;
-  readonly #rooms: StreamRooms;
+  /** Unset where none was asked for. */
+  readonly #rooms: StreamRooms | undefined;
   readonly #deadlines: Deadlines;
+  readonly #outlet: Outlet;
   readonly #change = new ReadChange();
   readonly #delivery: Delivery;
+  readonly #news: News;
   readonly #totals: StreamTotals;
   #identity: Identity;
-  #online: OnlineTally | undefined;
-  /** The online count that the reader has. */
-  #shown: OnlineTally | undefined;
-  #beat = false;
+  readonly #pulse = new Pulse();
   #goAway: { afterMs: number; reason: string } | undefined;
   #end: ConnectError | undefined;
   #closed = false;
   #woken = false;
-  /** Feeds with something new. */
-  readonly #pending: Followed[] = [];
   /** The turn will flush it. */
   #queued = false;
   /** The sink takes nothing for now. */
   #full = false;
-  /** A feed whose ring no longer has what comes next, and up to where the Store has it. */
-  #behind: { followed: Followed; seq: number } | undefined;
   /** Set while the loop has nothing to do. */
   #resume: (() => void) | undefined;
-  #sink!: Sink;
-  #unwatchOnline: () => void = () => {};
+  #unwatchOnline: (() => void) | undefined;
+  readonly #cut: () => void;
 
   /** `cut` ends a transport that takes nothing any more. The request has passed validation. */
-  constructor(node: Node, identity: Identity, request: SubscribeRequest, cut: () => void) {
+  constructor(
+    node: Node,
+    identity: Identity,
+    request: SubscribeRequest,
+    cut: () => void,
+    transport: Transport = "local",
+  ) {
     this.id = node.newId();
+    this.transport = transport;
     this.#node = node;
     this.#identity = identity;
     this.#user = isUser(identity) ? identity : undefined;
     if (this.#user) checkStreams(node, this.#user);
     this.#given = new StartPositions(request.positions);
     const { heartbeatMs, timeouts, clock } = node.settings;
-    this.#rooms = new StreamRooms(
-      node,
-      identity,
-      { ...request, id: this.id },
-      { wake: () => this.wake(), lost: (room) => this.#follows.hide(feedOf(room)) },
-    );
+    if (request.rooms.length > 0) this.#rooms = new StreamRooms(node, identity, { ...request, id: this.id }, this);
     const times = { heartbeatMs, stallMs: timeouts.stallMs, tokenExpiry: identity.expireTime };
-    this.#deadlines = new Deadlines(clock, times, {
-      beat: () => this.#note(() => (this.#beat = true)),
-      messageExpired: () => this.#note(() => this.#change.totalsOnly()),
-      tokenExpired: () => this.end(fail("TOKEN_EXPIRED", "the token has expired; reconnect with a fresh one")),
-      stalled: () => {
-        const sentence = "the reader took nothing for too long; reconnect with the last positions";
-        this.end(fail("READER_TOO_SLOW", sentence, { retryAfterMs: 1000 }));
-        cut();
-      },
-    });
+    this.#deadlines = new Deadlines(clock, times, this);
+    this.#cut = cut;
+    this.#outlet = new Outlet(this.#deadlines);
     this.#delivery = new Delivery(node, this.#user, request, { change: this.#change, deadlines: this.#deadlines });
+    this.#news = new News(this.#delivery);
     this.#catchUp = new CatchUp(node, this.#delivery);
     this.#follows = new Follows(node.hub, this);
     this.#totals = new StreamTotals(node, this.#follows, this.#delivery, this.#catchUp);
     for (const feed of followedFeeds(identity)) this.#follows.add(feed, true);
     node.streams.add(this);
+    node.instruments.opened(transport);
     if (this.#user) node.hub.joinUser(this.#user.tenant, this.#user.subject, this);
     if (request.onlineCount && identity.tenant !== undefined) {
-      this.#unwatchOnline = node.online.watch(identity.tenant, (online) => this.#note(() => (this.#online = online)));
+      this.#unwatchOnline = node.online.watch(identity.tenant, (online) =>
+        this.#note(() => this.#pulse.online(online)),
+      );
     }
   }
 
   /** Hello, what was missed, CaughtUp, then live, into the sink. Ends only by rejecting; to be called once. */
   async run(sink: Sink): Promise<never> {
-    this.#sink = sink;
+    this.#outlet.open(sink);
     try {
-      for await (const batch of this.#events()) {
-        if (batch.length > 0) await this.#send(batch);
-        if (this.#goAway) await this.#send([this.#leave(this.#goAway)]);
-        if (this.#end) throw this.#end;
+      await this.#tell(this.#opening());
+      for (;;) {
+        await this.#tell(this.#round());
+        // Nothing but this loop waits: what a stream knew while it opened would be held for hours.
+        if (!this.#woken && !this.#due) await new Promise<void>((resolve) => (this.#resume = resolve));
       }
-      throw new Error("a stream never ends by itself");
     } finally {
       this.close();
     }
@@ -137,20 +131,12 @@ export class Subscription implements FollowingStream, UserFollower {
     resume();
   }
 
-  async #send(batch: readonly Frame[]): Promise<void> {
-    if (!this.#write(batch)) await this.#drained();
-  }
-
-  #write(batch: readonly Frame[]): boolean {
-    const more = this.#sink.write(batch);
-    if (more) this.#deadlines.sent();
-    else this.#deadlines.sending();
-    return more;
-  }
-
-  async #drained(): Promise<void> {
-    await this.#sink.drained();
-    this.#deadlines.sent();
+  async #tell(batches: AsyncGenerator<readonly Frame[]>): Promise<void> {
+    for await (const batch of batches) {
+      if (batch.length > 0) await this.#outlet.send(batch);
+      if (this.#goAway) await this.#outlet.send([this.#leave(this.#goAway)]);
+      if (this.#end) throw this.#end;
+    }
   }
 
   /** A fresh token of the same caller: the stream ends with it, and keeps the rooms that it still opens. */
@@ -159,10 +145,15 @@ export class Subscription implements FollowingStream, UserFollower {
     this.#identity = identity;
     this.#deadlines.extendToken(identity.expireTime);
     if (isUser(identity)) this.#user = identity;
-    await this.#rooms.recheck(identity);
+    await this.#rooms?.recheck(identity);
     if (!this.#user || this.#user.rooms.join("\n") === inbox) return;
     await this.#node.states.load(this.#user);
     this.#note(() => this.#change.totalsOnly());
+  }
+
+  /** Whether its reader takes nothing for now, or it waits for the Store; and bytes in its transport. */
+  get load(): { readonly lagging: boolean; readonly queued: number } {
+    return { lagging: this.#outlet.full || this.#catchUp.reading, queued: this.#outlet.queued };
   }
 
   /** Ends the stream with an error, at its next step. */
@@ -177,7 +168,7 @@ export class Subscription implements FollowingStream, UserFollower {
 
   /** Another stream took the room: nothing of it is sent from now on. */
   kick(room: string): void {
-    this.#rooms.kick(room);
+    this.#rooms?.kick(room);
   }
 
   /** Whether the stream is the user's, and was opened with this token; "" is any. */
@@ -191,8 +182,8 @@ export class Subscription implements FollowingStream, UserFollower {
     if (this.#closed) return;
     this.#closed = true;
     this.#deadlines.close();
-    this.#rooms.close();
-    this.#unwatchOnline();
+    this.#rooms?.close();
+    this.#unwatchOnline?.();
     this.#follows.close();
     if (this.#user) {
       this.#node.hub.leaveUser(this.#user.tenant, this.#user.subject, this);
@@ -205,7 +196,7 @@ export class Subscription implements FollowingStream, UserFollower {
 
   wake(followed?: Followed): void {
     this.#woken = true;
-    if (followed) this.#pending.push(followed);
+    if (followed) this.#news.add(followed);
     if (this.#resume && !this.#queued) this.#queue();
   }
 
@@ -233,44 +224,65 @@ export class Subscription implements FollowingStream, UserFollower {
     this.end(fail("DISCONNECTED", notice.reason || "the user's streams were ended"));
   }
 
-  async *#events(): AsyncGenerator<readonly Frame[]> {
+  lost(room: string): void {
+    this.#follows.hide(feedOf(room));
+  }
+
+  beat(): void {
+    this.#note(() => this.#pulse.beat());
+  }
+
+  messageExpired(): void {
+    this.#note(() => this.#change.totalsOnly());
+  }
+
+  tokenExpired(): void {
+    this.end(fail("TOKEN_EXPIRED", "the token has expired; reconnect with a fresh one"));
+  }
+
+  stalled(): void {
+    const sentence = "the reader took nothing for too long; reconnect with the last positions";
+    this.end(fail("READER_TOO_SLOW", sentence, { retryAfterMs: 1000 }));
+    this.#cut();
+  }
+
+  async *#opening(): AsyncGenerator<readonly Frame[]> {
     // A block may have come between the check of the token and the stream that would have been ended.
     await this.#node.blocks.check(this.#identity);
     // Closed before its first step: what it would enter now, nobody would leave.
     if (this.#end) throw this.#end;
     if (this.#user) await this.#node.presence.enter(this.#connection(this.#user));
-    const rooms = await this.#rooms.start();
-    for (const { roomId } of rooms) if (this.#rooms.holds(roomId)) this.#follows.add(this.#roomFeed(roomId), true);
+    const rooms = (await this.#rooms?.start()) ?? [];
+    for (const { roomId } of rooms) if (this.#rooms?.holds(roomId)) this.#follows.add(this.#roomFeed(roomId), true);
     const { heads, totals } = await this.#totals.start(this.#user);
     const gaps = this.#start(heads);
     this.#delivery.replayed = totals?.state;
-    yield [await this.#hello(totals)];
+    yield [await this.#hello(totals, gaps)];
     yield rooms.map((value) => eventFrame({ case: "room", value }));
     yield gaps.map((gap) => eventFrame({ case: "gap", value: gap }));
     for (const followed of this.#follows.all) yield* this.#replay(followed, heads.get(followed.cursor.feed.name)?.seq);
     this.#delivery.replayed = undefined;
     yield [eventFrame({ case: "caughtUp", value: { positions: this.#follows.positions } })];
-    for (;;) {
-      // What the turn has flushed may still be in the sink.
-      if (!this.#full) this.#live();
-      if (this.#full) await this.#drained();
-      this.#full = false;
-      // Nothing more is read for a stream that is to end.
-      yield [];
-      const behind = this.#behind;
-      this.#behind = undefined;
-      if (behind) yield* this.#catchUp.to(behind.followed, behind.seq);
-      if (this.#change.due) yield* this.#totals.tell(this.#user, this.#change.take());
-      for (const outcome of this.#rooms.take()) yield* this.#room(outcome);
-      yield this.#control();
-      if (!this.#woken && !this.#due) await new Promise<void>((resolve) => (this.#resume = resolve));
-    }
+  }
+
+  async *#round(): AsyncGenerator<readonly Frame[]> {
+    // What the turn has flushed may still be in the sink.
+    if (!this.#full) this.#live();
+    if (this.#full) await this.#outlet.drained();
+    this.#full = false;
+    // Nothing more is read for a stream that is to end.
+    yield [];
+    const behind = this.#news.takeBehind();
+    if (behind) yield* this.#catchUp.to(behind.followed, behind.seq);
+    if (this.#change.due) yield* this.#totals.tell(this.#user, this.#change.take());
+    for (const outcome of this.#rooms?.take() ?? []) yield* this.#room(outcome);
+    if (this.#pulse.due) yield this.#pulse.take(this.#follows.positions);
   }
 
   /** Sets the cursors to the positions given; the checks come before Hello, so that a bad request is an error and no stream. */
   #start(heads: ReadonlyMap<string, Head>): Gap[] {
     // A room that was asked for and refused has a room event, which says more.
-    const wished = new Set(this.#rooms.wished.map(feedOf));
+    const wished = new Set(this.#rooms?.wished.map(feedOf));
     this.#given.check((feed) => this.#follows.get(feed)?.shown || wished.has(feed));
     return this.#follows.all
       .filter(({ shown }) => shown)
@@ -278,17 +290,18 @@ export class Subscription implements FollowingStream, UserFollower {
       .filter((gap) => gap !== undefined);
   }
 
-  async #hello(totals: Totals | undefined): Promise<Frame> {
+  /** A reader that is gone after it and before a gap must hear of that gap when it is back. */
+  async #hello(totals: Totals | undefined, gaps: readonly Gap[]): Promise<Frame> {
     const { tenant } = this.#identity;
     const online = await this.#node.presence.count(tenant);
-    this.#shown = online;
+    this.#pulse.showed(online);
     return eventFrame({
       case: "hello",
       value: {
         subscriptionId: this.id,
         heartbeatInterval: durationFromMs(this.#node.settings.heartbeatMs),
         online,
-        positions: this.#follows.positions,
+        positions: this.#follows.positions.map((at) => gaps.find(({ to }) => to?.feed === at.feed)?.from ?? at),
         ...(totals ? { unread: totals.unread } : {}),
       },
     });
@@ -307,7 +320,7 @@ export class Subscription implements FollowingStream, UserFollower {
   async *#room(outcome: RoomOutcome): AsyncGenerator<readonly Frame[]> {
     const frame = eventFrame({ case: "room", value: outcome });
     // One that was entered and is lost already has an outcome to come that says so.
-    if (!isJoined(outcome) || !this.#rooms.holds(outcome.roomId)) {
+    if (!isJoined(outcome) || !this.#rooms?.holds(outcome.roomId)) {
       yield [frame];
       return;
     }
@@ -331,38 +344,14 @@ export class Subscription implements FollowingStream, UserFollower {
   #live(): boolean {
     this.#woken = false;
     if (this.#end) return false;
-    let batch: readonly Frame[] | undefined;
-    for (const followed of this.#pending.splice(0)) {
-      followed.pending = false;
-      const { frames, missing } = followed.cursor.take(batchSize, endless);
-      if (missing !== undefined) this.#behind ??= { followed, seq: missing };
-      // Of several that are behind, each has a round of its own.
-      const waits = missing !== undefined && this.#behind?.followed !== followed;
-      if (followed.cursor.isBehind || waits) followed.wake();
-      const wanted = this.#delivery.wanted(followed, frames);
-      batch = batch && batch.length > 0 ? [...batch, ...wanted] : wanted;
-    }
-    if (batch && batch.length > 0) this.#full = !this.#write(batch);
-    return !(this.#full || this.#woken || this.#behind || this.#due);
+    const batch = this.#news.take();
+    if (batch.length > 0) this.#full = !this.#outlet.write(batch);
+    return !(this.#full || this.#woken || this.#news.isBehind || this.#due);
   }
 
   /** Something besides messages is to be told. */
   get #due(): boolean {
-    return Boolean(
-      this.#end || this.#goAway || this.#beat || this.#online || this.#change.due || this.#rooms.hasOutcomes,
-    );
-  }
-
-  #control(): readonly Frame[] {
-    const frames: Frame[] = [];
-    if (this.#online && !sameCount(this.#online, this.#shown)) {
-      frames.push(eventFrame({ case: "online", value: this.#online }));
-      this.#shown = this.#online;
-    }
-    if (this.#beat) frames.push(eventFrame({ case: "heartbeat", value: { positions: this.#follows.positions } }));
-    this.#online = undefined;
-    this.#beat = false;
-    return frames;
+    return Boolean(this.#end || this.#goAway || this.#pulse.due || this.#change.due || this.#rooms?.hasOutcomes);
   }
 
   #leave({ afterMs, reason }: { afterMs: number; reason: string }): Frame {
@@ -381,10 +370,6 @@ export class Subscription implements FollowingStream, UserFollower {
 
   #connection({ tenant, subject: user }: UserIdentity) {
     return { id: this.id, tenant, user };
-  }
-
-  #now(): number {
-    return this.#node.settings.clock.now();
   }
 }
 

@@ -1,6 +1,12 @@
 import type { Format } from "./format.ts";
 import type { Frame } from "./frame.ts";
 
+/** Calls at the end of the present turn of the event loop. */
+export type Soon = (call: () => void) => void;
+
+/** The machine's event loop. */
+export const systemSoon: Soon = (call) => void setImmediate(call);
+
 /** A stream that has something to send. */
 export interface Flushable {
   flush(): void;
@@ -18,13 +24,19 @@ interface Joint {
  * is joined for one stream is there for all that send the same.
  */
 export class Turn {
+  readonly #soon: Soon;
   #waiting: Flushable[] = [];
   #flushing = false;
   #joints = new Map<Frame, Joint>();
 
+  /** `soon` calls at the end of the present turn. */
+  constructor(soon: Soon) {
+    this.#soon = soon;
+  }
+
   /** Flushes the stream at the end of this turn. */
   add(stream: Flushable): void {
-    if (this.#waiting.push(stream) === 1) setImmediate(() => this.#flush());
+    if (this.#waiting.push(stream) === 1) this.#soon(() => this.#flush());
   }
 
   /** The bytes of all frames, one after another; shared, never to be changed. */

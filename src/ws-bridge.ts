@@ -8,12 +8,14 @@ import { fromBinary, fromJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type WebSocket, WebSocketServer } from "ws";
 import { type BridgeFrame, BridgeFrameSchema } from "../gen/tidings/v1/bridge_pb.ts";
+import type { Timer } from "./clock.ts";
 import type { Core } from "./core.ts";
 import { fail, reasonOf, retryAfterOf, webSocketCloseCode } from "./errors.ts";
 import { webSocketJson, webSocketProto } from "./format.ts";
 import { goAwayFrame } from "./frame.ts";
 import { isOriginAllowed } from "./http/cors.ts";
 import { type Identity, isUser } from "./identity.ts";
+import { Pings } from "./pings.ts";
 import { StreamSink } from "./stream-sink.ts";
 import { Subscription } from "./subscription.ts";
 
@@ -39,14 +41,13 @@ const maxPayload = 64 * 1024;
 const maxWaiting = 16;
 /** A close reason has at most 123 bytes (RFC 6455 section 5.5). */
 const maxReason = 123;
-/** Dead peers without FIN are found by pings. */
-const pingMs = 20_000;
 const path = "/ws";
 
 /** Serves the bridge on upgrade requests. */
 export class WebSocketBridge {
   readonly #core: Core;
   readonly #server: WebSocketServer;
+  readonly #pings = new Pings();
 
   constructor(core: Core) {
     this.#core = core;
@@ -71,10 +72,17 @@ export class WebSocketBridge {
     else if (!/(^|,)\s*tidings\.v1\.(json|proto)\s*(,|$)/.test(request.headers["sec-websocket-protocol"] ?? "")) {
       refuse(socket, "400 Bad Request", "offer the subprotocol tidings.v1.json or tidings.v1.proto");
     } else
-      this.#server.handleUpgrade(request, socket, head, (webSocket) => void new Bridge(this.#core, webSocket, socket));
+      this.#server.handleUpgrade(
+        request,
+        socket,
+        head,
+        (webSocket) => void new Bridge(this.#core, webSocket, socket, this.#pings),
+      );
     return true;
   }
 }
+
+function ignore(): void {}
 
 function refuse(socket: Duplex, status: string, text: string): void {
   socket.end(
@@ -93,28 +101,42 @@ class Bridge {
   #work: Promise<void> = Promise.resolve();
   #waiting = 0;
   #alive = true;
+  /** Until it has said who it is. */
+  #opening: Timer | undefined;
+  readonly #pings: Pings;
+  /** Its turn of the pings. */
+  readonly #turn: number;
 
   /** `transport`: what `socket` stands on. Events are written there whole, so that control frames go between them. */
-  constructor(core: Core, socket: WebSocket, transport: Duplex) {
+  constructor(core: Core, socket: WebSocket, transport: Duplex, pings: Pings) {
     this.#core = core;
     this.#socket = socket;
     this.#codec = codecs[socket.protocol as keyof typeof codecs];
     this.#sink = new StreamSink(transport, this.#codec.format, core.node.turn);
     const { clock, timeouts } = core.node.settings;
-    const opening = clock.after(timeouts.headersMs, () => {
-      if (!this.#identity)
-        this.#close(fail("TOKEN_MISSING", "send {token, subscribe} in the first frame, and at once"));
+    this.#opening = clock.after(timeouts.headersMs, () => {
+      this.#close(fail("TOKEN_MISSING", "send {token, subscribe} in the first frame, and at once"));
     });
-    const ping = setInterval(() => this.#ping(), pingMs).unref();
+    this.#pings = pings;
+    this.#turn = pings.add(this);
     socket.on("message", (data) => this.#enqueue(data as Buffer));
     socket.on("pong", () => (this.#alive = true));
     // Protocol errors close the socket by themselves; what is left is to free the stream.
-    socket.on("error", () => {});
-    socket.on("close", () => {
-      opening.cancel();
-      clearInterval(ping);
-      this.#subscription?.close();
-    });
+    socket.on("error", ignore);
+    socket.on("close", () => this.#leave());
+  }
+
+  /** Finds out whether the peer is still there; who did not answer the last time is cut. */
+  ping(): void {
+    if (this.#alive) this.#socket.ping();
+    else this.#socket.terminate();
+    this.#alive = false;
+  }
+
+  #leave(): void {
+    this.#opening?.cancel();
+    this.#pings.delete(this, this.#turn);
+    this.#subscription?.close();
   }
 
   /** Frames take effect one after another. */
@@ -150,8 +172,11 @@ class Bridge {
     const identity = await this.#core.admit(token);
     if (!subscribe) throw fail("FIELD_INVALID", "send it in the first frame, beside the token", { field: "subscribe" });
     this.#identity = identity;
+    this.#opening?.cancel();
+    this.#opening = undefined;
     if (this.#socket.readyState !== this.#socket.OPEN) return;
-    this.#subscription = new Subscription(this.#core.node, identity, subscribe, () => this.#socket.terminate());
+    const cut = () => this.#socket.terminate();
+    this.#subscription = new Subscription(this.#core.node, identity, subscribe, cut, "websocket");
     this.#subscription.run(this.#sink).catch((error) => this.#close(error));
   }
 
@@ -163,17 +188,13 @@ class Bridge {
     await this.#subscription?.refresh(fresh);
   }
 
-  #ping(): void {
-    if (this.#alive) this.#socket.ping();
-    else this.#socket.terminate();
-    this.#alive = false;
-  }
-
   #close(reason: unknown): void {
     const error = reason instanceof ConnectError ? reason : fail("INTERNAL", "internal error", { cause: reason });
     const { logger } = this.#core.node.settings;
     if (error.code === Code.Internal) logger?.error({ err: error.cause ?? error }, "websocket failed");
     else if (error.code === Code.Unavailable && error.cause) logger?.warn({ err: error.cause }, "websocket failed");
+    // What ends a stream whose socket is gone is told to nobody.
+    if (this.#socket.readyState === this.#socket.OPEN) this.#core.node.instruments.failed(error);
     // A close has no room for a delay.
     const afterMs = this.#subscription ? undefined : retryAfterOf(error);
     if (afterMs !== undefined) this.#sink.write([goAwayFrame(afterMs, error.rawMessage)]);

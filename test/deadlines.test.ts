@@ -2,9 +2,18 @@ import { describe, expect, test } from "vitest";
 import { Deadlines } from "../src/deadlines.ts";
 import { FakeClock } from "./support/clock.ts";
 
+/** A clock whose time can be wrong, while its timers run on. */
+class JumpingClock extends FakeClock {
+  skew = 0;
+
+  override now(): number {
+    return super.now() + this.skew;
+  }
+}
+
 /** Deadlines that write down what they do, and when. */
 function build({ heartbeatMs = 100, stallMs = 300, tokenExpiry = Number.POSITIVE_INFINITY } = {}) {
-  const clock = new FakeClock(0);
+  const clock = new JumpingClock(0);
   const log: string[] = [];
   const note = (name: string) => () => void log.push(`${name}@${clock.now()}`);
   const deadlines = new Deadlines(
@@ -20,6 +29,18 @@ describe("Deadlines", () => {
     const { clock, log } = build();
     await clock.advance(350);
     expect(log).toEqual(["beat@100", "beat@200", "beat@300"]);
+  });
+
+  test("go on beating, and still tell of a stalled reader, when the clock is set back", async () => {
+    const { clock, log, deadlines } = build();
+    await clock.advance(150);
+    clock.skew = -100_000;
+    await clock.advance(300);
+    expect(log).toEqual(["beat@100", "beat@-99800", "beat@-99700", "beat@-99600"]);
+    deadlines.sending();
+    clock.skew = -200_000;
+    await clock.advance(1000);
+    expect(log.slice(4)).toEqual(["stalled@-199200"]);
   });
 
   test("do not beat while there is traffic", async () => {

@@ -3,9 +3,11 @@ import { durationFromMs, timestampFromMs, ValueSchema } from "@bufbuild/protobuf
 import { ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Kind, type Message, Scope } from "../gen/tidings/v1/message_pb.ts";
+import { LocalPresence } from "../src/adapters/local-presence.ts";
 import { reasonOf } from "../src/errors.ts";
 import { activityFeed, everyoneFeed, type NamedFeed, tenantFeed, userFeed } from "../src/feeds.ts";
 import { decodeMessage } from "../src/frame.ts";
+import type { OnlineTally } from "../src/presence.ts";
 import {
   reasonFrom,
   startTestCore,
@@ -16,6 +18,7 @@ import {
   toUser,
   toUsers,
   userOf,
+  withTestCore,
 } from "./support/core.ts";
 
 let node: TestCore;
@@ -327,4 +330,29 @@ describe("content and payload", () => {
       "MESSAGE_TOO_LARGE",
     );
   });
+});
+
+/** A presence that cannot tell. */
+class DeadPresence extends LocalPresence {
+  override async count(): Promise<OnlineTally> {
+    throw new Error("presence is away");
+  }
+
+  override async connections(): Promise<readonly number[]> {
+    throw new Error("presence is away");
+  }
+}
+
+test("a publish that is stored is answered although nobody can be counted", async () => {
+  await withTestCore(
+    async (alone) => {
+      const { receipts } = await alone.publish("acme", toUsers("ann", "bob"));
+      expect(receipts).toMatchObject([
+        { stored: true, online: false },
+        { stored: true, online: false },
+      ]);
+      expect((await alone.publish("acme", toTenant)).onlineUsers).toBe(0);
+    },
+    { presence: new DeadPresence() },
+  );
 });

@@ -36,6 +36,10 @@ describe("retention", () => {
     const reader = node.subscribe(ann, { positions: [{ feed: "tenant", seq: "3" }] });
     await reader.first("caughtUp");
     expect(reader.all("gap")).toMatchObject([{ from: { feed: "tenant", seq: "3" }, to: { seq: "7" } }]);
+    // Who is gone between the two hears of the gap when it is back.
+    expect((await reader.first("hello")).positions).toContainEqual(
+      expect.objectContaining({ feed: "tenant", seq: "3" }),
+    );
     expect(reader.messages.map(({ position }) => position?.seq)).toEqual(["8", "9", "10", "11", "12"]);
     expect(reader.badge.total).toBe(5);
     expect((await node.unread(ann)).unread.total).toBe(5);
@@ -53,6 +57,26 @@ describe("what retention drops", () => {
     await node.settle();
     expect(reader.badge.total).toBe(5);
     expect((await node.unread(ann)).unread.total).toBe(5);
+  });
+
+  test("leaves the badge of an open page though what pushes it out has expired on its way", async () => {
+    const clock = new FakeClock();
+    node = await startTestCore({
+      clock,
+      retention: { count: 5 },
+      async around(method, call) {
+        const answer = await call();
+        if (method === "append") clock.set(clock.now() + 1000);
+        return answer;
+      },
+    });
+    const reader = await node.live(ann);
+    await node.publishMany("acme", toUser("ann"), 5);
+    await reader.until(({ badge }) => badge.total === 5);
+    await node.publish("acme", toUser("ann"), { ttl: durationFromMs(500) });
+    await node.settle();
+    expect((await node.unread(ann)).unread.total).toBe(4);
+    expect(reader.badge.total).toBe(4);
   });
 
   test("costs nothing to count while what it pushes out was read", async () => {

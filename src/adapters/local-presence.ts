@@ -54,6 +54,10 @@ export class LocalPresence implements Presence {
     return users.map((user) => online?.get(user)?.size ?? 0);
   }
 
+  get leases(): number {
+    return [...this.#connections.values()].reduce((sum, open) => sum + open, 0);
+  }
+
   watch(listener: (change: PresenceChange) => void): () => void {
     return this.#listeners.add(listener);
   }

@@ -12,9 +12,12 @@ import type { WorkerProcess } from "./workers.ts";
 /** What the first process tells a worker; a worker tells its address, once. */
 const drain = "drain";
 
-/** Starts this command line once more, as a worker. */
-export function startWorker(): WorkerProcess {
-  const worker = cluster.fork();
+/** Tells a worker its place. */
+const placeName = "TIDINGS_WORKER_PLACE";
+
+/** Starts this command line once more, as the worker of a place. */
+export function startWorker(place: number): WorkerProcess {
+  const worker = cluster.fork({ [placeName]: String(place) });
   cutUnaccepted(worker);
   const ready = Promise.withResolvers<Address>();
   const exited = Promise.withResolvers<number | undefined>();
@@ -53,7 +56,11 @@ function cutUnaccepted(worker: Worker): void {
  */
 export function workerIo(): Partial<Io> {
   if (!cluster.isWorker) return {};
+  const place = Number(process.env[placeName]);
+  // It is no option of the command line.
+  delete process.env[placeName];
   return {
+    place,
     tellParent: (address) => void process.send?.(address),
     onSignal(call) {
       let called = false;

@@ -23,6 +23,8 @@ export interface Io {
   onSignal(call: () => void): () => void;
   /** Set in a process that another one started by startWorker: tells it that this one serves. */
   readonly tellParent?: (address: Address) => void;
+  /** Which of several processes on one port this is, from 0 on; one that replaces another has its place. */
+  readonly place?: number;
 }
 
 /** The parts of the product that commands start. */
@@ -34,7 +36,7 @@ export interface Dependencies {
   /** Logs on stderr, from this level on; each line passes `conceal`. */
   createLogger(level: string, conceal?: (line: string) => string): Promise<Logger>;
   /** Starts this command line once more, in a process of its own that shares the port. */
-  startWorker(): WorkerProcess;
+  startWorker(place: number): WorkerProcess;
   /** The demo page; its handler answers false when a request is not for it. */
   demoPage(secret: string): Promise<(request: IncomingMessage, response: ServerResponse) => boolean>;
   /** Milliseconds since the Unix epoch. */

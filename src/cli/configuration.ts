@@ -69,7 +69,9 @@ function readEnvironment(env: Environment): Map<SettingName, Given> {
   }
   const found = new Map<SettingName, Given>();
   for (const name of configurable) {
-    const where = environmentName(name);
+    const own = environmentName(name);
+    const { environment: common = own } = settingOf(name);
+    const where = env[own] ? own : common;
     const raw = env[where];
     // Empty is how many tools write "not set".
     if (!raw || (name === "port" && /^(tcp|udp|sctp):/.test(raw))) continue;

@@ -26,14 +26,22 @@ export const dev: Command = {
     const at = {
       host: values.host,
       port: values.port,
+      ...(values.metricsAddress ? { metricsAddress: values.metricsAddress } : {}),
       fallback: (request: IncomingMessage, response: ServerResponse) => {
         if (!page(request, response)) response.writeHead(404, { "content-type": "text/plain" }).end("not found\n");
       },
     };
     return runServer(context, options, at, (address) => {
       if (!values.json) return printDevLines(print, address, values.data, tokens);
-      const { url, host, port } = address;
-      print.json({ address: url, host, port, pid: process.pid, tokens: Object.fromEntries(tokens) });
+      const { url, host, port, metrics } = address;
+      print.json({
+        address: url,
+        host,
+        port,
+        pid: process.pid,
+        ...(metrics ? { metrics } : {}),
+        tokens: Object.fromEntries(tokens),
+      });
     });
   },
 };

@@ -1,7 +1,6 @@
 /** The life of a server process: start, say so, drain at the first signal, end at the second. */
-import type { Address } from "../http/listener.ts";
 import type { TidingsOptions } from "../options.ts";
-import type { ListenOptions } from "../server.ts";
+import type { Listening, ListenOptions } from "../server.ts";
 import type { Context } from "./command.ts";
 import { listenToSignals } from "./signals.ts";
 
@@ -10,13 +9,13 @@ export async function runServer(
   { io, deps }: Context,
   options: TidingsOptions,
   at: ListenOptions,
-  ready: (address: Address) => void,
+  ready: (address: Listening) => void,
 ): Promise<number> {
   // From before the start on, so that a signal in the middle of it still closes the store properly.
   const { first, second, forget } = listenToSignals(io, deps.now);
   try {
     const tidings = await deps.createTidings(options);
-    let address: Address;
+    let address: Listening;
     try {
       address = await tidings.listen(at);
     } catch (error) {

@@ -1,8 +1,8 @@
-import type { Address } from "../http/listener.ts";
+import type { Listening } from "../server.ts";
 import type { Command } from "./command.ts";
 import { createConceal } from "./conceal.ts";
 import { runServer } from "./run-server.ts";
-import { authOptions, checkNodes, serverOptions, tlsOptions } from "./server-options.ts";
+import { authOptions, checkNodes, metricsAddressOf, serverOptions, tlsOptions } from "./server-options.ts";
 import { Workers } from "./workers.ts";
 
 /** `tidings serve`: the service itself. */
@@ -28,12 +28,14 @@ export const serve: Command = {
     const tls = tlsOptions(values);
     const conceal = createConceal([values.store, values.bus]);
     const logger = await deps.createLogger(values.logLevel, conceal);
-    const say = ({ url, host, port }: Address) => {
+    const say = ({ url, host, port, metrics }: Listening) => {
       const workers = values.workers > 1 ? { workers: values.workers } : {};
-      print.json({ address: url, host, port, pid: process.pid, ...workers });
+      print.json({ address: url, host, port, pid: process.pid, ...workers, ...(metrics ? { metrics } : {}) });
     };
     if (values.workers > 1 && !io.tellParent) return new Workers(context, logger).run(say);
-    const at = { host: values.host, port: values.port, ...(tls === undefined ? {} : { tls }) };
+    const { host, port } = values;
+    const metricsAddress = metricsAddressOf(values, io.place);
+    const at = { host, port, ...(tls ? { tls } : {}), ...(metricsAddress ? { metricsAddress } : {}) };
     try {
       return await runServer(context, serverOptions(values, auth, logger), at, io.tellParent ?? say);
     } catch (error) {

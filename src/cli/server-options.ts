@@ -33,6 +33,8 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
     ...(authorize === undefined ? {} : { authorize }),
     alertMs: values.alertWindow,
     reflection: values.reflection,
+    metrics: values.metricsAddress !== undefined,
+    ...(values.otlpEndpoint === undefined ? {} : { tracing: { endpoint: values.otlpEndpoint } }),
     logger,
   };
 }
@@ -60,6 +62,12 @@ export function checkNodes({ store, bus, workers }: Values): void {
       "serve",
     );
   }
+}
+
+/** Where a process serves its figures: each of several on a port of its own, one after another. */
+export function metricsAddressOf({ metricsAddress }: Values, place = 0): Values["metricsAddress"] {
+  if (metricsAddress === undefined || metricsAddress.port === 0) return metricsAddress;
+  return { ...metricsAddress, port: metricsAddress.port + place };
 }
 
 /** Who decides about rooms. Throws a UsageError for a token without a URL to send it to. */

@@ -9,6 +9,7 @@ import {
   choice,
   duration,
   hookUrl,
+  hostAndPort,
   instant,
   json,
   jwt,
@@ -39,6 +40,8 @@ export interface Setting<T> {
   readonly default?: string;
   /** Defaults of single commands, before `default`. */
   readonly defaultOf?: Partial<Record<CommandName, string>>;
+  /** A variable of a common standard that sets it, too, after its own. */
+  readonly environment?: string;
   /** What it does, in one or two sentences. */
   readonly help: string;
   /** The commands that take it. */
@@ -223,6 +226,17 @@ export const settings = {
     type: toggle,
     default: "true",
     help: "Serve gRPC reflection; --no-reflection turns it off.",
+    for: servers,
+  },
+  metricsAddress: {
+    type: hostAndPort,
+    help: "Serve Prometheus figures at /metrics of this address; of several --workers each has the next port.",
+    for: servers,
+  },
+  otlpEndpoint: {
+    type: url,
+    environment: "OTEL_EXPORTER_OTLP_ENDPOINT",
+    help: "OpenTelemetry collector (OTLP over HTTP) to send traces to, such as http://127.0.0.1:4318.",
     for: servers,
   },
   logLevel: {

@@ -34,6 +34,19 @@ export const bearer: Type<string> = { ...jwt, placeholder: "text", allowed: "tex
 /** A name or address of a network interface. */
 export const address: Type<string> = { ...text, placeholder: "address", allowed: "a host name or an IP address" };
 
+/** Where to listen. */
+export const hostAndPort: Type<{ readonly host: string; readonly port: number }> = {
+  placeholder: "address:port",
+  allowed: "an address and a port, such as 127.0.0.1:9464 or [::1]:9464",
+  read(raw) {
+    const [, bare, bracketed, digits] =
+      /^(?:([^\s:[\]]+)|\[([0-9a-fA-F:]+)\]):(\d{1,5})$/.exec(typeof raw === "string" ? raw : "") ?? [];
+    const host = bare ?? bracketed;
+    const port = Number(digits);
+    return host !== undefined && port <= 65_535 ? { host, port } : undefined;
+  },
+};
+
 /** A path in the file system. */
 export const path: Type<string> = { ...text, placeholder: "path", allowed: "a path" };
 

@@ -50,10 +50,12 @@ export class Workers {
     });
     try {
       // Alone at first, so that what is wrong with the options is said once, by a process that ends with it.
-      const first = this.#start();
+      const first = this.#start(0);
       const address = await Promise.race([first.ready, first.exited]);
       if (typeof address !== "object") return address ?? 1;
-      const places = Array.from({ length: values.workers }, (_, index) => this.#keep(index === 0 ? first : undefined));
+      const places = Array.from({ length: values.workers }, (_, index) =>
+        this.#keep(index, index === 0 ? first : undefined),
+      );
       Promise.all(places.map((place) => place.serving)).then(() => ready(address));
       const ended = Promise.all(places.map((place) => place.ended)).then((clean) => clean.every(Boolean));
       const clean = await Promise.race([ended, signals.second.then(() => false)]);
@@ -64,8 +66,8 @@ export class Workers {
     }
   }
 
-  #start(): WorkerProcess {
-    const worker = this.#context.deps.startWorker();
+  #start(index: number): WorkerProcess {
+    const worker = this.#context.deps.startWorker(index);
     this.#live.add(worker);
     worker.exited.then(() => this.#live.delete(worker));
     if (this.#stopping) worker.drain();
@@ -73,12 +75,12 @@ export class Workers {
   }
 
   /** One place, whoever fills it. `serving`: for the first time. `ended`: after draining; whether it ended by itself, with 0. */
-  #keep(first: WorkerProcess | undefined): { serving: Promise<void>; ended: Promise<boolean> } {
+  #keep(index: number, first: WorkerProcess | undefined): { serving: Promise<void>; ended: Promise<boolean> } {
     const serving = Promise.withResolvers<void>();
     const { now } = this.#context.deps;
     const fill = async (): Promise<boolean> => {
       let youngDeaths = 0;
-      for (let worker = first ?? this.#start(); ; worker = this.#start()) {
+      for (let worker = first ?? this.#start(index); ; worker = this.#start(index)) {
         const startedAt = now();
         worker.ready.then(() => serving.resolve());
         const code = await worker.exited;

@@ -56,6 +56,8 @@ const maxConcurrentStreams = 250;
 /** MiB. Node's default of 10 refuses new streams on a connection that carries many slow ones. */
 const maxSessionMemory = 64;
 
+function ignore(): void {}
+
 /** Makes a port; nothing happens before `listen`. */
 export function createListener({ onRequest, onUpgrade, tls, timeouts }: ListenerOptions): Listener {
   const { headersMs, requestMs, idleMs } = timeouts;
@@ -94,10 +96,9 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
   http1.removeAllListeners(ready);
   http1.on(ready, (socket: Socket) => {
     // A connection that breaks before anyone listens to it must not end the process.
-    socket.on("error", () => {});
+    socket.on("error", ignore);
     if (tls) return (socket as TLSSocket).alpnProtocol === "h2" ? serveHttp2(socket) : serveHttp1?.call(http1, socket);
     silent.add(socket);
-    socket.once("close", () => silent.delete(socket));
     sniffHttp2(socket, headersMs, (isHttp2) => {
       silent.delete(socket);
       if (isHttp2) serveHttp2(socket);
@@ -105,9 +106,14 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
     });
   });
   const sockets = new Set<Socket>();
+  /** One for all: a listener for each would weigh as much as what it forgets. */
+  function forget(this: Socket): void {
+    silent.delete(this);
+    sockets.delete(this);
+  }
   http1.on("connection", (socket: Socket) => {
     sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
+    socket.on("close", forget);
   });
 
   return {

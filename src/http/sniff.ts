@@ -9,17 +9,19 @@ const preface = Buffer.from("PRI ");
  */
 export function sniffHttp2(socket: Socket, timeoutMs: number, decide: (isHttp2: boolean) => void): void {
   let seen = Buffer.alloc(0);
-  const cut = () => void socket.destroy();
+  // Not the socket's own timeout, which would stay with it.
+  const late = setTimeout(() => socket.destroy(), timeoutMs).unref();
+  const leave = () => clearTimeout(late);
   const look = (): void => {
     const chunk = socket.read() as Buffer | null;
     if (chunk) seen = Buffer.concat([seen, chunk]);
     const matches = seen.subarray(0, preface.length).equals(preface.subarray(0, seen.length));
     if (seen.length === 0 || (matches && seen.length < preface.length)) return void socket.once("readable", look);
-    socket.setTimeout(0);
-    socket.removeListener("timeout", cut);
+    leave();
+    socket.removeListener("close", leave);
     socket.unshift(seen);
     decide(matches);
   };
-  socket.setTimeout(timeoutMs, cut);
+  socket.once("close", leave);
   socket.once("readable", look);
 }

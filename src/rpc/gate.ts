@@ -3,10 +3,11 @@ import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import type { Core } from "../core.ts";
-import { errorDomain, fail, type Reason, reasonOf } from "../errors.ts";
+import { codeName, errorDomain, fail, type Reason, reasonOf } from "../errors.ts";
 import { isDisconnect } from "../http/adapter.ts";
-import { bearerToken, type Role } from "../identity.ts";
-import { identityKey } from "./context.ts";
+import { bearerToken, type Identity, type Role } from "../identity.ts";
+import { rpcSystem, serverFault, type Transport } from "../instruments.ts";
+import { identityKey, spanKey } from "./context.ts";
 import { keepMessageLegible } from "./grpc-message.ts";
 
 const everyRole: readonly Role[] = ["user", "service", "admin"];
@@ -41,9 +42,13 @@ export function createGate(
     context.responseHeader.set(requestIdHeader, requestId);
     const log = logger?.child({ requestId, method });
     const start = performance.now();
+    const startTime = Date.now();
     context.signal.addEventListener("abort", () => {
-      finish(context.signal.reason, start, log);
+      const error = finish(context.signal.reason, start, log);
       keepMessageLegible(context.responseTrailer);
+      const seconds = (performance.now() - start) / 1000;
+      node.instruments.called({ method, transport: transportOf(context), seconds, error });
+      context.values.get(spanKey)?.end(error ? { "error.type": codeName(error.code) } : {}, serverFault(error));
     });
     const enter = context.method.methodKind === "unary" ? authenticate : admit;
     const identity = await enter(bearerToken(context.requestHeader.get("authorization")));
@@ -54,20 +59,38 @@ export function createGate(
       });
     }
     context.values.set(identityKey, identity);
+    // A stream would be a span for hours; what it delivers has spans of its own.
+    if (context.method.methodKind === "unary") {
+      const attributes = { "rpc.method": method, "rpc.system.name": rpcSystem(transportOf(context)) };
+      const parent = parentOf(identity, context);
+      context.values.set(spanKey, node.tracer.start({ name: method, kind: "server", parent, attributes, startTime }));
+    }
   };
+}
+
+/** What a call comes by. */
+export function transportOf({ protocolName }: HandlerContext): Transport {
+  return protocolName === "grpc" || protocolName === "grpc-web" ? protocolName : "connect";
+}
+
+/** Backends may say which trace a call is of. Users may not: they would decide what is recorded. */
+function parentOf({ role }: Identity, { requestHeader }: HandlerContext): string | undefined {
+  return role === "user" ? undefined : (requestHeader.get("traceparent") ?? undefined);
 }
 
 /**
  * The end of a call, whatever the protocol: a handler aborts its signal with its error just before it writes it, so
- * that the error can still be completed. What nobody expected is logged, once, and stays inside.
+ * that the error can still be completed. What nobody expected is logged, once, and stays inside. Answers with the error
+ * that the caller gets, if it is one.
  */
-function finish(reason: unknown, start: number, log: Logger | undefined): void {
+function finish(reason: unknown, start: number, log: Logger | undefined): ConnectError | undefined {
   const milliseconds = Math.round(performance.now() - start);
   const unexpected = reason instanceof Error && reason.name !== "AbortError" && !isDisconnect(reason);
   if (!(reason instanceof ConnectError)) {
     if (unexpected) log?.error({ err: reason, milliseconds }, "call failed");
     else log?.debug({ milliseconds }, "call ended");
-    return;
+    if (unexpected) return new ConnectError("", Code.Internal);
+    return isDisconnect(reason) ? new ConnectError("", Code.Canceled) : undefined;
   }
   if (requestFault.test(reason.rawMessage)) Object.assign(reason, { code: Code.InvalidArgument });
   complete(reason);
@@ -78,6 +101,7 @@ function finish(reason: unknown, start: number, log: Logger | undefined): void {
   else if (reason.code === Code.Unavailable && reason.cause)
     log?.warn({ err: reason.cause, code, milliseconds }, "call failed");
   else log?.debug({ code, reason: reasonOf(reason), milliseconds }, "call ended");
+  return reason;
 }
 
 /** What Connect calls INTERNAL although the request's bytes are at fault. */

@@ -36,7 +36,8 @@ import type { OnlineTally } from "../presence.ts";
 import { requireRoom } from "../rooms.ts";
 import { StreamSink } from "../stream-sink.ts";
 import { Subscription } from "../subscription.ts";
-import { identityOf } from "./context.ts";
+import { identityOf, spanKey } from "./context.ts";
+import { transportOf } from "./gate.ts";
 
 /** The implementation of PushService over a running core. */
 export function pushService(core: Core): ServiceImpl<typeof PushService> {
@@ -44,14 +45,15 @@ export function pushService(core: Core): ServiceImpl<typeof PushService> {
   return {
     async publish(request, context) {
       validate(PublishRequestSchema, request);
-      const [outcome] = await publisher.publish(identityOf(context), [request]);
+      const [outcome] = await publisher.publish(identityOf(context), [request], context.values.get(spanKey));
       if (outcome instanceof Error) throw outcome;
       return outcome as PublishResponse;
     },
     async publishBatch(request, context) {
       validate(PublishBatchRequestSchema, request);
       const checked = request.requests.map((item, index) => check(core, item, `requests[${index}]`));
-      const outcomes = await publisher.publish(identityOf(context), checked);
+      const outcomes = await publisher.publish(identityOf(context), checked, context.values.get(spanKey));
+      for (const outcome of outcomes) if (outcome instanceof ConnectError) node.instruments.failed(outcome);
       return { outcomes: outcomes.map(toOutcome) };
     },
     subscribe: (request, context) => subscribe(core, request, context),
@@ -88,7 +90,8 @@ async function* subscribe(
   signal.throwIfAborted();
   core.validate(SubscribeRequestSchema, request);
   const connection = context.values.get(connectionKey);
-  const subscription = new Subscription(core.node, identityOf(context), request, () => connection?.destroy());
+  const cut = () => connection?.destroy();
+  const subscription = new Subscription(core.node, identityOf(context), request, cut, transportOf(context));
   // Not in `finally`: over HTTP/2 it never runs when the client resets while a write waits for `drain`.
   signal.addEventListener("abort", () => {
     // A deadline that has passed is an answer; the first end counts.

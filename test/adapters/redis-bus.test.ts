@@ -1,14 +1,40 @@
-import { afterAll, beforeAll, describe, expect } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RedisBus } from "../../src/adapters/redis/bus.ts";
 import { busContract } from "../contract/bus.ts";
-import { randomPrefix, redisProgram, sharedRedis } from "../support/redis.ts";
+import { hasRedis, randomPrefix, sharedRedis } from "../support/redis.ts";
 
-describe.skipIf(!redisProgram)("over one Redis", () => {
+/** Closes a bus at the end of its block. */
+class Closing implements AsyncDisposable {
+  readonly bus: RedisBus;
+
+  constructor(bus: RedisBus) {
+    this.bus = bus;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.bus.close();
+  }
+}
+
+describe.skipIf(!hasRedis)("over one Redis", () => {
   let redis: Awaited<ReturnType<typeof sharedRedis>>;
   beforeAll(async () => {
     redis = await sharedRedis();
   });
   afterAll(() => redis.stop());
+
+  test("says what it has sent, heard and missed", async () => {
+    const prefix = randomPrefix();
+    await using one = new Closing(new RedisBus({ url: redis.url, prefix }));
+    await using two = new Closing(new RedisBus({ url: redis.url, prefix }));
+    const before = one.bus.figures();
+    expect(before).toMatchObject({ losses: 0, heard: 0, dropped: 0 });
+    for (const { bus } of [one, two]) await expect.poll(() => bus.figures().connected, { interval: 5 }).toBe(true);
+    one.bus.publish([{ type: "recall", feed: { tenant: "t", name: "user/ann" }, ids: ["1"] }]);
+    await expect.poll(() => two.bus.figures().heard, { interval: 5 }).toBe(1);
+    expect(one.bus.figures().sent).toBeGreaterThan(before.sent);
+    expect(two.bus.figures()).toMatchObject({ connected: true, losses: 0, dropped: 0 });
+  });
 
   busContract("RedisBus", async () => {
     const prefix = randomPrefix();

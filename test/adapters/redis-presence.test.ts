@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { RedisPresence } from "../../src/adapters/redis/presence.ts";
 import { presenceContract } from "../contract/presence.ts";
-import { randomPrefix, redisProgram, sharedRedis } from "../support/redis.ts";
+import { hasRedis, randomPrefix, sharedRedis } from "../support/redis.ts";
 
-describe.skipIf(!redisProgram)("over one Redis", () => {
+describe.skipIf(!hasRedis)("over one Redis", () => {
   let redis: Awaited<ReturnType<typeof sharedRedis>>;
   beforeAll(async () => {
     redis = await sharedRedis();

@@ -217,6 +217,8 @@ const samples: Readonly<Record<string, string>> = {
   authorizeCache: "3s",
   alertWindow: "3s",
   reflection: "false",
+  metricsAddress: "127.0.0.1:9464",
+  otlpEndpoint: "http://127.0.0.1:4318",
   logLevel: "debug",
   url: "https://push.example",
 };

@@ -21,7 +21,10 @@ export class FakeServer {
         if (this.listenError) throw this.listenError;
         const { host = "", port = 0 } = at;
         const bound = port || 4321;
-        return { host, port: bound, url: `${at.tls ? "https" : "http"}://${host}:${bound}` };
+        const url = `${at.tls ? "https" : "http"}://${host}:${bound}`;
+        const { metricsAddress } = at;
+        const metrics = metricsAddress && `http://${metricsAddress.host}:${metricsAddress.port}/metrics`;
+        return { host, port: bound, url, ...(metrics === undefined ? {} : { metrics }) };
       },
       close: () => {
         this.closed++;

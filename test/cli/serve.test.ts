@@ -133,6 +133,43 @@ describe("tidings serve", () => {
     expect(await started([])).not.toHaveProperty("authorize");
   });
 
+  test("figures and traces are off, and reach the server when they are asked for", async () => {
+    const started = async (argv: string[], environment: Record<string, string> = {}) => {
+      const server = new FakeServer();
+      const running = start(["serve", ...argv], { ...env, ...environment }, server);
+      await vi.waitFor(() => expect(running.signal() && running.stdout()).toBeTruthy());
+      await running.code;
+      const { metrics, tracing } = server.options ?? {};
+      return { metrics, tracing, at: server.at?.metricsAddress, line: JSON.parse(running.stdout()).metrics };
+    };
+    expect(await started([])).toEqual({ metrics: false, tracing: undefined, at: undefined, line: undefined });
+    const endpoint = "http://collector:4318";
+    expect(await started(["--metrics-address", "[::1]:9464", "--otlp-endpoint", endpoint])).toEqual({
+      metrics: true,
+      tracing: { endpoint },
+      at: { host: "::1", port: 9464 },
+      line: "http://::1:9464/metrics",
+    });
+    const common = { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint };
+    expect((await started([], common)).tracing).toEqual({ endpoint });
+    const both = { ...common, TIDINGS_OTLP_ENDPOINT: "http://mine:4318" };
+    expect((await started([], both)).tracing).toEqual({ endpoint: "http://mine:4318" });
+  });
+
+  test.each([
+    ["9464"],
+    ["localhost"],
+    ["localhost:"],
+    ["localhost:65536"],
+    ["::1:9464"],
+    ["http://localhost:9464"],
+    ["a b:1"],
+  ])("--metrics-address %s is refused", async (address) => {
+    const { code, stderr } = await run(["serve", "--metrics-address", address], env, new FakeServer());
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/--metrics-address: must be an address and a port, such as 127\.0\.0\.1:9464/);
+  });
+
   test.each([
     ["EADDRINUSE", "port 7300 on 127.0.0.1 is in use; choose another with --port, or 0 for any free one"],
     ["EACCES", "port 7300 on 127.0.0.1 is not allowed to this user; choose one above 1023 with --port"],

@@ -36,6 +36,8 @@ export function busContract(name: string, make: () => Promise<OpenedBus>): void 
         { ...entry(2 ** 40), body, expireTime: 1_800_000_000_000.5 },
         { ...entry(1), expireTime: Number.POSITIVE_INFINITY },
         { type: "live", feed: { tenant: "", name: "everyone" }, body },
+        { ...entry(3), trace: `00-${"a".repeat(32)}-${"b".repeat(16)}-01` },
+        { type: "live", feed, body, trace: `00-${"c".repeat(32)}-${"d".repeat(16)}-01` },
         {
           type: "read",
           tenant: "日本",

@@ -55,6 +55,16 @@ export function presenceContract(name: string, make: () => Promise<OpenedPresenc
       await counts("t", { users: 1, connections: 1 });
     });
 
+    test("holds a lease for each connection of its own, rooms included, and no others", async () => {
+      const tabs = ["1", "2", "3"].map((id) => connection(id, "t", "ann"));
+      for (const tab of tabs) await presence.enter(tab);
+      await presence.join({ connection: tabs[0] as Connection, room: "r", entrance: "any", instance: "" });
+      await presence.enter(connection("4", "other", "ann"));
+      expect(opened.nodes.map(({ leases }) => leases)).toEqual(opened.nodes.map((_, index) => (index === 0 ? 4 : 0)));
+      for (const tab of tabs) await presence.leave(tab);
+      expect(presence.leases).toBe(1);
+    });
+
     test("is not confused by the leave of a stream that never entered", async () => {
       await presence.enter(connection("1", "t", "ann"));
       await presence.leave(connection("2", "t", "ann"));

@@ -211,8 +211,10 @@ describe("kubernetes", () => {
     const values = serve(secret, ["--config", join(root, "deploy/kubernetes/tidings.yaml")]);
     for (const name of Object.keys(config)) expect(values[name as keyof Values], name).toBeDefined();
     expect(values.host).toBe("0.0.0.0");
-    const [port] = container.ports as unknown as [{ containerPort: number }];
-    expect(values.port).toBe(port.containerPort);
+    const [port, metrics] = container.ports as unknown as { containerPort: number }[];
+    expect(values.port).toBe(port?.containerPort);
+    expect(values.metricsAddress).toEqual({ host: "0.0.0.0", port: metrics?.containerPort });
+    expect(read("kubernetes/deployment.yaml")).toContain(`prometheus.io/port: "${metrics?.containerPort}"`);
   });
 
   test("a pod has more time to end than draining takes", () => {

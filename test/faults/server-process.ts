@@ -52,6 +52,13 @@ export class ServerProcess {
     return this.#ready.promise;
   }
 
+  /** Ids of the processes that it has started: its workers, in the order in which they began. */
+  get children(): number[] {
+    const { pid } = this.#child;
+    const ids = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+    return ids === "" ? [] : ids.split(" ").map(Number);
+  }
+
   /** What the process has in memory, in bytes. */
   get residentBytes(): number {
     const status = readFileSync(`/proc/${this.#child.pid}/status`, "utf8");

@@ -88,6 +88,9 @@ export class TestRedis {
 /** Whether there is a Redis for tests; prints why not. */
 export const redisProgram = findTool("redis-server", hint);
 
+/** Whether there is any to share. */
+export const hasRedis = Boolean(process.env.TIDINGS_TEST_REDIS_URL) || redisProgram !== undefined;
+
 /** Starts a redis-server of the test's own. */
 export async function startRedis(...args: string[]): Promise<TestRedis> {
   const redis = new TestRedis(redisProgram as string, await freePort(), args);

@@ -35,6 +35,8 @@ export interface TestServer {
   readonly url: string;
   readonly host: string;
   readonly port: number;
+  /** Where its figures are, if the test asked for an address for them. */
+  readonly metricsUrl: string | undefined;
   /** A token that the server accepts. */
   token(caller: Caller): Promise<string>;
   /** A typed client, by Connect over HTTP/2, that calls as someone. */
@@ -52,9 +54,15 @@ export function newTenant(): string {
 
 /** Starts a server whose store is in memory, unless the test names a folder. */
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
-  const { host = "127.0.0.1", port = 0, tls, fallback, ...rest } = options;
+  const { host = "127.0.0.1", port = 0, tls, fallback, metricsAddress, ...rest } = options;
   const tidings = await createTidings({ data: ":memory:", auth: { secret }, drainMs: 0, ...rest });
-  const listen = { host, port, ...(tls ? { tls } : {}), ...(fallback ? { fallback } : {}) };
+  const listen = {
+    host,
+    port,
+    ...(tls ? { tls } : {}),
+    ...(fallback ? { fallback } : {}),
+    ...(metricsAddress ? { metricsAddress } : {}),
+  };
   const address = await tidings.listen(listen);
   const now = () => Math.floor((options.clock?.now() ?? Date.now()) / 1000);
   const sessions = new Set<Http2SessionManager>();
@@ -67,6 +75,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
     url: address.url,
     host: `${host}:${address.port}`,
     port: address.port,
+    metricsUrl: address.metrics,
     token,
     client(caller) {
       // The certificates of tests are signed by nobody else.

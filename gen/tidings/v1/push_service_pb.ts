@@ -837,7 +837,7 @@ export type Hello = Message<"tidings.v1.Hello"> & {
   online?: OnlineState | undefined;
 
   /**
-   * Where this stream starts, per feed.
+   * Where this stream starts, per feed; where a Gap follows, before that.
    *
    * @generated from field: repeated tidings.v1.Position positions = 5;
    */
@@ -880,7 +880,7 @@ export type HelloJson = {
   online?: OnlineStateJson;
 
   /**
-   * Where this stream starts, per feed.
+   * Where this stream starts, per feed; where a Gap follows, before that.
    *
    * @generated from field: repeated tidings.v1.Position positions = 5;
    */

@@ -10,7 +10,6 @@ import {
   feedName,
   keyName,
   onceFor,
-  timeOfStamp,
 } from "./documents.ts";
 import type { DoneMarks } from "./done-marks.ts";
 import type { Flights, Landing } from "./flights.ts";
@@ -89,7 +88,7 @@ export class Appender {
   async #appendOne(draft: Draft, name: string): Promise<Appended> {
     const { message, order } = draft;
     const claim = message.key === "" ? undefined : this.#claimOf(draft);
-    const once = claim ? onceFor(message.key, order) : bodyName(message.id);
+    const once = claim ? onceFor({ o: order }) : bodyName(message.id);
     const landing = await this.#land(draft, name, this.#single(draft, once), claim);
     return this.#answerOne(draft, landing);
   }
@@ -97,7 +96,10 @@ export class Appender {
   #answerOne(draft: Draft, landing: Landing, replaced?: readonly Place[]): Appended | Promise<Appended> {
     if ("seq" in landing) return this.#stored(draft, [landing.seq], replaced);
     if ("taken" in landing) return this.#contend(draft, landing.taken);
-    return this.#duplicate(landing.there.m, landing.there.p ?? draft.message.publishTime);
+    const { m, k, p = draft.message.publishTime } = landing.there;
+    // Who wanted its key did not wait for it.
+    if (m === draft.message.id && k === 0) throw new Error("the message was replaced before it was there");
+    return this.#duplicate(m, p);
   }
 
   /** What holds the key, or keeps the body, is there; it may be this message's own. */
@@ -112,7 +114,7 @@ export class Appender {
     if (name === undefined || message.feeds.length > 1) {
       return this.#stored(draft, await this.#spread(draft, claim), replaced);
     }
-    const once = onceFor(message.key, claim.o);
+    const once = onceFor(claim);
     return this.#answerOne(draft, await this.#land(draft, name, this.#single(draft, once), undefined), replaced);
   }
 
@@ -145,7 +147,7 @@ export class Appender {
           claim = await this.#readClaim(claim.f);
           continue;
         }
-        replaced.push(...(await this.#withdrawals.takeBack(claim, onceOf(message.key, claim))));
+        replaced.push(...(await this.#withdrawals.takeBack(claim, onceOf(claim))));
       }
       const next = this.#claimOf(draft);
       const claims = this.#connection.collection<ClaimDocument>(this.#layout.claims);
@@ -166,7 +168,7 @@ export class Appender {
     // Half done, when its writer died or was cut off: the entries that are missing are put in now.
     if (more !== undefined && !claim.done) await this.#spread(draft, claim);
     if (name === undefined || more !== undefined) return this.#duplicate(claim.id, claim.p);
-    const once = onceFor(message.key, claim.o);
+    const once = onceFor(claim);
     const there = await this.#readEntry(claim.tenant, name, once);
     if (there) return this.#duplicate(there.m, there.p ?? claim.p);
     return this.#answerOne(draft, await this.#land(draft, name, this.#single(draft, once), undefined));
@@ -183,9 +185,9 @@ export class Appender {
       if (!claim.done) await this.#spread(draft, claim);
       return true;
     }
-    const once = onceFor(draft.message.key, claim.o);
+    const once = onceFor(claim);
     if (await this.#readEntry(claim.tenant, name, once)) return true;
-    if (Date.now() - timeOfStamp(claim.o) < settleMs) return false;
+    if (Date.now() - claim.at < settleMs) return false;
     await this.#land(draft, name, { c: once, m: claim.id, o: claim.o, k: 0, g: "", p: claim.p }, undefined);
     return true;
   }
@@ -274,6 +276,7 @@ export class Appender {
       tenant,
       h: digest,
       o: order,
+      at: Date.now(),
       p: publishTime,
       ...(expireTime === Number.POSITIVE_INFINITY ? {} : { x: expireTime }),
       to: feeds,
@@ -297,8 +300,8 @@ function isFree({ x = Number.POSITIVE_INFINITY }: ClaimDocument, { publishTime }
 }
 
 /** What the entries of a claim's message are there once for. */
-function onceOf(key: string, claim: ClaimDocument): string {
-  return claim.to.length > 1 ? bodyName(claim.id) : onceFor(key, claim.o);
+function onceOf(claim: ClaimDocument): string {
+  return claim.to.length > 1 ? bodyName(claim.id) : onceFor(claim);
 }
 
 /** Within one call keys are checked one by one: a key that comes again waits for the first. */

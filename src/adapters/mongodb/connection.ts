@@ -82,7 +82,8 @@ export class Connection {
 
   /** Connects, and finds out what the servers can. Throws when there is none. */
   async open(): Promise<Topology> {
-    const [hello, build] = await Promise.all([this.db.command({ hello: 1 }), this.db.command({ buildInfo: 1 })]);
+    const hello = await this.db.command({ hello: 1 });
+    const build = await this.db.command({ buildInfo: 1 });
     this.#topology = {
       replicated: hello.setName !== undefined || hello.msg === "isdbgrid",
       scans: build.ferretdbVersion !== undefined,

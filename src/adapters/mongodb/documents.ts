@@ -20,7 +20,7 @@ interface Slot {
 
 /** What an entry carries, wherever it will lie. */
 export interface Content {
-  /** What the entry is there once for, unique with `f`: the message, or the key and its generation. */
+  /** What the entry is there once for, unique with `f`: the message, or the claim of its key. */
   readonly c: string;
   /** Id of the message. */
   readonly m: string;
@@ -59,8 +59,10 @@ export interface ClaimDocument extends Slot {
   readonly tenant: string;
   /** Digest of the content under the key. */
   readonly h: string;
-  /** Order of arrival; its time is the generation of the key: see onceFor. */
+  /** Order of arrival; unique, and another one whenever the key goes to another message. */
   readonly o: string;
+  /** When it was made, by its maker's clock, in milliseconds since the Unix epoch. */
+  readonly at: number;
   readonly p: number;
   /** Names of the feeds. */
   readonly to: readonly string[];
@@ -96,21 +98,16 @@ export function bodyName(id: string): string {
 }
 
 /**
- * What an entry under a key is there once for. Each message that the key goes to is a generation of its own, so that an
- * entry which is late cannot land as another one's, and one that is left over is not in the way.
+ * What an entry under a key is there once for: the claim by its order of arrival. Each message that the key goes to has
+ * another one, so that an entry which is late cannot land as another message's, and one that is left is not in the way.
  */
-export function onceFor(key: string, order: string): string {
-  return `k${generationOf(order)}.${key}`;
+export function onceFor(claim: Pick<ClaimDocument, "o">): string {
+  return `k${claim.o}`;
 }
 
-function generationOf(order: string): string {
-  return order.slice(0, stampDigits);
-}
-
-/** The orders of claims that an entry under a key can belong to: its generation's. */
-export function ordersOf(once: string): { readonly $gte: string; readonly $lt: string } {
-  const generation = once.slice(1, 1 + stampDigits);
-  return { $gte: generation, $lt: `${generation}~` };
+/** The reverse of onceFor: the order of arrival of the claim. */
+export function claimedAt(once: string): string {
+  return once.slice(1);
 }
 
 /** A batch of a tenant. */
@@ -148,9 +145,4 @@ export function createStamps(): (id: string) => string {
 /** The least order of arrival at a time, in milliseconds since the Unix epoch. */
 export function stampAt(time: number): string {
   return String(Math.max(0, Math.floor(time * 1000))).padStart(stampDigits, "0");
-}
-
-/** When something arrived by its order, in milliseconds since the Unix epoch. */
-export function timeOfStamp(order: string): number {
-  return Number(order.slice(0, stampDigits)) / 1000;
 }

@@ -1,3 +1,4 @@
+import type { CommitListener } from "../../store.ts";
 import type { Connection, Inserted } from "./connection.ts";
 import { jitter } from "./connection.ts";
 import type { ClaimDocument, Content, EntryDocument } from "./documents.ts";
@@ -13,7 +14,7 @@ const freshMs = 600_000;
 /** What became of an entry: it landed, it was there already, or its claim belongs to another message. */
 export type Landing =
   | { readonly seq: number }
-  | { readonly there: Pick<EntryDocument, "m" | "s" | "p"> }
+  | { readonly there: Pick<EntryDocument, "m" | "k" | "p"> }
   | { readonly taken: ClaimDocument };
 
 /** An entry on its way. */
@@ -52,6 +53,7 @@ export class Flights {
   readonly #layout: Layout;
   readonly #heads: Heads;
   readonly #onGrown: (f: string, seq: number) => void;
+  readonly #committed: CommitListener;
   readonly #queues = new Map<string, Queue>();
   readonly #ready = new Set<Queue>();
   #scheduled = false;
@@ -59,11 +61,17 @@ export class Flights {
   lastError: unknown;
 
   /** `onGrown` is told the new end of each feed. */
-  constructor(connection: Connection, layout: Layout, heads: Heads, onGrown: (f: string, seq: number) => void) {
+  constructor(
+    connection: Connection,
+    layout: Layout,
+    heads: Heads,
+    told: { readonly grown: (f: string, seq: number) => void; readonly committed: CommitListener },
+  ) {
     this.#connection = connection;
     this.#layout = layout;
     this.#heads = heads;
-    this.#onGrown = onGrown;
+    this.#onGrown = told.grown;
+    this.#committed = told.committed;
   }
 
   /** Puts an entry at the end of a feed. Tries until it knows, or until `expired`: then it never resolves. */
@@ -137,8 +145,10 @@ export class Flights {
     const items = queues.map(({ items: [item] }) => item as Item);
     const heads = queues.map(({ f }) => this.#headOf(f));
     const documents = queues.map(({ f }, index) => entry(f, (heads[index]?.seq ?? 0) + 1, items[index] as Item));
+    const start = performance.now();
     const result = await this.#connection.insert(name, documents, false);
     if (!result.sure) this.lastError = result.error;
+    else this.#commit(documents.length - result.taken.length, start);
     const missed = new Set(result.taken);
     for (const [index, { f }] of queues.entries()) {
       const item = items[index] as Item;
@@ -180,6 +190,7 @@ export class Flights {
     const claimed = items.filter(({ claim }) => claim);
     const claims = claimed.map(({ claim }) => claim as ClaimDocument);
     const entries = items.map((item, index) => entry(f, head.seq + 1 + index, item));
+    const start = performance.now();
     const { claims: claimsResult, entries: result } = await this.#insert(f, claims, entries);
 
     if (claimsResult.sure) {
@@ -193,6 +204,7 @@ export class Flights {
       return this.#heads.doubt(f);
     }
     const landed = items.slice(0, result.taken[0] ?? items.length);
+    this.#commit(landed.length, start);
     if (landed.length > 0) {
       if (result.time - head.time > freshMs && (await this.#strayed(f, head.seq + 1, landed))) return;
       this.#settle(f, landed, head.seq + 1, result.time);
@@ -201,6 +213,10 @@ export class Flights {
     // Another node has taken the number, or an earlier try of ours is there.
     for (const item of items.slice(landed.length)) item.doubtful = true;
     this.#heads.doubt(f);
+  }
+
+  #commit(messages: number, start: number): void {
+    if (messages > 0) this.#committed({ messages, seconds: (performance.now() - start) / 1000 });
   }
 
   #headOf(f: string): Head {
@@ -257,7 +273,9 @@ export class Flights {
       for (const item of queue.items) {
         item.doubtful = false;
         const document = there.get(`${queue.f} ${item.content.c}`);
-        if (document) finish(item, document.m === item.content.m ? { seq: document.s } : { there: document });
+        if (!document) continue;
+        const ours = document.m === item.content.m && document.k === item.content.k;
+        finish(item, ours ? { seq: document.s } : { there: document });
       }
     }
   }

@@ -1,8 +1,9 @@
 import type { Place } from "../../store.ts";
 import { type Connection, forEach } from "./connection.ts";
-import { type ClaimDocument, type EntryDocument, feedName, feedOf, ordersOf } from "./documents.ts";
+import { type ClaimDocument, claimedAt, type EntryDocument, feedName, feedOf } from "./documents.ts";
 import type { Heads } from "./heads.ts";
 import type { Layout } from "./layout.ts";
+import type { Locks } from "./locks.ts";
 
 /** Leaves of an entry what keeps its number taken and is there once for: nothing lists, counts or finds it. */
 export const emptied = {
@@ -15,9 +16,11 @@ export class Withdrawals {
   readonly #connection: Connection;
   readonly #layout: Layout;
   readonly #heads: Heads;
+  readonly #locks: Locks;
 
-  constructor(connection: Connection, layout: Layout, heads: Heads) {
+  constructor(connection: Connection, layout: Layout, heads: Heads, locks: Locks) {
     this.#connection = connection;
+    this.#locks = locks;
     this.#layout = layout;
     this.#heads = heads;
   }
@@ -41,7 +44,10 @@ export class Withdrawals {
     for (const [name, some] of this.#layout.group(feeds)) {
       const filter = { f: { $in: some }, c: once, k: { $gt: 0 } };
       const entries = await this.#connection.find<EntryDocument>(name, filter, { projection: { d: 0 } });
-      if (entries.length > 0 && (await this.#empty(entries)) > 0) places.push(...(await this.#visible(entries)));
+      if (entries.length === 0) continue;
+      // Of several that take it back at once, one is told where it lay.
+      const count = await this.#locks.exclusively(once, () => this.#empty(entries));
+      if (count > 0) places.push(...(await this.#visible(entries)));
     }
     return places;
   }
@@ -51,8 +57,8 @@ export class Withdrawals {
     const shared = new Map(entries.filter(({ r }) => r).map((entry) => [entry.r, entry]));
     const own = entries.filter(({ q }) => q);
     await forEach([...shared.values(), ...own], ({ r, q, c, m, p = 0 }) => {
-      // By its generation: the key may belong to a later message by now.
-      const filter = r === undefined ? { f: q ?? "", s: 0, o: ordersOf(c) } : { f: r, s: 0, id: m };
+      // By its order: the key may belong to a later message by now.
+      const filter = r === undefined ? { f: q ?? "", s: 0, o: claimedAt(c) } : { f: r, s: 0, id: m };
       return claims.updateOne(filter, { $set: { gone: { id: m, p } }, $unset: { d: "", e: "" } });
     });
   }

@@ -4,6 +4,7 @@ import type {
   Append,
   Appended,
   BatchPage,
+  CommitListener,
   Entry,
   FeedKey,
   Head,
@@ -45,6 +46,8 @@ export interface MongoOptions {
   readonly patienceMs?: number;
   /** Hears what a deployment lacks. */
   readonly warn?: (sentence: string) => void;
+  /** Hears of every insert that is on a majority. */
+  readonly committed?: CommitListener;
   /** Sees every command that is sent: for tests. */
   readonly watch?: (event: CommandStartedEvent) => void;
 }
@@ -76,42 +79,27 @@ export class MongoStore implements Store {
   readonly #keep: number;
   readonly #patienceMs: number;
   readonly #warn: (sentence: string) => void;
+  readonly #committed: CommitListener;
   readonly #pending = new Set<Promise<unknown>>();
   #parts: Parts | undefined;
   #closed = false;
   #closing: Promise<void> | undefined;
 
-  constructor({ url, keep, patienceMs = 2_000, warn = () => {}, watch }: MongoOptions) {
+  constructor({ url, keep, patienceMs = 2_000, warn = () => {}, committed = () => {}, watch }: MongoOptions) {
     this.#connection = new Connection(url, patienceMs, watch);
     this.#patienceMs = patienceMs;
     this.#keep = keep;
     this.#warn = warn;
+    this.#committed = committed;
   }
 
   async open(): Promise<StoreInfo> {
-    const topology = await this.#connection.open();
-    this.#warnOf(topology);
-    const { epoch, secret, layout } = await openSchema(this.#connection);
-    const connection = this.#connection;
-    const heads = new Heads(connection, layout, { epoch, keep: this.#keep });
-    const locks = new Locks(connection, layout.scans);
-    const trimmer = new Trimmer(connection, layout, heads, locks);
-    const flights = new Flights(connection, layout, heads, (f, seq) => trimmer.grown(f, seq));
-    const marks = new DoneMarks(connection, layout);
-    const withdrawals = new Withdrawals(connection, layout, heads);
-    const entries = new Entries(connection, layout, heads);
-    this.#parts = {
-      heads,
-      flights,
-      marks,
-      trimmer,
-      withdrawals,
-      entries,
-      appender: new Appender(connection, layout, { flights, locks, marks, withdrawals, epoch }),
-      inbox: new MongoInbox(connection, layout, heads, entries),
-      states: new MongoReadStates(connection, layout, locks),
-    };
-    return { secret };
+    try {
+      return await this.#open();
+    } catch (error) {
+      await this.#connection.close();
+      throw error;
+    }
   }
 
   close(): Promise<void> {
@@ -198,6 +186,33 @@ export class MongoStore implements Store {
     } catch (cause) {
       throw fail("STORE_UNAVAILABLE", "the store did not answer; repeat the request", { cause, retryAfterMs: 1000 });
     }
+  }
+
+  async #open(): Promise<StoreInfo> {
+    const topology = await this.#connection.open();
+    this.#warnOf(topology);
+    const { epoch, secret, layout } = await openSchema(this.#connection);
+    const connection = this.#connection;
+    const heads = new Heads(connection, layout, { epoch, keep: this.#keep });
+    const locks = new Locks(connection, layout.scans);
+    const trimmer = new Trimmer(connection, layout, heads, locks);
+    const grown = (f: string, seq: number) => trimmer.grown(f, seq);
+    const flights = new Flights(connection, layout, heads, { grown, committed: this.#committed });
+    const marks = new DoneMarks(connection, layout);
+    const withdrawals = new Withdrawals(connection, layout, heads, locks);
+    const entries = new Entries(connection, layout, heads);
+    this.#parts = {
+      heads,
+      flights,
+      marks,
+      trimmer,
+      withdrawals,
+      entries,
+      appender: new Appender(connection, layout, { flights, locks, marks, withdrawals, epoch }),
+      inbox: new MongoInbox(connection, layout, heads, entries),
+      states: new MongoReadStates(connection, layout, locks),
+    };
+    return { secret };
   }
 
   async #close(): Promise<void> {

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
-import type { Bus, Heard, Notice } from "../../bus.ts";
+import type { Bus, BusFigures, Heard, Notice } from "../../bus.ts";
 import type { FeedKey } from "../../store.ts";
 import { LocalListeners } from "../local-listeners.ts";
 import { decodeBeat, decodeNotices, encodeBeat, encodeNotices, sizeOf } from "./codec.ts";
@@ -109,6 +109,11 @@ export class RedisBus implements Bus {
   /** Whether this node hears what Redis carries. */
   get hears(): boolean {
     return this.#hears === true;
+  }
+
+  figures(): BusFigures {
+    const { lost, sent, heard, dropped } = this.counts;
+    return { connected: this.hears, losses: lost, sent, heard, dropped };
   }
 
   publish(notices: readonly Notice[]): void {

@@ -81,10 +81,15 @@ function write(writer: BinaryWriter, notice: Notice): void {
   switch (notice.type) {
     case "entry":
       writeFeed(writer, notice.feed).double(notice.epoch).double(notice.seq).string(notice.id);
-      writer.bytes(notice.body).double(notice.expireTime);
+      writer
+        .bytes(notice.body)
+        .double(notice.expireTime)
+        .string(notice.trace ?? "");
       return;
     case "live":
-      writeFeed(writer, notice.feed).bytes(notice.body);
+      writeFeed(writer, notice.feed)
+        .bytes(notice.body)
+        .string(notice.trace ?? "");
       return;
     case "read":
       writer.string(notice.tenant).string(notice.user).bool(notice.all);
@@ -96,6 +101,12 @@ function write(writer: BinaryWriter, notice: Notice): void {
     case "disconnect":
       writer.string(notice.tenant).string(notice.user).string(notice.tokenId).string(notice.reason);
   }
+}
+
+/** Most messages are not traced, and say so by one byte. */
+function readTrace(reader: BinaryReader): { trace?: string } {
+  const trace = reader.string();
+  return trace === "" ? {} : { trace };
 }
 
 function read(reader: BinaryReader): Notice {
@@ -110,9 +121,10 @@ function read(reader: BinaryReader): Notice {
         id: reader.string(),
         body: readBytes(reader),
         expireTime: reader.double(),
+        ...readTrace(reader),
       };
     case "live":
-      return { type, feed: readFeed(reader), body: readBytes(reader) };
+      return { type, feed: readFeed(reader), body: readBytes(reader), ...readTrace(reader) };
     case "read":
       return readRead(reader);
     case "recall":

@@ -13,6 +13,8 @@ export interface Held {
   readonly token: string;
   /** Redis has not answered yet whether it may. */
   pending: boolean;
+  /** Redis has answered that it knows. */
+  told: boolean;
 }
 
 interface PlaceHeld {
@@ -53,6 +55,11 @@ export class Holdings {
     if (there.members.size === 0) this.#places.delete(id);
     const holds = this.#byConnection.get(keyOf(connection));
     if (holds?.delete(id) && holds.size === 0) this.#byConnection.delete(keyOf(connection));
+  }
+
+  /** Connections that hold something. */
+  get size(): number {
+    return this.#byConnection.size;
   }
 
   /** All that a connection holds. */

@@ -38,6 +38,11 @@ export class Places {
     this.#channel = channel;
   }
 
+  /** Whether Redis answers at all. */
+  async ping(): Promise<void> {
+    await this.#redis.ping();
+  }
+
   /** Undefined for a refusal. */
   async enter(place: Place, member: string, info: string): Promise<readonly Kicked[] | undefined> {
     const { tenant, room = "" } = place;

@@ -60,6 +60,8 @@ export class RedisPresence implements Presence {
   #tokens = 0;
   /** Whether Redis answers, and knows what this node holds; undefined until it has turned out. */
   #answers: boolean | undefined;
+  /** Redis may have forgotten what it was told. */
+  #forgot = true;
   #all: OnlineTally & { readonly asOf: number } = { users: 0, connections: 0, asOf: Date.now() };
   #closing: Promise<void> | undefined;
 
@@ -71,7 +73,10 @@ export class RedisPresence implements Presence {
     this.#link = new RedisLink(url, [this.#channel], {
       message: (_, bytes) => this.#hear(bytes),
       up: () => void this.#renew(),
-      down: () => this.#silent(),
+      down: () => {
+        this.#forgot = true;
+        this.#silent();
+      },
     });
     this.#places = new Places(this.#link.commands, prefix, leaseMs, this.#channel);
     this.#renewal = new Renewal(this.#places, this.#holdings, this.#gone, leaseMs * 0.3, {
@@ -93,14 +98,16 @@ export class RedisPresence implements Presence {
     return this.#inOrder(connection, async () => {
       if (this.#holdings.get(place, member)) return;
       const isFirst = this.#holdings.tally(place).connections === 0;
-      this.#holdings.add({ place, connection, member, info: "", token: "", pending: false });
-      // Redis is told again with the next renewal, if it does not answer.
-      await this.#ask(() =>
+      const held = { place, connection, member, info: "", token: "", pending: false, told: false };
+      this.#holdings.add(held);
+      // Redis is told again when it answers again, if it does not now.
+      const answer = await this.#ask(() =>
         Promise.all([
           isFirst ? this.#places.register([place.tenant]) : undefined,
           this.#places.enter(place, member, ""),
         ]),
       );
+      held.told = answer !== undefined;
       this.#changed(place.tenant);
     });
   }
@@ -109,13 +116,15 @@ export class RedisPresence implements Presence {
     const place = { tenant: connection.tenant, room };
     const member = memberOf(connection);
     const token = `${++this.#tokens}`;
-    const held: Held = { place, connection, member, token, info: `${entrance}\n${token}\n${instance}`, pending: true };
+    const info = `${entrance}\n${token}\n${instance}`;
+    const held: Held = { place, connection, member, token, info, pending: true, told: false };
     return this.#inOrder(connection, async () => {
       const before = this.#holdings.get(place, member);
       // Before the answer, so that who takes the room away at once finds it held.
       this.#holdings.add(held);
       const answer = await this.#ask(() => this.#places.enter(place, member, held.info));
       held.pending = false;
+      held.told = answer !== undefined;
       for (const kicked of answer?.value ?? []) this.#kick(place, kicked);
       if (answer?.value) return true;
       // Nobody refuses ANY: Redis is told later.
@@ -153,6 +162,10 @@ export class RedisPresence implements Presence {
   async connections(tenant: string, users: readonly string[]): Promise<readonly number[]> {
     const answer = await this.#ask(() => this.#places.connections(tenant, users));
     return answer?.value ?? users.map((user) => this.#holdings.ofUser(online(tenant), user));
+  }
+
+  get leases(): number {
+    return this.#holdings.size;
   }
 
   watch(listener: (change: PresenceChange) => void): () => void {
@@ -244,7 +257,9 @@ export class RedisPresence implements Presence {
 
   async #renew(): Promise<void> {
     try {
-      if (!(await this.#renewal.run()) || this.#closing || !this.#link.isUp) return;
+      const all = this.#forgot || this.#renewal.isDue;
+      if (!(await this.#renewal.run(all)) || this.#closing || !this.#link.isUp) return;
+      this.#forgot = false;
       if (!this.#answers) this.#logger?.info("presence is connected to Redis");
       this.#answers = true;
     } catch (error) {

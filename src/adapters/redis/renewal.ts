@@ -2,10 +2,8 @@ import type { OnlineTally } from "../../presence.ts";
 import type { Held, Holdings } from "./holdings.ts";
 import { idOf, type Kicked, type Place, type Places } from "./places.ts";
 
-/** Leases that one script renews: Redis does nothing else meanwhile. */
+/** Leases that are renewed at once: who asks meanwhile waits for them, some milliseconds. */
 const membersTogether = 500;
-/** Scripts under way at once. */
-const scriptsTogether = 64;
 
 /** What a round has found out. */
 export interface RenewalListener {
@@ -48,15 +46,17 @@ export class Renewal {
     return this.#startedAt === undefined ? 0 : performance.now() - this.#startedAt;
   }
 
-  /** A round; answers whether it was one, for there is at most one at a time. Rejects when Redis fails. */
-  async run(): Promise<boolean> {
+  /** A round, of all or of what Redis was not told; answers whether it was one, for there is at most one at a time. Rejects when Redis fails. */
+  async run(all: boolean): Promise<boolean> {
     if (this.#startedAt !== undefined || this.#closed) return false;
     this.#startedAt = performance.now();
     const dueAt = this.#startedAt + this.#everyMs;
     try {
+      await this.#places.ping();
       await this.#forget();
-      await this.#renewAll();
-      this.#dueAt = dueAt;
+      if (all) await this.#renewAll();
+      else await this.#each(this.#holdings.all().map(untold).flatMap(chunks), (chunk) => this.#renew(...chunk));
+      if (all) this.#dueAt = dueAt;
     } finally {
       this.#startedAt = undefined;
     }
@@ -74,12 +74,17 @@ export class Renewal {
   }
 
   async #forget(): Promise<void> {
-    const gone = [...this.#gone];
-    await this.#each(gone, async ([key, held]) => {
-      // Who is back meanwhile stays.
-      if (!this.#holdings.get(held.place, held.member)) await this.#places.leave(held.place, [held.member]);
-      this.#gone.delete(key);
-    });
+    const byPlace = Map.groupBy([...this.#gone], ([, { place }]) => idOf(place));
+    await this.#each(
+      [...byPlace.values()].map((gone) => gone.map(([, held]) => held)).flatMap(chunks),
+      async (chunk) => {
+        const [place, some] = chunk;
+        // Who is back meanwhile stays.
+        const left = some.filter(({ member }) => !this.#holdings.get(place, member));
+        if (left.length > 0) await this.#places.leave(place, left.map(toMember));
+        for (const { member } of some) this.#gone.delete(`${idOf(place)}\n${member}`);
+      },
+    );
   }
 
   async #renewAll(): Promise<void> {
@@ -109,23 +114,39 @@ export class Renewal {
     );
     this.#listener.counted(place, tally);
     for (const { member, token } of held) if (lost.includes(member)) this.#listener.lost(place, { member, token });
+    for (const each of held) each.told = true;
     // Who left meanwhile may have left before the renewal came through.
     const left = held.filter(({ member }) => !this.#holdings.get(place, member));
     if (left.length > 0) await this.#places.leave(place, left.map(toMember));
     return tally;
   }
 
-  async #each<T>(items: readonly T[], call: (item: T) => Promise<void>): Promise<void> {
-    for (let from = 0; from < items.length && !this.#closed; from += scriptsTogether) {
-      await Promise.all(items.slice(from, from + scriptsTogether).map(call));
+  /** Many small places at once, or few large ones. */
+  async #each(chunks: readonly Chunk[], call: (chunk: Chunk) => Promise<unknown>): Promise<void> {
+    for (let from = 0; from < chunks.length && !this.#closed; ) {
+      const together: Chunk[] = [];
+      for (let members = 0; from < chunks.length && members < membersTogether; from++) {
+        const chunk = chunks[from] as Chunk;
+        together.push(chunk);
+        // Each script costs as much as some members.
+        members += chunk[1].length + 10;
+      }
+      await Promise.all(together.map(call));
     }
   }
 }
 
-function chunks(all: readonly Held[]): [Place, readonly Held[]][] {
+/** Some of what is held in one place. */
+type Chunk = readonly [place: Place, some: readonly Held[]];
+
+function untold(all: readonly Held[]): readonly Held[] {
+  return all.filter(({ told }) => !told);
+}
+
+function chunks(all: readonly Held[]): Chunk[] {
   const [first] = all;
   if (!first) return [];
-  const parts: [Place, readonly Held[]][] = [];
+  const parts: Chunk[] = [];
   for (let from = 0; from < all.length; from += membersTogether) {
     parts.push([first.place, all.slice(from, from + membersTogether)]);
   }

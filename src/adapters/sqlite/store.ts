@@ -4,6 +4,7 @@ import type {
   Append,
   Appended,
   BatchPage,
+  CommitListener,
   Entry,
   FeedKey,
   Head,
@@ -16,7 +17,7 @@ import type {
   Stretch,
   Tally,
 } from "../../store.ts";
-import type { Answer, Call, WorkerData } from "./worker.ts";
+import type { Answer, Answers, Call, WorkerData } from "./worker.ts";
 
 /** Calls under way; beyond it new ones are refused, so that a slow disk cannot fill the memory. */
 const maxPending = 50_000;
@@ -39,11 +40,14 @@ export class SqliteStore implements Store {
   #closing: Promise<void> | undefined;
 
   /** `folder` is made if missing; `:memory:` keeps nothing. `keep`: messages kept per feed. */
-  constructor(options: WorkerData) {
+  constructor(options: WorkerData, committed: CommitListener = () => {}) {
     // Source and build differ in the extension only.
     const file = new URL(`./worker${import.meta.url.slice(-3)}`, import.meta.url);
     this.#worker = new Worker(file, { workerData: options, name: "tidings-store" });
-    this.#worker.on("message", (answers: Answer[]) => this.#settle(answers));
+    this.#worker.on("message", ({ answers, commit }: Answers) => {
+      this.#settle(answers);
+      if (commit) committed(commit);
+    });
     this.#worker.on("error", (error) => this.#failAll(error));
     this.#worker.on("exit", () => this.#failAll(new Error("the store's thread has ended")));
     this.#worker.unref();

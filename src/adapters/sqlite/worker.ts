@@ -3,6 +3,7 @@
  * by themselves, idle adds no delay, and no answer leaves before its commit is on the disk.
  */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import type { Commit } from "../../store.ts";
 import { Database } from "./database.ts";
 import { SqliteFeeds } from "./feeds.ts";
 import { SqliteInbox } from "./inbox.ts";
@@ -11,6 +12,11 @@ import { SqliteInbox } from "./inbox.ts";
 export type Call = readonly [id: number, method: string, args: readonly unknown[]];
 /** The answer of a call, or of the first one that failed. */
 export type Answer = readonly [id: number, value: unknown, error: Error | undefined];
+/** What the thread says: the answers of one commit, and what that was; undefined when nothing was written. */
+export interface Answers {
+  readonly answers: readonly Answer[];
+  readonly commit: Commit | undefined;
+}
 /** What the thread is started with. */
 export interface WorkerData {
   readonly folder: string;
@@ -46,22 +52,24 @@ class Worker {
   }
 
   /** Serves all calls by one commit. `close` is the last one ever, and comes after the commit of those before it. */
-  serve(calls: readonly Call[]): Answer[] {
+  serve(calls: readonly Call[]): Answers {
     const last = calls.at(-1);
     if (last?.[1] !== "close") return this.#commit(calls);
-    const answers = this.#commit(calls.slice(0, -1));
+    const { answers, commit } = this.#commit(calls.slice(0, -1));
     this.#db.close();
-    return [...answers, [last[0], undefined, undefined]];
+    return { answers: [...answers, [last[0], undefined, undefined]], commit };
   }
 
   /** When the commit fails, all have failed, for any of them may have read what is gone. */
-  #commit(calls: readonly Call[]): Answer[] {
+  #commit(calls: readonly Call[]): Answers {
     try {
-      if (!calls.some(([, method]) => writes.has(method))) return this.#run(calls);
-      return this.#db.transaction(() => this.#run(calls));
+      if (!calls.some(([, method]) => writes.has(method))) return { answers: this.#run(calls), commit: undefined };
+      const start = performance.now();
+      const answers = this.#db.transaction(() => this.#run(calls));
+      return { answers, commit: { messages: appended(calls), seconds: (performance.now() - start) / 1000 } };
     } catch (error) {
       this.#feeds.forget();
-      return calls.map(([id]) => [id, undefined, error as Error]);
+      return { answers: calls.map(([id]) => [id, undefined, error as Error]), commit: undefined };
     }
   }
 
@@ -70,12 +78,20 @@ class Worker {
   }
 }
 
+function appended(calls: readonly Call[]): number {
+  let messages = 0;
+  for (const [, method, args] of calls) if (method === "append") messages += (args[0] as readonly unknown[]).length;
+  return messages;
+}
+
 function start(port: MessagePort): void {
   let worker: Worker;
   try {
     worker = new Worker(workerData as WorkerData);
   } catch (error) {
-    port.on("message", (calls: Call[]) => port.postMessage(calls.map(([id]) => [id, undefined, error])));
+    port.on("message", (calls: Call[]) => {
+      port.postMessage({ answers: calls.map(([id]) => [id, undefined, error]), commit: undefined });
+    });
     return;
   }
   port.on("message", (first: Call[]) => {

@@ -1,0 +1,27 @@
+import type { Drivers } from "./drivers.ts";
+import type { Plan } from "./plan.ts";
+import type { Section } from "./section.ts";
+import { broadcast } from "./tables/broadcast.ts";
+import { fanOut } from "./tables/fan-out.ts";
+import { idle } from "./tables/idle.ts";
+import { inbox } from "./tables/inbox.ts";
+import { latency } from "./tables/latency.ts";
+import { publish } from "./tables/publish.ts";
+import { resume } from "./tables/resume.ts";
+import { rooms } from "./tables/rooms.ts";
+import { scale } from "./tables/scale.ts";
+import { slowReader } from "./tables/slow-reader.ts";
+
+/** All parts by name, in the order in which they run and stand in the document. */
+export const sections: Readonly<Record<string, (plan: Plan, drivers: Drivers) => Promise<Section>>> = {
+  "fan-out": fanOut,
+  scale,
+  publish,
+  latency,
+  resume,
+  "slow-reader": slowReader,
+  idle,
+  inbox,
+  rooms,
+  broadcast,
+};

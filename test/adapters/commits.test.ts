@@ -1,0 +1,48 @@
+/** What stores say of their durable writes, for figures. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
+import type { Commit } from "../../src/store.ts";
+import { message } from "../support/store-messages.ts";
+import { hasMongo, type MongoBench, openBench, openMongo } from "../support/store-mongo.ts";
+
+const sum = (commits: readonly Commit[]) => commits.reduce((total, { messages }) => total + messages, 0);
+const feeds = ["user/ann"];
+
+test("the embedded store tells each commit with the messages of all calls that shared it", async () => {
+  const commits: Commit[] = [];
+  const store = new SqliteStore({ folder: ":memory:", keep: 100 }, (commit) => commits.push(commit));
+  await store.open();
+  await Promise.all([
+    store.append([message("t", { feeds }), message("t", { feeds })]),
+    store.append([message("t", { feeds })]),
+  ]);
+  expect(commits).toEqual([{ messages: 3, seconds: expect.any(Number) }]);
+  expect(commits[0]?.seconds).toBeGreaterThan(0);
+  await store.heads([{ tenant: "t", name: "user/ann" }]);
+  expect(commits, "a read is none").toHaveLength(1);
+  await store.saveReadState("t", "ann", { version: 1, json: "{}" });
+  expect(commits[1]).toMatchObject({ messages: 0 });
+  await store.close();
+});
+
+describe.skipIf(!hasMongo)("with a MongoDB server", () => {
+  let bench: MongoBench;
+  beforeAll(async () => {
+    bench = await openBench();
+  });
+  afterAll(() => bench.close());
+
+  test("each insert is told with the messages that it landed", async () => {
+    const commits: Commit[] = [];
+    const options = { committed: (commit: Commit) => commits.push(commit) };
+    const { store, close } = await openMongo(bench, 100, bench.url(), options);
+    await store.append([message("t", { feeds }), message("t", { feeds }), message("t", { feeds })]);
+    expect(commits).toEqual([{ messages: 3, seconds: expect.any(Number) }]);
+    await Promise.all(["a", "b", "c"].map((name) => store.append([message("t", { feeds: [`user/${name}`] })])));
+    expect(sum(commits)).toBe(6);
+    await store.append([message("t", { feeds, key: "k", digest: "d" })]);
+    await store.append([message("t", { feeds, key: "k", digest: "d" })]);
+    expect(sum(commits), "a duplicate lands nothing").toBe(7);
+    await close();
+  });
+});

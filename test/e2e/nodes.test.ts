@@ -1,0 +1,102 @@
+/** Several nodes on one store, as an operator runs them: `serve --store --bus --workers`. */
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { connectTidings } from "../../src/client/index.ts";
+import { Kind, PushService } from "../../src/gen.ts";
+import { ServerProcess, tokenFor } from "../faults/server-process.ts";
+import { redisProgram, sharedRedis, startRedis } from "../support/redis.ts";
+import { hasMongo, type MongoBench, openBench } from "../support/store-mongo.ts";
+
+const tenant = "acme";
+
+/** Publishes to the tenant, each time over a connection of its own, so that all workers are met. */
+async function publish(baseUrl: string, title: string): Promise<void> {
+  const headers = { authorization: `Bearer ${await tokenFor({ sub: "backend", tenant, role: "service" })}` };
+  const transport = createConnectTransport({ baseUrl, httpVersion: "1.1", nodeOptions: { agent: false } });
+  await createClient(PushService, transport).publish(
+    { audience: { to: { case: "tenant", value: true } }, message: { kind: Kind.NOTIFICATION, title } },
+    { headers },
+  );
+}
+
+/** A client that counts. */
+async function follow(url: string, sub: string) {
+  const token = await tokenFor({ sub, tenant, role: "user" });
+  const tidings = connectTidings({ url, token: async () => token });
+  const titles: string[] = [];
+  tidings.on("message", ({ title }) => void titles.push(title));
+  await expect.poll(() => tidings.state.value, { timeout: 15_000 }).toBe("live");
+  return { tidings, titles };
+}
+
+const titles = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => `message ${from + index}`);
+
+describe.skipIf(!hasMongo || !redisProgram)("nodes on MongoDB and Redis", () => {
+  let mongo: MongoBench;
+  let redis: { readonly url: string; stop(): Promise<void> };
+  beforeAll(async () => {
+    mongo = await openBench();
+    redis = await sharedRedis();
+  });
+  afterAll(async () => {
+    await redis?.stop();
+    await mongo?.close();
+  });
+
+  test("two workers are one service: for streams, counts, the death of one, and the end", {
+    timeout: 60_000,
+  }, async () => {
+    const flags = { store: mongo.url(), bus: redis.url, workers: "2", drain: "1s", "log-level": "error" };
+    const server = new ServerProcess(flags);
+    const followers: Awaited<ReturnType<typeof follow>>[] = [];
+    try {
+      const url = await server.ready;
+      // Connections go to the workers in turn, so that some of the streams lie on each.
+      for (const sub of ["ann", "bob", "cid", "dan"]) followers.push(await follow(url, sub));
+      for (const title of titles(0, 10)) await publish(url, title);
+      for (const { titles: got } of followers) await expect.poll(() => got, { timeout: 10_000 }).toEqual(titles(0, 10));
+      const online = () => followers[0]?.tidings.onlineCount();
+      await expect.poll(online, { timeout: 10_000 }).toMatchObject({ users: 4, connections: 4 });
+
+      const [victim = 0] = server.children;
+      process.kill(victim, "SIGKILL");
+      for (const title of titles(10, 20)) await publish(url, title).catch(() => publish(url, title));
+      for (const { titles: got } of followers) {
+        await expect.poll(() => [...new Set(got)], { timeout: 20_000 }).toEqual(titles(0, 20));
+      }
+      expect(server.log.split("\n").filter((line) => line !== "")).toEqual([
+        expect.stringContaining("a worker died; another one takes its place"),
+      ]);
+      expect(await server.stop()).toBe(0);
+    } finally {
+      for (const { tidings } of followers) tidings.close();
+      await server.kill();
+    }
+  });
+
+  test("a password that Redis refuses is in no line of the log", { timeout: 30_000 }, async () => {
+    const guarded = await startRedis();
+    await guarded.call("CONFIG", "SET", "requirepass", "the-right-one");
+    const bus = `redis://:wr0ng-secret@127.0.0.1:${guarded.port}`;
+    const server = new ServerProcess({ store: mongo.url(), bus, drain: "0ms", "log-level": "trace" });
+    try {
+      await server.ready.catch(() => {});
+      await expect.poll(() => server.log, { timeout: 10_000 }).toMatch(/redis/i);
+      await server.stop();
+      expect(server.log).not.toContain("wr0ng-secret");
+    } finally {
+      await server.kill();
+      await guarded.stop();
+    }
+  });
+});
+
+test("a store that cannot be reached is said in one sentence, without its password", { timeout: 30_000 }, async () => {
+  const store = "mongodb://user:s3cret-word@127.0.0.1:1/tidings";
+  const server = new ServerProcess({ store, bus: "redis://:an0ther-word@127.0.0.1:1", workers: "2" });
+  await expect(server.ready).rejects.toThrow("the server ended");
+  expect(await server.stop()).toBe(1);
+  expect(server.log).toMatch(/^error: .+$/m);
+  expect(server.log).not.toMatch(/s3cret-word|an0ther-word/);
+});
