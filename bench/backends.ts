@@ -3,7 +3,7 @@ import type { BackendUrls } from "./drivers/bare-backends.ts";
 import { findProgram } from "./programs.ts";
 
 /** What the store is on. `memory`: a server of the tests that speaks the protocol and keeps nothing. */
-export const storeKinds = ["ferretdb", "memory"] as const;
+const storeKinds = ["ferretdb", "memory"] as const;
 
 /** One of them. */
 export type StoreKind = (typeof storeKinds)[number];
@@ -25,6 +25,9 @@ export interface Backends extends AsyncDisposable {
   readonly urls: BackendUrls;
   redis(): Promise<RedisFigures>;
 }
+
+/** Where a server is named, it is in the place of all. */
+export const storesHere: readonly StoreKind[] = process.env.TIDINGS_TEST_MONGODB_URL ? ["memory"] : storeKinds;
 
 /** Starts both; without one of them it says in a line what is left out, and why. */
 export async function startBackends(kind: StoreKind): Promise<Backends | undefined> {

@@ -1,5 +1,5 @@
 import { Ages } from "../ages.ts";
-import { type Backends, type StoreKind, startBackends, storeKinds } from "../backends.ts";
+import { type Backends, type StoreKind, startBackends, storesHere } from "../backends.ts";
 import { Child } from "../child.ts";
 import type { BarePace } from "../drivers/bare-backends.ts";
 import { rawRequest } from "../drivers/raw-caller.ts";
@@ -15,7 +15,7 @@ import { TidingsServer } from "../servers.ts";
 import type { Target } from "../target.ts";
 import { benchTenant, serviceToken } from "../tokens.ts";
 
-/** Who gets messages, in turn. */
+/** Who gets messages. */
 const users = Array.from({ length: 10 }, (_, index) => `user-${index}`);
 /** Publishes under way at once, at most. */
 const connections = 50;
@@ -37,7 +37,7 @@ interface Pair {
 export async function nodes(plan: Plan, drivers: Drivers): Promise<Section> {
   const tables: Table[] = [];
   const targets: Target[] = [];
-  for (const kind of storeKinds.filter((kind) => isChosen(plan, kind))) {
+  for (const kind of storesHere.filter((kind) => isChosen(plan, kind))) {
     const measured = await onStore(kind, plan, drivers);
     tables.push(...measured.tables);
     targets.push(...(measured.targets ?? []));
@@ -50,52 +50,77 @@ async function onStore(kind: StoreKind, plan: Plan, drivers: Drivers): Promise<S
   if (!backends) return { tables: [] };
   const { urls, name } = backends;
   const bare = new Ages("100 a second: bare drivers, an insert and then a PUBLISH");
-  const quiet = new Ages("100 a second");
-  const busy = new Ages("1,000 a second");
-  await bareRuns(plan, backends, bare);
+  const bareBusy = new Ages("1,000 a second: the same");
+  const quiet = new Ages("100 a second to 10 users");
+  const narrow = new Ages("1,000 a second to one user");
+  const busy = new Ages("1,000 a second to 10 users");
+  await bareRuns(plan, backends, [
+    [bare, 100],
+    [bareBusy, 1000],
+  ]);
   await using near = await TidingsServer.start({ nodes: urls });
   await using far = await TidingsServer.start({ nodes: urls });
   await using clients = new RealClients();
   await clients.open({ port: far.port, users: users.map((user) => ({ user, tenant: benchTenant })), transport: "ws" });
   const pair: Pair = { backends, near, clients, expected: 0 };
-  await paced(plan, drivers, pair, quiet, 100);
-  await paced(plan, drivers, pair, busy, 1000);
+  for (let round = 0; round <= plan.rounds; round++) {
+    const runs = [
+      { figures: narrow, perSecond: 1000, to: users.slice(0, 1) },
+      { figures: busy, perSecond: 1000, to: users },
+      { figures: quiet, perSecond: 100, to: users },
+    ];
+    // One warms up for all.
+    for (const run of round === 0 ? runs.slice(0, 1) : runs) await paced(plan, drivers, pair, { ...run, round });
+  }
   const ages: Table = [
-    [`publish on one node, receive on another, ${name}`, "p50, ms", "p99, ms"],
-    ...[bare, quiet, busy].map(({ cells }) => cells),
+    [`publish on one node, receive on another: ${name}`, "p50, ms", "p99, ms"],
+    ...[bare, quiet, bareBusy, narrow, busy].map(({ cells }) => cells),
   ];
-  const work = kind === "memory" ? [await workTable(pair, drivers, plan)] : [];
-  return { tables: [ages, ...work], targets: targetsOf(name, busy) };
+  if (kind === "ferretdb") return { tables: [ages], targets: targetsOf(`one user, ${name}`, narrow) };
+  return { tables: [ages, await workTable(pair, drivers, plan)], targets: targetsOf(`10 users, ${name}`, busy) };
 }
 
-function targetsOf(name: string, { p50, p99 }: Ages): Target[] {
-  const what = `publish to receive on another node, 1,000 a second, ${name}`;
+function targetsOf(where: string, { p50, p99 }: Ages): Target[] {
+  const what = `publish to receive on another node, 1,000 a second to ${where}`;
   const common = { sense: "at most", unit: " ms" } as const;
   return [
-    { ...common, what: `${what}, p50`, limit: 5, measured: p50.median },
-    { ...common, what: `${what}, p99`, limit: 50, measured: p99.median },
+    { ...common, what: `${what}: p50`, limit: 5, measured: p50.median },
+    { ...common, what: `${what}: p99`, limit: 50, measured: p99.median },
   ];
 }
 
-async function bareRuns({ rounds, nodesMs }: Plan, { urls }: Backends, figures: Ages): Promise<void> {
+async function bareRuns(
+  { rounds, nodesMs }: Plan,
+  { urls }: Backends,
+  rows: readonly (readonly [Ages, perSecond: number])[],
+): Promise<void> {
   await using driver = new Child("drivers/bare-backends.ts");
   await driver.ask("open", urls);
   for (let round = 0; round <= rounds; round++) {
-    const pace: BarePace = { perSecond: 100, milliseconds: nodesMs / 2 };
-    figures.add(round, undefined, new Histogram(await driver.ask<number[]>("pace", pace)));
+    for (const [figures, perSecond] of rows) {
+      const pace: BarePace = { perSecond, milliseconds: nodesMs / 2 };
+      figures.add(round, undefined, new Histogram(await driver.ask<number[]>("pace", pace)));
+    }
   }
 }
 
-async function paced(plan: Plan, { callers }: Drivers, pair: Pair, figures: Ages, perSecond: number): Promise<void> {
+/** One run. */
+interface Run {
+  readonly figures: Ages;
+  readonly perSecond: number;
+  /** Users, in turn. */
+  readonly to: readonly string[];
+  readonly round: number;
+}
+
+async function paced({ nodesMs: milliseconds }: Plan, { callers }: Drivers, pair: Pair, run: Run): Promise<void> {
   const { near, clients } = pair;
+  const { figures, perSecond, to, round } = run;
   const token = await serviceToken();
-  const requests = users.map((user) => rawRequest("Publish", token, publishBody(publishTo({ user }))));
-  for (let round = 0; round <= plan.rounds; round++) {
-    const milliseconds = plan.nodesMs;
-    const run = await callers.pace({ port: near.port, requests, connections, milliseconds, perSecond });
-    pair.expected += Math.round((milliseconds * perSecond) / 1000);
-    figures.add(round, run.invalid ?? (await clients.missing(pair.expected)), await clients.times());
-  }
+  const requests = to.map((user) => rawRequest("Publish", token, publishBody(publishTo({ user }))));
+  const { invalid } = await callers.pace({ port: near.port, requests, connections, milliseconds, perSecond });
+  pair.expected += Math.round((milliseconds * perSecond) / 1000);
+  figures.add(round, invalid ?? (await clients.missing(pair.expected)), await clients.times());
 }
 
 /** How messages share commands. */
