@@ -49,8 +49,8 @@ async function onStore(kind: StoreKind, plan: Plan, drivers: Drivers): Promise<S
   await using backends = await startBackends(kind);
   if (!backends) return { tables: [] };
   const { urls, name } = backends;
-  const bare = new Ages("100 a second: bare drivers, an insert and then a PUBLISH");
-  const bareBusy = new Ages("1,000 a second: the same");
+  const bare = new Ages("100 a second: bare drivers, one insert and one PUBLISH");
+  const bareBusy = new Ages("1,000 a second: bare drivers");
   const quiet = new Ages("100 a second to 10 users");
   const narrow = new Ages("1,000 a second to one user");
   const busy = new Ages("1,000 a second to 10 users");
