@@ -46,7 +46,7 @@ const usual: Plan = {
   missed: 1000,
   idle: 5000,
   latencyMs: 3000,
-  nodesMs: 600,
+  nodesMs: 500,
   slowMs: 5000,
   slowBytes: 20e6,
   slowRounds: 2,
