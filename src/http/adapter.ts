@@ -1,13 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Writable } from "node:stream";
 import { type ConnectRouter, createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect";
-import {
-  compressionBrotli,
-  compressionGzip,
-  universalRequestFromNodeRequest,
-  universalResponseToNodeResponse,
-} from "@connectrpc/connect-node";
+import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
+import { answer, toUniversal } from "./exchange.ts";
 
 /** The transport under a call. */
 export interface ConnectionHandle {
@@ -65,14 +61,16 @@ export function createAdapter({
     response.setHeader("Cache-Control", "private, no-store, no-transform");
     if (handler.method.methodKind !== "unary") response.setHeader("X-Accel-Buffering", "no");
     // A client that is answered before it has sent all may wait until somebody has read the rest; requestMs bounds it.
-    response.once("finish", () => request.removeAllListeners("readable").resume());
+    response.once("finish", () => {
+      if (!request.readableEnded) request.removeAllListeners("readable").resume();
+    });
     const values = createContextValues().set(connectionKey, {
       // The compatibility layer of HTTP/2 is no Writable, and the stream beneath it is.
       body: "stream" in response ? (response.stream as Writable) : response,
       destroy: () => void response.destroy(),
     });
-    handler(universalRequestFromNodeRequest(request, response, undefined, values))
-      .then((answer) => universalResponseToNodeResponse(answer, response))
+    handler(toUniversal(request, response, values))
+      .then((universal) => answer(universal, response))
       .catch((error: unknown) => {
         if (isDisconnect(error) || response.destroyed) return;
         logger?.error({ err: error, method: handler.method.name }, "answer failed");
