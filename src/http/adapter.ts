@@ -3,12 +3,17 @@ import type { Writable } from "node:stream";
 import { type ConnectRouter, createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
+import { ChunkSink } from "../chunk-sink.ts";
+import type { Format } from "../format.ts";
+import type { Sink } from "../sink.ts";
+import { StreamSink } from "../stream-sink.ts";
+import type { Turn } from "../turn.ts";
 import { answer, toUniversal } from "./exchange.ts";
 
 /** The transport under a call. */
 export interface ConnectionHandle {
   /** The body of the answer: of a stream, shared frames may be written here between what the handler yields. */
-  readonly body: Writable;
+  sink(format: Format, turn: Turn): Sink;
   /** Cuts it, when its reader takes nothing any more: the HTTP/2 stream, or the HTTP/1.1 connection. */
   destroy(): void;
 }
@@ -66,7 +71,10 @@ export function createAdapter({
     });
     const values = createContextValues().set(connectionKey, {
       // The compatibility layer of HTTP/2 is no Writable, and the stream beneath it is.
-      body: "stream" in response ? (response.stream as Writable) : response,
+      sink: (format, turn) =>
+        "stream" in response
+          ? new StreamSink(response.stream as Writable, format, turn)
+          : new ChunkSink(response, format, turn),
       destroy: () => void response.destroy(),
     });
     handler(toUniversal(request, response, values))
