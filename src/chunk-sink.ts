@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import { chunkedJson, chunkedProto, envelopedJson, type Format } from "./format.ts";
+import type { Enveloped, Format } from "./format.ts";
 import type { Frame } from "./frame.ts";
 import type { Sink } from "./sink.ts";
 import { drained, highWater, StreamSink } from "./stream-sink.ts";
@@ -17,12 +17,11 @@ export class ChunkSink implements Sink {
   /** For an answer whose body has no chunks: of HTTP/1.0, or one that waits for others on its connection. */
   readonly #plain: StreamSink;
 
-  /** `format`: enveloped. */
-  constructor(response: ServerResponse, format: Format, turn: Turn) {
+  constructor(response: ServerResponse, { plain, chunked }: Enveloped, turn: Turn) {
     this.#response = response;
-    this.#format = format === envelopedJson ? chunkedJson : chunkedProto;
+    this.#format = chunked;
     this.#turn = turn;
-    this.#plain = new StreamSink(response, format, turn);
+    this.#plain = new StreamSink(response, plain, turn);
   }
 
   write(frames: readonly Frame[]): boolean {

@@ -2,11 +2,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type AddressInfo, connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ChunkSink } from "../src/chunk-sink.ts";
-import { envelopedJson, envelopedProto } from "../src/format.ts";
+import { envelopedIn } from "../src/format.ts";
 import { eventFrame, type Frame } from "../src/frame.ts";
 import { Turn } from "../src/turn.ts";
 
 const turn = new Turn(setImmediate);
+const envelopedProto = envelopedIn("proto");
+const envelopedJson = envelopedIn("json");
 let server: Server;
 let handle: (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -28,7 +30,7 @@ function frames(...reasons: string[]): readonly Frame[] {
 }
 
 function bytes(...all: readonly Frame[]): Buffer {
-  return Buffer.concat(all.map((frame) => frame.encoded(envelopedProto)));
+  return Buffer.concat(all.map((frame) => frame.encoded(envelopedProto.plain)));
 }
 
 async function fetched(): Promise<Buffer> {
@@ -74,7 +76,7 @@ describe("ChunkSink", () => {
       new ChunkSink(response, envelopedJson, turn).write([frame]);
       response.end();
     };
-    expect(await fetched()).toEqual(Buffer.concat([Buffer.from("|"), frame.encoded(envelopedJson)]));
+    expect(await fetched()).toEqual(Buffer.concat([Buffer.from("|"), frame.encoded(envelopedJson.plain)]));
   });
 
   test("makes no chunks where the answer has none: HTTP/1.0, and before its head", async () => {

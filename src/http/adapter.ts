@@ -4,7 +4,7 @@ import { type ConnectRouter, createConnectRouter, createContextKey, createContex
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
 import { ChunkSink } from "../chunk-sink.ts";
-import type { Format } from "../format.ts";
+import type { Enveloped } from "../format.ts";
 import type { Sink } from "../sink.ts";
 import { StreamSink } from "../stream-sink.ts";
 import type { Turn } from "../turn.ts";
@@ -13,7 +13,7 @@ import { answer, toUniversal } from "./exchange.ts";
 /** The transport under a call. */
 export interface ConnectionHandle {
   /** The body of the answer: of a stream, shared frames may be written here between what the handler yields. */
-  sink(format: Format, turn: Turn): Sink;
+  sink(format: Enveloped, turn: Turn): Sink;
   /** Cuts it, when its reader takes nothing any more: the HTTP/2 stream, or the HTTP/1.1 connection. */
   destroy(): void;
 }
@@ -73,7 +73,7 @@ export function createAdapter({
       // The compatibility layer of HTTP/2 is no Writable, and the stream beneath it is.
       sink: (format, turn) =>
         "stream" in response
-          ? new StreamSink(response.stream as Writable, format, turn)
+          ? new StreamSink(response.stream as Writable, format.plain, turn)
           : new ChunkSink(response, format, turn),
       destroy: () => void response.destroy(),
     });

@@ -29,7 +29,7 @@ import {
 import type { Core } from "../core.ts";
 import { codeName, fail, reasonOf } from "../errors.ts";
 import { tenantOf } from "../feeds.ts";
-import { envelopedJson, envelopedProto, type Format } from "../format.ts";
+import { type Enveloped, envelopedIn } from "../format.ts";
 import { connectionKey } from "../http/adapter.ts";
 import { type Identity, isUser, type UserIdentity } from "../identity.ts";
 import type { OnlineTally } from "../presence.ts";
@@ -105,9 +105,11 @@ async function* subscribe(
   }
 }
 
-/** The envelope is the same in Connect, gRPC and gRPC-Web; only the codec differs. */
-function formatOf({ requestHeader }: HandlerContext): Format {
-  return /\+json\b/.test(requestHeader.get("content-type") ?? "") ? envelopedJson : envelopedProto;
+/** The envelope is the same in Connect, gRPC and gRPC-Web; only codec and encoding differ. */
+function formatOf({ requestHeader, responseHeader }: HandlerContext): Enveloped {
+  const codec = /\+json\b/.test(requestHeader.get("content-type") ?? "") ? "json" : "proto";
+  const encoding = responseHeader.get("connect-content-encoding") ?? responseHeader.get("grpc-encoding");
+  return envelopedIn(codec, encoding ?? undefined);
 }
 
 async function deleteMessages(
