@@ -126,6 +126,7 @@ export async function startCore(
       retention.close();
       unwatch();
       blocks.close();
+      states.close();
       pages.close();
       node.streams.close();
       online.close();
