@@ -72,7 +72,7 @@ export interface TidingsOptions {
   readonly store?: string;
   /**
    * URL of what nodes tell each other by: `redis://`, `rediss://`, `redis+cluster://` or `redis+sentinel://`; only
-   * beside `store`. Default: the node is the only one on its store.
+   * beside `store`. With `?prefix=name` services share a Redis. Default: the node is the only one on its store.
    */
   readonly bus?: string;
   /** How tokens are checked. */
