@@ -137,7 +137,8 @@ export class ReadStates {
     await this.change(user.tenant, user.subject, async (state) => {
       // Speaking may be the first contact with a room that is the user's by name.
       if (namedRooms(user.rooms, user).includes(room)) await this.#takeIn(user.tenant, state, [room]);
-      if (!state.holds(feed)) return { changed: 0, notice: {} };
+      // A publish that is repeated comes here again.
+      if (!state.holds(feed) || state.read(feed).has(seq)) return { changed: 0, notice: {} };
       state.read(feed).add(seq);
       return { changed: 1, notice: { readIds: [id] } };
     });
