@@ -185,6 +185,35 @@ describe("what the bus has lost of a user", () => {
     });
   });
 
+  test("is that streams were ended, without a block: those that were open then, of that token", async () => {
+    await withPair(async ({ near, far, nearBus, farBus }) => {
+      const withToken = (tokenId: string) => ({ ...ann, tokenId });
+      const disconnect = (tokenId: string, reason = "") => {
+        const request = create(DisconnectRequestSchema, { userId: "ann", tokenId, reason });
+        return near.core.disconnector.disconnect(serviceOf("acme"), request);
+      };
+      const [one, two, bob] = [
+        await far.live(withToken("t1")),
+        await far.live(withToken("t2")),
+        await far.live(userOf("acme", "bob")),
+      ];
+      nearBus.cut = true;
+      await disconnect("t1", "you logged out");
+      await far.pass(1);
+      const later = await far.live(withToken("t1"));
+      farBus.lose(false);
+      await far.pass(soonMs);
+      expect(await one.end()).toBe("DISCONNECTED");
+      expect(one.error?.rawMessage).toBe("you logged out");
+      expect([two, bob, later].map(({ error }) => error)).toEqual([undefined, undefined, undefined]);
+      await disconnect("");
+      farBus.lose(false);
+      await far.pass(soonMs);
+      expect([await two.end(), await later.end()]).toEqual(["DISCONNECTED", "DISCONNECTED"]);
+      expect(bob.error).toBeUndefined();
+    });
+  });
+
   test("is the block that ends the streams", async () => {
     await withPair(async ({ near, far, nearBus, farBus, clock }) => {
       const blocked = await far.live(ann);
