@@ -49,3 +49,18 @@ export const webSocketJson: Format = {
   index: 3,
   encode: (frame) => webSocketFrame(finalText, Buffer.from(frame.json)),
 };
+
+/** One chunk of a body of HTTP/1.1 (RFC 9112 section 7.1). */
+function chunk(payload: Buffer): Buffer {
+  const head = `${payload.length.toString(16)}\r\n`;
+  const bytes = Buffer.allocUnsafe(head.length + payload.length + 2);
+  bytes.write(head, 0, "latin1");
+  bytes.set(payload, head.length);
+  bytes.write("\r\n", head.length + payload.length, "latin1");
+  return bytes;
+}
+
+/** Protobuf in envelopes in chunks. */
+export const chunkedProto: Format = { index: 4, encode: (frame) => chunk(envelopedProto.encode(frame)) };
+/** JSON in envelopes in chunks. */
+export const chunkedJson: Format = { index: 5, encode: (frame) => chunk(envelopedJson.encode(frame)) };

@@ -34,7 +34,6 @@ import { connectionKey } from "../http/adapter.ts";
 import { type Identity, isUser, type UserIdentity } from "../identity.ts";
 import type { OnlineTally } from "../presence.ts";
 import { requireRoom } from "../rooms.ts";
-import { StreamSink } from "../stream-sink.ts";
 import { Subscription } from "../subscription.ts";
 import { identityOf, spanKey } from "./context.ts";
 import { transportOf } from "./gate.ts";
@@ -100,7 +99,7 @@ async function* subscribe(
   });
   // Of our own port the handler yields Hello, and Connect sees to head, errors and end; between them frames that all
   // streams share are written to the body itself.
-  const body = connection && new StreamSink(connection.body, formatOf(context), core.node.turn);
+  const body = connection?.sink(formatOf(context), core.node.turn);
   for await (const batch of subscription.batches(body)) {
     for (const frame of batch) yield frame.response;
   }
