@@ -9,6 +9,7 @@ import type {
   FeedKey,
   Head,
   Place,
+  Recalled,
   Selection,
   SeqRanges,
   Store,
@@ -82,7 +83,7 @@ export class SqliteStore implements Store {
     return this.#ask("read", feed, after, upTo, limit, now);
   }
 
-  recall(tenant: string, ids: readonly string[]): Promise<readonly Place[]> {
+  recall(tenant: string, ids: readonly string[]): Promise<readonly Recalled[]> {
     return this.#ask("recall", tenant, ids);
   }
 
