@@ -17,6 +17,21 @@ export function toEntry({ id, title, position, read }: Message, user: string): E
   return { key: title, id, feed, seq: Number(position.seq), read };
 }
 
+/** What many pages receive, once in memory: a long run delivers millions. */
+class SharedEntries {
+  readonly #feeds = new Map<string, Map<number, Entry>>();
+
+  /** The entry that another page has at this place, if it is the same message; else the one given. */
+  share(entry: Entry): Entry {
+    const places = this.#feeds.get(entry.feed) ?? new Map<number, Entry>();
+    this.#feeds.set(entry.feed, places);
+    const known = places.get(entry.seq);
+    if (known && known.id === entry.id && known.key === entry.key) return known;
+    if (!known) places.set(entry.seq, entry);
+    return entry;
+  }
+}
+
 /** The name of what the server lists for a user. */
 export function listOf(user: string): string {
   return `the list of ${user}`;
@@ -38,11 +53,12 @@ export class Subscriber {
   streams = 0;
   readonly marks: Mark[] = [];
   readonly #entries: Entry[] = [];
+  readonly #times: number[] = [];
   /** Ids of notifications, the latest last. */
   #recent: string[] = [];
   #heard: () => void = () => {};
 
-  constructor(user: string, name: string, options: TidingsOptions) {
+  constructor(user: string, name: string, options: TidingsOptions, shared: SharedEntries) {
     this.name = name;
     this.user = user;
     this.client = connectTidings(options);
@@ -52,7 +68,8 @@ export class Subscriber {
     );
     this.client.on("reset", ({ reason }) => this.upsets.push(`${name}: positions refused, ${reason}`));
     this.client.on("message", (message) => {
-      this.#entries.push({ ...toEntry(message, user), at: performance.now() });
+      this.#entries.push(shared.share(toEntry(message, user)));
+      this.#times.push(performance.now());
       if (message.kind === Kind.NOTIFICATION) this.#recent = [...this.#recent.slice(1 - mostMarked), message.id];
       this.#heard();
     });
@@ -64,7 +81,8 @@ export class Subscriber {
   }
 
   get view(): View {
-    return { reader: this.name, kind: "stream", feeds: feedsOf(this.user), entries: this.#entries };
+    const [entries, times] = [this.#entries, this.#times];
+    return { reader: this.name, kind: "stream", feeds: feedsOf(this.user), entries, times };
   }
 
   /** Marks what came last as read. The answer may be lost with its server. */
@@ -113,19 +131,25 @@ export async function openSubscribers(
   pages: number = transports.length,
 ): Promise<Subscriber[]> {
   const subscribers: Subscriber[] = [];
+  const shared = new SharedEntries();
   for (const user of users) {
     const token = await tokenFor({ sub: user, tenant, role: "user" });
     for (let page = 0; page < pages; page++) {
       const transport = transports[page % transports.length] as (typeof transports)[number];
       subscribers.push(
-        new Subscriber(user, `page ${page} of ${user} over ${transport}`, {
-          url,
-          token: async () => token,
-          random: { fraction: () => Math.random() * patience },
-          ...(transport === "grpc"
-            ? { transport: "connect", connect: createGrpcTransport({ baseUrl: url }) }
-            : { transport }),
-        }),
+        new Subscriber(
+          user,
+          `page ${page} of ${user} over ${transport}`,
+          {
+            url,
+            token: async () => token,
+            random: { fraction: () => Math.random() * patience },
+            ...(transport === "grpc"
+              ? { transport: "connect", connect: createGrpcTransport({ baseUrl: url }) }
+              : { transport }),
+          },
+          shared,
+        ),
       );
     }
   }
