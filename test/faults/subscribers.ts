@@ -9,6 +9,7 @@ const transports = ["ws", "connect", "grpc"] as const;
 /** The client waits up to 30 s between attempts; a run with 200 restarts cannot. */
 const patience = 0.02;
 const mostMarked = 50;
+const mostBreaks = 5;
 
 /** A message as the history has it. Throws for one without a place: nothing here publishes such. */
 export function toEntry({ id, title, position, read }: Message, user: string): Entry {
@@ -51,6 +52,8 @@ export class Subscriber {
   readonly upsets: string[] = [];
   /** How many streams it has had. */
   streams = 0;
+  /** Why its streams ended, as far as the first few go. */
+  readonly breaks: string[] = [];
   readonly marks: Mark[] = [];
   readonly #entries: Entry[] = [];
   readonly #times: number[] = [];
@@ -63,6 +66,9 @@ export class Subscriber {
     this.user = user;
     this.client = connectTidings(options);
     this.client.on("hello", () => this.streams++);
+    this.client.on("error", ({ message }) => {
+      if (this.breaks.length < mostBreaks) this.breaks.push(`${name}: ${message}`);
+    });
     this.client.on("gap", ({ from, to }) =>
       this.upsets.push(`${name}: gap from ${from?.feed} ${from?.seq} to ${to?.seq}`),
     );

@@ -25,8 +25,8 @@ export interface Lane {
 
 /** What came of one cluster. */
 export interface LaneOutcome extends Outcome, Lane {
-  /** Streams that its pages had had when the last fault was over. */
-  readonly streams: number;
+  /** Why streams of its pages ended before the last fault was over. */
+  readonly breaks: readonly string[];
 }
 
 /** Carries out the faults of a plan, each cluster its part of them one after the other and in any order, and checks. */
@@ -50,8 +50,8 @@ export async function runLanes<F>(
         done++;
         if (done % 10 === 0) console.log(`${done} of ${faults.length} faults`);
       }
-      const { streams } = under;
-      return { ...lane, streams, ...(await under.settle()) };
+      const breaks = under.subscribers.flatMap((subscriber) => subscriber.breaks);
+      return { ...lane, breaks, ...(await under.settle()) };
     } finally {
       under?.close();
       await cluster.close();

@@ -75,11 +75,6 @@ export class Load {
     return new Load(cluster, users, publishers, subscribers);
   }
 
-  /** Streams that pages have had so far. */
-  get streams(): number {
-    return this.subscribers.reduce((sum, { streams }) => sum + streams, 0);
-  }
-
   /** Ends the load, lets everything arrive, asks the cluster for what it has, and checks all of it. */
   async settle(): Promise<Outcome> {
     this.#stopped = true;

@@ -87,7 +87,7 @@ test.skipIf(!canRun("memory"))(
     expect.soft(failures / calls).toBeLessThanOrEqual(0.001);
     expect.soft(p99Ms).toBeLessThanOrEqual(3_000);
     // A Redis that is away is no reason to end a stream.
-    for (const { streams, load } of outcomes) expect.soft(streams).toBe(load.subscribers.length);
+    expect.soft(outcomes.flatMap(({ breaks }) => breaks).slice(0, 20)).toEqual([]);
     expect.soft(outcomes.flatMap(({ findings }) => findings).slice(0, 20)).toEqual([]);
     expect.soft(outcomes.flatMap(({ upsets }) => upsets).slice(0, 20)).toEqual([]);
     expect.soft(outcomes.flatMap(({ cluster }) => errorsIn(cluster.log)).slice(0, 5)).toEqual([]);

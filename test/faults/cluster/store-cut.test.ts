@@ -66,7 +66,7 @@ test.skipIf(!canRun("ferretdb"))(`the store is cut off ${cuts} times for ${cutMs
   expect.soft(percentile(tookMs, 0.99)).toBeLessThanOrEqual(mostFailWithinMs);
   expect.soft(Math.max(...tookMs)).toBeLessThanOrEqual(failWithinMs);
   expect.soft(Math.max(...recoveries)).toBeLessThanOrEqual(recoverWithinMs);
-  for (const { streams, load } of outcomes) expect.soft(streams).toBe(load.subscribers.length);
+  expect.soft(outcomes.flatMap(({ breaks }) => breaks).slice(0, 20)).toEqual([]);
   expect.soft(outcomes.flatMap(({ findings }) => findings).slice(0, 20)).toEqual([]);
   expect.soft(outcomes.flatMap(({ upsets }) => upsets).slice(0, 20)).toEqual([]);
   expect.soft(outcomes.flatMap(({ cluster }) => errorsIn(cluster.log)).slice(0, 5)).toEqual([]);
