@@ -1,62 +1,52 @@
+import { Bucket } from "./bucket.ts";
 import type { Clock, Random } from "./clock.ts";
 import { fail } from "./errors.ts";
-import type { AdmissionOptions } from "./options.ts";
+import type { AdmissionSettings } from "./options.ts";
 
-/** The next turn is so far off, in ms: a client takes a shorter time for no answer at all, and backs off as it likes. */
-const leastMs = 500;
-/** The queue of turns is no longer, in ms. */
-const longestMs = 29_000;
+/** Tenants remembered at most; one that is forgotten starts with a full bucket. */
+const maxTenants = 10_000;
 
 /**
- * How many new streams a node takes per second: a bucket of tokens, so that the return of everyone at once neither
- * reaches the store nor delays the streams that are open. Who finds it empty is told a turn of its own in the seconds to
- * come: the same delay for all would only move the crowd.
+ * How many new streams a node takes per second, and how many of one tenant: buckets of tokens, so that the return of
+ * everyone at once neither reaches the store nor delays the streams that are open, and one tenant's pages in a loop take
+ * not all the turns. Who finds a bucket empty is told a turn of its own in the seconds to come: the same delay for all
+ * would only move the crowd.
  */
 export class Admission {
-  readonly #perMs: number;
-  readonly #burst: number;
+  readonly #perTenant: number;
   readonly #clock: Clock;
   readonly #random: Random;
-  #tokens: number;
-  #filledAt: number;
-  /** When the turn of the last one who was refused comes. */
-  #turn = 0;
+  readonly #node: Bucket;
+  readonly #tenants = new Map<string, Bucket>();
 
-  constructor({ perSecond, burst }: Required<AdmissionOptions>, clock: Clock, random: Random) {
-    this.#perMs = perSecond / 1000;
-    this.#burst = burst;
+  constructor({ perSecond, burst, perTenant }: AdmissionSettings, clock: Clock, random: Random) {
+    this.#perTenant = perTenant;
     this.#clock = clock;
     this.#random = random;
-    this.#tokens = burst;
-    this.#filledAt = clock.now();
+    this.#node = new Bucket({ perSecond, burst }, clock, random);
   }
 
-  /** Takes in one stream. Throws TOO_MANY_NEW_STREAMS with the time to come back. */
-  admit(): void {
-    this.#fill();
-    if (this.#tokens >= 1) {
-      this.#tokens -= 1;
-      return;
+  /** Takes in one stream; without a tenant, of a service for all. Throws TOO_MANY_NEW_STREAMS with the time to come back. */
+  admit(tenant?: string): void {
+    const own = tenant === undefined ? undefined : this.#of(tenant);
+    // The tenant's first: who is over it must not push others back in the node's queue.
+    const empty = [own, this.#node].find((bucket) => bucket && !bucket.hasToken);
+    if (empty) {
+      const sentence = "too many streams are being opened; come back after the delay";
+      throw fail("TOO_MANY_NEW_STREAMS", sentence, { retryAfterMs: empty.nextTurn() });
     }
-    const retryAfterMs = Math.ceil(this.#nextTurn());
-    throw fail("TOO_MANY_NEW_STREAMS", "too many streams are being opened; come back after the delay", {
-      retryAfterMs,
-    });
+    own?.take();
+    this.#node.take();
   }
 
-  /** A clock that was set back fills nothing, and takes nothing away. */
-  #fill(): void {
-    const now = this.#clock.now();
-    this.#tokens = Math.min(this.#burst, this.#tokens + Math.max(0, now - this.#filledAt) * this.#perMs);
-    this.#filledAt = now;
-  }
-
-  #nextTurn(): number {
-    const now = this.#clock.now();
-    const latest = now + longestMs;
-    this.#turn = Math.min(Math.max(this.#turn, now) + 1 / this.#perMs, latest);
-    // A full queue has no turns left: the rest is spread over its second half.
-    const part = this.#turn < latest ? 1 : 0.5 + this.#random.fraction() / 2;
-    return leastMs + (this.#turn - now) * part + this.#random.fraction() * leastMs;
+  #of(tenant: string): Bucket | undefined {
+    if (this.#perTenant === Number.POSITIVE_INFINITY) return undefined;
+    const sizes = { perSecond: this.#perTenant, burst: Math.ceil(this.#perTenant / 2) };
+    const bucket = this.#tenants.get(tenant) ?? new Bucket(sizes, this.#clock, this.#random);
+    // The longest unused goes first.
+    this.#tenants.delete(tenant);
+    this.#tenants.set(tenant, bucket);
+    if (this.#tenants.size > maxTenants) this.#tenants.delete(this.#tenants.keys().next().value as string);
+    return bucket;
   }
 }

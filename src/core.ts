@@ -114,7 +114,7 @@ export async function startCore(
     admit: async (token) => {
       // A token that is no good takes nobody's place.
       const identity = await verify(token);
-      admission.admit();
+      admission.admit(identity.tenant);
       return unblocked(identity);
     },
     disconnector: new Disconnector(blocks, bus, presence, streams),
@@ -126,6 +126,7 @@ export async function startCore(
       retention.close();
       unwatch();
       blocks.close();
+      states.close();
       pages.close();
       node.streams.close();
       online.close();

@@ -21,7 +21,11 @@ export class Disconnector {
     this.#streams = streams;
   }
 
-  /** Answers how many streams end. The block comes first, or who is thrown out would be back before it. */
+  /**
+   * Answers how many streams end. What the store keeps of it comes first: who is blocked would be back before it, and
+   * nodes that do not hear the notice find it there. A failure is an error all the same for who is only cut off, though
+   * those who hear it end.
+   */
   async disconnect(caller: Identity, request: DisconnectRequest): Promise<number> {
     const { userId: user, tokenId, reason, blockUntil } = request;
     const notice: DisconnectNotice = {
@@ -31,9 +35,12 @@ export class Disconnector {
       tokenId,
       reason,
     };
-    if (blockUntil) await this.#blocks.set(notice, timestampMs(blockUntil));
+    const kept = this.#blocks.set(notice, blockUntil && timestampMs(blockUntil));
+    const [outcome] = await Promise.allSettled([kept]);
+    if (blockUntil) await kept;
     const open = await this.#count(notice);
     this.#bus.publish([notice]);
+    if (outcome.status === "rejected") throw outcome.reason;
     return open;
   }
 

@@ -62,7 +62,12 @@ export interface AdmissionOptions {
   readonly perSecond?: number;
   /** At once, after a quiet time. Default: half of `perSecond`. */
   readonly burst?: number;
+  /** Of one tenant per second, and half of it at once. Default: as many as the node takes. */
+  readonly perTenant?: number;
 }
+
+/** The same with its defaults; `perTenant` is Infinity for none. */
+export type AdmissionSettings = Required<AdmissionOptions>;
 
 /** Options of createTidings. */
 export interface TidingsOptions {
@@ -72,7 +77,7 @@ export interface TidingsOptions {
   readonly store?: string;
   /**
    * URL of what nodes tell each other by: `redis://`, `rediss://`, `redis+cluster://` or `redis+sentinel://`; only
-   * beside `store`. Default: the node is the only one on its store.
+   * beside `store`. With `?prefix=name` services share a Redis. Default: the node is the only one on its store.
    */
   readonly bus?: string;
   /** How tokens are checked. */
@@ -135,7 +140,7 @@ export interface Settings {
   readonly drainMs: number;
   readonly drainDelayMs: number;
   readonly maxStreamsPerUser: number;
-  readonly admission: Required<AdmissionOptions>;
+  readonly admission: AdmissionSettings;
   readonly newcomerDays: number;
   readonly authorize: Required<AuthorizeOptions> | undefined;
   readonly alertMs: number;
@@ -174,7 +179,14 @@ export function resolveOptions(options: TidingsOptions): Settings {
     heartbeatMs: atLeast("heartbeatMs", options.heartbeatMs ?? 25_000, 10),
     drainMs: atLeast("drainMs", options.drainMs ?? 5_000, 0),
     drainDelayMs: atLeast("drainDelayMs", options.drainDelayMs ?? 0, 0),
-    admission: { perSecond, burst: atLeast("admission.burst", admission.burst ?? Math.ceil(perSecond / 2), 1) },
+    admission: {
+      perSecond,
+      burst: atLeast("admission.burst", admission.burst ?? Math.ceil(perSecond / 2), 1),
+      perTenant:
+        admission.perTenant === undefined
+          ? Number.POSITIVE_INFINITY
+          : atLeast("admission.perTenant", admission.perTenant, 1),
+    },
     maxStreamsPerUser: atLeast("maxStreamsPerUser", options.maxStreamsPerUser ?? 100, 1),
     newcomerDays: atLeast("newcomerDays", options.newcomerDays ?? 7, 0),
     authorize: options.authorize && resolveAuthorize(options.authorize),

@@ -22,11 +22,9 @@ import type { ReadStates } from "./read-states.ts";
 import { recallNotices } from "./recall.ts";
 import { Reminder } from "./reminder.ts";
 import type { RoomAccess } from "./room-access.ts";
-import type { Append, Appended, Store } from "./store.ts";
+import { type Append, type Appended, keyLastsMs, type Store } from "./store.ts";
 import { type Span, type Tracer, within } from "./tracer.ts";
 
-/** How long a request_id of a message that is not kept is remembered. */
-const liveKeyMs = 600_000;
 const dayMs = 86_400_000;
 
 /** A request made ready: what to store, and whom to tell. */
@@ -177,7 +175,7 @@ export class Publisher {
       batchId: draft.batchId,
       publishTime,
       // Retention by age is an expiry like any other, and so as exact in lists, totals and streams.
-      expireTime: publishTime + (live ? liveKeyMs : Math.min(ttl ?? this.#retentionMs, this.#retentionMs)),
+      expireTime: publishTime + (live ? keyLastsMs : Math.min(ttl ?? this.#retentionMs, this.#retentionMs)),
     };
     return { ...to, caller, live, append };
   }

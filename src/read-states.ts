@@ -8,7 +8,8 @@ import type { RoomAccess } from "./room-access.ts";
 import { namedRooms, roomFeed } from "./rooms.ts";
 import { anything } from "./selection.ts";
 import { endless } from "./seq-set.ts";
-import type { Store } from "./store.ts";
+import type { Store, StoredReadState } from "./store.ts";
+import { UnsureSaves } from "./unsure-saves.ts";
 
 /** What a change of a read state tells the user's streams. */
 export interface ChangeNotice {
@@ -47,6 +48,7 @@ export class ReadStates {
   readonly #access: RoomAccess;
   readonly #clock: Clock;
   readonly #newcomerMs: number;
+  readonly #unsure: UnsureSaves;
   /** By user, the last change under way. */
   readonly #changing = new Map<string, Promise<unknown>>();
 
@@ -57,6 +59,12 @@ export class ReadStates {
     this.#access = access;
     this.#clock = clock;
     this.#newcomerMs = newcomerDays * dayMs;
+    this.#unsure = new UnsureSaves(store, bus, clock);
+  }
+
+  /** Asks no more what became of saves that were not answered. */
+  close(): void {
+    this.#unsure.close();
   }
 
   /** The user's read state, with the rooms that the token names in the inbox. */
@@ -96,11 +104,20 @@ export class ReadStates {
       const state = await this.#read(tenant, user);
       const { changed, notice } = await apply(state);
       if (changed === 0) return 0;
-      if (!(await this.#store.saveReadState(tenant, user, state.encode()))) continue;
+      if (!(await this.#save(tenant, user, state.encode()))) continue;
       this.#bus.publish([{ type: "read", tenant, user, ...nothingChanged, ...named(notice) }]);
       return changed;
     }
     throw fail("CONFLICT", "other devices keep changing the read state; repeat the request", { retryAfterMs: 100 });
+  }
+
+  async #save(tenant: string, user: string, state: StoredReadState): Promise<boolean> {
+    try {
+      return await this.#store.saveReadState(tenant, user, state);
+    } catch (error) {
+      this.#unsure.add(tenant, user, state.version);
+      throw error;
+    }
   }
 
   /** Puts the notifications of rooms into the user's inbox; answers the rooms for which there is no place. */
@@ -120,7 +137,8 @@ export class ReadStates {
     await this.change(user.tenant, user.subject, async (state) => {
       // Speaking may be the first contact with a room that is the user's by name.
       if (namedRooms(user.rooms, user).includes(room)) await this.#takeIn(user.tenant, state, [room]);
-      if (!state.holds(feed)) return { changed: 0, notice: {} };
+      // A publish that is repeated comes here again.
+      if (!state.holds(feed) || state.read(feed).has(seq)) return { changed: 0, notice: {} };
       state.read(feed).add(seq);
       return { changed: 1, notice: { readIds: [id] } };
     });

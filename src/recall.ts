@@ -1,7 +1,7 @@
 import type { Bus, RecallNotice } from "./bus.ts";
 import type { Clock } from "./clock.ts";
 import { feedId } from "./feeds.ts";
-import type { Place, Store } from "./store.ts";
+import type { FeedKey, Store } from "./store.ts";
 
 /** Messages of a batch that are taken back in one step. */
 const stepSize = 1000;
@@ -18,11 +18,14 @@ export class Recaller {
     this.#clock = clock;
   }
 
-  /** Of one tenant; "" for what was published to everyone. Answers how many messages went. */
+  /**
+   * Of one tenant; "" for what was published to everyone. Answers how many messages went. A repetition tells readers
+   * again, for the first call may have ended between the store and the bus.
+   */
   async recall(tenant: string, ids: readonly string[]): Promise<number> {
     const places = await this.#store.recall(tenant, [...new Set(ids)]);
     this.#bus.publish(recallNotices(places));
-    return new Set(places.map(({ id }) => id)).size;
+    return new Set(places.filter(({ again }) => !again).map(({ id }) => id)).size;
   }
 
   /** All of a batch, step by step; a repetition after a failure takes the rest. */
@@ -40,11 +43,11 @@ export class Recaller {
 }
 
 /** One notice per feed. */
-export function recallNotices(places: readonly Place[]): RecallNotice[] {
+export function recallNotices(places: readonly { readonly id: string; readonly feed: FeedKey }[]): RecallNotice[] {
   const byFeed = Map.groupBy(places, ({ feed }) => feedId(feed));
   return [...byFeed.values()].map((found) => ({
     type: "recall" as const,
-    feed: (found[0] as Place).feed,
+    feed: (found[0] as (typeof places)[number]).feed,
     ids: found.map(({ id }) => id),
   }));
 }

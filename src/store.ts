@@ -6,8 +6,11 @@
  *   nothing is known, and a repetition under the same key is safe.
  * - Per feed `seq` grows by exactly one. Once n is readable, nothing at or below n appears later.
  * - Nothing that is not durable is ever readable.
- * - One key gives one message for as long as the message lives.
+ * - One key gives one message for as long as the message lives, and ten minutes at least.
  */
+
+/** A key holds so long, in ms, though its message expires or is trimmed before: a retry may be late. */
+export const keyLastsMs = 600_000;
 
 /** A feed: an append-only, ordered log. Everyone's feed belongs to the tenant "". */
 export interface FeedKey {
@@ -137,6 +140,12 @@ export interface Place {
   readonly expireTime: number;
 }
 
+/** Where readers could see a message that was recalled. */
+export interface Recalled extends Pick<Place, "id" | "feed" | "seq"> {
+  /** An earlier recall took it out; whoever asked for that may have got no answer, and told nobody. */
+  readonly again: boolean;
+}
+
 /** A user's read state as stored: opaque to adapters. */
 export interface StoredReadState {
   /** Grows by one with each save; 0 means never saved. */
@@ -164,9 +173,15 @@ export interface FeedLog {
   heads(feeds: readonly FeedKey[]): Promise<readonly Head[]>;
   /** What lies after `after` up to `upTo`, at most `limit` entries, without those expired at `now`. */
   read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<Stretch>;
-  /** Takes messages of a tenant out of every feed; answers where readers could see them, ids in lower case. Their keys stay taken. */
-  recall(tenant: string, ids: readonly string[]): Promise<readonly Place[]>;
-  /** Drops, in order of arrival and step by step, what is older than `before`, and what expired before `now`. Answers how many messages went. */
+  /**
+   * Takes messages of a tenant out of every feed; answers where readers could see them, ids in lower case. Their keys stay
+   * taken. A repetition answers the same places, as long as retention would keep the messages.
+   */
+  recall(tenant: string, ids: readonly string[]): Promise<readonly Recalled[]>;
+  /**
+   * Drops, step by step, what is older than `before`, which is further back than keys hold, and what expired before `now`.
+   * Answers how many messages, or keys of messages that went before, went.
+   */
   trim(before: number, now: number): Promise<number>;
 }
 
@@ -207,4 +222,9 @@ export interface Store extends FeedLog, InboxIndex {
   open(): Promise<StoreInfo>;
   /** Waits for what is under way, then closes. */
   close(): Promise<void>;
+}
+
+/** From when on another message may have the key, in ms since the Unix epoch. */
+export function keyEnd({ publishTime, expireTime }: Pick<Facets, "publishTime" | "expireTime">): number {
+  return Math.max(expireTime, publishTime + keyLastsMs);
 }

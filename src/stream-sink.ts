@@ -5,7 +5,7 @@ import type { Sink } from "./sink.ts";
 import type { Turn } from "./turn.ts";
 
 /** Bytes that wait in a transport before it counts as full: what a slow reader may cost. */
-const highWater = 64 * 1024;
+export const highWater = 64 * 1024;
 
 /** A sink on a socket, or on the body of an answer: each batch is one write of bytes that other streams share. */
 export class StreamSink implements Sink {
@@ -30,14 +30,18 @@ export class StreamSink implements Sink {
   }
 
   drained(): Promise<void> {
-    const stream = this.#stream;
-    if (stream.destroyed || !stream.writableNeedDrain) return Promise.resolve();
-    return new Promise((resolve) => {
-      const done = () => {
-        stream.off("drain", done).off("close", done);
-        resolve();
-      };
-      stream.on("drain", done).on("close", done);
-    });
+    return drained(this.#stream);
   }
+}
+
+/** Settles when the stream takes more, or is gone. */
+export function drained(stream: Writable): Promise<void> {
+  if (stream.destroyed || !stream.writableNeedDrain) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = () => {
+      stream.off("drain", done).off("close", done);
+      resolve();
+    };
+    stream.on("drain", done).on("close", done);
+  });
 }

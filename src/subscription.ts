@@ -5,6 +5,7 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { ConnectError } from "@connectrpc/connect";
 import { type Gap, RoomState_Status, type SubscribeRequest } from "../gen/tidings/v1/push_service_pb.ts";
+import { disconnected } from "./blocks.ts";
 import type { DisconnectNotice, ReadNotice, RecallNotice } from "./bus.ts";
 import { CatchUp } from "./catch-up.ts";
 import { type DeadlineActions, Deadlines } from "./deadlines.ts";
@@ -61,6 +62,8 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
   #resume: (() => void) | undefined;
   #unwatchOnline: (() => void) | undefined;
   readonly #cut: () => void;
+  /** When, by the node's clock. */
+  readonly #opened: number;
 
   /** `cut` ends a transport that takes nothing any more. The request has passed validation. */
   constructor(
@@ -82,6 +85,7 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
     const times = { heartbeatMs, stallMs: timeouts.stallMs, tokenExpiry: identity.expireTime };
     this.#deadlines = new Deadlines(clock, times, this);
     this.#cut = cut;
+    this.#opened = clock.now();
     this.#outlet = new Outlet(this.#deadlines);
     this.#delivery = new Delivery(node, this.#user, request, { change: this.#change, deadlines: this.#deadlines });
     this.#news = new News(this.#delivery);
@@ -216,12 +220,12 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
   recheck(version: number): void {
     const told = this.#totals.version;
     if (told !== undefined && told !== version) this.#note(() => this.#change.add(unknownChange));
-    void this.#node.blocks.recheck(this.#identity, (error) => this.end(error));
+    void this.#node.blocks.recheck(this.#identity, this.#opened, (error) => this.end(error));
   }
 
   disconnected(notice: DisconnectNotice): void {
     if (!this.isOf(notice)) return;
-    this.end(fail("DISCONNECTED", notice.reason || "the user's streams were ended"));
+    this.end(disconnected(notice.reason));
   }
 
   lost(room: string): void {

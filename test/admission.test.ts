@@ -7,20 +7,20 @@ import { FakeClock, seededRandom } from "./support/clock.ts";
 import { startTestCore } from "./support/core.ts";
 import { secret } from "./support/token.ts";
 
-function build(perSecond: number, burst: number) {
+function build(perSecond: number, burst: number, perTenant = Number.POSITIVE_INFINITY) {
   const clock = new FakeClock();
-  const admission = new Admission({ perSecond, burst }, clock, seededRandom());
+  const admission = new Admission({ perSecond, burst, perTenant }, clock, seededRandom());
   /** 0: taken in; else the delay that was told, in ms. */
-  const ask = (): number => {
+  const askFor = (tenant?: string): number => {
     try {
-      admission.admit();
+      admission.admit(tenant);
       return 0;
     } catch (error) {
       expect(reasonOf(error as ConnectError)).toBe("TOO_MANY_NEW_STREAMS");
       return retryAfterOf(error as ConnectError) ?? Number.NaN;
     }
   };
-  return { clock, ask };
+  return { clock, ask: () => askFor(), askFor };
 }
 
 describe("Admission", () => {
@@ -64,6 +64,29 @@ describe("Admission", () => {
       (third) => late.filter((delay) => Math.floor((delay - 15_000) / 5_000) === third).length,
     );
     for (const count of thirds) expect(count).toBeGreaterThan(late.length / 4);
+  });
+
+  test("of one tenant takes no more than its share, and leaves the others theirs", () => {
+    const { clock, askFor } = build(100, 50, 10);
+    const loop = Array.from({ length: 1000 }, () => askFor("noisy"));
+    expect(loop.filter((delay) => delay === 0)).toHaveLength(5);
+    // Nobody else waits behind those who were refused.
+    for (const tenant of ["a", "b", undefined]) expect(askFor(tenant)).toBe(0);
+    clock.set(clock.now() + 100);
+    expect(askFor("noisy")).toBe(0);
+    expect(askFor("noisy")).toBeGreaterThan(0);
+    // The node's own limit holds for all together, and takes nothing from the tenant who meets it.
+    while (askFor() === 0);
+    expect(askFor("a")).toBeGreaterThan(0);
+    clock.set(clock.now() + 50);
+    expect(Array.from({ length: 6 }, () => askFor("a")).filter((delay) => delay === 0)).toHaveLength(5);
+  });
+
+  test("remembers as many tenants as it may, and no more harm comes of it than a full bucket", () => {
+    const { askFor } = build(1_000_000, 1_000_000, 2);
+    expect([askFor("first"), askFor("first") > 0]).toEqual([0, true]);
+    for (let index = 0; index < 10_000; index++) askFor(`t${index}`);
+    expect(askFor("first")).toBe(0);
   });
 
   test("a crowd that comes back as told is let in as fast as the node allows, most of it at the second try", () => {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Kind } from "../gen/tidings/v1/message_pb.ts";
 import { RoomMode } from "../gen/tidings/v1/push_service_pb.ts";
 import { startTestCore, type TestCore, toRoom, toTenant, toUser, toUsers, userOf } from "./support/core.ts";
+import { withPair } from "./support/nodes.ts";
 import type { Reader } from "./support/reader.ts";
 import { joins, member } from "./support/rooms.ts";
 
@@ -33,6 +34,16 @@ describe("a message rings", () => {
     for (const reader of [...pages, ...others]) expect(reader.messages).toHaveLength(ids.length);
     expect(rings(pages, ids)).toEqual(ids.map(() => 1));
     expect(rings(others, ids)).toEqual(ids.map(() => 1));
+  });
+
+  test("on one of the user's pages on each node", async () => {
+    await withPair(async ({ near, far }) => {
+      const [here, there] = await Promise.all([near, far].map((each) => Promise.all([each.live(ann), each.live(ann)])));
+      const ids = await near.publishMany("acme", toUser("ann"), 3);
+      await near.settle();
+      await far.settle();
+      for (const pages of [here, there]) expect(rings(pages ?? [], ids)).toEqual([1, 1, 1]);
+    });
   });
 
   test("on exactly one also when pages show different categories, at different speeds", async () => {

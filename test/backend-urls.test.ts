@@ -27,6 +27,9 @@ test.each([
   "redis+cluster://a:6379,b:6379",
   "redis+sentinel://:pass@a,b:26379/mymaster",
   "redis+sentinel://a/mymaster/2",
+  "redis://localhost?prefix=shop",
+  "redis+sentinel://a,b/mymaster/2?prefix=shop-1",
+  "redis+cluster://a,b?prefix=a.b:c_d",
 ])("a bus: %s", (url) => expect(isBusUrl(url)).toBe(true));
 
 test.each([
@@ -38,6 +41,10 @@ test.each([
   "redis+cluster://a/1",
   "http://a",
   "redis://a b",
+  "redis://a?prefix=",
+  "redis://a?prefix={x}",
+  "redis://a?prefix=x&y=z",
+  "redis://a?other=x",
 ])("no bus: %j", (url) => expect(isBusUrl(url)).toBe(false));
 
 test.each([

@@ -89,6 +89,21 @@ describe("a block", () => {
     expect(await isOut(ann)).toBe(false);
   });
 
+  test("stays as it is when its user is only cut off, and so do the others", async () => {
+    await block({ tokenId: "t1", reason: "stolen" });
+    await blocks.set(notice({ tokenId: "t1" }));
+    for (let index = 0; index < 150; index++) await blocks.set(notice({ tokenId: `cut-${index}` }));
+    bus.publish([notice()]);
+    await expect(blocks.check(ann)).rejects.toThrow("stolen");
+    for (const tokenId of ["cut-1", "cut-149"]) expect(await isOut({ ...ann, tokenId })).toBe(false);
+    // The document has a bound: what was cut longest ago goes, and after ten minutes all of it.
+    const size = async () => (await sqlite.readState("acme", "block\nann")).json.length;
+    expect(await size()).toBeLessThan(10_000);
+    clock.set(clock.now() + 600_000);
+    await blocks.set(notice({ tokenId: "one" }));
+    expect(await size()).toBeLessThan(100);
+  });
+
   test("lasts ten years at most", async () => {
     await block({}, 1e15);
     clock.set(clock.now() + 9 * 365 * 86_400_000);

@@ -71,6 +71,30 @@ describe("Disconnect", () => {
     expect(reader.messages.length).toBeLessThanOrEqual(1);
   });
 
+  test("ends who hears it though the store does not answer, and is an error then: others may not have heard", async () => {
+    let away = false;
+    await withTestCore(
+      async (node) => {
+        const reader = await node.live(ann);
+        away = true;
+        await expect(disconnect({}, node)).rejects.toThrow("away");
+        expect(await reader.end()).toBe("DISCONNECTED");
+        away = false;
+        const stays = await node.live(ann);
+        away = true;
+        await expect(disconnect(inAMinute(node), node)).rejects.toThrow("away");
+        await node.settle();
+        expect(stays.error).toBeUndefined();
+      },
+      {
+        async around(_method, call) {
+          if (away) throw new Error("away");
+          return call();
+        },
+      },
+    );
+  });
+
   test("is for the tenant of the token, or for the one that is named", async () => {
     const reader = await node.live(ann);
     const free = create(DisconnectRequestSchema, { userId: "ann" });

@@ -112,6 +112,57 @@ describe("what the bus has lost of a user", () => {
     });
   });
 
+  test("is what was saved, though the store's answer was lost, and the client has not asked again", async () => {
+    let [unanswered, away] = [0, false];
+    const around: Around = async (method, call) => {
+      if (away) throw new Error("the store is away");
+      const answer = await call();
+      if (method !== "saveReadState" || unanswered === 0) return answer;
+      unanswered--;
+      away = true;
+      throw new Error("no answer");
+    };
+    await withPair(
+      async ({ near, far }) => {
+        const readers = [await near.live(ann), await far.live(ann)];
+        await near.publishMany("acme", toUser("ann"), 3);
+        unanswered = 1;
+        await expect(far.markAll(ann)).rejects.toThrow("no answer");
+        await far.pass(3000);
+        expect(readers.map(({ badge }) => badge.total)).toEqual([3, 3]);
+        away = false;
+        await far.pass(1000);
+        await near.settle();
+        expect(readers.map(({ badge }) => badge.total)).toEqual([0, 0]);
+        await far.pass(10_000);
+        expect(readers.map((reader) => reader.all("readState").length)).toEqual([1, 1]);
+      },
+      { around },
+    );
+  });
+
+  test("is nothing, where a save without an answer did not take effect", async () => {
+    let lost = 0;
+    const around: Around = async (method, call) => {
+      if (method === "saveReadState" && lost-- > 0) throw new Error("no answer");
+      return call();
+    };
+    await withPair(
+      async ({ near, far }) => {
+        const reader = await near.live(ann);
+        await near.publishMany("acme", toUser("ann"), 3);
+        await far.unread(ann);
+        lost = 1;
+        await expect(far.markAll(ann)).rejects.toThrow("no answer");
+        const before = far.called("readState");
+        for (let second = 0; second < 10; second++) await far.pass(1000);
+        expect(reader.all("readState")).toEqual([]);
+        expect(far.called("readState") - before).toBe(5);
+      },
+      { around },
+    );
+  });
+
   test("is what was taken back: from the totals, from lists, and from a slow reader's backlog", async () => {
     await withPair(async ({ near, far, nearBus, farBus }) => {
       const reader = await far.live(ann);
@@ -131,6 +182,35 @@ describe("what the bus has lost of a user", () => {
       expect(slow.messages.map(({ id }) => id)).toContain(stays);
       expect(slow.messages.map(({ id }) => id)).not.toContain(late);
       expect(slow.badge.total).toBe(1);
+    });
+  });
+
+  test("is that streams were ended, without a block: those that were open then, of that token", async () => {
+    await withPair(async ({ near, far, nearBus, farBus }) => {
+      const withToken = (tokenId: string) => ({ ...ann, tokenId });
+      const disconnect = (tokenId: string, reason = "") => {
+        const request = create(DisconnectRequestSchema, { userId: "ann", tokenId, reason });
+        return near.core.disconnector.disconnect(serviceOf("acme"), request);
+      };
+      const [one, two, bob] = [
+        await far.live(withToken("t1")),
+        await far.live(withToken("t2")),
+        await far.live(userOf("acme", "bob")),
+      ];
+      nearBus.cut = true;
+      await disconnect("t1", "you logged out");
+      await far.pass(1);
+      const later = await far.live(withToken("t1"));
+      farBus.lose(false);
+      await far.pass(soonMs);
+      expect(await one.end()).toBe("DISCONNECTED");
+      expect(one.error?.rawMessage).toBe("you logged out");
+      expect([two, bob, later].map(({ error }) => error)).toEqual([undefined, undefined, undefined]);
+      await disconnect("");
+      farBus.lose(false);
+      await far.pass(soonMs);
+      expect([await two.end(), await later.end()]).toEqual(["DISCONNECTED", "DISCONNECTED"]);
+      expect(bob.error).toBeUndefined();
     });
   });
 

@@ -48,6 +48,7 @@ describe("options", () => {
     ["drainDelayMs", { drainDelayMs: -1 }],
     ["admission.perSecond", { admission: { perSecond: 0 } }],
     ["admission.burst", { admission: { burst: 0 } }],
+    ["admission.perTenant", { admission: { perTenant: 0 } }],
     ["maxStreamsPerUser", { maxStreamsPerUser: 0 }],
     ["newcomerDays", { newcomerDays: -1 }],
   ])("out of range are refused by name: %s", (name, wrong) => {
@@ -72,9 +73,19 @@ describe("options", () => {
   });
 
   test("take new streams at 500 a second, half of them at once", () => {
-    expect(resolveOptions(least).admission).toEqual({ perSecond: 500, burst: 250 });
-    expect(resolveOptions({ ...least, admission: { perSecond: 3 } }).admission).toEqual({ perSecond: 3, burst: 2 });
-    expect(resolveOptions({ ...least, admission: { burst: 9 } }).admission).toEqual({ perSecond: 500, burst: 9 });
+    const open = { perTenant: Number.POSITIVE_INFINITY };
+    expect(resolveOptions(least).admission).toEqual({ ...open, perSecond: 500, burst: 250 });
+    expect(resolveOptions({ ...least, admission: { perSecond: 3 } }).admission).toEqual({
+      ...open,
+      perSecond: 3,
+      burst: 2,
+    });
+    expect(resolveOptions({ ...least, admission: { burst: 9 } }).admission).toEqual({
+      ...open,
+      perSecond: 500,
+      burst: 9,
+    });
+    expect(resolveOptions({ ...least, admission: { perTenant: 7 } }).admission.perTenant).toBe(7);
   });
 
   test("need exactly one way to check tokens", () => {

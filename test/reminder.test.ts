@@ -55,6 +55,19 @@ describe("a publish that is repeated", () => {
     });
   });
 
+  test("is noted as read for its author once, and told once", async () => {
+    await withTestCore(async (node) => {
+      const say = () => node.say(ann, "dm/ann/bob", { title: "mine" }, { requestId: "r" });
+      const reader = await node.live(ann);
+      await say();
+      await node.settle();
+      const [saves, events] = [node.called("saveReadState"), reader.all("readState").length];
+      expect(await say()).toMatchObject({ duplicate: true });
+      await node.settle();
+      expect([node.called("saveReadState"), reader.all("readState").length]).toEqual([saves, events]);
+    });
+  });
+
   test("is read for its author, though the first attempt could not note that", async () => {
     let broken = false;
     await withTestCore(

@@ -10,7 +10,7 @@ import { UsageError } from "./usage-error.ts";
 /** Options of createTidings. */
 export function serverOptions(values: Values, auth: AuthOptions, logger: Logger): TidingsOptions {
   const authorize = authorizeOptions(values);
-  const { store, bus, newStreamsPerSecond: perSecond, newStreamsBurst: burst } = values;
+  const { store, bus, newStreamsPerSecond: perSecond, newStreamsBurst: burst, newStreamsPerTenant: perTenant } = values;
   return {
     ...(store === undefined ? { data: values.data } : { store }),
     ...(bus === undefined ? {} : { bus }),
@@ -28,7 +28,11 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
     drainMs: values.drain,
     drainDelayMs: values.drainDelay,
     maxStreamsPerUser: values.maxStreamsPerUser,
-    admission: { perSecond, ...(burst === undefined ? {} : { burst }) },
+    admission: {
+      perSecond,
+      ...(burst === undefined ? {} : { burst }),
+      ...(perTenant === undefined ? {} : { perTenant }),
+    },
     newcomerDays: values.newcomerDays,
     ...(authorize === undefined ? {} : { authorize }),
     alertMs: values.alertWindow,

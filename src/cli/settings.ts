@@ -194,6 +194,11 @@ export const settings = {
     help: "New streams taken at once after a quiet time. Default: half of --new-streams-per-second.",
     for: servers,
   },
+  newStreamsPerTenant: {
+    type: whole(1),
+    help: "New streams of one tenant that a node takes per second, and half as many at once. Default: as many as the node takes.",
+    for: servers,
+  },
   authorizeUrl: {
     type: hookUrl,
     help: "Backend that decides about rooms which a token does not open: it is sent tenant, user, room and action (join or publish), and answers with allow.",

@@ -1,18 +1,19 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Writable } from "node:stream";
 import { type ConnectRouter, createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect";
-import {
-  compressionBrotli,
-  compressionGzip,
-  universalRequestFromNodeRequest,
-  universalResponseToNodeResponse,
-} from "@connectrpc/connect-node";
+import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
+import { ChunkSink } from "../chunk-sink.ts";
+import type { Enveloped } from "../format.ts";
+import type { Sink } from "../sink.ts";
+import { StreamSink } from "../stream-sink.ts";
+import type { Turn } from "../turn.ts";
+import { answer, toUniversal } from "./exchange.ts";
 
 /** The transport under a call. */
 export interface ConnectionHandle {
   /** The body of the answer: of a stream, shared frames may be written here between what the handler yields. */
-  readonly body: Writable;
+  sink(format: Enveloped, turn: Turn): Sink;
   /** Cuts it, when its reader takes nothing any more: the HTTP/2 stream, or the HTTP/1.1 connection. */
   destroy(): void;
 }
@@ -65,14 +66,19 @@ export function createAdapter({
     response.setHeader("Cache-Control", "private, no-store, no-transform");
     if (handler.method.methodKind !== "unary") response.setHeader("X-Accel-Buffering", "no");
     // A client that is answered before it has sent all may wait until somebody has read the rest; requestMs bounds it.
-    response.once("finish", () => request.removeAllListeners("readable").resume());
+    response.once("finish", () => {
+      if (!request.readableEnded) request.removeAllListeners("readable").resume();
+    });
     const values = createContextValues().set(connectionKey, {
       // The compatibility layer of HTTP/2 is no Writable, and the stream beneath it is.
-      body: "stream" in response ? (response.stream as Writable) : response,
+      sink: (format, turn) =>
+        "stream" in response
+          ? new StreamSink(response.stream as Writable, format.plain, turn)
+          : new ChunkSink(response, format, turn),
       destroy: () => void response.destroy(),
     });
-    handler(universalRequestFromNodeRequest(request, response, undefined, values))
-      .then((answer) => universalResponseToNodeResponse(answer, response))
+    handler(toUniversal(request, response, values))
+      .then((universal) => answer(universal, response))
       .catch((error: unknown) => {
         if (isDisconnect(error) || response.destroyed) return;
         logger?.error({ err: error, method: handler.method.name }, "answer failed");

@@ -29,12 +29,11 @@ import {
 import type { Core } from "../core.ts";
 import { codeName, fail, reasonOf } from "../errors.ts";
 import { tenantOf } from "../feeds.ts";
-import { envelopedJson, envelopedProto, type Format } from "../format.ts";
+import { type Enveloped, envelopedIn } from "../format.ts";
 import { connectionKey } from "../http/adapter.ts";
 import { type Identity, isUser, type UserIdentity } from "../identity.ts";
 import type { OnlineTally } from "../presence.ts";
 import { requireRoom } from "../rooms.ts";
-import { StreamSink } from "../stream-sink.ts";
 import { Subscription } from "../subscription.ts";
 import { identityOf, spanKey } from "./context.ts";
 import { transportOf } from "./gate.ts";
@@ -100,15 +99,17 @@ async function* subscribe(
   });
   // Of our own port the handler yields Hello, and Connect sees to head, errors and end; between them frames that all
   // streams share are written to the body itself.
-  const body = connection && new StreamSink(connection.body, formatOf(context), core.node.turn);
+  const body = connection?.sink(formatOf(context), core.node.turn);
   for await (const batch of subscription.batches(body)) {
     for (const frame of batch) yield frame.response;
   }
 }
 
-/** The envelope is the same in Connect, gRPC and gRPC-Web; only the codec differs. */
-function formatOf({ requestHeader }: HandlerContext): Format {
-  return /\+json\b/.test(requestHeader.get("content-type") ?? "") ? envelopedJson : envelopedProto;
+/** The envelope is the same in Connect, gRPC and gRPC-Web; only codec and encoding differ. */
+function formatOf({ requestHeader, responseHeader }: HandlerContext): Enveloped {
+  const codec = /\+json\b/.test(requestHeader.get("content-type") ?? "") ? "json" : "proto";
+  const encoding = responseHeader.get("connect-content-encoding") ?? responseHeader.get("grpc-encoding");
+  return envelopedIn(codec, encoding ?? undefined);
 }
 
 async function deleteMessages(

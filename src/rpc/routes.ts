@@ -22,7 +22,7 @@ const readMaxBytes: Readonly<Record<string, number>> = {
   publishBatch: 16 * kilobyte * kilobyte,
   onlineCount: 3 * kilobyte * kilobyte,
 };
-/** Fan-out does not compress: each stream would compress the same bytes anew. */
+/** Of streams: what all of them send is compressed once for all (format.ts), and the rest is small. */
 const neverCompress = Number.MAX_SAFE_INTEGER;
 
 /** Strict: a text that is not UTF-8 is refused, as in Protobuf, rather than repaired. */

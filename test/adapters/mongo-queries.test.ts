@@ -1,7 +1,7 @@
 import { type CommandStartedEvent, type Document, MongoClient } from "mongodb";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { indexes } from "../../src/adapters/mongodb/schema.ts";
-import type { Selection, Store } from "../../src/store.ts";
+import { keyLastsMs, type Selection, type Store } from "../../src/store.ts";
 import { endless, message, messages, selection, start, userFeed } from "../support/store-messages.ts";
 import { hasMongo, type MongoBench, openBench, openMongo } from "../support/store-mongo.ts";
 
@@ -138,7 +138,7 @@ function isFixed(filter: Document, field: string): boolean {
 async function useAll(store: Store): Promise<void> {
   const both = { feeds: ["user/ann", "activity"], batchId: "b" };
   await store.append(messages("t", 2, () => ({ key: "k", digest: "d", expireTime: start + 5 })));
-  await store.append([message("t", { key: "k", digest: "d", publishTime: start + 10 })]);
+  await store.append([message("t", { key: "k", digest: "d", publishTime: start + keyLastsMs })]);
   await store.append([message("t", { key: "k", digest: "d", replace: true, publishTime: start + 11 })]);
   await store.append([message("t", { ...both, key: "l", digest: "d" })]);
   await store.append([message("t", { ...both, key: "l", digest: "d" })]);
@@ -166,6 +166,7 @@ async function useAll(store: Store): Promise<void> {
   for (const version of [1, 2]) await store.saveReadState("t", "ann", { version, json: "" });
   await store.readState("t", "ann");
   for (const asked of selections()) await store.select(asked);
+  await store.append([message("t", { publishTime: start + 12 }), message("t", { publishTime: start - 1 })]);
   await store.trim(start, start + 100);
   while ((await store.trim(start + 12, start + 100)) > 0);
 }

@@ -36,6 +36,29 @@ describe.skipIf(!hasRedis)("over one Redis", () => {
     expect(two.bus.figures()).toMatchObject({ connected: true, losses: 0, dropped: 0 });
   });
 
+  test("keeps apart those whose URLs have different prefixes", async () => {
+    const urls = [randomPrefix(), randomPrefix()].map((prefix) => `${redis.url}?prefix=${prefix}`);
+    const open = (which: number) => new Closing(new RedisBus({ url: urls[which] ?? "" }));
+    await using one = open(0);
+    await using two = open(0);
+    await using other = open(1);
+    await using another = open(1);
+    for (const { bus } of [one, two, other, another]) await expect.poll(() => bus.hears, { interval: 5 }).toBe(true);
+    const heard: string[] = [];
+    for (const [name, { bus }] of Object.entries({ two, other })) {
+      bus.subscribe((notice) => {
+        if (notice.type === "recall") heard.push(`${name} ${notice.ids[0]}`);
+      });
+    }
+    const tell = (bus: RedisBus, id: string) =>
+      bus.publish([{ type: "recall", feed: { tenant: "t", name: "user/ann" }, ids: [id] }]);
+    tell(one.bus, "1");
+    await expect.poll(() => heard, { interval: 5 }).toEqual(["two 1"]);
+    // What Redis is told later is heard later.
+    tell(another.bus, "2");
+    await expect.poll(() => heard, { interval: 5 }).toEqual(["two 1", "other 2"]);
+  });
+
   busContract("RedisBus", async () => {
     const prefix = randomPrefix();
     const make = () => new RedisBus({ url: redis.url, prefix });

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Database } from "../../src/adapters/sqlite/database.ts";
 import { rowColumns, SqliteFeeds } from "../../src/adapters/sqlite/feeds.ts";
 import { SqliteInbox } from "../../src/adapters/sqlite/inbox.ts";
-import type { Selection } from "../../src/store.ts";
+import { keyLastsMs, type Selection } from "../../src/store.ts";
 import { endless, message, messages, selection, start, userFeed } from "../support/store-messages.ts";
 import { makeFolder, openSqlite } from "../support/store-sqlite.ts";
 
@@ -78,7 +78,7 @@ function useAll(database: Database): void {
   const inbox = new SqliteInbox(database, feeds);
   const both = { feeds: ["user/ann", "activity"] };
   feeds.append(messages("t", 2, () => ({ key: "k", digest: "d", expireTime: start + 5 })));
-  feeds.append([message("t", { key: "k", digest: "d", publishTime: start + 10 })]);
+  feeds.append([message("t", { key: "k", digest: "d", publishTime: start + keyLastsMs })]);
   const batch = messages("t", 600, () => both);
   feeds.append(batch);
   feeds.recall("t", [batch[599]?.id ?? "", batch[598]?.id ?? ""]);

@@ -206,6 +206,7 @@ const samples: Readonly<Record<string, string>> = {
   workers: "3",
   newStreamsPerSecond: "3",
   newStreamsBurst: "3",
+  newStreamsPerTenant: "3",
   headersTimeout: "3s",
   requestTimeout: "3s",
   idleTimeout: "3s",

@@ -58,7 +58,11 @@ function placeOf({ at }: Client, waiting: readonly Client[]): number {
 /** A node that takes in so many per second. */
 function node(perSecond = 500): Answer {
   const clock = new FakeClock(0);
-  const admission = new Admission({ perSecond, burst: perSecond / 2 }, clock, seededRandom());
+  const admission = new Admission(
+    { perSecond, burst: perSecond / 2, perTenant: Number.POSITIVE_INFINITY },
+    clock,
+    seededRandom(),
+  );
   return (at) => {
     clock.set(at);
     try {

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
+import { keyLastsMs } from "../../src/store.ts";
 import { message, messages, readAll, start, stored, userFeed } from "../support/store-messages.ts";
 import type { StoreBench } from "./store.ts";
 
-/** One key gives one message for as long as the message lives. */
+/** One key gives one message for as long as the message lives, and ten minutes at least. */
 export function keyLaw(bench: StoreBench): void {
   describe("keys", () => {
     test("answer a repetition with the first message", async () => {
@@ -51,11 +52,16 @@ export function keyLaw(bench: StoreBench): void {
       expect((await readAll(bench.store, userFeed(tenant))).map(({ id }) => id)).toEqual([first.id, free.id]);
     });
 
-    test("are free again once the message has expired, not before", async () => {
+    test.each([
+      ["the message has expired", keyLastsMs + 100, keyLastsMs + 100],
+      ["ten minutes have passed, where it expires before", 100, keyLastsMs],
+    ])("are free again once %s, not before", async (_, ttl, lasts) => {
       const tenant = bench.tenant();
       const keyed = (publishTime: number) =>
-        message(tenant, { key: "k", digest: "d", publishTime, expireTime: publishTime + 100 });
-      const [first, early, late, again] = [keyed(start), keyed(start + 99), keyed(start + 100), keyed(start + 101)];
+        message(tenant, { key: "k", digest: "d", publishTime, expireTime: publishTime + ttl });
+      const times = [start, start + lasts - 1, start + lasts, start + lasts + 1];
+      const [first, early, late, again] = times.map(keyed) as ReturnType<typeof keyed>[];
+      if (!first || !early || !late || !again) throw new Error("no message");
       expect(await bench.store.append([first])).toMatchObject([{ outcome: "stored" }]);
       expect(await bench.store.append([early])).toMatchObject([{ outcome: "duplicate", id: first.id }]);
       expect(await bench.store.append([late])).toMatchObject([{ outcome: "stored", id: late.id }]);
@@ -82,6 +88,43 @@ export function keyLaw(bench: StoreBench): void {
       expect(await bench.store.append([{ ...message(tenant), key: "k", digest: "d" }])).toMatchObject([
         { outcome: "duplicate", id: first.id },
       ]);
+    });
+
+    test.each([["user/ann"], ["user/ann", "tenant"]])(
+      "outlast messages that have expired and were trimmed, in %s %s",
+      async (...feeds) => {
+        await bench.alone(1000, async ({ store }) => {
+          const keyed = (publishTime: number) =>
+            message("t", { feeds, key: "k", digest: "d", publishTime, expireTime: publishTime + 100 });
+          const [first, early, late] = [keyed(start), keyed(start + keyLastsMs - 1), keyed(start + keyLastsMs)];
+          await store.append([first]);
+          while ((await store.trim(0, early.publishTime)) > 0);
+          expect(await store.append([early, { ...early, digest: "e" }])).toMatchObject([
+            { outcome: "duplicate", id: first.id, publishTime: start },
+            { outcome: "conflict" },
+          ]);
+          while ((await store.trim(0, late.publishTime)) > 0);
+          expect(await store.append([late])).toMatchObject([{ outcome: "stored", id: late.id }]);
+          expect((await readAll(store, userFeed("t"), late.publishTime)).map(({ id }) => id)).toEqual([late.id]);
+        });
+      },
+    );
+
+    test("outlast messages that newer ones have pushed out", async () => {
+      await bench.alone(10, async ({ store }) => {
+        const keyed = message("t", { key: "k", digest: "d" });
+        const wide = message("t", { feeds: ["user/ann", "tenant"], key: "l", digest: "d" });
+        await store.append([keyed, wide]);
+        const feeds = ["user/ann", "tenant"];
+        await store.append(messages("t", 600, () => ({ feeds, publishTime: start + keyLastsMs - 1 })));
+        const late = { publishTime: start + keyLastsMs - 1 };
+        expect(
+          await store.append(
+            [keyed, wide].map((each) => ({ ...each, ...message("t"), ...late, key: each.key, digest: "d" })),
+          ),
+        ).toMatchObject([keyed, wide].map(({ id }) => ({ outcome: "duplicate", id })));
+        expect(await readAll(store, { tenant: "t", name: "tenant" })).toHaveLength(10);
+      });
     });
 
     test("belong to their tenant", async () => {

@@ -32,17 +32,49 @@ export function recallLaw(bench: StoreBench): void {
       expect(await bench.store.find(keys, [gone.id])).toEqual([]);
     });
 
-    test("answers where the messages lay, once", async () => {
+    test("answers where the messages lay, each place once", async () => {
       const tenant = bench.tenant();
       await bench.store.append([message(tenant, { feeds: ["tenant"] })]);
       const gone = message(tenant, { feeds: ["user/ann", "tenant"], kind: 2, category: "x", expireTime: start + 50 });
       await bench.store.append([gone]);
-      const place = { id: gone.id, kind: 2, category: "x", expireTime: start + 50 };
+      const place = { id: gone.id, again: false };
       const places = await bench.store.recall(tenant, [gone.id, gone.id, gone.id.toUpperCase()]);
       expect(places).toHaveLength(2);
       expect(places).toContainEqual({ ...place, feed: userFeed(tenant), seq: 1 });
       expect(places).toContainEqual({ ...place, feed: { tenant, name: "tenant" }, seq: 2 });
-      expect(await bench.store.recall(tenant, [gone.id])).toEqual([]);
+    });
+
+    test("repeated answers the same places, and says so: the first answer may have been lost", async () => {
+      const tenant = bench.tenant();
+      const [wide, single, last] = [
+        message(tenant, { feeds: ["user/ann", "tenant"], key: "k", digest: "d" }),
+        message(tenant, { expireTime: start + 50 }),
+        message(tenant),
+      ];
+      await bench.store.append([wide, single, last]);
+      const recall = async (...ids: string[]) => {
+        const places = await bench.store.recall(tenant, ids);
+        return places.map(({ id, feed, seq, again }) => `${id} ${feed.name} ${seq} ${again}`).sort();
+      };
+      const told = (again: boolean) => [`${wide.id} tenant 1 ${again}`, `${wide.id} user/ann 1 ${again}`];
+      expect(await recall(wide.id)).toEqual(told(false));
+      expect(await recall(wide.id)).toEqual(told(true));
+      const both = [`${last.id} user/ann 3 false`, `${single.id} user/ann 2 false`];
+      expect(await recall(last.id, wide.id, single.id)).toEqual([...told(true), ...both].sort());
+      await bench.store.append(messages(tenant, 2));
+      expect(await recall(last.id)).toEqual([`${last.id} user/ann 3 true`]);
+      expect(await readAll(bench.store, userFeed(tenant))).toHaveLength(2);
+    });
+
+    test("repeated answers nothing of what has expired since", async () => {
+      await bench.alone(1000, async ({ store }) => {
+        const batch = [message("t", { expireTime: start + 10 }), message("t", { key: "k", digest: "d" })];
+        const ids = batch.map(({ id }) => id);
+        await store.append([...batch, message("t")]);
+        expect(await store.recall("t", ids)).toHaveLength(2);
+        while ((await store.trim(0, start + 10)) > 0);
+        expect(await store.recall("t", ids)).toMatchObject([{ id: ids[1], again: true }]);
+      });
     });
 
     test("names messages by their ids, however the caller spelt them", async () => {
@@ -92,6 +124,12 @@ export function recallLaw(bench: StoreBench): void {
           batch.map(({ id }) => id),
         );
         expect(places.map(({ seq }) => seq)).toEqual(upTo(8, 4));
+        await store.append(messages("t", 3));
+        const again = await store.recall(
+          "t",
+          batch.map(({ id }) => id),
+        );
+        expect(again.map(({ seq }) => seq)).toEqual(upTo(8, 7));
       });
     });
   });

@@ -1,9 +1,11 @@
 /** Several nodes on one store, as an operator runs them: `serve --store --bus --workers`. */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connectTidings } from "../../src/client/index.ts";
-import { Kind, PushService } from "../../src/gen.ts";
+import { Kind, type OnlineCountRequestSchema, PushService } from "../../src/gen.ts";
 import { ServerProcess, tokenFor } from "../faults/server-process.ts";
 import { redisProgram, sharedRedis, startRedis } from "../support/redis.ts";
 import { hasMongo, type MongoBench, openBench } from "../support/store-mongo.ts";
@@ -72,6 +74,43 @@ describe.skipIf(!hasMongo || !redisProgram)("nodes on MongoDB and Redis", () => 
     } finally {
       for (const { tidings } of followers) tidings.close();
       await server.kill();
+    }
+  });
+
+  test("counts say as of when they are, while Redis is away", { timeout: 60_000 }, async () => {
+    const own = await startRedis();
+    const server = new ServerProcess({ store: mongo.url(), bus: own.url, drain: "0ms", "log-level": "error" });
+    const followers: Awaited<ReturnType<typeof follow>>[] = [];
+    try {
+      const url = await server.ready;
+      const count = async (request: MessageInitShape<typeof OnlineCountRequestSchema>) => {
+        const headers = { authorization: `Bearer ${await tokenFor({ sub: "backend", tenant, role: "service" })}` };
+        const client = createClient(PushService, createConnectTransport({ baseUrl: url, httpVersion: "1.1" }));
+        const { users, asOfTime } = await client.onlineCount(request, { headers });
+        return { users, asOf: asOfTime ? timestampMs(asOfTime) : 0 };
+      };
+      const all = {};
+      const some = { scope: { case: "users" as const, value: { userIds: ["ann", "bob", "cid"] } } };
+      const room = { scope: { case: "roomId" as const, value: "desk" } };
+      const counts = async () => ({ all: await count(all), some: await count(some), room: await count(room) });
+      followers.push(await follow(url, "ann"), await follow(url, "bob"));
+      const began = Date.now();
+      const now = { users: 2, asOf: expect.toSatisfy((time: number) => time >= began) };
+      expect(await counts()).toEqual({ all: now, some: now, room: { ...now, users: 0 } });
+      await own.kill();
+      const killed = Date.now();
+      await expect.poll(async () => (await count(all)).asOf, { timeout: 10_000 }).toBeLessThanOrEqual(killed);
+      followers.push(await follow(url, "cid"));
+      const then = { users: 3, asOf: expect.toSatisfy((time: number) => 0 < time && time <= killed) };
+      expect(await counts()).toEqual({ all: then, some: then, room: { ...then, users: 0 } });
+      await own.start();
+      const back = Date.now();
+      await expect.poll(async () => (await count(all)).asOf, { timeout: 10_000 }).toBeGreaterThan(back);
+      expect((await count(all)).users).toBe(3);
+    } finally {
+      for (const { tidings } of followers) tidings.close();
+      await server.kill();
+      await own.stop();
     }
   });
 

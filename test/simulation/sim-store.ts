@@ -5,7 +5,7 @@ import type {
   BatchPage,
   FeedKey,
   Head,
-  Place,
+  Recalled,
   Selection,
   SeqRanges,
   Store,
@@ -101,7 +101,7 @@ export class SimStore implements Store {
   }
 
   /** Answers places that were erased before, too: who repeats it was not answered. */
-  async recall(tenant: string, ids: readonly string[]): Promise<readonly Place[]> {
+  async recall(tenant: string, ids: readonly string[]): Promise<readonly Recalled[]> {
     const { replica, host } = this.#parts;
     const places = await this.#read((documents) => placesOf(documents, tenant, ids));
     await this.#write(() =>
@@ -203,13 +203,13 @@ function unavailable(): Error {
   return fail("STORE_UNAVAILABLE", "the store does not answer; repeat the request", { retryAfterMs: 200 });
 }
 
-function placesOf(documents: Documents, tenant: string, ids: readonly string[]): Place[] {
+function placesOf(documents: Documents, tenant: string, ids: readonly string[]): Recalled[] {
   return [...documents.feeds].flatMap(([id, docs]) => {
     const feed = feedKey(id);
     if (feed.tenant !== tenant) return [];
     return docs
       .docs()
       .filter(({ append }) => ids.includes(append.id))
-      .map(({ append: { id, kind, category, expireTime }, seq }) => ({ id, feed, seq, kind, category, expireTime }));
+      .map(({ append: { id }, seq, erased }) => ({ id, feed, seq, again: erased }));
   });
 }

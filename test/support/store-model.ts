@@ -1,20 +1,25 @@
-import type {
-  Append,
-  Appended,
-  Entry,
-  FeedKey,
-  Head,
-  Place,
-  Selection,
-  SeqRanges,
-  StoredReadState,
-  Stretch,
+import {
+  type Append,
+  type Appended,
+  type Entry,
+  type FeedKey,
+  type Head,
+  keyEnd,
+  keyLastsMs,
+  type Place,
+  type Recalled,
+  type Selection,
+  type SeqRanges,
+  type StoredReadState,
+  type Stretch,
 } from "../../src/store.ts";
 
 /** A message of the model, with the places that readers can still see. */
 interface Known {
   readonly append: Append;
   readonly places: Map<string, number>;
+  /** Where it lay when it was recalled. */
+  readonly withdrawn: Map<string, number>;
   recalled: boolean;
   /** It expired, and another has its key. */
   keyless: boolean;
@@ -46,8 +51,9 @@ export class StoreModel {
   append(append: Append, answer: Appended): object {
     const holder = this.#holder(append);
     if (holder) {
-      // Count retention may have dropped it for good, or not yet.
-      const open = !holder.recalled && holder.places.size === 0 && holder.append.feeds.length > 0;
+      // Count retention may have dropped it for good, or not yet, once it need not hold its key any more.
+      const gone = !holder.recalled && holder.places.size === 0 && holder.append.feeds.length > 0;
+      const open = gone && holder.append.publishTime + keyLastsMs <= append.publishTime;
       if (!open || answer.outcome !== "stored") {
         if (holder.append.digest !== append.digest) return { outcome: "conflict" };
         return { outcome: "duplicate", id: holder.append.id, publishTime: holder.append.publishTime, seqs: [] };
@@ -55,7 +61,7 @@ export class StoreModel {
       this.#messages = this.#messages.filter((known) => known !== holder);
     }
     for (const known of this.#messages) known.keyless ||= append.key !== "" && sameKey(known.append, append);
-    const known: Known = { append, places: new Map(), recalled: false, keyless: false };
+    const known: Known = { append, places: new Map(), withdrawn: new Map(), recalled: false, keyless: false };
     this.#messages.push(known);
     const seqs = append.feeds.map((name) => {
       const key = keyOf({ tenant: append.tenant, name });
@@ -154,15 +160,20 @@ export class StoreModel {
     return this.#messages.filter(({ append }) => ids.includes(append.id)).flatMap((known) => placesOf(known, feeds));
   }
 
-  recall(tenant: string, ids: readonly string[]): Place[] {
+  recall(tenant: string, ids: readonly string[]): Recalled[] {
     const named = this.#messages.filter(({ append }) => append.tenant === tenant && ids.includes(append.id));
-    const feeds = [...new Set(named.flatMap(({ append }) => append.feeds))].map((name) => ({ tenant, name }));
-    const places = named.flatMap((known) => placesOf(known, feeds));
-    for (const known of named) {
+    return named.flatMap((known) => {
+      const again = known.withdrawn.size > 0;
       known.recalled ||= known.places.size > 0 || known.append.feeds.length === 0;
+      for (const [key, seq] of known.places) known.withdrawn.set(key, seq);
       known.places.clear();
-    }
-    return places;
+      return known.append.feeds.flatMap((name) => {
+        const feed = { tenant, name };
+        const seq = known.withdrawn.get(keyOf(feed)) ?? 0;
+        const tail = this.#feeds.get(keyOf(feed))?.tail[0] ?? 1;
+        return seq >= tail ? [{ id: known.append.id, feed, seq, again }] : [];
+      });
+    });
   }
 
   trim(before: number, now: number): void {
@@ -173,7 +184,12 @@ export class StoreModel {
         if (feed) feed.tail[0] = Math.max(feed.tail[0], seq + 1);
       }
     }
-    this.#messages = this.#messages.filter(({ append }) => append.publishTime >= before && append.expireTime > now);
+    this.#messages = this.#messages.filter(({ append }) => append.publishTime >= before && keyEnd(append) > now);
+    for (const { append, places, withdrawn } of this.#messages) {
+      if (append.expireTime > now) continue;
+      places.clear();
+      withdrawn.clear();
+    }
     for (const [key, feed] of this.#feeds) {
       const kept = this.#messages.flatMap(({ places }) => places.get(key) ?? []);
       feed.tail[1] = Math.max(feed.tail[0], Math.min(feed.seq + 1, ...kept));
@@ -193,7 +209,7 @@ export class StoreModel {
   #holder({ tenant, key, publishTime }: Append): Known | undefined {
     if (key === "") return undefined;
     return this.#messages.findLast(
-      ({ append }) => append.tenant === tenant && append.key === key && append.expireTime > publishTime,
+      ({ append }) => append.tenant === tenant && append.key === key && keyEnd(append) > publishTime,
     );
   }
 

@@ -147,7 +147,9 @@ export const DisconnectResponseSchema: GenMessage<DisconnectResponse, {jsonType:
  */
 export const AdminService: GenService<{
   /**
-   * Ends a user's streams within a second, on every node: after logout or a block.
+   * Ends a user's streams within a second, on every node: after logout or a block. What a node does not hear because the
+   * network between the nodes loses it ends there within 5 s once the loss is known, and within a minute in any case.
+   * After an error, repeat it.
    *
    * @generated from rpc tidings.v1.AdminService.Disconnect
    */

@@ -736,8 +736,9 @@ export type Message = Message$1<"tidings.v1.Message"> & {
   receiverId: string;
 
   /**
-   * On streams only: this page should make itself heard. True for receivers, not for the sender; for one stream of a
-   * user, whatever the number of pages; and never for a message older than the server's `alertMs` (5 minutes).
+   * On streams only: this page should make itself heard. True for receivers, not for the sender; for one of a user's
+   * streams on each server node, whatever the number of pages, so that a user whose pages are on two nodes may hear a
+   * message on both; and never for a message older than the server's `alertMs` (5 minutes).
    *
    * @generated from field: bool alert = 21;
    */
@@ -891,8 +892,9 @@ export type MessageJson = {
   receiverId?: string;
 
   /**
-   * On streams only: this page should make itself heard. True for receivers, not for the sender; for one stream of a
-   * user, whatever the number of pages; and never for a message older than the server's `alertMs` (5 minutes).
+   * On streams only: this page should make itself heard. True for receivers, not for the sender; for one of a user's
+   * streams on each server node, whatever the number of pages, so that a user whose pages are on two nodes may hear a
+   * message on both; and never for a message older than the server's `alertMs` (5 minutes).
    *
    * @generated from field: bool alert = 21;
    */

@@ -44,8 +44,8 @@ export type PublishRequest = Message<"tidings.v1.PublishRequest"> & {
   message?: Draft | undefined;
 
   /**
-   * Makes a retry safe, for as long as the message lives: the same id with the same content answers with the first
-   * message, with other content ALREADY_EXISTS. At most 128 characters; unique within the tenant.
+   * Makes a retry safe, for as long as the message lives and 10 minutes at least: the same id with the same content
+   * answers with the first message, with other content ALREADY_EXISTS. At most 128 characters; unique within the tenant.
    *
    * @generated from field: string request_id = 4;
    */
@@ -88,8 +88,8 @@ export type PublishRequestJson = {
   message?: DraftJson;
 
   /**
-   * Makes a retry safe, for as long as the message lives: the same id with the same content answers with the first
-   * message, with other content ALREADY_EXISTS. At most 128 characters; unique within the tenant.
+   * Makes a retry safe, for as long as the message lives and 10 minutes at least: the same id with the same content
+   * answers with the first message, with other content ALREADY_EXISTS. At most 128 characters; unique within the tenant.
    *
    * @generated from field: string request_id = 4;
    */

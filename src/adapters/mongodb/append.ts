@@ -1,4 +1,4 @@
-import type { Append, Appended, Place } from "../../store.ts";
+import { type Append, type Appended, keyEnd, type Place } from "../../store.ts";
 import { type Connection, jitter } from "./connection.ts";
 import {
   bodyName,
@@ -266,7 +266,8 @@ export class Appender {
 
   #claimOf(draft: Draft): ClaimDocument {
     const { message, order } = draft;
-    const { tenant, id, publishTime, expireTime, digest, feeds, body } = message;
+    const { tenant, id, publishTime, key, digest, feeds, body } = message;
+    const expireTime = key === "" ? message.expireTime : keyEnd(message);
     const f = this.#claimName(draft);
     const e = { ...contentOf(message, order, bodyName(id)), r: f, z: body.length };
     return {
@@ -294,7 +295,7 @@ export class Appender {
   }
 }
 
-/** The message that holds the key has expired for this one. */
+/** The key holds no longer when this message comes. */
 function isFree({ x = Number.POSITIVE_INFINITY }: ClaimDocument, { publishTime }: Append): boolean {
   return x <= publishTime;
 }

@@ -26,7 +26,7 @@ export interface Content {
   readonly m: string;
   /** Order of arrival: see createStamps. */
   readonly o: string;
-  /** Kind; 0 for an emptied slot, which only keeps its number taken. */
+  /** Kind; 0 for an emptied slot, which only keeps its number taken, and -1 for one that was emptied by a recall. */
   readonly k: number;
   /** Category. */
   readonly g: string;
@@ -64,6 +64,8 @@ export interface ClaimDocument extends Slot {
   /** When it was made, by its maker's clock, in milliseconds since the Unix epoch. */
   readonly at: number;
   readonly p: number;
+  /** Of a claim of a key: when the key is free again. */
+  readonly x?: number;
   /** Names of the feeds. */
   readonly to: readonly string[];
   /** Of a message of several feeds: what its entries carry, and the body, so that anyone can finish a half-done append. */

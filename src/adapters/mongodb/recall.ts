@@ -1,4 +1,4 @@
-import type { Place } from "../../store.ts";
+import type { Place, Recalled } from "../../store.ts";
 import { type Connection, forEach } from "./connection.ts";
 import { type ClaimDocument, claimedAt, type EntryDocument, feedName, feedOf } from "./documents.ts";
 import type { Heads } from "./heads.ts";
@@ -10,6 +10,10 @@ export const emptied = {
   $set: { k: 0, g: "" },
   $unset: { a: "", y: "", i: "", b: "", d: "", r: "", z: "", q: "", x: "" },
 } as const;
+
+/** The same of a recall: a repetition knows the entry again, until its time has come. */
+const { x: _, ...withoutExpiry } = emptied.$unset;
+const recalled = { $set: { ...emptied.$set, k: -1 }, $unset: withoutExpiry } as const;
 
 /** Takes messages out of their feeds. */
 export class Withdrawals {
@@ -26,15 +30,17 @@ export class Withdrawals {
   }
 
   /** See FeedLog. */
-  async recall(tenant: string, ids: readonly string[]): Promise<Place[]> {
-    const filter = { m: { $in: [...new Set(ids.map((id) => id.toLowerCase()))] }, k: { $gt: 0 } };
+  async recall(tenant: string, ids: readonly string[]): Promise<Recalled[]> {
+    const filter = { m: { $in: [...new Set(ids.map((id) => id.toLowerCase()))] }, k: { $ne: 0 } };
     const projection = { d: 0 };
     const found = await this.#connection.findAcross<EntryDocument>(this.#layout.all, filter, { projection });
-    const entries = found.filter(({ f }) => feedOf(f).tenant === tenant);
+    const all = found.filter(({ f }) => feedOf(f).tenant === tenant);
+    const entries = all.filter(({ k }) => k > 0);
     // First the claims, or a retry under the key could bring the message back in between.
     await this.#closeClaims(entries);
-    await this.#empty(entries);
-    return this.#visible(entries);
+    await this.#empty(entries, recalled);
+    const visible = await this.#visible(all);
+    return visible.map(({ m, f, s, k }) => ({ id: m, feed: feedOf(f), seq: s, again: k < 0 }));
   }
 
   /** Empties the entries of a claim's message; answers those that this call emptied and readers could see. */
@@ -46,8 +52,8 @@ export class Withdrawals {
       const entries = await this.#connection.find<EntryDocument>(name, filter, { projection: { d: 0 } });
       if (entries.length === 0) continue;
       // Of several that take it back at once, one is told where it lay.
-      const count = await this.#locks.exclusively(once, () => this.#empty(entries));
-      if (count > 0) places.push(...(await this.#visible(entries)));
+      const count = await this.#locks.exclusively(once, () => this.#empty(entries, emptied));
+      if (count > 0) places.push(...(await this.#visible(entries)).map(placeOf));
     }
     return places;
   }
@@ -64,21 +70,21 @@ export class Withdrawals {
   }
 
   /** By feed and number, and only what they were read as; answers how many it was. */
-  async #empty(entries: readonly EntryDocument[]): Promise<number> {
+  async #empty(entries: readonly EntryDocument[], change: typeof emptied | typeof recalled): Promise<number> {
     let count = 0;
     const byOnce = Map.groupBy(entries, ({ f, c }) => `${this.#layout.entries(f)} ${c}`);
     await forEach([...byOnce.values()], async (same) => {
       const [{ f, c }] = same as [EntryDocument];
       const collection = this.#connection.collection<EntryDocument>(this.#layout.entries(f));
       const filter = { f: { $in: same.map((entry) => entry.f) }, c, k: { $gt: 0 } };
-      count += (await collection.updateMany(filter, emptied)).modifiedCount;
+      count += (await collection.updateMany(filter, change)).modifiedCount;
     });
     return count;
   }
 
-  async #visible(entries: readonly EntryDocument[]): Promise<Place[]> {
+  async #visible(entries: readonly EntryDocument[]): Promise<EntryDocument[]> {
     const heads = await this.#heads.headsOf(entries.map(({ f }) => f));
-    return entries.filter(({ f, s }) => s >= (heads.get(f)?.tail ?? 1)).map(placeOf);
+    return entries.filter(({ f, s }) => s >= (heads.get(f)?.tail ?? 1));
   }
 }
 

@@ -9,6 +9,7 @@ import type {
   FeedKey,
   Head,
   Place,
+  Recalled,
   Selection,
   SeqRanges,
   Store,
@@ -123,7 +124,7 @@ export class MongoStore implements Store {
     return this.#ask(({ entries }) => entries.read(feed, after, upTo, limit, now));
   }
 
-  recall(tenant: string, ids: readonly string[]): Promise<readonly Place[]> {
+  recall(tenant: string, ids: readonly string[]): Promise<readonly Recalled[]> {
     return this.#call(({ withdrawals }) => withdrawals.recall(tenant, ids));
   }
 

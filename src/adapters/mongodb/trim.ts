@@ -63,15 +63,37 @@ export class Trimmer {
   /** Oldest first; claims come when no entry is left that could need them. */
   async #trimOld(before: number): Promise<{ found: number; count: number }> {
     const filter = { p: { $lt: before }, s: { $gt: 0 } };
-    const options = { sort: { p: 1 }, limit: stepSize, projection: { _id: 0, f: 1, s: 1 } } as const;
+    const options = { sort: { p: 1 }, limit: stepSize, projection: { _id: 0, f: 1, s: 1, r: 1 } } as const;
     const entries = await this.#connection.findAcross<EntryDocument>(this.#layout.all, filter, options);
     if (entries.length === 0) return this.#dropClaims({ p: { $lt: before } });
     let count = 0;
     for (const [f, rows] of Map.groupBy(entries, (entry) => entry.f)) {
-      const tail = Math.max(...rows.map(({ s }) => s)) + 1;
-      count += await this.#deleteBelow(f, tail, {});
+      const young = await this.#firstSince(f, before);
+      const oldest = rows.filter(({ s }) => s < young);
+      if (oldest.length > 0) count += await this.#deleteBelow(f, Math.max(...oldest.map(({ s }) => s)) + 1, {});
+      count += await this.#emptyEarly(
+        f,
+        rows.filter(({ s }) => s > young),
+      );
     }
     return { found: entries.length, count };
+  }
+
+  /** The first slot of a feed that is not too old. */
+  async #firstSince(f: string, before: number): Promise<number> {
+    const filter = { f, s: { $gt: 0 }, p: { $gte: before } };
+    const options = { sort: { s: 1 }, limit: 1, projection: { _id: 0, s: 1 } } as const;
+    const [first] = await this.#connection.find<EntryDocument>(this.#layout.entries(f), filter, options);
+    return first?.s ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** What a clock stamped too early goes like what has expired: what lies before it is not old. */
+  async #emptyEarly(f: string, rows: readonly Pick<EntryDocument, "s" | "r">[]): Promise<number> {
+    if (rows.length === 0) return 0;
+    const change = { ...emptied, $unset: { ...emptied.$unset, p: "" as const } };
+    const collection = this.#connection.collection<EntryDocument>(this.#layout.entries(f));
+    await collection.updateMany({ f, s: { $in: rows.map(({ s }) => s) } }, change);
+    return rows.filter(({ r }) => r === undefined).length;
   }
 
   /** Raises the tail, then deletes; the last slot is emptied instead. Answers how many messages of one feed went. */

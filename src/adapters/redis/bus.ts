@@ -9,6 +9,7 @@ import type { Bus, BusFigures, Heard, Notice } from "../../bus.ts";
 import type { FeedKey } from "../../store.ts";
 import { LocalListeners } from "../local-listeners.ts";
 import { decodeBeat, decodeNotices, encodeBeat, encodeNotices, sizeOf } from "./codec.ts";
+import { prefixOf } from "./connect.ts";
 import { RedisLink } from "./link.ts";
 import { Publishers } from "./publishers.ts";
 
@@ -16,7 +17,7 @@ import { Publishers } from "./publishers.ts";
 export interface RedisBusOptions {
   /** redis://, redis+sentinel:// or redis+cluster://, as src/adapters/redis/connect.ts takes them. */
   readonly url: string;
-  /** Before the name of every channel. Default `tidings`. */
+  /** Before the name of every channel. Default: the URL's. */
   readonly prefix?: string;
   /** Is told, in one sentence, when Redis is lost and found, and when a node falls silent. */
   readonly logger?: Logger | undefined;
@@ -77,7 +78,7 @@ export class RedisBus implements Bus {
   #closing: Promise<void> | undefined;
 
   /** Connects in the background. Throws a TypeError for a URL of an unknown form. */
-  constructor({ url, prefix = "tidings", logger }: RedisBusOptions) {
+  constructor({ url, prefix = prefixOf(url), logger }: RedisBusOptions) {
     this.#prefix = `${prefix}:bus:`;
     this.#logger = logger;
     const channels = ["beat", ...this.#sent.keys()].map((name) => `${this.#prefix}${name}`);

@@ -12,10 +12,11 @@ interface Place {
   readonly options: Readonly<Pick<RedisOptions, "username" | "password" | "db" | "tls">>;
 }
 
-const pattern = /^(rediss?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/]*)@)?([^/?#]+)((?:\/[^/?#]*)*)$/;
+const pattern =
+  /^(rediss?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/]*)@)?([^/?#]+)((?:\/[^/?#]*)*)(?:\?prefix=([\w.:-]{1,64}))?$/;
 const forms =
   "redis://host:port/db, redis+sentinel://host:port,host:port/master/db or redis+cluster://host:port,host:port " +
-  "(rediss for TLS; user:password@ before the first host)";
+  "(rediss for TLS; user:password@ before the first host; ?prefix=name at the end)";
 
 /**
  * What nobody waits for: a command that cannot be sent now fails at once, and so does one whose connection breaks. What
@@ -49,6 +50,11 @@ export function connectRedis(url: string): Redis | Cluster {
     ...(tls ? { sentinelTLS: tls, enableTLSForSentinelMode: true } : {}),
   };
   return new Redis({ ...common, ...sentinel });
+}
+
+/** What stands before the names of all keys and channels, so that several services can share a Redis. Default `tidings`. */
+export function prefixOf(url: string): string {
+  return pattern.exec(url)?.[6] ?? "tidings";
 }
 
 /** From 50 ms to a second, so that all is right again soon; spread, so that all nodes do not come at once. */

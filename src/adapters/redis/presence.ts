@@ -8,6 +8,7 @@ import type { Logger } from "pino";
 import { fail } from "../../errors.ts";
 import type { Connection, OnlineTally, Presence, PresenceChange, Seat } from "../../presence.ts";
 import { LocalListeners } from "../local-listeners.ts";
+import { prefixOf } from "./connect.ts";
 import { type Held, Holdings, memberOf } from "./holdings.ts";
 import { KnownCounts } from "./known.ts";
 import { RedisLink } from "./link.ts";
@@ -18,7 +19,7 @@ import { Renewal } from "./renewal.ts";
 export interface RedisPresenceOptions {
   /** redis://, redis+sentinel:// or redis+cluster://, as src/adapters/redis/connect.ts takes them. */
   readonly url: string;
-  /** Before every key; without braces. Default `tidings`. */
+  /** Before every key; without braces. Default: the URL's. */
   readonly prefix?: string;
   /** Is told, in one sentence, when Redis is lost and found. */
   readonly logger?: Logger | undefined;
@@ -66,7 +67,7 @@ export class RedisPresence implements Presence {
   #closing: Promise<void> | undefined;
 
   /** Connects in the background. Throws a TypeError for a URL of an unknown form, and for a prefix with braces. */
-  constructor({ url, prefix = "tidings", logger, leaseMs = 27_000 }: RedisPresenceOptions) {
+  constructor({ url, prefix = prefixOf(url), logger, leaseMs = 27_000 }: RedisPresenceOptions) {
     if (/[{}]/.test(prefix)) throw new TypeError("redis: the prefix must have no braces");
     this.#channel = `${prefix}:presence`;
     this.#logger = logger;

@@ -1,4 +1,15 @@
-import type { Append, Appended, Entry, FeedKey, Head, Place, Stretch } from "../../store.ts";
+import {
+  type Append,
+  type Appended,
+  type Entry,
+  type FeedKey,
+  type Head,
+  keyEnd,
+  keyLastsMs,
+  type Place,
+  type Recalled,
+  type Stretch,
+} from "../../store.ts";
 import { type Database, fromTime, fromUuid, toTime, toUuid } from "./database.ts";
 
 /** Places are freed so many at a time, or one message's; what lies before the tail is invisible before that. */
@@ -107,9 +118,9 @@ export class SqliteFeeds {
     return { head, entries, through: full ? (entries.at(-1)?.seq ?? after) : Math.max(last, after) };
   }
 
-  recall(tenant: string, ids: readonly string[]): Place[] {
-    const places: Place[] = [];
-    for (const id of ids) {
+  recall(tenant: string, ids: readonly string[]): Recalled[] {
+    const places: Recalled[] = [];
+    for (const id of new Set(ids.map((each) => each.toLowerCase()))) {
       const bytes = fromUuid(id);
       const message =
         bytes &&
@@ -117,11 +128,17 @@ export class SqliteFeeds {
           | { row: number }
           | undefined);
       if (!message) continue;
-      places.push(...this.#takeBack(message.row));
-      // The row stays, so that its key stays taken: a late retry must not bring the message back.
-      this.#db
-        .sql("UPDATE messages SET body = x'', feed = NULL, seq = NULL, batch_id = NULL WHERE row = ?")
-        .run(message.row);
+      for (const { feed, seq } of this.placesOf(message.row)) {
+        const key = this.#keyOf(feed);
+        const there = this.#db
+          .sql("SELECT 1 FROM entries WHERE feed = ? AND seq = ? AND message = ?")
+          .get(feed, seq, message.row);
+        if (seq >= this.head(key).tail) places.push({ id, feed: key, seq, again: !there });
+        if (there) this.#erase(feed, seq);
+      }
+      // The row stays, so that its key stays taken: a late retry must not bring the message back. So do its places, for
+      // a repetition of this.
+      this.#db.sql("UPDATE messages SET body = x'', batch_id = NULL WHERE row = ?").run(message.row);
     }
     return places;
   }
@@ -191,7 +208,7 @@ export class SqliteFeeds {
           message.objectId || null,
           message.batchId || null,
         );
-      this.#trimByCount(feed);
+      this.#trimByCount(feed, message.publishTime);
       return { feed: feed.id, seq: feed.seq };
     });
     const [only] = places.length === 1 ? places : [];
@@ -256,7 +273,7 @@ export class SqliteFeeds {
       | { row: number; id: Uint8Array; digest: string; publish_time: number; expire_time: number | null }
       | undefined;
     if (!row) return undefined;
-    if (toTime(row.expire_time) <= publishTime) {
+    if (keyEnd({ publishTime: row.publish_time, expireTime: toTime(row.expire_time) }) <= publishTime) {
       this.#db.sql("UPDATE messages SET key = NULL WHERE row = ?").run(row.row);
       return undefined;
     }
@@ -283,45 +300,48 @@ export class SqliteFeeds {
     return Math.max(feed.tail, feed.seq - this.#keep + 1);
   }
 
-  #trimByCount(feed: Feed): void {
+  #trimByCount(feed: Feed, now: number): void {
     const tail = this.#tail(feed);
     if (tail - feed.tail < trimStep) return;
     const rows = this.#db.sql("SELECT seq, message FROM entries WHERE feed = ? AND seq < ?").all(feed.id, tail) as {
       seq: number;
       message: number;
     }[];
-    for (const { seq, message } of rows) this.#unlink(message, feed.id, seq);
+    for (const { seq, message } of rows) this.#unlink(message, feed.id, seq, now);
     this.#raiseTail(feed, tail);
   }
 
-  /** Rows are in order of arrival: one that a clock stamped too late is as old as the last old one behind it. */
+  /** Rows are in order of arrival: what a clock stamped too early waits for those before it. */
   #trimOld(before: number): number {
     const front = this.#db.sql("SELECT row, publish_time FROM messages ORDER BY row LIMIT ?").all(trimStep) as {
       row: number;
       publish_time: number;
     }[];
-    const old = front.findLastIndex((message) => message.publish_time < before);
-    return this.#drop(front.slice(0, old + 1), true);
+    const young = front.findIndex((message) => message.publish_time >= before);
+    return this.#drop(young === -1 ? front : front.slice(0, young));
   }
 
   #trimExpired(now: number): number {
     const expired = this.#db.sql("SELECT row FROM messages WHERE expire_time <= ? LIMIT ?").all(now, trimStep);
-    return this.#drop(expired as { row: number }[], false);
+    return this.#drop(expired as { row: number }[], now);
   }
 
-  /** Removes messages from every feed, in order, and answers how many before the step was full. `aged`: tails rise. */
-  #drop(messages: readonly { row: number }[], aged: boolean): number {
+  /**
+   * Removes messages from every feed, in order, and answers how many before the step was full. Those that have expired
+   * `now` leave their keys; of others, which are too old, tails rise.
+   */
+  #drop(messages: readonly { row: number }[], now?: number): number {
     let dropped = 0;
     for (let freed = 0; dropped < messages.length && freed < trimStep; dropped++) {
       const { row } = messages[dropped] as { row: number };
       for (const { feed: id, seq } of this.placesOf(row)) {
         freed++;
         this.#erase(id, seq);
-        const feed = aged ? this.find(this.#keyOf(id)) : undefined;
+        const feed = now === undefined ? this.find(this.#keyOf(id)) : undefined;
         if (feed && seq >= feed.tail) this.#raiseTail(feed, seq + 1);
       }
       this.#db.sql("DELETE FROM places WHERE message = ?").run(row);
-      this.#db.sql("DELETE FROM messages WHERE row = ?").run(row);
+      this.#dropRow(row, now);
     }
     return dropped;
   }
@@ -332,11 +352,22 @@ export class SqliteFeeds {
   }
 
   /** Removes one place of a message, and the message with its last one. */
-  #unlink(message: number, feed: number, seq: number): void {
+  #unlink(message: number, feed: number, seq: number, now: number): void {
     this.#erase(feed, seq);
     this.#db.sql("DELETE FROM places WHERE message = ? AND feed = ?").run(message, feed);
     if (this.#db.sql("SELECT 1 FROM places WHERE message = ? LIMIT 1").get(message)) return;
-    this.#db.sql("DELETE FROM messages WHERE row = ?").run(message);
+    this.#dropRow(message, now);
+  }
+
+  /** Of a message that is in no feed any more, the key stays as long as it holds. */
+  #dropRow(row: number, now = Number.MAX_SAFE_INTEGER): void {
+    const { changes } = this.#db
+      .sql(
+        `UPDATE messages SET body = x'', feed = NULL, seq = NULL, batch_id = NULL, expire_time = publish_time + ?1
+         WHERE row = ?2 AND key IS NOT NULL AND publish_time + ?1 > ?3`,
+      )
+      .run(keyLastsMs, row, now);
+    if (changes === 0) this.#db.sql("DELETE FROM messages WHERE row = ?").run(row);
   }
 
   /** Deletes an entry, or empties it when it is the feed's last. */

@@ -9,6 +9,7 @@ import type {
   FeedKey,
   Head,
   Place,
+  Recalled,
   Selection,
   SeqRanges,
   Store,
@@ -36,6 +37,7 @@ export class SqliteStore implements Store {
   readonly #pending = new Map<number, Pending>();
   #outbox: Call[] = [];
   #nextId = 1;
+  #busy = false;
   #closed = false;
   #closing: Promise<void> | undefined;
 
@@ -45,8 +47,10 @@ export class SqliteStore implements Store {
     const file = new URL(`./worker${import.meta.url.slice(-3)}`, import.meta.url);
     this.#worker = new Worker(file, { workerData: options, name: "tidings-store" });
     this.#worker.on("message", ({ answers, commit }: Answers) => {
+      this.#busy = false;
       this.#settle(answers);
       if (commit) committed(commit);
+      if (this.#outbox.length > 0) this.#flush();
     });
     this.#worker.on("error", (error) => this.#failAll(error));
     this.#worker.on("exit", () => this.#failAll(new Error("the store's thread has ended")));
@@ -79,7 +83,7 @@ export class SqliteStore implements Store {
     return this.#ask("read", feed, after, upTo, limit, now);
   }
 
-  recall(tenant: string, ids: readonly string[]): Promise<readonly Place[]> {
+  recall(tenant: string, ids: readonly string[]): Promise<readonly Recalled[]> {
     return this.#ask("recall", tenant, ids);
   }
 
@@ -131,14 +135,16 @@ export class SqliteStore implements Store {
     if (this.#closed) return Promise.reject(new Error("the store is closed"));
     if (this.#pending.size >= maxPending) return Promise.reject(new Error("too many calls are waiting for the store"));
     const id = this.#nextId++;
-    if (this.#outbox.length === 0) setImmediate(() => this.#flush());
-    this.#outbox.push([id, method, args]);
+    if (this.#outbox.push([id, method, args]) === 1) setImmediate(() => this.#flush());
     if (this.#pending.size === 0) this.#worker.ref();
     return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
   }
 
+  /** While one message is under way the next one grows, so that batches form by themselves under load. */
   #flush(): void {
+    if (this.#busy || this.#outbox.length === 0) return;
     const calls = this.#outbox;
+    this.#busy = true;
     this.#outbox = [];
     this.#worker.postMessage(calls);
   }
