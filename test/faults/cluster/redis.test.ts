@@ -51,7 +51,7 @@ test.skipIf(!canRun("memory"))(
     const outcomes = await runLanes(
       {
         store: () => "memory",
-        load: size({ users: 20, pages: 3, perSecond: 50 }, { users: 50, pages: 3, perSecond: 100 }),
+        load: size({ users: 20, pages: 3, perSecond: 50 }, { users: 30, pages: 3, perSecond: 40, shareForAll: 0.03 }),
         clusters: size(1, 3),
         faults,
       },

@@ -44,10 +44,13 @@ test.skipIf(!canRun("ferretdb"))(`the store is cut off ${cuts} times for ${cutMs
       );
     },
   );
-  // What was attempted before the cut may have met a broken connection; what came in while the store was away must be told so.
+  // What was attempted before the cut may have met a broken connection, and what was under way at its end may have been
+  // stored; what came in while the store was away must be told so.
   const failures = outcomes.flatMap(({ cluster, load }) => {
     const periods = down.get(cluster) ?? [];
-    return load.publishers.failures.filter(({ at }) => periods.some(({ from, to }) => from <= at && at < to));
+    return load.publishers.failures.filter((failure) =>
+      periods.some(({ from, to }) => from <= failure.at && failure.at + failure.tookMs < to),
+    );
   });
   const tookMs = failures.map((failure) => failure.tookMs);
   const unclear = failures.filter(({ code, hints }) => code !== "Unavailable" || !hints);
