@@ -1,18 +1,83 @@
-/** `npm run test:faults [-- --long] [-- --seed N]`: what is left goes to vitest. */
+/**
+ * `npm run test:faults`: real processes under faults. What is left of the arguments goes to vitest, such as the name of one
+ * file.
+ *
+ *   --long      the full length
+ *   --part 0.1  of a long run, a part of its faults
+ *   --seed N    repeats the choices of a run
+ *   --write     puts the tables of what passed into docs/reliability.md
+ */
 import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import type { Reported } from "../test/faults/report.ts";
+import { writeFaults } from "./write-faults.ts";
 
 const { values, positionals } = parseArgs({
-  options: { long: { type: "boolean", default: false }, seed: { type: "string" } },
+  options: {
+    long: { type: "boolean", default: false },
+    part: { type: "string" },
+    seed: { type: "string" },
+    write: { type: "boolean", default: false },
+  },
   allowPositionals: true,
 });
-const vitest = join(import.meta.dirname, "../node_modules/vitest/vitest.mjs");
-const env = {
-  ...process.env,
-  ...(values.long ? { TIDINGS_FAULTS_LONG: "1" } : {}),
-  ...(values.seed === undefined ? {} : { TIDINGS_FAULTS_SEED: values.seed }),
-};
-const args = ["run", "--config", "test/faults/vitest.config.ts", ...positionals];
-const { status } = spawnSync(process.execPath, [vitest, ...args], { stdio: "inherit", env });
+const { long, part, write } = values;
+if (part !== undefined && !(long && Number(part) > 0 && Number(part) <= 1))
+  throw new RangeError("--part: a number above 0, up to 1, of a --long run");
+if (write && (!long || part !== undefined))
+  throw new RangeError("--write: figures of a short or partial run say little");
+
+const root = join(import.meta.dirname, "..");
+const seed = values.seed ?? String(Math.floor(Math.random() * 1e9));
+const command = [
+  "npm run test:faults --",
+  ...(long ? ["--long"] : []),
+  ...(part === undefined ? [] : ["--part", part]),
+  ...["--seed", seed],
+  ...positionals,
+].join(" ");
+const folder = mkdtempSync(join(tmpdir(), "tidings-report-"));
+const file = join(folder, "report.jsonl");
+const run = { command, commit: commitOf(), seed };
+
+console.log(`${command}\ncommit ${run.commit}, seed ${seed}`);
+const vitest = join(root, "node_modules/vitest/vitest.mjs");
+const { status } = spawnSync(
+  process.execPath,
+  [vitest, "run", "--config", "test/faults/vitest.config.ts", ...positionals],
+  {
+    cwd: root,
+    stdio: "inherit",
+    env: {
+      ...process.env,
+      TIDINGS_FAULTS_REPORT: file,
+      TIDINGS_FAULTS_SEED: seed,
+      ...(long ? { TIDINGS_FAULTS_LONG: "1" } : {}),
+      ...(part === undefined ? {} : { TIDINGS_FAULTS_PART: part }),
+    },
+  },
+);
+const reports = existsSync(file) ? readFileSync(file, "utf8").trim().split("\n").filter(Boolean) : [];
+rmSync(folder, { recursive: true });
+for (const line of reports) {
+  const { part: name, passed, seconds } = JSON.parse(line) as Reported;
+  console.log(`${passed ? "passed" : "FAILED"}  ${name}, ${seconds} s`);
+}
+console.log(`${command}\ncommit ${run.commit}, seed ${seed}`);
+if (write)
+  writeFaults(
+    join(root, "docs/reliability.md"),
+    run,
+    reports.map((line) => JSON.parse(line) as Reported),
+  );
 process.exitCode = status ?? 1;
+
+/** The commit of the tree, and whether there is more in it. */
+function commitOf(): string {
+  const git = (...args: string[]) => spawnSync("git", args, { cwd: root, encoding: "utf8" }).stdout?.trim() ?? "";
+  const changed = git("status", "--porcelain", "--untracked-files=no") === "" ? "" : ", changed";
+  return `${git("rev-parse", "--short=10", "HEAD") || "unknown"}${changed}`;
+}

@@ -1,9 +1,10 @@
 import { Kind } from "../gen/tidings/v1/message_pb.ts";
+import type { Cursor } from "./cursor.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Followed } from "./follows.ts";
 import { eventFrame, type Frame } from "./frame.ts";
 import type { Node } from "./node.ts";
-import { toFrame } from "./pages.ts";
+import { type FramePage, toFrame } from "./pages.ts";
 import { anything } from "./selection.ts";
 
 /** Frames that are sent at once. */
@@ -32,9 +33,7 @@ export class CatchUp {
       const { frames } = cursor.take(batchSize, seq);
       yield this.#delivery.wanted(followed, frames);
       if (frames.length > 0) continue;
-      this.#reading = true;
-      const page = await this.#node.pages.read(cursor.feed, cursor.seq, seq);
-      this.#reading = false;
+      const page = await this.#read(cursor, seq);
       const gap = cursor.skipTrimmed(page.head);
       if (gap && followed.shown) yield [eventFrame({ case: "gap", value: gap })];
       const from = cursor.seq;
@@ -45,6 +44,15 @@ export class CatchUp {
       cursor.seq = Math.max(cursor.seq, Math.min(page.through, seq));
       // What has expired is on no page.
       this.#delivery.moved(followed, cursor.seq);
+    }
+  }
+
+  async #read(cursor: Cursor, seq: number): Promise<FramePage> {
+    this.#reading = true;
+    try {
+      return await this.#node.pages.read(cursor.feed, cursor.seq, seq);
+    } finally {
+      this.#reading = false;
     }
   }
 

@@ -24,6 +24,7 @@ import { Outlet } from "./outlet.ts";
 import { Pulse } from "./pulse.ts";
 import { ReadChange, unknownChange } from "./read-change.ts";
 import { roomFeed, roomOf } from "./rooms.ts";
+import { SecondTries } from "./second-tries.ts";
 import { BatchSink, type Sink } from "./sink.ts";
 import { StartPositions } from "./start-positions.ts";
 import type { Head } from "./store.ts";
@@ -48,6 +49,7 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
   readonly #delivery: Delivery;
   readonly #news: News;
   readonly #totals: StreamTotals;
+  readonly #secondTries: SecondTries;
   #identity: Identity;
   readonly #pulse = new Pulse();
   #goAway: { afterMs: number; reason: string } | undefined;
@@ -80,7 +82,8 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
     this.#user = isUser(identity) ? identity : undefined;
     if (this.#user) checkStreams(node, this.#user);
     this.#given = new StartPositions(request.positions);
-    const { heartbeatMs, timeouts, clock } = node.settings;
+    const { heartbeatMs, timeouts, clock, random } = node.settings;
+    this.#secondTries = new SecondTries(clock, random);
     if (request.rooms.length > 0) this.#rooms = new StreamRooms(node, identity, { ...request, id: this.id }, this);
     const times = { heartbeatMs, stallMs: timeouts.stallMs, tokenExpiry: identity.expireTime };
     this.#deadlines = new Deadlines(clock, times, this);
@@ -186,6 +189,7 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
     if (this.#closed) return;
     this.#closed = true;
     this.#deadlines.close();
+    this.#secondTries.close();
     this.#rooms?.close();
     this.#unwatchOnline?.();
     this.#follows.close();
@@ -277,8 +281,15 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
     // Nothing more is read for a stream that is to end.
     yield [];
     const behind = this.#news.takeBehind();
-    if (behind) yield* this.#catchUp.to(behind.followed, behind.seq);
-    if (this.#change.due) yield* this.#totals.tell(this.#user, this.#change.take());
+    if (behind) {
+      const { followed, seq } = behind;
+      yield* this.#secondTries.over(this.#catchUp.to(followed, seq), followed, () => followed.wake());
+    }
+    if (this.#change.due) {
+      // What it named may have changed once more by then: the reader is told to list again.
+      const again = () => this.#note(() => this.#change.add(unknownChange));
+      yield* this.#secondTries.over(this.#totals.tell(this.#user, this.#change.take()), this.#change, again);
+    }
     for (const outcome of this.#rooms?.take() ?? []) yield* this.#room(outcome);
     if (this.#pulse.due) yield this.#pulse.take(this.#follows.positions);
   }

@@ -3,6 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
 import { DisconnectRequestSchema } from "../gen/tidings/v1/admin_service_pb.ts";
 import { Kind } from "../gen/tidings/v1/message_pb.ts";
+import { fail } from "../src/errors.ts";
 import { serviceOf, toTenant, toUser, userOf } from "./support/core.ts";
 import { withPair } from "./support/nodes.ts";
 import type { Around } from "./support/store-tap.ts";
@@ -45,6 +46,30 @@ describe("what the bus has lost", () => {
       expect(of("tenant")).toEqual(broadcasts);
       expect(of("activity")).toEqual(activities);
     });
+  });
+
+  test("comes when the store is back, over the same stream, where the store was away when it was asked", async () => {
+    let away = false;
+    const around: Around = async (method, call) => {
+      if (away && method === "read") throw fail("STORE_UNAVAILABLE", "cut off");
+      return call();
+    };
+    await withPair(
+      async ({ near, far, nearBus, farBus }) => {
+        const reader = await far.live(ann);
+        nearBus.cut = true;
+        const { messageId } = await near.publish("acme", toUser("ann"));
+        away = true;
+        farBus.lose(false);
+        await far.pass(60_000);
+        expect(reader.messages).toEqual([]);
+        away = false;
+        await far.pass(2_000);
+        expect(reader.messages.map(({ id }) => id)).toEqual([messageId]);
+        expect(reader.all("hello")).toHaveLength(1);
+      },
+      { around },
+    );
   });
 
   test("of some feeds is asked of those only, a thousand in one question", async () => {

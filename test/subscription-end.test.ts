@@ -2,6 +2,7 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Kind } from "../gen/tidings/v1/message_pb.ts";
 import { fail } from "../src/errors.ts";
+import { unknownChange } from "../src/read-change.ts";
 import { startTestCore, type TestCore, toUser, userOf, withTestCore } from "./support/core.ts";
 
 const ann = userOf("acme");
@@ -107,7 +108,33 @@ describe("a stream ends", () => {
     await node.core.drain();
   });
 
-  test("when its store fails, with the store's error", async () => {
+  test("not while its store is away: it tells what it could not when the store is back, and heartbeats until then", async () => {
+    let away = false;
+    await withTestCore(
+      async (node) => {
+        const reader = await node.live(ann);
+        await node.publish("acme", toUser("ann"));
+        await reader.first("message");
+        away = true;
+        reader.subscription.readChanged({ ...unknownChange, type: "read", tenant: "acme", user: "ann" });
+        await node.pass(60_000);
+        expect(reader.error).toBeUndefined();
+        expect(reader.all("heartbeat").length).toBeGreaterThan(0);
+        expect(reader.all("readState")).toEqual([]);
+        away = false;
+        await node.pass(2_000);
+        expect(reader.all("readState")).toHaveLength(1);
+      },
+      {
+        async around(_method, call) {
+          if (away) throw fail("STORE_UNAVAILABLE", "cut off");
+          return call();
+        },
+      },
+    );
+  });
+
+  test("when its store fails for good, with the store's error", async () => {
     let broken = false;
     await withTestCore(
       async (node) => {
@@ -123,12 +150,12 @@ describe("a stream ends", () => {
           deletedIds: [],
           all: true,
         });
-        expect(await reader.end()).toBe("STORE_UNAVAILABLE");
+        expect(await reader.end()).toBe("INTERNAL");
         expect(node.core.node.hub.size).toBe(0);
       },
       {
         async around(_method, call) {
-          if (broken) throw fail("STORE_UNAVAILABLE", "no disk");
+          if (broken) throw fail("INTERNAL", "no disk");
           return call();
         },
       },

@@ -50,7 +50,9 @@ export class Http2Sessions {
   }
 
   #limitRequest(stream: ServerHttp2Stream): void {
-    const session = stream.session as ServerHttp2Session;
+    // None where the connection broke with the request: the stream is destroyed before it is told of.
+    const session = stream.session as ServerHttp2Session | undefined;
+    if (!session) return;
     this.#streams.set(session, this.#open(session) + 1);
     const late = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), this.#timeouts.requestMs);
     stream.once("end", () => clearTimeout(late));

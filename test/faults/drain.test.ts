@@ -1,14 +1,14 @@
 import { expect, test } from "vitest";
 import { drainWatched } from "./drain.ts";
-import { table } from "./figures.ts";
+import { report } from "./report.ts";
 import { run } from "./run.ts";
-import { size } from "./size.ts";
+import { times } from "./size.ts";
 
-const drains = size(8, 30);
+const drains = times(8, 30);
 
 test(`${drains} times drained under load: every exit is clean, and nothing answered is lost`, async () => {
   const { findings, upsets, exitCodes, log, figures } = await run({ how: "drain", times: drains });
-  console.log(table(figures));
+  report("drain", figures);
   expect.soft(exitCodes).toEqual(exitCodes.map(() => 0));
   expect.soft(findings.slice(0, 20)).toEqual([]);
   expect.soft(upsets).toEqual([]);

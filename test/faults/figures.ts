@@ -18,7 +18,7 @@ export function trafficOf(
   return {
     "publishes attempted": publishes.length,
     "publishes answered": answered.size,
-    "calls that failed": countCodes(failures),
+    ...countCodes(failures),
     "answered as duplicates": duplicates,
     "stored, never answered": [...listed].filter((key) => !answered.has(key)).length,
     "messages listed": lists.reduce((sum, { entries }) => sum + entries.length, 0),
@@ -37,6 +37,17 @@ export function findingsOf(findings: readonly Finding[]): Figures {
     "out of order": found("reordered", "overtaken"),
     "wrong in other ways": found("phantom", "misdirected", "mark", "badge", "count"),
   };
+}
+
+/** Figures of runs that went on at once, together: numbers are added, and of words those of the first are taken. */
+export function sumOf(runs: readonly Figures[]): Figures {
+  const sums: Record<string, number | string> = {};
+  for (const [name, value] of runs.flatMap((figures) => Object.entries(figures))) {
+    const sum = sums[name];
+    if (sum === undefined) sums[name] = value;
+    else if (typeof sum === "number" && typeof value === "number") sums[name] = sum + value;
+  }
+  return sums;
 }
 
 /** The figures as lines. */

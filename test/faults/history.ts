@@ -27,8 +27,6 @@ export interface Entry {
   readonly id: string;
   readonly feed: string;
   readonly seq: number;
-  /** Of a stream: when it came. */
-  readonly at?: number;
   /** Of a list: whether its reader has read it. */
   readonly read?: boolean;
 }
@@ -40,6 +38,8 @@ export interface View {
   /** The feeds that it follows, from before the first publish to after the last. */
   readonly feeds: readonly string[];
   readonly entries: readonly Entry[];
+  /** Of a stream: when each came. */
+  readonly times?: readonly number[];
 }
 
 /** Messages that a user marked as read; nothing marks them as unread again. */

@@ -14,6 +14,8 @@ const giveUpShare = 0.2;
 /** So many carry no request id, and so may not be repeated. */
 const keylessShare = 0.1;
 const callTimeoutMs = 10_000;
+/** Publishers that were held up try to keep their rate all the same. */
+const mostBehindMs = 10_000;
 
 /** What publishers publish, and where. */
 export interface PublishersOptions {
@@ -27,6 +29,8 @@ export interface PublishersOptions {
   readonly perSecond?: number;
   /** A call has up to so many. Default 20. */
   readonly mostPerBatch?: number;
+  /** The share of publishes that each page receives. Default: each target has its turn alike. */
+  readonly shareForAll?: number;
 }
 
 /** A call that failed, and may be repeated. */
@@ -51,6 +55,7 @@ export class Publishers {
   readonly #tenant: string;
   readonly #headers: HeadersInit;
   readonly #targets: readonly Target[];
+  readonly #shareForAll: number;
   readonly #perMs: number;
   readonly #mostPerBatch: number;
   #nextAt = 0;
@@ -58,13 +63,14 @@ export class Publishers {
   #running: Promise<unknown> = Promise.resolve();
   #heard: () => void = () => {};
 
-  constructor({ urls, token, tenant, users, perSecond, mostPerBatch }: PublishersOptions) {
+  constructor({ urls, token, tenant, users, perSecond, mostPerBatch, shareForAll }: PublishersOptions) {
     const transports = urls.map((baseUrl) => createConnectTransport({ baseUrl, httpVersion: "1.1" }));
     transports.push(...urls.map((baseUrl) => createGrpcTransport({ baseUrl })));
     this.#clients = transports.map((transport) => createClient(PushService, transport));
     this.#tenant = tenant;
     this.#headers = { authorization: `Bearer ${token}` };
     this.#targets = targetsFor(users);
+    this.#shareForAll = shareForAll ?? this.#targets.filter(({ isForAll }) => isForAll).length / this.#targets.length;
     this.#perMs = (perSecond ?? Number.POSITIVE_INFINITY) / 1000;
     this.#mostPerBatch = mostPerBatch ?? 20;
   }
@@ -111,18 +117,23 @@ export class Publishers {
     for (let turn = 0; !this.#stopped; turn++) {
       const count = Math.random() < 0.5 ? 1 : Math.ceil(Math.random() * this.#mostPerBatch);
       await this.#pace(count);
-      const requests = Array.from({ length: count }, (_, index) => {
-        const target = this.#targets[Math.floor(Math.random() * this.#targets.length)] as Target;
-        return this.#request(target, `${caller}-${turn}-${index}`);
-      });
+      const requests = Array.from({ length: count }, (_, index) =>
+        this.#request(this.#target(), `${caller}-${turn}-${index}`),
+      );
       await this.#publish(caller, requests, false);
     }
   }
 
-  /** What was not published in time is not made up for. */
+  #target(): Target {
+    const forAll = Math.random() < this.#shareForAll;
+    const targets = this.#targets.filter(({ isForAll }) => isForAll === forAll);
+    return targets[Math.floor(Math.random() * targets.length)] as Target;
+  }
+
+  /** What was not published in time is made up for, as far as it is of the last seconds. */
   async #pace(count: number): Promise<void> {
     const now = performance.now();
-    const at = Math.max(now - 1000, this.#nextAt);
+    const at = Math.max(now - mostBehindMs, this.#nextAt);
     this.#nextAt = at + count / this.#perMs;
     if (at > now) await sleep(at - now);
   }
@@ -185,10 +196,13 @@ export class Publishers {
 }
 
 /** How many of each code. */
-export function countCodes(failures: readonly Failure[]): string {
-  const counts = new Map<string, number>();
-  for (const { code } of failures) counts.set(code, (counts.get(code) ?? 0) + 1);
-  return [...counts].map(([code, count]) => `${count} ${code}`).join(", ") || "0";
+export function countCodes(failures: readonly Failure[]): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = { "calls that failed": failures.length };
+  for (const { code } of failures) {
+    const name = `of these ${code}`;
+    counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
 }
 
 /** The name of an error that says nothing about the publish; undefined for any other. */

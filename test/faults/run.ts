@@ -6,7 +6,7 @@ import { type Figures, findingsOf, trafficOf } from "./figures.ts";
 import { check, type Finding, type History } from "./history.ts";
 import { Publishers } from "./publishers.ts";
 import { ServerProcess, tokenFor } from "./server-process.ts";
-import { Dice, seed } from "./size.ts";
+import { Dice } from "./size.ts";
 import { listAll, openSubscribers, type Subscriber, totalsOf } from "./subscribers.ts";
 
 /** What is done to the server. */
@@ -44,7 +44,6 @@ const clientsBack = { drain: "300ms" };
 /** Carries out a plan, and checks what the clients saw. */
 export async function run(plan: Plan): Promise<Report> {
   const folder = mkdtempSync(join(tmpdir(), "tidings-faults-"));
-  const began = performance.now();
   const flags = { data: folder, ...clientsBack };
   let server = new ServerProcess(flags);
   let subscribers: Subscriber[] = [];
@@ -79,14 +78,11 @@ export async function run(plan: Plan): Promise<Report> {
     await publishers.stop();
     const history = await settle(publishers, subscribers);
     const report = { exitCodes, upsets: subscribers.flatMap(({ upsets }) => upsets), findings: check(history) };
-    const seconds = (performance.now() - began) / 1000;
     const figures = {
       [plan.how === "kill" ? "kills under load" : "drains under load"]: plan.times,
       "kills while starting": startKills,
       ...trafficOf(publishers, subscribers, history),
       ...findingsOf(report.findings),
-      seconds: Math.round(seconds),
-      seed,
     };
     return { ...report, log: log + server.log, figures };
   } finally {

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { report } from "./report.ts";
 import { runSlowReaders } from "./slow-reader.ts";
 
 const mebibyte = 1024 * 1024;
@@ -8,9 +9,10 @@ const unboundedBytes = 12 * 34e6;
 
 test("readers that stand still cost the server little, are cut, and lose nothing", { timeout: 180_000 }, async () => {
   const { growthBytes, cutAfterMs, received, streams, sent, log } = await runSlowReaders(stallMs, 4);
-  console.log(
-    `grew by ${Math.round(growthBytes / mebibyte)} MiB; slow readers gone ${Math.round(cutAfterMs)} ms after the last publish`,
-  );
+  report("slow-reader", {
+    "grew by MiB": Math.round(growthBytes / mebibyte),
+    "slow readers gone after the last publish, ms": Math.round(cutAfterMs),
+  });
   const all = Array.from({ length: sent }, (_, index) => index + 1);
   for (const [name, seqs] of Object.entries(received)) expect.soft(seqs, name).toEqual(all);
   for (const [name, count] of Object.entries(streams)) {

@@ -9,12 +9,28 @@ const transports = ["ws", "connect", "grpc"] as const;
 /** The client waits up to 30 s between attempts; a run with 200 restarts cannot. */
 const patience = 0.02;
 const mostMarked = 50;
+const mostBreaks = 5;
 
 /** A message as the history has it. Throws for one without a place: nothing here publishes such. */
 export function toEntry({ id, title, position, read }: Message, user: string): Entry {
   if (!position) throw new Error(`${id} has no position`);
   const feed = position.feed === "user" ? `user/${user}` : position.feed;
   return { key: title, id, feed, seq: Number(position.seq), read };
+}
+
+/** What many pages receive, once in memory: a long run delivers millions. */
+class SharedEntries {
+  readonly #feeds = new Map<string, Map<number, Entry>>();
+
+  /** The entry that another page has at this place, if it is the same message; else the one given. */
+  share(entry: Entry): Entry {
+    const places = this.#feeds.get(entry.feed) ?? new Map<number, Entry>();
+    this.#feeds.set(entry.feed, places);
+    const known = places.get(entry.seq);
+    if (known && known.id === entry.id && known.key === entry.key) return known;
+    if (!known) places.set(entry.seq, entry);
+    return entry;
+  }
 }
 
 /** The name of what the server lists for a user. */
@@ -36,23 +52,30 @@ export class Subscriber {
   readonly upsets: string[] = [];
   /** How many streams it has had. */
   streams = 0;
+  /** Why its streams ended, as far as the first few go. */
+  readonly breaks: string[] = [];
   readonly marks: Mark[] = [];
   readonly #entries: Entry[] = [];
+  readonly #times: number[] = [];
   /** Ids of notifications, the latest last. */
   #recent: string[] = [];
   #heard: () => void = () => {};
 
-  constructor(user: string, name: string, options: TidingsOptions) {
+  constructor(user: string, name: string, options: TidingsOptions, shared: SharedEntries) {
     this.name = name;
     this.user = user;
     this.client = connectTidings(options);
     this.client.on("hello", () => this.streams++);
+    this.client.on("error", ({ message }) => {
+      if (this.breaks.length < mostBreaks) this.breaks.push(`${name}: ${message}`);
+    });
     this.client.on("gap", ({ from, to }) =>
       this.upsets.push(`${name}: gap from ${from?.feed} ${from?.seq} to ${to?.seq}`),
     );
     this.client.on("reset", ({ reason }) => this.upsets.push(`${name}: positions refused, ${reason}`));
     this.client.on("message", (message) => {
-      this.#entries.push({ ...toEntry(message, user), at: performance.now() });
+      this.#entries.push(shared.share(toEntry(message, user)));
+      this.#times.push(performance.now());
       if (message.kind === Kind.NOTIFICATION) this.#recent = [...this.#recent.slice(1 - mostMarked), message.id];
       this.#heard();
     });
@@ -64,7 +87,8 @@ export class Subscriber {
   }
 
   get view(): View {
-    return { reader: this.name, kind: "stream", feeds: feedsOf(this.user), entries: this.#entries };
+    const [entries, times] = [this.#entries, this.#times];
+    return { reader: this.name, kind: "stream", feeds: feedsOf(this.user), entries, times };
   }
 
   /** Marks what came last as read. The answer may be lost with its server. */
@@ -113,19 +137,25 @@ export async function openSubscribers(
   pages: number = transports.length,
 ): Promise<Subscriber[]> {
   const subscribers: Subscriber[] = [];
+  const shared = new SharedEntries();
   for (const user of users) {
     const token = await tokenFor({ sub: user, tenant, role: "user" });
     for (let page = 0; page < pages; page++) {
       const transport = transports[page % transports.length] as (typeof transports)[number];
       subscribers.push(
-        new Subscriber(user, `page ${page} of ${user} over ${transport}`, {
-          url,
-          token: async () => token,
-          random: { fraction: () => Math.random() * patience },
-          ...(transport === "grpc"
-            ? { transport: "connect", connect: createGrpcTransport({ baseUrl: url }) }
-            : { transport }),
-        }),
+        new Subscriber(
+          user,
+          `page ${page} of ${user} over ${transport}`,
+          {
+            url,
+            token: async () => token,
+            random: { fraction: () => Math.random() * patience },
+            ...(transport === "grpc"
+              ? { transport: "connect", connect: createGrpcTransport({ baseUrl: url }) }
+              : { transport }),
+          },
+          shared,
+        ),
       );
     }
   }

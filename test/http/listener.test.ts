@@ -183,6 +183,16 @@ describe("timeouts, each of which would hang here if it were not enforced", () =
     expect(await talk(port, (socket) => socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))).toMatch(/^HTTP\/1\.1 200/);
   });
 
+  test("a connection of HTTP/2 that breaks the protocol right behind a request ends alone", async () => {
+    const { port, url } = await listen(patient);
+    const headers = "\0\0\t\x01\x04\0\0\0\x01\x83\x86\x84A\x04x:80";
+    const dataOfNoStream = "\0\0\0\0\0\0\0\0\0";
+    await talk(port, (socket) => socket.write(preface + headers + dataOfNoStream, "latin1"));
+    const session = connectHttp2(url);
+    expect(await http2Get(session)).toBe("HTTP/2.0");
+    session.close();
+  });
+
   test("an idle connection of HTTP/2 is closed", async () => {
     const { url } = await listen(hasty);
     const session = connectHttp2(url);

@@ -43,7 +43,7 @@ export interface MongoOptions {
   readonly url: string;
   /** Messages kept per feed. */
   readonly keep: number;
-  /** How long a call waits for the servers before it is rejected, in milliseconds. Default 2,000. */
+  /** How long a call waits for the servers before it is rejected, in milliseconds. Default 1,800: who asked hears of it within two seconds. */
   readonly patienceMs?: number;
   /** Hears what a deployment lacks. */
   readonly warn?: (sentence: string) => void;
@@ -86,7 +86,7 @@ export class MongoStore implements Store {
   #closed = false;
   #closing: Promise<void> | undefined;
 
-  constructor({ url, keep, patienceMs = 2_000, warn = () => {}, committed = () => {}, watch }: MongoOptions) {
+  constructor({ url, keep, patienceMs = 1_800, warn = () => {}, committed = () => {}, watch }: MongoOptions) {
     this.#connection = new Connection(url, patienceMs, watch);
     this.#patienceMs = patienceMs;
     this.#keep = keep;

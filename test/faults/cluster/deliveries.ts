@@ -1,4 +1,3 @@
-import { percentile } from "../figures.ts";
 import type { History } from "../history.ts";
 
 /** A time within a run: both by performance.now(). */
@@ -14,24 +13,17 @@ export class Deliveries {
   constructor({ answers, views }: History) {
     const answeredAt = new Map<string, number>();
     for (const { key, at } of answers) answeredAt.set(key, Math.min(at, answeredAt.get(key) ?? at));
-    this.#all = views.flatMap(({ kind, entries }) =>
-      kind === "list"
-        ? []
-        : entries.flatMap(({ key, at = 0 }) => {
-            const answered = answeredAt.get(key);
-            return answered === undefined ? [] : [{ at: answered, tookMs: Math.max(0, at - answered) }];
-          }),
+    this.#all = views.flatMap(({ entries, times = [] }) =>
+      times.flatMap((at, index) => {
+        const answered = answeredAt.get(entries[index]?.key ?? "");
+        return answered === undefined ? [] : [{ at: answered, tookMs: Math.max(0, at - answered) }];
+      }),
     );
   }
 
-  /** The time that such a share of what was answered within some periods did not exceed. */
-  percentile(share: number, periods: readonly Period[]): number {
-    const within = this.#all.filter(({ at }) => periods.some(({ from, to }) => from <= at && at < to));
-    return Math.round(
-      percentile(
-        within.map(({ tookMs }) => tookMs),
-        share,
-      ),
-    );
+  /** Of what was answered within some periods. */
+  within(periods: readonly Period[]): number[] {
+    const inside = ({ at }: { at: number }) => periods.some(({ from, to }) => from <= at && at < to);
+    return this.#all.filter(inside).map(({ tookMs }) => tookMs);
   }
 }

@@ -1,14 +1,16 @@
 import { expect, test } from "vitest";
-import { table } from "../figures.ts";
-import { Dice, size } from "../size.ts";
+import { report } from "../report.ts";
+import { Dice, size, times } from "../size.ts";
 import { Cluster, canRun } from "./cluster.ts";
-import { Load } from "./load.ts";
+import { Load, type LoadOptions } from "./load.ts";
 import { errorsIn } from "./log.ts";
 
-const kills = size(12, 200);
+const kills = times(12, 200);
 /** Of the kills: two nodes at once, and a node that has hardly started. */
 const doubleShare = 0.1;
 const startingShare = 0.1;
+/** 500 pages that all receive one publish in five hundred, so that what is measured is not how fast one machine writes. */
+const longLoad: LoadOptions = { users: 100, pages: 5, perSecond: 500, callers: 24, shareForAll: 0.002 };
 
 test.skipIf(!canRun("memory"))(`${kills} times a node of three is killed under load`, async () => {
   const dice = new Dice();
@@ -16,12 +18,9 @@ test.skipIf(!canRun("memory"))(`${kills} times a node of three is killed under l
   let load: Load | undefined;
   let starting = 0;
   try {
-    load = await Load.start(
-      cluster,
-      size({ users: 20, pages: 3, perSecond: 100 }, { users: 100, pages: 5, perSecond: 500 }),
-    );
+    load = await Load.start(cluster, size<LoadOptions>({ users: 20, pages: 3, perSecond: 100 }, longLoad));
     for (let done = 0; done < kills; done++) {
-      await load.publishers.during(dice.between(100, 1_000));
+      await load.publishers.during(dice.between(100, size(1_000, 5_000)));
       const first = dice.pick(cluster.members);
       const also =
         dice.fraction() < doubleShare ? cluster.members.filter((member) => member !== first).slice(0, 1) : [];
@@ -41,7 +40,7 @@ test.skipIf(!canRun("memory"))(`${kills} times a node of three is killed under l
       if ((done + 1) % 20 === 0) console.log(`${done + 1} of ${kills} kills`);
     }
     const { findings, upsets, figures } = await load.settle();
-    console.log(table({ "nodes killed": kills, "killed while starting": starting, ...figures }));
+    report("kill-nodes", { "nodes killed": kills, "killed while starting": starting, ...figures });
     expect.soft(findings.slice(0, 20)).toEqual([]);
     expect.soft(upsets.slice(0, 20)).toEqual([]);
     expect.soft(errorsIn(cluster.log).slice(0, 5)).toEqual([]);

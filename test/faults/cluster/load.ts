@@ -5,7 +5,6 @@ import { type Figures, findingsOf, trafficOf } from "../figures.ts";
 import { type Count, check, type Finding, type History } from "../history.ts";
 import { Publishers } from "../publishers.ts";
 import { tokenFor } from "../server-process.ts";
-import { seed } from "../size.ts";
 import { listAll, openSubscribers, type Subscriber, totalsOf } from "../subscribers.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Member } from "./member.ts";
@@ -19,6 +18,8 @@ export interface LoadOptions {
   readonly perSecond: number;
   /** Callers that publish at once. */
   readonly callers?: number;
+  /** The share of publishes that each page receives. */
+  readonly shareForAll?: number;
 }
 
 /** What came of a run. */
@@ -61,15 +62,17 @@ export class Load {
     const subscribers = await openSubscribers(cluster.url, tenant, users, options.pages);
     const token = await tokenFor({ sub: "load", role: "service" });
     const urls = cluster.members.map(({ url }) => url);
-    const { perSecond, callers = 12 } = options;
-    const publishers = new Publishers({ urls, token, tenant, users, perSecond });
+    const { perSecond, callers = 12, shareForAll } = options;
+    const publishers = new Publishers({
+      urls,
+      token,
+      tenant,
+      users,
+      perSecond,
+      ...(shareForAll === undefined ? {} : { shareForAll }),
+    });
     publishers.start(callers);
     return new Load(cluster, users, publishers, subscribers);
-  }
-
-  /** Streams that pages have had so far. */
-  get streams(): number {
-    return this.subscribers.reduce((sum, { streams }) => sum + streams, 0);
   }
 
   /** Ends the load, lets everything arrive, asks the cluster for what it has, and checks all of it. */
@@ -88,8 +91,6 @@ export class Load {
       "publishes a second": Math.round(this.publishers.answers.length / seconds),
       ...trafficOf(this.publishers, this.subscribers, history),
       ...findingsOf(findings),
-      seconds: Math.round(seconds),
-      seed,
     };
     return { history, findings, upsets: this.subscribers.flatMap(({ upsets }) => upsets), figures };
   }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { table } from "../figures.ts";
+import { report } from "../report.ts";
 import { size } from "../size.ts";
 import { Cluster, canRun } from "./cluster.ts";
 import { closeCrowd, openCrowd, until } from "./crowd.ts";
@@ -31,14 +31,12 @@ test.skipIf(!canRun("memory"))(
       const killedMs = await watchOnline([stopped, left], exactly(2 * part), killedWithinMs + 10_000);
       const stopping = stopped.stop();
       const stoppedMs = await watchOnline([left], exactly(part), stoppedWithinMs + 10_000);
-      console.log(
-        table({
-          users,
-          "count right after opening, ms": Math.round(fullMs),
-          "count right after kill -9, ms": Math.round(killedMs),
-          "count right after SIGTERM, ms": Math.round(stoppedMs),
-        }),
-      );
+      report("online", {
+        users,
+        "count right after opening, ms": Math.round(fullMs),
+        "count right after kill -9, ms": Math.round(killedMs),
+        "count right after SIGTERM, ms": Math.round(stoppedMs),
+      });
       expect.soft(killedMs).toBeLessThanOrEqual(killedWithinMs);
       expect.soft(stoppedMs).toBeLessThanOrEqual(stoppedWithinMs);
       expect.soft(await stopping).toBe(0);

@@ -1,0 +1,30 @@
+/** What a test prints at its end, and hands to `npm run test:faults -- --write`. */
+import { appendFileSync } from "node:fs";
+import { onTestFinished } from "vitest";
+import { type Figures, table } from "./figures.ts";
+import { seed } from "./size.ts";
+
+/** A line of the file that TIDINGS_FAULTS_REPORT names, as JSON. */
+export interface Reported {
+  /** Names the file of the test, and its place in docs/reliability.md. */
+  readonly part: string;
+  readonly test: string;
+  readonly passed: boolean;
+  readonly seconds: number;
+  readonly figures: Figures;
+}
+
+const file = process.env.TIDINGS_FAULTS_REPORT;
+
+/** Prints the figures of the test that runs, and keeps them together with what becomes of it. */
+export function report(part: string, figures: Figures): void {
+  console.log(table({ ...figures, seed }));
+  if (file === undefined) return;
+  onTestFinished(({ task }) => {
+    const { state, startTime = Date.now() } = task.result ?? {};
+    const passed = state === "pass";
+    const seconds = Math.round((Date.now() - startTime) / 1000);
+    const line: Reported = { part, test: task.name, passed, seconds, figures };
+    appendFileSync(file, `${JSON.stringify(line)}\n`);
+  });
+}
