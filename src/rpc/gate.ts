@@ -92,6 +92,7 @@ function finish(reason: unknown, start: number, log: Logger | undefined): Connec
     if (unexpected) return new ConnectError("", Code.Internal);
     return isDisconnect(reason) ? new ConnectError("", Code.Canceled) : undefined;
   }
+  if (peerReset.test(reason.rawMessage)) Object.assign(reason, { code: Code.Canceled });
   if (requestFault.test(reason.rawMessage)) Object.assign(reason, { code: Code.InvalidArgument });
   complete(reason);
   const code = Code[reason.code];
@@ -104,6 +105,8 @@ function finish(reason: unknown, start: number, log: Logger | undefined): Connec
   return reason;
 }
 
+/** What Connect calls by the HTTP/2 error code that the caller gave when it left; most of them would be INTERNAL. */
+const peerReset = /^http\/2 stream closed with error code /;
 /** What Connect calls INTERNAL although the request's bytes are at fault. */
 const requestFault = /^(parse binary: |decompression failed$)/;
 /** The one fault of a request for which gRPC prescribes INTERNAL (doc/compression.md). */

@@ -199,7 +199,7 @@ export class Publishers {
 export function countCodes(failures: readonly Failure[]): Readonly<Record<string, number>> {
   const counts: Record<string, number> = { "calls that failed": failures.length };
   for (const { code } of failures) {
-    const name = `of these ${code}`;
+    const name = `calls that failed with ${code}`;
     counts[name] = (counts[name] ?? 0) + 1;
   }
   return counts;

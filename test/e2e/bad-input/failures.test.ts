@@ -1,6 +1,7 @@
 /** A server whose store fails: what its clients learn, and what its operator does. */
+import { connect, constants } from "node:http2";
 import type { JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { loadDescriptors } from "../../../src/descriptor.ts";
 import { fail } from "../../../src/errors.ts";
@@ -28,6 +29,8 @@ const failures = {
 };
 
 let failing: keyof typeof failures | undefined;
+/** Keeps calls waiting. */
+let held: (() => Promise<void>) | undefined;
 let node: TestCore;
 let listener: Listener;
 let url: string;
@@ -37,6 +40,7 @@ const { logger, lines } = memoryLogger();
 beforeAll(async () => {
   const around: Around = async (_method, call) => {
     if (failing) throw failures[failing]();
+    await held?.();
     return call();
   };
   node = await startTestCore({ logger, around, clock: new FakeClock(Date.now()) });
@@ -57,7 +61,7 @@ afterAll(async () => {
 });
 
 beforeEach(() => {
-  failing = undefined;
+  failing = held = undefined;
   lines.length = 0;
 });
 
@@ -114,6 +118,30 @@ describe.each(calls)("%s by a %s", (method, role, request) => {
     }
     expect(troubles()).toEqual([]);
   });
+});
+
+test.each([
+  ["PROTOCOL_ERROR", constants.NGHTTP2_PROTOCOL_ERROR],
+  ["INTERNAL_ERROR", constants.NGHTTP2_INTERNAL_ERROR],
+  ["CANCEL", constants.NGHTTP2_CANCEL],
+])("a caller that leaves over HTTP/2 with %s is no failure of the server", async (_name, code) => {
+  const reached = Promise.withResolvers<void>();
+  const released = Promise.withResolvers<void>();
+  held = () => {
+    reached.resolve();
+    return released.promise;
+  };
+  const session = connect(url);
+  const headers = { authorization: `Bearer ${tokens.service}`, "content-type": "application/json" };
+  const path = "/tidings.v1.PushService/Publish";
+  const stream = session.request({ ":method": "POST", ":path": path, ...headers }).on("error", () => {});
+  stream.end(JSON.stringify(publish));
+  await reached.promise;
+  stream.close(code);
+  await vi.waitFor(() => expect(lines.some((line) => line.includes("call ended"))).toBe(true));
+  released.resolve();
+  expect(troubles()).toEqual([]);
+  session.close();
 });
 
 test.each([
