@@ -1,7 +1,7 @@
 /** How much is measured. */
 export interface Plan {
   readonly name: "quick" | "default" | "full";
-  /** Only the rows of the fan-out and idle tables that contain one of these; all without. */
+  /** Only the rows of the fan-out and idle tables, and the stores of the nodes' one, that contain one of these; all without. */
   readonly rows?: readonly string[];
   /** Interleaved rounds of each figure. */
   readonly rounds: number;
@@ -22,6 +22,8 @@ export interface Plan {
   readonly idle: number;
   /** One run of the latency table. */
   readonly latencyMs: number;
+  /** One run of the nodes' table. */
+  readonly nodesMs: number;
   /** One run of the slow reader's table. */
   readonly slowMs: number;
   /** Flows past the slow reader in that time. */
@@ -44,6 +46,7 @@ const usual: Plan = {
   missed: 1000,
   idle: 5000,
   latencyMs: 3000,
+  nodesMs: 500,
   slowMs: 5000,
   slowBytes: 20e6,
   slowRounds: 2,
@@ -65,6 +68,7 @@ const quick: Plan = {
   missed: 50,
   idle: 100,
   latencyMs: 500,
+  nodesMs: 200,
   slowMs: 600,
   slowBytes: 12e6,
   slowRounds: 1,
@@ -80,6 +84,7 @@ const full: Plan = {
   sliceMs: 1500,
   idle: 8000,
   latencyMs: 15_000,
+  nodesMs: 10_000,
   slowMs: 300_000,
   slowBytes: 100e6,
   slowRounds: 1,

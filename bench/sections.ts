@@ -6,6 +6,7 @@ import { fanOut } from "./tables/fan-out.ts";
 import { idle } from "./tables/idle.ts";
 import { inbox } from "./tables/inbox.ts";
 import { latency } from "./tables/latency.ts";
+import { nodes } from "./tables/nodes.ts";
 import { publish } from "./tables/publish.ts";
 import { resume } from "./tables/resume.ts";
 import { rooms } from "./tables/rooms.ts";
@@ -18,6 +19,7 @@ export const sections: Readonly<Record<string, (plan: Plan, drivers: Drivers) =>
   scale,
   publish,
   latency,
+  nodes,
   resume,
   "slow-reader": slowReader,
   idle,

@@ -63,11 +63,12 @@ export class TidingsServer implements Sender {
     this.#token = token;
   }
 
-  /** Without `data`: on disk, in a folder of its own. */
-  static async start(spec: Partial<TidingsSpec> = {}): Promise<TidingsServer> {
-    const folder = spec.data === undefined ? mkdtempSync(join(tmpdir(), "tidings-bench-")) : undefined;
+  /** Without `data` and `nodes`: on disk, in a folder of its own. */
+  static async start(spec: TidingsSpec = {}): Promise<TidingsServer> {
+    const isPlaced = spec.data !== undefined || spec.nodes !== undefined;
+    const folder = isPlaced ? undefined : mkdtempSync(join(tmpdir(), "tidings-bench-"));
     const child = new Child("servers/tidings.ts");
-    const port = await child.ask<number>("start", { ...spec, data: spec.data ?? folder });
+    const port = await child.ask<number>("start", folder === undefined ? spec : { ...spec, data: folder });
     return new TidingsServer(child, port, folder, await serviceToken());
   }
 

@@ -57,6 +57,16 @@ describe.skipIf(!hasMongo)("several nodes on one database", { timeout: 60_000 },
     ).toHaveLength(count);
   });
 
+  test("append more than a hundred messages at once to a feed that has grown unheard, without a hole", async () => {
+    const [one, two] = (await nodes(2)) as [Store, Store];
+    await two.heads([userFeed("t")]);
+    await one.append(messages("t", 20));
+    // What it knows is not true any more: its insert fails at once, and must end there.
+    const answers = await two.append(messages("t", 130));
+    expect(answers.map((answer) => stored(answer).seqs)).toEqual(upTo(150, 21).map((seq) => [seq]));
+    expect((await readAll(one, userFeed("t"))).map(({ seq }) => seq)).toEqual(upTo(150));
+  });
+
   test.each([
     ["one feed", ["user/ann"]],
     ["several feeds", ["user/ann", "user/bob", "tenant"]],

@@ -9,5 +9,5 @@ describe.skipIf(!hasMongo)("with a server", () => {
   });
   afterAll(() => bench.close());
 
-  storeContract("MongoStore", (keep) => openMongo(bench, keep), { timeout: 120_000, scripts: 10 });
+  storeContract("MongoStore", (keep) => openMongo(bench, keep), { timeout: 120_000, scripts: 6 });
 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RedisBus } from "../../src/adapters/redis/bus.ts";
 import { busContract } from "../contract/bus.ts";
-import { hasRedis, randomPrefix, sharedRedis } from "../support/redis.ts";
+import { hasRedis, randomPrefix, redisProgram, sharedRedis, startRedis } from "../support/redis.ts";
 
 /** Closes a bus at the end of its block. */
 class Closing implements AsyncDisposable {
@@ -35,6 +35,31 @@ describe.skipIf(!hasRedis)("over one Redis", () => {
     expect(one.bus.figures().sent).toBeGreaterThan(before.sent);
     expect(two.bus.figures()).toMatchObject({ connected: true, losses: 0, dropped: 0 });
   });
+
+  test.skipIf(!redisProgram)(
+    "sends what a turn has for all shards with one write, without waiting for answers",
+    async () => {
+      const own = await startRedis();
+      const bus = new RedisBus({ url: own.url, prefix: randomPrefix() });
+      try {
+        await expect.poll(() => bus.hears, { interval: 5 }).toBe(true);
+        const before = bus.counts.sent;
+        const reads = async () =>
+          Number(/total_reads_processed:(\d+)/.exec(String(await own.call("INFO", "stats")))?.[1]);
+        const first = await reads();
+        const idle = (await reads()) - first;
+        const names = Array.from({ length: 300 }, (_, index) => `user/u${index}`);
+        bus.publish(names.map((name) => ({ type: "recall", feed: { tenant: "t", name }, ids: ["1"] })));
+        const shards = () => bus.counts.sent - before;
+        await expect.poll(shards, { interval: 5 }).toBeGreaterThanOrEqual(32);
+        // One for the write, and a few for heartbeats that fall into it.
+        expect((await reads()) - first - 2 * idle).toBeLessThan(8);
+      } finally {
+        await bus.close();
+        await own.stop();
+      }
+    },
+  );
 
   test("keeps apart those whose URLs have different prefixes", async () => {
     const urls = [randomPrefix(), randomPrefix()].map((prefix) => `${redis.url}?prefix=${prefix}`);

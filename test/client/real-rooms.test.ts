@@ -123,7 +123,9 @@ describe.each(Object.entries(entries))("%s", (_name, connect) => {
     expect((await sender.publish({ roomId: room, kind: "notification", title: "hi", requestId: "r1" })).duplicate).toBe(
       true,
     );
-    await vi.waitFor(() => expect([ada.titles, bob.titles, states]).toEqual([["hi"], ["hi"], [0]]));
+    await vi.waitFor(() => expect([ada.titles, bob.titles, states.at(-1)]).toEqual([["hi"], ["hi"], 0]));
+    // The repetition may tell it once more.
+    expect(new Set(states)).toEqual(new Set([0]));
     expect(alerts.toSorted()).toEqual([false, true]);
     expect([ada.client.unread.value?.total, bob.client.unread.value?.total]).toEqual([0, 1]);
   });

@@ -57,8 +57,12 @@ export class Ferret {
   }
 
   /** The address of a database. Few connections, for those that write at once slow each other down. */
+  static url(port: number, database: string): string {
+    return `mongodb://127.0.0.1:${port}/${database}?maxPoolSize=3`;
+  }
+
   url(database: string): string {
-    return `mongodb://127.0.0.1:${this.port}/${database}?maxPoolSize=3`;
+    return Ferret.url(this.port, database);
   }
 
   /** Starts it on its data. */

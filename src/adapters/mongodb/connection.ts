@@ -12,6 +12,11 @@ import {
 } from "mongodb";
 
 const duplicateKey = 11_000;
+/**
+ * FerretDB 1.24 takes so many documents of an insert at a time, and goes on with the next ones after a failure in an
+ * ordered insert: https://github.com/FerretDB/FerretDB/blob/v1.24.0/internal/handler/msg_insert.go
+ */
+const orderedTogether = 100;
 /** Commands under way for one call. */
 const parallel = 16;
 
@@ -131,10 +136,21 @@ export class Connection {
   }
 
   /**
-   * Inserts as one command. Not the driver's insertMany: that one hides a write concern error behind a write error, and
-   * does not tell the server's time. Never throws: a command without an answer is one of which nothing is known.
+   * Inserts as one command, or as one after the other where the server keeps to an order only so far. Never throws: a
+   * command without an answer is one of which nothing is known.
    */
   async insert(name: string, documents: readonly object[], ordered: boolean): Promise<Inserted> {
+    const most = ordered && this.#topology.scans ? orderedTogether : documents.length;
+    for (let first = 0; ; first += most) {
+      const result = await this.#insert(name, documents.slice(first, first + most), ordered);
+      if (!result.sure || result.taken.length > 0 || first + most >= documents.length) {
+        return { ...result, taken: result.taken.map((index) => first + index) };
+      }
+    }
+  }
+
+  /** Not the driver's insertMany: that one hides a write concern error behind a write error, and tells no server's time. */
+  async #insert(name: string, documents: readonly object[], ordered: boolean): Promise<Inserted> {
     try {
       if (this.#hasLateIndexes(name)) await this.#index(name);
       const reply = await this.db.command({ insert: name, documents, ordered, writeConcern: this.#writeConcern });

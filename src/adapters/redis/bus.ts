@@ -150,6 +150,10 @@ export class RedisBus implements Bus {
   #flush(): void {
     const turn = this.#turn;
     this.#turn = new Map();
+    this.#link.together(() => this.#sendTurn(turn));
+  }
+
+  #sendTurn(turn: ReadonlyMap<number, readonly Notice[]>): void {
     for (const [shard, notices] of turn) {
       for (const part of split(notices)) {
         // Taken before it is sent, so that what is not sent is missed.

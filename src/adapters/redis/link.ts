@@ -1,4 +1,4 @@
-import type { Cluster, Redis } from "ioredis";
+import { type Cluster, Redis } from "ioredis";
 import { connectRedis } from "./connect.ts";
 
 /** What an adapter hears of its link. */
@@ -45,6 +45,17 @@ export class RedisLink {
   /** What the last failure was, for a log. */
   get error(): string {
     return this.#error;
+  }
+
+  /** Sends the commands that `work` gives with one write, and none later than without; to a Cluster each by itself. */
+  together(work: () => void): void {
+    const stream = this.commands instanceof Redis ? this.commands.stream : undefined;
+    stream?.cork();
+    try {
+      work();
+    } finally {
+      stream?.uncork();
+    }
   }
 
   /** Connects anew, where a connection is open and nothing comes any more. */

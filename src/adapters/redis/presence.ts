@@ -9,6 +9,7 @@ import { fail } from "../../errors.ts";
 import type { Connection, OnlineTally, Presence, PresenceChange, Seat } from "../../presence.ts";
 import { LocalListeners } from "../local-listeners.ts";
 import { prefixOf } from "./connect.ts";
+import { Gather } from "./gather.ts";
 import { type Held, Holdings, memberOf } from "./holdings.ts";
 import { KnownCounts } from "./known.ts";
 import { RedisLink } from "./link.ts";
@@ -49,6 +50,8 @@ export class RedisPresence implements Presence {
   readonly #known = new KnownCounts(this.#holdings);
   readonly #link: RedisLink;
   readonly #places: Places;
+  /** Open streams of users, by tenant: each publish asks. */
+  readonly #open: Gather<number>;
   readonly #renewal: Renewal;
   readonly #timer: NodeJS.Timeout;
   /** By connection, the last step under way: a slow enter must not overtake the leave. */
@@ -80,6 +83,7 @@ export class RedisPresence implements Presence {
       },
     });
     this.#places = new Places(this.#link.commands, prefix, leaseMs, this.#channel);
+    this.#open = new Gather((tenant, users) => this.#places.connections(tenant, users));
     this.#renewal = new Renewal(this.#places, this.#holdings, this.#gone, leaseMs * 0.3, {
       counted: (place, tally) => this.#known.learn(place, tally),
       changed: (tenant) => this.#listeners.call({ type: "count", tenant }),
@@ -161,7 +165,7 @@ export class RedisPresence implements Presence {
   }
 
   async connections(tenant: string, users: readonly string[]): Promise<readonly number[]> {
-    const answer = await this.#ask(() => this.#places.connections(tenant, users));
+    const answer = await this.#ask(() => this.#open.ask(tenant, users));
     return answer?.value ?? users.map((user) => this.#holdings.ofUser(online(tenant), user));
   }
 

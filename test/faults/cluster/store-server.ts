@@ -36,10 +36,10 @@ export async function startStore(kind: StoreKind): Promise<StoreServer> {
   if (kind === "memory") {
     const memory = await MemoryMongo.start();
     const url = (port: number) => `mongodb://127.0.0.1:${port}/${database}?directConnection=true`;
-    return { name: "in memory", port: memory.port, url, close: () => memory.stop() };
+    return { name: "a test server in memory", port: memory.port, url, close: () => memory.stop() };
   }
   const ferret = await Ferret.start(ferretProgram as string);
-  const url = (port: number) => `mongodb://127.0.0.1:${port}/${database}`;
+  const url = (port: number) => Ferret.url(port, database);
   return { name: "FerretDB 1.24 on SQLite", port: ferret.port, url, close: () => ferret.remove() };
 }
 
