@@ -11,6 +11,7 @@ import {
   type Stretch,
 } from "../../store.ts";
 import { type Database, fromTime, fromUuid, toTime, toUuid } from "./database.ts";
+import { rowColumns, toEntry } from "./row.ts";
 
 /** Places are freed so many at a time, or one message's; what lies before the tail is invisible before that. */
 const trimStep = 256;
@@ -24,44 +25,6 @@ interface Feed {
   seq: number;
   /** As in the database; count retention may be ahead of it. */
   tail: number;
-}
-
-/** An entry joined with its message. */
-interface Row {
-  seq: number;
-  id: Uint8Array;
-  body: Uint8Array;
-  kind: number;
-  category: string;
-  publish_time: number;
-  expire_time: number | null;
-  actor_id: string | null;
-  object_type: string | null;
-  object_id: string | null;
-  batch_id: string | null;
-}
-
-/** The columns of a Row, from entries e and messages m. */
-export const rowColumns = `e.seq, m.id, m.body, e.kind, e.category, e.publish_time, e.expire_time,
-  e.actor_id, e.object_type, e.object_id, e.batch_id`;
-
-/** An Entry of a row of rowColumns. */
-export function toEntry(raw: unknown, epoch: number): Entry {
-  const row = raw as Row;
-  return {
-    epoch,
-    seq: row.seq,
-    id: toUuid(row.id),
-    body: row.body,
-    kind: row.kind,
-    category: row.category,
-    actorId: row.actor_id ?? "",
-    objectType: row.object_type ?? "",
-    objectId: row.object_id ?? "",
-    batchId: row.batch_id ?? "",
-    publishTime: row.publish_time,
-    expireTime: toTime(row.expire_time),
-  };
 }
 
 /** The feeds of the embedded store. Runs in the store's worker, inside its transactions. */

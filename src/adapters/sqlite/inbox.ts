@@ -1,6 +1,7 @@
 import type { BatchPage, Entry, FeedKey, Place, Selection, SeqRanges, StoredReadState, Tally } from "../../store.ts";
 import { type Database, fromUuid, toTime } from "./database.ts";
-import { rowColumns, type SqliteFeeds, toEntry } from "./feeds.ts";
+import type { SqliteFeeds } from "./feeds.ts";
+import { rowColumns, toEntry } from "./row.ts";
 
 const endless = Number.MAX_SAFE_INTEGER;
 
