@@ -98,7 +98,7 @@ describe("each message once and in order", () => {
           );
         },
       ),
-      { numRuns: 25 },
+      { numRuns: 20 },
     );
   }, 60_000);
 
@@ -127,7 +127,7 @@ describe("each message once and in order", () => {
           );
         },
       ),
-      { numRuns: 25 },
+      { numRuns: 20 },
     );
   }, 60_000);
 });
