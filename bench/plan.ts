@@ -5,6 +5,8 @@ export interface Plan {
   readonly rows?: readonly string[];
   /** Interleaved rounds of each figure. */
   readonly rounds: number;
+  /** The same of the fan-out table, whose rows are compared with each other most closely. */
+  readonly fanOutRounds: number;
   /** One measurement lasts at least so long. */
   readonly sliceMs: number;
   /** Publishes of each server before the first measurement: as many as make its code fast. */
@@ -37,6 +39,7 @@ export interface Plan {
 const usual: Plan = {
   name: "default",
   rounds: 3,
+  fanOutRounds: 5,
   sliceMs: 500,
   warmUps: 2000,
   subscribers: 1000,
@@ -59,6 +62,7 @@ const quick: Plan = {
   ...usual,
   name: "quick",
   rounds: 1,
+  fanOutRounds: 1,
   sliceMs: 50,
   warmUps: 20,
   subscribers: 100,
@@ -81,6 +85,7 @@ const full: Plan = {
   ...usual,
   name: "full",
   rounds: 7,
+  fanOutRounds: 7,
   sliceMs: 1500,
   idle: 8000,
   latencyMs: 15_000,
