@@ -77,12 +77,12 @@ export function createAdapter({
           : new ChunkSink(response, format, turn),
       destroy: () => void response.destroy(),
     });
-    handler(toUniversal(request, response, values))
-      .then((universal) => answer(universal, response))
-      .catch((error: unknown) => {
-        if (isDisconnect(error) || response.destroyed) return;
-        logger?.error({ err: error, method: handler.method.name }, "answer failed");
-        response.destroy();
-      });
+    // A request whose connection has just broken may throw when it is only looked at.
+    const call = async () => answer(await handler(toUniversal(request, response, values)), response);
+    call().catch((error: unknown) => {
+      if (isDisconnect(error) || response.destroyed) return;
+      logger?.error({ err: error, method: handler.method.name }, "answer failed");
+      response.destroy();
+    });
   };
 }
