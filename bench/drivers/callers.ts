@@ -60,7 +60,8 @@ async function pace({ port, requests, connections, milliseconds, perSecond }: Pa
   const total = Math.round((perSecond * milliseconds) / 1000);
   const loaded = startMeter(times);
   let failed: unknown;
-  const send = async (caller: RawCaller): Promise<void> => {
+  const send = async (idle: RawCaller): Promise<void> => {
+    const caller = idle.closed ? await RawCaller.open(port) : idle;
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       await caller.call(next.request);
       times.add(sharedMicroseconds() - next.due);
