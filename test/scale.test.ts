@@ -11,10 +11,10 @@ test("the tables of docs/scale.md are what its figures come to", () => {
 });
 
 test("another figure makes other tables", () => {
-  const other = document.replace("| `streamKb` | 24.9 |", "| `streamKb` | 49.8 |");
-  expect(figuresOf(other).streamKb).toBe(49.8);
-  expect(calculate(other)).toContain("| 498 GB |");
-  expect(calculate(document)).toContain("| 249 GB |");
+  const other = document.replace("| `streamKb` | 8.9 |", "| `streamKb` | 17.8 |");
+  expect(figuresOf(other).streamKb).toBe(17.8);
+  expect(calculate(other)).toContain("| 178 GB |");
+  expect(calculate(document)).toContain("| 89 GB |");
 });
 
 test("a figure that is no number, or is missing, is named", () => {
