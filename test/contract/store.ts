@@ -52,7 +52,7 @@ export interface Pace {
 }
 
 /** Runs the law against an adapter. */
-export function storeContract(name: string, make: MakeStore, { timeout = 20_000, scripts = 15 }: Pace = {}): void {
+export function storeContract(name: string, make: MakeStore, { timeout = 20_000, scripts = 8 }: Pace = {}): void {
   describe(`${name} holds the law of Store`, { timeout }, () => {
     let tenants = 0;
     const tenant = () => `tenant-${++tenants}`;

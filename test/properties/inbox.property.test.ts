@@ -11,7 +11,7 @@ describe("whatever happens to three devices of a user, another user and another 
         fc.nat({ max: 3 }),
         runScript,
       ),
-      { numRuns: 45 },
+      { numRuns: 30 },
     );
   }, 120_000);
 });
