@@ -1,6 +1,6 @@
 /**
  * Node's requests and answers as Connect's handlers take them. connect-node has functions for the same; for HTTP/1.1 these
- * here do what they do at a third of the cost, for calls are many, and keep less for each open stream.
+ * here need fewer listeners, generators and signals for each call (docs/performance.md#publish), and for each open stream.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TLSSocket } from "node:tls";

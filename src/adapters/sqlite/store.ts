@@ -49,8 +49,8 @@ export class SqliteStore implements Store {
     this.#worker.on("message", ({ answers, commit }: Answers) => {
       this.#busy = false;
       this.#settle(answers);
+      this.#flush();
       if (commit) committed(commit);
-      if (this.#outbox.length > 0) this.#flush();
     });
     this.#worker.on("error", (error) => this.#failAll(error));
     this.#worker.on("exit", () => this.#failAll(new Error("the store's thread has ended")));

@@ -22,7 +22,7 @@ const sizes: readonly (readonly [store: StoreKind, keys: number])[] = [
 test.for(sizes)(
   "%s: 100 callers race for each of %i keys over three nodes, and all are told the same",
   async ([store, keys], context) => {
-    context.skip(!canRun(store));
+    context.skip(!canRun(store), `needs redis-server, and a store: ${store}`);
     const cluster = await Cluster.open({ store });
     try {
       const transports = cluster.members.flatMap(({ url: baseUrl }) => [
