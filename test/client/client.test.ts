@@ -3,11 +3,12 @@ import { createConnectTransport } from "@connectrpc/connect-web";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket as PackageWebSocket } from "ws";
 import { RoomMode } from "../../gen/tidings/v1/push_service_pb.ts";
-import { connectTidings, Kind, type TidingsOptions } from "../../src/client/index.ts";
+import { connectTidings, Kind } from "../../src/client/index.ts";
 import { connectTidings as connectJson } from "../../src/client/json.ts";
 import type { Observable } from "../../src/client/observable.ts";
 import { fail } from "../../src/errors.ts";
-import { type EventInit, FakeServer } from "./fake-server.ts";
+import { FakeServer } from "./fake-server.ts";
+import { caughtUp, hello, message, place, seconds, until } from "./server-events.ts";
 
 let server: FakeServer;
 const open: { close(): void }[] = [];
@@ -21,35 +22,6 @@ afterEach(async () => {
   await server.close();
 });
 
-/** Settles once the value is as wanted. */
-function until<T>(observable: Observable<T>, wanted: (value: T) => boolean): Promise<T> {
-  return new Promise((resolve) => {
-    let stop = () => {};
-    stop = observable.subscribe((value) => {
-      if (!wanted(value)) return;
-      resolve(value);
-      queueMicrotask(() => stop());
-    });
-  });
-}
-
-const seconds = (amount: number) => ({ seconds: BigInt(amount), nanos: 0 });
-const place = (seq: number) => ({ feed: "user", epoch: 1, seq: String(seq) });
-const hello = (total: number): EventInit => ({
-  case: "hello",
-  value: {
-    subscriptionId: "s1",
-    heartbeatInterval: seconds(25),
-    unread: { total, byCategory: { a: total }, version: "4" },
-    online: { users: 2, connections: 3 },
-    positions: [place(0)],
-  },
-});
-const caughtUp: EventInit = { case: "caughtUp", value: {} };
-const message = (seq: number): EventInit => ({
-  case: "message",
-  value: { id: `m${seq}`, kind: Kind.NOTIFICATION, category: "a", title: `title ${seq}`, position: place(seq) },
-});
 const random = { fraction: () => 0 };
 
 /** The same client in all its forms. */
@@ -368,39 +340,6 @@ test("a call on a closed client asks for no token", async () => {
   client.close();
   await expect(client.listUnread()).rejects.toMatchObject({ code: "canceled" });
   expect(asked).toBe(0);
-});
-
-describe("auto", () => {
-  const auto = (options: Partial<TidingsOptions> = {}) => keep(connectTidings({ ...base(), ...options }));
-
-  test("takes the bridge", async () => {
-    auto();
-    expect(await server.stream()).toMatchObject({ way: "ws", subprotocol: "tidings.v1.proto" });
-  });
-
-  test("takes Connect where upgrades are refused, and stays with it", async () => {
-    server.upgrades = "refused";
-    const client = auto();
-    const first = await server.stream();
-    expect(first.way).toBe("connect");
-    first.send(hello(0), caughtUp);
-    await until(client.state, (state) => state === "live");
-    server.upgrades = "accepted";
-    server.cut();
-    expect((await server.stream()).way).toBe("connect");
-  });
-
-  test("takes Connect where there is no WebSocket", async () => {
-    const global = globalThis.WebSocket;
-    Reflect.deleteProperty(globalThis, "WebSocket");
-    try {
-      auto();
-      expect(() => connectTidings({ ...base(), transport: "ws" })).toThrow("transport: there is no WebSocket here");
-    } finally {
-      globalThis.WebSocket = global;
-    }
-    expect((await server.stream()).way).toBe("connect");
-  });
 });
 
 test("a server that answers without Connect is no reason to give up", async () => {
