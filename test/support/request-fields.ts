@@ -11,59 +11,22 @@ import {
   PublishRequestSchema,
   SubscribeRequestSchema,
 } from "../../src/gen.ts";
-
-/** One rule of a field: a request that breaks it, what is answered, and one that keeps it. */
-export interface Row {
-  /** Such as `Draft.title`. */
-  readonly field: string;
-  readonly schema: DescMessage;
-  readonly bad: JsonObject;
-  readonly path: string;
-  readonly says: string;
-  readonly good: JsonObject;
-}
-
-const control = "must not contain control characters";
-const empty = "must not be empty";
-const kinds = "must be one of KIND_NOTIFICATION, KIND_ACTIVITY, KIND_EVENT";
-const url = "must be an https, http or relative URL";
-const atMost = (count: number): string => `must have at most ${count} characters`;
-const items = (count: number): string => `must have at most ${count} items`;
-const x = (count: number): string => "x".repeat(count);
-const xs = (count: number): string[] => Array.from({ length: count }, (_, index) => `x${index}`);
-
-const draft = (message: JsonObject): JsonObject => ({
-  audience: { userId: "u" },
-  message: { kind: "KIND_EVENT", ...message },
-});
-const publish = (rest: JsonObject): JsonObject => ({ ...draft({}), ...rest });
-const position = (feed: string): JsonObject => ({ positions: [{ feed }] });
-
-function row(field: string, schema: DescMessage, bad: JsonObject, path: string, says: string, good: JsonObject): Row {
-  return { field, schema, bad, path, says, good };
-}
-
-/** The two rules of an id or a name in the given place of a request: its length, and no control characters. */
-function text(
-  field: string,
-  schema: DescMessage,
-  most: number,
-  path: string,
-  place: (value: string) => JsonObject,
-): Row[] {
-  return [
-    row(field, schema, place(x(most + 1)), path, atMost(most), place(x(most))),
-    // Characters are counted, not UTF-16 units.
-    row(field, schema, place("😀".repeat(most + 1)), path, atMost(most), place("😀".repeat(most))),
-    row(field, schema, place("a\nb"), path, control, place("a b ü 漢")),
-    row(field, schema, place("\u007f"), path, control, place("~")),
-  ];
-}
-
-/** As text, and required. */
-function id(field: string, schema: DescMessage, path: string, place: (value: string) => JsonObject, most = 128): Row[] {
-  return [...text(field, schema, most, path, place), row(field, schema, place(""), path, empty, place("a"))];
-}
+import {
+  atMost,
+  draft,
+  empty,
+  id,
+  items,
+  kinds,
+  position,
+  publish,
+  type Row,
+  row,
+  text,
+  url,
+  x,
+  xs,
+} from "./request-row.ts";
 
 /** Filters by category: at most 100. */
 function categories(field: string, schema: DescMessage, place: (value: string[]) => JsonObject): Row[] {
