@@ -7,8 +7,8 @@ import type { FeedKey, Head, Store } from "./store.ts";
 
 /** Feeds that are asked about at once. */
 const feedsTogether = 1000;
-/** Users that are asked about at once: each is a read of its own. */
-const usersTogether = 32;
+/** Users that are asked about at once. */
+const usersTogether = 100;
 /** Between two questions, so that healing 100,000 feeds leaves the store to others. */
 const pauseMs = 20;
 /** A store that failed is not well at once. */

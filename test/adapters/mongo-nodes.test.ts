@@ -2,13 +2,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Append, Store } from "../../src/store.ts";
 import type { OpenedStore } from "../contract/store.ts";
 import { message, messages, readAll, start, stored, upTo, userFeed } from "../support/store-messages.ts";
-import { hasMongo, type MongoBench, openBench, openMongo } from "../support/store-mongo.ts";
+import { benches, type MongoBench, openMongo } from "../support/store-mongo.ts";
 
-describe.skipIf(!hasMongo)("several nodes on one database", { timeout: 60_000 }, () => {
+describe.each(benches)("several nodes on one database of $name", { timeout: 60_000 }, ({ open }) => {
   let bench: MongoBench;
   const opened: OpenedStore[] = [];
   beforeAll(async () => {
-    bench = await openBench();
+    bench = await open();
   });
   afterEach(async () => {
     await Promise.all(opened.splice(0).map((each) => each.close()));

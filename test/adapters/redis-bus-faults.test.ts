@@ -80,6 +80,22 @@ describe.skipIf(!redisProgram)("the bus over a Redis that fails", () => {
     expect(touched).toBeLessThan(0.08);
   });
 
+  test("what others said before a node began is no certain loss", async () => {
+    const early = await startBus();
+    const feeds = Array.from({ length: 200 }, (_, index) => ({ tenant: "t", name: `user/${index}` }));
+    const recall = () => early.publish(feeds.map((feed) => ({ type: "recall", feed, ids: [] })));
+    recall();
+    await expect.poll(() => early.counts.sent, soon).toBeGreaterThan(shards);
+    const late = await startBus();
+    const lost = listen(late);
+    recall();
+    await expect.poll(() => late.counts.heard, soon).toBeGreaterThan(0);
+    // It has looked for what it has not heard.
+    await expect.poll(() => lost.length, soon).toBeGreaterThan(0);
+    expect(lost.filter(({ certain }) => certain)).toEqual([]);
+    expect(late.counts.lost).toBe(0);
+  });
+
   test("messages reach other nodes by polling while Redis is dead, and by the bus when it is back, empty", async () => {
     const { near, far, nearBus, farBus } = await startNodes();
     const reader = await far.live(ann);

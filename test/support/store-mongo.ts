@@ -3,6 +3,7 @@ import { MongoClient } from "mongodb";
 import { type MongoOptions, MongoStore } from "../../src/adapters/mongodb/store.ts";
 import type { OpenedStore } from "../contract/store.ts";
 import { Ferret, findFerret } from "./ferretdb.ts";
+import { MemoryMongo } from "./memory-mongo/process.ts";
 
 /** A server for tests: what TIDINGS_TEST_MONGODB_URL names, or a FerretDB of the test's own. */
 export interface MongoBench {
@@ -42,6 +43,18 @@ export async function openBench(own = false): Promise<MongoBench> {
   const ferret = await Ferret.start(program);
   return { ferret, url: () => ferret.url(name()), close: () => ferret.remove() };
 }
+
+/** A bench on a server in memory, which finds documents as one with indexes does. */
+export async function openMemoryBench(): Promise<MongoBench> {
+  const memory = await MemoryMongo.start();
+  return { url: () => memory.url(`tidings-${randomBytes(6).toString("hex")}`), close: () => memory.stop() };
+}
+
+/** Every kind of server that there is here. */
+export const benches: readonly { readonly name: string; readonly open: () => Promise<MongoBench> }[] = [
+  ...(hasMongo ? [{ name: "a server", open: openBench }] : []),
+  { name: "a server in memory", open: openMemoryBench },
+];
 
 /** Opens a store on a database of its own, or on the one named. */
 export async function openMongo(

@@ -26,9 +26,20 @@ export interface Inserted {
   readonly sure: boolean;
   /** Indexes of documents that met another one with the same key. Of an ordered insert: at most one, and none after it was tried. */
   readonly taken: readonly number[];
+  /** Each of these is known to have met another one at its slot: somebody was faster. False where the server does not say. */
+  readonly outrun: boolean;
   /** The server's time of the answer where it tells one, else this machine's, in milliseconds. */
   readonly time: number;
   readonly error?: unknown;
+}
+
+/** Why one document was not inserted. */
+interface WriteError {
+  readonly index: number;
+  readonly code: number;
+  readonly errmsg: string;
+  /** The index that a duplicate met; FerretDB does not tell. */
+  readonly keyPattern?: Document;
 }
 
 /** Which servers these are. */
@@ -156,17 +167,18 @@ export class Connection {
       const reply = await this.db.command({ insert: name, documents, ordered, writeConcern: this.#writeConcern });
       const time = timeOf(reply.operationTime as Timestamp | undefined);
       this.#ahead = time - Date.now();
-      const errors = (reply.writeErrors ?? []) as readonly { index: number; code: number; errmsg: string }[];
+      const errors = (reply.writeErrors ?? []) as readonly WriteError[];
       const other = errors.find(({ code }) => code !== duplicateKey);
       const error = reply.writeConcernError ?? other;
       return {
         sure: error === undefined,
         taken: errors.filter(({ code }) => code === duplicateKey).map(({ index }) => index),
+        outrun: errors.every(({ keyPattern }) => keyPattern?.s !== undefined),
         time,
         ...(error ? { error: Object.assign(new Error(String(error.errmsg)), { code: error.code }) } : {}),
       };
     } catch (error) {
-      return { sure: false, taken: [], time: this.now, error };
+      return { sure: false, taken: [], outrun: false, time: this.now, error };
     }
   }
 

@@ -153,8 +153,8 @@ export class Flights {
     for (const [index, { f }] of queues.entries()) {
       const item = items[index] as Item;
       const { seq, time } = heads[index] as Head;
-      item.doubtful = !result.sure || missed.has(index);
-      if (item.doubtful) this.#heads.doubt(f);
+      item.doubtful = !result.sure || (missed.has(index) && !result.outrun);
+      if (!result.sure || missed.has(index)) this.#heads.doubt(f);
       else if (result.time - time <= freshMs || !(await this.#strayed(f, seq + 1, [item]))) {
         this.#settle(f, [item], seq + 1, result.time);
       }
@@ -210,8 +210,8 @@ export class Flights {
       this.#settle(f, landed, head.seq + 1, result.time);
     }
     if (landed.length === items.length) return;
-    // Another node has taken the number, or an earlier try of ours is there.
-    for (const item of items.slice(landed.length)) item.doubtful = true;
+    // Another node has taken the number, or, unless the server says that it is this, an earlier try of ours is there.
+    if (!result.outrun) for (const item of items.slice(landed.length)) item.doubtful = true;
     this.#heads.doubt(f);
   }
 

@@ -2,9 +2,14 @@ import type { FeedKey, Head } from "../../store.ts";
 import { type Connection, forEach } from "./connection.ts";
 import { type EntryDocument, feedName } from "./documents.ts";
 import type { Layout } from "./layout.ts";
+import { Together } from "./together.ts";
 
 /** Feeds whose last number is kept in memory; a forgotten one costs one look at an index. */
 const knownFeeds = 200_000;
+/** Feeds of one question. */
+const maxTogether = 250;
+/** A feed that has gone on by fewer slots than that is found together with others. */
+const nearSlots = 8;
 
 /** `feeds`: made when a feed is trimmed for the first time. Shard key `{ _id: "hashed" }`. */
 export interface FeedDocument {
@@ -33,6 +38,8 @@ export class Heads {
   readonly #layout: Layout;
   readonly #keep: number;
   readonly #known = new Map<string, Known>();
+  readonly #ends = new Together(maxTogether, (feeds) => (this.#layout.scans ? this.#scan(feeds) : this.#seek(feeds)));
+  readonly #tails = new Together(maxTogether, (feeds) => this.#findTails(feeds));
 
   constructor(connection: Connection, layout: Layout, { epoch, keep }: { epoch: number; keep: number }) {
     this.#connection = connection;
@@ -70,9 +77,9 @@ export class Heads {
     const unique = [...new Set(feeds)];
     // From before the question: what this node appends meanwhile need not be in the answer.
     const floors = new Map(unique.map((f) => [f, this.floor(f)]));
-    const found = this.#layout.scans ? await this.#scan(unique) : await this.#seek(unique);
-    for (const f of unique) {
-      const seq = found.get(f) ?? 0;
+    const found = new Map<string, number>();
+    await Promise.all(unique.map(async (f) => found.set(f, (await this.#ends.get(f)) ?? 0)));
+    for (const [f, seq] of found) {
       if (seq < (floors.get(f) ?? 0)) throw new StaleAnswer(`${f} was read at ${seq}`);
       this.learn(f, seq, this.#connection.now);
     }
@@ -81,11 +88,13 @@ export class Heads {
 
   /** Oldest numbers that were not deleted, read from a majority. */
   async tailsOf(feeds: readonly string[]): Promise<ReadonlyMap<string, number>> {
-    const ids = [...new Set(feeds)];
-    // By equality where it is one: a server that scans knows no other way to use the index.
-    const filter = ids.length === 1 ? { _id: ids[0] as string } : { _id: { $in: ids } };
-    const documents = ids.length === 0 ? [] : await this.#connection.find<FeedDocument>("feeds", filter);
-    return new Map(documents.map(({ _id, tail }) => [_id, tail]));
+    const tails = new Map<string, number>();
+    const find = async (f: string) => {
+      const tail = await this.#tails.get(f);
+      if (tail !== undefined) tails.set(f, tail);
+    };
+    await Promise.all([...new Set(feeds)].map(find));
+    return tails;
   }
 
   /** Heads by name. The tails are read last: nothing that a reader saw before was deleted without being told of. */
@@ -112,12 +121,40 @@ export class Heads {
     return Math.max(1, seq - this.#keep + 1);
   }
 
+  async #findTails(ids: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    // By equality where it is one: a server that scans knows no other way to use the index.
+    const filter = ids.length === 1 ? { _id: ids[0] as string } : { _id: { $in: ids } };
+    const documents = await this.#connection.find<FeedDocument>("feeds", filter);
+    return new Map(documents.map(({ _id, tail }) => [_id, tail]));
+  }
+
+  /** Feeds that have hardly moved are found together; each of the others costs a question of its own. */
   async #seek(feeds: readonly string[]): Promise<Map<string, number>> {
+    const known = feeds.filter((f) => this.floor(f) > 0);
+    const last = known.length > 1 ? await this.#near(known) : new Map<string, number>();
+    const moved = feeds.filter((f) => !last.has(f));
     const options = { sort: { s: -1 }, limit: 1, projection: { _id: 0, s: 1 } } as const;
-    const found = await forEach(feeds, (f) =>
+    const found = await forEach(moved, (f) =>
       this.#connection.find<EntryDocument>(this.#layout.entries(f), { f }, options),
     );
-    return new Map(feeds.map((f, index) => [f, found[index]?.[0]?.s ?? 0]));
+    for (const [index, f] of moved.entries()) last.set(f, found[index]?.[0]?.s ?? 0);
+    return last;
+  }
+
+  /** Of feeds whose ends were known, the ends that lie close behind: a feed has no holes, so the first missing slot tells. */
+  async #near(feeds: readonly string[]): Promise<Map<string, number>> {
+    const floors = new Map(feeds.map((f) => [f, this.floor(f)]));
+    const stretches = feeds.map((f) => ({ f, s: { $gte: this.floor(f), $lte: this.floor(f) + nearSlots } }));
+    // Planned once, and not for each feed.
+    const options = { projection: { _id: 0, f: 1, s: 1 }, hint: "slot", batchSize: feeds.length * (nearSlots + 1) };
+    const rows = await this.#connection.find<EntryDocument>(this.#layout.all[0] ?? "", { $or: stretches }, options);
+    const last = new Map<string, number>();
+    for (const [f, slots] of Map.groupBy(rows, ({ f }) => f)) {
+      const floor = floors.get(f) ?? 0;
+      const end = Math.max(...slots.map(({ s }) => s));
+      if (slots.some(({ s }) => s === floor) && end < floor + nearSlots) last.set(f, end);
+    }
+    return last;
   }
 
   /** Once over each collection, for all its feeds. */

@@ -1,7 +1,12 @@
+import type { Filter } from "mongodb";
 import type { StoredReadState } from "../../store.ts";
-import { type Connection, jitter } from "./connection.ts";
+import { type Connection, forEach, jitter } from "./connection.ts";
 import type { Layout } from "./layout.ts";
 import type { Locks } from "./locks.ts";
+import { Together } from "./together.ts";
+
+/** Read states of one query. */
+const maxTogether = 500;
 
 /** Read state of one user, in `states`. Shard key `{ _id: "hashed" }`. */
 interface StateDocument {
@@ -15,6 +20,7 @@ export class MongoReadStates {
   readonly #connection: Connection;
   readonly #layout: Layout;
   readonly #locks: Locks;
+  readonly #asked = new Together(maxTogether, (ids) => this.#find(ids));
 
   constructor(connection: Connection, layout: Layout, locks: Locks) {
     this.#connection = connection;
@@ -24,8 +30,7 @@ export class MongoReadStates {
 
   /** See InboxIndex. */
   async load(tenant: string, user: string): Promise<StoredReadState> {
-    const _id = stateName(tenant, user);
-    const [state] = await this.#connection.find<StateDocument>(this.#layout.states(_id), { _id });
+    const state = await this.#asked.get(stateName(tenant, user));
     return { version: state?.v ?? 0, json: state?.json ?? "" };
   }
 
@@ -43,6 +48,18 @@ export class MongoReadStates {
         await jitter(attempt);
       }
     }
+  }
+
+  /** One by one where the server would scan for several. */
+  async #find(ids: readonly string[]): Promise<ReadonlyMap<string, StateDocument>> {
+    const find = (_id: string, filter: Filter<StateDocument>) =>
+      this.#connection.find<StateDocument>(this.#layout.states(_id), filter);
+    const [first = "", more] = ids;
+    const single = more === undefined || this.#layout.scans;
+    const found = single
+      ? (await forEach(ids, (_id) => find(_id, { _id }))).flat()
+      : await find(first, { _id: { $in: ids } });
+    return new Map(found.map((state) => [state._id, state]));
   }
 
   async #save(_id: string, { version, json }: StoredReadState): Promise<boolean> {

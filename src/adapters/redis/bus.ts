@@ -223,7 +223,9 @@ export class RedisBus implements Bus {
     const turned = hears !== this.#hears;
     if (turned) this.#turnedTo(hears, now);
     if (!hears || stoodStill > 0) this.#publishers.excuse(now);
-    if (turned || (!hears && now - this.#polledAt >= pollMs)) this.#loseAll(false, now);
+    // Streams that were there before have missed what others said.
+    const begins = turned && hears && this.#publishers.begin(now);
+    if (turned || (!hears && now - this.#polledAt >= pollMs)) this.#loseAll(begins, now);
     if (this.#link.isUp && now - Math.max(this.#beatHeardAt, this.#connectedAt) > stuckMs) {
       this.#connectedAt = now;
       this.#link.restart();
@@ -233,13 +235,16 @@ export class RedisBus implements Bus {
   /** What others said, and this node has not heard. */
   #look(): void {
     const now = performance.now();
-    const { missing, silent, gaveUp } = this.#publishers.look(now);
-    if (missing.size > 0) {
-      this.counts.lost++;
-      this.#listeners.call({ type: "lost", touches: (feed) => missing.has(shardOf(feed)), certain: true });
-    }
+    const { missing, unheard, silent, gaveUp } = this.#publishers.look(now);
+    if (missing.size > 0) this.counts.lost++;
+    this.#lose(missing, true);
+    this.#lose(unheard, false);
     const polls = (silent > 0 || this.#unread) && now - this.#polledAt >= pollMs;
     if (gaveUp || polls || now - this.#sweptAt >= sweepMs) this.#loseAll(gaveUp, now);
+  }
+
+  #lose(of: ReadonlySet<number>, certain: boolean): void {
+    if (of.size > 0) this.#listeners.call({ type: "lost", touches: (feed) => of.has(shardOf(feed)), certain });
   }
 
   #loseAll(certain: boolean, now: number): void {

@@ -6,11 +6,15 @@ const silentMs = 3_000;
 const deadMs = 300_000;
 /** Messages heard out of order that one track remembers. */
 const maxAhead = 1000;
+/** Who is there already when a node begins to hear is heard within so long: heartbeats come each second. */
+const newcomerMs = 2_500;
 
 /** What other nodes have said since the last look, and was not heard. */
 export interface Loss {
   /** Shards whose messages are missing. */
   readonly missing: ReadonlySet<number>;
+  /** Shards of nodes that had said something before this one heard anything: it may have missed them in its first moments. */
+  readonly unheard: ReadonlySet<number>;
   /** Nodes of which nothing is heard. */
   readonly silent: number;
   /** One of them was given up: what it said last, nobody will ever know. */
@@ -71,6 +75,8 @@ interface Publisher {
 export class Publishers {
   readonly #publishers = new Map<string, Publisher>();
   readonly #missing = new Set<number>();
+  readonly #unheard = new Set<number>();
+  #since = Number.POSITIVE_INFINITY;
   readonly #told: (node: string, change: "silent" | "back") => void;
 
   /** `told` is called when a node falls silent, and when it is heard again. */
@@ -78,12 +84,19 @@ export class Publishers {
     this.#told = told;
   }
 
+  /** This node hears what is said, from now on. Answers whether that is for the first time. */
+  begin(now: number): boolean {
+    const isFirst = this.#since === Number.POSITIVE_INFINITY;
+    if (isFirst) this.#since = now;
+    return isFirst;
+  }
+
   /** A message has come. */
   heard(node: string, shard: number, n: number, now: number): void {
     const publisher = this.#alive(node, now);
     const track = publisher.tracks.get(shard);
     if (track) track.heard(n);
-    else this.#begin(publisher, shard, n, n === 1);
+    else this.#begin(publisher, shard, n, { isFirst: n === 1, now });
   }
 
   /** A heartbeat has come. */
@@ -92,7 +105,7 @@ export class Publishers {
     sent.forEach((n, shard) => {
       const track = publisher.tracks.get(shard);
       if (track) track.sent(n);
-      else this.#begin(publisher, shard, n, n === 0);
+      else this.#begin(publisher, shard, n, { isFirst: n === 0, now });
     });
     if (!leaves) return;
     // No look will find out any more. Twice: what is on its way has no time to come.
@@ -108,7 +121,9 @@ export class Publishers {
   /** What was lost since the last look; to be called twice a second. */
   look(now: number): Loss {
     const missing = new Set(this.#missing);
+    const unheard = new Set(this.#unheard);
     this.#missing.clear();
+    this.#unheard.clear();
     let silent = 0;
     let gaveUp = false;
     for (const [node, publisher] of this.#publishers) {
@@ -121,7 +136,7 @@ export class Publishers {
       gaveUp = true;
       this.#publishers.delete(node);
     }
-    return { missing, silent, gaveUp };
+    return { missing, unheard, silent, gaveUp };
   }
 
   #alive(node: string, now: number): Publisher {
@@ -134,8 +149,10 @@ export class Publishers {
   }
 
   /** What came before the first that is heard may have been missed, unless it is the very first. */
-  #begin(publisher: Publisher, shard: number, n: number, isFirst: boolean): void {
+  #begin(publisher: Publisher, shard: number, n: number, { isFirst, now }: { isFirst: boolean; now: number }): void {
     publisher.tracks.set(shard, new Track(n));
-    if (!isFirst) this.#missing.add(shard);
+    if (isFirst) return;
+    if (now - this.#since < newcomerMs) this.#unheard.add(shard);
+    else this.#missing.add(shard);
   }
 }

@@ -1,7 +1,17 @@
 import { bySort, type Document, matches } from "./documents.ts";
 
 /** A document met another one with the same key. */
-export class DuplicateKey extends Error {}
+export class DuplicateKey extends Error {
+  readonly keyPattern: Document;
+
+  constructor(name: string, fields: readonly string[]) {
+    super(`E11000 duplicate key error index: ${name}`);
+    this.keyPattern = Object.fromEntries(fields.map((field) => [field, 1]));
+  }
+}
+
+/** Of the index that an entry is there once by. */
+const onceFields = ["f", "c"];
 
 interface Unique {
   readonly name: string;
@@ -26,7 +36,7 @@ export class Collection {
   /** Throws DuplicateKey. */
   insert(document: Document): void {
     for (const { name, fields, owners } of this.#uniques) {
-      if (owners.has(keyOf(document, fields))) throw new DuplicateKey(`E11000 duplicate key error index: ${name}`);
+      if (owners.has(keyOf(document, fields))) throw new DuplicateKey(name, fields);
     }
     for (const { fields, owners } of this.#uniques) owners.set(keyOf(document, fields), document);
     const feed = this.#feeds.get(document.f) ?? [];
@@ -73,15 +83,23 @@ export class Collection {
     return limit > 0 ? found.slice(0, limit) : found;
   }
 
-  #candidates({ _id: id, f, s, m }: Document): readonly Document[] {
+  #candidates({ _id: id, f, s, m, c, $or }: Document): readonly Document[] {
     if (typeof id === "string" || typeof id === "number") {
       const owner = this.#uniques[0]?.owners.get(keyOf({ _id: id }, ["_id"]));
       return owner ? [owner] : [];
+    }
+    const ids = (id as { $in?: string[] } | undefined)?.$in;
+    if (ids) return ids.flatMap((value) => this.#candidates({ _id: value }));
+    const once = this.#uniques.find(({ fields }) => fields.join() === onceFields.join());
+    if (once && f !== undefined && c !== undefined) {
+      const keys = listOf(f).flatMap((feed) => listOf(c).map((name) => keyOf({ f: feed, c: name }, onceFields)));
+      return keys.map((key) => once.owners.get(key)).filter((document) => document !== undefined);
     }
     if (m !== undefined) return listOf(m).flatMap((value) => [...(this.#messages.get(value) ?? [])]);
     if (typeof f === "string") return within(this.#feeds.get(f) ?? [], s);
     // Without an order among feeds: whoever sorts by number names one feed, or sorts by more.
     if (f !== undefined) return listOf(f).flatMap((value) => this.#feeds.get(value) ?? []);
+    if ($or !== undefined) return ($or as Document[]).flatMap((part) => this.#candidates(part));
     return [...this.#all()];
   }
 

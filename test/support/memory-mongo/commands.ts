@@ -87,7 +87,7 @@ function insert(command: Document, database: string): Document {
       n++;
     } catch (error) {
       if (!(error instanceof DuplicateKey)) throw error;
-      writeErrors.push({ index, code: 11_000, errmsg: error.message });
+      writeErrors.push({ index, code: 11_000, errmsg: error.message, keyPattern: error.keyPattern });
       if (command.ordered !== false) break;
     }
   }
