@@ -40,11 +40,27 @@ describe("Publishers", () => {
 
   test("of whom it meets late, misses what was said before, and of a fresh one nothing", () => {
     const { publishers } = build();
-    publishers.beat(beat([0, 0, 3]), 0);
-    publishers.heard("b", 1, 9, 0);
-    publishers.heard("c", 3, 1, 0);
-    expect([...publishers.look(1).missing]).toEqual([2, 1]);
-    expect(publishers.look(500).missing.size).toBe(0);
+    publishers.begin(0);
+    publishers.beat(beat([0, 0, 3]), 3_000);
+    publishers.heard("b", 1, 9, 3_000);
+    publishers.heard("c", 3, 1, 3_000);
+    expect([...publishers.look(3_001).missing]).toEqual([2, 1]);
+    expect(publishers.look(3_500).missing.size).toBe(0);
+  });
+
+  test("has perhaps not heard, and does not miss, what was said before it began itself", () => {
+    const { publishers } = build();
+    expect(publishers.begin(0)).toBe(true);
+    publishers.beat(beat([0, 0, 3]), 1_000);
+    publishers.heard("b", 1, 9, 2_000);
+    publishers.heard("b", 1, 11, 2_000);
+    const { missing, unheard } = publishers.look(2_001);
+    expect([...missing]).toEqual([]);
+    expect([...unheard]).toEqual([2, 1]);
+    // From the first that it heard on, it does.
+    const later = publishers.look(2_501);
+    expect([[...later.missing], [...later.unheard]]).toEqual([[1], []]);
+    expect(publishers.begin(3_500)).toBe(false);
   });
 
   test("looks at once for the last words of one that leaves, and does not wait for it", () => {
