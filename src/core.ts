@@ -17,6 +17,7 @@ import { OnlineCounts } from "./online.ts";
 import type { Settings } from "./options.ts";
 import { PageTokens } from "./page-token.ts";
 import { Pages } from "./pages.ts";
+import { Patience } from "./patience.ts";
 import type { Ports } from "./ports.ts";
 import { Publisher } from "./publish.ts";
 import { ReadStates } from "./read-states.ts";
@@ -65,13 +66,14 @@ export async function startCore(
 ): Promise<Core> {
   const { store, bus, presence } = ports;
   const { clock, random, logger } = settings;
-  const { secret } = await store.open();
+  const { secret, patienceMs } = await store.open();
   const newId = createIds(clock, random);
   const turn = new Turn(settings.soon);
   const hub = new Hub(bus, tracer, turn);
   const healing = new Healing(bus, hub, store, clock, random);
   const access = new RoomAccess(authorize, clock);
   const states = new ReadStates(store, bus, access, clock, settings.newcomerDays);
+  const patience = new Patience(clock, patienceMs);
   const inbox = new Inbox(store, states, clock);
   const tokens = new PageTokens(secret);
   const batches = new BatchList(store, tokens, clock);
@@ -118,7 +120,7 @@ export async function startCore(
       return unblocked(identity);
     },
     disconnector: new Disconnector(blocks, bus, presence, streams),
-    publisher: new Publisher(ports, { access, states, instruments, tracer }, newId, settings),
+    publisher: new Publisher(ports, { access, states, patience, instruments, tracer }, newId, settings),
     recaller: new Recaller(store, bus, clock),
     lists: new Lists(store, { inbox, states, access, batches }, tokens, clock),
     drain: () => node.streams.drain(() => Math.round(random.fraction() * settings.drainMs)),

@@ -16,6 +16,7 @@ import { fail } from "./errors.ts";
 import { type Identity, isUser } from "./identity.ts";
 import type { Instruments } from "./instruments.ts";
 import type { Settings } from "./options.ts";
+import type { Patience } from "./patience.ts";
 import type { Ports } from "./ports.ts";
 import type { OnlineTally, Presence } from "./presence.ts";
 import type { ReadStates } from "./read-states.ts";
@@ -26,6 +27,12 @@ import { type Append, type Appended, keyLastsMs, type Store } from "./store.ts";
 import { type Span, type Tracer, within } from "./tracer.ts";
 
 const dayMs = 86_400_000;
+
+/** A request whose caller may reach whom it is for. */
+interface Addressed {
+  readonly request: PublishRequest;
+  readonly to: Address;
+}
 
 /** A request made ready: what to store, and whom to tell. */
 interface Prepared extends Address {
@@ -39,6 +46,7 @@ interface Prepared extends Address {
 export interface PublisherParts {
   readonly access: RoomAccess;
   readonly states: ReadStates;
+  readonly patience: Patience;
   readonly instruments: Instruments;
   readonly tracer: Tracer;
 }
@@ -50,6 +58,7 @@ export class Publisher {
   readonly #presence: Presence;
   readonly #access: RoomAccess;
   readonly #states: ReadStates;
+  readonly #patience: Patience;
   readonly #instruments: Instruments;
   readonly #tracer: Tracer;
   readonly #clock: Clock;
@@ -60,7 +69,7 @@ export class Publisher {
 
   constructor(
     { store, bus, presence }: Ports,
-    { access, states, instruments, tracer }: PublisherParts,
+    { access, states, patience, instruments, tracer }: PublisherParts,
     newId: () => string,
     { clock, maxMessageBytes, retention }: Settings,
   ) {
@@ -69,6 +78,7 @@ export class Publisher {
     this.#presence = presence;
     this.#access = access;
     this.#states = states;
+    this.#patience = patience;
     this.#instruments = instruments;
     this.#tracer = tracer;
     this.#clock = clock;
@@ -79,15 +89,28 @@ export class Publisher {
   }
 
   /**
-   * One outcome per request, in order. A bad request has its error and changes nothing; a store that fails fails all.
-   * `span`: of the call, where it is traced.
+   * One outcome per request, in order. A bad request has its error and changes nothing; a store that fails fails all,
+   * with STORE_UNAVAILABLE: a message may be stored then, and who publishes it again under its request id is answered when
+   * all is done. `span`: of the call, where it is traced.
    */
   async publish(
     caller: Identity,
     requests: readonly (PublishRequest | Error)[],
     span?: Span,
   ): Promise<(PublishResponse | Error)[]> {
-    const prepared = await Promise.all(requests.map((request) => this.#prepare(caller, request)));
+    // Who else is asked whether the caller may publish has a time of its own.
+    const addressed = await Promise.all(requests.map((request) => this.#address(caller, request)));
+    const places = addressed.reduce((sum, item) => sum + (item instanceof Error ? 0 : item.to.feeds.length), 0);
+    const { prepared, appended } = await this.#patience.within(places, this.#keep(caller, addressed, span));
+    const counts = new Map<string, Promise<OnlineTally>>();
+    return Promise.all(
+      prepared.map((item) => (item instanceof Error ? item : this.#answer(item, appended.get(item), counts))),
+    );
+  }
+
+  /** All that asks the store. What it has stored is announced at once, whether the caller still waits or not. */
+  async #keep(caller: Identity, addressed: readonly (Addressed | Error)[], span: Span | undefined) {
+    const prepared = await Promise.all(addressed.map((item) => this.#prepare(caller, item)));
     const ready = prepared.filter((item): item is Prepared => !(item instanceof Error));
     const toStore = ready.filter(({ live, append }) => !live || append.key !== "");
     const appended = await this.#append(toStore, span);
@@ -95,10 +118,7 @@ export class Publisher {
     this.#count(ready, appended);
     await this.#markOwn(ready, appended);
     await Promise.all(ready.map((item) => this.#repeat(item, appended.get(item))));
-    const counts = new Map<string, Promise<OnlineTally>>();
-    return Promise.all(
-      prepared.map((item) => (item instanceof Error ? item : this.#answer(item, appended.get(item), counts))),
-    );
+    return { prepared, appended };
   }
 
   async #append(items: readonly Prepared[], span: Span | undefined): Promise<ReadonlyMap<Prepared, Appended>> {
@@ -122,11 +142,20 @@ export class Publisher {
     }
   }
 
-  async #prepare(caller: Identity, request: PublishRequest | Error): Promise<Prepared | Error> {
+  async #address(caller: Identity, request: PublishRequest | Error): Promise<Addressed | Error> {
     if (request instanceof Error) return request;
     try {
       checkDraft(request.message as Draft, this.#maxMessageBytes);
-      const to = await address(caller, request, this.#access);
+      return { request, to: await address(caller, request, this.#access) };
+    } catch (error) {
+      return error as Error;
+    }
+  }
+
+  async #prepare(caller: Identity, addressed: Addressed | Error): Promise<Prepared | Error> {
+    if (addressed instanceof Error) return addressed;
+    const { request, to } = addressed;
+    try {
       // Before the message is there: who is enrolled after it might miss it.
       for (const user of to.members) await this.#enroll(to, user);
       return this.#stamp(caller, request, to);

@@ -12,6 +12,9 @@
 /** A key holds so long, in ms, though its message expires or is trimmed before: a retry may be late. */
 export const keyLastsMs = 600_000;
 
+/** How much longer than others a call may take that appends, in ms for each feed of each of its messages. */
+export const perPlaceMs = 2;
+
 /** A feed: an append-only, ordered log. Everyone's feed belongs to the tenant "". */
 export interface FeedKey {
   readonly tenant: string;
@@ -214,6 +217,11 @@ export type CommitListener = (commit: Commit) => void;
 export interface StoreInfo {
   /** 32 random bytes made with the store, the same on every node: signs page tokens. */
   readonly secret: Uint8Array;
+  /**
+   * After so long without an answer a call is rejected, in ms; an append after `perPlaceMs` more per place. None: the store
+   * is a part of this process, and so is never away.
+   */
+  readonly patienceMs?: number;
 }
 
 /** The port. */

@@ -53,6 +53,12 @@ describe.skipIf(!hasMongo)("opening", { timeout: 60_000 }, () => {
     await again.close();
   });
 
+  test("tells how long its calls are waited for", async () => {
+    const { info, close } = await openMongo(bench, 100, bench.url(), { patienceMs: 7_000 });
+    expect(info.patienceMs).toBe(7_000);
+    await close();
+  });
+
   test("fails where nobody listens, in time", async () => {
     const url = `mongodb://127.0.0.1:${await freePort()}/tidings`;
     const store = new MongoStore({ url, keep: 100, patienceMs: 300 });

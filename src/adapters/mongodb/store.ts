@@ -1,22 +1,23 @@
 import type { CommandStartedEvent } from "mongodb";
 import { fail } from "../../errors.ts";
-import type {
-  Append,
-  Appended,
-  BatchPage,
-  CommitListener,
-  Entry,
-  FeedKey,
-  Head,
-  Place,
-  Recalled,
-  Selection,
-  SeqRanges,
-  Store,
-  StoredReadState,
-  StoreInfo,
-  Stretch,
-  Tally,
+import {
+  type Append,
+  type Appended,
+  type BatchPage,
+  type CommitListener,
+  type Entry,
+  type FeedKey,
+  type Head,
+  type Place,
+  perPlaceMs,
+  type Recalled,
+  type Selection,
+  type SeqRanges,
+  type Store,
+  type StoredReadState,
+  type StoreInfo,
+  type Stretch,
+  type Tally,
 } from "../../store.ts";
 import { Appender } from "./append.ts";
 import { Connection, jitter, type Topology } from "./connection.ts";
@@ -34,8 +35,6 @@ import { Trimmer } from "./trim.ts";
 
 /** Calls under way; beyond it new ones are refused, so that a slow store cannot fill the memory. */
 const maxPending = 50_000;
-/** How much longer an append waits for each place of its messages, in milliseconds. */
-const perPlaceMs = 2;
 
 /** What a store is made with. */
 export interface MongoOptions {
@@ -213,7 +212,7 @@ export class MongoStore implements Store {
       inbox: new MongoInbox(connection, layout, heads, entries),
       states: new MongoReadStates(connection, layout, locks),
     };
-    return { secret };
+    return { secret, patienceMs: this.#patienceMs };
   }
 
   async #close(): Promise<void> {
