@@ -1,6 +1,7 @@
+import { ConnectError } from "@connectrpc/connect";
 import type { Bus } from "./bus.ts";
 import type { Clock } from "./clock.ts";
-import { fail } from "./errors.ts";
+import { fail, reasonOf } from "./errors.ts";
 import { everyoneFeed, inboxFeeds, type NamedFeed, tenantFeed } from "./feeds.ts";
 import type { UserIdentity } from "./identity.ts";
 import { ReadState } from "./read-state.ts";
@@ -49,7 +50,7 @@ export class ReadStates {
   readonly #clock: Clock;
   readonly #newcomerMs: number;
   readonly #unsure: UnsureSaves;
-  /** By user, the last change under way. */
+  /** By user, the last change under way; rejects when the store did not answer it. */
   readonly #changing = new Map<string, Promise<unknown>>();
 
   /** `newcomerDays`: how old a message may be to be unread for a user who meets its feed for the first time. */
@@ -83,14 +84,24 @@ export class ReadStates {
     return { state, feeds: [...inboxFeeds(user), ...(await this.#roomFeeds(user, state))] };
   }
 
-  /** Changes the state until it is saved against the one that the change was made for. Throws CONFLICT. */
+  /**
+   * Changes the state until it is saved against the one that the change was made for. Throws CONFLICT, and
+   * STORE_UNAVAILABLE when the store did not answer, be it a change that this one waited for.
+   */
   async change(tenant: string, user: string, apply: (state: ReadState) => Promise<Change>): Promise<number> {
     // One after the other, so that only those of other nodes can come between: 30 messages that a user sends at once
     // are 30 changes.
     const key = `${tenant}\n${user}`;
     const before = this.#changing.get(key) ?? Promise.resolve();
     const changing = before.then(() => this.#change(tenant, user, apply));
-    const done = changing.catch(() => {});
+    // Who waits behind a store that is away is told with the first one: each would wait as long again.
+    const done = changing.then(
+      () => {},
+      (error: unknown) => {
+        if (error instanceof ConnectError && reasonOf(error) === "STORE_UNAVAILABLE") throw error;
+      },
+    );
+    done.catch(() => {});
     this.#changing.set(key, done);
     try {
       return await changing;

@@ -19,6 +19,8 @@ import {
 import type { StoreMethod } from "./support/store-tap.ts";
 
 const patienceMs = 1_800;
+/** How exactly it is seen when something happens. */
+const stepMs = 10;
 const ann = userOf("acme");
 const bob = userOf("acme", "bob");
 const room = "dm/ann/bob";
@@ -80,14 +82,16 @@ class SlowNode {
       },
     );
     await this.#quiet();
-    while (answer === undefined && this.clock.now() < began + 3_600_000) await this.pass(10);
+    while (answer === undefined && this.clock.now() < began + 3_600_000) await this.pass(stepMs);
     return { answer: answer as PublishResponse | ConnectError, tookMs: this.clock.now() - began };
   }
 
   /** Lets time pass, and all that follows. */
   async pass(milliseconds: number): Promise<void> {
-    await this.clock.advance(milliseconds);
-    await this.#quiet();
+    for (let passed = 0; passed < milliseconds; passed += stepMs) {
+      await this.clock.advance(stepMs);
+      await this.#quiet();
+    }
   }
 
   /** Ann says something to bob. */
@@ -177,6 +181,19 @@ describe("a publish, while its store is away", () => {
       expect([own, other].map(({ messages }) => messages.map(({ title }) => title))).toEqual([["hello"], ["hello"]]);
       expect([own.badge.total, other.badge.total]).toEqual([0, 1]);
       expect((await slow.say()).answer).toMatchObject({ duplicate: true });
+    });
+  });
+
+  test("does not ask for each of many that wait for one user's read state", async () => {
+    await SlowNode.use(async (slow) => {
+      await slow.say();
+      slow.hangs = "readState";
+      const before = slow.node.called("readState");
+      const sent = Array.from({ length: 20 }, (_, index) => slow.node.say(ann, room, {}, { requestId: `${index}` }));
+      const outcomes = Promise.allSettled(sent);
+      await slow.pass(60_000);
+      expect((await outcomes).map(({ status }) => status)).toEqual(sent.map(() => "rejected"));
+      expect(slow.node.called("readState") - before).toBe(1);
     });
   });
 
