@@ -2,7 +2,6 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { ConnectError } from "@connectrpc/connect";
-import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { RedisPresence } from "../../src/adapters/redis/presence.ts";
 import { reasonOf } from "../../src/errors.ts";
@@ -171,55 +170,6 @@ describe.skipIf(!redisProgram)("presence over a Redis that fails", () => {
     await expect.poll(() => kicked, { timeout: 5000 }).toEqual(["1"]);
     await counts(here, { users: 1, connections: 1 }, 1000, "desk");
   });
-
-  test("converges to the exact set after scripts of comings, goings, moves and cut cables", async () => {
-    const cables = [new Cable(redis.port), new Cable(redis.port), new Cable(redis.port)];
-    opened.push(...cables);
-    const step = fc.record({
-      id: fc.nat({ max: 11 }),
-      does: fc.constantFrom("enter", "enter", "leave", "move", "cut"),
-    });
-    const nodes = await Promise.all(
-      cables.map(async (cable) => start({ url: `redis://127.0.0.1:${await cable.open()}`, leaseMs })),
-    );
-    let run = 0;
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (script) => {
-        const tenant = `t${run++}`;
-        const open = new Map<number, { node: number; stream: Connection }>();
-        let serial = 0;
-        const leave = (id: number) => {
-          const was = open.get(id);
-          open.delete(id);
-          return was ? nodes[was.node]?.leave(was.stream) : undefined;
-        };
-        const enter = (id: number, node: number) => {
-          // Each stream has an id of its own; a user may have several.
-          const stream = { id: `${id}.${serial++}`, tenant, user: `user-${id % 5}` };
-          open.set(id, { node, stream });
-          return nodes[node]?.enter(stream);
-        };
-        await Promise.all(
-          script.map(async ({ id, does }, index) => {
-            if (does === "cut") cables[id % 3]?.pull();
-            cables[(id + 1) % 3]?.plug();
-            if (does === "leave") await leave(id);
-            if (does === "move" || (does === "enter" && !open.has(id)))
-              await Promise.all([leave(id), enter(id, index % 3)]);
-          }),
-        );
-        for (const cable of cables) cable.plug();
-        const users = new Set([...open.values()].map(({ stream }) => stream.user)).size;
-        for (const node of nodes) {
-          await expect
-            .poll(() => node.count(tenant), { timeout: 10_000, interval: 5 })
-            .toEqual({ users, connections: open.size });
-        }
-        await Promise.all([...open.keys()].map(leave));
-      }),
-      { numRuns: Number(process.env.TIDINGS_TEST_SCRIPTS ?? 20), endOnFailure: true },
-    );
-  }, 600_000);
 });
 
 function connection(id: string, user: string): Connection {
