@@ -21,15 +21,22 @@ export class Patience {
 
   /**
    * The outcome of work that asks the store, and appends messages with so many places in all. Rejects with
-   * STORE_UNAVAILABLE when it takes too long. The work then goes on, for what it has stored is to be announced; what
-   * becomes of it nobody hears.
+   * STORE_UNAVAILABLE when it takes too long. The work then goes on, for what it has stored is to be announced, and nobody
+   * hears what becomes of it; before it stores anything, it asks by `check`, which throws the same.
    */
-  async within<T>(places: number, work: Promise<T>): Promise<T> {
-    if (this.#callMs === undefined) return work;
+  async within<T>(places: number, work: (check: () => void) => Promise<T>): Promise<T> {
+    if (this.#callMs === undefined) return work(() => {});
     const late = Promise.withResolvers<never>();
-    const timer = this.#clock.after(this.#callMs + graceMs + places * perPlaceMs, () => late.reject(unavailable()));
+    let error: Error | undefined;
+    const timer = this.#clock.after(this.#callMs + graceMs + places * perPlaceMs, () => {
+      error = unavailable();
+      late.reject(error);
+    });
+    const check = () => {
+      if (error) throw error;
+    };
     try {
-      return await Promise.race([work, late.promise]);
+      return await Promise.race([work(check), late.promise]);
     } finally {
       timer.cancel();
     }

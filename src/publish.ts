@@ -101,16 +101,20 @@ export class Publisher {
     // Who else is asked whether the caller may publish has a time of its own.
     const addressed = await Promise.all(requests.map((request) => this.#address(caller, request)));
     const places = addressed.reduce((sum, item) => sum + (item instanceof Error ? 0 : item.to.feeds.length), 0);
-    const { prepared, appended } = await this.#patience.within(places, this.#keep(caller, addressed, span));
+    const { prepared, appended } = await this.#patience.within(places, async (check) => {
+      const prepared = await Promise.all(addressed.map((item) => this.#prepare(caller, item)));
+      // Who was told that it failed does not expect it any more.
+      check();
+      return { prepared, appended: await this.#keep(prepared, span) };
+    });
     const counts = new Map<string, Promise<OnlineTally>>();
     return Promise.all(
       prepared.map((item) => (item instanceof Error ? item : this.#answer(item, appended.get(item), counts))),
     );
   }
 
-  /** All that asks the store. What it has stored is announced at once, whether the caller still waits or not. */
-  async #keep(caller: Identity, addressed: readonly (Addressed | Error)[], span: Span | undefined) {
-    const prepared = await Promise.all(addressed.map((item) => this.#prepare(caller, item)));
+  /** Stores, and announces what is stored at once, whether the caller still waits or not. */
+  async #keep(prepared: readonly (Prepared | Error)[], span: Span | undefined) {
     const ready = prepared.filter((item): item is Prepared => !(item instanceof Error));
     const toStore = ready.filter(({ live, append }) => !live || append.key !== "");
     const appended = await this.#append(toStore, span);
@@ -118,7 +122,7 @@ export class Publisher {
     this.#count(ready, appended);
     await this.#markOwn(ready, appended);
     await Promise.all(ready.map((item) => this.#repeat(item, appended.get(item))));
-    return { prepared, appended };
+    return appended;
   }
 
   async #append(items: readonly Prepared[], span: Span | undefined): Promise<ReadonlyMap<Prepared, Appended>> {

@@ -170,8 +170,9 @@ describe("a publish, while its store is away", () => {
     },
   );
 
-  test("fails within two seconds when each of its calls is answered, but slowly; and what was begun is done", async () => {
+  test("fails within two seconds when each of its calls is answered, but slowly; and what was stored is told", async () => {
     await SlowNode.use(async (slow) => {
+      await slow.say("before");
       const [own, other] = [await slow.node.live(ann, inRoom), await slow.node.live(bob, inRoom)];
       slow.takesMs = 700;
       expectUnavailable(await slow.say());
@@ -179,8 +180,17 @@ describe("a publish, while its store is away", () => {
       slow.takesMs = 0;
       await slow.pass(1_000);
       expect([own, other].map(({ messages }) => messages.map(({ title }) => title))).toEqual([["hello"], ["hello"]]);
-      expect([own.badge.total, other.badge.total]).toEqual([0, 1]);
+      expect([own.badge.total, other.badge.total]).toEqual([0, 2]);
       expect((await slow.say()).answer).toMatchObject({ duplicate: true });
+    });
+  });
+
+  test("is not stored after it failed, where it had not come so far", async () => {
+    await SlowNode.use(async (slow) => {
+      slow.takesMs = 1_500;
+      expectUnavailable(await slow.say());
+      await slow.pass(60_000);
+      expect(slow.node.called("append")).toBe(0);
     });
   });
 
