@@ -2,6 +2,7 @@ import { MongoClient } from "mongodb";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MongoStore } from "../../src/adapters/mongodb/store.ts";
 import { freePort } from "../support/ferretdb.ts";
+import { MemoryMongo } from "../support/memory-mongo/process.ts";
 import { appendOne, message, readAll, userFeed } from "../support/store-messages.ts";
 import { hasMongo, type MongoBench, openBench, openMongo } from "../support/store-mongo.ts";
 
@@ -58,11 +59,29 @@ describe.skipIf(!hasMongo)("opening", { timeout: 60_000 }, () => {
     expect(info.patienceMs).toBe(7_000);
     await close();
   });
+});
 
-  test("fails where nobody listens, in time", async () => {
-    const url = `mongodb://127.0.0.1:${await freePort()}/tidings`;
-    const store = new MongoStore({ url, keep: 100, patienceMs: 300 });
-    await expect(store.open()).rejects.toThrow(/ECONNREFUSED/);
+test("fails where nobody listens, in time", async () => {
+  const url = `mongodb://127.0.0.1:${await freePort()}/tidings`;
+  const store = new MongoStore({ url, keep: 100, patienceMs: 100 });
+  await expect(store.open()).rejects.toThrow(/ECONNREFUSED/);
+  await store.close();
+});
+
+test("waits for a server that is only just starting, and says so", async () => {
+  const port = await freePort();
+  const sentences: string[] = [];
+  const warn = (sentence: string) => void sentences.push(sentence);
+  const url = `mongodb://127.0.0.1:${port}/tidings?directConnection=true`;
+  const store = new MongoStore({ url, keep: 100, patienceMs: 2_000, warn });
+  const opening = store.open();
+  await expect.poll(() => sentences, { timeout: 10_000, interval: 5 }).toHaveLength(1);
+  expect(sentences[0]).toMatch(/does not answer yet.*ECONNREFUSED/);
+  const memory = await MemoryMongo.start(port);
+  try {
+    expect((await opening).patienceMs).toBe(2_000);
     await store.close();
-  });
+  } finally {
+    await memory.stop();
+  }
 });

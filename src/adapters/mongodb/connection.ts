@@ -96,8 +96,10 @@ export class Connection {
     return this.#topology;
   }
 
-  /** Connects, and finds out what the servers can. Throws when there is none. */
+  /** Connects, and finds out what the servers can. Throws when there is none, and may be called again then. */
   async open(): Promise<Topology> {
+    // By itself the driver connects once only: after a failure every command fails.
+    await this.#client.connect();
     const hello = await this.db.command({ hello: 1 });
     const build = await this.db.command({ buildInfo: 1 });
     this.#topology = {

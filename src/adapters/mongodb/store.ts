@@ -1,4 +1,4 @@
-import type { CommandStartedEvent } from "mongodb";
+import { type CommandStartedEvent, MongoNetworkError, MongoServerSelectionError } from "mongodb";
 import { fail } from "../../errors.ts";
 import {
   type Append,
@@ -35,6 +35,9 @@ import { Trimmer } from "./trim.ts";
 
 /** Calls under way; beyond it new ones are refused, so that a slow store cannot fill the memory. */
 const maxPending = 50_000;
+
+/** A server that starts with this node has so many times the patience of a call. */
+const startPatience = 5;
 
 /** What a store is made with. */
 export interface MongoOptions {
@@ -94,11 +97,20 @@ export class MongoStore implements Store {
   }
 
   async open(): Promise<StoreInfo> {
-    try {
-      return await this.#open();
-    } catch (error) {
-      await this.#connection.close();
-      throw error;
+    const end = performance.now() + startPatience * this.#patienceMs;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#open();
+      } catch (error) {
+        if (isUnanswered(error) && performance.now() < end) {
+          if (attempt === 0)
+            this.#warn(`the store does not answer yet, and is asked again: ${(error as Error).message}`);
+          await jitter(attempt);
+          continue;
+        }
+        await this.#connection.close();
+        throw error;
+      }
     }
   }
 
@@ -190,7 +202,6 @@ export class MongoStore implements Store {
 
   async #open(): Promise<StoreInfo> {
     const topology = await this.#connection.open();
-    this.#warnOf(topology);
     const { epoch, secret, layout } = await openSchema(this.#connection);
     const connection = this.#connection;
     const heads = new Heads(connection, layout, { epoch, keep: this.#keep });
@@ -212,6 +223,7 @@ export class MongoStore implements Store {
       inbox: new MongoInbox(connection, layout, heads, entries),
       states: new MongoReadStates(connection, layout, locks),
     };
+    this.#warnOf(topology);
     return { secret, patienceMs: this.#patienceMs };
   }
 
@@ -233,4 +245,9 @@ export class MongoStore implements Store {
       this.#warn("the store's server finds documents by scanning them: it is for tests and small amounts of data");
     }
   }
+}
+
+/** Nobody was there, or nobody had time; what a server refuses it would refuse again. */
+function isUnanswered(error: unknown): boolean {
+  return error instanceof MongoServerSelectionError || error instanceof MongoNetworkError;
 }

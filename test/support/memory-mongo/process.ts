@@ -13,9 +13,9 @@ export class MemoryMongo {
     this.#child = child;
   }
 
-  /** Starts one, empty, and waits until it listens. */
-  static async start(): Promise<MemoryMongo> {
-    const port = await freePort();
+  /** Starts one, empty, on any free port unless one is given, and waits until it listens. */
+  static async start(at?: number): Promise<MemoryMongo> {
+    const port = at ?? (await freePort());
     const program = join(import.meta.dirname, "server.ts");
     const child = spawn(process.execPath, [program, String(port)], { stdio: ["ignore", "pipe", "inherit"] });
     await Promise.race([
