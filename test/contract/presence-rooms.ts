@@ -7,7 +7,7 @@ import type { OpenedPresence } from "./presence.ts";
 const room = "room";
 
 /** Runs the law against an adapter. `opened`: of the test at hand. */
-export function roomLaw(opened: () => OpenedPresence, make: () => Promise<OpenedPresence>): void {
+export function roomLaw(opened: () => OpenedPresence, make: () => Promise<OpenedPresence>, share: number): void {
   /** A stream lives on one node for ever. */
   const nodeAt = (index: number): Presence => {
     const { nodes } = opened();
@@ -189,7 +189,7 @@ export function roomLaw(opened: () => OpenedPresence, make: () => Promise<Opened
           for (const node of nodes) await expect.poll(() => node.count(tenant, of)).toEqual(model.count(tenant, of));
         await close();
       }),
-      { numRuns: 150 },
+      { numRuns: Math.ceil(150 * share) },
     );
   });
 
@@ -212,7 +212,7 @@ export function roomLaw(opened: () => OpenedPresence, make: () => Promise<Opened
           await close();
         },
       ),
-      { numRuns: 50 },
+      { numRuns: Math.ceil(50 * share) },
     );
   });
 }

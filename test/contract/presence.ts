@@ -10,8 +10,8 @@ export interface OpenedPresence {
   close(): Promise<void>;
 }
 
-/** Runs the law against an adapter. */
-export function presenceContract(name: string, make: () => Promise<OpenedPresence>): void {
+/** Runs the law against an adapter; the properties with such a share of their random scripts. */
+export function presenceContract(name: string, make: () => Promise<OpenedPresence>, share = 1): void {
   describe(`${name} holds the law of Presence`, () => {
     let opened: OpenedPresence;
     let presence: Presence;
@@ -170,11 +170,11 @@ export function presenceContract(name: string, make: () => Promise<OpenedPresenc
           }
           await close();
         }),
-        { numRuns: 200 },
+        { numRuns: Math.ceil(200 * share) },
       );
     });
 
-    roomLaw(() => opened, make);
+    roomLaw(() => opened, make, share);
   });
 }
 

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,13 +16,16 @@ export class TestRedis {
   readonly port: number;
   readonly #program: string;
   readonly #args: readonly string[];
+  readonly #lines: readonly string[];
   readonly #folder = mkdtempSync(join(tmpdir(), "tidings-redis-"));
   #process: ChildProcess | undefined;
 
-  constructor(program: string, port: number, args: readonly string[] = []) {
+  /** `lines`: of its configuration, beside where it listens. */
+  constructor(program: string, port: number, args: readonly string[] = [], lines = ['save ""', "appendonly no"]) {
     this.#program = program;
     this.port = port;
     this.#args = args;
+    this.#lines = lines;
   }
 
   get url(): string {
@@ -31,19 +34,10 @@ export class TestRedis {
 
   /** Starts it, empty; waits until it answers. */
   async start(): Promise<void> {
-    const own = [
-      "--port",
-      `${this.port}`,
-      "--bind",
-      "127.0.0.1",
-      "--dir",
-      this.#folder,
-      "--save",
-      "",
-      "--appendonly",
-      "no",
-    ];
-    this.#process = spawn(this.#program, [...own, ...this.#args], { stdio: "ignore" });
+    const file = join(this.#folder, "redis.conf");
+    const own = [`port ${this.port}`, "bind 127.0.0.1", `dir ${this.#folder}`];
+    writeFileSync(file, [...own, ...this.#lines, ""].join("\n"));
+    this.#process = spawn(this.#program, [file, ...this.#args], { stdio: "ignore" });
     await this.#answers();
   }
 
@@ -110,7 +104,8 @@ export function randomPrefix(): string {
   return `test-${randomUUID()}`;
 }
 
-async function freePort(): Promise<number> {
+/** A port that nobody listens on. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -1,6 +1,9 @@
 import { type Cluster, Redis } from "ioredis";
 import { connectRedis } from "./connect.ts";
 
+/** How long a connection that was given up rests, in ms. */
+const reviveMs = 100;
+
 /** What an adapter hears of its link. */
 export interface LinkListener {
   /** A message on one of the channels. */
@@ -31,7 +34,10 @@ export class RedisLink {
     for (const connection of [this.commands, this.#subscriber]) {
       connection.on("error", (error: Error) => (this.#error = error.message));
       connection.on("close", () => this.#broken(connection));
-      connection.on("end", () => this.#broken(connection));
+      connection.on("end", () => {
+        this.#broken(connection);
+        this.#revive(connection);
+      });
     }
     this.commands.on("ready", () => this.#check());
     this.#subscriber.on("ready", () => void this.#subscribe());
@@ -86,6 +92,14 @@ export class RedisLink {
     if (!this.#isUp) return;
     this.#isUp = false;
     if (!this.#closed) this.#listener.down();
+  }
+
+  /** ioredis gives a connection up for ever when it hears of Sentinel's failover while it connects. */
+  #revive(connection: Redis | Cluster): void {
+    const again = () => {
+      if (!this.#closed && connection.status === "end") connection.connect().catch(() => {});
+    };
+    setTimeout(again, reviveMs).unref();
   }
 
   #check(): void {
