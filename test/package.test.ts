@@ -107,8 +107,8 @@ describe("the package", () => {
 
   test("publint and are-the-types-wrong find nothing", () => {
     for (const [tool, args] of [
-      ["publint", ["--strict"]],
-      ["attw", ["--pack", ".", "--profile", "esm-only"]],
+      ["publint", ["run", consumer.tarball, "--strict"]],
+      ["attw", [consumer.tarball, "--profile", "esm-only"]],
     ] as const) {
       expect(() =>
         execFileSync(join(root, "node_modules/.bin", tool), args, { cwd: root, stdio: "pipe" }),

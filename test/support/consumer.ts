@@ -1,9 +1,10 @@
 import { execFile, execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
+import { inject } from "vitest";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -13,14 +14,14 @@ export class Consumer {
   /** What the package contains. */
   readonly files: readonly string[];
 
+  /** The file that `npm pack` wrote. */
+  readonly tarball: string;
+
   constructor() {
-    const packed = oneAtATime(() =>
-      execFileSync("npm", ["pack", "--json", "--pack-destination", this.folder], { cwd: root, encoding: "utf8" }),
-    );
-    // npm answers with a list, newer ones with an object by package name.
-    const [tarball] = Object.values(JSON.parse(packed)) as [{ filename: string; files: { path: string }[] }];
-    this.files = tarball.files.map(({ path }) => path);
-    execFileSync("tar", ["-xzf", tarball.filename], { cwd: this.folder });
+    const { file, files } = pack(inject("runFolder"));
+    this.tarball = file;
+    this.files = files;
+    execFileSync("tar", ["-xzf", file], { cwd: this.folder });
     const modules = join(this.folder, "node_modules");
     mkdirSync(modules);
     cpSync(join(this.folder, "package"), join(modules, "tidings"), { recursive: true });
@@ -62,6 +63,27 @@ export class Consumer {
     const { dependencies, peerDependencies } = JSON.parse(manifest) as Record<string, Record<string, string>>;
     return [...Object.keys({ ...dependencies, ...peerDependencies }), "@types/node"];
   }
+}
+
+/** What `npm pack` made. */
+interface Packed {
+  readonly file: string;
+  /** What is in it. */
+  readonly files: readonly string[];
+}
+
+/** Packs, unless another test file of this run has. */
+function pack(folder: string): Packed {
+  return oneAtATime(() => {
+    const made = join(folder, "packed.json");
+    if (existsSync(made)) return JSON.parse(readFileSync(made, "utf8")) as Packed;
+    const said = execFileSync("npm", ["pack", "--json", "--pack-destination", folder], { cwd: root, encoding: "utf8" });
+    // npm answers with a list, newer ones with an object by package name.
+    const [tarball] = Object.values(JSON.parse(said)) as [{ filename: string; files: { path: string }[] }];
+    const packed = { file: join(folder, tarball.filename), files: tarball.files.map(({ path }) => path) };
+    writeFileSync(made, JSON.stringify(packed));
+    return packed;
+  });
 }
 
 /** Packing writes dist/ anew, and test files run beside each other. A database's lock goes with whoever dies. */
