@@ -12,14 +12,32 @@ export const withServers = [
   "test/e2e/nodes.test.ts",
 ];
 
+/**
+ * Each of these has a process of its own: they look at what a process holds, or start browsers, programs and servers and
+ * kill them. The others take turns in a few processes, and leave nothing behind.
+ */
+const alone = [
+  "test/{package,readme}.test.ts",
+  "test/{adapters,cli,conformance,examples,properties,simulation}/**/*.test.ts",
+  "test/e2e/browser/*.test.ts",
+  "test/e2e/interop/{buf-curl,grpcurl}.test.ts",
+  "test/e2e/{kill,metrics,tracing}.test.ts",
+];
+const elsewhere = ["test/faults/**", ...withServers];
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
-    exclude: ["test/faults/**", ...withServers],
     globalSetup: "test/support/run-folder.ts",
     // Many of them wait for browsers, servers and clocks.
     maxWorkers: 3,
     testTimeout: 20_000,
     hookTimeout: 30_000,
+    projects: [
+      { extends: true, test: { name: "alone", include: alone, exclude: elsewhere } },
+      {
+        extends: true,
+        test: { name: "shared", include: ["test/**/*.test.ts"], exclude: [...alone, ...elsewhere], isolate: false },
+      },
+    ],
   },
 });

@@ -18,11 +18,20 @@ const mostViolations = 16;
 /** Messages of this package are planned at once, others when they first come. */
 const ownPackage = "tidings.v1.";
 
+/** Compiling the rules takes longer than all else at the start: several servers of one process share them. */
+const made = new WeakMap<Registry, Validate>();
+
 /**
- * Makes the check from descriptors with rules. All rules of the contract are compiled here, once, and tried on an empty
- * message. Throws when one of them is broken.
+ * The check from descriptors with rules, one for the same descriptors. All rules of the contract are compiled here, once,
+ * and tried on an empty message. Throws when one of them is broken.
  */
 export function createValidate(registry: Registry): Validate {
+  const validate = made.get(registry) ?? compile(registry);
+  made.set(registry, validate);
+  return validate;
+}
+
+function compile(registry: Registry): Validate {
   const validator = createValidator({ registry, regexMatch: createRegexMatch() });
   for (const type of registry) {
     if (type.kind !== "message" || !type.typeName.startsWith(ownPackage)) continue;
