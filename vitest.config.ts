@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./test/support/longest-first.ts";
 
 // Each store has a thread, and each command a process, of its own: what one has compiled is there for the next.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/node");
@@ -27,13 +28,16 @@ const elsewhere = ["test/faults/**", ...withServers];
 
 export default defineConfig({
   test: {
-    globalSetup: "test/support/run-folder.ts",
+    sequence: { sequencer: LongestFirst },
     // Many of them wait for browsers, servers and clocks.
     maxWorkers: 3,
     testTimeout: 20_000,
     hookTimeout: 30_000,
     projects: [
-      { extends: true, test: { name: "alone", include: alone, exclude: elsewhere } },
+      {
+        extends: true,
+        test: { name: "alone", globalSetup: "test/support/run-folder.ts", include: alone, exclude: elsewhere },
+      },
       {
         extends: true,
         test: { name: "shared", include: ["test/**/*.test.ts"], exclude: [...alone, ...elsewhere], isolate: false },
