@@ -11,8 +11,8 @@ const groups = [
   { kind: "Sentinel", start: startSentinel },
   { kind: "a Cluster", start: startCluster },
 ];
-/** A replica takes over after two seconds or three. */
-const soon = { timeout: 15_000, interval: 20 };
+/** A replica takes over after three seconds or four. */
+const soon = { timeout: 10_000, interval: 20 };
 
 describe.skipIf(!redisProgram).each(groups)("over $kind", ({ kind, start }) => {
   let group: RedisGroup;

@@ -263,8 +263,10 @@ export class RedisPresence implements Presence {
   async #renew(): Promise<void> {
     try {
       const all = this.#forgot || this.#renewal.isDue;
-      if (!(await this.#renewal.run(all)) || this.#closing || !this.#link.isUp) return;
       this.#forgot = false;
+      const wasRun = await this.#renewal.run(all);
+      if (!wasRun) this.#forgot ||= all;
+      if (!wasRun || this.#closing || !this.#link.isUp) return;
       if (!this.#answers) this.#logger?.info("presence is connected to Redis");
       this.#answers = true;
     } catch (error) {
@@ -273,6 +275,8 @@ export class RedisPresence implements Presence {
   }
 
   #silent(error?: unknown): void {
+    // Who takes over from a server that failed may not have been told all.
+    if (error) this.#forgot = true;
     if (this.#answers === false || this.#closing) return;
     // At the start nothing is wrong yet.
     if (this.#answers === undefined && !error && this.#link.error === "") return;
