@@ -1,4 +1,4 @@
-import { type CommandStartedEvent, MongoNetworkError, MongoServerSelectionError } from "mongodb";
+import { type CommandStartedEvent, MongoAPIError, MongoError, MongoServerError } from "mongodb";
 import { fail } from "../../errors.ts";
 import {
   type Append,
@@ -247,7 +247,7 @@ export class MongoStore implements Store {
   }
 }
 
-/** Nobody was there, or nobody had time; what a server refuses it would refuse again. */
+/** Nobody was there, or nobody had time; what a server or the driver refuses, it would refuse again. */
 function isUnanswered(error: unknown): boolean {
-  return error instanceof MongoServerSelectionError || error instanceof MongoNetworkError;
+  return error instanceof MongoError && !(error instanceof MongoServerError || error instanceof MongoAPIError);
 }
