@@ -39,7 +39,7 @@ export interface Plan {
 const usual: Plan = {
   name: "default",
   rounds: 3,
-  fanOutRounds: 5,
+  fanOutRounds: 4,
   sliceMs: 500,
   warmUps: 2000,
   subscribers: 1000,
@@ -47,7 +47,7 @@ const usual: Plan = {
   feeds: [1, 100, 10_000, 100_000],
   concurrency: [1, 10, 50, 200],
   missed: 1000,
-  idle: 5000,
+  idle: 4000,
   latencyMs: 3000,
   nodesMs: 500,
   slowMs: 5000,
