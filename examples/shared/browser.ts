@@ -61,7 +61,10 @@ export function onSubmit(
     const output = form.querySelector("output") ?? make("output");
     try {
       output.textContent = (await submit(input)) ?? "";
-      for (const field of form.querySelectorAll<HTMLInputElement>("[data-clear]")) field.value = "";
+      for (const field of form.querySelectorAll<HTMLInputElement>("[data-clear]")) {
+        // The next entry may have been begun meanwhile.
+        if (field.value === input[field.name]) field.value = "";
+      }
     } catch (error) {
       output.textContent = error instanceof Error ? error.message : String(error);
     }
