@@ -29,6 +29,19 @@ describe.each(benches)("several nodes on one database of $name", { timeout: 60_0
     expect(new Set(opened.map(({ info }) => Buffer.from(info.secret).toString("hex"))).size).toBe(1);
   });
 
+  test("see how far others have gone in each of many feeds, be it by little, by much or past what was trimmed", async () => {
+    const [one, other] = (await nodes(2, 20)) as [Store, Store];
+    const moved = { still: 0, little: 3, edge: 7, over: 8, much: 15, trimmed: 60 };
+    const feeds = Object.keys(moved).map((user) => userFeed("t", user));
+    const say = (store: Store, user: string, count: number) =>
+      store.append(messages("t", count, () => ({ feeds: [`user/${user}`] })));
+    for (const user of Object.keys(moved)) await say(one, user, 2);
+    expect((await one.heads(feeds)).map(({ seq }) => seq)).toEqual(feeds.map(() => 2));
+    for (const [user, count] of Object.entries(moved)) if (count > 0) await say(other, user, count);
+    while ((await other.trim(start - 1, start)) > 0);
+    expect((await one.heads(feeds)).map(({ seq }) => seq)).toEqual(Object.values(moved).map((count) => 2 + count));
+  });
+
   test("append to the same feeds without a hole, and number nothing twice", async () => {
     const stores = await nodes(3);
     const feeds = ["user/ann", "tenant"];

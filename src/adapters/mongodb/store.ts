@@ -45,7 +45,7 @@ export interface MongoOptions {
   readonly url: string;
   /** Messages kept per feed. */
   readonly keep: number;
-  /** How long a call waits for the servers before it is rejected, in milliseconds. Default 1,800: who asked hears of it within two seconds. */
+  /** How long a call waits for the servers before it is rejected, in milliseconds. Default 1,800: who asked hears of it within two seconds. `open` waits five times as long. */
   readonly patienceMs?: number;
   /** Hears what a deployment lacks. */
   readonly warn?: (sentence: string) => void;
@@ -102,7 +102,7 @@ export class MongoStore implements Store {
       try {
         return await this.#open();
       } catch (error) {
-        if (isUnanswered(error) && performance.now() < end) {
+        if (isUnanswered(error) && !this.#closed && performance.now() < end) {
           if (attempt === 0)
             this.#warn(`the store does not answer yet, and is asked again: ${(error as Error).message}`);
           await jitter(attempt);
