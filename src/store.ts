@@ -194,7 +194,7 @@ export interface InboxIndex {
   select(selection: Selection): Promise<readonly Entry[]>;
   /** Messages of a tenant's batch in whatever feed, without those expired at `now`; `after` is "" or the `next` of the page before. */
   batch(tenant: string, batchId: string, after: string, limit: number, now: number): Promise<BatchPage>;
-  /** Counts live notifications. */
+  /** Counts live notifications; no feed has its ranges in two places. */
   tally(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number): Promise<Tally>;
   /** Where messages lie within some feeds, each place once; ids that are not there are left out. */
   find(feeds: readonly FeedKey[], ids: readonly string[]): Promise<readonly Place[]>;

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  type AggregateOptions,
   type Collection,
   type CommandStartedEvent,
   type Db,
@@ -125,7 +126,12 @@ export class Connection {
     return (await this.collection<T>(name).find(filter, options).toArray()) as unknown as T[];
   }
 
-  /** The same in several collections. */
+  /** All that a pipeline makes of a collection, read from a majority. */
+  async aggregate<T extends Document>(name: string, pipeline: Document[], options: AggregateOptions): Promise<T[]> {
+    return this.collection(name).aggregate<T>(pipeline, options).toArray();
+  }
+
+  /** What a query finds in several collections. */
   async findAcross<T extends Document>(
     names: readonly string[],
     filter: Filter<T>,

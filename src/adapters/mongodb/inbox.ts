@@ -1,15 +1,15 @@
 import type { Filter } from "mongodb";
-import type { BatchPage, Entry, FeedKey, Place, Selection, SeqRanges, Tally } from "../../store.ts";
+import type { BatchPage, Entry, FeedKey, Place, Selection, SeqRanges } from "../../store.ts";
 import type { Connection } from "./connection.ts";
 import { batchName, type EntryDocument, feedName, feedOf } from "./documents.ts";
 import { type Entries, toEntry } from "./entries.ts";
-import { type Heads, StaleAnswer } from "./heads.ts";
+import type { Heads } from "./heads.ts";
 import type { Layout } from "./layout.ts";
+import { clip, withinAny } from "./ranges.ts";
 import { placeOf } from "./recall.ts";
 
 /** More ranges than that are read as one stretch, and told apart here. */
 const maxRanges = 16;
-const notification = 1;
 const nothing = new Uint8Array();
 
 /** The questions of the inbox. */
@@ -33,7 +33,7 @@ export class MongoInbox {
     const [head] = await this.#heads.heads([feed]);
     const f = feedName(feed);
     const inRanges = withinAny(ranges);
-    const filter = { f, ...seqFilter(ranges, head?.tail ?? 1, head?.seq ?? 0), ...filterOf(selection) };
+    const filter = { f, ...seqFilter(clip(ranges, head?.tail ?? 1, head?.seq ?? 0)), ...filterOf(selection) };
     const rows: EntryDocument[] = [];
     // The limit is the driver's batch only where rows of one stretch may still drop out.
     const whole = ranges.length <= maxRanges && limit <= 0x7fffffff;
@@ -47,44 +47,6 @@ export class MongoInbox {
       if (rows.length === limit) break;
     }
     return bodies ? this.#entries.withBodies(rows) : rows.map((row) => toEntry(row, this.#heads.epoch, nothing));
-  }
-
-  /** See InboxIndex. */
-  async tally(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number): Promise<Tally> {
-    const byCategory = new Map<string, number>();
-    let nextExpiry = Number.POSITIVE_INFINITY;
-    const names = feeds.map(({ feed }) => feedName(feed));
-    // Before the rows: these must not be older than what the heads promise.
-    const last = await this.#heads.lastOf(names);
-    const rows = await Promise.all(
-      feeds.map(({ ranges }, index) => this.#counted(names[index] ?? "", ranges, last.get(names[index] ?? "") ?? 0)),
-    );
-    const tails = await this.#heads.tailsOf(names);
-    const heads = names.map((f) => this.#heads.head(last.get(f) ?? 0, tails.get(f) ?? 1));
-    const oldest = rows.map((some, index) => {
-      let least = Number.POSITIVE_INFINITY;
-      for (const { s, k, g, x = Number.POSITIVE_INFINITY } of some) {
-        if (k !== notification || x <= now || s < (heads[index]?.tail ?? 1)) continue;
-        byCategory.set(g, (byCategory.get(g) ?? 0) + 1);
-        nextExpiry = Math.min(nextExpiry, x);
-        least = Math.min(least, s);
-      }
-      return least;
-    });
-    return { byCategory, nextExpiry, oldest, heads };
-  }
-
-  /** Slots within ranges up to the last one of the feed. */
-  async #counted(f: string, ranges: SeqRanges, last: number): Promise<EntryDocument[]> {
-    if (ranges.length === 0 || last === 0) return [];
-    const from = this.#heads.tailByCount(last);
-    // The last slot comes along, to see that the answer is not older than the head.
-    const filter = { f, ...seqFilter([...ranges, [last, last]], from, last) };
-    const options = { projection: { _id: 0, s: 1, k: 1, g: 1, x: 1 }, batchSize: 20_000 };
-    const rows = await this.#connection.find<EntryDocument>(this.#layout.entries(f), filter, options);
-    if (!rows.some(({ s }) => s === last)) throw new StaleAnswer(`slot ${last} is missing`);
-    const inRanges = withinAny(ranges);
-    return rows.filter(({ s }) => inRanges(s));
   }
 
   /** See InboxIndex. */
@@ -140,28 +102,11 @@ function byArrival(a: EntryDocument, b: EntryDocument): number {
   return Buffer.compare(Buffer.from(a.f), Buffer.from(b.f));
 }
 
-/** Numbers within ranges, and from the tail to the head; of very many ranges, within the stretch that they lie in. */
-function seqFilter(ranges: SeqRanges, tail: number, head: number): Filter<EntryDocument> {
-  const clipped = ranges.map(([from, to]) => [Math.max(from, tail), Math.min(to, head)] as const);
-  const some = clipped.filter(([from, to]) => from <= to);
+/** Numbers within ranges; of very many ranges, within the stretch that they lie in. */
+function seqFilter(ranges: SeqRanges): Filter<EntryDocument> {
   const bounds = ([from, to]: readonly [number, number]) => ({ s: { $gte: from, $lte: to } });
-  if (some.length > 1 && some.length <= maxRanges) return { $or: some.map(bounds) };
-  if (some.length === 0) return bounds([1, 0]);
-  return bounds([Math.min(...some.map(([from]) => from)), Math.max(...some.map(([, to]) => to))]);
-}
-
-/** Whether a number lies in one of some ascending ranges. */
-function withinAny(ranges: SeqRanges): (seq: number) => boolean {
-  return (seq) => {
-    let [low, high] = [0, ranges.length - 1];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((ranges[middle]?.[1] ?? 0) < seq) low = middle + 1;
-      else high = middle;
-    }
-    const [from, to] = ranges[low] ?? [1, 0];
-    return from <= seq && seq <= to;
-  };
+  if (ranges.length > 1 && ranges.length <= maxRanges) return { $or: ranges.map(bounds) };
+  return bounds([ranges[0]?.[0] ?? 1, ranges.at(-1)?.[1] ?? 0]);
 }
 
 /** What a selection's filters ask of an entry. */

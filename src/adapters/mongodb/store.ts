@@ -31,6 +31,7 @@ import { Locks } from "./locks.ts";
 import { MongoReadStates } from "./read-states.ts";
 import { Withdrawals } from "./recall.ts";
 import { openSchema } from "./schema.ts";
+import { Tallies } from "./tallies.ts";
 import { Trimmer } from "./trim.ts";
 
 /** Calls under way; beyond it new ones are refused, so that a slow store cannot fill the memory. */
@@ -64,6 +65,7 @@ interface Parts {
   readonly trimmer: Trimmer;
   readonly entries: Entries;
   readonly inbox: MongoInbox;
+  readonly tallies: Tallies;
   readonly states: MongoReadStates;
 }
 
@@ -148,7 +150,7 @@ export class MongoStore implements Store {
   }
 
   tally(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number): Promise<Tally> {
-    return this.#ask(({ inbox }) => inbox.tally(feeds, now));
+    return this.#ask(({ tallies }) => tallies.tally(feeds, now));
   }
 
   batch(tenant: string, batchId: string, after: string, limit: number, now: number): Promise<BatchPage> {
@@ -221,6 +223,7 @@ export class MongoStore implements Store {
       entries,
       appender: new Appender(connection, layout, { flights, locks, marks, withdrawals, epoch }),
       inbox: new MongoInbox(connection, layout, heads, entries),
+      tallies: new Tallies(connection, layout, heads),
       states: new MongoReadStates(connection, layout, locks),
     };
     this.#warnOf(topology);

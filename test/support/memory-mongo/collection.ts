@@ -99,7 +99,7 @@ export class Collection {
     if (typeof f === "string") return within(this.#feeds.get(f) ?? [], s);
     // Without an order among feeds: whoever sorts by number names one feed, or sorts by more.
     if (f !== undefined) return listOf(f).flatMap((value) => this.#feeds.get(value) ?? []);
-    if ($or !== undefined) return ($or as Document[]).flatMap((part) => this.#candidates(part));
+    if ($or !== undefined) return [...new Set(($or as Document[]).flatMap((part) => this.#candidates(part)))];
     return [...this.#all()];
   }
 

@@ -2,6 +2,7 @@
 import { BSON } from "mongodb";
 import { Collection, DuplicateKey } from "./collection.ts";
 import { type Document, project, updated } from "./documents.ts";
+import { grouped } from "./pipeline.ts";
 
 type Named = Map<string, Collection>;
 
@@ -26,6 +27,7 @@ const handlers: Readonly<Record<string, (command: Document, database: string) =>
   killCursors: () => ({}),
   insert,
   find,
+  aggregate,
   update,
   delete: remove,
   dropDatabase(_command, database) {
@@ -99,6 +101,14 @@ function find(command: Document, database: string): Document {
   const found = collection(database, command.find).find(filter, sort, Math.abs(Number(limit ?? 0)));
   const firstBatch = projection ? found.map((document) => project(document, projection)) : found;
   return { cursor: { id: 0n, ns: `${database}.${command.find}`, firstBatch } };
+}
+
+/** A choice of documents, and groups of these. */
+function aggregate(command: Document, database: string): Document {
+  const [{ $match } = {}, { $group } = {}, ...more] = command.pipeline as Record<string, Document | undefined>[];
+  if (!$match || !$group || more.length > 0) throw new Error("pipelines other than $match and $group are not known");
+  const firstBatch = grouped(collection(database, command.aggregate).find($match), $group);
+  return { cursor: { id: 0n, ns: `${database}.${command.aggregate}`, firstBatch } };
 }
 
 function update(command: Document, database: string): Document {

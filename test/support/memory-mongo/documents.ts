@@ -43,8 +43,8 @@ function isOperators(condition: unknown): condition is Document {
   return Object.keys(condition).some((key) => key.startsWith("$"));
 }
 
-/** NaN, which no comparison holds for, across types. */
-function order(a: unknown, b: unknown): number {
+/** The order of two values: NaN, which no comparison holds for, across types. */
+export function order(a: unknown, b: unknown): number {
   if (typeof a === "number" && typeof b === "number") return a - b;
   if (typeof a === "string" && typeof b === "string") return a < b ? -1 : Number(a > b);
   return Number.NaN;
