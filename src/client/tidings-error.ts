@@ -67,11 +67,12 @@ const terminal: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /**
- * Whether a subscription that ended so will end so again. `canceled` is not: it is also what a lost HTTP/2 connection
- * looks like, and what the client itself ends is never reported as an error.
+ * Whether a subscription that ended so will end so again. Only a Tidings server can say that, and it names a reason: from a
+ * Connect library, `invalid_argument` is also what a stream looks like that was cut within a message, and `unimplemented`
+ * the 404 of a proxy during a deployment.
  */
 export function isTerminal(error: TidingsError): boolean {
-  return terminal.has(error.code);
+  return error.reason !== undefined && terminal.has(error.code);
 }
 
 /** Whether the server refused the positions rather than the subscription. */
