@@ -75,9 +75,9 @@ if (write)
   );
 process.exitCode = status ?? 1;
 
-/** The commit of the tree, and whether there is more in it. */
+/** The commit of the tree, and whether there is more in it, but for the docs that runs are written into. */
 function commitOf(): string {
   const git = (...args: string[]) => spawnSync("git", args, { cwd: root, encoding: "utf8" }).stdout?.trim() ?? "";
-  const changed = git("status", "--porcelain", "--untracked-files=no") === "" ? "" : ", changed";
+  const changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs") === "" ? "" : ", changed";
   return `${git("rev-parse", "--short=10", "HEAD") || "unknown"}${changed}`;
 }

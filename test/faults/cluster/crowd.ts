@@ -13,10 +13,15 @@ export interface CrowdPage {
   readonly helloAt: number[];
 }
 
-/** Opens pages of as many users, at these addresses in turn; they are live when `until` says so. */
-export async function openCrowd(urls: readonly string[], tenant: string, users: number): Promise<CrowdPage[]> {
+/** Opens pages of as many users, from a number on, at these addresses in turn; they are live when `until` says so. */
+export async function openCrowd(
+  urls: readonly string[],
+  tenant: string,
+  users: number,
+  first = 0,
+): Promise<CrowdPage[]> {
   const pages: CrowdPage[] = [];
-  for (let number = 0; number < users; number++) {
+  for (let number = first; number < first + users; number++) {
     const token = await tokenFor({ sub: `user-${number}`, tenant, role: "user" });
     const url = urls[number % urls.length] as string;
     const client = connectTidings({ url, token: async () => token, transport: "ws" });

@@ -6,20 +6,21 @@ import { report } from "../report.ts";
 import { tokenFor } from "../server-process.ts";
 import { size } from "../size.ts";
 import { Cluster, canRun } from "./cluster.ts";
-import { closeCrowd, openCrowd, until } from "./crowd.ts";
+import { Crowds } from "./crowds.ts";
 import { errorsIn } from "./log.ts";
 
 const clients = size(300, 5_000);
 const backWithinMs = 30_000;
 /** Of each of three nodes, which share two cores with all clients: less than they could take, so that it is what paces. */
 const flags = { "new-streams-per-second": size("50", "100") };
+const processes = 2;
 const each = 5;
 
 test.skipIf(!canRun("memory"))(`${clients} clients that are cut at once are all back within 30 s`, async () => {
   const cluster = await Cluster.open({ store: "memory", flags });
-  const pages = await openCrowd([cluster.url], "acme", clients);
+  const crowds = await Crowds.open(cluster.url, "acme", clients, processes);
   try {
-    expect(await until(pages, ({ client }) => client.state.value === "live", 120_000)).toBe(0);
+    expect(await crowds.until({ live: true }, 120_000)).toBe(0);
     const url = cluster.members[0]?.url ?? "";
     const { publish } = createClient(PushService, createConnectTransport({ baseUrl: url, httpVersion: "1.1" }));
     const headers = { authorization: `Bearer ${await tokenFor({ sub: "load", tenant: "acme", role: "service" })}` };
@@ -30,19 +31,13 @@ test.skipIf(!canRun("memory"))(`${clients} clients that are cut at once are all 
       await publish({ audience, message: { kind: Kind.NOTIFICATION, title } }, { headers });
     };
     for (let number = 0; number < each; number++) await send(`before ${number}`);
-    expect(await until(pages, (page) => page.titles.length === each, 30_000)).toBe(0);
-    for (const { helloAt, caughtUpAt } of pages) {
-      helloAt.length = 0;
-      caughtUpAt.length = 0;
-    }
-    const cutAt = performance.now();
+    expect(await crowds.until({ titles: each }, 30_000)).toBe(0);
+    await crowds.forgetTimes();
+    const cutAt = performance.timeOrigin + performance.now();
     cluster.front.reset();
     for (let number = 0; number < each; number++) await send(`while they are away ${number}`);
-    const missing = await until(
-      pages,
-      ({ caughtUpAt, titles }) => caughtUpAt.length > 0 && titles.length >= 2 * each,
-      backWithinMs + 30_000,
-    );
+    const missing = await crowds.until({ caughtUp: true, titles: 2 * each }, backWithinMs + 30_000);
+    const pages = await crowds.seen();
     const caughtUpMs = pages.map(({ caughtUpAt }) => (caughtUpAt[0] ?? Number.POSITIVE_INFINITY) - cutAt);
     const hellos = pages.flatMap(({ helloAt }) => helloAt.map((at) => at - cutAt));
     const { fastest, mean } = paceOf(hellos);
@@ -61,7 +56,7 @@ test.skipIf(!canRun("memory"))(`${clients} clients that are cut at once are all 
     expect.soft(pages.filter((page) => page.titles.join() !== titles.join()).length).toBe(0);
     expect.soft(errorsIn(cluster.log)).toEqual([]);
   } finally {
-    closeCrowd(pages);
+    await crowds.close();
     await cluster.close();
   }
 });
