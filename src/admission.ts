@@ -9,7 +9,8 @@ const maxTenants = 10_000;
 /**
  * How many new streams a node takes per second, and how many of one tenant: buckets of tokens, so that the return of
  * everyone at once neither reaches the store nor delays the streams that are open, and one tenant's pages in a loop take
- * not all the turns. Who finds a bucket empty is told a turn of its own in the seconds to come: the same delay for all
+ * not all the turns. A node that is slower than its bucket begins no more than a burst of them at a time: all would wait,
+ * and then come at one moment. Who is refused is told a turn of its own in the seconds to come: the same delay for all
  * would only move the crowd.
  */
 export class Admission {
@@ -17,9 +18,17 @@ export class Admission {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #node: Bucket;
+  readonly #burst: number;
+  readonly #beginning: () => number;
   readonly #tenants = new Map<string, Bucket>();
 
-  constructor({ perSecond, burst, perTenant }: AdmissionSettings, clock: Clock, random: Random) {
+  /** `beginning` tells how many streams were taken in and have had no Hello. */
+  constructor(
+    { perSecond, burst, perTenant }: AdmissionSettings,
+    { clock, random, beginning }: { clock: Clock; random: Random; beginning: () => number },
+  ) {
+    this.#burst = burst;
+    this.#beginning = beginning;
     this.#perTenant = perTenant;
     this.#clock = clock;
     this.#random = random;
@@ -31,9 +40,9 @@ export class Admission {
     const own = tenant === undefined ? undefined : this.#of(tenant);
     // The tenant's first: who is over it must not push others back in the node's queue.
     const empty = [own, this.#node].find((bucket) => bucket && !bucket.hasToken);
-    if (empty) {
+    if (empty || this.#beginning() >= this.#burst) {
       const sentence = "too many streams are being opened; come back after the delay";
-      throw fail("TOO_MANY_NEW_STREAMS", sentence, { retryAfterMs: empty.nextTurn() });
+      throw fail("TOO_MANY_NEW_STREAMS", sentence, { retryAfterMs: (empty ?? this.#node).nextTurn() });
     }
     own?.take();
     this.#node.take();

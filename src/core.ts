@@ -84,7 +84,7 @@ export async function startCore(
   });
   const pages = new Pages(store, bus, clock);
   const blocks = new Blocks(store, bus, clock);
-  const admission = new Admission(settings.admission, clock, random);
+  const admission = new Admission(settings.admission, { clock, random, beginning: () => streams.beginning });
   const verify = createAuthenticate(settings.auth, clock);
   const unblocked = async (identity: Identity) => {
     await blocks.check(identity);

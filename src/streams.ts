@@ -18,6 +18,7 @@ export interface StreamFigures {
 /** The open streams of a node. */
 export class Streams {
   readonly #open = new Map<string, Subscription>();
+  readonly #beginning = new Set<Subscription>();
   #whenEmpty: (() => void)[] = [];
   /** Set once the node drains. */
   #afterMs: (() => number) | undefined;
@@ -27,6 +28,11 @@ export class Streams {
   /** How many are open. */
   get size(): number {
     return this.#open.size;
+  }
+
+  /** How many have had no Hello. */
+  get beginning(): number {
+    return this.#beginning.size;
   }
 
   /** The node is on its way out. */
@@ -50,10 +56,17 @@ export class Streams {
   /** One that comes while the node drains is told to go, too. */
   add(stream: Subscription): void {
     this.#open.set(stream.id, stream);
+    this.#beginning.add(stream);
     if (this.#afterMs) stream.drain(this.#afterMs(), goingAway);
   }
 
+  /** Its Hello is made. */
+  began(stream: Subscription): void {
+    this.#beginning.delete(stream);
+  }
+
   delete(stream: Subscription): void {
+    this.#beginning.delete(stream);
     this.#open.delete(stream.id);
     if (this.#open.size > 0) return;
     for (const resolve of this.#whenEmpty) resolve();

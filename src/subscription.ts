@@ -265,7 +265,9 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
     const { heads, totals } = await this.#totals.start(this.#user);
     const gaps = this.#start(heads);
     this.#delivery.replayed = totals?.state;
-    yield [await this.#hello(totals, gaps)];
+    const hello = await this.#hello(totals, gaps);
+    this.#node.streams.began(this);
+    yield [hello];
     yield rooms.map((value) => eventFrame({ case: "room", value }));
     yield gaps.map((gap) => eventFrame({ case: "gap", value: gap }));
     for (const followed of this.#follows.all) yield* this.#replay(followed, heads.get(followed.cursor.feed.name)?.seq);

@@ -4,12 +4,15 @@ import { Admission } from "../src/admission.ts";
 import { reasonOf, retryAfterOf } from "../src/errors.ts";
 import { mintToken } from "../src/mint.ts";
 import { FakeClock, seededRandom } from "./support/clock.ts";
-import { startTestCore } from "./support/core.ts";
+import { startTestCore, userOf } from "./support/core.ts";
+import type { Around } from "./support/store-tap.ts";
 import { secret } from "./support/token.ts";
 
 function build(perSecond: number, burst: number, perTenant = Number.POSITIVE_INFINITY) {
   const clock = new FakeClock();
-  const admission = new Admission({ perSecond, burst, perTenant }, clock, seededRandom());
+  const streams = { beginning: 0 };
+  const parts = { clock, random: seededRandom(), beginning: () => streams.beginning };
+  const admission = new Admission({ perSecond, burst, perTenant }, parts);
   /** 0: taken in; else the delay that was told, in ms. */
   const askFor = (tenant?: string): number => {
     try {
@@ -20,7 +23,7 @@ function build(perSecond: number, burst: number, perTenant = Number.POSITIVE_INF
       return retryAfterOf(error as ConnectError) ?? Number.NaN;
     }
   };
-  return { clock, ask: () => askFor(), askFor };
+  return { clock, streams, ask: () => askFor(), askFor };
 }
 
 describe("Admission", () => {
@@ -46,6 +49,19 @@ describe("Admission", () => {
     clock.set(clock.now() - 3_600_000);
     expect(ask()).toBeGreaterThan(0);
     clock.set(clock.now() + 200);
+    expect(ask()).toBe(0);
+  });
+
+  test("begins no more than a burst at a time, however slowly it gets on with them", () => {
+    const { clock, streams, ask } = build(100, 5);
+    streams.beginning = 5;
+    const delays = Array.from({ length: 100 }, ask);
+    expect(Math.min(...delays)).toBeGreaterThan(0);
+    // Each has a turn of its own.
+    expect(Math.max(...delays)).toBeGreaterThan(1_000);
+    clock.set(clock.now() + 1_000);
+    expect(ask()).toBeGreaterThan(0);
+    streams.beginning = 4;
     expect(ask()).toBe(0);
   });
 
@@ -112,6 +128,35 @@ describe("Admission", () => {
     expect(Math.max(...taken.map(({ at }) => at))).toBeLessThan(30_000);
     expect(taken.reduce((sum, { tries }) => sum + tries, 0)).toBeLessThan(3 * taken.length);
   });
+});
+
+test("streams that the store keeps waiting take the places of others until their Hello, or until they are gone", async () => {
+  const held = Promise.withResolvers<void>();
+  const around: Around = async (method, call) => {
+    if (method === "tally") await held.promise;
+    return call();
+  };
+  const node = await startTestCore({ admission: { perSecond: 1_000, burst: 2 }, around });
+  try {
+    const exp = Math.floor(node.clock.now() / 1000) + 600;
+    const jwt = await mintToken(secret, { sub: "cid", tenant: "acme", role: "user", exp });
+    const enter = () =>
+      node.core.admit(jwt).then(
+        ({ subject }) => subject,
+        (error) => reasonOf(ConnectError.from(error)),
+      );
+    const [ann, bob] = ["ann", "bob"].map((user) => node.subscribe(userOf("acme", user)));
+    expect(await enter()).toBe("TOO_MANY_NEW_STREAMS");
+    ann?.subscription.close();
+    expect(await enter()).toBe("cid");
+    node.subscribe(userOf("acme", "dan"));
+    expect(await enter()).toBe("TOO_MANY_NEW_STREAMS");
+    held.resolve();
+    await bob?.first("hello");
+    expect(await enter()).toBe("cid");
+  } finally {
+    await node.close();
+  }
 });
 
 test("whoever is refused costs the store nothing, and a token that is no good takes nobody's place", async () => {

@@ -16,13 +16,20 @@ export function backoffMs(failures: number, fraction: number): number {
 }
 
 /**
+ * Whether a time that the server named is a turn that it gives, in ms. A shorter one is no pace to keep: there the
+ * back-off counts, so that a client which is told "at once" each time slows down.
+ */
+export function isTurn(askedMs: number): boolean {
+  return askedMs >= backoffBaseMs;
+}
+
+/**
  * The wait where the server named one, in ms: never shorter than it, and spread over half a second more, since many may
- * have been told the same. A time of less than that is no pace to keep: there the back-off counts, so that a client which
- * is told "at once" each time slows down. Elsewhere it does not: after an outage, a server that lets its clients in one
+ * have been told the same. Of a turn, the back-off does not count: after an outage, a server that lets its clients in one
  * after another would wait for those that had tried the most.
  */
 export function heldMs(askedMs: number, failures: number, fraction: number): number {
-  if (askedMs < backoffBaseMs) return Math.max(askedMs, backoffMs(failures, fraction));
+  if (!isTurn(askedMs)) return Math.max(askedMs, backoffMs(failures, fraction));
   return askedMs + backoffMs(0, fraction);
 }
 

@@ -2,7 +2,7 @@
  * The life of a client's connection as a pure state machine. Streams, timers and the token function sit outside: they
  * feed it inputs and do what the state it answers with says (see session.ts). Nothing here waits, calls or remembers.
  */
-import { backoffMs, heldMs, refusedMs } from "./backoff.ts";
+import { backoffMs, heldMs, isTurn, refusedMs } from "./backoff.ts";
 import { type Signal, stay, type TidingsState, transitions } from "./transitions.ts";
 
 /** What happened, with what the machine must know about it. */
@@ -18,7 +18,7 @@ export interface Input {
 /** The machine: a value; `step` makes the next one. */
 export interface Machine {
   readonly state: TidingsState;
-  /** Ends of connections since one was healthy. */
+  /** Ends of connections since one was healthy, but for those after which the server gave a turn. */
   readonly failures: number;
   /** Refusals of a token since a connection was healthy. */
   readonly refusals: number;
@@ -50,10 +50,11 @@ export function step(machine: Machine, input: Input, fraction: () => number): Ma
   const state = transitions[machine.state][signal];
   if (state === stay) return machine;
   const refused = signal === "stale" || signal === "refused";
-  const ended = refused || state === "waiting" || state === "held";
+  // Who waits for its turn has not failed.
+  const failed = refused || state === "waiting" || (state === "held" && !isTurn(input.afterMs ?? 0));
   return {
     state,
-    failures: ended ? failures + 1 : failures,
+    failures: failed ? failures + 1 : failures,
     refusals: refused ? refusals + 1 : refusals,
     delayMs: delayOf(state, failures, input.afterMs ?? 0, fraction),
   };

@@ -13,6 +13,12 @@ import type { TimeoutOptions } from "../options.ts";
 import { Http2Sessions } from "./http2-sessions.ts";
 import { sniffHttp2 } from "./sniff.ts";
 
+/**
+ * Connections that the kernel holds while everyone comes back at once; it keeps to a bound of its own, too, such as
+ * `net.core.somaxconn`. Whoever finds no place tries again after 1 s, 3 s, 7 s and so on.
+ */
+const backlog = 4_096;
+
 /** A key and a certificate, in PEM. */
 export interface TlsOptions {
   readonly key: string | Buffer;
@@ -120,7 +126,7 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
     listen: (host, port) =>
       new Promise((resolve, reject) => {
         http1.once("error", reject);
-        http1.listen(port, host, () => {
+        http1.listen({ port, host, backlog }, () => {
           http1.removeListener("error", reject);
           const { port: taken } = http1.address() as AddressInfo;
           const name = host.includes(":") ? `[${host}]` : host;

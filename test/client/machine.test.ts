@@ -182,6 +182,15 @@ test("the back-off grows with failures and starts over after a healthy connectio
   ]);
 });
 
+test("turns that a server gives are no failures: the first one after them is the first", () => {
+  const round: Input[] = [{ type: "token" }, { type: "later", afterMs: 500 }, { type: "timer" }];
+  const turns = Array.from({ length: 8 }, () => round).flat();
+  const failed: Input[] = [{ type: "token" }, { type: "hello" }, { type: "failed", uptimeMs: 1 }];
+  const machines = run([{ type: "start" }, ...turns, ...failed]);
+  expect(machines.filter(({ state }) => state === "held").map(({ delayMs }) => delayMs)).toEqual(Array(8).fill(750));
+  expect(machines.at(-1)).toMatchObject({ state: "waiting", delayMs: 250 });
+});
+
 test("a server that says come back at once, each time, is obeyed ever more slowly", () => {
   const round: Input[] = [
     { type: "token" },

@@ -60,8 +60,7 @@ function node(perSecond = 500): Answer {
   const clock = new FakeClock(0);
   const admission = new Admission(
     { perSecond, burst: perSecond / 2, perTenant: Number.POSITIVE_INFINITY },
-    clock,
-    seededRandom(),
+    { clock, random: seededRandom(), beginning: () => 0 },
   );
   return (at) => {
     clock.set(at);

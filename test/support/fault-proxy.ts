@@ -34,7 +34,8 @@ export class FaultProxy {
 
   /** Takes any free port. */
   async listen(): Promise<void> {
-    this.#server.listen(0, "127.0.0.1");
+    // Many clients may come at one moment, and it is the server behind that shall set the pace.
+    this.#server.listen({ port: 0, host: "127.0.0.1", backlog: 4_096 });
     await once(this.#server, "listening");
   }
 
