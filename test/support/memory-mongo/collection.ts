@@ -1,4 +1,4 @@
-import { bySort, type Document, matches } from "./documents.ts";
+import { bySort, type Document, matcher } from "./documents.ts";
 
 /** A document met another one with the same key. */
 export class DuplicateKey extends Error {
@@ -70,6 +70,7 @@ export class Collection {
 
   /** What a filter means, sorted. */
   find(filter: Document, sort: Document = {}, limit = 0): Document[] {
+    const matches = matcher(filter);
     const backwards = sort.s === -1 && Object.keys(sort).length === 1;
     const candidates = this.#candidates(filter);
     const found: Document[] = [];
@@ -77,7 +78,7 @@ export class Collection {
     // A feed has its numbers in order: the last one needs no look at the others.
     for (let index = 0; index < candidates.length && found.length < most; index++) {
       const document = candidates[backwards ? candidates.length - 1 - index : index] as Document;
-      if (matches(document, filter)) found.push(document);
+      if (matches(document)) found.push(document);
     }
     if (Object.keys(sort).length > 0) found.sort(bySort(sort));
     return limit > 0 ? found.slice(0, limit) : found;
@@ -98,8 +99,9 @@ export class Collection {
     if (m !== undefined) return listOf(m).flatMap((value) => [...(this.#messages.get(value) ?? [])]);
     if (typeof f === "string") return within(this.#feeds.get(f) ?? [], s);
     // Without an order among feeds: whoever sorts by number names one feed, or sorts by more.
-    if (f !== undefined) return listOf(f).flatMap((value) => this.#feeds.get(value) ?? []);
-    if ($or !== undefined) return [...new Set(($or as Document[]).flatMap((part) => this.#candidates(part)))];
+    const feeds = (f as { $in?: string[] } | undefined)?.$in;
+    if (feeds) return feeds.flatMap((value) => this.#feeds.get(value) ?? []);
+    if ($or !== undefined) return [...new Set(($or as Document[]).flatMap((part) => this.find(part)))];
     return [...this.#all()];
   }
 

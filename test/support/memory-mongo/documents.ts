@@ -3,38 +3,51 @@
 /** A document as the driver reads it. */
 export type Document = Record<string, unknown>;
 
-/** Whether a document matches. Throws for an operator that is not known here. */
-export function matches(document: Document, filter: Document): boolean {
-  return Object.entries(filter).every(([field, condition]) => {
-    if (field === "$or") return (condition as Document[]).some((part) => matches(document, part));
-    return meets(document[field], condition);
+/** A condition of documents. */
+export type Predicate = (document: Document) => boolean;
+
+/** What a filter asks, made once for all documents. Throws for an operator that is not known here. */
+export function matcher(filter: Document): Predicate {
+  const conditions = Object.entries(filter).map(([field, condition]): Predicate => {
+    if (field === "$or") {
+      const parts = (condition as Document[]).map(matcher);
+      return (document) => parts.some((part) => part(document));
+    }
+    const meets = conditionOf(condition);
+    return (document) => meets(document[field]);
   });
+  return (document) => conditions.every((condition) => condition(document));
 }
 
-function meets(value: unknown, condition: unknown): boolean {
-  if (!isOperators(condition)) return value === condition;
-  return Object.entries(condition).every(([operator, operand]) => {
-    switch (operator) {
-      case "$in":
-        return (operand as unknown[]).includes(value);
-      case "$exists":
-        return (value !== undefined) === operand;
-      case "$not":
-        return !meets(value, operand);
-      case "$gt":
-        return order(value, operand) > 0;
-      case "$gte":
-        return order(value, operand) >= 0;
-      case "$lt":
-        return order(value, operand) < 0;
-      case "$lte":
-        return order(value, operand) <= 0;
-      case "$ne":
-        return value !== operand;
-      default:
-        throw new Error(`unknown operator ${operator}`);
+function conditionOf(condition: unknown): (value: unknown) => boolean {
+  if (!isOperators(condition)) return (value) => value === condition;
+  const all = Object.entries(condition).map(([operator, operand]) => comparison(operator, operand));
+  return (value) => all.every((meets) => meets(value));
+}
+
+function comparison(operator: string, operand: unknown): (value: unknown) => boolean {
+  switch (operator) {
+    case "$in":
+      return (value) => (operand as unknown[]).includes(value);
+    case "$exists":
+      return (value) => (value !== undefined) === operand;
+    case "$not": {
+      const meets = conditionOf(operand);
+      return (value) => !meets(value);
     }
-  });
+    case "$gt":
+      return (value) => order(value, operand) > 0;
+    case "$gte":
+      return (value) => order(value, operand) >= 0;
+    case "$lt":
+      return (value) => order(value, operand) < 0;
+    case "$lte":
+      return (value) => order(value, operand) <= 0;
+    case "$ne":
+      return (value) => value !== operand;
+    default:
+      throw new Error(`unknown operator ${operator}`);
+  }
 }
 
 /** Whether these are operators, rather than a value. */
