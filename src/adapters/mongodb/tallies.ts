@@ -30,7 +30,7 @@ interface Group {
   readonly _id: {
     readonly f: string;
     readonly g: string;
-    /** Of a group of one, its number: whether that one counts is still to be seen. 0: all of them count. */
+    /** Of a group of one, its number: whether it counts is still to be seen. 0: all of the group count. */
     readonly only: number;
   };
   readonly k: number;
@@ -78,7 +78,7 @@ export class Tallies {
     return this.#tally(kept, now);
   }
 
-  /** What lies in the ranges, and the last slot of each feed: an answer without that is older than the head. */
+  /** What lies in the ranges. An answer without the last slot of each feed is older than the head. */
   async #groups(counted: readonly Counted[], now: number): Promise<Group[]> {
     const asked = counted.filter(({ ranges }) => ranges.length > 0);
     if (this.#layout.scans) return (await forEach(asked, (each) => this.#rows(each))).flat();
@@ -103,7 +103,9 @@ export class Tallies {
     const name = this.#layout.all[0] ?? "";
     const groups = await this.#connection.aggregate<Group>(name, [{ $match: { $or } }, { $group }], options);
     for (const { f, last } of feeds) requireLast(f, last, groups);
-    return groups;
+    const isAsked = ({ f, only }: Group["_id"]) =>
+      stretches.some(({ counted, from, to }) => counted.f === f && from <= only && only <= to);
+    return groups.filter(({ _id }) => _id.only === 0 || isAsked(_id));
   }
 
   /** Each entry is a group of one. */
@@ -113,7 +115,8 @@ export class Tallies {
     const rows = await this.#connection.find<EntryDocument>(this.#layout.entries(f), filter, options);
     const groups = rows.map(({ s, k, g, x = null }) => ({ _id: { f, g, only: s }, k, count: 1, s, x }));
     requireLast(f, last, groups);
-    return groups;
+    const inRanges = withinAny(ranges);
+    return groups.filter(({ s }) => inRanges(s));
   }
 }
 
@@ -128,11 +131,11 @@ function sum(counted: readonly Counted[], groups: readonly Group[], now: number)
   let nextExpiry = Number.POSITIVE_INFINITY;
   const byFeed = Map.groupBy(groups, ({ _id }) => _id.f);
   const oldest = counted.map(({ f, ranges }) => {
-    const inRanges = withinAny(ranges);
     let least = Number.POSITIVE_INFINITY;
-    for (const { _id, k, count, s, x } of byFeed.get(f) ?? []) {
+    const mine = ranges.length === 0 ? [] : (byFeed.get(f) ?? []);
+    for (const { _id, k, count, s, x } of mine) {
       const expires = x ?? Number.POSITIVE_INFINITY;
-      if (k !== notification || expires <= now || !inRanges(s)) continue;
+      if (k !== notification || expires <= now) continue;
       byCategory.set(_id.g, (byCategory.get(_id.g) ?? 0) + count);
       nextExpiry = Math.min(nextExpiry, expires);
       least = Math.min(least, s);
