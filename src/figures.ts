@@ -35,6 +35,9 @@ function readStreams(meter: Meter, { streams }: Node): void {
   figure(meter, "counter", "tidings_messages_delivered_total", "Messages written to streams, each time.", () => {
     return streams.delivered;
   });
+  figure(meter, "gauge", "tidings_streams_beginning", "Streams that were taken in and have had no Hello.", () => {
+    return streams.beginning;
+  });
   figure(meter, "gauge", "tidings_draining", "1 while the node tells its streams to go, else 0.", () => {
     return streams.draining ? 1 : 0;
   });

@@ -75,6 +75,7 @@ describe("messages and streams", () => {
     expect(figures.value("tidings_streams")).toBe(2);
     expect(figures.value("tidings_streams_opened_total", { transport: "connect" })).toBe(2);
     expect(figures.value("tidings_streams_lagging")).toBe(0);
+    expect(figures.value("tidings_streams_beginning")).toBe(0);
     expect(figures.value("tidings_presence_leases")).toBe(2);
     expect(figures.value("tidings_hub_feeds"), "two users, tenant, activity, everyone").toBe(5);
     expect(figures.value("tidings_hub_followers")).toBe(8);
