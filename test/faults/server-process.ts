@@ -33,7 +33,7 @@ export class ServerProcess {
     this.#child = spawn(process.execPath, [join(root, "src/cli/main.ts"), "serve", ...args], {
       stdio: ["ignore", "pipe", "pipe"],
       // Only this: the variables that steer the tests are unknown options to the server.
-      env: { PATH: process.env.PATH, TIDINGS_JWT_SECRET: secret },
+      env: { PATH: process.env.PATH, TIDINGS_JWT_SECRET: secret, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE },
     });
     const { stdout, stderr } = this.#child;
     if (!stdout || !stderr) throw new Error("no pipes");

@@ -8,7 +8,8 @@ import { tokenFor } from "./server-process.ts";
 const transports = ["ws", "connect", "grpc"] as const;
 /** The client waits up to 30 s between attempts; a run with 200 restarts cannot. */
 const patience = 0.02;
-const mostMarked = 50;
+/** What a page marks at once: all that came since its user marked last, at the pace of these runs. */
+const mostMarked = 200;
 const mostBreaks = 5;
 
 /** A message as the history has it. Throws for one without a place: nothing here publishes such. */
@@ -58,7 +59,7 @@ export class Subscriber {
   readonly #entries: Entry[] = [];
   readonly #times: number[] = [];
   /** Ids of notifications, the latest last. */
-  #recent: string[] = [];
+  readonly #recent: string[] = [];
   #heard: () => void = () => {};
 
   constructor(user: string, name: string, options: TidingsOptions, shared: SharedEntries) {
@@ -76,7 +77,7 @@ export class Subscriber {
     this.client.on("message", (message) => {
       this.#entries.push(shared.share(toEntry(message, user)));
       this.#times.push(performance.now());
-      if (message.kind === Kind.NOTIFICATION) this.#recent = [...this.#recent.slice(1 - mostMarked), message.id];
+      if (message.kind === Kind.NOTIFICATION && this.#recent.push(message.id) > mostMarked) this.#recent.shift();
       this.#heard();
     });
     this.client.unread.subscribe(() => this.#heard());
@@ -94,7 +95,7 @@ export class Subscriber {
   /** Marks what came last as read. The answer may be lost with its server. */
   async markRecent(): Promise<void> {
     const reader = listOf(this.user);
-    const ids = this.#recent;
+    const ids = [...this.#recent];
     if (ids.length === 0) return;
     const answered = await this.client.markRead({ ids }).then(
       () => true,

@@ -1,4 +1,8 @@
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+
+// A node starts again and again: what one has compiled that ended by itself is there for the next.
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "../../node_modules/.cache/node");
 
 /** `npm run test:faults`: long runs with real processes that are killed, drained and starved. */
 export default defineConfig({
