@@ -18,16 +18,17 @@ export class Admission {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #node: Bucket;
-  readonly #burst: number;
-  readonly #beginning: () => number;
+  readonly #beginning: (tenant?: string) => number;
   readonly #tenants = new Map<string, Bucket>();
 
-  /** `beginning` tells how many streams were taken in and have had no Hello. */
+  /** Streams that were taken in, and are looked at before they begin. */
+  #checking = 0;
+
+  /** `beginning` tells how many streams have begun, all or a tenant's, and have had no Hello. */
   constructor(
     { perSecond, burst, perTenant }: AdmissionSettings,
-    { clock, random, beginning }: { clock: Clock; random: Random; beginning: () => number },
+    { clock, random, beginning }: { clock: Clock; random: Random; beginning: (tenant?: string) => number },
   ) {
-    this.#burst = burst;
     this.#beginning = beginning;
     this.#perTenant = perTenant;
     this.#clock = clock;
@@ -35,17 +36,29 @@ export class Admission {
     this.#node = new Bucket({ perSecond, burst }, clock, random);
   }
 
-  /** Takes in one stream; without a tenant, of a service for all. Throws TOO_MANY_NEW_STREAMS with the time to come back. */
-  admit(tenant?: string): void {
+  /**
+   * Takes in one stream; without a tenant, of a service for all. Answers what to call once it was looked at, and begins or
+   * does not. Throws TOO_MANY_NEW_STREAMS with the time to come back.
+   */
+  admit(tenant?: string): () => void {
     const own = tenant === undefined ? undefined : this.#of(tenant);
-    // The tenant's first: who is over it must not push others back in the node's queue.
-    const empty = [own, this.#node].find((bucket) => bucket && !bucket.hasToken);
-    if (empty || this.#beginning() >= this.#burst) {
+    const full = this.#full(tenant, own);
+    if (full) {
       const sentence = "too many streams are being opened; come back after the delay";
-      throw fail("TOO_MANY_NEW_STREAMS", sentence, { retryAfterMs: (empty ?? this.#node).nextTurn() });
+      throw fail("TOO_MANY_NEW_STREAMS", sentence, { retryAfterMs: full.nextTurn() });
     }
     own?.take();
     this.#node.take();
+    this.#checking++;
+    return () => void this.#checking--;
+  }
+
+  /** The bucket that has nothing for this stream, if there is one. */
+  #full(tenant: string | undefined, own: Bucket | undefined): Bucket | undefined {
+    // The tenant's first: who is over it must not push others back in the node's queue.
+    if (own && (!own.hasToken || this.#beginning(tenant) >= own.burst)) return own;
+    const beginning = this.#beginning() + this.#checking;
+    return this.#node.hasToken && beginning < this.#node.burst ? undefined : this.#node;
   }
 
   #of(tenant: string): Bucket | undefined {

@@ -7,8 +7,9 @@ const longestMs = 29_000;
 
 /** A bucket of tokens; who finds it empty is told a turn of its own in the seconds to come. */
 export class Bucket {
+  /** Tokens that it holds at most. */
+  readonly burst: number;
   readonly #perMs: number;
-  readonly #burst: number;
   readonly #clock: Clock;
   readonly #random: Random;
   #tokens: number;
@@ -18,7 +19,7 @@ export class Bucket {
 
   constructor({ perSecond, burst }: { perSecond: number; burst: number }, clock: Clock, random: Random) {
     this.#perMs = perSecond / 1000;
-    this.#burst = burst;
+    this.burst = burst;
     this.#clock = clock;
     this.#random = random;
     this.#tokens = burst;
@@ -28,7 +29,7 @@ export class Bucket {
   /** Whether there is a token to take. A clock that was set back fills nothing, and takes nothing away. */
   get hasToken(): boolean {
     const now = this.#clock.now();
-    this.#tokens = Math.min(this.#burst, this.#tokens + Math.max(0, now - this.#filledAt) * this.#perMs);
+    this.#tokens = Math.min(this.burst, this.#tokens + Math.max(0, now - this.#filledAt) * this.#perMs);
     this.#filledAt = now;
     return this.#tokens >= 1;
   }

@@ -84,7 +84,11 @@ export async function startCore(
   });
   const pages = new Pages(store, bus, clock);
   const blocks = new Blocks(store, bus, clock);
-  const admission = new Admission(settings.admission, { clock, random, beginning: () => streams.beginning });
+  const admission = new Admission(settings.admission, {
+    clock,
+    random,
+    beginning: (tenant) => streams.beginning(tenant),
+  });
   const verify = createAuthenticate(settings.auth, clock);
   const unblocked = async (identity: Identity) => {
     await blocks.check(identity);
@@ -116,8 +120,8 @@ export async function startCore(
     admit: async (token) => {
       // A token that is no good takes nobody's place.
       const identity = await verify(token);
-      admission.admit(identity.tenant);
-      return unblocked(identity);
+      const checked = admission.admit(identity.tenant);
+      return unblocked(identity).finally(checked);
     },
     disconnector: new Disconnector(blocks, bus, presence, streams),
     publisher: new Publisher(ports, { access, states, patience, instruments, tracer }, newId, settings),

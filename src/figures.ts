@@ -36,7 +36,7 @@ function readStreams(meter: Meter, { streams }: Node): void {
     return streams.delivered;
   });
   figure(meter, "gauge", "tidings_streams_beginning", "Streams that were taken in and have had no Hello.", () => {
-    return streams.beginning;
+    return streams.beginning();
   });
   figure(meter, "gauge", "tidings_draining", "1 while the node tells its streams to go, else 0.", () => {
     return streams.draining ? 1 : 0;

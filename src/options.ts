@@ -60,9 +60,9 @@ export interface TracingOptions {
 export interface AdmissionOptions {
   /** Per second, in the long run. Default 500. */
   readonly perSecond?: number;
-  /** At once, after a quiet time. Default: half of `perSecond`. */
+  /** At once, after a quiet time; and on their way to their Hello at a time. Default: half of `perSecond`. */
   readonly burst?: number;
-  /** Of one tenant per second, and half of it at once. Default: as many as the node takes. */
+  /** Of one tenant per second, and half of it at once and at a time. Default: as many as the node takes. */
   readonly perTenant?: number;
 }
 

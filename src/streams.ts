@@ -18,7 +18,8 @@ export interface StreamFigures {
 /** The open streams of a node. */
 export class Streams {
   readonly #open = new Map<string, Subscription>();
-  readonly #beginning = new Set<Subscription>();
+  /** With their tenants. */
+  readonly #beginning = new Map<Subscription, string | undefined>();
   #whenEmpty: (() => void)[] = [];
   /** Set once the node drains. */
   #afterMs: (() => number) | undefined;
@@ -30,9 +31,10 @@ export class Streams {
     return this.#open.size;
   }
 
-  /** How many have had no Hello. */
-  get beginning(): number {
-    return this.#beginning.size;
+  /** How many have had no Hello; of one tenant, if it is given. */
+  beginning(tenant?: string): number {
+    if (tenant === undefined) return this.#beginning.size;
+    return [...this.#beginning.values()].filter((own) => own === tenant).length;
   }
 
   /** The node is on its way out. */
@@ -54,9 +56,9 @@ export class Streams {
   }
 
   /** One that comes while the node drains is told to go, too. */
-  add(stream: Subscription): void {
+  add(stream: Subscription, tenant: string | undefined): void {
     this.#open.set(stream.id, stream);
-    this.#beginning.add(stream);
+    this.#beginning.set(stream, tenant);
     if (this.#afterMs) stream.drain(this.#afterMs(), goingAway);
   }
 

@@ -96,7 +96,7 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
     this.#follows = new Follows(node.hub, this);
     this.#totals = new StreamTotals(node, this.#follows, this.#delivery, this.#catchUp);
     for (const feed of followedFeeds(identity)) this.#follows.add(feed, true);
-    node.streams.add(this);
+    node.streams.add(this, identity.tenant);
     node.instruments.opened(transport);
     if (this.#user) node.hub.joinUser(this.#user.tenant, this.#user.subject, this);
     if (request.onlineCount && identity.tenant !== undefined) {

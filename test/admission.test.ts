@@ -3,20 +3,24 @@ import { describe, expect, test } from "vitest";
 import { Admission } from "../src/admission.ts";
 import { reasonOf, retryAfterOf } from "../src/errors.ts";
 import { mintToken } from "../src/mint.ts";
-import { FakeClock, seededRandom } from "./support/clock.ts";
+import { FakeClock, seededRandom, turn } from "./support/clock.ts";
 import { startTestCore, userOf } from "./support/core.ts";
 import type { Around } from "./support/store-tap.ts";
 import { secret } from "./support/token.ts";
 
 function build(perSecond: number, burst: number, perTenant = Number.POSITIVE_INFINITY) {
   const clock = new FakeClock();
-  const streams = { beginning: 0 };
-  const parts = { clock, random: seededRandom(), beginning: () => streams.beginning };
+  const streams = { beginning: 0, of: new Map<string, number>() };
+  const parts = {
+    clock,
+    random: seededRandom(),
+    beginning: (tenant?: string) => (tenant === undefined ? streams.beginning : (streams.of.get(tenant) ?? 0)),
+  };
   const admission = new Admission({ perSecond, burst, perTenant }, parts);
   /** 0: taken in; else the delay that was told, in ms. */
   const askFor = (tenant?: string): number => {
     try {
-      admission.admit(tenant);
+      admission.admit(tenant)();
       return 0;
     } catch (error) {
       expect(reasonOf(error as ConnectError)).toBe("TOO_MANY_NEW_STREAMS");
@@ -63,6 +67,13 @@ describe("Admission", () => {
     expect(ask()).toBeGreaterThan(0);
     streams.beginning = 4;
     expect(ask()).toBe(0);
+  });
+
+  test("begins no more than half a second's streams of one tenant at a time, and leaves the others their places", () => {
+    const { streams, askFor } = build(100, 50, 10);
+    Object.assign(streams, { beginning: 5, of: new Map([["slow", 5]]) });
+    expect(askFor("slow")).toBeGreaterThan(0);
+    expect(askFor("other")).toBe(0);
   });
 
   test("gives each a turn of its own, one after another, and never beyond 30 s", () => {
@@ -131,27 +142,36 @@ describe("Admission", () => {
 });
 
 test("streams that the store keeps waiting take the places of others until their Hello, or until they are gone", async () => {
-  const held = Promise.withResolvers<void>();
+  const held = { tally: Promise.withResolvers<void>(), readState: Promise.withResolvers<void>() };
   const around: Around = async (method, call) => {
-    if (method === "tally") await held.promise;
+    if (method === "tally" || method === "readState") await held[method].promise;
     return call();
   };
   const node = await startTestCore({ admission: { perSecond: 1_000, burst: 2 }, around });
   try {
     const exp = Math.floor(node.clock.now() / 1000) + 600;
     const jwt = await mintToken(secret, { sub: "cid", tenant: "acme", role: "user", exp });
-    const enter = () =>
-      node.core.admit(jwt).then(
+    const enter = () => {
+      // The bucket is full again.
+      node.clock.set(node.clock.now() + 2);
+      return node.core.admit(jwt).then(
         ({ subject }) => subject,
         (error) => reasonOf(ConnectError.from(error)),
       );
+    };
+    // Two are looked at: whether they are blocked.
+    const looked = [enter(), enter()];
+    while (node.called("readState") < 2) await turn();
+    expect(await enter()).toBe("TOO_MANY_NEW_STREAMS");
+    held.readState.resolve();
+    expect(await Promise.all(looked)).toEqual(["cid", "cid"]);
     const [ann, bob] = ["ann", "bob"].map((user) => node.subscribe(userOf("acme", user)));
     expect(await enter()).toBe("TOO_MANY_NEW_STREAMS");
     ann?.subscription.close();
     expect(await enter()).toBe("cid");
     node.subscribe(userOf("acme", "dan"));
     expect(await enter()).toBe("TOO_MANY_NEW_STREAMS");
-    held.resolve();
+    held.tally.resolve();
     await bob?.first("hello");
     expect(await enter()).toBe("cid");
   } finally {

@@ -191,7 +191,7 @@ export const settings = {
   },
   newStreamsBurst: {
     type: whole(1),
-    help: "New streams taken at once after a quiet time. Default: half of --new-streams-per-second.",
+    help: "New streams taken at once after a quiet time, and on their way to their Hello at a time. Default: half of --new-streams-per-second.",
     for: servers,
   },
   newStreamsPerTenant: {

@@ -58,7 +58,7 @@ export function autoStream<M>(ws: OpenStream<M>, connect: OpenStream<M>): OpenSt
   };
 }
 
-/** Whether the server itself said it; what happens on the way there is `unavailable` and has no reason. */
+/** Whether the server itself said it, and named a reason; or a gateway that checks tokens for it, whichever the way. */
 function isAnswer(error: TidingsError): boolean {
-  return error.code !== "unavailable" || error.reason !== undefined;
+  return error.reason !== undefined || error.code === "unauthenticated";
 }

@@ -25,7 +25,7 @@ export function isTurn(askedMs: number): boolean {
 
 /**
  * The wait where the server named one, in ms: never shorter than it, and spread over half a second more, since many may
- * have been told the same. Of a turn, the back-off does not count: after an outage, a server that lets its clients in one
+ * have been told the same. The back-off is not added to a turn: after an outage, a server that lets its clients in one
  * after another would wait for those that had tried the most.
  */
 export function heldMs(askedMs: number, failures: number, fraction: number): number {

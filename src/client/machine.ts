@@ -50,7 +50,7 @@ export function step(machine: Machine, input: Input, fraction: () => number): Ma
   const state = transitions[machine.state][signal];
   if (state === stay) return machine;
   const refused = signal === "stale" || signal === "refused";
-  // Who waits for its turn has not failed.
+  // Who keeps to the pace that the server sets has not failed.
   const failed = refused || state === "waiting" || (state === "held" && !isTurn(input.afterMs ?? 0));
   return {
     state,

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { autoStream } from "../../src/client/auto-stream.ts";
 import type { StreamSink } from "../../src/client/events.ts";
-import { type ErrorExtras, TidingsError } from "../../src/client/tidings-error.ts";
+import { type ErrorCode, type ErrorExtras, TidingsError } from "../../src/client/tidings-error.ts";
 import { hello } from "./fake-streams.ts";
 
 /** Both ways as fakes, and a log of what was opened. */
@@ -26,7 +26,8 @@ function fakeWays() {
         { event: () => {}, end: ({ message }) => void ends.push(message) },
       ),
     hello: () => sink?.event(hello()),
-    lose: (message = "lost", extras: ErrorExtras = {}) => sink?.end(new TidingsError("unavailable", message, extras)),
+    lose: (message = "lost", extras: ErrorExtras = {}, code: ErrorCode = "unavailable") =>
+      sink?.end(new TidingsError(code, message, extras)),
   };
 }
 
@@ -60,6 +61,18 @@ test("what worked is used alone, until it fails before Hello", () => {
   attempt();
   lose();
   expect(opened).toEqual(["ws", "ws", "ws", "connect"]);
+});
+
+test("what a proxy refuses is no answer, whatever its code: the other way has its turn", () => {
+  const { opened, attempt, hello, lose } = fakeWays();
+  attempt();
+  lose();
+  hello();
+  lose();
+  attempt();
+  lose("404", {}, "unimplemented");
+  attempt();
+  expect(opened).toEqual(["ws", "connect", "connect", "ws"]);
 });
 
 test("an error of the server itself is an answer, however early", () => {

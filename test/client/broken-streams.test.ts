@@ -8,18 +8,19 @@ import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/conn
 import { describe, expect, test } from "vitest";
 import { SubscribeResponseSchema } from "../../gen/tidings/v1/push_service_pb.ts";
 import { connectTidings } from "../../src/client/index.ts";
+import { newTenant, startServer } from "../support/server.ts";
 import type { EventInit } from "./fake-server.ts";
 import { caughtUp, hello, until } from "./server-events.ts";
 
 type Break = (response: Parameters<RequestListener>[1], contentType: string) => void;
 
 /** Transports of the Connect libraries, which have codes of their own for what they cannot read. */
-const transports: Record<string, { readonly http2?: true; readonly open: (baseUrl: string) => Transport }> = {
+const transports: Record<string, { readonly http2?: true; readonly open?: (baseUrl: string) => Transport }> = {
   "connect-web": { open: (baseUrl) => createConnectTransport({ baseUrl, useBinaryFormat: true }) },
   "gRPC-Web of connect-web": { open: (baseUrl) => createGrpcWebTransport({ baseUrl }) },
   "Connect of connect-node": { open: (baseUrl) => createNodeTransport({ baseUrl, httpVersion: "1.1" }) },
   "gRPC of connect-node": { http2: true, open: (baseUrl) => createGrpcTransport({ baseUrl }) },
-  "our own fetch": { open: () => undefined as never },
+  "our own fetch": {},
 };
 
 const breaks: Record<string, Break> = {
@@ -69,7 +70,7 @@ async function serve(http2: boolean, breaks: Break) {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, streams: () => streams, close };
 }
 
-describe.each(Object.entries(transports))("over %s, a client whose stream", (name, { http2 = false, open }) => {
+describe.each(Object.entries(transports))("over %s, a client whose stream", (_name, { http2 = false, open }) => {
   test.each(Object.entries(breaks))("%s comes back", async (_name, broken) => {
     const server = await serve(http2, broken);
     const client = connectTidings({
@@ -77,7 +78,7 @@ describe.each(Object.entries(transports))("over %s, a client whose stream", (nam
       token: () => "token",
       transport: "connect",
       random: { fraction: () => 0 },
-      ...(name === "our own fetch" ? {} : { connect: open(server.url) }),
+      ...(open ? { connect: open(server.url) } : {}),
     });
     try {
       await until(client.state, (state) => state === "closed" || (state === "live" && server.streams() >= 2));
@@ -85,6 +86,27 @@ describe.each(Object.entries(transports))("over %s, a client whose stream", (nam
     } finally {
       client.close();
       await server.close();
+    }
+  });
+
+  test("is refused by Tidings itself is closed, with the reason", async () => {
+    const server = await startServer();
+    const token = await server.token({ tenant: newTenant() });
+    const client = connectTidings({
+      url: server.url,
+      token: () => token,
+      transport: "connect",
+      subscribe: { categories: Array(101).fill("too many") },
+      ...(open ? { connect: open(server.url) } : {}),
+    });
+    const reasons: unknown[] = [];
+    client.on("error", ({ reason }) => void reasons.push(reason));
+    try {
+      await until(client.state, (state) => state === "closed");
+      expect(reasons).toEqual(["FIELD_INVALID"]);
+    } finally {
+      client.close();
+      await server.stop();
     }
   });
 });

@@ -65,7 +65,7 @@ function node(perSecond = 500): Answer {
   return (at) => {
     clock.set(at);
     try {
-      admission.admit();
+      admission.admit()();
       return "hello";
     } catch (error) {
       return { type: "later", afterMs: retryAfterOf(error as ConnectError) ?? Number.NaN };

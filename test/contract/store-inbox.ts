@@ -84,6 +84,21 @@ export function inboxLaw(bench: StoreBench): void {
       expect(heads).toEqual(await bench.store.heads(feeds.map(({ feed }) => feed)));
     });
 
+    test("sums as many feeds as a user has rooms, each in some ranges", async () => {
+      const tenant = bench.tenant();
+      const names = Array.from({ length: 120 }, (_, index) => `room/${index}`);
+      for (let round = 0; round < 4; round++) {
+        const each = (index: number) => ({ feeds: [names[index] as string], category: `c${index % 2}` });
+        // The feeds do not all end at the same number.
+        await bench.store.append(messages(tenant, names.length - 20 * round, each));
+      }
+      const ranges = [[1, 1] as const, [3, 9] as const];
+      const asked = names.map((name) => ({ feed: { tenant, name }, ranges }));
+      const { byCategory, oldest } = await bench.store.tally(asked, start);
+      expect(Object.fromEntries(byCategory)).toEqual({ c0: 130, c1: 130 });
+      expect(oldest).toEqual(names.map(() => 1));
+    });
+
     test("is exact up to the heads that it answers, while others publish", async () => {
       const feed = userFeed(bench.tenant());
       const writers = Array.from({ length: 40 }, () => bench.store.append(messages(feed.tenant, 5)));

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
-// A node starts again and again: what one has compiled that ended by itself is there for the next.
+// A node starts again and again: those that end by themselves leave their compiled code to the next ones.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "../../node_modules/.cache/node");
 
 /** `npm run test:faults`: long runs with real processes that are killed, drained and starved. */

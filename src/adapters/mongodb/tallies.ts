@@ -6,8 +6,10 @@ import { type Heads, StaleAnswer } from "./heads.ts";
 import type { Layout } from "./layout.ts";
 import { clip, withinAny } from "./ranges.ts";
 
-/** Stretches of one question. */
-const maxStretches = 200;
+/** Feeds of one question. */
+const feedsTogether = 50;
+/** A feed with more ranges than that is read from the first to the last, and counted here: so many cost the server more. */
+const maxRanges = 16;
 const notification = 1;
 
 /** A feed with what is to be counted of it. */
@@ -18,19 +20,12 @@ interface Counted {
   readonly last: number;
 }
 
-/** Slots of a feed from one number to another. */
-interface Stretch {
-  readonly counted: Counted;
-  readonly from: number;
-  readonly to: number;
-}
-
 /** Entries of a feed that count alike. */
 interface Group {
   readonly _id: {
     readonly f: string;
     readonly g: string;
-    /** Of a group of one, its number: whether it counts is still to be seen. 0: all of the group count. */
+    /** The number of an entry that is a group of its own, and may not count; 0 for a group of which all count. */
     readonly only: number;
   };
   readonly k: number;
@@ -41,7 +36,7 @@ interface Group {
   readonly x?: number | null;
 }
 
-/** Counts notifications: in the server, or here where that one scans. */
+/** Counts notifications: in MongoDB itself, or in this process where that costs less. */
 export class Tallies {
   readonly #connection: Connection;
   readonly #layout: Layout;
@@ -78,64 +73,58 @@ export class Tallies {
     return this.#tally(kept, now);
   }
 
-  /** What lies in the ranges. An answer without the last slot of each feed is older than the head. */
+  /** What lies in the ranges, and the last slot of each feed: an answer without that is older than the head. */
   async #groups(counted: readonly Counted[], now: number): Promise<Group[]> {
     const asked = counted.filter(({ ranges }) => ranges.length > 0);
-    if (this.#layout.scans) return (await forEach(asked, (each) => this.#rows(each))).flat();
-    const stretches = asked.flatMap((each) => each.ranges.map(([from, to]) => ({ counted: each, from, to })));
-    const parts = Array.from({ length: Math.ceil(stretches.length / maxStretches) }, (_, index) =>
-      stretches.slice(index * maxStretches, (index + 1) * maxStretches),
+    const isRead = ({ ranges }: Counted) => this.#layout.scans || ranges.length > maxRanges;
+    const grouped = asked.filter((each) => !isRead(each));
+    const parts = Array.from({ length: Math.ceil(grouped.length / feedsTogether) }, (_, index) =>
+      grouped.slice(index * feedsTogether, (index + 1) * feedsTogether),
     );
-    return (await forEach(parts, (part) => this.#grouped(part, now))).flat();
+    const found = await Promise.all([
+      forEach(parts, (part) => this.#grouped(part, now)),
+      forEach(asked.filter(isRead), (each) => this.#rows(each)),
+    ]);
+    return found.flat(2);
   }
 
-  async #grouped(stretches: readonly Stretch[], now: number): Promise<Group[]> {
-    const feeds = [...new Set(stretches.map(({ counted }) => counted))];
+  async #grouped(feeds: readonly Counted[], now: number): Promise<Group[]> {
     const alive = { k: notification, x: { $not: { $lte: now } } };
-    const $or: Filter<EntryDocument>[] = [
-      ...stretches.map(({ counted: { f }, from, to }) => ({ f, s: { $gte: from, $lte: to }, ...alive })),
-      ...feeds.map(({ f, last }) => ({ f, s: last })),
-    ];
-    const only = { $cond: [{ $in: ["$s", feeds.map(({ last }) => last)] }, "$s", 0] };
-    const _id = { f: "$f", g: "$g", only };
+    const $or: Filter<EntryDocument>[] = feeds.flatMap(({ f, ranges, last }) => [
+      ...ranges.map(([from, to]) => ({ f, s: { $gte: from, $lte: to }, ...alive })),
+      { f, s: last },
+    ]);
+    const isLast = { $in: [["$f", "$s"], feeds.map(({ f, last }) => [f, last])] };
+    const _id = { f: "$f", g: "$g", only: { $cond: [isLast, "$s", 0] } };
     const $group = { _id, k: { $min: "$k" }, count: { $sum: 1 }, s: { $min: "$s" }, x: { $min: "$x" } };
     const options = { hint: "slot", batchSize: 20_000 };
     const name = this.#layout.all[0] ?? "";
-    const groups = await this.#connection.aggregate<Group>(name, [{ $match: { $or } }, { $group }], options);
-    for (const { f, last } of feeds) requireLast(f, last, groups);
-    const isAsked = ({ f, only }: Group["_id"]) =>
-      stretches.some(({ counted, from, to }) => counted.f === f && from <= only && only <= to);
-    return groups.filter(({ _id }) => _id.only === 0 || isAsked(_id));
+    return this.#connection.aggregate<Group>(name, [{ $match: { $or } }, { $group }], options);
   }
 
-  /** Each entry is a group of one. */
+  /** Each entry is a group of its own. */
   async #rows({ f, ranges, last }: Counted): Promise<Group[]> {
     const filter = { f, s: { $gte: ranges[0]?.[0] ?? 1, $lte: last } };
     const options = { projection: { _id: 0, s: 1, k: 1, g: 1, x: 1 }, batchSize: 20_000 };
     const rows = await this.#connection.find<EntryDocument>(this.#layout.entries(f), filter, options);
-    const groups = rows.map(({ s, k, g, x = null }) => ({ _id: { f, g, only: s }, k, count: 1, s, x }));
-    requireLast(f, last, groups);
-    const inRanges = withinAny(ranges);
-    return groups.filter(({ s }) => inRanges(s));
+    return rows.map(({ s, k, g, x = null }) => ({ _id: { f, g, only: s }, k, count: 1, s, x }));
   }
 }
 
-function requireLast(f: string, last: number, groups: readonly Group[]): void {
-  if (groups.some(({ _id }) => _id.f === f && _id.only === last)) return;
-  throw new StaleAnswer(`slot ${last} of ${f} is missing`);
-}
-
-/** Puts groups together. */
+/** Puts groups together. Throws StaleAnswer. */
 function sum(counted: readonly Counted[], groups: readonly Group[], now: number): Omit<Tally, "heads"> {
   const byCategory = new Map<string, number>();
   let nextExpiry = Number.POSITIVE_INFINITY;
   const byFeed = Map.groupBy(groups, ({ _id }) => _id.f);
-  const oldest = counted.map(({ f, ranges }) => {
+  const oldest = counted.map(({ f, ranges, last }) => {
     let least = Number.POSITIVE_INFINITY;
-    const mine = ranges.length === 0 ? [] : (byFeed.get(f) ?? []);
+    if (ranges.length === 0) return least;
+    const mine = byFeed.get(f) ?? [];
+    if (!mine.some(({ _id }) => _id.only === last)) throw new StaleAnswer(`slot ${last} of ${f} is missing`);
+    const inRanges = withinAny(ranges);
     for (const { _id, k, count, s, x } of mine) {
       const expires = x ?? Number.POSITIVE_INFINITY;
-      if (k !== notification || expires <= now) continue;
+      if (k !== notification || expires <= now || !inRanges(s)) continue;
       byCategory.set(_id.g, (byCategory.get(_id.g) ?? 0) + count);
       nextExpiry = Math.min(nextExpiry, expires);
       least = Math.min(least, s);

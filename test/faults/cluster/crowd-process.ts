@@ -5,7 +5,7 @@ import type { Answer, Holds, Question, Seen } from "./crowds.ts";
 const [url = "", tenant = "", users, first] = process.argv.slice(2);
 const pages = await openCrowd([url], tenant, Number(users), Number(first));
 
-/** Like all other processes here. */
+/** Times go out as milliseconds since the epoch, so that processes can compare them. */
 const since = performance.timeOrigin;
 
 function count({ live, caughtUp, titles = 0 }: Holds): number {

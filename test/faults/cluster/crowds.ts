@@ -48,12 +48,20 @@ export class Crowds {
 
   /** Opens pages at an address, in as many processes. */
   static async open(url: string, tenant: string, users: number, processes: number): Promise<Crowds> {
-    const part = users / processes;
+    const part = Math.ceil(users / processes);
     const children = Array.from({ length: processes }, (_, index) =>
-      fork(program, [url, tenant, String(part), String(index * part)], { execArgv: [] }),
+      fork(program, [url, tenant, String(Math.min(part, users - index * part)), String(index * part)], {
+        execArgv: [],
+      }),
     );
-    await Promise.all(children.map((child) => answerOf(child, 0)));
-    return new Crowds(children, users);
+    const crowds = new Crowds(children, users);
+    try {
+      await Promise.all(children.map((child) => answerOf(child, 0)));
+    } catch (error) {
+      await crowds.close();
+      throw error;
+    }
+    return crowds;
   }
 
   /** Waits until something holds of every page; answers how many it does not hold of when the time is over. */
@@ -93,8 +101,9 @@ export class Crowds {
     const number = ++this.#asked;
     return Promise.all(
       this.#children.map((child) => {
-        child.send({ number, ask } satisfies Question);
-        return answerOf<T>(child, number);
+        const answer = answerOf<T>(child, number);
+        if (child.connected) child.send({ number, ask } satisfies Question);
+        return answer;
       }),
     );
   }
@@ -110,5 +119,6 @@ function answerOf<T>(child: ChildProcess, number: number): Promise<T> {
   };
   const ended = () => reject(new Error("a process of the crowd ended"));
   child.on("message", listen).once("exit", ended);
+  if (!child.connected) ended();
   return promise;
 }

@@ -18,8 +18,9 @@ const each = 5;
 
 test.skipIf(!canRun("memory"))(`${clients} clients that are cut at once are all back within 30 s`, async () => {
   const cluster = await Cluster.open({ store: "memory", flags });
-  const crowds = await Crowds.open(cluster.url, "acme", clients, processes);
+  let crowds: Crowds | undefined;
   try {
+    crowds = await Crowds.open(cluster.url, "acme", clients, processes);
     expect(await crowds.until({ live: true }, 120_000)).toBe(0);
     const url = cluster.members[0]?.url ?? "";
     const { publish } = createClient(PushService, createConnectTransport({ baseUrl: url, httpVersion: "1.1" }));
@@ -58,7 +59,7 @@ test.skipIf(!canRun("memory"))(`${clients} clients that are cut at once are all 
     expect.soft(pages.filter((page) => page.titles.join() !== titles.join()).length).toBe(0);
     expect.soft(errorsIn(cluster.log)).toEqual([]);
   } finally {
-    await crowds.close();
+    await crowds?.close();
     await cluster.close();
   }
 });

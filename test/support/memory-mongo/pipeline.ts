@@ -36,6 +36,10 @@ function accumulator(how: Document): (before: unknown, document: Document) => un
 function expression(text: unknown): Expression {
   if (typeof text === "string" && text.startsWith("$")) return (document) => document[text.slice(1)];
   if (typeof text !== "object" || text === null) return () => text;
+  if (Array.isArray(text)) {
+    const parts = text.map(expression);
+    return (document) => parts.map((evaluate) => evaluate(document));
+  }
   const [[operator, operands] = ["", undefined]] = Object.entries(text);
   if (operator === "$cond") {
     const [condition, yes, no] = (operands as [unknown, unknown, unknown]).map(expression) as [
@@ -48,7 +52,8 @@ function expression(text: unknown): Expression {
   if (operator === "$in") {
     const [value, among] = operands as [unknown, unknown[]];
     const evaluate = expression(value);
-    return (document) => among.includes(evaluate(document));
+    const names = new Set(among.map((each) => JSON.stringify(each)));
+    return (document) => names.has(JSON.stringify(evaluate(document)));
   }
   throw new Error(`unknown expression ${operator}`);
 }
