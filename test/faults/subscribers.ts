@@ -1,6 +1,8 @@
 /** Pages of users that stay connected with the typed client, over all transports, and write down all that they receive. */
+
+import { setTimeout as sleep } from "node:timers/promises";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { connectTidings, type TidingsClient, type TidingsOptions } from "../../src/client/index.ts";
+import { connectTidings, type TidingsClient, type TidingsError, type TidingsOptions } from "../../src/client/index.ts";
 import { Kind, type Message } from "../../src/gen.ts";
 import type { Entry, Mark, Publish, Totals, View } from "./history.ts";
 import { tokenFor } from "./server-process.ts";
@@ -11,6 +13,7 @@ const patience = 0.02;
 /** What a page marks at once: all that came since its user marked last, at the pace of these runs. */
 const mostMarked = 200;
 const mostBreaks = 5;
+const mostTries = 20;
 
 /** A message as the history has it. Throws for one without a place: nothing here publishes such. */
 export function toEntry({ id, title, position, read }: Message, user: string): Entry {
@@ -164,12 +167,25 @@ export async function openSubscribers(
   return subscribers;
 }
 
+/** A call at the end of a run, when everybody lists everything: repeated as often as the server asks for it, within reason. */
+async function patiently<T>(call: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await call();
+    } catch (error) {
+      const { retryAfterMs } = error as TidingsError;
+      if (retryAfterMs === undefined || tries === mostTries) throw error;
+      await sleep(retryAfterMs);
+    }
+  }
+}
+
 /** What the server lists for a user. */
 export async function listAll(user: string, client: TidingsClient): Promise<View> {
   const entries: Entry[] = [];
   let pageToken = "";
   do {
-    const page = await client.listMessages({ pageSize: 100, pageToken });
+    const page = await patiently(() => client.listMessages({ pageSize: 100, pageToken }));
     for (const message of page.messages) entries.push(toEntry(message, user));
     pageToken = page.nextPageToken;
   } while (pageToken !== "");
@@ -179,7 +195,7 @@ export async function listAll(user: string, client: TidingsClient): Promise<View
 /** The badge of a page at rest, beside what the server lists. */
 export async function totalsOf(subscriber: Subscriber): Promise<Totals> {
   const { name, client } = subscriber;
-  const { unread } = await client.listUnread({ pageSize: 1 });
+  const { unread } = await patiently(() => client.listUnread({ pageSize: 1 }));
   const listed = unread?.total ?? 0;
   await subscriber.until(() => client.unread.value?.total === listed, 5_000);
   return { reader: name, badge: client.unread.value?.total, listed };
