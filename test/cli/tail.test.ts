@@ -190,10 +190,22 @@ describe("tidings tail", () => {
   });
 
   test("ends with an error when the subscription is refused", async () => {
-    await using service = await serveFake({});
+    await using service = await serveFake({
+      subscribe() {
+        throw fail("TENANT_FORBIDDEN", "the token is of another tenant");
+      },
+    });
     const tail = start(["tail"], { TIDINGS_URL: service.url, TIDINGS_TOKEN: "a.b.c" });
     expect(await tail.code).toBe(1);
-    expect(tail.stderr()).toMatch(/^error: unimplemented: .*\n$/);
+    expect(tail.stderr()).toBe("error: permission_denied TENANT_FORBIDDEN: the token is of another tenant\n");
+  });
+
+  test("tries again where somebody answers who is no Tidings server, such as a proxy, and says so", async () => {
+    await using service = await serveFake({});
+    const tail = start(["tail"], { TIDINGS_URL: service.url, TIDINGS_TOKEN: "a.b.c" });
+    await vi.waitFor(() => expect(tail.stderr()).toMatch(/^unimplemented: .*; trying again\n$/));
+    tail.signal();
+    expect(await tail.code).toBe(0);
   });
 
   test("a signal ends it while it waits for a server that is not there", async () => {
