@@ -7,7 +7,7 @@ import { errorsIn } from "./log.ts";
 
 const kills = times(12, 200);
 /** Between a node's return and the next kill, in ms: from and to. On two cores a start takes the load's place for 2 s. */
-const [least, most] = size<[number, number]>([100, 1_000], [4_000, 8_000]);
+const [least, most] = size<[number, number]>([100, 1_000], [3_000, 6_000]);
 /** Of the kills: two nodes at once, and a node that has hardly started. */
 const doubleShare = 0.1;
 const startingShare = 0.1;
