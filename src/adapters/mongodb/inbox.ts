@@ -5,11 +5,9 @@ import { batchName, type EntryDocument, feedName, feedOf } from "./documents.ts"
 import { type Entries, toEntry } from "./entries.ts";
 import type { Heads } from "./heads.ts";
 import type { Layout } from "./layout.ts";
-import { clip, withinAny } from "./ranges.ts";
+import { clip, maxRanges, withinAny } from "./ranges.ts";
 import { placeOf } from "./recall.ts";
 
-/** More ranges than that are read as one stretch, and told apart here. */
-const maxRanges = 16;
 const nothing = new Uint8Array();
 
 /** The questions of the inbox. */

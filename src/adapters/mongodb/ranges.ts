@@ -1,5 +1,8 @@
 import type { SeqRanges } from "../../store.ts";
 
+/** More ranges of a feed than that are read as one stretch, and told apart in this process: so many cost the server more. */
+export const maxRanges = 16;
+
 /** What of ascending ranges lies between two numbers. */
 export function clip(ranges: SeqRanges, least: number, most: number): SeqRanges {
   const clipped = ranges.map(([from, to]) => [Math.max(from, least), Math.min(to, most)] as const);

@@ -4,12 +4,10 @@ import { type Connection, forEach } from "./connection.ts";
 import { type EntryDocument, feedName } from "./documents.ts";
 import { type Heads, StaleAnswer } from "./heads.ts";
 import type { Layout } from "./layout.ts";
-import { clip, withinAny } from "./ranges.ts";
+import { clip, maxRanges, withinAny } from "./ranges.ts";
 
 /** Feeds of one question. */
 const feedsTogether = 50;
-/** A feed with more ranges than that is read from the first to the last, and counted here: so many cost the server more. */
-const maxRanges = 16;
 const notification = 1;
 
 /** A feed with what is to be counted of it. */
