@@ -7,8 +7,7 @@ process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cach
 
 /** What needs other servers (Redis, one of MongoDB's protocol, nginx, Caddy): `npm run test:servers`. */
 export const withServers = [
-  "test/adapters/mongo-*.test.ts",
-  "test/adapters/redis-*.test.ts",
+  "test/adapters/{mongodb,redis}/*.test.ts",
   "test/deploy/{nginx,caddy}.test.ts",
   "test/e2e/nodes.test.ts",
 ];
@@ -18,7 +17,8 @@ export const withServers = [
  * kill them. The others take turns in a few processes, and leave nothing behind.
  */
 const alone = [
-  "test/{package,readme}.test.ts",
+  "test/package.test.ts",
+  "test/docs/readme.test.ts",
   "test/{adapters,cli,conformance,examples,properties,simulation}/**/*.test.ts",
   "test/e2e/browser/*.test.ts",
   "test/e2e/interop/{buf-curl,grpcurl}.test.ts",

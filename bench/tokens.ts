@@ -1,4 +1,4 @@
-import { mintToken } from "../src/mint.ts";
+import { mintToken } from "../src/auth/mint-token.ts";
 
 /** A secret for one machine and one run. */
 export const benchSecret = "benchmarks-only-0123456789-abcdefghij";

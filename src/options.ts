@@ -1,8 +1,8 @@
 /** What a server can be told, resolved once at the door into a complete, read-only value. */
 import type { Logger } from "pino";
-import { busUrlRule, isBusUrl, isStoreUrl, storeUrlRule } from "./backend-urls.ts";
-import { type Clock, type Random, systemClock, systemRandom } from "./clock.ts";
-import { type Soon, systemSoon } from "./turn.ts";
+import { busUrlRule, isBusUrl, isStoreUrl, storeUrlRule } from "./adapters/urls.ts";
+import { type Clock, type Random, systemClock, systemRandom } from "./ports/clock.ts";
+import { type Soon, systemSoon } from "./wire/flush-queue.ts";
 
 /** How tokens are checked. Exactly one of `secret` and `jwksUrl`. */
 export interface AuthOptions {

@@ -2,27 +2,27 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { ConnectRouter } from "@connectrpc/connect";
-import { LocalBus } from "./adapters/local-bus.ts";
-import { LocalPresence } from "./adapters/local-presence.ts";
+import { LocalBus } from "./adapters/memory/bus.ts";
+import { LocalPresence } from "./adapters/memory/presence.ts";
 import { SqliteStore } from "./adapters/sqlite/store.ts";
-import { AuthorizeHook } from "./authorize-hook.ts";
-import { startCore, type Watch } from "./core.ts";
-import { loadDescriptors } from "./descriptor.ts";
+import { loadDescriptors } from "./contract/descriptors.ts";
+import { createValidate } from "./contract/validate.ts";
+import { startCore, type Watch } from "./core/core.ts";
 import { createAdapter } from "./http/adapter.ts";
 import { createCors } from "./http/cors.ts";
 import { type Address, createListener, type Listener, type TlsOptions } from "./http/listener.ts";
-import { Instruments } from "./instruments.ts";
-import { noMeter } from "./meter.ts";
+import { Instruments } from "./metrics/counters.ts";
+import { timedStore } from "./metrics/timed-store.ts";
 import { resolveOptions, type Settings, type TidingsOptions } from "./options.ts";
-import type { Ports } from "./ports.ts";
+import type { Ports } from "./ports/index.ts";
+import { noMeter } from "./ports/metrics.ts";
+import type { CommitListener } from "./ports/store.ts";
+import { noTracer } from "./ports/tracer.ts";
+import { AuthorizeHook } from "./rooms/authorize-hook.ts";
 import { allowedRoles } from "./rpc/gate.ts";
 import { createHealth } from "./rpc/health.ts";
 import { createRoutes, serviceNames } from "./rpc/routes.ts";
-import type { CommitListener } from "./store.ts";
-import { timedStore } from "./timed-store.ts";
-import { noTracer } from "./tracer.ts";
-import { createValidate } from "./validate.ts";
-import { WebSocketBridge } from "./ws-bridge.ts";
+import { WebSocketBridge } from "./ws/bridge.ts";
 
 /** Where to listen. */
 export interface ListenOptions {

@@ -2,8 +2,8 @@
 /** The program `tidings`: wires the process to the command line. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { startWorker, workerIo } from "./cluster.ts";
-import type { Dependencies, Io } from "./command.ts";
+import type { Dependencies, Io } from "./commands/command.ts";
+import { startWorker, workerIo } from "./process/cluster.ts";
 import { main } from "./run.ts";
 
 const io: Io = {
@@ -28,7 +28,7 @@ const deps: Dependencies = {
     return pino({ level, hooks: { streamWrite: conceal } }, destination(2));
   },
   startWorker,
-  demoPage: async (secret) => (await import("./demo-page.ts")).demoPage(secret),
+  demoPage: async (secret) => (await import("./dev/demo-page.ts")).demoPage(secret),
   now: () => Date.now(),
   after: (milliseconds, call) => {
     const timeout = setTimeout(call, milliseconds);

@@ -1,21 +1,21 @@
 /** Runs one command line. */
 import { ConnectError } from "@connectrpc/connect";
+import { errorFromThrown } from "../client/calls/wire-error.ts";
 import { TidingsError } from "../client/tidings-error.ts";
-import { errorFromThrown } from "../client/wire-error.ts";
-import { readArguments } from "./arguments.ts";
-import type { Command, Dependencies, Io } from "./command.ts";
-import { configure, type Environment } from "./configuration.ts";
-import { dev } from "./dev.ts";
-import { disconnect } from "./disconnect.ts";
-import { commandHelp, overview } from "./help.ts";
-import { online } from "./online.ts";
-import { Printer } from "./printer.ts";
-import { publish } from "./publish.ts";
-import { serve } from "./serve.ts";
-import { tail } from "./tail.ts";
-import { token } from "./token.ts";
-import { unread } from "./unread.ts";
-import { UsageError } from "./usage-error.ts";
+import type { Command, Dependencies, Io } from "./commands/command.ts";
+import { dev } from "./commands/dev.ts";
+import { disconnect } from "./commands/disconnect.ts";
+import { online } from "./commands/online.ts";
+import { publish } from "./commands/publish.ts";
+import { serve } from "./commands/serve.ts";
+import { tail } from "./commands/tail.ts";
+import { token } from "./commands/token.ts";
+import { unread } from "./commands/unread.ts";
+import { readArguments } from "./config/arguments.ts";
+import { configure, type Environment } from "./config/configuration.ts";
+import { UsageError } from "./config/usage-error.ts";
+import { commandHelp, overview } from "./output/help.ts";
+import { Printer } from "./output/printer.ts";
 
 /** All commands, in the order of the help. */
 export const commands: readonly Command[] = [serve, dev, token, publish, tail, unread, online, disconnect];

@@ -15,21 +15,21 @@ import {
   type PublishResponse,
   PushService,
 } from "../../gen/tidings/v1/push_service_pb.ts";
-import { autoStream } from "./auto-stream.ts";
-import { type Caller, type SubscribeInit, type SubscribeOptions, transportCaller } from "./caller.ts";
-import { connectStream } from "./connect-stream.ts";
+import { type Caller, type SubscribeInit, type SubscribeOptions, transportCaller } from "./calls/caller.ts";
+import { fetchCaller } from "./calls/fetch-caller.ts";
+import { type CallOptions, callWithToken } from "./calls/unary.ts";
+import { readTotals } from "./codec/proto-events.ts";
+import { protoCodec } from "./codec/proto-frames.ts";
+import { deleteInit, markInit, onlineInit } from "./codec/proto-requests.ts";
+import { Session } from "./connection/session.ts";
 import type { TidingsEvent as EventOf, OpenStream } from "./events.ts";
-import { fetchCaller } from "./fetch-caller.ts";
 import { type BaseOptions, type BaseSettings, resolveBase } from "./options.ts";
-import { protoCodec } from "./proto-codec.ts";
-import { readTotals } from "./proto-events.ts";
-import { deleteInit, markInit, onlineInit } from "./proto-requests.ts";
 import type { DeleteRequest, MarkRequest, OnlineRequest } from "./requests.ts";
-import { RoomWishes } from "./room-wishes.ts";
-import { Session } from "./session.ts";
+import { RoomWishes } from "./state/rooms.ts";
+import { autoStream } from "./streams/auto.ts";
+import { connectStream } from "./streams/connect.ts";
+import { webSocketStream } from "./streams/ws.ts";
 import { streamOf, type TidingsStream } from "./tidings.ts";
-import { type CallOptions, callWithToken } from "./unary.ts";
-import { webSocketStream } from "./ws-stream.ts";
 
 /** How the stream travels. `auto` takes the WebSocket bridge, and a Connect stream where that does not get through. */
 export type TransportChoice = "auto" | "connect" | "ws";

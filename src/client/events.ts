@@ -1,5 +1,5 @@
 /** What a stream says, in plain values that are the same whether it came as Protobuf or as JSON. */
-import type { RoomWish } from "./room-wishes.ts";
+import type { RoomWish } from "./state/rooms.ts";
 import type { TidingsError } from "./tidings-error.ts";
 
 /** A place in one feed. */

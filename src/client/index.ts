@@ -1,7 +1,8 @@
 /** The package's entry `tidings/client`: for pages, and for services in Node. */
 export { Kind, type Message, Scope } from "../../gen/tidings/v1/message_pb.ts";
-export { directRoom, escapeId } from "../room-ids.ts";
-export type { SubscribeOptions } from "./caller.ts";
+export { directRoom, escapeId } from "../rooms/room-ids.ts";
+export type { SubscribeOptions } from "./calls/caller.ts";
+export type { CallOptions } from "./calls/unary.ts";
 export {
   connectTidings,
   type PublishInit,
@@ -10,6 +11,8 @@ export {
   type TidingsOptions,
   type TransportChoice,
 } from "./client.ts";
+export type { TokenSource } from "./connection/tokens.ts";
+export type { TidingsState } from "./connection/transitions.ts";
 export type {
   CaughtUpEvent,
   GapEvent,
@@ -24,12 +27,9 @@ export type {
   TidingsListeners,
   UnreadTotals,
 } from "./events.ts";
-export type { PositionStorage } from "./keeper.ts";
-export type { Observable } from "./observable.ts";
 export type { DeleteRequest, MarkRequest, OnlineRequest } from "./requests.ts";
-export type { RoomEntry, RoomWish } from "./room-wishes.ts";
+export type { Observable } from "./state/observable.ts";
+export type { PositionStorage } from "./state/position-saver.ts";
+export type { RoomEntry, RoomWish } from "./state/rooms.ts";
 export type { TidingsStream } from "./tidings.ts";
 export { type ErrorCode, TidingsError } from "./tidings-error.ts";
-export type { TokenSource } from "./tokens.ts";
-export type { TidingsState } from "./transitions.ts";
-export type { CallOptions } from "./unary.ts";

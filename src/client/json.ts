@@ -16,20 +16,22 @@ import type {
   PublishResponseJson,
   SubscribeRequestJson,
 } from "../../gen/tidings/v1/push_service_pb.ts";
+import { post, servicePath } from "./calls/http-call.ts";
+import { type CallOptions, callWithToken } from "./calls/unary.ts";
+import { readTotals } from "./codec/json-events.ts";
+import { jsonCodec } from "./codec/json-frames.ts";
+import { idsJson, type PublishRequest, publishJson } from "./codec/json-requests.ts";
+import { Session } from "./connection/session.ts";
 import type { TidingsEvent as EventOf } from "./events.ts";
-import { post, servicePath } from "./http-call.ts";
-import { jsonCodec } from "./json-codec.ts";
-import { readTotals } from "./json-events.ts";
-import { idsJson, type PublishRequest, publishJson } from "./json-requests.ts";
 import { type BaseOptions, resolveBase } from "./options.ts";
 import type { DeleteRequest, MarkRequest, OnlineRequest } from "./requests.ts";
-import { type RoomEntry, type RoomWish, RoomWishes } from "./room-wishes.ts";
-import { Session } from "./session.ts";
+import { type RoomEntry, type RoomWish, RoomWishes } from "./state/rooms.ts";
+import { webSocketStream } from "./streams/ws.ts";
 import { streamOf, type TidingsStream } from "./tidings.ts";
-import { type CallOptions, callWithToken } from "./unary.ts";
-import { webSocketStream } from "./ws-stream.ts";
 
-export { directRoom, escapeId } from "../room-ids.ts";
+export { directRoom, escapeId } from "../rooms/room-ids.ts";
+export type { TokenSource } from "./connection/tokens.ts";
+export type { TidingsState } from "./connection/transitions.ts";
 export type {
   CaughtUpEvent,
   GapEvent,
@@ -44,11 +46,9 @@ export type {
   TidingsListeners,
   UnreadTotals,
 } from "./events.ts";
-export type { PositionStorage } from "./keeper.ts";
-export type { Observable } from "./observable.ts";
+export type { Observable } from "./state/observable.ts";
+export type { PositionStorage } from "./state/position-saver.ts";
 export { type ErrorCode, TidingsError } from "./tidings-error.ts";
-export type { TokenSource } from "./tokens.ts";
-export type { TidingsState } from "./transitions.ts";
 export type {
   CallOptions,
   DeleteRequest,

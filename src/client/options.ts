@@ -1,10 +1,10 @@
 /** What both entries are told, and what they make of it. */
-import { type Clock, type Random, systemRandom } from "../clock.ts";
-import { foregroundClock } from "./foreground-clock.ts";
-import type { Fetch } from "./http-call.ts";
-import type { PositionStorage } from "./keeper.ts";
-import type { TokenSource } from "./tokens.ts";
-import type { SocketConstructor } from "./ws-stream.ts";
+import { type Clock, type Random, systemRandom } from "../ports/clock.ts";
+import type { Fetch } from "./calls/http-call.ts";
+import { foregroundClock } from "./connection/foreground-clock.ts";
+import type { TokenSource } from "./connection/tokens.ts";
+import type { PositionStorage } from "./state/position-saver.ts";
+import type { SocketConstructor } from "./streams/ws.ts";
 
 /** Options of connectTidings, but for what to subscribe to. */
 export interface BaseOptions {

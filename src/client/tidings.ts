@@ -1,9 +1,10 @@
 /** What a connected client offers, whatever the form of its messages. */
+
+import type { Session } from "./connection/session.ts";
+import type { TidingsState } from "./connection/transitions.ts";
 import type { OnlineState, TidingsEvent, TidingsListeners, UnreadTotals } from "./events.ts";
-import type { Observable } from "./observable.ts";
-import type { RoomEntry } from "./room-wishes.ts";
-import type { Session } from "./session.ts";
-import type { TidingsState } from "./transitions.ts";
+import type { Observable } from "./state/observable.ts";
+import type { RoomEntry } from "./state/rooms.ts";
 
 /** The receiving half of a client; `M` is the form of a message. */
 export interface TidingsStream<M> {

@@ -3,11 +3,11 @@ import type { Writable } from "node:stream";
 import { type ConnectRouter, createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
-import { ChunkSink } from "../chunk-sink.ts";
-import type { Enveloped } from "../format.ts";
-import type { Sink } from "../sink.ts";
-import { StreamSink } from "../stream-sink.ts";
-import type { Turn } from "../turn.ts";
+import { ChunkSink } from "../wire/chunked-sink.ts";
+import type { Turn } from "../wire/flush-queue.ts";
+import type { Enveloped } from "../wire/formats.ts";
+import type { Sink } from "../wire/sink.ts";
+import { StreamSink } from "../wire/socket-sink.ts";
 import { answer, toUniversal } from "./exchange.ts";
 
 /** The transport under a call. */

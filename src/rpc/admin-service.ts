@@ -1,6 +1,6 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import { type AdminService, DisconnectRequestSchema } from "../../gen/tidings/v1/admin_service_pb.ts";
-import type { Core } from "../core.ts";
+import type { Core } from "../core/core.ts";
 import { identityOf } from "./context.ts";
 
 /** The implementation of AdminService over a running core. */

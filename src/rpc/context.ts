@@ -1,6 +1,6 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
-import type { Identity } from "../identity.ts";
-import type { Span } from "../tracer.ts";
+import type { Identity } from "../auth/identity.ts";
+import type { Span } from "../ports/tracer.ts";
 
 /** Who calls; set by the gate before any handler runs. */
 export const identityKey = createContextKey<Identity | undefined>(undefined);

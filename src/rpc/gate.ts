@@ -2,11 +2,11 @@ import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
-import type { Core } from "../core.ts";
+import { bearerToken, type Identity, type Role } from "../auth/identity.ts";
+import type { Core } from "../core/core.ts";
 import { codeName, errorDomain, fail, type Reason, reasonOf } from "../errors.ts";
 import { isDisconnect } from "../http/adapter.ts";
-import { bearerToken, type Identity, type Role } from "../identity.ts";
-import { rpcSystem, serverFault, type Transport } from "../instruments.ts";
+import { rpcSystem, serverFault, type Transport } from "../metrics/counters.ts";
 import { identityKey, spanKey } from "./context.ts";
 import { keepMessageLegible } from "./grpc-message.ts";
 

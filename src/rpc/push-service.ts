@@ -26,15 +26,15 @@ import {
   type SubscribeResponse,
   UserPresenceSchema,
 } from "../../gen/tidings/v1/push_service_pb.ts";
-import type { Core } from "../core.ts";
+import { type Identity, isUser, type UserIdentity } from "../auth/identity.ts";
+import type { Core } from "../core/core.ts";
 import { codeName, fail, reasonOf } from "../errors.ts";
-import { tenantOf } from "../feeds.ts";
-import { type Enveloped, envelopedIn } from "../format.ts";
+import { tenantOf } from "../feeds/feed.ts";
 import { connectionKey } from "../http/adapter.ts";
-import { type Identity, isUser, type UserIdentity } from "../identity.ts";
-import type { OnlineTally } from "../presence.ts";
-import { requireRoom } from "../rooms.ts";
-import { Subscription } from "../subscription.ts";
+import type { OnlineTally } from "../ports/presence.ts";
+import { requireRoom } from "../rooms/grants.ts";
+import { Subscription } from "../stream/subscription.ts";
+import { type Enveloped, envelopedIn } from "../wire/formats.ts";
 import { identityOf, spanKey } from "./context.ts";
 import { transportOf } from "./gate.ts";
 

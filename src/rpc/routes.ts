@@ -3,7 +3,7 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { AdminService } from "../../gen/tidings/v1/admin_service_pb.ts";
 import { PushService } from "../../gen/tidings/v1/push_service_pb.ts";
-import type { Core } from "../core.ts";
+import type { Core } from "../core/core.ts";
 import { adminService } from "./admin-service.ts";
 import { createGate } from "./gate.ts";
 import type { Health as HealthService } from "./health.ts";

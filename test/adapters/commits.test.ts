@@ -1,7 +1,7 @@
 /** What stores say of their durable writes, for figures. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
-import type { Commit } from "../../src/store.ts";
+import type { Commit } from "../../src/ports/store.ts";
 import { message } from "../support/store-messages.ts";
 import { hasMongo, type MongoBench, openBench, openMongo } from "../support/store-mongo.ts";
 

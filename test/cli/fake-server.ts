@@ -1,5 +1,5 @@
 /** A createTidings that records what it is asked for. */
-import type { Dependencies } from "../../src/cli/command.ts";
+import type { Dependencies } from "../../src/cli/commands/command.ts";
 import type { TidingsOptions } from "../../src/options.ts";
 import type { ListenOptions } from "../../src/server.ts";
 

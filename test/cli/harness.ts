@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
-import type { Dependencies, Io } from "../../src/cli/command.ts";
+import type { Dependencies, Io } from "../../src/cli/commands/command.ts";
 import { main } from "../../src/cli/run.ts";
 
 /** A secret that is good enough. */

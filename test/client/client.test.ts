@@ -5,7 +5,7 @@ import { WebSocket as PackageWebSocket } from "ws";
 import { RoomMode } from "../../gen/tidings/v1/push_service_pb.ts";
 import { connectTidings, Kind } from "../../src/client/index.ts";
 import { connectTidings as connectJson } from "../../src/client/json.ts";
-import type { Observable } from "../../src/client/observable.ts";
+import type { Observable } from "../../src/client/state/observable.ts";
 import { fail } from "../../src/errors.ts";
 import { FakeServer } from "./fake-server.ts";
 import { caughtUp, hello, message, place, seconds, until } from "./server-events.ts";

@@ -1,6 +1,6 @@
+import { Session, type SessionOptions } from "../../src/client/connection/session.ts";
 import type { OpenStream, StreamEvent, StreamRequest, StreamSink } from "../../src/client/events.ts";
-import { RoomWishes } from "../../src/client/room-wishes.ts";
-import { Session, type SessionOptions } from "../../src/client/session.ts";
+import { RoomWishes } from "../../src/client/state/rooms.ts";
 import { type ErrorCode, type ErrorExtras, TidingsError } from "../../src/client/tidings-error.ts";
 import { FakeClock, settled } from "./fake-clock.ts";
 

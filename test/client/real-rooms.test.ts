@@ -1,8 +1,8 @@
 /** Rooms through both entries and a whole server. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { mintToken } from "../../src/auth/mint-token.ts";
 import * as proto from "../../src/client/index.ts";
 import * as json from "../../src/client/json.ts";
-import { mintToken } from "../../src/mint.ts";
 import { createTidings, type Tidings } from "../../src/server.ts";
 
 const secret = "k3yF0rTe5ts-0nly-q8Zr2Vw6Xn4Bm1Lc";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { RoomEvent, StreamEvent } from "../../src/client/events.ts";
-import { RoomWishes } from "../../src/client/room-wishes.ts";
+import { RoomWishes } from "../../src/client/state/rooms.ts";
 import { settled } from "./fake-clock.ts";
 import { caughtUp, fakeSession, hello, message, place, type Text } from "./fake-streams.ts";
 

@@ -1,5 +1,5 @@
 import { Kind } from "../../src/client/index.ts";
-import type { Observable } from "../../src/client/observable.ts";
+import type { Observable } from "../../src/client/state/observable.ts";
 import type { EventInit } from "./fake-server.ts";
 
 /** Settles once the value is as wanted. */

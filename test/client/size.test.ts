@@ -45,7 +45,9 @@ describe.each([
       files.filter((file) => /node_modules\/(ws|@bufbuild\/protovalidate|@bufbuild\/cel|@connectrpc)\//.test(file)),
     ).toEqual([]);
     expect(
-      files.filter((file) => /^src\//.test(file) && !/^src\/(client\/|clock\.ts|room-ids\.ts)/.test(file)),
+      files.filter(
+        (file) => /^src\//.test(file) && !/^src\/(client\/|ports\/clock\.ts|rooms\/room-ids\.ts)/.test(file),
+      ),
     ).toEqual([]);
   });
 });

@@ -1,8 +1,8 @@
 /** What the servers see of clients that all lost their streams at once: the state machine, and nothing else, on a clock of numbers. */
 import type { ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
-import { Admission } from "../../src/admission.ts";
-import { type Input, initialMachine, type Machine, step } from "../../src/client/machine.ts";
+import { type Input, initialMachine, type Machine, step } from "../../src/client/connection/machine.ts";
+import { Admission } from "../../src/core/admission.ts";
 import { retryAfterOf } from "../../src/errors.ts";
 import { FakeClock, seededRandom } from "../support/clock.ts";
 

@@ -3,10 +3,10 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
-import { readArguments } from "../../src/cli/arguments.ts";
-import { configure } from "../../src/cli/configuration.ts";
-import { checkNodes } from "../../src/cli/server-options.ts";
-import type { Values } from "../../src/cli/settings.ts";
+import { readArguments } from "../../src/cli/config/arguments.ts";
+import { configure } from "../../src/cli/config/configuration.ts";
+import { checkNodes } from "../../src/cli/config/server-options.ts";
+import type { Values } from "../../src/cli/config/settings.ts";
 import { root } from "../support/run.ts";
 import { startServer } from "../support/server.ts";
 

@@ -8,7 +8,7 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { fastify } from "fastify";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { PushService } from "../../gen/tidings/v1/push_service_pb.ts";
-import { mintToken } from "../../src/mint.ts";
+import { mintToken } from "../../src/auth/mint-token.ts";
 import { createTidings, type Tidings } from "../../src/server.ts";
 import { secret } from "../support/token.ts";
 import { Caller, errorOf, Stream } from "./interop/caller.ts";

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { mintToken, type TokenClaims } from "../../src/mint.ts";
+import { mintToken, type TokenClaims } from "../../src/auth/mint-token.ts";
 import { root } from "../support/run.ts";
 
 /** HS256 secret of the servers. */

@@ -1,5 +1,5 @@
 /** How large runs are, and which randomness steers them. */
-import type { Random } from "../../src/clock.ts";
+import type { Random } from "../../src/ports/clock.ts";
 import { seededRandom } from "../support/clock.ts";
 
 /** Whether runs have their full length: `npm run test:faults -- --long`. */

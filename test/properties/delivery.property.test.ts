@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { LocalBus } from "../../src/adapters/local-bus.ts";
-import type { Notice } from "../../src/bus.ts";
+import { LocalBus } from "../../src/adapters/memory/bus.ts";
+import type { Notice } from "../../src/ports/bus.ts";
 import { seededRandom, turns } from "../support/clock.ts";
 import { type TestCore, toTenant, toUser, userOf, withTestCore } from "../support/core.ts";
 import type { Reader } from "../support/reader.ts";

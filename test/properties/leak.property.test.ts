@@ -1,9 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { RoomMode, SubscribeRequestSchema } from "../../gen/tidings/v1/push_service_pb.ts";
-import { LocalPresence } from "../../src/adapters/local-presence.ts";
-import type { OnlineTally } from "../../src/presence.ts";
-import { Subscription } from "../../src/subscription.ts";
+import { LocalPresence } from "../../src/adapters/memory/presence.ts";
+import type { OnlineTally } from "../../src/ports/presence.ts";
+import { Subscription } from "../../src/stream/subscription.ts";
 import { seededRandom, turns } from "../support/clock.ts";
 import { type TestCore, toTenant, userOf, withTestCore } from "../support/core.ts";
 

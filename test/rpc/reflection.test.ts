@@ -4,7 +4,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { type Client, type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
 import { loadFileDescriptorSetFromBuffer } from "@grpc/proto-loader";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { loadDescriptors } from "../../src/descriptor.ts";
+import { loadDescriptors } from "../../src/contract/descriptors.ts";
 import { createHealth } from "../../src/rpc/health.ts";
 import { reflectionRoutes } from "../../src/rpc/reflection.ts";
 import { findTool } from "../support/require.ts";

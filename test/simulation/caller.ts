@@ -1,5 +1,5 @@
 import { ConnectError } from "@connectrpc/connect";
-import type { Core } from "../../src/core.ts";
+import type { Core } from "../../src/core/core.ts";
 import { reasonOf } from "../../src/errors.ts";
 import type { Dice } from "./dice.ts";
 import { fairWeather, Network } from "./network.ts";

@@ -1,5 +1,5 @@
 /** What must be true of a simulated world at rest, whatever happened before. */
-import { ReadState } from "../../src/read-state.ts";
+import { ReadState } from "../../src/inbox/read-state.ts";
 import { type Doc, type Documents, feedId, feedKey } from "./documents.ts";
 import type { DeviceRecord, History } from "./history.ts";
 import { visible } from "./questions.ts";

@@ -1,4 +1,4 @@
-import type { Random } from "../../src/clock.ts";
+import type { Random } from "../../src/ports/clock.ts";
 import { seededRandom } from "../support/clock.ts";
 
 /** All chance of a simulated world, from its seed. */

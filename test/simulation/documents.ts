@@ -1,4 +1,4 @@
-import type { Append, FeedKey, StoredReadState } from "../../src/store.ts";
+import type { Append, FeedKey, StoredReadState } from "../../src/ports/store.ts";
 
 /** One message in one feed, as a document. Never changed: an operation replaces it. */
 export interface Doc {

@@ -1,4 +1,4 @@
-import type { Append, Appended } from "../../src/store.ts";
+import type { Append, Appended } from "../../src/ports/store.ts";
 
 /** A document to insert. */
 export interface NewDoc {

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../../src/clock.ts";
+import type { Clock, Timer } from "../../src/ports/clock.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** Long after all publish times of tests, so that a clock can be set back. */

@@ -1,5 +1,5 @@
 /** Questions of port Store, answered from the documents of one member in the plainest way. */
-import type { Entry, FeedKey, Head, Place, Selection, SeqRanges, Stretch, Tally } from "../../src/store.ts";
+import type { Entry, FeedKey, Head, Place, Selection, SeqRanges, Stretch, Tally } from "../../src/ports/store.ts";
 import { type Doc, type Documents, type FeedDocs, feedId } from "./documents.ts";
 
 const notification = 1;

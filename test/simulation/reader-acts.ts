@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { DeleteMessagesRequestSchema, MarkReadRequestSchema } from "../../gen/tidings/v1/push_service_pb.ts";
-import type { Core } from "../../src/core.ts";
+import type { Core } from "../../src/core/core.ts";
 import { userOf } from "../support/core.ts";
 import { type Caller, isExpected, nameOf } from "./caller.ts";
 import type { Device } from "./device.ts";

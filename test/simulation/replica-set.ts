@@ -1,4 +1,4 @@
-import type { StoredReadState } from "../../src/store.ts";
+import type { StoredReadState } from "../../src/ports/store.ts";
 import type { Dice } from "./dice.ts";
 import { type Doc, Documents, type FeedDocs, type Operation } from "./documents.ts";
 import type { InsertReply, NewDoc, Refusal } from "./feed-appender.ts";

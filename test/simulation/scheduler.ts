@@ -1,4 +1,4 @@
-import type { Timer } from "../../src/clock.ts";
+import type { Timer } from "../../src/ports/clock.ts";
 
 interface Item {
   readonly time: number;

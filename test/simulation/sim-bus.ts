@@ -1,5 +1,5 @@
-import type { Bus, Heard, LostNotice, Notice } from "../../src/bus.ts";
-import type { FeedKey } from "../../src/store.ts";
+import type { Bus, Heard, LostNotice, Notice } from "../../src/ports/bus.ts";
+import type { FeedKey } from "../../src/ports/store.ts";
 import type { Dice } from "./dice.ts";
 import { feedId } from "./documents.ts";
 import type { Host } from "./host.ts";

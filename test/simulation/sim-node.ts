@@ -1,4 +1,4 @@
-import { type Core, startCore } from "../../src/core.ts";
+import { type Core, startCore } from "../../src/core/core.ts";
 import { resolveOptions, type Settings } from "../../src/options.ts";
 import { secret } from "../support/token.ts";
 import type { Dice } from "./dice.ts";

@@ -1,5 +1,5 @@
-import { LocalPresence } from "../../src/adapters/local-presence.ts";
-import type { Connection, Presence } from "../../src/presence.ts";
+import { LocalPresence } from "../../src/adapters/memory/presence.ts";
+import type { Connection, Presence } from "../../src/ports/presence.ts";
 import type { Host } from "./host.ts";
 import type { Network } from "./network.ts";
 import type { Scheduler } from "./scheduler.ts";

@@ -11,7 +11,7 @@ import type {
   Store,
   StoredReadState,
   StoreInfo,
-} from "../../src/store.ts";
+} from "../../src/ports/store.ts";
 import type { Dice } from "./dice.ts";
 import { type Documents, feedId, feedKey } from "./documents.ts";
 import { FeedAppender, type ReplicaFeed } from "./feed-appender.ts";

@@ -1,4 +1,4 @@
-import type { Clock, Random, Timer } from "../../src/clock.ts";
+import type { Clock, Random, Timer } from "../../src/ports/clock.ts";
 
 interface Pending {
   readonly due: number;

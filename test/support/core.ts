@@ -11,17 +11,17 @@ import {
   type PublishResponse,
   SubscribeRequestSchema,
 } from "../../gen/tidings/v1/push_service_pb.ts";
-import { LocalBus } from "../../src/adapters/local-bus.ts";
-import { LocalPresence } from "../../src/adapters/local-presence.ts";
+import { LocalBus } from "../../src/adapters/memory/bus.ts";
+import { LocalPresence } from "../../src/adapters/memory/presence.ts";
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
-import type { Bus } from "../../src/bus.ts";
-import { type Core, startCore } from "../../src/core.ts";
+import type { Identity, UserIdentity } from "../../src/auth/identity.ts";
+import { type Core, startCore } from "../../src/core/core.ts";
 import { type Reason, reasonOf } from "../../src/errors.ts";
-import type { Identity, UserIdentity } from "../../src/identity.ts";
 import { resolveOptions, type TidingsOptions } from "../../src/options.ts";
-import type { Presence } from "../../src/presence.ts";
-import type { Authorize } from "../../src/room-access.ts";
-import { Subscription } from "../../src/subscription.ts";
+import type { Bus } from "../../src/ports/bus.ts";
+import type { Presence } from "../../src/ports/presence.ts";
+import type { Authorize } from "../../src/rooms/access.ts";
+import { Subscription } from "../../src/stream/subscription.ts";
 import { FakeClock, seededRandom, turn } from "./clock.ts";
 import { Reader } from "./reader.ts";
 import { type Around, type StoreMethod, tapStore } from "./store-tap.ts";

@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { RoomQuestion } from "../../src/room-access.ts";
+import type { RoomQuestion } from "../../src/rooms/access.ts";
 
 /** A question as it came. */
 export interface Asked {

@@ -5,9 +5,9 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const longest = [
   "test/e2e/browser/clients.test.ts",
   "test/package.test.ts",
-  "test/adapters/sqlite-store.test.ts",
+  "test/adapters/sqlite/store.test.ts",
   "test/e2e/kill.test.ts",
-  "test/cli/cluster.test.ts",
+  "test/cli/process/cluster.test.ts",
   "test/e2e/interop/buf-curl.test.ts",
   "test/properties/delivery.property.test.ts",
   "test/e2e/browser/demo.test.ts",

@@ -1,8 +1,9 @@
 /** Several nodes on one store, without a network between them: what one says, the others hear unless it is lost. */
-import { LocalListeners } from "../../src/adapters/local-listeners.ts";
+
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
-import type { Bus, Heard, Notice } from "../../src/bus.ts";
-import type { FeedKey, StoreInfo } from "../../src/store.ts";
+import type { Bus, Heard, Notice } from "../../src/ports/bus.ts";
+import type { FeedKey, StoreInfo } from "../../src/ports/store.ts";
+import { LocalListeners } from "../../src/util/listeners.ts";
 import { FakeClock } from "./clock.ts";
 import { startTestCore, type TestCore, type TestCoreOptions } from "./core.ts";
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { expect } from "vitest";
 import { RedisPresence } from "../../src/adapters/redis/presence.ts";
-import type { Connection } from "../../src/presence.ts";
+import type { Connection } from "../../src/ports/presence.ts";
 import { Cable } from "./cable.ts";
 import { randomPrefix, type TestRedis } from "./redis.ts";
 

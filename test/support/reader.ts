@@ -3,7 +3,7 @@ import type { Message, UnreadTotals } from "../../gen/tidings/v1/message_pb.ts";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import type { SubscribeResponse } from "../../gen/tidings/v1/push_service_pb.ts";
 import { type Reason, reasonOf } from "../../src/errors.ts";
-import type { Subscription } from "../../src/subscription.ts";
+import type { Subscription } from "../../src/stream/subscription.ts";
 
 /** An event of a stream. */
 export type StreamEvent = SubscribeResponse["event"];

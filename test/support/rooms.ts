@@ -1,10 +1,10 @@
 /** Rooms in tests: who may enter them, and what streams are told of them. */
 import { type RoomMode, RoomState_Status as Status } from "../../gen/tidings/v1/push_service_pb.ts";
-import { LocalPresence } from "../../src/adapters/local-presence.ts";
+import { LocalPresence } from "../../src/adapters/memory/presence.ts";
+import type { UserIdentity } from "../../src/auth/identity.ts";
 import { fail } from "../../src/errors.ts";
-import type { UserIdentity } from "../../src/identity.ts";
-import type { Seat } from "../../src/presence.ts";
-import type { Authorize, RoomQuestion } from "../../src/room-access.ts";
+import type { Seat } from "../../src/ports/presence.ts";
+import type { Authorize, RoomQuestion } from "../../src/rooms/access.ts";
 import { userOf } from "./core.ts";
 import type { Reader } from "./reader.ts";
 

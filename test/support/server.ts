@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { PushService } from "../../gen/tidings/v1/push_service_pb.ts";
-import { mintToken } from "../../src/mint.ts";
+import { mintToken } from "../../src/auth/mint-token.ts";
 import type { TidingsOptions } from "../../src/options.ts";
 import { createTidings, type ListenOptions, type Tidings } from "../../src/server.ts";
 import { secret } from "./token.ts";

@@ -6,7 +6,7 @@ import { writeSync } from "node:fs";
 import { Database } from "../../src/adapters/sqlite/database.ts";
 import { SqliteFeeds } from "../../src/adapters/sqlite/feeds.ts";
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
-import type { Append } from "../../src/store.ts";
+import type { Append } from "../../src/ports/store.ts";
 import { bytes, message, stored } from "./store-messages.ts";
 
 const [mode = "", folder = ""] = process.argv.slice(2);

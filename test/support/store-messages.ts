@@ -1,6 +1,6 @@
 /** Makers of messages and questions for tests of stores: everything has a plain default. */
 import { randomUUID } from "node:crypto";
-import type { Append, Appended, Entry, FeedKey, Selection, Store } from "../../src/store.ts";
+import type { Append, Appended, Entry, FeedKey, Selection, Store } from "../../src/ports/store.ts";
 
 /** A time long after the epoch, so that tests can count from it in both directions. */
 export const start = 1_800_000_000_000;

@@ -12,7 +12,7 @@ import {
   type SeqRanges,
   type StoredReadState,
   type Stretch,
-} from "../../src/store.ts";
+} from "../../src/ports/store.ts";
 
 /** A message of the model, with the places that readers can still see. */
 interface Known {

@@ -1,4 +1,4 @@
-import type { Store } from "../../src/store.ts";
+import type { Store } from "../../src/ports/store.ts";
 
 /** A method of Store that is called while a node runs. */
 export type StoreMethod = Exclude<keyof Store, "open" | "close">;

@@ -1,4 +1,5 @@
-import { type Append, type Appended, keyEnd, type Place } from "../../store.ts";
+import { type Append, type Appended, keyEnd, type Place } from "../../ports/store.ts";
+import type { Flights, Landing } from "./batch-writer.ts";
 import { type Connection, jitter } from "./connection.ts";
 import {
   bodyName,
@@ -12,7 +13,6 @@ import {
   onceFor,
 } from "./documents.ts";
 import type { DoneMarks } from "./done-marks.ts";
-import type { Flights, Landing } from "./flights.ts";
 import type { Layout } from "./layout.ts";
 import type { Locks } from "./locks.ts";
 import type { Withdrawals } from "./recall.ts";

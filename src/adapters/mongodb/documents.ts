@@ -1,4 +1,4 @@
-import type { Append, FeedKey } from "../../store.ts";
+import type { Append, FeedKey } from "../../ports/store.ts";
 
 /** Digits of a stamp: 1000 a millisecond, safe integers until the year 2255. */
 const stampDigits = 16;

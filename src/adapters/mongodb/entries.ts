@@ -1,4 +1,4 @@
-import type { Entry, FeedKey, Stretch } from "../../store.ts";
+import type { Entry, FeedKey, Stretch } from "../../ports/store.ts";
 import type { Connection } from "./connection.ts";
 import { type ClaimDocument, type EntryDocument, feedName } from "./documents.ts";
 import { type Heads, StaleAnswer } from "./heads.ts";

@@ -1,8 +1,8 @@
-import type { FeedKey, Head } from "../../store.ts";
+import type { FeedKey, Head } from "../../ports/store.ts";
+import { Together } from "../../util/batcher.ts";
 import { type Connection, forEach } from "./connection.ts";
 import { type EntryDocument, feedName } from "./documents.ts";
 import type { Layout } from "./layout.ts";
-import { Together } from "./together.ts";
 
 /** Feeds whose last number is kept in memory; a forgotten one costs one look at an index. */
 const knownFeeds = 200_000;

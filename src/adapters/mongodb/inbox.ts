@@ -1,5 +1,5 @@
 import type { Filter } from "mongodb";
-import type { BatchPage, Entry, FeedKey, Place, Selection, SeqRanges } from "../../store.ts";
+import type { BatchPage, Entry, FeedKey, Place, Selection, SeqRanges } from "../../ports/store.ts";
 import type { Connection } from "./connection.ts";
 import { batchName, type EntryDocument, feedName, feedOf } from "./documents.ts";
 import { type Entries, toEntry } from "./entries.ts";

@@ -1,4 +1,4 @@
-import type { SeqRanges } from "../../store.ts";
+import type { SeqRanges } from "../../ports/store.ts";
 
 /** More ranges of a feed than that are read as one stretch, and told apart in this process: so many cost the server more. */
 export const maxRanges = 16;

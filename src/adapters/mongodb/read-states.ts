@@ -1,9 +1,9 @@
 import type { Filter } from "mongodb";
-import type { StoredReadState } from "../../store.ts";
+import type { StoredReadState } from "../../ports/store.ts";
+import { Together } from "../../util/batcher.ts";
 import { type Connection, forEach, jitter } from "./connection.ts";
 import type { Layout } from "./layout.ts";
 import type { Locks } from "./locks.ts";
-import { Together } from "./together.ts";
 
 /** Read states of one query. */
 const maxTogether = 500;

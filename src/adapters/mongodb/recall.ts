@@ -1,4 +1,4 @@
-import type { Place, Recalled } from "../../store.ts";
+import type { Place, Recalled } from "../../ports/store.ts";
 import { type Connection, forEach } from "./connection.ts";
 import { type ClaimDocument, claimedAt, type EntryDocument, feedName, feedOf } from "./documents.ts";
 import type { Heads } from "./heads.ts";

@@ -18,21 +18,21 @@ import {
   type StoreInfo,
   type Stretch,
   type Tally,
-} from "../../store.ts";
+} from "../../ports/store.ts";
 import { Appender } from "./append.ts";
+import { Flights } from "./batch-writer.ts";
 import { Connection, jitter, type Topology } from "./connection.ts";
 import { Deadline } from "./deadline.ts";
 import { DoneMarks } from "./done-marks.ts";
 import { Entries } from "./entries.ts";
-import { Flights } from "./flights.ts";
 import { Heads } from "./heads.ts";
 import { MongoInbox } from "./inbox.ts";
 import { Locks } from "./locks.ts";
 import { MongoReadStates } from "./read-states.ts";
 import { Withdrawals } from "./recall.ts";
 import { openSchema } from "./schema.ts";
-import { Tallies } from "./tallies.ts";
 import { Trimmer } from "./trim.ts";
+import { Tallies } from "./unread-counts.ts";
 
 /** Calls under way; beyond it new ones are refused, so that a slow store cannot fill the memory. */
 const maxPending = 50_000;

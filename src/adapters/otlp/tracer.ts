@@ -2,7 +2,7 @@ import { type Context, ROOT_CONTEXT, type SpanContext, SpanKind, SpanStatusCode,
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
-import type { Attributes, Span, SpanStart, TraceContext, Tracer } from "../../tracer.ts";
+import type { Attributes, Span, SpanStart, TraceContext, Tracer } from "../../ports/tracer.ts";
 
 /** Spans that wait to be sent; beyond, they are dropped: a collector that is down costs spans, and no memory. */
 const maxQueueSize = 2048;

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { PrometheusMeter } from "./meter.ts";
+import type { PrometheusMeter } from "./metrics.ts";
 
 /** Connections at once: scrapers are few, and one that hangs must not add up. */
 const maxConnections = 16;

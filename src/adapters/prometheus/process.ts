@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { constants, monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
-import { type Meter, unlabelled } from "../../meter.ts";
+import { type Meter, unlabelled } from "../../ports/metrics.ts";
 
 /** Ms between two looks at the event loop. */
 const resolution = 10;

@@ -1,5 +1,5 @@
 import { MetricsListener } from "./listener.ts";
-import { PrometheusMeter } from "./meter.ts";
+import { PrometheusMeter } from "./metrics.ts";
 import { measureProcess } from "./process.ts";
 
 /** A node's figures, and the ways to show them. */

@@ -5,13 +5,13 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
-import type { Bus, BusFigures, Heard, Notice } from "../../bus.ts";
-import type { FeedKey } from "../../store.ts";
-import { LocalListeners } from "../local-listeners.ts";
+import type { Bus, BusFigures, Heard, Notice } from "../../ports/bus.ts";
+import type { FeedKey } from "../../ports/store.ts";
+import { LocalListeners } from "../../util/listeners.ts";
 import { decodeBeat, decodeNotices, encodeBeat, encodeNotices, sizeOf } from "./codec.ts";
 import { prefixOf } from "./connect.ts";
+import { Publishers } from "./gap-detector.ts";
 import { RedisLink } from "./link.ts";
-import { Publishers } from "./publishers.ts";
 
 /** Options of RedisBus. */
 export interface RedisBusOptions {

@@ -4,8 +4,8 @@
  * costs latency and nothing else.
  */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import type { Notice, ReadNotice } from "../../bus.ts";
-import type { FeedKey } from "../../store.ts";
+import type { Notice, ReadNotice } from "../../ports/bus.ts";
+import type { FeedKey } from "../../ports/store.ts";
 
 const version = 1;
 

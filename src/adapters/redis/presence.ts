@@ -6,15 +6,15 @@
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
 import { fail } from "../../errors.ts";
-import type { Connection, OnlineTally, Presence, PresenceChange, Seat } from "../../presence.ts";
-import { LocalListeners } from "../local-listeners.ts";
+import type { Connection, OnlineTally, Presence, PresenceChange, Seat } from "../../ports/presence.ts";
+import { LocalListeners } from "../../util/listeners.ts";
 import { prefixOf } from "./connect.ts";
 import { Gather } from "./gather.ts";
-import { type Held, Holdings, memberOf } from "./holdings.ts";
-import { KnownCounts } from "./known.ts";
+import { KnownCounts } from "./last-counts.ts";
+import { Renewal } from "./lease-renewal.ts";
 import { RedisLink } from "./link.ts";
-import { idOf, type Kicked, type Place, Places } from "./places.ts";
-import { Renewal } from "./renewal.ts";
+import { type Held, Holdings, memberOf } from "./local-members.ts";
+import { idOf, type Kicked, type Place, Places } from "./presence-commands.ts";
 
 /** Options of RedisPresence. */
 export interface RedisPresenceOptions {

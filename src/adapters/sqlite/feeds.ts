@@ -9,7 +9,7 @@ import {
   type Place,
   type Recalled,
   type Stretch,
-} from "../../store.ts";
+} from "../../ports/store.ts";
 import { type Database, fromTime, fromUuid, toTime, toUuid } from "./database.ts";
 import { rowColumns, toEntry } from "./row.ts";
 

@@ -1,4 +1,13 @@
-import type { BatchPage, Entry, FeedKey, Place, Selection, SeqRanges, StoredReadState, Tally } from "../../store.ts";
+import type {
+  BatchPage,
+  Entry,
+  FeedKey,
+  Place,
+  Selection,
+  SeqRanges,
+  StoredReadState,
+  Tally,
+} from "../../ports/store.ts";
 import { type Database, fromUuid, toTime } from "./database.ts";
 import type { SqliteFeeds } from "./feeds.ts";
 import { rowColumns, toEntry } from "./row.ts";

@@ -1,4 +1,4 @@
-import type { Entry } from "../../store.ts";
+import type { Entry } from "../../ports/store.ts";
 import { toTime, toUuid } from "./database.ts";
 
 /** An entry joined with its message. */

@@ -17,7 +17,7 @@ import type {
   StoreInfo,
   Stretch,
   Tally,
-} from "../../store.ts";
+} from "../../ports/store.ts";
 import type { Answer, Answers, Call, WorkerData } from "./worker.ts";
 
 /** Calls under way; beyond it new ones are refused, so that a slow disk cannot fill the memory. */

@@ -3,7 +3,7 @@
  * by themselves, idle adds no delay, and no answer leaves before its commit is on the disk.
  */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import type { Commit } from "../../store.ts";
+import type { Commit } from "../../ports/store.ts";
 import { Database } from "./database.ts";
 import { SqliteFeeds } from "./feeds.ts";
 import { SqliteInbox } from "./inbox.ts";

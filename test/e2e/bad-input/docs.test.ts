@@ -5,8 +5,8 @@ import { field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/va
 import { Code } from "@connectrpc/connect";
 import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import { expect, test } from "vitest";
-import { environmentName, flagName, settings } from "../../../src/cli/settings.ts";
-import { loadDescriptors } from "../../../src/descriptor.ts";
+import { environmentName, flagName, settings } from "../../../src/cli/config/settings.ts";
+import { loadDescriptors } from "../../../src/contract/descriptors.ts";
 import { errorTable, fail, type Reason, webSocketCloseCode } from "../../../src/errors.ts";
 import { resolveOptions } from "../../../src/options.ts";
 import { root } from "../../support/run.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { demoPage } from "../../../src/cli/demo-page.ts";
+import { demoPage } from "../../../src/cli/dev/demo-page.ts";
 import { chromiumPath, launchChromium } from "../../support/chromium.ts";
 import { startServer, type TestServer } from "../../support/server.ts";
 import { secret } from "../../support/token.ts";

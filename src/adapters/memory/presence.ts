@@ -1,0 +1,87 @@
+import type { Connection, OnlineTally, Presence, PresenceChange, Seat } from "../../ports/presence.ts";
+import { LocalListeners } from "../../util/listeners.ts";
+import { LocalRooms } from "./rooms.ts";
+
+/** Port Presence for one process: what is connected is in memory, so a process that dies takes its leases with it. */
+export class LocalPresence implements Presence {
+  /** tenant → user → ids of open streams. Empty maps are dropped. */
+  readonly #tenants = new Map<string, Map<string, Set<string>>>();
+  readonly #connections = new Map<string, number>();
+  readonly #listeners = new LocalListeners<PresenceChange>();
+  readonly #rooms = new LocalRooms();
+
+  async enter({ id, tenant, user }: Connection): Promise<void> {
+    const users = this.#tenants.get(tenant) ?? new Map<string, Set<string>>();
+    this.#tenants.set(tenant, users);
+    const open = users.get(user) ?? new Set<string>();
+    users.set(user, open);
+    if (open.has(id)) return;
+    open.add(id);
+    this.#change(tenant, 1);
+  }
+
+  async join(seat: Seat): Promise<boolean> {
+    const kicked = this.#rooms.join(seat);
+    for (const { connection, room } of kicked ?? []) {
+      this.#listeners.call({ type: "kicked", connection: connection.id, room });
+    }
+    return kicked !== undefined;
+  }
+
+  async leave(connection: Connection, room?: string): Promise<void> {
+    if (room !== undefined) {
+      this.#rooms.leave(connection, room);
+      return;
+    }
+    this.#rooms.leaveAll(connection);
+    this.#close(connection);
+  }
+
+  async count(tenant: string | undefined, room?: string): Promise<OnlineTally> {
+    if (tenant !== undefined && room !== undefined) return this.#rooms.count(tenant, room);
+    const tenants = tenant === undefined ? [...this.#tenants.keys()] : [tenant];
+    let users = 0;
+    let connections = 0;
+    for (const key of tenants) {
+      users += this.#tenants.get(key)?.size ?? 0;
+      connections += this.#connections.get(key) ?? 0;
+    }
+    return { users, connections };
+  }
+
+  async connections(tenant: string, users: readonly string[]): Promise<readonly number[]> {
+    const online = this.#tenants.get(tenant);
+    return users.map((user) => online?.get(user)?.size ?? 0);
+  }
+
+  get leases(): number {
+    return [...this.#connections.values()].reduce((sum, open) => sum + open, 0);
+  }
+
+  watch(listener: (change: PresenceChange) => void): () => void {
+    return this.#listeners.add(listener);
+  }
+
+  async close(): Promise<void> {
+    this.#tenants.clear();
+    this.#connections.clear();
+    this.#rooms.clear();
+    this.#listeners.clear();
+  }
+
+  #close({ id, tenant, user }: Connection): void {
+    const users = this.#tenants.get(tenant);
+    const open = users?.get(user);
+    if (!users || !open?.delete(id)) return;
+    if (open.size === 0) users.delete(user);
+    if (users.size === 0) this.#tenants.delete(tenant);
+    this.#change(tenant, -1);
+  }
+
+  #change(tenant: string, by: number): void {
+    const connections = (this.#connections.get(tenant) ?? 0) + by;
+    if (connections === 0) this.#connections.delete(tenant);
+    else this.#connections.set(tenant, connections);
+    this.#listeners.call({ type: "count", tenant });
+  }
+}

@@ -1,0 +1,47 @@
+import type { OnlineTally } from "../../ports/presence.ts";
+import type { Holdings } from "./local-members.ts";
+import { idOf, type Place } from "./presence-commands.ts";
+
+/** Places whose last count is remembered; the one that was longest not asked for goes first. */
+const maxKnown = 10_000;
+
+interface Known {
+  readonly all: OnlineTally;
+  /** This node's part of it. */
+  readonly own: OnlineTally;
+  /** In ms since the Unix epoch. */
+  readonly at: number;
+}
+
+/** The counts that Redis gave last, for when it gives none. */
+export class KnownCounts {
+  readonly #holdings: Holdings;
+  readonly #known = new Map<string, Known>();
+  /** Before the first answer, nothing is known of others since the start. */
+  readonly #start = Date.now();
+
+  constructor(holdings: Holdings) {
+    this.#holdings = holdings;
+  }
+
+  /** Remembers a count; answers whether it is another than the last one. */
+  learn(place: Place, all: OnlineTally): boolean {
+    const id = idOf(place);
+    const before = this.#known.get(id)?.all;
+    this.#known.delete(id);
+    this.#known.set(id, { all, own: this.#holdings.tally(place), at: Date.now() });
+    if (this.#known.size > maxKnown) this.#known.delete(this.#known.keys().next().value as string);
+    return before?.users !== all.users || before.connections !== all.connections;
+  }
+
+  /** The last count, with what has changed on this node since. */
+  guess(place: Place): OnlineTally {
+    const now = this.#holdings.tally(place);
+    const { all, own, at } = this.#known.get(idOf(place)) ?? { all: now, own: now, at: this.#start };
+    return {
+      users: Math.max(now.users, all.users + now.users - own.users),
+      connections: Math.max(now.connections, all.connections + now.connections - own.connections),
+      asOf: at,
+    };
+  }
+}

@@ -1,0 +1,61 @@
+/** Makes the tokens that a server with an HS256 secret accepts. */
+import { SignJWT } from "jose";
+import { isWeakSecret } from "../options.ts";
+
+/** What a token says about its bearer. */
+export interface TokenClaims {
+  /** The id of a user or a service: 1 to 128 characters without control characters. */
+  readonly sub: string;
+  /** The tenant, in the same form. Only a service or an admin may be without one, and then may name any. */
+  readonly tenant?: string;
+  /** What the bearer may do. */
+  readonly role: "user" | "service" | "admin";
+  /** From when on the token is refused: seconds since the Unix epoch. */
+  readonly exp: number;
+  /** When it was made: seconds since the Unix epoch. Default: `now`. */
+  readonly iat?: number;
+  /** Who made it, for servers with an issuer. */
+  readonly iss?: string;
+  /** For whom it is, for servers with an audience. */
+  readonly aud?: string;
+  /** The token's id, by which it can be blocked. */
+  readonly jti?: string;
+  /** Rooms that a user may enter: ids, or patterns with `*`, `**` and `{sub}`. */
+  readonly rooms?: readonly string[];
+  /** Rooms that a user may publish to, likewise. */
+  readonly publish?: readonly string[];
+}
+
+const idPattern = /^[^\p{Cc}]{1,128}$/u;
+
+/**
+ * Signs a JWT with HS256. `now`: seconds since the Unix epoch; default: the machine's. Throws a RangeError that names
+ * the claim for a weak secret and for claims that every server would refuse.
+ */
+export async function mintToken(secret: string, claims: TokenClaims, now?: number): Promise<string> {
+  const seconds = Math.floor(now ?? Date.now() / 1000);
+  if (isWeakSecret(secret)) throw new RangeError("secret: too weak; give at least 32 random bytes");
+  const { sub, tenant, role, exp, iat = seconds, iss, aud, jti, rooms, publish } = claims;
+  if (!idPattern.test(sub)) throw new RangeError("sub: must have 1 to 128 characters, none of them control characters");
+  if (tenant === undefined && role === "user") throw new RangeError("tenant: a user belongs to a tenant; name it");
+  if (tenant !== undefined && !idPattern.test(tenant)) {
+    throw new RangeError("tenant: must have 1 to 128 characters, none of them control characters");
+  }
+  if (!Number.isSafeInteger(exp) || exp <= seconds) {
+    throw new RangeError("exp: must be a whole number of seconds since 1970, in the future");
+  }
+  const jwt = new SignJWT({
+    ...(tenant === undefined ? {} : { tenant }),
+    role,
+    ...(rooms?.length ? { rooms } : {}),
+    ...(publish?.length ? { publish } : {}),
+  })
+    .setProtectedHeader({ alg: "HS256", typ: "JWT" })
+    .setSubject(sub)
+    .setIssuedAt(iat)
+    .setExpirationTime(exp);
+  if (iss !== undefined) jwt.setIssuer(iss);
+  if (aud !== undefined) jwt.setAudience(aud);
+  if (jti !== undefined) jwt.setJti(jti);
+  return jwt.sign(new TextEncoder().encode(secret));
+}

@@ -1,0 +1,67 @@
+/** What a command is and what it works with, so that tests can run one inside their own process. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Logger } from "pino";
+import type { Address } from "../../http/listener.ts";
+import type { TidingsOptions } from "../../options.ts";
+import type { Tidings } from "../../server.ts";
+import type { CommandName, Values } from "../config/settings.ts";
+import type { Printer } from "../output/printer.ts";
+import type { WorkerProcess } from "../process/workers.ts";
+
+/** Where a command writes. */
+export interface Output {
+  write(text: string): unknown;
+  /** A person reads it. */
+  readonly isTTY?: boolean;
+}
+
+/** The process around a command. */
+export interface Io {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** Calls on each SIGINT and SIGTERM until the returned function is called; without it they end the process. */
+  onSignal(call: () => void): () => void;
+  /** Set in a process that another one started by startWorker: tells it that this one serves. */
+  readonly tellParent?: (address: Address) => void;
+  /** Which of several processes on one port this is, from 0 on; one that replaces another has its place. */
+  readonly place?: number;
+}
+
+/** The parts of the product that commands start. */
+export interface Dependencies {
+  /** The package's own version. */
+  readonly version: string;
+  /** Opens a server. */
+  createTidings(options: TidingsOptions): Promise<Pick<Tidings, "listen" | "close">>;
+  /** Logs on stderr, from this level on; each line passes `conceal`. */
+  createLogger(level: string, conceal?: (line: string) => string): Promise<Logger>;
+  /** Starts this command line once more, in a process of its own that shares the port. */
+  startWorker(place: number): WorkerProcess;
+  /** The demo page; its handler answers false when a request is not for it. */
+  demoPage(secret: string): Promise<(request: IncomingMessage, response: ServerResponse) => boolean>;
+  /** Milliseconds since the Unix epoch. */
+  now(): number;
+  /** Calls after so many ms, unless the returned function is called before. */
+  after(milliseconds: number, call: () => void): () => void;
+}
+
+/** What a command is given. */
+export interface Context {
+  readonly values: Values;
+  readonly io: Io;
+  readonly deps: Dependencies;
+  readonly print: Printer;
+}
+
+/** One command. */
+export interface Command {
+  readonly name: CommandName;
+  /** One sentence. */
+  readonly summary: string;
+  /** What else there is to know. */
+  readonly details?: string;
+  /** Command lines, without `tidings`. */
+  readonly examples: readonly string[];
+  /** Answers the exit code; what it throws is printed, and is 2 for a UsageError and 1 for everything else. */
+  run(context: Context): Promise<number>;
+}

@@ -1,0 +1,61 @@
+import { mintToken, type TokenClaims } from "../../auth/mint-token.ts";
+import { readSecret } from "../config/secret.ts";
+import type { Values } from "../config/settings.ts";
+import { UsageError } from "../config/usage-error.ts";
+import type { Command } from "./command.ts";
+
+/** `tidings token`: mints the JWTs that a server with a secret accepts. */
+export const token: Command = {
+  name: "token",
+  summary: "Make a token for a user or a service.",
+  details:
+    "Signs with the secret of the server: TIDINGS_JWT_SECRET or --jwt-secret-file; that of `tidings dev` is in " +
+    ".tidings/dev-secret. --room and --can-publish take ids of rooms, in which {sub} is the user's own id, * any text " +
+    "without /, and ** any text. Prints the token and nothing else; with --json also its claims.",
+  examples: [
+    "tidings token --sub ada --tenant acme --role user --ttl 15m",
+    "tidings token --sub ada --tenant acme --room 'team/*' --room 'inbox/{sub}' --can-publish 'team/*' --id session-7",
+    "tidings token --sub backend --tenant acme --role service --ttl 30d --jwt-secret-file .tidings/dev-secret",
+    "export TIDINGS_TOKEN=$(tidings token --sub ops --role admin)",
+  ],
+  async run({ values, deps, print }) {
+    const secret = readSecret(values, "token");
+    if (secret === undefined) {
+      throw new UsageError("token needs the server's secret: set TIDINGS_JWT_SECRET or --jwt-secret-file", "token");
+    }
+    const now = Math.floor(deps.now() / 1000);
+    const claims = claimsOf(values, now);
+    const signed = await mint(secret, claims, now);
+    if (values.json) print.json({ token: signed, claims });
+    else print.line(signed);
+    return 0;
+  },
+};
+
+function claimsOf(values: Values, now: number): TokenClaims {
+  const { sub, tenant, role, ttl = 3_600_000, iss = values.jwtIssuer, aud = values.jwtAudience } = values;
+  const { id: jti, room: rooms, canPublish: publish } = values;
+  if (sub === undefined) throw new UsageError("--sub: name the user or service", "token");
+  if (tenant === undefined && role === "user") throw new UsageError("--tenant: a user belongs to a tenant", "token");
+  return {
+    sub,
+    ...(tenant === undefined ? {} : { tenant }),
+    role,
+    iat: now,
+    exp: now + Math.floor(ttl / 1000),
+    ...(iss === undefined ? {} : { iss }),
+    ...(aud === undefined ? {} : { aud }),
+    ...(jti === undefined ? {} : { jti }),
+    ...(rooms === undefined ? {} : { rooms }),
+    ...(publish === undefined ? {} : { publish }),
+  };
+}
+
+async function mint(secret: string, claims: TokenClaims, now: number): Promise<string> {
+  try {
+    return await mintToken(secret, claims, now);
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(`--${error.message}`, "token");
+    throw error;
+  }
+}

@@ -1,0 +1,70 @@
+import { create, toJson } from "@bufbuild/protobuf";
+import type { Client } from "@connectrpc/connect";
+import {
+  type ListUnreadResponse,
+  ListUnreadResponseSchema,
+  type MarkReadResponse,
+  MarkReadResponseSchema,
+  type PushService,
+} from "../../../gen/tidings/v1/push_service_pb.ts";
+import type { Values } from "../config/settings.ts";
+import { messageLine, unreadText } from "../output/message-line.ts";
+import type { Command } from "./command.ts";
+import { remote } from "./remote.ts";
+
+/** The most that one call lists and marks. */
+const pageSize = 100;
+const markSize = 1_000;
+
+/** `tidings unread`: the caller's inbox. */
+export const unread: Command = {
+  name: "unread",
+  summary: "List what is not read, newest first, with totals; --mark marks it as read.",
+  details: "For tokens of users. With --json: the answer of ListUnread, and with --mark that of MarkRead after it.",
+  examples: ["tidings unread", "tidings unread --categories billing --limit 100 --mark", "tidings unread --json"],
+  async run({ values, print }) {
+    const client = remote(values, "unread");
+    const listed = await list(client, values);
+    if (values.json) print.json(toJson(ListUnreadResponseSchema, listed, { alwaysEmitImplicit: true }));
+    else {
+      for (const message of listed.messages) print.line(messageLine(print, message));
+      if (listed.unread !== undefined) print.line(unreadText(listed.unread));
+    }
+    if (!values.mark || listed.messages.length === 0) return 0;
+    const marked = await mark(
+      client,
+      listed.messages.map(({ id }) => id),
+    );
+    if (values.json) print.json(toJson(MarkReadResponseSchema, marked, { alwaysEmitImplicit: true }));
+    else print.line(`marked ${marked.changed}, ${unreadText(marked.unread ?? { total: 0, byCategory: {} })}`);
+    return 0;
+  },
+};
+
+/** Up to --limit messages, page by page, as one answer with the newest totals. */
+async function list(client: Client<typeof PushService>, values: Values): Promise<ListUnreadResponse> {
+  const all = create(ListUnreadResponseSchema);
+  do {
+    const page = await client.listUnread({
+      categories: [...(values.categories ?? [])],
+      pageSize: Math.min(pageSize, values.limit - all.messages.length),
+      pageToken: all.nextPageToken,
+    });
+    all.messages.push(...page.messages);
+    all.nextPageToken = page.nextPageToken;
+    if (page.unread !== undefined) all.unread = page.unread;
+  } while (all.nextPageToken !== "" && all.messages.length < values.limit);
+  return all;
+}
+
+/** Marks these messages, in as few calls as possible; `changed` is their sum. */
+async function mark(client: Client<typeof PushService>, messageIds: readonly string[]): Promise<MarkReadResponse> {
+  const all = create(MarkReadResponseSchema);
+  for (let from = 0; from < messageIds.length; from += markSize) {
+    const ids = messageIds.slice(from, from + markSize);
+    const part = await client.markRead({ target: { case: "ids", value: { messageIds: ids } } });
+    all.changed += part.changed;
+    if (part.unread !== undefined) all.unread = part.unread;
+  }
+  return all;
+}

@@ -1,0 +1,62 @@
+/**
+ * The Connect protocol over fetch, in binary Protobuf only. The transport of @connectrpc/connect-web also brings JSON, GET
+ * and interceptors, which alone exceed what this client may weigh.
+ */
+import { create, type DescMessage, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { PushService, type SubscribeResponse } from "../../../gen/tidings/v1/push_service_pb.ts";
+import { endStreamFlag, envelope, envelopes } from "../streams/envelopes.ts";
+import { TidingsError } from "../tidings-error.ts";
+import { authorization, type Caller } from "./caller.ts";
+import { type Fetch, post, servicePath } from "./http-call.ts";
+import { errorFromJson } from "./wire-error.ts";
+
+/** Sends requests to the server at this URL. */
+export function fetchCaller(baseUrl: string, fetcher: Fetch): Caller {
+  const send = (
+    method: { name: string },
+    contentType: string,
+    body: Uint8Array<ArrayBuffer>,
+    token: string,
+    signal: AbortSignal,
+  ) =>
+    post(fetcher, {
+      url: `${baseUrl}/${servicePath}/${method.name}`,
+      contentType,
+      body,
+      headers: authorization(token),
+      signal,
+    });
+  return {
+    async unary(method, init, token, signal) {
+      const response = await send(method, "application/proto", encode(method.input, init), token, signal);
+      return fromBinary(method.output, new Uint8Array(await response.arrayBuffer()));
+    },
+    async *subscribe(init, token, signal) {
+      const method = PushService.method.subscribe;
+      const body = envelope(encode(method.input, init));
+      yield* messages(await send(method, "application/connect+proto", body, token, signal));
+    },
+  };
+}
+
+function encode<I extends DescMessage>(schema: I, init: MessageInitShape<I>): Uint8Array<ArrayBuffer> {
+  return toBinary(schema, create(schema, init));
+}
+
+async function* messages(response: Response): AsyncGenerator<SubscribeResponse> {
+  if (response.body === null) throw new TidingsError("unavailable", "an answer without a body");
+  for await (const { flags, data } of envelopes(response.body)) {
+    if (flags === 0) {
+      yield fromBinary(PushService.method.subscribe.output, data);
+    } else if (flags === endStreamFlag) {
+      const { error } = JSON.parse(new TextDecoder().decode(data)) as { error?: unknown };
+      if (error === undefined) return;
+      throw (
+        errorFromJson(error) ?? new TidingsError("unavailable", "the stream ended with an error that cannot be read")
+      );
+    } else {
+      // Compressed, although no compression was offered.
+      throw new TidingsError("internal", `an envelope with flags ${flags}`);
+    }
+  }
+}

@@ -1,0 +1,35 @@
+/** Callbacks by the name of an event. */
+import type { TidingsEvent, TidingsListeners } from "../events.ts";
+import type { TidingsError } from "../tidings-error.ts";
+import { callIsolated } from "./observable.ts";
+
+/** The listeners of one client. */
+export class Listeners<M> {
+  /** What `add` puts under a name takes what `tell` and `fail` give to that name. */
+  readonly #all = new Map<string, Set<(payload: never) => void>>();
+
+  /** Calls the listener on each event of this name, until the returned function is called. */
+  add<K extends keyof TidingsListeners<M>>(type: K, listener: (event: TidingsListeners<M>[K]) => void): () => void {
+    // Wrapped, so that a function added twice can leave once.
+    const own = (event: TidingsListeners<M>[K]) => listener(event);
+    const listeners = this.#all.get(type) ?? new Set();
+    this.#all.set(type, listeners.add(own));
+    return () => void listeners.delete(own);
+  }
+
+  /** Calls the listeners of an event. */
+  tell(event: TidingsEvent<M>): void {
+    this.#call(event.type, event.type === "message" ? event.message : event);
+  }
+
+  /** Calls the listeners of `error`. */
+  fail(error: TidingsError): void {
+    this.#call("error", error);
+  }
+
+  #call(type: string, payload: unknown): void {
+    for (const listener of [...(this.#all.get(type) ?? [])]) {
+      callIsolated(listener as (payload: unknown) => void, payload);
+    }
+  }
+}

@@ -1,0 +1,145 @@
+import { Blocks } from "../auth/block-list.ts";
+import { type Authenticate, createAuthenticate, type Identity } from "../auth/identity.ts";
+import type { Validate } from "../contract/validate.ts";
+import { Healing } from "../feeds/gap-repair.ts";
+import { Pages } from "../feeds/history.ts";
+import { Hub } from "../feeds/hub.ts";
+import { BatchList } from "../inbox/batch-list.ts";
+import { Inbox } from "../inbox/inbox.ts";
+import { Lists } from "../inbox/lists.ts";
+import { PageTokens } from "../inbox/page-token.ts";
+import { ReadStates } from "../inbox/read-state-service.ts";
+import { Instruments } from "../metrics/counters.ts";
+import type { Settings } from "../options.ts";
+import type { Ports } from "../ports/index.ts";
+import { type Meter, noMeter } from "../ports/metrics.ts";
+import { noTracer, type Tracer } from "../ports/tracer.ts";
+import { OnlineCounts } from "../presence/online-counts.ts";
+import { Publisher } from "../publish/publisher.ts";
+import { Recaller } from "../publish/recall.ts";
+import { type Authorize, RoomAccess } from "../rooms/access.ts";
+import { Alerts } from "../stream/alerts.ts";
+import type { Node } from "../stream/context.ts";
+import { Disconnector } from "../stream/disconnect.ts";
+import { Streams } from "../stream/registry.ts";
+import { Patience } from "../util/deadline.ts";
+import { createIds } from "../util/uuid.ts";
+import { Turn } from "../wire/flush-queue.ts";
+import { Admission } from "./admission.ts";
+import { readNode } from "./gauges.ts";
+import { Retention } from "./retention.ts";
+
+/** Everything that a transport (RPC or WebSocket) calls. */
+export interface Core {
+  readonly node: Node;
+  readonly authenticate: Authenticate;
+  /** As `authenticate`, for who opens a stream. Throws TOO_MANY_NEW_STREAMS, before any work of the store. */
+  readonly admit: Authenticate;
+  readonly publisher: Publisher;
+  readonly recaller: Recaller;
+  readonly disconnector: Disconnector;
+  readonly lists: Lists;
+  readonly validate: Validate;
+  /** Tells all streams to go, and their clients to return spread over `drainMs`; answers when they have gone. */
+  drain(): Promise<void>;
+  /** Closes the ports; after `drain`. */
+  close(): Promise<void>;
+}
+
+/** How a node is watched. */
+export interface Watch {
+  readonly meter: Meter;
+  /** Made on that meter. */
+  readonly instruments: Instruments;
+  readonly tracer: Tracer;
+}
+
+const unwatched: Watch = { meter: noMeter, instruments: new Instruments(noMeter, []), tracer: noTracer };
+
+/** Opens the store and starts a node on its ports. */
+export async function startCore(
+  ports: Ports,
+  validate: Validate,
+  settings: Settings,
+  authorize?: Authorize,
+  { instruments, tracer, meter }: Watch = unwatched,
+): Promise<Core> {
+  const { store, bus, presence } = ports;
+  const { clock, random, logger } = settings;
+  const { secret, patienceMs } = await store.open();
+  const newId = createIds(clock, random);
+  const turn = new Turn(settings.soon);
+  const hub = new Hub(bus, tracer, turn);
+  const healing = new Healing(bus, hub, store, clock, random);
+  const access = new RoomAccess(authorize, clock);
+  const states = new ReadStates(store, bus, access, clock, settings.newcomerDays);
+  const patience = new Patience(clock, patienceMs);
+  const inbox = new Inbox(store, states, clock);
+  const tokens = new PageTokens(secret);
+  const batches = new BatchList(store, tokens, clock);
+  const online = new OnlineCounts(presence, clock);
+  const streams = new Streams();
+  const unwatch = presence.watch((change) => {
+    if (change.type === "kicked") streams.kick(change.connection, change.room);
+  });
+  const pages = new Pages(store, bus, clock);
+  const blocks = new Blocks(store, bus, clock);
+  const admission = new Admission(settings.admission, {
+    clock,
+    random,
+    beginning: (tenant) => streams.beginning(tenant),
+  });
+  const verify = createAuthenticate(settings.auth, clock);
+  const unblocked = async (identity: Identity) => {
+    await blocks.check(identity);
+    return identity;
+  };
+  const parts = {
+    store,
+    presence,
+    access,
+    states,
+    hub,
+    healing,
+    inbox,
+    online,
+    streams,
+    blocks,
+    pages,
+    turn,
+    instruments,
+    tracer,
+  };
+  const node: Node = { settings, ...parts, alerts: new Alerts(settings.alertMs), newId };
+  readNode(meter, node, ports);
+  const retention = new Retention(store, clock, settings.retention.days, logger);
+  return {
+    node,
+    validate,
+    authenticate: async (token) => unblocked(await verify(token)),
+    admit: async (token) => {
+      // A token that is no good takes nobody's place.
+      const identity = await verify(token);
+      const checked = admission.admit(identity.tenant);
+      return unblocked(identity).finally(checked);
+    },
+    disconnector: new Disconnector(blocks, bus, presence, streams),
+    publisher: new Publisher(ports, { access, states, patience, instruments, tracer }, newId, settings),
+    recaller: new Recaller(store, bus, clock),
+    lists: new Lists(store, { inbox, states, access, batches }, tokens, clock),
+    drain: () => node.streams.drain(() => Math.round(random.fraction() * settings.drainMs)),
+    async close() {
+      retention.close();
+      unwatch();
+      blocks.close();
+      states.close();
+      pages.close();
+      node.streams.close();
+      online.close();
+      healing.close();
+      hub.close();
+      await Promise.all([bus.close(), presence.close()]);
+      await store.close();
+    },
+  };
+}

@@ -1,0 +1,54 @@
+import type { Message } from "../../gen/tidings/v1/message_pb.ts";
+import type { ListMessagesRequest } from "../../gen/tidings/v1/push_service_pb.ts";
+import type { Identity } from "../auth/identity.ts";
+import { fail } from "../errors.ts";
+import { tenantOf } from "../feeds/feed.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { BatchPage, Store } from "../ports/store.ts";
+import { messagesPageSize, type Page, pageSize, toMessage } from "./list-page.ts";
+import type { PageTokens } from "./page-token.ts";
+import { ReadState } from "./read-state.ts";
+
+/** A batch as its publisher sees it: whatever inbox its messages are in, and whether their receivers have read them. */
+export class BatchList {
+  readonly #store: Store;
+  readonly #tokens: PageTokens;
+  readonly #clock: Clock;
+
+  constructor(store: Store, tokens: PageTokens, clock: Clock) {
+    this.#store = store;
+    this.#tokens = tokens;
+    this.#clock = clock;
+  }
+
+  /** One page; `caller` is no user. */
+  async page(caller: Identity, request: ListMessagesRequest): Promise<Page> {
+    requireOnlyBatch(request);
+    const { batchId, pageToken } = request;
+    // What was published to everyone belongs to no tenant.
+    const tenant = caller.tenant === undefined && request.tenantId === "" ? "" : tenantOf(caller, request.tenantId);
+    const size = pageSize(request.pageSize, messagesPageSize);
+    const scope = ["batch", tenant, batchId];
+    const after = pageToken === "" ? "" : (this.#tokens.decode(scope, pageToken) as string);
+    const { entries, next } = await this.#store.batch(tenant, batchId, after, size, this.#clock.now());
+    const messages = await Promise.all(entries.map((entry) => this.#message(entry)));
+    return { messages, nextPageToken: next === "" ? "" : this.#tokens.encode(scope, next) };
+  }
+
+  async #message({ feed, ...entry }: BatchPage["entries"][number]): Promise<Message> {
+    const receiver = feed.name.startsWith("user/") ? feed.name.slice("user/".length) : undefined;
+    if (receiver === undefined) return toMessage({ name: feed.name, key: feed }, entry, false);
+    const state = ReadState.decode(await this.#store.readState(feed.tenant, receiver));
+    const message = toMessage({ name: "user", key: feed }, entry, state.read("user").has(entry.seq));
+    message.receiverId = receiver;
+    return message;
+  }
+}
+
+/** What another filter left out could not be told from what was never sent. */
+function requireOnlyBatch(request: ListMessagesRequest): void {
+  const { kinds, categories, actorId, object, roomId, startTime, endTime } = request;
+  const others = { kinds: kinds.length, categories: categories.length, actor_id: actorId, object, room_id: roomId };
+  const given = Object.entries({ ...others, start_time: startTime, end_time: endTime }).find(([, value]) => value);
+  if (given) throw fail("FIELD_INVALID", "leave it out; a batch is listed whole", { field: given[0] });
+}

@@ -1,0 +1,23 @@
+import type { NamedFeed } from "../feeds/feed.ts";
+import type { Selection, SeqRanges } from "../ports/store.ts";
+
+/** A selection of everything in some ranges of a feed, newest first, without bodies; narrow it by what is asked. */
+export function anything({ key }: NamedFeed, ranges: SeqRanges, now: number): Selection {
+  return {
+    feed: key,
+    ranges,
+    now,
+    kinds: [],
+    categories: [],
+    actorId: "",
+    objectType: "",
+    objectId: "",
+    batchId: "",
+    startTime: Number.NEGATIVE_INFINITY,
+    endTime: Number.POSITIVE_INFINITY,
+    expired: false,
+    order: "newest",
+    bodies: false,
+    limit: Number.MAX_SAFE_INTEGER,
+  };
+}

@@ -1,0 +1,61 @@
+import { type Meter, unlabelled } from "../ports/metrics.ts";
+import type { Store } from "../ports/store.ts";
+
+/** Methods whose time is taken: all that a running node calls. */
+const methods = [
+  "append",
+  "heads",
+  "read",
+  "recall",
+  "trim",
+  "select",
+  "tally",
+  "batch",
+  "find",
+  "readState",
+  "saveReadState",
+] as const satisfies readonly Exclude<keyof Store, "open" | "close">[];
+type Method = (typeof methods)[number];
+
+const bounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** A store, whichever it is, with the time of its calls taken as its callers see it: waiting included. */
+export function timedStore(store: Store, meter: Meter): Store {
+  const naming = {
+    name: "tidings_store_call_duration_seconds",
+    help: "Time until the store answered; ok is false when it did not.",
+    labels: { method: methods, ok: ["true", "false"] },
+  } as const;
+  const durations = meter.histogram(naming, bounds);
+  let waiting = 0;
+  const inFlight = { name: "tidings_store_calls_waiting", help: "Calls of the store that are under way." };
+  meter.read({ ...inFlight, labels: unlabelled }, "gauge", () => [[{}, waiting]]);
+  const timed = async <T>(method: Method, call: () => Promise<T>): Promise<T> => {
+    const start = performance.now();
+    let ok: "true" | "false" = "false";
+    waiting++;
+    try {
+      const answer = await call();
+      ok = "true";
+      return answer;
+    } finally {
+      waiting--;
+      durations.record({ method, ok }, (performance.now() - start) / 1000);
+    }
+  };
+  return {
+    open: () => store.open(),
+    close: () => store.close(),
+    append: (...args) => timed("append", () => store.append(...args)),
+    heads: (...args) => timed("heads", () => store.heads(...args)),
+    read: (...args) => timed("read", () => store.read(...args)),
+    recall: (...args) => timed("recall", () => store.recall(...args)),
+    trim: (...args) => timed("trim", () => store.trim(...args)),
+    select: (...args) => timed("select", () => store.select(...args)),
+    tally: (...args) => timed("tally", () => store.tally(...args)),
+    batch: (...args) => timed("batch", () => store.batch(...args)),
+    find: (...args) => timed("find", () => store.find(...args)),
+    readState: (...args) => timed("readState", () => store.readState(...args)),
+    saveReadState: (...args) => timed("saveReadState", () => store.saveReadState(...args)),
+  };
+}

@@ -1,0 +1,75 @@
+/** What a publisher wrote: its limits, its digest, and the fields that its message repeats. */
+import { createHash } from "node:crypto";
+import { clone, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
+import type { Draft, MessageSchema } from "../../gen/tidings/v1/message_pb.ts";
+import { type PublishRequest, PublishRequestSchema } from "../../gen/tidings/v1/push_service_pb.ts";
+import { fail } from "../errors.ts";
+
+/**
+ * Lists and objects inside each other in a JSON payload. Decoders of Protobuf give up at 100 nested messages; a level
+ * takes up to three, and the payload stands in up to four. A deeper message would make every list that holds it unreadable.
+ */
+const maxJsonDepth = 32;
+
+/** Throws MESSAGE_TOO_LARGE, or FIELD_INVALID for a payload that no reader could decode. */
+export function checkDraft({ content, payload }: Draft, maxBytes: number): void {
+  const size = Buffer.byteLength(content) + payloadLength(payload);
+  if (size > maxBytes) {
+    const sentence = `content and payload have ${size} bytes, and at most ${maxBytes} are allowed; send a url instead`;
+    const metadata = { limit: String(maxBytes), size: String(size) };
+    throw fail("MESSAGE_TOO_LARGE", sentence, { field: "message", metadata });
+  }
+  if (payload.case !== "json" || !isDeeper(payload.value, maxJsonDepth)) return;
+  const sentence = `lists and objects may be ${maxJsonDepth} levels deep; send it flatter, or as binary`;
+  throw fail("FIELD_INVALID", sentence, { field: "message.json", metadata: { limit: String(maxJsonDepth) } });
+}
+
+/** The fields of a draft that its message repeats. */
+export function toMessage(draft: Draft): MessageInitShape<typeof MessageSchema> {
+  const { kind, category, title, content, url, actor, object, payload, contentType, batchId } = draft;
+  const message = {
+    kind,
+    category,
+    title,
+    content,
+    url,
+    payload,
+    contentType,
+    batchId,
+    event: draft.event || "message",
+  };
+  return { ...message, ...(actor ? { actor } : {}), ...(object ? { object } : {}) };
+}
+
+/** Tells whether two requests under one request_id publish the same. */
+export function digestOf(request: PublishRequest): string {
+  const content = clone(PublishRequestSchema, request);
+  if (content.message?.payload.case === "json") sortFields(content.message.payload.value);
+  content.requestId = "";
+  // A bound service may name its tenant or not: the same content.
+  content.tenantId = "";
+  // What a resend is told apart by is its request_id alone.
+  content.replace = false;
+  return createHash("sha256").update(toBinary(PublishRequestSchema, content)).digest("base64url");
+}
+
+/** Encoders may write the fields of an object in any order, and another with each retry. */
+function sortFields({ kind }: Value): void {
+  if (kind.case === "listValue") kind.value.values.forEach(sortFields);
+  if (kind.case !== "structValue") return;
+  const fields = Object.entries(kind.value.fields).sort(([a], [b]) => (a < b ? -1 : 1));
+  kind.value.fields = Object.fromEntries(fields);
+  for (const [, value] of fields) sortFields(value);
+}
+
+function isDeeper({ kind }: Value, levels: number): boolean {
+  if (kind.case !== "listValue" && kind.case !== "structValue") return false;
+  const inner = kind.case === "listValue" ? kind.value.values : Object.values(kind.value.fields);
+  return levels === 0 || inner.some((value) => isDeeper(value, levels - 1));
+}
+
+function payloadLength(payload: Draft["payload"]): number {
+  if (payload.case === "binary") return payload.value.length;
+  return payload.case === "json" ? toBinary(ValueSchema, payload.value).length : 0;
+}

@@ -1,0 +1,220 @@
+/**
+ * The WebSocket bridge at /ws: the same subscription as the RPC Subscribe, for pages that would run out of HTTP/1.1
+ * connections (six per host, over all tabs) and for clients that speak only JSON.
+ */
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { fromBinary, fromJsonString } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { type WebSocket, WebSocketServer } from "ws";
+import { type BridgeFrame, BridgeFrameSchema } from "../../gen/tidings/v1/bridge_pb.ts";
+import { type Identity, isUser } from "../auth/identity.ts";
+import type { Core } from "../core/core.ts";
+import { fail, reasonOf, retryAfterOf, webSocketCloseCode } from "../errors.ts";
+import { isOriginAllowed } from "../http/cors.ts";
+import type { Timer } from "../ports/clock.ts";
+import { Subscription } from "../stream/subscription.ts";
+import { webSocketJson, webSocketProto } from "../wire/formats.ts";
+import { goAwayFrame } from "../wire/frame.ts";
+import { StreamSink } from "../wire/socket-sink.ts";
+import { Pings } from "./keepalive.ts";
+
+/** Strict, since a binary frame may hold anything; ws itself checks text frames. */
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** The codec is the subprotocol; a client names one. */
+const codecs = {
+  "tidings.v1.json": {
+    decode: (data: Buffer) => fromJsonString(BridgeFrameSchema, utf8.decode(data)),
+    format: webSocketJson,
+  },
+  "tidings.v1.proto": {
+    decode: (data: Buffer) => fromBinary(BridgeFrameSchema, data),
+    format: webSocketProto,
+  },
+};
+type Codec = (typeof codecs)[keyof typeof codecs];
+
+/** A client frame holds a token and a few lists; fragments beyond this are an attack on memory. */
+const maxPayload = 64 * 1024;
+/** Client frames that wait for their turn. */
+const maxWaiting = 16;
+/** A close reason has at most 123 bytes (RFC 6455 section 5.5). */
+const maxReason = 123;
+const path = "/ws";
+
+/** Serves the bridge on upgrade requests. */
+export class WebSocketBridge {
+  readonly #core: Core;
+  readonly #server: WebSocketServer;
+  readonly #pings = new Pings();
+
+  constructor(core: Core) {
+    this.#core = core;
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      maxPayload,
+      perMessageDeflate: false,
+      handleProtocols: (offered) => [...offered].find((name) => name in codecs) ?? false,
+    });
+  }
+
+  /** Takes an upgrade request of /ws; answers false for another path. Refusals are plain HTTP answers. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+    const [pathname, query] = (request.url ?? "").split("?", 2);
+    if (pathname !== path) return false;
+    const { allowedOrigins } = this.#core.node.settings;
+    if (!isOriginAllowed(request.headers.origin, request.headers.host, allowedOrigins))
+      refuse(socket, "403 Forbidden", "origin is not allowed");
+    // URLs end in logs: whatever a query says, it is not a credential.
+    else if (query) refuse(socket, "400 Bad Request", "give nothing in the query; the token goes in the first frame");
+    else if (!/(^|,)\s*tidings\.v1\.(json|proto)\s*(,|$)/.test(request.headers["sec-websocket-protocol"] ?? "")) {
+      refuse(socket, "400 Bad Request", "offer the subprotocol tidings.v1.json or tidings.v1.proto");
+    } else
+      this.#server.handleUpgrade(
+        request,
+        socket,
+        head,
+        (webSocket) => void new Bridge(this.#core, webSocket, socket, this.#pings),
+      );
+    return true;
+  }
+}
+
+function ignore(): void {}
+
+function refuse(socket: Duplex, status: string, text: string): void {
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n${text}`,
+  );
+}
+
+/** One socket. */
+class Bridge {
+  readonly #core: Core;
+  readonly #socket: WebSocket;
+  readonly #codec: Codec;
+  readonly #sink: StreamSink;
+  #identity: Identity | undefined;
+  #subscription: Subscription | undefined;
+  #work: Promise<void> = Promise.resolve();
+  #waiting = 0;
+  #alive = true;
+  /** Until it has said who it is. */
+  #opening: Timer | undefined;
+  readonly #pings: Pings;
+  /** Its turn of the pings. */
+  readonly #turn: number;
+
+  /** `transport`: what `socket` stands on. Events are written there whole, so that control frames go between them. */
+  constructor(core: Core, socket: WebSocket, transport: Duplex, pings: Pings) {
+    this.#core = core;
+    this.#socket = socket;
+    this.#codec = codecs[socket.protocol as keyof typeof codecs];
+    this.#sink = new StreamSink(transport, this.#codec.format, core.node.turn);
+    const { clock, timeouts } = core.node.settings;
+    this.#opening = clock.after(timeouts.headersMs, () => {
+      this.#close(fail("TOKEN_MISSING", "send {token, subscribe} in the first frame, and at once"));
+    });
+    this.#pings = pings;
+    this.#turn = pings.add(this);
+    socket.on("message", (data) => this.#enqueue(data as Buffer));
+    socket.on("pong", () => (this.#alive = true));
+    // Protocol errors close the socket by themselves; what is left is to free the stream.
+    socket.on("error", ignore);
+    socket.on("close", () => this.#leave());
+  }
+
+  /** Finds out whether the peer is still there; who did not answer the last time is cut. */
+  ping(): void {
+    if (this.#alive) this.#socket.ping();
+    else this.#socket.terminate();
+    this.#alive = false;
+  }
+
+  #leave(): void {
+    this.#opening?.cancel();
+    this.#pings.delete(this, this.#turn);
+    this.#subscription?.close();
+  }
+
+  /** Frames take effect one after another. */
+  #enqueue(data: Buffer): void {
+    this.#waiting++;
+    if (this.#waiting > maxWaiting) {
+      this.#close(fail("OVERLOADED", "too many frames at once"));
+      return;
+    }
+    this.#work = this.#work
+      .then(() => this.#take(data))
+      .then(
+        () => void this.#waiting--,
+        (error) => this.#close(error),
+      );
+  }
+
+  async #take(data: Buffer): Promise<void> {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    const frame = decode(this.#codec, data);
+    this.#core.validate(BridgeFrameSchema, frame);
+    if (!this.#subscription) return this.#open(frame);
+    if (frame.subscribe)
+      throw fail("FIELD_INVALID", "the stream is open; connect again to change it", { field: "subscribe" });
+    if (frame.token !== "") await this.#refresh(frame.token);
+    if (!frame.markRead) return;
+    if (!this.#identity || !isUser(this.#identity))
+      throw fail("ROLE_FORBIDDEN", "only users have an inbox", { field: "mark_read" });
+    await this.#core.node.inbox.mark(this.#identity, frame.markRead);
+  }
+
+  async #open({ token, subscribe }: BridgeFrame): Promise<void> {
+    const identity = await this.#core.admit(token);
+    if (!subscribe) throw fail("FIELD_INVALID", "send it in the first frame, beside the token", { field: "subscribe" });
+    this.#identity = identity;
+    this.#opening?.cancel();
+    this.#opening = undefined;
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    const cut = () => this.#socket.terminate();
+    this.#subscription = new Subscription(this.#core.node, identity, subscribe, cut, "websocket");
+    this.#subscription.run(this.#sink).catch((error) => this.#close(error));
+  }
+
+  async #refresh(token: string): Promise<void> {
+    const fresh = await this.#core.authenticate(token);
+    const { subject, tenant, role } = this.#identity ?? {};
+    const same = fresh.subject === subject && fresh.tenant === tenant && fresh.role === role;
+    if (!same) throw fail("TOKEN_INVALID", "the fresh token is another caller's; connect again", { field: "token" });
+    await this.#subscription?.refresh(fresh);
+  }
+
+  #close(reason: unknown): void {
+    const error = reason instanceof ConnectError ? reason : fail("INTERNAL", "internal error", { cause: reason });
+    const { logger } = this.#core.node.settings;
+    if (error.code === Code.Internal) logger?.error({ err: error.cause ?? error }, "websocket failed");
+    else if (error.code === Code.Unavailable && error.cause) logger?.warn({ err: error.cause }, "websocket failed");
+    // What ends a stream whose socket is gone is told to nobody.
+    if (this.#socket.readyState === this.#socket.OPEN) this.#core.node.instruments.failed(error);
+    // A close has no room for a delay.
+    const afterMs = this.#subscription ? undefined : retryAfterOf(error);
+    if (afterMs !== undefined) this.#sink.write([goAwayFrame(afterMs, error.rawMessage)]);
+    this.#subscription?.close();
+    const text = `${reasonOf(error) ?? "INTERNAL"}: ${error.rawMessage}`;
+    this.#socket.close(webSocketCloseCode(error), cut(text));
+  }
+}
+
+function decode(codec: Codec, data: Buffer): BridgeFrame {
+  try {
+    return codec.decode(data);
+  } catch (error) {
+    throw fail("BODY_INVALID", `the frame is not a BridgeFrame: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function cut(text: string): string {
+  return Buffer.from(text)
+    .subarray(0, maxReason)
+    .toString()
+    .replace(/\uFFFD+$/, "");
+}

@@ -1,0 +1,7 @@
+import { LocalBus } from "../../../src/adapters/memory/bus.ts";
+import { busContract } from "../../ports/bus.ts";
+
+busContract("LocalBus", async () => {
+  const bus = new LocalBus();
+  return { buses: [bus], close: () => bus.close() };
+});

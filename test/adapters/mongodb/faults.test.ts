@@ -1,0 +1,181 @@
+import { Code, type ConnectError } from "@connectrpc/connect";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { reasonOf } from "../../../src/errors.ts";
+import type { Append, Appended, Store } from "../../../src/ports/store.ts";
+import type { OpenedStore } from "../../ports/store.ts";
+import { CutProxy } from "../../support/cut-proxy.ts";
+import type { Ferret } from "../../support/ferretdb.ts";
+import { findFerret } from "../../support/ferretdb.ts";
+import {
+  appendOne,
+  endless,
+  message,
+  messages,
+  readAll,
+  start,
+  stored,
+  upTo,
+  userFeed,
+} from "../../support/store-messages.ts";
+import { type MongoBench, openBench, openMongo } from "../../support/store-mongo.ts";
+
+describe.skipIf(findFerret() === undefined)("a server of one's own", { timeout: 60_000 }, () => {
+  let bench: MongoBench;
+  let ferret: Ferret;
+  let url: string;
+  const opened: OpenedStore[] = [];
+  const proxies: CutProxy[] = [];
+  beforeEach(async () => {
+    bench = await openBench(true);
+    ferret = bench.ferret as Ferret;
+    url = bench.url();
+  });
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    await Promise.all(opened.splice(0).map((each) => each.close()));
+    await Promise.all(proxies.splice(0).map((each) => each.close()));
+    await bench.close();
+  });
+
+  async function open(options: Parameters<typeof openMongo>[3] = {}, at = url): Promise<Store> {
+    const each = await openMongo(bench, 10_000, at, options);
+    opened.push(each);
+    return each.store;
+  }
+
+  /** A store behind a proxy. */
+  async function openCut(patienceMs: number): Promise<{ store: Store; proxy: CutProxy }> {
+    const proxy = await CutProxy.start(ferret.port);
+    proxies.push(proxy);
+    const store = await open({ patienceMs }, url.replace(`:${ferret.port}/`, `:${proxy.port}/`));
+    return { store, proxy };
+  }
+
+  test("that is cut off before it can answer never gets a message twice", async () => {
+    const { store, proxy } = await openCut(15_000);
+    const other = await open();
+    let asked = 0;
+    proxy.cutWhen((request) => request.includes("insert\0") && ++asked % 3 === 0);
+    const sent = upTo(60).map((number) =>
+      message("t", {
+        feeds: number % 4 === 0 ? ["user/ann", "user/bob"] : [number % 2 ? "user/ann" : "user/bob"],
+        ...(number % 3 === 0 ? { key: `k${number}`, digest: "d" } : {}),
+      }),
+    );
+    const answers: Appended[] = [];
+    for (const group of [sent.slice(0, 20), sent.slice(20, 40), sent.slice(40)]) {
+      const some = await Promise.all(group.map((append, index) => (index % 7 === 0 ? other : store).append([append])));
+      answers.push(...some.flat());
+    }
+    expect(proxy.cuts).toBeGreaterThan(3);
+    for (const name of ["user/ann", "user/bob"]) {
+      const entries = await readAll(other, { tenant: "t", name });
+      expect(entries.map(({ seq }) => seq)).toEqual(upTo(entries.length));
+      const due = sent.filter(({ feeds }) => feeds.includes(name));
+      expect(entries.map(({ id }) => id).sort()).toEqual(due.map(({ id }) => id).sort());
+      due.forEach((append) => {
+        const { seqs } = stored(answers[sent.indexOf(append)]);
+        expect(entries[(seqs[append.feeds.indexOf(name)] ?? 0) - 1]?.id).toBe(append.id);
+      });
+    }
+  });
+
+  test.each([
+    ["one feed", ["user/ann"]],
+    ["several feeds", ["user/ann", "user/bob"]],
+  ])("lets a repetition under the key on another node finish what was cut off, with %s", async (_name, feeds) => {
+    const { store, proxy } = await openCut(300);
+    const other = await open();
+    let cut = 0;
+    proxy.cutWhen((request) => request.includes("insert\0") && request.includes("digest of it") && ++cut > 0);
+    const keyed = (key: string): Append => message("t", { feeds, key, digest: "digest of it" });
+    for (const key of upTo(10).map((number) => `key ${number}`)) {
+      const first = keyed(key);
+      const rejected = await store.append([first]).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      expect(reasonOf(rejected as ConnectError)).toBe("STORE_UNAVAILABLE");
+      const again = keyed(key);
+      const [answer] = await other.append([again]);
+      const third = await other.append([keyed(key)]);
+      expect(third).toMatchObject([{ outcome: "duplicate", id: (answer as { id: string }).id }]);
+    }
+    expect(cut).toBeGreaterThan(3);
+    for (const name of feeds) {
+      const entries = await readAll(other, { tenant: "t", name });
+      expect(entries.map(({ seq }) => seq)).toEqual(upTo(10));
+    }
+  });
+
+  test("that is away makes calls fail in time, and is used again when it is back", async () => {
+    const store = await open({ patienceMs: 2_000 });
+    expect(await appendOne(store, message("t"))).toBe(1);
+    await ferret.stop();
+    const begun = performance.now();
+    const calls = [
+      store.append([message("t", { key: "k", digest: "d" })]),
+      store.append([message("t", { feeds: ["user/ann", "user/bob"] })]),
+      store.read(userFeed("t"), 0, endless, 10, start),
+      store.saveReadState("t", "ann", { version: 1, json: "" }),
+    ];
+    for (const outcome of await Promise.allSettled(calls)) {
+      expect(outcome).toMatchObject({ status: "rejected", reason: { code: Code.Unavailable } });
+    }
+    expect(performance.now() - begun).toBeLessThan(2_500);
+    await ferret.start();
+    const back = performance.now();
+    const again = () => store.append([message("t", { key: "k", digest: "d" })]).catch(() => undefined);
+    await vi.waitUntil(again, { timeout: 5_000, interval: 50 });
+    expect(performance.now() - back).toBeLessThan(5_000);
+    const seqs = (await readAll(store, userFeed("t"))).map(({ seq }) => seq);
+    expect(seqs).toEqual(upTo(seqs.length));
+    expect(await store.append([message("t", { key: "k", digest: "d" })])).toMatchObject([{ outcome: "duplicate" }]);
+  });
+
+  test("that hangs makes calls fail in time, and what it does later is no second message", async () => {
+    const store = await open({ patienceMs: 2_000 });
+    await appendOne(store, message("t"));
+    ferret.signal("SIGSTOP");
+    const begun = performance.now();
+    const keyed = () => message("t", { key: "k", digest: "d" });
+    const outcomes = await Promise.allSettled(upTo(20).map(() => store.append([keyed()])));
+    expect(outcomes.every(({ status }) => status === "rejected")).toBe(true);
+    expect(performance.now() - begun).toBeLessThan(2_500);
+    ferret.signal("SIGCONT");
+    await vi.waitUntil(() => store.append([keyed()]).catch(() => undefined), { timeout: 5_000, interval: 50 });
+    const entries = await readAll(store, userFeed("t"));
+    expect(entries.map(({ seq }) => seq)).toEqual([1, 2]);
+  });
+
+  test("does not get a message where it was trimmed, from a node that slept", async () => {
+    let asleep = 0;
+    const now = Date.now;
+    vi.spyOn(Date, "now").mockImplementation(() => now() + asleep);
+    const sleeper = await open({
+      watch: ({ command }) => {
+        if (command.insert === undefined || !JSON.stringify(command).includes("late")) return;
+        // The command was made before the sleep, and arrives after it.
+        asleep = 3_600_000;
+      },
+    });
+    const other = await open();
+    await sleeper.append([message("t", { publishTime: start - 1 })]);
+    await other.append(messages("t", 9, () => ({ publishTime: start - 1 })));
+    // An hour later these are gone, but for the last, which keeps the number.
+    while ((await other.trim(start, start)) > 0);
+    expect(await appendOne(sleeper, message("t", { category: "late" }))).toBe(11);
+    expect((await readAll(other, userFeed("t"))).map(({ seq, category }) => [seq, category])).toEqual([[11, "late"]]);
+  });
+
+  test("refuses calls beyond a bound, and only those", async () => {
+    const store = await open();
+    const calls = upTo(50_010).map(() => store.heads([]));
+    const refused = await Promise.allSettled(calls.splice(50_000));
+    for (const outcome of refused) {
+      const { reason } = outcome as PromiseRejectedResult;
+      expect(String((reason as ConnectError).cause)).toBe("Error: too many calls are waiting for the store");
+    }
+    expect(await Promise.all(calls)).toHaveLength(50_000);
+  });
+});

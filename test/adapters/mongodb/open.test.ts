@@ -1,0 +1,87 @@
+import { MongoClient } from "mongodb";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { MongoStore } from "../../../src/adapters/mongodb/store.ts";
+import { freePort } from "../../support/ferretdb.ts";
+import { MemoryMongo } from "../../support/memory-mongo/process.ts";
+import { appendOne, message, readAll, userFeed } from "../../support/store-messages.ts";
+import { hasMongo, type MongoBench, openBench, openMongo } from "../../support/store-mongo.ts";
+
+describe.skipIf(!hasMongo)("opening", { timeout: 60_000 }, () => {
+  let bench: MongoBench;
+  beforeAll(async () => {
+    bench = await openBench();
+  });
+  afterAll(() => bench.close());
+
+  /** Changes the description of a store, as an operator would. */
+  async function describeAs(url: string, change: object): Promise<void> {
+    const client = new MongoClient(url);
+    const metas = client.db().collection<{ _id: string }>("meta");
+    expect((await metas.updateOne({ _id: "store" }, change)).modifiedCount).toBe(1);
+    await client.close();
+  }
+
+  test("says what a server without a replica set lacks", async () => {
+    const sentences: string[] = [];
+    const client = new MongoClient(bench.url());
+    const { setName } = await client.db().command({ hello: 1 });
+    await client.close();
+    const { close } = await openMongo(bench, 100, bench.url(), { warn: (sentence) => void sentences.push(sentence) });
+    await close();
+    expect(sentences.some((sentence) => sentence.includes("no replica set"))).toBe(setName === undefined);
+  });
+
+  test("refuses a database of a newer version", async () => {
+    const url = bench.url();
+    await (await openMongo(bench, 100, url)).close();
+    await describeAs(url, { $set: { schema: 99 } });
+    await expect(openMongo(bench, 100, url)).rejects.toThrow(
+      "the database was written by a newer version (schema 99); upgrade first",
+    );
+  });
+
+  test("after a restore answers the epoch that was raised for it, for old messages too", async () => {
+    const url = bench.url();
+    const first = await openMongo(bench, 100, url);
+    await appendOne(first.store, message("t"));
+    const [before] = await first.store.heads([userFeed("t")]);
+    await first.close();
+    await describeAs(url, { $inc: { epoch: 1 } });
+    const again = await openMongo(bench, 100, url);
+    const [after] = await again.store.heads([userFeed("t")]);
+    expect(after?.epoch).toBe((before?.epoch ?? 0) + 1);
+    expect((await readAll(again.store, userFeed("t"))).map(({ epoch }) => epoch)).toEqual([after?.epoch]);
+    await again.close();
+  });
+
+  test("tells how long its calls are waited for", async () => {
+    const { info, close } = await openMongo(bench, 100, bench.url(), { patienceMs: 7_000 });
+    expect(info.patienceMs).toBe(7_000);
+    await close();
+  });
+});
+
+test("fails where nobody listens, in time", async () => {
+  const url = `mongodb://127.0.0.1:${await freePort()}/tidings`;
+  const store = new MongoStore({ url, keep: 100, patienceMs: 100 });
+  await expect(store.open()).rejects.toThrow(/ECONNREFUSED/);
+  await store.close();
+});
+
+test("waits for a server that is only just starting, and says so", async () => {
+  const port = await freePort();
+  const sentences: string[] = [];
+  const warn = (sentence: string) => void sentences.push(sentence);
+  const url = `mongodb://127.0.0.1:${port}/tidings?directConnection=true`;
+  const store = new MongoStore({ url, keep: 100, patienceMs: 2_000, warn });
+  const opening = store.open();
+  await expect.poll(() => sentences, { timeout: 10_000, interval: 5 }).toHaveLength(1);
+  expect(sentences[0]).toMatch(/does not answer yet.*ECONNREFUSED/);
+  const memory = await MemoryMongo.start(port);
+  try {
+    expect((await opening).patienceMs).toBe(2_000);
+    await store.close();
+  } finally {
+    await memory.stop();
+  }
+});

@@ -1,0 +1,23 @@
+import { afterAll, beforeAll, describe } from "vitest";
+import { storeContract } from "../../ports/store.ts";
+import { hasMongo, type MongoBench, openBench, openMemoryBench, openMongo } from "../../support/store-mongo.ts";
+
+describe.skipIf(!hasMongo)("with a server", () => {
+  let bench: MongoBench;
+  beforeAll(async () => {
+    bench = await openBench();
+  });
+  afterAll(() => bench.close());
+
+  storeContract("MongoStore", (keep) => openMongo(bench, keep), { timeout: 120_000, scripts: 6 });
+});
+
+describe("with a server in memory", () => {
+  let bench: MongoBench;
+  beforeAll(async () => {
+    bench = await openMemoryBench();
+  });
+  afterAll(() => bench.close());
+
+  storeContract("MongoStore by its indexes", (keep) => openMongo(bench, keep));
+});

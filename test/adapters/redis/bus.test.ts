@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { RedisBus } from "../../../src/adapters/redis/bus.ts";
+import { busContract } from "../../ports/bus.ts";
+import { hasRedis, randomPrefix, redisProgram, sharedRedis, startRedis } from "../../support/redis.ts";
+
+/** Closes a bus at the end of its block. */
+class Closing implements AsyncDisposable {
+  readonly bus: RedisBus;
+
+  constructor(bus: RedisBus) {
+    this.bus = bus;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.bus.close();
+  }
+}
+
+describe.skipIf(!hasRedis)("over one Redis", () => {
+  let redis: Awaited<ReturnType<typeof sharedRedis>>;
+  beforeAll(async () => {
+    redis = await sharedRedis();
+  });
+  afterAll(() => redis.stop());
+
+  test("says what it has sent, heard and missed", async () => {
+    const prefix = randomPrefix();
+    await using one = new Closing(new RedisBus({ url: redis.url, prefix }));
+    await using two = new Closing(new RedisBus({ url: redis.url, prefix }));
+    const before = one.bus.figures();
+    expect(before).toMatchObject({ losses: 0, heard: 0, dropped: 0 });
+    for (const { bus } of [one, two]) await expect.poll(() => bus.figures().connected, { interval: 5 }).toBe(true);
+    one.bus.publish([{ type: "recall", feed: { tenant: "t", name: "user/ann" }, ids: ["1"] }]);
+    await expect.poll(() => two.bus.figures().heard, { interval: 5 }).toBe(1);
+    expect(one.bus.figures().sent).toBeGreaterThan(before.sent);
+    expect(two.bus.figures()).toMatchObject({ connected: true, losses: 0, dropped: 0 });
+  });
+
+  test.skipIf(!redisProgram)(
+    "sends what a turn has for all shards with one write, without waiting for answers",
+    async () => {
+      const own = await startRedis();
+      const bus = new RedisBus({ url: own.url, prefix: randomPrefix() });
+      try {
+        await expect.poll(() => bus.hears, { interval: 5 }).toBe(true);
+        const before = bus.counts.sent;
+        const reads = async () =>
+          Number(/total_reads_processed:(\d+)/.exec(String(await own.call("INFO", "stats")))?.[1]);
+        const first = await reads();
+        const idle = (await reads()) - first;
+        const names = Array.from({ length: 300 }, (_, index) => `user/u${index}`);
+        bus.publish(names.map((name) => ({ type: "recall", feed: { tenant: "t", name }, ids: ["1"] })));
+        const shards = () => bus.counts.sent - before;
+        await expect.poll(shards, { interval: 5 }).toBeGreaterThanOrEqual(32);
+        // One for the write, and a few for heartbeats that fall into it.
+        expect((await reads()) - first - 2 * idle).toBeLessThan(8);
+      } finally {
+        await bus.close();
+        await own.stop();
+      }
+    },
+  );
+
+  test("keeps apart those whose URLs have different prefixes", async () => {
+    const urls = [randomPrefix(), randomPrefix()].map((prefix) => `${redis.url}?prefix=${prefix}`);
+    const open = (which: number) => new Closing(new RedisBus({ url: urls[which] ?? "" }));
+    await using one = open(0);
+    await using two = open(0);
+    await using other = open(1);
+    await using another = open(1);
+    for (const { bus } of [one, two, other, another]) await expect.poll(() => bus.hears, { interval: 5 }).toBe(true);
+    const heard: string[] = [];
+    for (const [name, { bus }] of Object.entries({ two, other })) {
+      bus.subscribe((notice) => {
+        if (notice.type === "recall") heard.push(`${name} ${notice.ids[0]}`);
+      });
+    }
+    const tell = (bus: RedisBus, id: string) =>
+      bus.publish([{ type: "recall", feed: { tenant: "t", name: "user/ann" }, ids: [id] }]);
+    tell(one.bus, "1");
+    await expect.poll(() => heard, { interval: 5 }).toEqual(["two 1"]);
+    // What Redis is told later is heard later.
+    tell(another.bus, "2");
+    await expect.poll(() => heard, { interval: 5 }).toEqual(["two 1", "other 2"]);
+  });
+
+  busContract("RedisBus", async () => {
+    const prefix = randomPrefix();
+    const make = () => new RedisBus({ url: redis.url, prefix });
+    const buses = [make(), make(), make()] as const;
+    for (const bus of buses) await expect.poll(() => bus.hears, { interval: 5 }).toBe(true);
+    return { buses, close: async () => void (await Promise.all(buses.map((bus) => bus.close()))) };
+  });
+});

@@ -1,0 +1,107 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { RedisBus } from "../../../src/adapters/redis/bus.ts";
+import { RedisPresence } from "../../../src/adapters/redis/presence.ts";
+import type { Connection } from "../../../src/ports/presence.ts";
+import { busContract } from "../../ports/bus.ts";
+import { presenceContract } from "../../ports/presence.ts";
+import { randomPrefix, redisProgram } from "../../support/redis.ts";
+import { type RedisGroup, startCluster, startSentinel } from "../../support/redis-group.ts";
+
+const groups = [
+  { kind: "Sentinel", start: startSentinel },
+  { kind: "a Cluster", start: startCluster },
+];
+/** A replica takes over after three seconds or four. */
+const soon = { timeout: 10_000, interval: 20 };
+
+describe.skipIf(!redisProgram).each(groups)("over $kind", ({ kind, start }) => {
+  let group: RedisGroup;
+  beforeAll(async () => {
+    group = await start();
+  });
+  afterAll(() => group.stop());
+
+  busContract(`RedisBus on ${kind}`, async () => {
+    const prefix = randomPrefix();
+    const make = () => new RedisBus({ url: group.url, prefix });
+    const buses = [make(), make(), make()] as const;
+    for (const bus of buses) await expect.poll(() => bus.hears, soon).toBe(true);
+    return { buses, close: async () => void (await Promise.all(buses.map((bus) => bus.close()))) };
+  });
+
+  const open = async () => {
+    const prefix = randomPrefix();
+    const make = () => new RedisPresence({ url: group.url, prefix });
+    const nodes = [make(), make(), make()] as const;
+    for (const node of nodes) await expect.poll(() => node.answers, soon).toBe(true);
+    return { nodes, close: async () => void (await Promise.all(nodes.map((node) => node.close()))) };
+  };
+  // The scripts are the same on one server, where they are many.
+  presenceContract(`RedisPresence on ${kind}`, open, 0.1);
+});
+
+describe.skipIf(!redisProgram).each(groups)("a master of $kind that dies", ({ start }) => {
+  let group: RedisGroup;
+  let ends: { close(): Promise<void> }[];
+  beforeEach(async () => {
+    group = await start();
+    ends = [];
+  });
+  afterEach(async () => {
+    await Promise.all(ends.map((each) => each.close()));
+    await group.stop();
+  });
+
+  test("is replaced: nodes hear each other again", async () => {
+    const prefix = randomPrefix();
+    const [one, two] = [new RedisBus({ url: group.url, prefix }), new RedisBus({ url: group.url, prefix })];
+    ends.push(one, two);
+    for (const bus of [one, two]) await expect.poll(() => bus.hears, soon).toBe(true);
+    await group.master.kill();
+    for (const [from, to] of [
+      [one, two],
+      [two, one],
+    ] as const) {
+      // What was said meanwhile is lost, and is asked of the store: here it is said until it is heard.
+      await expect.poll(() => hears(from, to), soon).toBe(true);
+    }
+    for (const bus of [one, two]) await expect.poll(() => bus.hears, soon).toBe(true);
+  });
+
+  test("is replaced: who is there is counted, whatever the replica had", async () => {
+    const prefix = randomPrefix();
+    const make = () => new RedisPresence({ url: group.url, prefix });
+    const [one, two] = [make(), make()];
+    ends.push(one, two);
+    for (const node of [one, two]) await expect.poll(() => node.answers, soon).toBe(true);
+    // Their places lie on all servers.
+    const tenants = Array.from({ length: 12 }, (_, index) => `tenant-${index}`);
+    for (const tenant of tenants) await one.enter(connection(tenant, "ann"));
+    await group.master.kill();
+    for (const tenant of tenants) await two.enter(connection(tenant, "bob"));
+    for (const node of [one, two]) {
+      for (const tenant of tenants) {
+        await expect.poll(() => node.count(tenant), soon).toEqual({ users: 2, connections: 2 });
+      }
+    }
+  });
+});
+
+/** Whether the other one hears what this one says now. */
+async function hears(from: RedisBus, to: RedisBus): Promise<boolean> {
+  let heard = false;
+  const end = to.subscribe(({ type }) => {
+    heard ||= type === "recall";
+  });
+  from.publish([{ type: "recall", feed: { tenant: "t", name: "user/ann" }, ids: ["1"] }]);
+  await expect
+    .poll(() => heard, { timeout: 500, interval: 5 })
+    .toBe(true)
+    .catch(() => {});
+  end();
+  return heard;
+}
+
+function connection(tenant: string, user: string): Connection {
+  return { id: `${tenant}-${user}`, tenant, user };
+}

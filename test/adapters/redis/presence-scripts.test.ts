@@ -1,0 +1,17 @@
+import { expect, test } from "vitest";
+import { runPresenceScripts } from "../../support/presence-scripts.ts";
+import { redisProgram, startRedis } from "../../support/redis.ts";
+
+test.skipIf(!redisProgram)(
+  "presence over Redis converges to the exact set after scripts of comings, goings, moves, cut cables and killed nodes",
+  async () => {
+    const redis = await startRedis();
+    try {
+      const { tookMs, orphans } = await runPresenceScripts(redis, 20);
+      expect(tookMs).toHaveLength(20);
+      expect(orphans).toBeGreaterThan(0);
+    } finally {
+      await redis.stop();
+    }
+  },
+);

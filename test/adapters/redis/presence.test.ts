@@ -1,0 +1,20 @@
+import { afterAll, beforeAll, describe, expect } from "vitest";
+import { RedisPresence } from "../../../src/adapters/redis/presence.ts";
+import { presenceContract } from "../../ports/presence.ts";
+import { hasRedis, randomPrefix, sharedRedis } from "../../support/redis.ts";
+
+describe.skipIf(!hasRedis)("over one Redis", () => {
+  let redis: Awaited<ReturnType<typeof sharedRedis>>;
+  beforeAll(async () => {
+    redis = await sharedRedis();
+  });
+  afterAll(() => redis.stop());
+
+  presenceContract("RedisPresence", async () => {
+    const prefix = randomPrefix();
+    const make = () => new RedisPresence({ url: redis.url, prefix });
+    const nodes = [make(), make(), make()] as const;
+    for (const node of nodes) await expect.poll(() => node.answers, { interval: 5 }).toBe(true);
+    return { nodes, close: async () => void (await Promise.all(nodes.map((node) => node.close()))) };
+  });
+});

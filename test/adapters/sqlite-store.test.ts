@@ -1,5 +1,0 @@
-import { storeContract } from "../contract/store.ts";
-import { openSqlite, openSqliteInMemory } from "../support/store-sqlite.ts";
-
-storeContract("SqliteStore in a folder", openSqlite);
-storeContract("SqliteStore in memory", openSqliteInMemory);

@@ -1,0 +1,193 @@
+import { execFileSync } from "node:child_process";
+import { readdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { Worker } from "node:worker_threads";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Database } from "../../../src/adapters/sqlite/database.ts";
+import { SqliteFeeds } from "../../../src/adapters/sqlite/feeds.ts";
+import { reasonOf } from "../../../src/errors.ts";
+import type { Store } from "../../../src/ports/store.ts";
+import type { OpenedStore } from "../../ports/store.ts";
+import { appendOne, message, messages, readAll, start, stored, upTo, userFeed } from "../../support/store-messages.ts";
+import { childCommand } from "../../support/store-process.ts";
+import { makeFolder, openSqlite } from "../../support/store-sqlite.ts";
+import { countCommits } from "../../support/store-wal.ts";
+
+let folder: string;
+let opened: OpenedStore | undefined;
+
+beforeEach(() => {
+  folder = makeFolder();
+});
+afterEach(async () => {
+  await opened?.close();
+  opened = undefined;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function open(): Promise<Store> {
+  opened = await openSqlite(10_000, folder);
+  return opened.store;
+}
+
+/** The error of a call that must be rejected as the port says. */
+async function rejection(call: Promise<unknown>): Promise<ConnectError> {
+  const error = await call.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof ConnectError)) throw new Error(`expected a ConnectError, got ${error}`);
+  expect(error.code).toBe(Code.Unavailable);
+  expect(reasonOf(error)).toBe("STORE_UNAVAILABLE");
+  return error;
+}
+
+describe("a commit", () => {
+  test("is shared by all calls of one turn", async () => {
+    const store = await open();
+    const before = countCommits(folder);
+    const calls = upTo(500).map(() => appendOne(store, message("t")));
+    const states = upTo(50).map((user) => store.saveReadState("t", `${user}`, { version: 1, json: "" }));
+    expect(await Promise.all(calls)).toEqual(upTo(500));
+    expect(await Promise.all(states)).toEqual(states.map(() => true));
+    const commits = countCommits(folder) - before;
+    expect(commits).toBeGreaterThanOrEqual(1);
+    expect(commits).toBeLessThanOrEqual(5);
+  });
+
+  test("is made for each call that waits for the one before", async () => {
+    const store = await open();
+    const before = countCommits(folder);
+    for (let count = 0; count < 20; count++) await appendOne(store, message("t"));
+    expect(countCommits(folder) - before).toBe(20);
+  });
+
+  test("is not made for reading", async () => {
+    const store = await open();
+    await appendOne(store, message("t"));
+    const before = countCommits(folder);
+    await Promise.all([store.heads([userFeed("t")]), readAll(store, userFeed("t")), store.tally([], start)]);
+    expect(countCommits(folder)).toBe(before);
+  });
+});
+
+test("a message to 10,000 feeds is stored once", async () => {
+  const store = await open();
+  const body = new Uint8Array(60_000).map(() => Math.floor(Math.random() * 256));
+  await store.append([message("t", { feeds: upTo(10_000).map((user) => `user/${user}`), body })]);
+  await store.close();
+  const database = new DatabaseSync(join(folder, "tidings.db"), { readOnly: true });
+  const count = (table: string) => database.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.n;
+  expect({ messages: count("messages"), places: count("places"), entries: count("entries") }).toEqual({
+    messages: 1,
+    places: 10_000,
+    entries: 10_000,
+  });
+  database.close();
+  const size = readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+  expect(size).toBeLessThan(5_000_000);
+});
+
+describe("a full disk", () => {
+  let mounted = false;
+  afterEach(() => {
+    if (mounted) execFileSync("umount", ["-l", folder]);
+    mounted = false;
+  });
+
+  test("rejects, changes nothing, and goes on when there is space", async ({ skip }) => {
+    try {
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], { stdio: "ignore" });
+      mounted = true;
+    } catch {
+      // The test below needs no rights, and so is never skipped.
+      console.log("skipped: a full disk that gets space again, for only root may mount a small one");
+      return skip();
+    }
+    opened = await openSqlite(10_000, join(folder, "data"));
+    const { store } = opened;
+    const append = { feeds: ["user/ann", "tenant"], body: new Uint8Array(20_000).fill(1) };
+    const write = () => appendOne(store, message("t", append));
+    let written = 0;
+    while ((await write().catch(() => 0)) > 0) written++;
+    expect(written).toBeGreaterThan(10);
+    for (const call of [write(), write(), write()]) expect((await rejection(call)).cause).toBeInstanceOf(Error);
+
+    const feeds = [userFeed("t"), { tenant: "t", name: "tenant" }];
+    expect((await store.heads(feeds)).map(({ seq }) => seq)).toEqual([written, written]);
+    for (const feed of feeds) expect((await readAll(store, feed)).map(({ seq }) => seq)).toEqual(upTo(written));
+
+    execFileSync("mount", ["-o", "remount,size=32m", folder]);
+    expect(await Promise.all([write(), write()])).toEqual([written + 1, written + 2]);
+    const again = await opened.reopen?.();
+    for (const feed of feeds) {
+      expect((await readAll(again?.store ?? store, feed)).map(({ seq }) => seq)).toEqual(upTo(written + 2));
+    }
+  });
+
+  test("that ends a file at a limit loses nothing that was answered", async () => {
+    const limited = ["-c", 'ulimit -f 4096; exec "$@"', "sh", ...childCommand("fill", folder)];
+    const lines = execFileSync("sh", limited, { encoding: "utf8" }).trim().split("\n");
+    const written = Number(/^written (\d+) /.exec(lines[2] ?? "")?.[1]);
+    expect(lines).toEqual([
+      "open",
+      "[unavailable] the store did not answer; repeat the request",
+      `written ${written} ${written} ${written}`,
+    ]);
+    expect(written).toBeGreaterThan(10);
+    const store = await open();
+    expect((await readAll(store, userFeed("t"))).map(({ seq }) => seq)).toEqual(upTo(written));
+    expect(await appendOne(store, message("t"))).toBe(written + 1);
+  });
+
+  test("in the middle of a transaction leaves neither disk nor memory with half of it", () => {
+    const database = new Database(folder);
+    const feeds = new SqliteFeeds(database, 100);
+    const append = (count: number) => {
+      try {
+        return database.transaction(() =>
+          feeds.append(messages("t", count, () => ({ body: new Uint8Array(3000), key: "" }))),
+        );
+      } catch (error) {
+        feeds.forget();
+        throw error;
+      }
+    };
+    append(2);
+    const [pages] = database.sql("PRAGMA page_count").all();
+    database.sql(`PRAGMA max_page_count = ${Number(pages?.page_count) + 5}`).all();
+    expect(() => append(50)).toThrow(/full/);
+    expect(feeds.head(userFeed("t"))).toMatchObject({ seq: 2, tail: 1 });
+    expect(database.sql("SELECT count(*) AS n FROM messages").get()?.n).toBe(2);
+    database.sql("PRAGMA max_page_count = 100000").all();
+    expect(append(50).map((appended) => stored(appended).seqs[0])).toEqual(upTo(52, 3));
+    database.close();
+  });
+});
+
+describe("the thread of a store", () => {
+  test("that dies rejects what is under way and all that comes, and closing still works", async () => {
+    const posts = vi.spyOn(Worker.prototype, "postMessage");
+    const store = await open();
+    const worker = posts.mock.contexts[0] as Worker;
+    posts.mockRestore();
+    const pending = [message("t"), message("t")].map((each) => rejection(appendOne(store, each)));
+    await worker.terminate();
+    await Promise.all(pending);
+    await rejection(store.heads([]));
+    await store.close();
+  });
+
+  test("refuses calls beyond a bound, and only those", async () => {
+    const store = await open();
+    const calls = upTo(50_010).map(() => store.heads([]));
+    const refused = calls.splice(50_000).map(rejection);
+    expect((await Promise.all(refused)).map(({ cause }) => String(cause))).toEqual(
+      Array(10).fill("Error: too many calls are waiting for the store"),
+    );
+    expect(await Promise.all(calls)).toHaveLength(50_000);
+    expect(await appendOne(store, message("t"))).toBe(1);
+  });
+});

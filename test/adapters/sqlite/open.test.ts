@@ -1,0 +1,176 @@
+import { closeSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { SqliteStore } from "../../../src/adapters/sqlite/store.ts";
+import { appendOne, message, messages, readAll, upTo, userFeed } from "../../support/store-messages.ts";
+import { StoreProcess } from "../../support/store-process.ts";
+import { makeFolder } from "../../support/store-sqlite.ts";
+
+const keep = 1000;
+let root: string;
+let folder: string;
+let file: string;
+const opened: { close(): Promise<void> }[] = [];
+
+beforeEach(() => {
+  root = makeFolder();
+  folder = root;
+  file = join(folder, "tidings.db");
+});
+afterEach(async () => {
+  for (const each of opened.splice(0)) await each.close();
+  rmSync(root, { recursive: true, force: true });
+});
+
+async function openStore(): Promise<SqliteStore> {
+  const store = new SqliteStore({ folder, keep });
+  await store.open();
+  opened.push(store);
+  return store;
+}
+
+/** A closed database with enough in it to have many pages. */
+async function fill(): Promise<void> {
+  const store = new SqliteStore({ folder, keep });
+  await store.open();
+  await store.append(messages("t", 500));
+  await store.close();
+}
+
+async function startProcess(mode: "hold" | "load"): Promise<StoreProcess> {
+  const child = new StoreProcess(mode, folder);
+  opened.push({ close: () => child.kill() });
+  expect((await child.hear(1))[0]).toBe("open");
+  return child;
+}
+
+/** Reads a database as it lies there, without the store. */
+function inspect<T>(look: (database: DatabaseSync) => T): T {
+  const database = new DatabaseSync(file);
+  try {
+    return look(database);
+  } finally {
+    database.close();
+  }
+}
+
+const version = () => inspect((database) => database.prepare("PRAGMA user_version").get()?.user_version);
+
+describe("the lock", () => {
+  const inUse = () => `data folder ${folder} is in use by another process; stop it or name another folder`;
+
+  test("refuses a second process while the first lives, and frees the data when it is killed", async () => {
+    const child = await startProcess("hold");
+    await expect(openStore()).rejects.toThrow(inUse());
+    await expect(openStore()).rejects.toThrow(inUse());
+    await child.kill();
+    const store = await openStore();
+    expect(await appendOne(store, message("t"))).toBe(1);
+  });
+
+  test("refuses a second process beside this one, which does not feel it", async () => {
+    const store = await openStore();
+    const child = new StoreProcess("hold", folder);
+    expect(await child.hear(1)).toEqual([`failed ${inUse()}`]);
+    expect(await appendOne(store, message("t"))).toBe(1);
+  });
+
+  test("refuses a second store in the same process", async () => {
+    const store = await openStore();
+    await expect(openStore()).rejects.toThrow(inUse());
+    expect(await appendOne(store, message("t"))).toBe(1);
+  });
+
+  test("refuses while the first one is busy writing", async () => {
+    const child = await startProcess("load");
+    await child.hear(100);
+    await expect(openStore()).rejects.toThrow(inUse());
+    await child.hear(child.lines.length + 100);
+  });
+});
+
+describe("a damaged file", () => {
+  const flip = (offset: number, count: number) => {
+    const bytes = readFileSync(file);
+    const handle = openSync(file, "r+");
+    writeSync(
+      handle,
+      bytes.subarray(offset, offset + count).map((byte) => byte ^ 0xff),
+      0,
+      count,
+      offset,
+    );
+    closeSync(handle);
+  };
+
+  test.each([
+    ["in its first bytes", () => flip(0, 16)],
+    ["in its schema", () => flip(100, 8)],
+    ["in the head of a page", () => flip(2 * 4096, 8)],
+    ["in the middle of a page's pointers", () => flip(4 * 4096 + 12, 16)],
+    ["by losing its second half", () => truncateSync(file, Math.floor(readFileSync(file).length / 8192) * 4096)],
+    ["by being something else", () => writeFileSync(file, "this is a letter, and no database\n".repeat(200))],
+  ])("%s is refused, and not changed", async (_how, damage) => {
+    await fill();
+    damage();
+    const before = readFileSync(file);
+    await expect(openStore()).rejects.toThrow(/^data folder .+ is damaged \(.+\); restore it from a backup$/);
+    expect(readFileSync(file).equals(before)).toBe(true);
+  });
+
+  test("whose last commit was torn by a crash has all before it", async () => {
+    const child = await startProcess("load");
+    await child.hear(200);
+    await child.kill();
+    truncateSync(`${file}-wal`, readFileSync(`${file}-wal`).length - 1000);
+    const store = await openStore();
+    const entries = await readAll(store, userFeed("t"), 0);
+    expect(entries.length).toBeGreaterThan(20);
+    expect(entries.map(({ seq }) => seq)).toEqual(upTo(entries.length));
+  });
+});
+
+describe("the schema", () => {
+  test("of a newer version is refused, and not changed", async () => {
+    await fill();
+    inspect((database) => database.exec("PRAGMA user_version = 99"));
+    await expect(openStore()).rejects.toThrow(`data folder ${folder} was written by a newer version (schema 99)`);
+    expect(version()).toBe(99);
+  });
+
+  test("is made in an empty database, which has version 0", async () => {
+    inspect((database) => database.exec("CREATE TABLE scratch (a); DROP TABLE scratch"));
+    expect(version()).toBe(0);
+    const store = await openStore();
+    expect(await appendOne(store, message("t"))).toBe(1);
+    await store.close();
+    expect(version()).toBeGreaterThan(0);
+  });
+
+  test("is made whole or not at all", async () => {
+    inspect((database) => database.exec("CREATE TABLE read_states (a)"));
+    await expect(openStore()).rejects.toThrow(/read_states/);
+    expect(version()).toBe(0);
+    const names = inspect((database) => database.prepare("SELECT name FROM sqlite_schema").all());
+    expect(names.map(({ name }) => name)).toEqual(["read_states"]);
+  });
+});
+
+describe("the folder", () => {
+  test("is made, with those above it", async () => {
+    folder = join(folder, "a", "b");
+    file = join(folder, "tidings.db");
+    const store = await openStore();
+    await appendOne(store, message("t"));
+    await store.close();
+    expect(version()).toBeGreaterThan(0);
+  });
+
+  test("that cannot be one is refused with its name", async () => {
+    const taken = join(folder, "taken");
+    writeFileSync(taken, "");
+    folder = taken;
+    await expect(openStore()).rejects.toThrow(taken);
+  });
+});

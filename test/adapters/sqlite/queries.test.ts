@@ -1,0 +1,141 @@
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { Database } from "../../../src/adapters/sqlite/database.ts";
+import { SqliteFeeds } from "../../../src/adapters/sqlite/feeds.ts";
+import { SqliteInbox } from "../../../src/adapters/sqlite/inbox.ts";
+import { rowColumns } from "../../../src/adapters/sqlite/row.ts";
+import { keyLastsMs, type Selection } from "../../../src/ports/store.ts";
+import { endless, message, messages, selection, start, userFeed } from "../../support/store-messages.ts";
+import { makeFolder, openSqlite } from "../../support/store-sqlite.ts";
+
+const sources = join(import.meta.dirname, "../../../src/adapters/sqlite");
+
+describe("every statement", () => {
+  const folder = makeFolder();
+  let database: Database;
+  /** All texts that were prepared, in use. */
+  const used = new Set<string>();
+
+  beforeAll(() => {
+    database = new Database(folder);
+    const sql = vi.spyOn(database, "sql");
+    useAll(database);
+    for (const [text] of sql.mock.calls) used.add(text);
+    sql.mockRestore();
+  });
+  afterAll(() => {
+    database.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test("of the sources was used here", () => {
+    const texts = ["feeds.ts", "inbox.ts"]
+      .flatMap((name) => [...readFileSync(join(sources, name), "utf8").matchAll(/\.sql\(\s*(?:"([^"]+)"|`([^`]+)`)/g)])
+      .map(([, plain, template]) => (plain ?? template ?? "").replace(/\$\{rowColumns\}/, rowColumns))
+      .filter((text) => !/\$\{/.test(text));
+    expect(texts.length).toBeGreaterThan(20);
+    expect(texts.filter((text) => !used.has(text))).toEqual([]);
+  });
+
+  test("finds its rows by an index, or takes no more than it asked for", () => {
+    const scans = [...used].flatMap((text) => {
+      const plan = database
+        .sql(`EXPLAIN QUERY PLAN ${text}`)
+        .all()
+        .map(({ detail }) => String(detail));
+      // A scan of a list that came with the statement, or one that ends at the statement's limit, is none.
+      const bounded = !/\bWHERE\b/.test(text) && /\bLIMIT \?$/.test(text);
+      const bad = plan.filter((detail) => /^SCAN /.test(detail) && !/VIRTUAL TABLE|CONSTANT ROW/.test(detail));
+      return bad.length > 0 && !bounded ? [{ text, bad }] : [];
+    });
+    expect(scans).toEqual([]);
+  });
+
+  test("that reads a feed does so by its key or by a more exact index", () => {
+    const plans = [...used]
+      .filter((text) => /FROM entries e|CROSS JOIN entries e/.test(text))
+      .map((text) =>
+        database
+          .sql(`EXPLAIN QUERY PLAN ${text}`)
+          .all()
+          .map(({ detail }) => String(detail))
+          .join("; "),
+      );
+    expect(plans.length).toBeGreaterThan(50);
+    for (const plan of plans) expect(plan).toMatch(/SEARCH e USING (PRIMARY KEY|INDEX entries_\w+) \(feed=\? AND /);
+    for (const plan of plans) expect(plan).not.toContain("TEMP B-TREE FOR ORDER BY");
+    const range = "AND seq>? AND seq<?)";
+    expect(plans.some((plan) => plan.includes(`entries_actor (feed=? AND actor_id=? ${range}`))).toBe(true);
+    expect(
+      plans.some((plan) => plan.includes(`entries_object (feed=? AND object_type=? AND object_id=? ${range}`)),
+    ).toBe(true);
+  });
+});
+
+/** Calls everything in every way that makes a statement of its own. */
+function useAll(database: Database): void {
+  const feeds = new SqliteFeeds(database, 10);
+  const inbox = new SqliteInbox(database, feeds);
+  const both = { feeds: ["user/ann", "activity"] };
+  feeds.append(messages("t", 2, () => ({ key: "k", digest: "d", expireTime: start + 5 })));
+  feeds.append([message("t", { key: "k", digest: "d", publishTime: start + keyLastsMs })]);
+  const batch = messages("t", 600, () => both);
+  feeds.append(batch);
+  feeds.recall("t", [batch[599]?.id ?? "", batch[598]?.id ?? ""]);
+  feeds.read(userFeed("t"), 0, 10, 10, start);
+  feeds.append([message("t", { key: "k", digest: "d", replace: true, batchId: "b" })]);
+  inbox.batch("t", "b", "", 10, start);
+  feeds.trim(start + 1, start + 100);
+  inbox.find([userFeed("t")], [batch[597]?.id ?? ""]);
+  inbox.tally([{ feed: userFeed("t"), ranges: [[1, endless]] }], start);
+  inbox.saveReadState("t", "ann", { version: 1, json: "" });
+  inbox.saveReadState("t", "ann", { version: 2, json: "" });
+  inbox.readState("t", "ann");
+  feeds.append([message("t", both)]);
+  feeds.forget();
+  for (const asked of selections()) inbox.select(asked);
+}
+
+/** Every combination of filters, orders and shapes. */
+function selections(): Selection[] {
+  const choices: [Partial<Selection>, Partial<Selection>][] = [
+    [{ feed: userFeed("t") }, { feed: { tenant: "t", name: "activity" } }],
+    [{}, { kinds: [1] }],
+    [{}, { categories: ["c"] }],
+    [{}, { actorId: "a" }],
+    [{}, { objectType: "t", objectId: "o" }],
+    [{}, { batchId: "b" }],
+    [{}, { startTime: 1, endTime: 2 }],
+    [{}, { expired: true }],
+    [{ order: "newest" }, { order: "oldest" }],
+  ];
+  const combined = choices.reduce<Partial<Selection>[]>(
+    (all, [left, right]) =>
+      all.flatMap((each) => [
+        { ...each, ...left },
+        { ...each, ...right },
+      ]),
+    [{}],
+  );
+  return combined.map((asked) => selection(userFeed("t"), asked));
+}
+
+test("10,000 unread are counted and listed; how long that takes is printed", async () => {
+  const opened = await openSqlite(10_000);
+  const feed = userFeed("t");
+  for (let round = 0; round < 10; round++) {
+    await opened.store.append(messages("t", 1000, () => ({ category: `c${round}`, body: new Uint8Array(500) })));
+  }
+  const begun = performance.now();
+  const { byCategory } = await opened.store.tally([{ feed, ranges: [[1, endless]] }], start);
+  const counted = performance.now();
+  const page = await opened.store.select(selection(feed, { order: "newest", kinds: [1], limit: 11 }));
+  const listed = performance.now();
+  console.log(
+    `10,000 unread: totals ${(counted - begun).toFixed(1)} ms, first page ${(listed - counted).toFixed(1)} ms`,
+  );
+  expect([...byCategory.values()]).toEqual(Array(10).fill(1000));
+  expect(page.map(({ seq }) => seq)).toEqual([...Array(11)].map((_, index) => 10_000 - index));
+  await opened.close();
+});

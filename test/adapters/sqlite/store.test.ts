@@ -1,0 +1,5 @@
+import { storeContract } from "../../ports/store.ts";
+import { openSqlite, openSqliteInMemory } from "../../support/store-sqlite.ts";
+
+storeContract("SqliteStore in a folder", openSqlite);
+storeContract("SqliteStore in memory", openSqliteInMemory);

@@ -1,0 +1,264 @@
+import { pino } from "pino";
+import { describe, expect, test, vi } from "vitest";
+import type { Dependencies } from "../../../src/cli/commands/command.ts";
+import { FakeServer } from "../fake-server.ts";
+import { Folder, run, secret, start } from "../harness.ts";
+
+const env = { TIDINGS_JWT_SECRET: secret };
+
+describe("tidings serve", () => {
+  test("prints one line of JSON when it is ready, and drains at a signal", async () => {
+    const server = new FakeServer();
+    const running = start(["serve", "--port", "0", "--drain", "2s", "--allowed-origins", "*"], env, server);
+    await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
+    expect(JSON.parse(running.stdout())).toEqual({
+      address: "http://127.0.0.1:4321",
+      host: "127.0.0.1",
+      port: 4321,
+      pid: process.pid,
+    });
+    expect(running.stdout()).toMatch(/^[^\n]+\n$/);
+    expect(server.at).toEqual({ host: "127.0.0.1", port: 0 });
+    expect(server.options).toMatchObject({
+      data: "./tidings-data",
+      auth: { secret },
+      drainMs: 2_000,
+      allowedOrigins: ["*"],
+    });
+    expect(server.closed).toBe(0);
+    expect(running.signal()).toBe(true);
+    expect(await running.code).toBe(0);
+    expect(server.closed).toBe(1);
+    expect(running.stderr()).toBe("");
+    expect(running.signal(), "listeners are gone").toBe(false);
+  });
+
+  test("a second signal cuts the draining short", async () => {
+    const server = new FakeServer();
+    server.closing = new Promise(() => {});
+    let now = 0;
+    const running = start(["serve"], env, { createTidings: server.createTidings, now: () => now });
+    await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
+    running.signal();
+    await vi.waitFor(() => expect(server.closed).toBe(1));
+    now = 200;
+    running.signal();
+    expect(await running.code).toBe(1);
+  });
+
+  test("a signal that arrives twice at once counts once", async () => {
+    const server = new FakeServer();
+    const closing = Promise.withResolvers<void>();
+    server.closing = closing.promise;
+    const running = start(["serve"], env, server);
+    await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
+    running.signal();
+    running.signal();
+    await vi.waitFor(() => expect(server.closed).toBe(1));
+    closing.resolve();
+    expect(await running.code).toBe(0);
+  });
+
+  test("a signal during the start still closes the server", async () => {
+    const server = new FakeServer();
+    const running = start(["serve"], env, {
+      createTidings: async (options) => {
+        expect(running.signal()).toBe(true);
+        return server.createTidings(options);
+      },
+    });
+    expect(await running.code).toBe(0);
+    expect(server.closed).toBe(1);
+  });
+
+  test("draining that fails is told", async () => {
+    const server = new FakeServer();
+    server.closing = Promise.reject(new Error("the disk is full"));
+    server.closing.catch(() => {});
+    const running = start(["serve"], env, server);
+    await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
+    running.signal();
+    expect(await running.code).toBe(1);
+    expect(running.stderr()).toBe("error: the disk is full\n");
+  });
+
+  test.each([
+    [[], {}, /serve needs a key to check tokens with: set TIDINGS_JWT_SECRET/],
+    [[], { TIDINGS_JWT_SECRET: "password" }, /the JWT secret is too weak/],
+    [[], { TIDINGS_JWT_SECRET: "a".repeat(64) }, /the JWT secret is too weak/],
+    [["--jwt-jwks-url", "https://id.example/jwks"], env, /exclude each other/],
+    [["--jwt-secret-file", "/some/file"], env, /exclude each other/],
+    [["--tls-key", "/some/file"], env, /--tls-key needs --tls-cert/],
+    [["--tls-cert", "/some/file"], env, /--tls-cert needs --tls-key/],
+    [["--authorize-token", "s3cret"], env, /--authorize-token needs --authorize-url/],
+    [["--authorize-url", "ftp://x"], env, /--authorize-url: must be an http or https URL/],
+    [["--authorize-url", "http://a:b@x"], env, /--authorize-url: must be an http or https URL without user/],
+    [["--authorize-url", "http://x", "--authorize-token", "a b"], env, /--authorize-token: must be text of visible/],
+  ])("%j refuses to start", async (argv, environment, message) => {
+    const server = new FakeServer();
+    const { code, stdout, stderr } = await run(["serve", ...argv], environment, server);
+    expect({ code, stdout, options: server.options }).toEqual({ code: 2, stdout: "", options: undefined });
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toContain("TIDINGS_JWT_SECRET" in environment ? environment.TIDINGS_JWT_SECRET : secret);
+  });
+
+  test("a key set, an issuer and an audience reach the server", async () => {
+    const server = new FakeServer();
+    const argv = ["serve", "--jwt-jwks-url", "https://id.example/jwks", "--jwt-issuer", "me", "--jwt-audience", "you"];
+    const running = start(argv, {}, server);
+    await vi.waitFor(() => expect(running.signal() && running.stdout()).toBeTruthy());
+    await running.code;
+    expect(server.options?.auth).toEqual({ jwksUrl: "https://id.example/jwks", issuer: "me", audience: "you" });
+  });
+
+  test("the authorize hook and the alert window reach the server", async () => {
+    const started = async (argv: string[], environment: Record<string, string> = {}) => {
+      const server = new FakeServer();
+      const running = start(["serve", ...argv], { ...env, ...environment }, server);
+      await vi.waitFor(() => expect(running.signal() && running.stdout()).toBeTruthy());
+      await running.code;
+      return server.options;
+    };
+    const url = "http://backend/may?v=1";
+    expect(await started(["--authorize-url", url])).toMatchObject({
+      authorize: { url, timeoutMs: 2_000, cacheMs: 30_000 },
+      alertMs: 300_000,
+    });
+    const argv = ["--authorize-url", url, "--authorize-timeout", "500ms", "--authorize-cache", "0ms"];
+    const options = await started([...argv, "--alert-window", "1m"], { TIDINGS_AUTHORIZE_TOKEN: "s3cret" });
+    expect(options).toMatchObject({
+      authorize: { url, token: "s3cret", timeoutMs: 500, cacheMs: 0 },
+      alertMs: 60_000,
+    });
+    expect(await started([])).not.toHaveProperty("authorize");
+  });
+
+  test("figures and traces are off, and reach the server when they are asked for", async () => {
+    const started = async (argv: string[], environment: Record<string, string> = {}) => {
+      const server = new FakeServer();
+      const running = start(["serve", ...argv], { ...env, ...environment }, server);
+      await vi.waitFor(() => expect(running.signal() && running.stdout()).toBeTruthy());
+      await running.code;
+      const { metrics, tracing } = server.options ?? {};
+      return { metrics, tracing, at: server.at?.metricsAddress, line: JSON.parse(running.stdout()).metrics };
+    };
+    expect(await started([])).toEqual({ metrics: false, tracing: undefined, at: undefined, line: undefined });
+    const endpoint = "http://collector:4318";
+    expect(await started(["--metrics-address", "[::1]:9464", "--otlp-endpoint", endpoint])).toEqual({
+      metrics: true,
+      tracing: { endpoint },
+      at: { host: "::1", port: 9464 },
+      line: "http://::1:9464/metrics",
+    });
+    const common = { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint };
+    expect((await started([], common)).tracing).toEqual({ endpoint });
+    const both = { ...common, TIDINGS_OTLP_ENDPOINT: "http://mine:4318" };
+    expect((await started([], both)).tracing).toEqual({ endpoint: "http://mine:4318" });
+  });
+
+  test.each([
+    ["9464"],
+    ["localhost"],
+    ["localhost:"],
+    ["localhost:65536"],
+    ["::1:9464"],
+    ["http://localhost:9464"],
+    ["a b:1"],
+  ])("--metrics-address %s is refused", async (address) => {
+    const { code, stderr } = await run(["serve", "--metrics-address", address], env, new FakeServer());
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/--metrics-address: must be an address and a port, such as 127\.0\.0\.1:9464/);
+  });
+
+  test.each([
+    ["EADDRINUSE", "port 7300 on 127.0.0.1 is in use; choose another with --port, or 0 for any free one"],
+    ["EACCES", "port 7300 on 127.0.0.1 is not allowed to this user; choose one above 1023 with --port"],
+    ["ENOTFOUND", "127.0.0.1 is not an address of this machine; choose another with --host"],
+    ["EWHATEVER", "it broke"],
+  ])("%s is one clear sentence, and the store is closed", async (errno, sentence) => {
+    const server = new FakeServer();
+    server.listenError = Object.assign(new Error("it broke"), { code: errno });
+    const { code, stdout, stderr } = await run(["serve"], env, server);
+    expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: "", stderr: `error: ${sentence}\n` });
+    expect(server.closed).toBe(1);
+  });
+
+  test("a store that cannot be opened is one clear sentence", async () => {
+    const createTidings = () => Promise.reject(new Error("data folder x is in use by another process"));
+    const { code, stderr } = await run(["serve"], env, { createTidings });
+    expect({ code, stderr }).toEqual({ code: 1, stderr: "error: data folder x is in use by another process\n" });
+  });
+
+  test("files that are no key and certificate are found before the start", async () => {
+    using folder = new Folder();
+    const argv = ["serve", "--tls-key", folder.file("key", "no"), "--tls-cert", folder.file("cert", "no")];
+    const { code, stderr } = await run(argv, env);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^error: --tls-key, --tls-cert: .* are not a PEM key and its certificate\n$/);
+  });
+});
+
+describe("nodes on a shared store", () => {
+  const store = "mongodb://tidings:s3cret%2Fword@db1,db2/tidings?replicaSet=rs0";
+  const bus = "rediss://:an0ther-word@cache:6380/1";
+
+  test("are told where it is, and nothing of a data folder", async () => {
+    const server = new FakeServer();
+    const running = start(["serve", "--data", "/x"], { ...env, TIDINGS_STORE: store, TIDINGS_BUS: bus }, server);
+    await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
+    expect(server.options).toMatchObject({ store, bus });
+    expect(server.options).not.toHaveProperty("data");
+    running.signal();
+    expect(await running.code).toBe(0);
+  });
+
+  test("may be a single one without a bus", async () => {
+    const server = new FakeServer();
+    const running = start(["serve", "--store", store], env, server);
+    await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
+    expect(server.options).not.toHaveProperty("bus");
+    running.signal();
+    expect(await running.code).toBe(0);
+  });
+
+  test.each([
+    [["--bus", bus], /--bus needs --store: .*leave out --bus, or give --store mongodb:/],
+    [
+      ["--workers", "4"],
+      /--workers 4 needs --store and --bus: the embedded store belongs to one process.*leave out --workers/,
+    ],
+    [["--workers", "4", "--store", store], /--workers 4 needs --bus: .*give --bus redis:/],
+    [["--store", "postgres://u:s3cret@db/x"], /--store: must be a mongodb:/],
+    [["--store", "mongodb://u:s3cret@db"], /--store: must be .*with the name of a database/],
+    [["--store", store, "--bus", "http://u:s3cret@cache"], /--bus: must be a redis:/],
+    [["--store", store, "--bus", "redis://u:s3cret@a,b"], /--bus: must be /],
+    [["--store", store, "--bus", "redis+sentinel://:s3cret@a,b"], /--bus: must be /],
+  ])("are refused with what to do, and without a password: %j", async (argv, sentence) => {
+    const { code, stderr } = await run(["serve", ...argv], env);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(sentence);
+    expect(stderr).not.toContain("s3cret");
+    expect(stderr).not.toContain("an0ther");
+  });
+
+  test("what a driver says of its URL comes without its password", async () => {
+    const createTidings = () => Promise.reject(new Error(`cannot reach ${store} as tidings with s3cret/word`));
+    const { code, stderr } = await run(["serve", "--store", store], env, { createTidings });
+    expect(code).toBe(1);
+    expect(stderr).toContain("cannot reach mongodb://tidings:***@db1,db2/tidings?replicaSet=rs0 as tidings with ***");
+  });
+
+  test("neither do lines of the log", async () => {
+    let conceal = (line: string) => line;
+    const createLogger: Dependencies["createLogger"] = async (_, given) => {
+      conceal = given ?? conceal;
+      return pino({ level: "silent" });
+    };
+    const createTidings = () => Promise.reject(new Error("down"));
+    await run(["serve", "--store", store, "--bus", bus], env, { createTidings, createLogger });
+    const line = JSON.stringify({ err: { command: { name: "auth", args: ["an0ther-word"] } }, url: store });
+    expect(conceal(line)).toBe(
+      '{"err":{"command":{"name":"auth","args":["***"]}},"url":"mongodb://tidings:***@db1,db2/tidings?replicaSet=rs0"}',
+    );
+  });
+});

@@ -1,0 +1,219 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { describe, expect, test, vi } from "vitest";
+import {
+  RoomMode,
+  RoomState_Status as Status,
+  type SubscribeRequest,
+  type SubscribeResponseSchema,
+} from "../../../gen/tidings/v1/push_service_pb.ts";
+import { fail } from "../../../src/errors.ts";
+import { Kind } from "../../../src/gen.ts";
+import { serveFake } from "../fake-service.ts";
+import { start } from "../harness.ts";
+
+type Event = MessageInitShape<typeof SubscribeResponseSchema>["event"];
+
+const unread = { total: 1, byCategory: { system: 1 }, version: "1" };
+const hello: Event = { case: "hello", value: { subscriptionId: "s1", unread, online: { users: 1, connections: 1 } } };
+const caughtUp: Event = { case: "caughtUp", value: {} };
+
+function message(seq: string): Event {
+  const position = { feed: "user", epoch: 7, seq };
+  return {
+    case: "message",
+    value: { id: `m${seq}`, kind: Kind.EVENT, event: "done", title: `title ${seq}`, position },
+  };
+}
+
+/** A service whose first stream sends the first list, the second one the second, and so on; each then stays open. */
+async function streaming(...streams: readonly (readonly Event[])[]) {
+  const requests: SubscribeRequest[] = [];
+  const service = await serveFake({
+    async *subscribe(request, { signal }) {
+      const events = streams[requests.push(request) - 1] ?? [];
+      for (const event of events) yield { ...(event && { event }) };
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    },
+  });
+  const env = { TIDINGS_URL: service.url, TIDINGS_TOKEN: "a.b.c" };
+  return { service, requests, env };
+}
+
+describe("tidings tail", () => {
+  test("prints a line per event until a signal ends it", async () => {
+    const readState: Event = { case: "readState", value: { unread: { total: 0 } } };
+    const { service, requests, env } = await streaming([
+      hello,
+      { case: "gap", value: { from: { feed: "user", seq: "1" }, to: { feed: "user", seq: "4" } } },
+      message("5"),
+      caughtUp,
+      { case: "online", value: { users: 2, connections: 3 } },
+      readState,
+    ]);
+    await using _ = service;
+    const tail = start(["tail", "--kinds", "event", "--categories", "a,b", "--events", "done"], env);
+    await vi.waitFor(() => expect(tail.stdout()).toContain("unread: 0"));
+    expect(tail.stdout().split("\n")).toEqual([
+      "connected as s1",
+      "gap: messages after user 1 up to user 4 are gone",
+      "event done  title 5",
+      "up to date, unread: 1 (system 1)",
+      "online: users 2, streams 3",
+      "unread: 0",
+      "",
+    ]);
+    expect(requests[0]).toMatchObject({
+      kinds: [Kind.EVENT],
+      categories: ["a", "b"],
+      events: ["done"],
+      onlineCount: true,
+    });
+    expect(tail.signal()).toBe(true);
+    expect(await tail.code).toBe(0);
+    expect(tail.stderr()).toBe("");
+    expect(tail.signal(), "listeners are gone").toBe(false);
+  });
+
+  test("enters rooms, says what became of them, and marks what asks for a sound", async () => {
+    const { service, requests, env } = await streaming([
+      hello,
+      { case: "room", value: { roomId: "team/7", status: Status.JOINED } },
+      {
+        case: "room",
+        value: { roomId: "solo", status: Status.REFUSED, reason: "taken\u0007", code: "already_exists" },
+      },
+      { case: "message", value: { kind: Kind.NOTIFICATION, title: "hi", roomId: "team/7", alert: true } },
+      { case: "message", value: { kind: Kind.ACTIVITY, title: "done", receiverId: "bob" } },
+      caughtUp,
+    ]);
+    await using _ = service;
+    const argv = ["--room", "team/7", "--room", "dm/bob/ada:any", "--room", "solo:first", "--room", "a,b:last:last"];
+    const tail = start(["tail", ...argv], env);
+    await vi.waitFor(() => expect(tail.stdout()).toContain("up to date"));
+    tail.signal();
+    expect(await tail.code).toBe(0);
+    expect(tail.stdout().split("\n").slice(1, 5)).toEqual([
+      "room team/7: joined",
+      "room solo: refused (already_exists: taken\\u{7})",
+      "notification  in team/7  hi  (alert)",
+      "activity  for bob  done",
+    ]);
+    expect(requests[0]?.rooms).toMatchObject([
+      { roomId: "team/7", mode: RoomMode.ANY },
+      { roomId: "dm/ada/bob", mode: RoomMode.ANY },
+      { roomId: "solo", mode: RoomMode.FIRST },
+      { roomId: "a,b:last", mode: RoomMode.LAST },
+    ]);
+  });
+
+  test.each([
+    [["--room", "dm/ada"], "--room: roomId: must be an id"],
+    [["--room", "dm/a/b", "--room", "dm/b/a:last"], "--room: rooms: dm/b/a is named twice"],
+  ])("%j is a usage error", async (argv, sentence) => {
+    const tail = start(["tail", ...argv], { TIDINGS_TOKEN: "a.b.c" });
+    expect(await tail.code).toBe(2);
+    expect(tail.stderr()).toContain(sentence);
+  });
+
+  test("ends with an error when its user is disconnected", async () => {
+    await using service = await serveFake({
+      async *subscribe() {
+        yield { event: hello ?? { case: undefined } };
+        throw fail("DISCONNECTED", "logged out");
+      },
+    });
+    const tail = start(["tail"], { TIDINGS_URL: service.url, TIDINGS_TOKEN: "a.b.c" });
+    expect(await tail.code).toBe(1);
+    expect(tail.stderr()).toBe("error: permission_denied DISCONNECTED: logged out\n");
+  });
+
+  test("--json prints events as SubscribeResponse, one document per line", async () => {
+    const gap: Event = {
+      case: "gap",
+      value: { from: { feed: "user", epoch: 7, seq: "1" }, to: { feed: "user", epoch: 7, seq: "4" } },
+    };
+    const room: Event = { case: "room", value: { roomId: "r", status: Status.KICKED, reason: "why", code: "aborted" } };
+    const { service, env } = await streaming([hello, gap, room, message("5"), caughtUp]);
+    await using _ = service;
+    const tail = start(["tail", "--json"], env);
+    await vi.waitFor(() => expect(tail.stdout()).toContain("caughtUp"));
+    tail.signal();
+    await tail.code;
+    expect(
+      tail
+        .stdout()
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line)),
+    ).toEqual([
+      { hello: { subscriptionId: "s1" } },
+      { gap: { from: { feed: "user", epoch: 7, seq: "1" }, to: { feed: "user", epoch: 7, seq: "4" } } },
+      { room: { roomId: "r", status: "STATUS_KICKED", reason: "why", code: "aborted" } },
+      {
+        message: {
+          id: "m5",
+          kind: "KIND_EVENT",
+          event: "done",
+          title: "title 5",
+          position: { feed: "user", epoch: 7, seq: "5" },
+        },
+      },
+      { caughtUp: {} },
+    ]);
+  });
+
+  test("comes back when the connection is cut, from where it was", async () => {
+    const { service, requests, env } = await streaming(
+      [hello, caughtUp, message("5")],
+      [hello, message("6"), caughtUp],
+    );
+    await using _ = service;
+    const tail = start(["tail"], env);
+    await vi.waitFor(() => expect(tail.stdout()).toContain("title 5"));
+    service.cut();
+    await vi.waitFor(() => expect(tail.stdout()).toContain("title 6"), 5_000);
+    tail.signal();
+    expect(await tail.code).toBe(0);
+    expect(requests[1]?.positions).toMatchObject([{ feed: "user", epoch: 7, seq: "5" }]);
+    expect(tail.stderr()).toMatch(/^\w+: .*; trying again\n$/);
+  });
+
+  test("ends with an error when the token is refused", async () => {
+    await using service = await serveFake({
+      subscribe() {
+        throw fail("TOKEN_EXPIRED", "the token has expired; get a fresh one");
+      },
+    });
+    const tail = start(["tail"], { TIDINGS_URL: service.url, TIDINGS_TOKEN: "a.b.c" });
+    expect(await tail.code).toBe(1);
+    expect(tail.stderr()).toBe("error: unauthenticated TOKEN_EXPIRED: the token has expired; get a fresh one\n");
+  });
+
+  test("ends with an error when the subscription is refused", async () => {
+    await using service = await serveFake({
+      subscribe() {
+        throw fail("TENANT_FORBIDDEN", "the token is of another tenant");
+      },
+    });
+    const tail = start(["tail"], { TIDINGS_URL: service.url, TIDINGS_TOKEN: "a.b.c" });
+    expect(await tail.code).toBe(1);
+    expect(tail.stderr()).toBe("error: permission_denied TENANT_FORBIDDEN: the token is of another tenant\n");
+  });
+
+  test("tries again where somebody answers who is no Tidings server, such as a proxy, and says so", async () => {
+    await using service = await serveFake({});
+    const tail = start(["tail"], { TIDINGS_URL: service.url, TIDINGS_TOKEN: "a.b.c" });
+    await vi.waitFor(() => expect(tail.stderr()).toMatch(/^unimplemented: .*; trying again\n$/));
+    tail.signal();
+    expect(await tail.code).toBe(0);
+  });
+
+  test("a signal ends it while it waits for a server that is not there", async () => {
+    const service = await serveFake({});
+    await service[Symbol.asyncDispose]();
+    const tail = start(["tail"], { TIDINGS_URL: service.url, TIDINGS_TOKEN: "a.b.c" });
+    await vi.waitFor(() => expect(tail.stderr()).toContain("trying again"));
+    tail.signal();
+    expect(await tail.code).toBe(0);
+  });
+});

@@ -1,0 +1,125 @@
+import { jwtVerify } from "jose";
+import { describe, expect, test } from "vitest";
+import { mintToken } from "../../../src/auth/mint-token.ts";
+import { Folder, run, secret } from "../harness.ts";
+
+const now = Date.parse("2026-11-03T10:00:00Z");
+const env = { TIDINGS_JWT_SECRET: secret };
+
+async function claimsOf(token: string) {
+  const { payload, protectedHeader } = await jwtVerify(token.trim(), new TextEncoder().encode(secret), {
+    currentDate: new Date(now),
+  });
+  expect(protectedHeader.alg).toBe("HS256");
+  return payload;
+}
+
+describe("tidings token", () => {
+  test("prints a token that a server with the secret accepts", async () => {
+    const argv = [
+      "token",
+      "--sub",
+      "ada",
+      "--tenant",
+      "acme",
+      "--role",
+      "user",
+      "--ttl",
+      "15m",
+      "--aud",
+      "app",
+      "--iss",
+      "me",
+    ];
+    const { code, stdout, stderr } = await run(argv, env);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+    const iat = now / 1000;
+    expect(await claimsOf(stdout)).toEqual({
+      sub: "ada",
+      tenant: "acme",
+      role: "user",
+      iat,
+      exp: iat + 900,
+      aud: "app",
+      iss: "me",
+    });
+  });
+
+  test("carries its id and the rooms that it opens, commas and all", async () => {
+    const rooms = ["team/*", "inbox/{sub}", "a,b"];
+    const argv = rooms.flatMap((room) => ["--room", room]);
+    argv.push("--can-publish", "team/*", "--id", "session-7");
+    const { stdout } = await run(["token", "--sub", "ada", "--tenant", "acme", ...argv], env);
+    expect(await claimsOf(stdout)).toMatchObject({ rooms, publish: ["team/*"], jti: "session-7" });
+  });
+
+  test("--json adds the claims", async () => {
+    const { stdout } = await run(["token", "--sub", "ops", "--role", "admin", "--json"], env);
+    const { token, claims } = JSON.parse(stdout);
+    expect(claims).toEqual({ sub: "ops", role: "admin", iat: now / 1000, exp: now / 1000 + 3600 });
+    expect(await claimsOf(token)).toEqual(claims);
+  });
+
+  test("carries the issuer and the audience that the server is configured with", async () => {
+    const { stdout } = await run(["token", "--sub", "ada", "--tenant", "acme"], {
+      ...env,
+      TIDINGS_JWT_ISSUER: "https://id.example",
+      TIDINGS_JWT_AUDIENCE: "tidings",
+    });
+    expect(await claimsOf(stdout)).toMatchObject({ iss: "https://id.example", aud: "tidings" });
+  });
+
+  test("reads the secret from a file, whatever its line break", async () => {
+    using folder = new Folder();
+    const file = folder.file("secret", `${secret}\r\n`);
+    const { stdout } = await run(["token", "--sub", "ada", "--tenant", "acme", "--jwt-secret-file", file]);
+    expect(await claimsOf(stdout)).toMatchObject({ sub: "ada" });
+  });
+
+  test.each([
+    [["--sub", "ada", "--tenant", "acme"], {}, /needs the server's secret/],
+    [["--sub", "ada", "--tenant", "acme"], { TIDINGS_JWT_SECRET: "short" }, /too weak/],
+    [["--sub", "ada", "--tenant", "acme"], { TIDINGS_JWT_SECRET: "ab".repeat(20) }, /too weak/],
+    [["--sub", "ada"], env, /--tenant: a user belongs to a tenant/],
+    [["--tenant", "acme"], env, /--sub: name the user or service/],
+    [["--sub", "a".repeat(129), "--tenant", "acme"], env, /--sub: must have 1 to 128 characters/],
+    [["--sub", "ada", "--tenant", "a\nb"], env, /--tenant: must have 1 to 128 characters/],
+    [["--sub", "ada", "--tenant", "acme", "--role", "king"], env, /--role: must be one of user, service, admin/],
+    [["--sub", "ada", "--tenant", "acme", "--ttl", "1ms"], env, /--ttl: must be a number with a unit/],
+  ])("%j is refused", async (argv, environment, message) => {
+    const { code, stdout, stderr } = await run(["token", ...argv], environment);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toMatch(message);
+  });
+
+  test("a secret file that cannot be read is a failure of the operation", async () => {
+    const { code, stderr } = await run(["token", "--sub", "a", "--role", "admin", "--jwt-secret-file", "/nowhere"]);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: "error: --jwt-secret-file: cannot read /nowhere: there is no such file\n",
+    });
+  });
+});
+
+describe("mintToken", () => {
+  const claims = { sub: "ada", tenant: "acme", role: "user" as const, exp: 2_000_000_000 };
+
+  test("takes the time from the machine unless it is given", async () => {
+    const before = Math.floor(Date.now() / 1000);
+    const { iat } = await claimsOf(await mintToken(secret, claims));
+    expect(iat).toBeGreaterThanOrEqual(before);
+    expect(await claimsOf(await mintToken(secret, claims, 1_999_999_999.7))).toMatchObject({ iat: 1_999_999_999 });
+  });
+
+  test.each([
+    ["secret: too weak", "short", claims],
+    ["exp:", secret, { ...claims, exp: 1_000 }],
+    ["exp:", secret, { ...claims, exp: Number.NaN }],
+    ["sub:", secret, { ...claims, sub: "" }],
+    ["tenant:", secret, { ...claims, tenant: "" }],
+    ["tenant:", secret, { sub: "ada", role: "user" as const, exp: 2_000_000_000 }],
+  ])("refuses: %s", async (message, key, bad) => {
+    await expect(mintToken(key, bad, now / 1000)).rejects.toThrow(message);
+  });
+});

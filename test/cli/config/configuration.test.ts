@@ -1,0 +1,231 @@
+import { describe, expect, test } from "vitest";
+import { readArguments } from "../../../src/cli/config/arguments.ts";
+import { configure } from "../../../src/cli/config/configuration.ts";
+import { serverOptions } from "../../../src/cli/config/server-options.ts";
+import {
+  commandNames,
+  environmentName,
+  settingNames,
+  settingOf,
+  type Values,
+} from "../../../src/cli/config/settings.ts";
+import { resolveOptions } from "../../../src/options.ts";
+import { Folder, secret } from "../harness.ts";
+
+function values(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Values {
+  const given = readArguments(argv);
+  if (given.command === undefined) throw new Error("name a command");
+  return configure(given.command, given, env);
+}
+
+describe("one name in three spellings", () => {
+  test("a flag goes before the environment, the environment before the file, the file before the default", () => {
+    using folder = new Folder();
+    const config = folder.file("tidings.yaml", "port: 1\nhost: file.example\nretentionDays: 30\n");
+    const env = { TIDINGS_PORT: "2", TIDINGS_HOST: "env.example", TIDINGS_CONFIG: config };
+    expect(values(["serve", "--port", "3"], env)).toMatchObject({
+      port: 3,
+      host: "env.example",
+      retentionDays: 30,
+      retentionCount: 10_000,
+    });
+  });
+
+  test.each(settingNames.filter((name) => !settingOf(name).flagOnly))("%s can be set in all three", (name) => {
+    using folder = new Folder();
+    const [command] = settingOf(name).for;
+    const sample = samples[name] ?? "text";
+    const flag = `--${environmentName(name).slice("TIDINGS_".length).toLowerCase().replaceAll("_", "-")}`;
+    const byFlag = values([command as string, `${flag}=${sample}`])[name];
+    const config = folder.file("tidings.json", JSON.stringify({ [name]: sample }));
+    expect(byFlag).toBeDefined();
+    expect(byFlag).not.toEqual(values([command as string])[name]);
+    expect(values([command as string], { [environmentName(name)]: sample })[name]).toEqual(byFlag);
+    expect(values([command as string, "--config", config])[name]).toEqual(byFlag);
+  });
+
+  test("values of the file keep their YAML types", () => {
+    using folder = new Folder();
+    const content = "port: 0\nreflection: false\nallowedOrigins: [https://a.example, https://b.example]\ndrain: 2s\n";
+    expect(values(["serve", "--config", folder.file("a.yaml", content)])).toMatchObject({
+      port: 0,
+      reflection: false,
+      allowedOrigins: ["https://a.example", "https://b.example"],
+      drain: 2_000,
+    });
+  });
+
+  test("ids of rooms come by repeated flags, with their commas", () => {
+    expect(values(["tail", "--room", "a,b", "--room=dm/1/2"]).room).toEqual(["a,b", "dm/1/2"]);
+  });
+
+  test("a list comes by commas and by repeated flags", () => {
+    const argv = ["publish", "--to-users", "ada, bob", "--to-users=eve"];
+    expect(values(argv).toUsers).toEqual(["ada", "bob", "eve"]);
+  });
+
+  test("switches: plain, with a value, negated, and the last one counts", () => {
+    expect(values(["serve", "--no-reflection"]).reflection).toBe(false);
+    expect(values(["serve", "--reflection=false"]).reflection).toBe(false);
+    expect(values(["serve", "--no-reflection", "--reflection"]).reflection).toBe(true);
+  });
+
+  test("one file serves several commands", () => {
+    using folder = new Folder();
+    const config = folder.file("a.yaml", `jwtSecret: ${secret}\nurl: https://push.example\n`);
+    expect(values(["serve", "--config", config]).jwtSecret).toBe(secret);
+    expect(values(["online", "--config", config]).url).toBe("https://push.example");
+  });
+
+  test("an empty variable and an empty file set nothing", () => {
+    using folder = new Folder();
+    expect(values(["serve", "--config", folder.file("a.yaml", "")], { TIDINGS_PORT: "" }).port).toBe(7300);
+  });
+
+  test("the defaults are those of createTidings", () => {
+    const { logger: _, ...options } = serverOptions(values(["serve"]), { secret }, undefined as never);
+    const { data = "", auth } = options;
+    expect(resolveOptions(options)).toEqual(resolveOptions({ data, auth }));
+  });
+
+  test.each(commandNames)("the defaults of %s are allowed", (command) => {
+    expect(() => values([command])).not.toThrow();
+  });
+});
+
+describe("unknown names", () => {
+  test.each([
+    [["serve", "--prot", "1"], /unknown option --prot; did you mean --port\?/],
+    [["serve", "--retention-dyas=3"], /did you mean --retention-days\?/],
+    [["serve", "--no-port"], /unknown option --no-port/],
+    [["serve", "-p", "1"], /unknown option -p/],
+    [["serve", "--zzzzzzzzzzz"], /unknown option --zzzzzzzzzzz$/],
+    [["publish", "--port", "1"], /--port is not an option of publish but of serve, dev/],
+    [["sevre"], /unknown command sevre; did you mean serve\?/],
+    [["serve", "now"], /unexpected argument now/],
+  ])("%j is an error", (argv, message) => {
+    expect(() => values(argv)).toThrow(message);
+  });
+
+  test("a variable", () => {
+    expect(() => values(["serve"], { TIDINGS_JWT_SECERT: "x" })).toThrow(
+      "unknown environment variable TIDINGS_JWT_SECERT; did you mean TIDINGS_JWT_SECRET?",
+    );
+  });
+
+  test("a variable that would set what one call is about", () => {
+    expect(() => values(["publish"], { TIDINGS_TITLE: "x" })).toThrow("unknown environment variable TIDINGS_TITLE");
+  });
+
+  test("a key of the file", () => {
+    using folder = new Folder();
+    const config = folder.file("a.json", '{"jwt-secret": "x"}');
+    expect(() => values(["serve", "--config", config])).toThrow(
+      /unknown key jwt-secret in .*a\.json; did you mean jwtSecret\?/,
+    );
+  });
+
+  test("what Kubernetes sets beside a service named tidings is no option", () => {
+    const env = {
+      TIDINGS_SERVICE_HOST: "10.0.0.7",
+      TIDINGS_SERVICE_PORT: "7300",
+      TIDINGS_SERVICE_PORT_HTTP: "7300",
+      TIDINGS_PORT: "tcp://10.0.0.7:7300",
+      TIDINGS_PORT_7300_TCP: "tcp://10.0.0.7:7300",
+      TIDINGS_PORT_7300_TCP_ADDR: "10.0.0.7",
+    };
+    expect(values(["serve"], env).port).toBe(7300);
+  });
+});
+
+describe("bad values name the option and say what is allowed", () => {
+  test.each([
+    [["serve", "--port", "65536"], "--port: must be a whole number from 0 to 65535"],
+    [["serve", "--port", "1e3"], "--port: must be a whole number"],
+    [["serve", "--port="], "--port: must be a whole number"],
+    [["serve", "--port"], "--port needs a value"],
+    [["publish", "--title", "--json"], "--title needs a value; write --title=--json if it begins with a dash"],
+    [["serve", "--heartbeat", "25"], "--heartbeat: must be a number with a unit (ms, s, m, h, d), from 10ms to 1d"],
+    [["serve", "--heartbeat", "2d"], "--heartbeat: must be"],
+    [["serve", "--log-level", "loud"], "--log-level: must be one of silent, fatal, error"],
+    [["serve", "--reflection=maybe"], "--reflection: must be true or false"],
+    [["serve", "--no-reflection=true"], "--no-reflection takes no value"],
+    [["serve", "--allowed-origins", "https://a.example/"], "--allowed-origins: must be a list, each an origin such as"],
+    [["serve", "--retention-days", "0"], "--retention-days: must be a whole number from 1"],
+    [["tail", "--url", "ftp://x"], "--url: must be an http or https URL"],
+    [["tail", "--url", "https://ada:pw@x"], "--url: must be an http or https URL without user"],
+    [["publish", "--json-payload", "{"], "--json-payload: must be valid JSON"],
+    [["publish", "--to-users", "ada,,bob"], "--to-users: must be a list, each text"],
+  ])("%j", (argv, message) => {
+    expect(() => values(argv)).toThrow(message);
+  });
+
+  test("by the name of the variable, and without repeating what may be a secret", () => {
+    expect(() => values(["tail"], { TIDINGS_TOKEN: "a b" })).toThrow(/^TIDINGS_TOKEN: must be a JWT, without blanks$/);
+  });
+
+  test("by the key and the file", () => {
+    using folder = new Folder();
+    const config = folder.file("a.yaml", "jwtSecret: 12345678901234567890123456789012\n");
+    expect(() => values(["serve", "--config", config])).toThrow(/^jwtSecret in .*a\.yaml: must be text \(quote it/);
+  });
+
+  test.each([
+    ["a: [", /neither JSON nor YAML from line 1/],
+    ["- port\n", /must hold names and values/],
+    ["port: 1\nport: 2\n", /neither JSON nor YAML from line 2/],
+  ])("a file that holds %j", (content, message) => {
+    using folder = new Folder();
+    expect(() => values(["serve", "--config", folder.file("a.yaml", content)])).toThrow(message);
+  });
+
+  test("a file that cannot be read", () => {
+    expect(() => values(["serve", "--config", "/nowhere/a.yaml"])).toThrow(
+      "--config: cannot read /nowhere/a.yaml: there is no such file",
+    );
+  });
+});
+
+test.each([
+  ["500ms", 500],
+  ["25s", 25_000],
+  ["1.5h", 5_400_000],
+  ["15m", 900_000],
+  ["1d", 86_400_000],
+])("the duration %s", (text, milliseconds) => {
+  expect(values(["serve", "--heartbeat", text]).heartbeat).toBe(milliseconds);
+});
+
+/** A value for each option that is not the default and not just text. */
+const samples: Readonly<Record<string, string>> = {
+  port: "8080",
+  jwtJwksUrl: "https://id.example/jwks",
+  allowedOrigins: "https://a.example,*",
+  retentionDays: "3",
+  retentionCount: "3",
+  maxMessageBytes: "3",
+  heartbeat: "3s",
+  drain: "3s",
+  drainDelay: "3s",
+  store: "mongodb://db1,db2/tidings?replicaSet=rs0",
+  bus: "redis://cache:6379",
+  workers: "3",
+  newStreamsPerSecond: "3",
+  newStreamsBurst: "3",
+  newStreamsPerTenant: "3",
+  headersTimeout: "3s",
+  requestTimeout: "3s",
+  idleTimeout: "3s",
+  stallTimeout: "3s",
+  newcomerDays: "3",
+  maxStreamsPerUser: "3",
+  authorizeUrl: "https://app.example/may?v=1",
+  authorizeTimeout: "3s",
+  authorizeCache: "3s",
+  alertWindow: "3s",
+  reflection: "false",
+  metricsAddress: "127.0.0.1:9464",
+  otlpEndpoint: "http://127.0.0.1:4318",
+  logLevel: "debug",
+  url: "https://push.example",
+};

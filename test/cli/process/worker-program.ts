@@ -1,0 +1,44 @@
+/** `tidings serve` with everything real but the service itself, which answers with the id of its process. */
+import { pino } from "pino";
+import type { Dependencies, Io } from "../../../src/cli/commands/command.ts";
+import { startWorker, workerIo } from "../../../src/cli/process/cluster.ts";
+import { main } from "../../../src/cli/run.ts";
+import { createListener } from "../../../src/http/listener.ts";
+
+const timeouts = { headersMs: 5_000, requestMs: 5_000, idleMs: 5_000, stallMs: 5_000 };
+
+const io: Io = {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  onSignal(call) {
+    process.on("SIGTERM", call).on("SIGINT", call);
+    return () => process.off("SIGTERM", call).off("SIGINT", call);
+  },
+  ...workerIo(),
+};
+
+const deps: Dependencies = {
+  version: "0.0.0",
+  async createTidings() {
+    const listener = createListener({
+      timeouts,
+      onRequest: (_, response) => void response.end(String(process.pid)),
+      onUpgrade: (_, socket) => socket.destroy(),
+    });
+    return {
+      listen: ({ host = "", port = 0 } = {}) => listener.listen(host, port),
+      close: () => listener.close(1_000),
+    };
+  },
+  createLogger: async () => pino({ level: "silent" }),
+  demoPage: async () => () => false,
+  startWorker,
+  now: () => Date.now(),
+  after(milliseconds, call) {
+    // As fast as a test likes it.
+    const timeout = setTimeout(call, milliseconds / 50);
+    return () => clearTimeout(timeout);
+  },
+};
+
+process.exit(await main(process.argv.slice(2), { TIDINGS_JWT_SECRET: process.env.TIDINGS_JWT_SECRET }, io, deps));

@@ -1,0 +1,182 @@
+import { describe, expect, test, vi } from "vitest";
+import { healthyMs, maxYoungDeaths, restartMs, type WorkerProcess } from "../../../src/cli/process/workers.ts";
+import type { Address } from "../../../src/http/listener.ts";
+import { FakeClock } from "../../support/clock.ts";
+import { secret, start } from "../harness.ts";
+
+const address: Address = { host: "127.0.0.1", port: 7300, url: "http://127.0.0.1:7300" };
+
+/** A process that does what the test says. */
+class FakeWorker implements WorkerProcess {
+  readonly pid: number;
+  readonly #ready = Promise.withResolvers<Address>();
+  readonly #exited = Promise.withResolvers<number | undefined>();
+  readonly ready = this.#ready.promise;
+  readonly exited = this.#exited.promise;
+  drained = 0;
+  killed = 0;
+
+  constructor(pid: number) {
+    this.pid = pid;
+  }
+
+  serve(): void {
+    this.#ready.resolve(address);
+  }
+
+  end(code?: number): void {
+    this.#exited.resolve(code);
+  }
+
+  drain(): void {
+    this.drained++;
+  }
+
+  kill(): void {
+    this.killed++;
+  }
+}
+
+function build(count = 3) {
+  const clock = new FakeClock();
+  const workers: FakeWorker[] = [];
+  const nodes = ["--store", "mongodb://db/tidings", "--bus", "redis://cache"];
+  const running = start(
+    ["serve", "--workers", String(count), ...nodes],
+    { TIDINGS_JWT_SECRET: secret },
+    {
+      startWorker: () => {
+        const worker = new FakeWorker(workers.length + 1);
+        workers.push(worker);
+        return worker;
+      },
+      now: () => clock.now(),
+      after: (milliseconds, call) => {
+        const timer = clock.after(milliseconds, call);
+        return () => timer.cancel();
+      },
+    },
+  );
+  const started = (expected: number) => vi.waitFor(() => expect(workers).toHaveLength(expected));
+  /** All serve. */
+  const serving = async () => {
+    await started(1);
+    workers[0]?.serve();
+    await started(count);
+    for (const worker of workers) worker.serve();
+    await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
+  };
+  return { clock, workers, running, started, serving };
+}
+
+describe("workers", () => {
+  test("are started after the first one serves, and are ready when all serve", async () => {
+    const { workers, running, started } = build();
+    await started(1);
+    workers[0]?.serve();
+    await started(3);
+    workers[1]?.serve();
+    await new Promise(setImmediate);
+    expect(running.stdout()).toBe("");
+    workers[2]?.serve();
+    await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
+    expect(JSON.parse(running.stdout())).toEqual({
+      address: address.url,
+      host: "127.0.0.1",
+      port: 7300,
+      pid: process.pid,
+      workers: 3,
+    });
+    running.signal();
+    for (const worker of workers) worker.end(0);
+    expect(await running.code).toBe(0);
+    expect(running.stdout()).toMatch(/^[^\n]+\n$/);
+  });
+
+  test("what is wrong with the first one ends all, with its code", async () => {
+    const { workers, running, started } = build();
+    await started(1);
+    workers[0]?.end(2);
+    expect(await running.code).toBe(2);
+    expect(workers).toHaveLength(1);
+  });
+
+  test("a signal drains all, and a worker that ends badly shows in the exit code", async () => {
+    const { workers, running, serving } = build();
+    await serving();
+    running.signal();
+    await vi.waitFor(() => expect(workers.map(({ drained }) => drained)).toEqual([1, 1, 1]));
+    workers[0]?.end(0);
+    workers[1]?.end(1);
+    workers[2]?.end(0);
+    expect(await running.code).toBe(1);
+    expect(workers).toHaveLength(3);
+  });
+
+  test("a second signal kills what still drains", async () => {
+    const { clock, workers, running, serving } = build();
+    await serving();
+    running.signal();
+    await vi.waitFor(() => expect(workers[0]?.drained).toBe(1));
+    workers[0]?.end(0);
+    clock.set(clock.now() + 1_000);
+    running.signal();
+    expect(await running.code).toBe(1);
+    expect(workers.map(({ killed }) => killed)).toEqual([0, 1, 1]);
+  });
+
+  test("one that dies after a long life is replaced at once, one that dies young after a wait that doubles", async () => {
+    const { clock, workers, running, started, serving } = build();
+    await serving();
+    await clock.advance(healthyMs);
+    workers[1]?.end(undefined);
+    await started(4);
+    workers[3]?.end(1);
+    await vi.waitFor(() => expect(clock.pending).toBe(1));
+    await clock.advance(restartMs - 1);
+    expect(workers).toHaveLength(4);
+    await clock.advance(1);
+    await started(5);
+    workers[4]?.end(1);
+    await vi.waitFor(() => expect(clock.pending).toBe(1));
+    await clock.advance(2 * restartMs - 1);
+    expect(workers).toHaveLength(5);
+    await clock.advance(1);
+    await started(6);
+    // Health makes it forgotten.
+    await clock.advance(healthyMs);
+    workers[5]?.end(1);
+    await started(7);
+    expect(workers.map(({ drained }) => drained).every((drained) => drained === 0)).toBe(true);
+    running.signal();
+    for (const worker of workers) worker.end(0);
+    expect(await running.code).toBe(0);
+  });
+
+  test("workers that keep dying end all: the others drain, and the exit code says so", async () => {
+    const { clock, workers, running, started, serving } = build(2);
+    await serving();
+    for (let death = 0; death <= maxYoungDeaths; death++) {
+      workers.at(-1)?.end(1);
+      if (death === maxYoungDeaths) break;
+      await vi.waitFor(() => expect(clock.pending).toBe(1));
+      await clock.advance(restartMs * 2 ** death);
+      await started(3 + death);
+    }
+    await vi.waitFor(() => expect(workers[0]?.drained).toBe(1));
+    workers[0]?.end(0);
+    expect(await running.code).toBe(1);
+    expect(workers).toHaveLength(2 + maxYoungDeaths);
+  });
+
+  test("a signal while a place waits to be filled ends the wait", async () => {
+    const { clock, workers, running, serving } = build(2);
+    await serving();
+    workers[1]?.end(1);
+    await vi.waitFor(() => expect(clock.pending).toBe(1));
+    running.signal();
+    workers[0]?.end(0);
+    expect(await running.code).toBe(0);
+    expect(clock.pending).toBe(0);
+  });
+});

@@ -1,0 +1,83 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { errorToJson } from "@connectrpc/connect/protocol-connect";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  errorFromClose,
+  errorFromJson,
+  errorFromResponse,
+  errorFromThrown,
+} from "../../../src/client/calls/wire-error.ts";
+import { fail } from "../../../src/errors.ts";
+
+test("every code of Connect keeps its name", () => {
+  for (const code of Object.values(Code).filter((value) => typeof value === "number")) {
+    const json = errorToJson(new ConnectError("x", code), undefined);
+    expect(errorFromJson(json)?.code).toBe((json as { code: string }).code);
+    expect(errorFromThrown(new ConnectError("x", code)).code).toBe((json as { code: string }).code);
+    expect(errorFromClose(4000 + code, "").code).toBe((json as { code: string }).code);
+  }
+});
+
+test("reason and RetryInfo are read from the wire, whatever the delay", () => {
+  fc.assert(
+    fc.property(fc.nat(10_000_000), (retryAfterMs) => {
+      const json = errorToJson(fail("OVERLOADED", "later", { retryAfterMs, field: "message.url" }), undefined);
+      const error = errorFromJson(JSON.parse(JSON.stringify(json)));
+      expect(error).toMatchObject({
+        code: "unavailable",
+        reason: "OVERLOADED",
+        retryAfterMs,
+        message: "message.url: later",
+      });
+    }),
+  );
+});
+
+describe("a close of the bridge", () => {
+  test("carries code, reason and sentence", () => {
+    expect(errorFromClose(4016, "TOKEN_EXPIRED: the token: it has expired")).toMatchObject({
+      code: "unauthenticated",
+      reason: "TOKEN_EXPIRED",
+      message: "the token: it has expired",
+    });
+  });
+
+  test.each([
+    [4014, "no reason here", "unavailable", undefined, "no reason here"],
+    [4008, "", "resource_exhausted", undefined, "resource_exhausted"],
+    [1006, "", "unavailable", undefined, "the WebSocket closed with code 1006"],
+    [1001, "going away", "unavailable", undefined, "going away"],
+    [4000, "", "unavailable", undefined, "the WebSocket closed with code 4000"],
+    [4017, "X: y", "unavailable", undefined, "X: y"],
+  ])("%i %j", (code, text, name, reason, message) => {
+    const error = errorFromClose(code, text);
+    expect([error.code, error.reason, error.message]).toEqual([name, reason, message]);
+  });
+});
+
+test("only a Connect error speaks for the server", async () => {
+  const read = async (body: string, status: number) => (await errorFromResponse(new Response(body, { status }))).code;
+  expect(await read('{"code":"not_found"}', 404)).toBe("not_found");
+  expect(await read("<html>", 404)).toBe("unavailable");
+  expect(await read('{"error":"forbidden"}', 403)).toBe("unavailable");
+  expect(await read("[1]", 502)).toBe("unavailable");
+  expect(await read("", 401)).toBe("unauthenticated");
+});
+
+test("nothing that can be thrown or sent breaks it", () => {
+  fc.assert(
+    fc.property(fc.anything(), (thing) => {
+      expect(errorFromThrown(thing).name).toBe("TidingsError");
+      errorFromJson({ code: "internal", details: [thing, { type: "google.rpc.ErrorInfo", value: thing }] });
+    }),
+  );
+  fc.assert(
+    fc.property(fc.uint8Array(), fc.constantFrom("ErrorInfo", "RetryInfo"), (bytes, type) => {
+      const value = Buffer.from(bytes).toString("base64");
+      expect(errorFromJson({ code: "internal", details: [{ type: `google.rpc.${type}`, value }] })?.code).toBe(
+        "internal",
+      );
+    }),
+  );
+});

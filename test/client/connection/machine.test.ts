@@ -1,0 +1,204 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  healthyAfterMs,
+  type Input,
+  initialMachine,
+  longestHoldMs,
+  type Machine,
+  step,
+} from "../../../src/client/connection/machine.ts";
+import { stay, type TidingsState, transitions } from "../../../src/client/connection/transitions.ts";
+
+const types: Input["type"][] = [
+  "start",
+  "token",
+  "hello",
+  "caughtUp",
+  "later",
+  "failed",
+  "unauthenticated",
+  "reset",
+  "rejected",
+  "timer",
+  "wake",
+  "resubscribe",
+  "overflow",
+  "drained",
+  "close",
+];
+const delayed: TidingsState[] = ["waiting", "held", "unauthorized"];
+const states = Object.keys(transitions) as TidingsState[];
+
+const input = (allowed: Input["type"][]): fc.Arbitrary<Input> =>
+  fc.record(
+    {
+      type: fc.constantFrom(...allowed),
+      uptimeMs: fc.oneof(fc.nat(healthyAfterMs - 1), fc.nat(10 * healthyAfterMs)),
+      afterMs: fc.oneof(fc.nat(10_000), fc.double({ noNaN: true })),
+    },
+    { requiredKeys: ["type"] },
+  );
+const anyInputs = fc.array(input(types), { maxLength: 60 });
+const lively = types.filter((type) => type !== "close" && type !== "rejected");
+const fraction = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+
+function run(inputs: Input[], fraction = 0.5): Machine[] {
+  const machines = [initialMachine];
+  for (const each of inputs) machines.push(step(machines.at(-1) as Machine, each, () => fraction));
+  return machines;
+}
+
+describe("the table", () => {
+  test("reads, row by row, as written here", () => {
+    const moves = (state: TidingsState) =>
+      Object.entries(transitions[state])
+        .filter(([, to]) => to !== stay)
+        .map(([signal, to]) => `${signal} ${to}`)
+        .sort()
+        .join(", ");
+    const ends = "failed waiting, hello replaying, later held, refused unauthorized, rejected closed, reset waiting";
+    expect(Object.fromEntries(states.map((state) => [state, moves(state)]))).toEqual({
+      idle: "close closed, start authorizing",
+      authorizing: "close closed, failed waiting, timer waiting, token connecting",
+      connecting: `close closed, ${ends}, stale authorizing, timer waiting`,
+      replaying:
+        "caughtUp live, close closed, failed waiting, later held, overflow paused, refused unauthorized, rejected closed, reset waiting, resubscribe authorizing, stale authorizing, timer waiting",
+      live: "close closed, failed waiting, later held, overflow paused, refused unauthorized, rejected closed, reset waiting, resubscribe authorizing, stale authorizing, timer waiting",
+      waiting: "close closed, timer authorizing, wake authorizing",
+      held: "close closed, timer authorizing",
+      unauthorized: "close closed, timer authorizing, wake authorizing",
+      paused: "close closed, drained authorizing",
+      closed: "",
+    });
+  });
+
+  test("every state can be reached, and every state but closed can reach live", () => {
+    const reach = (from: TidingsState) => {
+      const found = new Set([from]);
+      for (const state of found) for (const to of Object.values(transitions[state])) if (to !== stay) found.add(to);
+      return found;
+    };
+    expect([...reach("idle")].sort()).toEqual([...states].sort());
+    for (const state of states) if (state !== "closed") expect(reach(state), state).toContain("live");
+  });
+});
+
+describe("whatever happens", () => {
+  test("closed is final, and only close and rejected lead there", () => {
+    fc.assert(
+      fc.property(anyInputs, (inputs) => {
+        const machines = run(inputs);
+        machines.forEach((machine, i) => {
+          const before = machines[i - 1];
+          if (before?.state === "closed") expect(machine).toBe(before);
+          else if (machine.state === "closed") expect(["close", "rejected"]).toContain(inputs[i - 1]?.type);
+        });
+      }),
+    );
+  });
+
+  test("it never gives up: once started, two timers lead to a new attempt from wherever it waits", () => {
+    fc.assert(
+      fc.property(fc.array(input(lively), { maxLength: 60 }), (inputs) => {
+        const machine = run([{ type: "start" }, ...inputs]).at(-1) as Machine;
+        if (machine.state === "paused") return;
+        const once = step(machine, { type: "timer" }, () => 0);
+        const twice = step(once, { type: "timer" }, () => 0);
+        expect([once.state, twice.state]).toContain("authorizing");
+      }),
+    );
+  });
+
+  test("delays are finite, bounded, and never shorter than the server asked", () => {
+    fc.assert(
+      fc.property(anyInputs, fraction, (inputs, f) => {
+        const machines = run(inputs, f);
+        machines.slice(1).forEach(({ state, delayMs }, i) => {
+          if (machines[i] === machines[i + 1]) return;
+          expect(delayMs).toBeGreaterThanOrEqual(0);
+          if (state === "waiting") expect(delayMs).toBeLessThanOrEqual(30_000);
+          if (state === "unauthorized") expect(delayMs).toBeGreaterThanOrEqual(15_000);
+          if (state !== "held") return;
+          expect(delayMs).toBeLessThanOrEqual(longestHoldMs + 30_000);
+          expect(delayMs).toBeGreaterThanOrEqual(Math.min(inputs[i]?.afterMs ?? 0, longestHoldMs));
+        });
+      }),
+    );
+  });
+
+  test("no answers of a server make it hurry: between two attempts lies a wait, but for one refused token", () => {
+    const server: Input["type"][] = ["token", "hello", "caughtUp", "later", "failed", "unauthenticated", "reset"];
+    const unhealthy = input(server).map(({ uptimeMs, ...rest }) => rest);
+    fc.assert(
+      fc.property(fc.array(unhealthy, { maxLength: 60 }), (inputs) => {
+        const machines = run([{ type: "start" }, ...inputs]);
+        const attempts = machines.filter(
+          (machine, i) => machine.state === "authorizing" && machine !== machines[i - 1],
+        );
+        expect(attempts.length).toBeLessThanOrEqual(2);
+      }),
+    );
+  });
+
+  test("failures are forgotten only after a healthy connection", () => {
+    fc.assert(
+      fc.property(anyInputs, (inputs) => {
+        const machines = run(inputs);
+        machines.slice(1).forEach(({ failures }, i) => {
+          const healthy = (inputs[i]?.uptimeMs ?? 0) >= healthyAfterMs;
+          if (!healthy) expect(failures).toBeGreaterThanOrEqual(machines[i]?.failures ?? 0);
+        });
+      }),
+    );
+  });
+});
+
+test("a token is replaced at once after a healthy connection, and slowly when the fresh one is refused", () => {
+  const connected: Input[] = [{ type: "start" }, { type: "token" }, { type: "hello" }];
+  const refused: Input = { type: "unauthenticated", uptimeMs: 0 };
+  const inputs = [...connected, refused, { type: "token" }, refused] as Input[];
+  expect(run(inputs).map(({ state }) => state)).toEqual([
+    "idle",
+    "authorizing",
+    "connecting",
+    "replaying",
+    "authorizing",
+    "connecting",
+    "unauthorized",
+  ]);
+  const healed: Input[] = [{ type: "timer" }, { type: "token" }, { type: "hello" }, { ...refused, uptimeMs: 60_000 }];
+  expect(run([...inputs, ...healed]).at(-1)?.state).toBe("authorizing");
+});
+
+test("the back-off grows with failures and starts over after a healthy connection", () => {
+  const attempt: Input[] = [{ type: "timer" }, { type: "token" }, { type: "hello" }];
+  const fail: Input = { type: "failed", uptimeMs: healthyAfterMs - 1 };
+  const inputs = [{ type: "start" }, { type: "token" }, fail, ...attempt, fail, ...attempt, fail] as Input[];
+  const delays = (machines: Machine[]) => machines.filter(({ state }) => delayed.includes(state)).map((m) => m.delayMs);
+  expect(delays(run(inputs))).toEqual([250, 500, 1_000]);
+  expect(delays(run([...inputs, ...attempt, { type: "failed", uptimeMs: healthyAfterMs }]))).toEqual([
+    250, 500, 1_000, 250,
+  ]);
+});
+
+test("turns that a server gives are no failures: the first one after them is the first", () => {
+  const round: Input[] = [{ type: "token" }, { type: "later", afterMs: 500 }, { type: "timer" }];
+  const turns = Array.from({ length: 8 }, () => round).flat();
+  const failed: Input[] = [{ type: "token" }, { type: "hello" }, { type: "failed", uptimeMs: 1 }];
+  const machines = run([{ type: "start" }, ...turns, ...failed]);
+  expect(machines.filter(({ state }) => state === "held").map(({ delayMs }) => delayMs)).toEqual(Array(8).fill(750));
+  expect(machines.at(-1)).toMatchObject({ state: "waiting", delayMs: 250 });
+});
+
+test("a server that says come back at once, each time, is obeyed ever more slowly", () => {
+  const round: Input[] = [
+    { type: "token" },
+    { type: "hello" },
+    { type: "later", afterMs: 0, uptimeMs: 1 },
+    { type: "timer" },
+  ];
+  const machines = run([{ type: "start" }, ...Array.from({ length: 8 }, () => round).flat()]);
+  const delays = machines.filter(({ state }) => state === "held").map(({ delayMs }) => delayMs);
+  expect(delays).toEqual([250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
+});

@@ -1,0 +1,108 @@
+import { expect, test } from "vitest";
+import { jsonCodec } from "../../../src/client/codec/json-frames.ts";
+import { protoCodec } from "../../../src/client/codec/proto-frames.ts";
+import { type FrameCodec, type Socket, webSocketStream } from "../../../src/client/streams/ws.ts";
+import { settled } from "../fake-clock.ts";
+
+/** A socket without a network. */
+class FakeSocket implements Socket {
+  static last: FakeSocket;
+  binaryType = "blob";
+  onopen: ((event: never) => void) | null = null;
+  onmessage: ((event: never) => void) | null = null;
+  onerror: ((event: never) => void) | null = null;
+  onclose: ((event: never) => void) | null = null;
+  readonly sent: unknown[] = [];
+  closed = 0;
+
+  constructor() {
+    FakeSocket.last = this;
+  }
+
+  send(data: unknown): void {
+    this.sent.push(data);
+  }
+
+  close(): void {
+    this.closed += 1;
+  }
+
+  tell(type: "onopen" | "onmessage" | "onclose", event: unknown = {}): void {
+    this[type]?.(event as never);
+  }
+}
+
+function open<M>(codec: FrameCodec<M>, Constructor: new () => Socket = FakeSocket) {
+  const events: unknown[] = [];
+  const ends: string[] = [];
+  const drop = webSocketStream(
+    "ws://x/ws",
+    codec,
+    Constructor,
+  )(
+    { token: "t", positions: [{ feed: "user", epoch: 1, seq: "5" }], rooms: [{ roomId: "a", mode: "last" }] },
+    { event: (event) => void events.push(event), end: ({ code }) => void ends.push(code) },
+  );
+  return { events, ends, drop, socket: FakeSocket.last };
+}
+
+test("the first frame holds the token and the request", () => {
+  const { socket } = open(jsonCodec({ onlineCount: true }));
+  expect(socket.sent).toEqual([]);
+  socket.tell("onopen");
+  expect(socket.sent.map((frame) => JSON.parse(String(frame)))).toEqual([
+    {
+      token: "t",
+      subscribe: {
+        onlineCount: true,
+        positions: [{ feed: "user", epoch: 1, seq: "5" }],
+        rooms: [{ roomId: "a", mode: "ROOM_MODE_LAST" }],
+      },
+    },
+  ]);
+});
+
+test.each([
+  ["", jsonCodec({})],
+  ["{", jsonCodec({})],
+  ["null", jsonCodec({})],
+  ['"text"', jsonCodec({})],
+  ['{"message":{"position":{"seq":"x"}}}', jsonCodec({})],
+  ['{"heartbeat":{"positions":[{"seq":"-1"}]}}', jsonCodec({})],
+  [new ArrayBuffer(0), jsonCodec({})],
+  ["{}", protoCodec({})],
+  [new Uint8Array([255, 255]).buffer, protoCodec({})],
+])("a frame that is no event ends the stream once: %j", (data, codec) => {
+  const { events, ends, socket } = open(codec as FrameCodec<unknown>);
+  socket.tell("onmessage", { data });
+  socket.tell("onmessage", { data: "{}" });
+  socket.tell("onclose", { code: 1006, reason: "" });
+  expect([events, ends, socket.closed]).toEqual([[], ["internal"], 1]);
+});
+
+test("events of a newer server are passed over", () => {
+  const { events, ends, socket } = open(jsonCodec({}));
+  socket.tell("onmessage", { data: '{"fireworks":{}}' });
+  expect([events, ends]).toEqual([[{ type: "unknown" }], []]);
+});
+
+test("nothing comes after the drop", () => {
+  const { events, ends, socket, drop } = open(jsonCodec({}));
+  drop();
+  socket.tell("onmessage", { data: '{"heartbeat":{}}' });
+  socket.tell("onclose", { code: 4014, reason: "SERVER_DRAINING: x" });
+  expect([events, ends, socket.closed]).toEqual([[], [], 1]);
+});
+
+test("a constructor that throws, as a content security policy may make it, is a failure like others", async () => {
+  class Forbidden extends FakeSocket {
+    constructor() {
+      super();
+      throw new Error("forbidden");
+    }
+  }
+  const { ends } = open(jsonCodec({}), Forbidden);
+  expect(ends).toEqual([]);
+  await settled();
+  expect(ends).toEqual(["unavailable"]);
+});

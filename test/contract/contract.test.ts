@@ -1,0 +1,103 @@
+import { type DescField, type DescMessage, getOption, hasOption, ScalarType } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
+import { type FieldRules, field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { describe, expect, test } from "vitest";
+import { loadDescriptors } from "../../src/contract/descriptors.ts";
+import { methodNames, typeNames } from "../support/contract-names.ts";
+import { root, run } from "../support/run.ts";
+
+const types = [...loadDescriptors()].filter(({ file }) => file.proto.package === "tidings.v1");
+const short = (name: string): string => name.replace(/^(tidings\.v1|google\.protobuf)\./, "");
+
+function typeOf({ fieldKind, scalar, message, enum: enumeration }: DescField): string {
+  const name =
+    scalar === undefined ? short(message?.typeName ?? enumeration?.typeName ?? "") : ScalarType[scalar].toLowerCase();
+  if (fieldKind === "map") return `map<string,${name}>`;
+  return fieldKind === "list" ? `${name}[]` : name;
+}
+
+describe("names that clients rely on", () => {
+  test.each(Object.entries(typeNames))("%s", (name, members) => {
+    const type = types.find(({ typeName }) => short(typeName) === name);
+    const values = type?.kind === "enum" ? type.values.map((value) => `${value.name}=${value.number}`) : [];
+    const fields =
+      type?.kind === "message" ? type.fields.map((field) => `${field.name}=${field.number}:${typeOf(field)}`) : [];
+    expect(type, "the type itself").toBeDefined();
+    expect([...values, ...fields]).toEqual(expect.arrayContaining(members.split(/\s+/).filter(Boolean)));
+  });
+
+  test("methods", () => {
+    const methods = types.flatMap((type) => (type.kind === "service" ? type.methods : []));
+    const lines = methods.map(({ parent, name, input, output, methodKind, idempotency }) => {
+      const signature = `${short(parent.typeName)}.${name}: ${short(input.typeName)} → ${short(output.typeName)}`;
+      return `${signature}, ${methodKind}, ${Idempotency[idempotency]}`;
+    });
+    expect(lines).toEqual(expect.arrayContaining([...methodNames]));
+  });
+});
+
+/** All fields of all requests, and of what they contain. */
+function requestFields(): DescField[] {
+  const seen = new Set<DescMessage>();
+  const walk = (message: DescMessage): void => {
+    if (seen.has(message) || !types.includes(message)) return;
+    seen.add(message);
+    for (const { message: inner } of message.fields) if (inner) walk(inner);
+  };
+  for (const type of types) if (type.kind === "message" && /Request$|^BridgeFrame$/.test(type.name)) walk(type);
+  return [...seen].flatMap(({ fields }) => fields);
+}
+
+const nameOf = ({ parent, name }: DescField): string => `${parent.name}.${name}`;
+
+/** Bounded by the server's maxMessageBytes together, which a rule of one field cannot say. */
+const boundedElsewhere = ["Draft.content", "Draft.binary"];
+
+/** Whether whatever may be long in a field has a limit. */
+function isBounded(field: DescField, rules: FieldRules | undefined): boolean {
+  const kind = rules?.type;
+  if (field.fieldKind === "list") {
+    if (kind?.case !== "repeated" || kind.value.maxItems === 0n) return false;
+    return field.listKind !== "scalar" || isBoundedScalar(field.scalar, kind.value.items);
+  }
+  return field.fieldKind !== "scalar" || isBoundedScalar(field.scalar, rules);
+}
+
+function isBoundedScalar(scalar: ScalarType, rules: FieldRules | undefined): boolean {
+  if (scalar !== ScalarType.STRING && scalar !== ScalarType.BYTES) return true;
+  const kind = rules?.type;
+  return (kind?.case === "string" || kind?.case === "bytes") && kind.value.maxLen > 0n;
+}
+
+describe("rules", () => {
+  const ruled = requestFields().map((field) => ({
+    field,
+    rules: hasOption(field, fieldRules) ? getOption(field, fieldRules) : undefined,
+  }));
+
+  test("every string, bytes and repeated field of a request has a limit", () => {
+    expect(ruled.length).toBeGreaterThan(60);
+    const unbounded = ruled.filter(({ field, rules }) => !isBounded(field, rules)).map(({ field }) => nameOf(field));
+    expect(unbounded).toEqual(boundedElsewhere);
+  });
+
+  test("a pattern keeps control characters out, or its field has a sentence of its own", () => {
+    const others = ruled.filter(({ rules }) => {
+      const kind = rules?.type?.case === "repeated" ? rules.type.value.items?.type : rules?.type;
+      return kind?.case === "string" && kind.value.pattern !== "" && kind.value.pattern !== "^[^\\x00-\\x1f\\x7f]*$";
+    });
+    expect(others.map(({ field }) => nameOf(field))).toEqual(["Draft.url", "Actor.avatar_url", "Position.feed"]);
+  });
+});
+
+describe("proto/", () => {
+  const buf = `${root}/node_modules/.bin/buf`;
+
+  test("is documented and keeps to the conventions", async () => {
+    expect(await run(buf, "lint")).toBe("");
+  });
+
+  test("is formatted", async () => {
+    expect(await run(buf, "format", "proto", "--diff", "--exit-code")).toBe("");
+  });
+});

@@ -1,0 +1,206 @@
+import { ConnectError } from "@connectrpc/connect";
+import { describe, expect, test } from "vitest";
+import { mintToken } from "../../src/auth/mint-token.ts";
+import { Admission } from "../../src/core/admission.ts";
+import { reasonOf, retryAfterOf } from "../../src/errors.ts";
+import { FakeClock, seededRandom, turn } from "../support/clock.ts";
+import { startTestCore, userOf } from "../support/core.ts";
+import type { Around } from "../support/store-tap.ts";
+import { secret } from "../support/token.ts";
+
+function build(perSecond: number, burst: number, perTenant = Number.POSITIVE_INFINITY) {
+  const clock = new FakeClock();
+  const streams = { beginning: 0, of: new Map<string, number>() };
+  const parts = {
+    clock,
+    random: seededRandom(),
+    beginning: (tenant?: string) => (tenant === undefined ? streams.beginning : (streams.of.get(tenant) ?? 0)),
+  };
+  const admission = new Admission({ perSecond, burst, perTenant }, parts);
+  /** 0: taken in; else the delay that was told, in ms. */
+  const askFor = (tenant?: string): number => {
+    try {
+      admission.admit(tenant)();
+      return 0;
+    } catch (error) {
+      expect(reasonOf(error as ConnectError)).toBe("TOO_MANY_NEW_STREAMS");
+      return retryAfterOf(error as ConnectError) ?? Number.NaN;
+    }
+  };
+  return { clock, streams, ask: () => askFor(), askFor };
+}
+
+describe("Admission", () => {
+  test("takes the burst at once, and then so many per second", () => {
+    const { clock, ask } = build(10, 5);
+    expect([1, 2, 3, 4, 5].map(ask)).toEqual([0, 0, 0, 0, 0]);
+    expect(ask()).toBeGreaterThan(0);
+    clock.set(clock.now() + 100);
+    expect(ask()).toBe(0);
+    expect(ask()).toBeGreaterThan(0);
+  });
+
+  test("a quiet time saves no more than the burst", () => {
+    const { clock, ask } = build(10, 5);
+    clock.set(clock.now() + 3_600_000);
+    const taken = Array.from({ length: 100 }, ask).filter((delay) => delay === 0);
+    expect(taken).toHaveLength(5);
+  });
+
+  test("a clock that is set back gives nothing away and locks nobody out", () => {
+    const { clock, ask } = build(10, 1);
+    expect(ask()).toBe(0);
+    clock.set(clock.now() - 3_600_000);
+    expect(ask()).toBeGreaterThan(0);
+    clock.set(clock.now() + 200);
+    expect(ask()).toBe(0);
+  });
+
+  test("begins no more than a burst at a time, however slowly it gets on with them", () => {
+    const { clock, streams, ask } = build(100, 5);
+    streams.beginning = 5;
+    const delays = Array.from({ length: 100 }, ask);
+    expect(Math.min(...delays)).toBeGreaterThan(0);
+    // Each has a turn of its own.
+    expect(Math.max(...delays)).toBeGreaterThan(1_000);
+    clock.set(clock.now() + 1_000);
+    expect(ask()).toBeGreaterThan(0);
+    streams.beginning = 4;
+    expect(ask()).toBe(0);
+  });
+
+  test("begins no more than half a second's streams of one tenant at a time, and leaves the others their places", () => {
+    const { streams, askFor } = build(100, 50, 10);
+    Object.assign(streams, { beginning: 5, of: new Map([["slow", 5]]) });
+    expect(askFor("slow")).toBeGreaterThan(0);
+    expect(askFor("other")).toBe(0);
+  });
+
+  test("gives each a turn of its own, one after another, and never beyond 30 s", () => {
+    const { ask } = build(100, 1);
+    ask();
+    const delays = Array.from({ length: 10_000 }, ask);
+    // The first 100 turns are the first second.
+    expect(Math.max(...delays.slice(0, 100))).toBeLessThanOrEqual(2_000);
+    expect(Math.min(...delays.slice(100))).toBeGreaterThanOrEqual(1_000);
+    expect(Math.max(...delays)).toBeLessThanOrEqual(30_000);
+    // The queue is full after 2,900: those who come later share its second half.
+    const late = delays.slice(3_000);
+    expect(Math.min(...late)).toBeGreaterThanOrEqual(15_000);
+    const thirds = [0, 1, 2].map(
+      (third) => late.filter((delay) => Math.floor((delay - 15_000) / 5_000) === third).length,
+    );
+    for (const count of thirds) expect(count).toBeGreaterThan(late.length / 4);
+  });
+
+  test("of one tenant takes no more than its share, and leaves the others theirs", () => {
+    const { clock, askFor } = build(100, 50, 10);
+    const loop = Array.from({ length: 1000 }, () => askFor("noisy"));
+    expect(loop.filter((delay) => delay === 0)).toHaveLength(5);
+    // Nobody else waits behind those who were refused.
+    for (const tenant of ["a", "b", undefined]) expect(askFor(tenant)).toBe(0);
+    clock.set(clock.now() + 100);
+    expect(askFor("noisy")).toBe(0);
+    expect(askFor("noisy")).toBeGreaterThan(0);
+    // The node's own limit holds for all together, and takes nothing from the tenant who meets it.
+    while (askFor() === 0);
+    expect(askFor("a")).toBeGreaterThan(0);
+    clock.set(clock.now() + 50);
+    expect(Array.from({ length: 6 }, () => askFor("a")).filter((delay) => delay === 0)).toHaveLength(5);
+  });
+
+  test("remembers as many tenants as it may, and no more harm comes of it than a full bucket", () => {
+    const { askFor } = build(1_000_000, 1_000_000, 2);
+    expect([askFor("first"), askFor("first") > 0]).toEqual([0, true]);
+    for (let index = 0; index < 10_000; index++) askFor(`t${index}`);
+    expect(askFor("first")).toBe(0);
+  });
+
+  test("a crowd that comes back as told is let in as fast as the node allows, most of it at the second try", () => {
+    const { clock, ask } = build(500, 250);
+    const start = clock.now();
+    let crowd = Array.from({ length: 10_000 }, () => ({ at: start, tries: 0 }));
+    const taken: { at: number; tries: number }[] = [];
+    while (crowd.length > 0) {
+      crowd.sort((a, b) => a.at - b.at);
+      crowd = crowd.flatMap(({ at, tries }) => {
+        clock.set(Math.max(at, clock.now()));
+        const delay = ask();
+        if (delay > 0) return [{ at: clock.now() + delay, tries: tries + 1 }];
+        taken.push({ at: clock.now() - start, tries: tries + 1 });
+        return [];
+      });
+    }
+    const seconds = Array.from(
+      { length: 60 },
+      (_, second) => taken.filter(({ at }) => Math.floor(at / 1000) === second).length,
+    );
+    expect(Math.max(...seconds)).toBeLessThanOrEqual(750);
+    expect(Math.max(...taken.map(({ at }) => at))).toBeLessThan(30_000);
+    expect(taken.reduce((sum, { tries }) => sum + tries, 0)).toBeLessThan(3 * taken.length);
+  });
+});
+
+test("streams that the store keeps waiting take the places of others until their Hello, or until they are gone", async () => {
+  const held = { tally: Promise.withResolvers<void>(), readState: Promise.withResolvers<void>() };
+  const around: Around = async (method, call) => {
+    if (method === "tally" || method === "readState") await held[method].promise;
+    return call();
+  };
+  const node = await startTestCore({ admission: { perSecond: 1_000, burst: 2 }, around });
+  try {
+    const exp = Math.floor(node.clock.now() / 1000) + 600;
+    const jwt = await mintToken(secret, { sub: "cid", tenant: "acme", role: "user", exp });
+    const enter = () => {
+      // The bucket is full again.
+      node.clock.set(node.clock.now() + 2);
+      return node.core.admit(jwt).then(
+        ({ subject }) => subject,
+        (error) => reasonOf(ConnectError.from(error)),
+      );
+    };
+    // Two are looked at: whether they are blocked.
+    const looked = [enter(), enter()];
+    while (node.called("readState") < 2) await turn();
+    expect(await enter()).toBe("TOO_MANY_NEW_STREAMS");
+    held.readState.resolve();
+    expect(await Promise.all(looked)).toEqual(["cid", "cid"]);
+    const [ann, bob] = ["ann", "bob"].map((user) => node.subscribe(userOf("acme", user)));
+    expect(await enter()).toBe("TOO_MANY_NEW_STREAMS");
+    ann?.subscription.close();
+    expect(await enter()).toBe("cid");
+    node.subscribe(userOf("acme", "dan"));
+    expect(await enter()).toBe("TOO_MANY_NEW_STREAMS");
+    held.tally.resolve();
+    await bob?.first("hello");
+    expect(await enter()).toBe("cid");
+  } finally {
+    await node.close();
+  }
+});
+
+test("whoever is refused costs the store nothing, and a token that is no good takes nobody's place", async () => {
+  const node = await startTestCore({ admission: { perSecond: 1, burst: 2 } });
+  try {
+    const exp = Math.floor(node.clock.now() / 1000) + 600;
+    const token = (sub: string) => mintToken(secret, { sub, tenant: "acme", role: "user", exp });
+    const enter = async (jwt: string) => {
+      try {
+        return (await node.core.admit(jwt)).subject;
+      } catch (error) {
+        return reasonOf(ConnectError.from(error));
+      }
+    };
+    for (let index = 0; index < 10; index++) expect(await enter("no.jwt.atall")).toBe("TOKEN_INVALID");
+    expect(await enter(await token("ann"))).toBe("ann");
+    expect(await enter(await token("bob"))).toBe("bob");
+    const before = [...node.calls];
+    expect(before).not.toEqual([]);
+    for (const name of ["cid", "dan", "eve"]) expect(await enter(await token(name))).toBe("TOO_MANY_NEW_STREAMS");
+    expect([...node.calls]).toEqual(before);
+    // Calls are no streams.
+    expect((await node.core.authenticate(await token("cid"))).subject).toBe("cid");
+  } finally {
+    await node.close();
+  }
+});

@@ -1,0 +1,84 @@
+import { Writable } from "node:stream";
+import { expect, test, vi } from "vitest";
+import { Kind } from "../../gen/tidings/v1/message_pb.ts";
+import { Turn } from "../../src/wire/flush-queue.ts";
+import { webSocketProto } from "../../src/wire/formats.ts";
+import { eventFrame } from "../../src/wire/frame.ts";
+import { StreamSink } from "../../src/wire/socket-sink.ts";
+import { toUser, userOf, withTestCore } from "../support/core.ts";
+
+const ann = userOf("acme");
+
+test("a stream lags while its reader takes nothing, and no longer", () =>
+  withTestCore(async (node) => {
+    const { streams } = node.core.node;
+    const local = () => streams.figures().get("local");
+    const reader = await node.live(ann);
+    await vi.waitFor(() => expect(local()).toEqual({ open: 1, lagging: 0, queued: 0 }));
+    reader.pause();
+    await node.publishMany("acme", toUser("ann"), 200);
+    await vi.waitFor(() => expect(local()?.lagging).toBe(1)).finally(() => reader.resume());
+    await reader.until(({ messages }) => messages.length === 200);
+    await vi.waitFor(() => expect(local()).toEqual({ open: 1, lagging: 0, queued: 0 }));
+    expect(streams.delivered).toBe(200);
+  }));
+
+test("messages that a stream's filter leaves out are not delivered", () =>
+  withTestCore(async (node) => {
+    const reader = await node.live(ann, { kinds: [Kind.EVENT] });
+    await node.publish("acme", toUser("ann"), { kind: Kind.NOTIFICATION });
+    await node.publish("acme", toUser("ann"), { kind: Kind.EVENT, event: "ping" });
+    await reader.until(({ messages }) => messages.length === 1);
+    expect(node.core.node.streams.delivered).toBe(1);
+  }));
+
+test("reads of the past are seen while they are under way, and those that wait for their turn", async () => {
+  const held: (() => void)[] = [];
+  const around = async <T>(method: string, call: () => Promise<T>): Promise<T> => {
+    if (method === "read") await new Promise<void>((resolve) => held.push(resolve));
+    return call();
+  };
+  await withTestCore(
+    async (node) => {
+      const users = Array.from({ length: 40 }, (_, index) => `u${index}`);
+      for (const user of users) await node.publish("acme", toUser(user));
+      const { pages } = node.core.node;
+      const position = { feed: "user", epoch: 0, seq: "0" };
+      const readers = users.map((user) => node.subscribe(userOf("acme", user), { positions: [position] }));
+      await vi.waitFor(() => expect(pages.figures).toMatchObject({ reading: 32, waiting: 8 }));
+      expect(node.core.node.streams.figures().get("local")).toEqual({ open: 40, lagging: 40, queued: 0 });
+      const release = () => {
+        for (const go of held.splice(0)) go();
+      };
+      release();
+      await vi.waitFor(() => expect(held).toHaveLength(8));
+      release();
+      for (const reader of readers) await reader.first("caughtUp");
+      expect(pages.figures).toMatchObject({ reading: 0, waiting: 0 });
+      expect(pages.figures.bytes).toBeGreaterThan(40 * 512);
+    },
+    { around },
+  );
+});
+
+test("bytes that wait in a transport are those that its reader has not taken", () => {
+  let take: () => void = () => {};
+  const slow = new Writable({ write: (_chunk, _encoding, done) => (take = done) });
+  const sink = new StreamSink(slow, webSocketProto, new Turn(setImmediate));
+  expect(sink.queued).toBe(0);
+  const frame = eventFrame({ case: "goAway", value: { reason: "x".repeat(100) } } as never);
+  sink.write([frame]);
+  sink.write([frame]);
+  expect(sink.queued).toBe(2 * frame.encoded(webSocketProto).length);
+  take();
+  expect(sink.queued).toBe(frame.encoded(webSocketProto).length);
+  slow.destroy();
+});
+
+test("a node that drains says so", () =>
+  withTestCore(async (node) => {
+    const { streams } = node.core.node;
+    expect(streams.draining).toBe(false);
+    await node.core.drain();
+    expect(streams.draining).toBe(true);
+  }));

@@ -1,0 +1,174 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { pino } from "pino";
+import { afterEach, describe, expect, test } from "vitest";
+import { Retention } from "../../src/core/retention.ts";
+import type { FeedLog } from "../../src/ports/store.ts";
+import { FakeClock, turn } from "../support/clock.ts";
+import { startTestCore, type TestCore, toTenant, toUser, userOf } from "../support/core.ts";
+
+const day = 86_400_000;
+const ann = userOf("acme");
+
+describe("retention", () => {
+  let node: TestCore;
+  afterEach(() => node.close());
+
+  test("drops what is older than the days", async () => {
+    node = await startTestCore({ retention: { days: 30 } });
+    await node.publish("acme", toUser("ann"), { title: "old" });
+    await node.sleep(20 * day);
+    await node.publish("acme", toUser("ann"), { title: "new" });
+    await node.sleep(10 * day + 60_000);
+    expect((await node.messages(ann)).messages.map(({ title }) => title)).toEqual(["new"]);
+    expect((await node.unread(ann)).unread.total).toBe(1);
+  });
+
+  test("drops what has expired, from the store too", async () => {
+    node = await startTestCore();
+    await node.publish("acme", toUser("ann"), { ttl: durationFromMs(1000) });
+    await node.pass(120_000);
+    expect(await node.store.trim(0, node.clock.now())).toBe(0);
+  });
+
+  test("keeps so many of a feed, and tells of the rest as a gap", async () => {
+    node = await startTestCore({ retention: { count: 5 } });
+    await node.publishMany("acme", toTenant, 12);
+    const reader = node.subscribe(ann, { positions: [{ feed: "tenant", seq: "3" }] });
+    await reader.first("caughtUp");
+    expect(reader.all("gap")).toMatchObject([{ from: { feed: "tenant", seq: "3" }, to: { seq: "7" } }]);
+    // Who is gone between the two hears of the gap when it is back.
+    expect((await reader.first("hello")).positions).toContainEqual(
+      expect.objectContaining({ feed: "tenant", seq: "3" }),
+    );
+    expect(reader.messages.map(({ position }) => position?.seq)).toEqual(["8", "9", "10", "11", "12"]);
+    expect(reader.badge.total).toBe(5);
+    expect((await node.unread(ann)).unread.total).toBe(5);
+  });
+});
+
+describe("what retention drops", () => {
+  let node: TestCore;
+  afterEach(() => node.close());
+
+  test("leaves the badge of an open page when newer messages push it out", async () => {
+    node = await startTestCore({ retention: { count: 5 } });
+    const reader = await node.live(ann);
+    await node.publishMany("acme", toUser("ann"), 10);
+    await node.settle();
+    expect(reader.badge.total).toBe(5);
+    expect((await node.unread(ann)).unread.total).toBe(5);
+  });
+
+  test("leaves the badge of an open page though what pushes it out has expired on its way", async () => {
+    const clock = new FakeClock();
+    node = await startTestCore({
+      clock,
+      retention: { count: 5 },
+      async around(method, call) {
+        const answer = await call();
+        if (method === "append") clock.set(clock.now() + 1000);
+        return answer;
+      },
+    });
+    const reader = await node.live(ann);
+    await node.publishMany("acme", toUser("ann"), 5);
+    await reader.until(({ badge }) => badge.total === 5);
+    await node.publish("acme", toUser("ann"), { ttl: durationFromMs(500) });
+    await node.settle();
+    expect((await node.unread(ann)).unread.total).toBe(4);
+    expect(reader.badge.total).toBe(4);
+  });
+
+  test("costs nothing to count while what it pushes out was read", async () => {
+    node = await startTestCore({ retention: { count: 5 } });
+    const reader = await node.live(ann);
+    await node.publishMany("acme", toUser("ann"), 5);
+    await node.mark(ann, { target: { case: "all", value: true } });
+    await node.settle();
+    const before = reader.all("readState").length;
+    await node.publishMany("acme", toUser("ann"), 3);
+    await node.settle();
+    expect(reader.all("readState").length).toBe(before);
+    expect(reader.badge.total).toBe(3);
+  });
+
+  test("leaves lists and badges on the day, before any round", async () => {
+    node = await startTestCore({ retention: { days: 1 } });
+    const reader = await node.live(ann);
+    await node.publish("acme", toUser("ann"));
+    await node.sleep(day - 1);
+    expect((await node.unread(ann)).unread.total).toBe(1);
+    await node.sleep(1);
+    await node.settle();
+    expect((await node.unread(ann)).unread.total).toBe(0);
+    expect((await node.messages(ann)).messages).toEqual([]);
+    expect(reader.badge.total).toBe(0);
+  });
+
+  test("shows no expire_time that the publisher did not set", async () => {
+    node = await startTestCore({ retention: { days: 1 } });
+    await node.publish("acme", toUser("ann"));
+    expect((await node.messages(ann)).messages[0]?.expireTime).toBeUndefined();
+  });
+});
+
+describe("the rounds of retention", () => {
+  const quiet: Pick<FeedLog, "append" | "heads" | "read" | "recall"> = {
+    append: async () => [],
+    heads: async () => [],
+    read: async () => ({ head: { epoch: 1, seq: 0, tail: 1 }, entries: [], through: 0 }),
+    recall: async () => [],
+  };
+
+  test("go on until nothing is left, once a minute", async () => {
+    const clock = new FakeClock(100 * day);
+    const asked: [number, number][] = [];
+    let left = 3;
+    const trim = async (before: number, now: number) => {
+      asked.push([before, now]);
+      return left > 0 ? left-- : 0;
+    };
+    const retention = new Retention({ ...quiet, trim }, clock, 10, undefined);
+    expect(asked).toEqual([]);
+    await clock.advance(60_000);
+    expect(asked).toHaveLength(4);
+    expect(asked[0]).toEqual([90 * day + 60_000, 100 * day + 60_000]);
+    await clock.advance(60_000);
+    expect(asked).toHaveLength(5);
+    retention.close();
+    expect(clock.pending).toBe(0);
+  });
+
+  test("survive a store that fails, and say so", async () => {
+    const clock = new FakeClock();
+    const lines: string[] = [];
+    const logger = pino({}, { write: (line: string) => void lines.push(line) });
+    let calls = 0;
+    const trim = async () => {
+      calls++;
+      throw new Error("no disk");
+    };
+    const retention = new Retention({ ...quiet, trim }, clock, 10, logger);
+    await clock.advance(180_000);
+    expect(calls).toBe(3);
+    expect(lines).toHaveLength(3);
+    expect(lines[0]).toContain("no disk");
+    retention.close();
+  });
+
+  test("end with the node, even while one is under way", async () => {
+    const clock = new FakeClock();
+    let answer = (_count: number) => {};
+    let calls = 0;
+    const trim = () => {
+      calls++;
+      return new Promise<number>((resolve) => (answer = resolve));
+    };
+    const retention = new Retention({ ...quiet, trim }, clock, 10, undefined);
+    await clock.advance(60_000);
+    retention.close();
+    answer(100);
+    await turn();
+    expect([calls, clock.pending]).toEqual([1, 0]);
+  });
+});

@@ -1,0 +1,65 @@
+import { describe, expect, test } from "vitest";
+import { ReadState } from "../../src/inbox/read-state.ts";
+import { endless } from "../../src/inbox/seq-set.ts";
+
+const nobody = { version: 0, json: "" };
+
+describe("ReadState", () => {
+  test("of a user who was never here has read nothing", () => {
+    const state = ReadState.decode(nobody);
+    expect(state.version).toBe(0);
+    expect(state.unreadRanges("user")).toEqual([[1, endless]]);
+    expect(state.visibleRanges("user")).toEqual([[1, endless]]);
+    expect(state.readRanges("user")).toEqual([]);
+  });
+
+  test("counts neither what is read nor what is deleted as unread", () => {
+    const state = ReadState.decode(nobody);
+    state.read("user").add(1, 5);
+    state.deleted("user").add(4, 8);
+    expect(state.unreadRanges("user", 10)).toEqual([[9, 10]]);
+    expect(state.readRanges("user", 10)).toEqual([[1, 3]]);
+    expect(state.visibleRanges("user")).toEqual([
+      [1, 3],
+      [9, endless],
+    ]);
+  });
+
+  test("keeps feeds apart", () => {
+    const state = ReadState.decode(nobody);
+    state.read("user").add(1, 5);
+    expect(state.unreadRanges("tenant", 3)).toEqual([[1, 3]]);
+  });
+
+  test("comes back whole as the next version", () => {
+    const state = ReadState.decode({ version: 6, json: '{"user":{"read":[1,2],"deleted":[4,4]}}' });
+    state.read("tenant").add(3);
+    const stored = state.encode();
+    expect(stored.version).toBe(7);
+    const again = ReadState.decode(stored);
+    expect(again.version).toBe(7);
+    expect(again.readRanges("user")).toEqual([[1, 2]]);
+    expect(again.deleted("user").has(4)).toBe(true);
+    expect(again.readRanges("tenant")).toEqual([[3, 3]]);
+  });
+
+  test("up to a seq of 0 there is nothing", () => {
+    const state = ReadState.decode(nobody);
+    state.read("user").add(1, 5);
+    expect(state.readRanges("user", 0)).toEqual([]);
+    expect(state.unreadRanges("user", 0)).toEqual([]);
+  });
+
+  test("holds what was trimmed as one run, whatever had been marked in it", () => {
+    const state = ReadState.decode(nobody);
+    for (let seq = 1; seq < 1000; seq += 2) state.read("user").add(seq);
+    for (let seq = 2; seq < 1000; seq += 4) state.deleted("user").add(seq);
+    state.forget("user", 990);
+    expect(state.read("user").toJSON()).toEqual([1, 991, 993, 993, 995, 995, 997, 997, 999, 999]);
+    expect(state.deleted("user").toJSON()).toEqual([994, 994, 998, 998]);
+    expect(state.unreadRanges("user", 999)).toEqual([
+      [992, 992],
+      [996, 996],
+    ]);
+  });
+});

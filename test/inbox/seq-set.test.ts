@@ -1,0 +1,103 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { endless, SeqSet } from "../../src/inbox/seq-set.ts";
+
+const most = 40;
+const seq = fc.integer({ min: 1, max: most });
+const run = fc.tuple(seq, seq);
+const change = fc.record({ remove: fc.boolean(), run });
+
+/** A set after some changes, and the plainest set that it must equal. Runs given backwards are empty. */
+function build(changes: readonly { remove: boolean; run: [number, number] }[]) {
+  const set = SeqSet.from();
+  const model = new Set<number>();
+  for (const { remove, run } of changes) {
+    const [from, to] = run;
+    if (remove) set.remove(from, to);
+    else set.add(from, to);
+    for (let seq = from; seq <= to; seq++) {
+      if (remove) model.delete(seq);
+      else model.add(seq);
+    }
+  }
+  return { set, model };
+}
+
+const built = fc.array(change, { maxLength: 20 }).map(build);
+
+function expand(runs: readonly (readonly [number, number])[]): number[] {
+  return runs.flatMap(([from, to]) => Array.from({ length: to - from + 1 }, (_, index) => from + index));
+}
+
+function sorted(model: Iterable<number>): number[] {
+  return [...model].sort((a, b) => a - b);
+}
+
+describe("SeqSet", () => {
+  test("holds what a plain set holds, whatever was added and removed", () => {
+    fc.assert(
+      fc.property(built, ({ set, model }) => {
+        expect(expand(set.ranges())).toEqual(sorted(model));
+        for (let seq = 0; seq <= most + 1; seq++) expect(set.has(seq)).toBe(model.has(seq));
+      }),
+    );
+  });
+
+  test("keeps its runs ascending, disjoint and as few as possible", () => {
+    fc.assert(
+      fc.property(built, ({ set }) => {
+        const bounds = set.toJSON();
+        for (let index = 1; index < bounds.length; index++) {
+          const [before, here] = [bounds[index - 1] as number, bounds[index] as number];
+          if (index % 2 === 1) expect(here).toBeGreaterThanOrEqual(before);
+          else expect(here).toBeGreaterThan(before + 1);
+        }
+      }),
+    );
+  });
+
+  test("splits any stretch into runs and gaps", () => {
+    fc.assert(
+      fc.property(built, seq, seq, ({ set, model }, a, b) => {
+        const [from, to] = [Math.min(a, b), Math.max(a, b)];
+        const stretch = expand([[from, to]]);
+        expect(expand(set.ranges(from, to))).toEqual(stretch.filter((seq) => model.has(seq)));
+        expect(expand(set.gaps(from, to))).toEqual(stretch.filter((seq) => !model.has(seq)));
+      }),
+    );
+  });
+
+  test("joins with another set without changing either", () => {
+    fc.assert(
+      fc.property(built, built, (one, other) => {
+        const before = [[...one.set.toJSON()], [...other.set.toJSON()]];
+        expect(expand(one.set.union(other.set).ranges())).toEqual(sorted(new Set([...one.model, ...other.model])));
+        expect([one.set.toJSON(), other.set.toJSON()]).toEqual(before);
+      }),
+    );
+  });
+
+  test("comes back whole from JSON, and apart from what it came from", () => {
+    fc.assert(
+      fc.property(built, ({ set }) => {
+        const copy = SeqSet.from(JSON.parse(JSON.stringify(set)) as number[]);
+        expect(copy.ranges()).toEqual(set.ranges());
+        const twin = SeqSet.from(set.toJSON());
+        twin.add(1, most + 10);
+        expect(copy.ranges()).toEqual(set.ranges());
+      }),
+    );
+  });
+
+  test("of nothing has no runs and one endless gap", () => {
+    expect(SeqSet.from().ranges()).toEqual([]);
+    expect(SeqSet.from().gaps()).toEqual([[1, endless]]);
+  });
+
+  test("reading a million messages is one run", () => {
+    const set = SeqSet.from();
+    set.add(1, 1_000_000);
+    set.add(1_000_001);
+    expect(set.toJSON()).toEqual([1, 1_000_001]);
+  });
+});

@@ -1,0 +1,134 @@
+/** The law of port Bus (src/ports/bus.ts) as tests, for every adapter. */
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Bus, EntryNotice, Heard, Notice } from "../../src/ports/bus.ts";
+
+/** Nodes on one bus; one where there is only one process. */
+export interface OpenedBus {
+  readonly buses: readonly [Bus, ...Bus[]];
+  close(): Promise<void>;
+}
+
+const feed = { tenant: "t", name: "user/ann" };
+
+/** Runs the law against an adapter. */
+export function busContract(name: string, make: () => Promise<OpenedBus>): void {
+  describe(`${name} holds the law of Bus`, () => {
+    let opened: OpenedBus;
+    let bus: Bus;
+    beforeEach(async () => {
+      opened = await make();
+      [bus] = opened.buses;
+    });
+    afterEach(() => opened.close());
+
+    test("tells every listener of every node, the sender's included, in order", async () => {
+      const heard = [...opened.buses, ...opened.buses].map((each) => listen(each));
+      const sent = Array.from({ length: 100 }, (_, index) => entry(index + 1));
+      bus.publish(sent.slice(0, 60));
+      for (const notice of sent.slice(60)) bus.publish([notice]);
+      for (const { notices } of heard) await expect.poll(() => notices).toEqual(sent);
+    });
+
+    test("carries each kind of notice whole", async () => {
+      const { notices } = listen(opened.buses.at(-1) ?? bus);
+      const body = Uint8Array.from({ length: 256 }, (_, index) => index);
+      const sent: Notice[] = [
+        { ...entry(2 ** 40), body, expireTime: 1_800_000_000_000.5 },
+        { ...entry(1), expireTime: Number.POSITIVE_INFINITY },
+        { type: "live", feed: { tenant: "", name: "everyone" }, body },
+        { ...entry(3), trace: `00-${"a".repeat(32)}-${"b".repeat(16)}-01` },
+        { type: "live", feed, body, trace: `00-${"c".repeat(32)}-${"d".repeat(16)}-01` },
+        {
+          type: "read",
+          tenant: "日本",
+          user: "a\nb",
+          readIds: ["1"],
+          unreadIds: [],
+          deletedIds: ["2", "3"],
+          all: true,
+        },
+        { type: "recall", feed, ids: ["1", "2"] },
+        { type: "disconnect", tenant: "", user: "ann", tokenId: "t", reason: "why" },
+      ];
+      bus.publish(sent);
+      // Those of different feeds may overtake each other.
+      await expect.poll(() => notices).toHaveLength(sent.length);
+      expect(notices).toEqual(expect.arrayContaining(sent));
+    });
+
+    test("of nothing tells nothing", async () => {
+      const { notices } = listen(bus);
+      bus.publish([]);
+      bus.publish([entry(1)]);
+      await expect.poll(() => notices).toEqual([entry(1)]);
+    });
+
+    test("is heard by whom has not unsubscribed, and by nobody else", async () => {
+      const [stays, goes] = [listen(bus), listen(bus)];
+      bus.publish([entry(1)]);
+      await expect.poll(() => goes.notices).toHaveLength(1);
+      goes.stop();
+      goes.stop();
+      bus.publish([entry(2)]);
+      await expect.poll(() => stays.notices).toEqual([entry(1), entry(2)]);
+      expect(goes.notices).toEqual([entry(1)]);
+    });
+
+    test("tells a function that listens twice twice, and once after one of both has unsubscribed", async () => {
+      const notices: Notice[] = [];
+      const listener = (heard: Heard) => void (heard.type !== "lost" && notices.push(heard));
+      const stop = bus.subscribe(listener);
+      bus.subscribe(listener);
+      bus.publish([entry(1)]);
+      await expect.poll(() => notices).toHaveLength(2);
+      stop();
+      bus.publish([entry(2)]);
+      await expect.poll(() => notices).toEqual([entry(1), entry(1), entry(2)]);
+    });
+
+    test("lets a listener unsubscribe itself, and others, while it is told", async () => {
+      const first = listen(bus);
+      const stopSelf = bus.subscribe(() => {
+        stopSelf();
+        last.stop();
+      });
+      const last = listen(bus);
+      bus.publish([entry(1), entry(2)]);
+      await expect.poll(() => first.notices).toEqual([entry(1), entry(2)]);
+      expect(last.notices).toEqual([]);
+    });
+
+    test("goes on when a listener throws: neither the others nor the publisher feel it", async () => {
+      const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+      const failure = new Error("a listener's bug");
+      bus.subscribe(() => {
+        throw failure;
+      });
+      const { notices } = listen(bus);
+      bus.publish([entry(1), entry(2)]);
+      await expect.poll(() => notices).toEqual([entry(1), entry(2)]);
+      expect(warn.mock.calls).toEqual([[failure], [failure]]);
+      warn.mockRestore();
+    });
+
+    test("is silent after it has closed, and closing again does no harm", async () => {
+      const { notices } = listen(bus);
+      bus.publish([entry(1)]);
+      await expect.poll(() => notices).toHaveLength(1);
+      await bus.close();
+      bus.publish([entry(2)]);
+      await bus.close();
+      expect(notices).toEqual([entry(1)]);
+    });
+  });
+}
+
+function listen(bus: Bus): { notices: Notice[]; stop: () => void } {
+  const notices: Notice[] = [];
+  return { notices, stop: bus.subscribe((heard) => heard.type !== "lost" && notices.push(heard)) };
+}
+
+function entry(seq: number): EntryNotice {
+  const body = new TextEncoder().encode(String(seq));
+  return { type: "entry", feed, epoch: 7, seq, id: `id-${seq}`, body, expireTime: Number.POSITIVE_INFINITY };
+}

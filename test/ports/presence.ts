@@ -1,0 +1,196 @@
+/** The law of port Presence (src/ports/presence.ts) as tests, for every adapter. */
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Connection, OnlineTally, Presence } from "../../src/ports/presence.ts";
+import { roomLaw } from "./presence-rooms.ts";
+
+/** Nodes that share what they know; one where there is only one process. */
+export interface OpenedPresence {
+  readonly nodes: readonly [Presence, ...Presence[]];
+  close(): Promise<void>;
+}
+
+/** Runs the law against an adapter; the properties with such a share of their random scripts. */
+export function presenceContract(name: string, make: () => Promise<OpenedPresence>, share = 1): void {
+  describe(`${name} holds the law of Presence`, () => {
+    let opened: OpenedPresence;
+    let presence: Presence;
+    beforeEach(async () => {
+      opened = await make();
+      [presence] = opened.nodes;
+    });
+    afterEach(() => opened.close());
+
+    /** Nodes may learn from each other a moment later. */
+    const counts = async (tenant: string | undefined, expected: OnlineTally) => {
+      for (const node of opened.nodes) await expect.poll(() => node.count(tenant)).toEqual(expected);
+    };
+
+    test("counts nobody at first", async () => {
+      await counts("t", { users: 0, connections: 0 });
+      await counts(undefined, { users: 0, connections: 0 });
+      expect(await presence.connections("t", ["ann"])).toEqual([0]);
+      expect(await presence.connections("t", [])).toEqual([]);
+    });
+
+    test("counts a user with several tabs once, until the last one is closed", async () => {
+      const tabs = ["1", "2", "3"].map((id) => connection(id, "t", "ann"));
+      for (const tab of tabs) await presence.enter(tab);
+      await presence.enter(connection("4", "t", "bob"));
+      await counts("t", { users: 2, connections: 4 });
+      for (const [index, tab] of tabs.entries()) {
+        await presence.leave(tab);
+        await counts("t", { users: index < 2 ? 2 : 1, connections: 3 - index });
+      }
+    });
+
+    test("counts a stream once that enters twice, and takes it out once when it leaves twice", async () => {
+      const [tab, other] = [connection("1", "t", "ann"), connection("2", "t", "ann")];
+      await presence.enter(tab);
+      await presence.enter(tab);
+      await presence.enter(other);
+      await counts("t", { users: 1, connections: 2 });
+      await presence.leave(tab);
+      await presence.leave(tab);
+      await counts("t", { users: 1, connections: 1 });
+    });
+
+    test("holds a lease for each connection of its own, rooms included, and no others", async () => {
+      const tabs = ["1", "2", "3"].map((id) => connection(id, "t", "ann"));
+      for (const tab of tabs) await presence.enter(tab);
+      await presence.join({ connection: tabs[0] as Connection, room: "r", entrance: "any", instance: "" });
+      await presence.enter(connection("4", "other", "ann"));
+      expect(opened.nodes.map(({ leases }) => leases)).toEqual(opened.nodes.map((_, index) => (index === 0 ? 4 : 0)));
+      for (const tab of tabs) await presence.leave(tab);
+      expect(presence.leases).toBe(1);
+    });
+
+    test("is not confused by the leave of a stream that never entered", async () => {
+      await presence.enter(connection("1", "t", "ann"));
+      await presence.leave(connection("2", "t", "ann"));
+      await presence.leave(connection("1", "t", "bob"));
+      await presence.leave(connection("1", "u", "ann"));
+      await counts("t", { users: 1, connections: 1 });
+      await counts("u", { users: 0, connections: 0 });
+    });
+
+    test("keeps tenants apart, and sums them when asked for all", async () => {
+      for (const [index, tenant] of ["t", "u", "t\nann", "", "__proto__"].entries()) {
+        await presence.enter(connection(`${index}a`, tenant, "ann"));
+        await presence.enter(connection(`${index}b`, tenant, "ann"));
+      }
+      await presence.enter(connection("c", "u", "bob"));
+      await counts("t", { users: 1, connections: 2 });
+      await counts("u", { users: 2, connections: 3 });
+      await counts("", { users: 1, connections: 2 });
+      await counts("constructor", { users: 0, connections: 0 });
+      await counts(undefined, { users: 6, connections: 11 });
+    });
+
+    test("tells open streams per user, in the order given", async () => {
+      await presence.enter(connection("1", "t", "ann"));
+      await presence.enter(connection("2", "t", "ann"));
+      await presence.enter(connection("3", "t", "bob"));
+      await presence.enter(connection("4", "u", "cyd"));
+      const users = ["bob", "nobody", "ann", "cyd", "bob", "constructor"];
+      for (const node of opened.nodes) {
+        await expect.poll(() => node.connections("t", users)).toEqual([1, 0, 2, 0, 1, 0]);
+      }
+    });
+
+    test("tells watchers after each change, when the count is already the new one", async () => {
+      const seen: { tenant: string; count: Promise<OnlineTally> }[] = [];
+      presence.watch((change) => {
+        if (change.type === "count") seen.push({ tenant: change.tenant, count: presence.count(change.tenant) });
+      });
+      await presence.enter(connection("1", "t", "ann"));
+      await expect.poll(() => seen.at(-1)?.tenant).toBe("t");
+      expect(await seen.at(-1)?.count).toEqual({ users: 1, connections: 1 });
+      await presence.enter(connection("2", "u", "ann"));
+      await expect.poll(() => seen.at(-1)?.tenant).toBe("u");
+      const before = seen.length;
+      await presence.leave(connection("1", "t", "ann"));
+      await expect.poll(() => seen.length).toBeGreaterThan(before);
+      expect(seen.at(-1)?.tenant).toBe("t");
+      expect(await seen.at(-1)?.count).toEqual({ users: 0, connections: 0 });
+    });
+
+    test("tells every watcher on every node, until it stops watching", async () => {
+      const heard = opened.nodes.map(watch);
+      const gone = watch(presence);
+      gone.stop();
+      gone.stop();
+      await presence.enter(connection("1", "t", "ann"));
+      for (const { tenants } of heard) await expect.poll(() => tenants).toContain("t");
+      expect(gone.tenants).toEqual([]);
+    });
+
+    test("goes on when a watcher throws", async () => {
+      const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+      const failure = new Error("a watcher's bug");
+      const stop = presence.watch(() => {
+        throw failure;
+      });
+      const { tenants } = watch(presence);
+      await presence.enter(connection("1", "t", "ann"));
+      await expect.poll(() => tenants).toEqual(["t"]);
+      expect(warn).toHaveBeenCalledExactlyOnceWith(failure);
+      stop();
+      warn.mockRestore();
+      await counts("t", { users: 1, connections: 1 });
+    });
+
+    test("takes a closing node's streams out of every count", async () => {
+      const last = opened.nodes.at(-1) ?? presence;
+      await last.enter(connection("1", "t", "ann"));
+      await counts("t", { users: 1, connections: 1 });
+      await last.close();
+      await expect.poll(() => presence.count("t")).toEqual({ users: 0, connections: 0 });
+    });
+
+    test("converges to the exact set after any script of comings and goings", async () => {
+      const move = fc.record({ enters: fc.boolean(), id: fc.nat({ max: 9 }) });
+      await fc.assert(
+        fc.asyncProperty(fc.array(move, { maxLength: 60 }), async (script) => {
+          const { nodes, close } = await make();
+          const open = new Map<string, Connection>();
+          await Promise.all(
+            script.map(({ enters, id }) => {
+              // A stream lives on one node for ever, and belongs to one user.
+              const stream = connection(String(id), id % 2 ? "t" : "u", `user-${id % 3}`);
+              const home = nodes[id % nodes.length] as Presence;
+              if (enters) open.set(stream.id, stream);
+              else open.delete(stream.id);
+              return enters ? home.enter(stream) : home.leave(stream);
+            }),
+          );
+          for (const tenant of ["t", "u", undefined]) {
+            for (const each of nodes)
+              await expect.poll(() => each.count(tenant)).toEqual(tallied([...open.values()], tenant));
+          }
+          await close();
+        }),
+        { numRuns: Math.ceil(200 * share) },
+      );
+    });
+
+    roomLaw(() => opened, make, share);
+  });
+}
+
+function tallied(open: readonly Connection[], tenant: string | undefined): OnlineTally {
+  const counted = open.filter((each) => tenant === undefined || each.tenant === tenant);
+  return { users: new Set(counted.map((each) => `${each.tenant}\n${each.user}`)).size, connections: counted.length };
+}
+
+function connection(id: string, tenant: string, user: string): Connection {
+  return { id, tenant, user };
+}
+
+function watch(presence: Presence): { tenants: string[]; stop: () => void } {
+  const tenants: string[] = [];
+  const stop = presence.watch((change) => {
+    if (change.type === "count") tenants.push(change.tenant);
+  });
+  return { tenants, stop };
+}

@@ -1,0 +1,188 @@
+import { describe, expect, test } from "vitest";
+import type { FeedKey, Head, Store } from "../../src/ports/store.ts";
+import { appendOne, message, messages, readAll, selection, start, upTo, userFeed } from "../support/store-messages.ts";
+import type { StoreBench } from "./store.ts";
+
+/** Retention takes from the old end, says so by the tail, and never starts a feed's numbers again. */
+export function retentionLaw(bench: StoreBench): void {
+  describe("retention by count", () => {
+    test("keeps exactly the newest, and the tail tells which", async () => {
+      await bench.alone(10, async ({ store }) => {
+        const feed = userFeed("t");
+        for (let count = 1; count <= 30; count++) {
+          await appendOne(store, message("t"));
+          expect(await seqs(store, feed)).toEqual(upTo(count, Math.max(1, count - 9)));
+          expect(await headOf(store, feed)).toMatchObject({ seq: count, tail: Math.max(1, count - 9) });
+        }
+      });
+    });
+
+    test("holds for every question, in one large call too", async () => {
+      await bench.alone(10, async ({ store }) => {
+        const batch = messages("t", 1000, () => ({ category: "c" }));
+        await store.append(batch);
+        const feed = userFeed("t");
+        const kept = upTo(1000, 991);
+        expect(await seqs(store, feed)).toEqual(kept);
+        for (const order of ["oldest", "newest"] as const) {
+          const selected = await store.select(selection(feed, { order }));
+          expect(selected.map(({ seq }) => seq)).toEqual(order === "oldest" ? kept : kept.toReversed());
+        }
+        const tally = await store.tally([{ feed, ranges: [[1, 995]] }], start);
+        expect([...tally.byCategory]).toEqual([["c", 5]]);
+        const found = await store.find(
+          [feed],
+          batch.map(({ id }) => id),
+        );
+        expect(found.map(({ seq }) => seq)).toEqual(kept);
+      });
+    });
+
+    test("trims a message of several feeds one feed at a time", async () => {
+      await bench.alone(10, async ({ store }) => {
+        const shared = message("t", { feeds: ["user/ann", "user/bob"] });
+        await store.append([shared]);
+        await store.append(messages("t", 600, () => ({ feeds: ["user/ann"] })));
+        expect(await seqs(store, userFeed("t"))).toEqual(upTo(601, 592));
+        expect((await readAll(store, userFeed("t", "bob"))).map(({ id, body }) => ({ id, body }))).toEqual([
+          { id: shared.id, body: shared.body },
+        ]);
+        await store.append(messages("t", 600, () => ({ feeds: ["user/bob"] })));
+        expect(await seqs(store, userFeed("t", "bob"))).toEqual(upTo(601, 592));
+        expect(await store.find([userFeed("t"), userFeed("t", "bob")], [shared.id])).toEqual([]);
+      });
+    });
+
+    test("counts what was recalled", async () => {
+      await bench.alone(3, async ({ store }) => {
+        const batch = messages("t", 4);
+        await store.append(batch);
+        await store.recall("t", [batch[2]?.id ?? ""]);
+        await appendOne(store, message("t"));
+        expect(await seqs(store, userFeed("t"))).toEqual([4, 5]);
+        expect(await headOf(store, userFeed("t"))).toMatchObject({ seq: 5, tail: 3 });
+      });
+    });
+  });
+
+  describe("retention by age", () => {
+    test("drops what is older, and the tail tells", async () => {
+      await bench.alone(1000, async ({ store }) => {
+        await store.append(messages("t", 10, (index) => ({ publishTime: start + index })));
+        expect(await trimAll(store, start + 4, start + 10)).toBe(4);
+        expect(await seqs(store, userFeed("t"))).toEqual(upTo(10, 5));
+        expect(await headOf(store, userFeed("t"))).toMatchObject({ seq: 10, tail: 5 });
+        expect(await trimAll(store, start + 4, start + 10)).toBe(0);
+      });
+    });
+
+    test("of everything leaves an empty feed that goes on numbering", async () => {
+      await bench.alone(1000, async ({ store }) => {
+        await store.append(messages("t", 3));
+        await trimAll(store, start + 1, start);
+        expect(await seqs(store, userFeed("t"))).toEqual([]);
+        expect(await headOf(store, userFeed("t"))).toMatchObject({ seq: 3, tail: 4 });
+        expect(await appendOne(store, message("t", { publishTime: start + 1 }))).toBe(4);
+        expect(await seqs(store, userFeed("t"))).toEqual([4]);
+        expect(await headOf(store, userFeed("t"))).toMatchObject({ seq: 4, tail: 4 });
+      });
+    });
+
+    test("gets through more than one step, and through feeds of all tenants", async () => {
+      await bench.alone(10_000, async ({ store }) => {
+        await store.append([
+          ...messages("t", 700),
+          ...messages("u", 700, () => ({ feeds: ["user/ann", "tenant"] })),
+          message("t", { publishTime: start + 1 }),
+        ]);
+        expect(await trimAll(store, start + 1, start)).toBe(1400);
+        expect(await seqs(store, userFeed("t"))).toEqual([701]);
+        const heads = await store.heads([userFeed("t"), userFeed("u"), { tenant: "u", name: "tenant" }]);
+        expect(heads.map(({ seq, tail }) => [seq, tail])).toEqual([
+          [701, 701],
+          [700, 701],
+          [700, 701],
+        ]);
+      });
+    });
+
+    test("takes neither what came before nor what came after, when clocks step back", async () => {
+      await bench.alone(1000, async ({ store }) => {
+        const times = [5, 1, 6, 2, 9, 8, 9];
+        await store.append(messages("t", times.length, (index) => ({ publishTime: start + (times[index] ?? 0) })));
+        await trimAll(store, start + 5, start);
+        expect(await headOf(store, userFeed("t"))).toMatchObject({ tail: 1 });
+        expect(await seqs(store, userFeed("t"))).toEqual(expect.arrayContaining([1, 3, 5, 6, 7]));
+      });
+    });
+
+    test("takes nothing that is not old, though one was stamped long ago", async () => {
+      await bench.alone(1000, async ({ store }) => {
+        const times = Array.from({ length: 40 }, (_, index) => (index < 3 || index === 30 ? 1 : start));
+        await store.append(messages("t", times.length, (index) => ({ publishTime: times[index] ?? 0 })));
+        await trimAll(store, start, start);
+        const kept = await seqs(store, userFeed("t"));
+        expect(kept.filter((seq) => seq !== 31)).toEqual(upTo(40, 4).filter((seq) => seq !== 31));
+        expect(await headOf(store, userFeed("t"))).toMatchObject({ seq: 40, tail: 4 });
+        expect(await trimAll(store, start, start)).toBe(0);
+        await trimAll(store, start + 1, start);
+        expect(await headOf(store, userFeed("t"))).toMatchObject({ seq: 40, tail: 41 });
+      });
+    });
+
+    test("frees the keys of what it drops, of recalled messages too", async () => {
+      await bench.alone(1000, async ({ store }) => {
+        const batch = messages("t", 2, (index) => ({ key: `k${index}`, digest: "d" }));
+        await store.append(batch);
+        await store.recall("t", [batch[0]?.id ?? ""]);
+        await trimAll(store, start + 1, start);
+        const again = messages("t", 2, (index) => ({ key: `k${index}`, digest: "e", publishTime: start + 1 }));
+        expect((await store.append(again)).map(({ outcome }) => outcome)).toEqual(["stored", "stored"]);
+      });
+    });
+  });
+
+  describe("dropping what has expired", () => {
+    test("leaves the tail where it is: nobody missed anything", async () => {
+      await bench.alone(1000, async ({ store }) => {
+        await store.append(messages("t", 6, (index) => (index % 2 === 0 ? { expireTime: start + 10 } : {})));
+        expect(await trimAll(store, 0, start + 9)).toBe(0);
+        expect(await trimAll(store, 0, start + 10)).toBe(3);
+        expect(await seqs(store, userFeed("t"))).toEqual([2, 4, 6]);
+        expect(await headOf(store, userFeed("t"))).toMatchObject({ seq: 6, tail: 1 });
+      });
+    });
+
+    test("of a feed's last message goes on numbering", async () => {
+      await bench.alone(1000, async ({ store }) => {
+        await store.append(messages("t", 2, () => ({ expireTime: start + 10 })));
+        await trimAll(store, 0, start + 10);
+        expect(await headOf(store, userFeed("t"))).toMatchObject({ seq: 2, tail: 1 });
+        expect(await appendOne(store, message("t"))).toBe(3);
+      });
+    });
+
+    test("counts a message once that is too old as well", async () => {
+      await bench.alone(1000, async ({ store }) => {
+        await store.append(messages("t", 5, () => ({ expireTime: start + 10 })));
+        expect(await trimAll(store, start + 20, start + 20)).toBe(5);
+      });
+    });
+  });
+}
+
+async function seqs(store: Store, feed: FeedKey): Promise<number[]> {
+  return (await readAll(store, feed)).map(({ seq }) => seq);
+}
+
+async function headOf(store: Store, feed: FeedKey): Promise<Head> {
+  const [head] = await store.heads([feed]);
+  if (!head) throw new Error("no head");
+  return head;
+}
+
+async function trimAll(store: Store, before: number, now: number): Promise<number> {
+  let sum = 0;
+  for (let went = await store.trim(before, now); went > 0; went = await store.trim(before, now)) sum += went;
+  return sum;
+}

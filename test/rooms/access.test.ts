@@ -1,0 +1,85 @@
+import { describe, expect, test } from "vitest";
+import { RoomAccess } from "../../src/rooms/access.ts";
+import { FakeClock } from "../support/clock.ts";
+import { reasonFrom, serviceOf } from "../support/core.ts";
+import { FakeHook, member } from "../support/rooms.ts";
+
+const ann = member("ann", ["a"], { publish: ["b"] });
+
+function build() {
+  const hook = new FakeHook();
+  const clock = new FakeClock();
+  return { hook, clock, access: new RoomAccess(hook, clock), alone: new RoomAccess(undefined, clock) };
+}
+
+describe("who may", () => {
+  test("is said by the token, each claim for its own", async () => {
+    const { alone, access, hook } = build();
+    for (const each of [alone, access]) {
+      expect([each.known(ann, "a", "join"), each.known(ann, "b", "publish")]).toEqual([true, true]);
+      expect(await each.may(ann, "a", "join")).toBe(true);
+    }
+    expect([alone.known(ann, "a", "publish"), alone.known(ann, "b", "join")]).toEqual([false, false]);
+    expect([access.known(ann, "a", "publish"), access.known(ann, "b", "join")]).toEqual([undefined, undefined]);
+    expect(hook.asked).toEqual([]);
+  });
+
+  test("in a direct room is its two users and services, whatever token and hook say", async () => {
+    const { access, hook } = build();
+    const nosy = member("cyd", ["**", "dm/**"], { publish: ["**"] });
+    for (const action of ["join", "publish"] as const) {
+      expect(access.known(ann, "dm/ann/bob", action)).toBe(true);
+      expect(await access.may(nosy, "dm/ann/bob", action)).toBe(false);
+      expect(access.known(member("a/b"), "dm/a%2Fb/c", action)).toBe(true);
+      expect(access.known(member("a"), "dm/a%2Fb/c", action)).toBe(false);
+      expect(access.known(serviceOf("acme"), "dm/ann/bob", action)).toBe(true);
+    }
+    expect(hook.asked).toEqual([]);
+  });
+
+  test("is said by the hook where the token says nothing, with the caller's own tenant and id", async () => {
+    const { access, hook } = build();
+    const answer = access.may(ann, "c", "publish");
+    expect(hook.asked).toEqual([{ tenant: "acme", user: "ann", room: "c", action: "publish" }]);
+    hook.answer("c", true, { action: "publish" });
+    expect(await answer).toBe(true);
+    expect(access.known(ann, "c", "publish")).toBe(true);
+    expect(access.known(ann, "c", "join")).toBeUndefined();
+  });
+
+  test("not is told with the field, and so is that nobody can tell", async () => {
+    const { access, alone, hook } = build();
+    expect(await reasonFrom(alone.check(ann, "c", "join", "room_id"))).toBe("ROOM_FORBIDDEN");
+    await expect(alone.check(ann, "c", "publish", "audience.room_id")).rejects.toThrow(/audience\.room_id: .*publish/);
+    const waiting = Promise.allSettled(["one", "two"].map((field) => access.check(ann, "c", "join", field)));
+    hook.breakDown();
+    const errors = (await waiting).map((each) => (each as PromiseRejectedResult).reason as Error);
+    expect(await reasonFrom(Promise.reject(errors[0]))).toBe("AUTHORIZE_UNAVAILABLE");
+    expect(errors.map(({ message }) => /\] (\w+): /.exec(message)?.[1])).toEqual(["one", "two"]);
+  });
+});
+
+describe("who was in rooms", () => {
+  test("stays in those that are not clearly closed", async () => {
+    const { access, hook } = build();
+    hook.answer("open", true);
+    hook.answer("closed", false);
+    const kept = access.kept(ann, ["a", "open", "closed", "dm/bob/cyd", "unknown"]);
+    hook.breakDown();
+    expect(await kept).toEqual(["a", "open", "unknown"]);
+    expect(await build().alone.kept(ann, ["a", "b"])).toEqual(["a"]);
+  });
+
+  test("waits once for a hook that cannot tell, and not again for a while", async () => {
+    const { access, hook, clock } = build();
+    const first = access.kept(ann, ["x"]);
+    hook.breakDown();
+    expect(await first).toEqual(["x"]);
+    expect(await access.kept(ann, ["x", "y"])).toEqual(["x", "y"]);
+    expect(hook.asked).toHaveLength(1);
+    await clock.advance(10_000);
+    const again = access.kept(ann, ["x"]);
+    hook.answer("x", false);
+    expect(await again).toEqual([]);
+  });
+});

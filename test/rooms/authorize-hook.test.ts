@@ -1,0 +1,182 @@
+import type { ServerResponse } from "node:http";
+import { ConnectError } from "@connectrpc/connect";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { reasonOf } from "../../src/errors.ts";
+import type { AuthorizeOptions } from "../../src/options.ts";
+import { RoomAccess, type RoomQuestion } from "../../src/rooms/access.ts";
+import { AuthorizeHook } from "../../src/rooms/authorize-hook.ts";
+import { FakeClock } from "../support/clock.ts";
+import { userOf } from "../support/core.ts";
+import { allow, type HookServer, startHook, troubledRoom, troubles } from "../support/hook-server.ts";
+
+const question: RoomQuestion = { tenant: "acme", user: "ann", room: "yes/1", action: "join" };
+const clock = new FakeClock();
+const started: HookServer[] = [];
+
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((server) => server.stop()));
+});
+
+/** A backend, and the hook that asks it. */
+async function open(respond?: Parameters<typeof startHook>[0], options: Partial<AuthorizeOptions> = {}) {
+  const server = await startHook(respond);
+  started.push(server);
+  const all = { url: server.url, token: "", timeoutMs: 5_000, cacheMs: 30_000, ...options };
+  return { server, hook: new AuthorizeHook(all, clock) };
+}
+
+/** The failure of a question that must fail. */
+async function failureOf(answer: Promise<boolean>): Promise<ConnectError> {
+  const outcome: unknown = await answer.catch((error: unknown) => error);
+  if (outcome instanceof ConnectError) return outcome;
+  throw new Error(`answered with ${String(outcome)}`);
+}
+
+describe("the question", () => {
+  test("is a POST of JSON that says who wants what", async () => {
+    const { server, hook } = await open();
+    expect(await hook.ask({ ...question, action: "publish" })).toBe(true);
+    expect(server.asked).toMatchObject([
+      { question: { ...question, action: "publish" }, method: "POST", headers: { "content-type": "application/json" } },
+    ]);
+    expect(server.asked[0]?.headers.authorization).toBeUndefined();
+  });
+
+  test("shows the token that was set", async () => {
+    const { server, hook } = await open(undefined, { token: "s3cret" });
+    await hook.ask(question);
+    expect(server.asked[0]?.headers.authorization).toBe("Bearer s3cret");
+  });
+
+  test("carries ids of all scripts, and of quotes", async () => {
+    const { server, hook } = await open();
+    const odd = { tenant: '"公司"', user: "née\\😀", room: "yes/\u2028'", action: "join" } as const;
+    expect(await hook.ask(odd)).toBe(true);
+    expect(server.asked[0]?.question).toEqual(odd);
+  });
+});
+
+describe("the answer", () => {
+  test.each([true, false])("%s is remembered, and no longer than was set", async (allowed) => {
+    const { server, hook } = await open((response) => allow(response, allowed), { cacheMs: 1_000 });
+    expect(hook.known(question)).toBeUndefined();
+    expect(await hook.ask(question)).toBe(allowed);
+    await clock.advance(999);
+    expect(hook.known(question)).toBe(allowed);
+    expect(await hook.ask(question)).toBe(allowed);
+    expect(server.asked).toHaveLength(1);
+    await clock.advance(1);
+    expect(hook.known(question)).toBeUndefined();
+    await hook.ask(question);
+    expect(server.asked).toHaveLength(2);
+  });
+
+  test("is for nobody and nothing else", async () => {
+    const { server, hook } = await open();
+    await hook.ask(question);
+    const others: RoomQuestion[] = [
+      { ...question, tenant: "rival" },
+      { ...question, user: "bob" },
+      { ...question, room: "yes/2" },
+      { ...question, action: "publish" },
+    ];
+    for (const other of others) expect.soft(hook.known(other)).toBeUndefined();
+    await Promise.all(others.map((other) => hook.ask(other)));
+    expect(server.asked).toHaveLength(5);
+  });
+});
+
+describe("who asks", () => {
+  test("the same at the same time, waits for one answer", async () => {
+    const { server, hook } = await open();
+    const answers = await Promise.all(Array.from({ length: 500 }, () => hook.ask(question)));
+    expect(new Set(answers)).toEqual(new Set([true]));
+    expect(server.asked).toHaveLength(1);
+  });
+
+  test("as the 201st at the same time, is refused at once; and is served when the others are", async () => {
+    const held: ServerResponse[] = [];
+    const { server, hook } = await open((response) => void held.push(response));
+    const ask = (room: number) => hook.ask({ ...question, room: `yes/${room}` });
+    const asking = Array.from({ length: 200 }, (_, room) => ask(room));
+    const refused = await failureOf(ask(200));
+    expect(reasonOf(refused)).toBe("AUTHORIZE_UNAVAILABLE");
+    // What is asked already costs nothing more.
+    const shared = ask(7);
+    await server.until(200);
+    expect(server.waiting).toBe(200);
+    for (const response of held.splice(0)) allow(response, true);
+    expect(await Promise.all([...asking, shared])).toEqual(Array(201).fill(true));
+    const again = ask(200);
+    await server.until(201);
+    allow(held[0] as ServerResponse, false);
+    expect(await again).toBe(false);
+  });
+});
+
+describe("is no permission, and is not remembered:", () => {
+  test.each(Object.keys(troubles))("%s", async (trouble) => {
+    const { server, hook } = await open(undefined, { timeoutMs: 100 });
+    const troubled = { ...question, room: troubledRoom(trouble) };
+    for (const asked of [1, 2]) {
+      const failures = await Promise.all([failureOf(hook.ask(troubled)), failureOf(hook.ask(troubled))]);
+      expect(failures.map(reasonOf)).toEqual(["AUTHORIZE_UNAVAILABLE", "AUTHORIZE_UNAVAILABLE"]);
+      // For the log; clients are not told of it.
+      expect(failures[0]?.cause).toBeInstanceOf(Error);
+      expect(hook.known(troubled)).toBeUndefined();
+      // Who waits no longer may be ahead of a question that is still on its way.
+      await vi.waitFor(() => expect(server.asked).toHaveLength(asked));
+    }
+    expect(await hook.ask(question)).toBe(true);
+  });
+
+  test("a backend that is down", async () => {
+    const { server, hook } = await open();
+    await server.stop();
+    started.length = 0;
+    expect(reasonOf(await failureOf(hook.ask(question)))).toBe("AUTHORIZE_UNAVAILABLE");
+    expect(hook.known(question)).toBeUndefined();
+  });
+});
+
+test("a user with many rooms asks for a few at a time, and no more once the hook has failed", async () => {
+  const held: ServerResponse[] = [];
+  const { server, hook } = await open((response) => void held.push(response));
+  const access = new RoomAccess(hook, clock);
+  const rooms = Array.from({ length: 120 }, (_, room) => `yes/${room}`);
+  const ann = userOf("acme");
+  const first = access.kept(ann, rooms);
+  await server.until(50);
+  expect(server.waiting).toBe(50);
+  for (const [index, response] of held.splice(0).entries()) allow(response, index > 0);
+  await server.until(100);
+  expect(server.waiting).toBe(50);
+  for (const response of held.splice(0)) response.destroy();
+  expect(await first).toEqual(rooms.slice(1));
+  expect(server.asked).toHaveLength(100);
+  // What is not known is kept, for a while without another question.
+  expect(await access.kept(ann, rooms)).toEqual(rooms.slice(1));
+  expect(server.asked).toHaveLength(100);
+  await clock.advance(10_000);
+  const second = access.kept(ann, rooms);
+  await server.until(150);
+  for (const response of held.splice(0)) allow(response, false);
+  await server.until(170);
+  for (const response of held.splice(0)) allow(response, false);
+  expect(await second).toEqual(rooms.slice(1, 50));
+});
+
+test("a backend that recovers is believed at once", async () => {
+  let ill = true;
+  const { hook } = await open((response) => (ill ? response.destroy() : allow(response, true)));
+  await failureOf(hook.ask(question));
+  ill = false;
+  expect(await hook.ask(question)).toBe(true);
+});
+
+test("no connection is held by an answer that was not read", async () => {
+  const { server, hook } = await open(undefined, { timeoutMs: 100 });
+  const unread = ["status 500", "a huge answer", "an answer without end", "half an answer", "no answer"];
+  await Promise.all(unread.map((trouble) => failureOf(hook.ask({ ...question, room: troubledRoom(trouble) }))));
+  await expect.poll(() => server.waiting).toBe(0);
+});

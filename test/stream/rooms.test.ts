@@ -1,0 +1,405 @@
+import { create } from "@bufbuild/protobuf";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Kind } from "../../gen/tidings/v1/message_pb.ts";
+import { RoomMode, SubscribeRequestSchema } from "../../gen/tidings/v1/push_service_pb.ts";
+import { Subscription } from "../../src/stream/subscription.ts";
+import { turns } from "../support/clock.ts";
+import { reasonFrom, serviceOf, startTestCore, type TestCore, toRoom, withTestCore } from "../support/core.ts";
+import { FakeHook, joins, member, roomEvents, SlowPresence, story, told } from "../support/rooms.ts";
+
+const { ANY, FIRST, LAST } = RoomMode;
+const event = { kind: Kind.EVENT } as const;
+const ann = member("ann", ["a", "b"]);
+const bob = member("bob", ["a", "b"]);
+let node: TestCore;
+beforeEach(async () => {
+  node = await startTestCore();
+});
+afterEach(() => node.close());
+
+/** How many are in a room. */
+const count = (room: string, of = node) => of.core.node.presence.count("acme", room);
+
+describe("what a stream asks for", () => {
+  test.each([
+    ["an id that promises a direct room and names none", [{ roomId: "dm/ann" }], "rooms[0].room_id"],
+    ["a room named twice", [{ roomId: "a" }, { roomId: "b" }, { roomId: "a" }], "rooms[2].room_id"],
+    [
+      "FIRST and LAST of one room",
+      [
+        { roomId: "a", mode: FIRST },
+        { roomId: "a", mode: LAST },
+      ],
+      "rooms[1].room_id",
+    ],
+    ["a direct room in both orders", [{ roomId: "dm/ann/bob" }, { roomId: "dm/bob/ann" }], "rooms[1].room_id"],
+  ])("is refused as a whole: %s", async (_what, rooms, field) => {
+    const open = () => new Subscription(node.core.node, ann, create(SubscribeRequestSchema, { rooms }), () => {});
+    expect(await reasonFrom(open)).toBe("FIELD_INVALID");
+    expect(open).toThrow(field);
+    expect(node.core.node.hub.size).toBe(0);
+    expect(node.core.node.streams.size).toBe(0);
+  });
+
+  test("is refused of a service that wants a room to itself, or is bound to no tenant", async () => {
+    expect(await reasonFrom(() => node.subscribe(serviceOf("acme"), joins(FIRST, "a")))).toBe("FIELD_INVALID");
+    expect(await reasonFrom(() => node.subscribe(serviceOf(), joins(ANY, "a")))).toBe("FIELD_INVALID");
+  });
+
+  test("is answered room by room, and the stream goes on without those that it may not enter", async () => {
+    const reader = node.subscribe(ann, joins(ANY, "a", "secret", "dm/bob/cyd", "b", "dm/bob/ann"));
+    await reader.first("caughtUp");
+    expect(roomEvents(reader)).toEqual([
+      "joined a",
+      "refused secret permission_denied",
+      "refused dm/bob/cyd permission_denied",
+      "joined b",
+      "joined dm/ann/bob",
+    ]);
+    expect(reader.all("room")[1]?.reason).toContain("rooms[1].room_id:");
+    expect(story(reader).slice(0, 7)).toEqual([
+      "hello",
+      "joined",
+      "refused",
+      "refused",
+      "joined",
+      "joined",
+      "caughtUp",
+    ]);
+    for (const room of ["a", "secret", "dm/bob/cyd", "b"]) await node.publish("acme", toRoom(room), event);
+    await node.settle();
+    expect(reader.messages.map(({ roomId }) => roomId)).toEqual(["a", "b"]);
+    const { positions } = await reader.first("hello");
+    const rooms = positions.map(({ feed }) => feed).filter((feed) => feed.startsWith("room/"));
+    expect(rooms).toEqual(["room/a", "room/b", "room/dm/ann/bob"]);
+  });
+
+  test("of a service opens every room of its tenant, and counts nobody in", async () => {
+    const reader = await node.live(serviceOf("acme"), joins(ANY, "a", "dm/ann/bob"));
+    expect(roomEvents(reader)).toEqual(["joined a", "joined dm/ann/bob"]);
+    await node.publish("acme", toRoom("dm/bob/ann"));
+    await node.publish("globex", toRoom("a"));
+    await node.publish("acme", toRoom("a"), event);
+    await node.settle();
+    expect(reader.messages.map(({ roomId }) => roomId).sort()).toEqual(["a", "dm/ann/bob"]);
+    expect(reader.all("readState")).toEqual([]);
+    expect(await count("a")).toEqual({ users: 0, connections: 0 });
+  });
+
+  test("of direct rooms never meets another pair's, however the ids are written", async () => {
+    const [one, other] = [member("1"), member("12")];
+    const a = await node.live(one, joins(ANY, "dm/23/1", "dm/12/3"));
+    const b = await node.live(other, joins(ANY, "dm/3/12", "dm/1/23"));
+    expect(roomEvents(a)).toEqual(["joined dm/1/23", "refused dm/12/3 permission_denied"]);
+    expect(roomEvents(b)).toEqual(["joined dm/12/3", "refused dm/1/23 permission_denied"]);
+    const slashed = await node.live(member("1/2"), joins(ANY, "dm/1%2F2/3", "dm/1/2%2F3"));
+    expect(roomEvents(slashed)).toEqual(["joined dm/1%2F2/3", "refused dm/1/2%2F3 permission_denied"]);
+    await node.publish("acme", toRoom("dm/3/1%2f2"), event);
+    await node.publish("acme", toRoom("dm/23/1"), event);
+    await node.settle();
+    expect([a, b, slashed].map(({ messages }) => messages.length)).toEqual([1, 0, 1]);
+  });
+});
+
+describe("FIRST", () => {
+  test("of 20 streams at once lets one in, and the others go on without the room", async () => {
+    const readers = Array.from({ length: 20 }, (_, index) =>
+      node.subscribe(member(`user-${index}`, ["a"]), { ...joins(FIRST, "a"), instanceId: `page-${index}` }),
+    );
+    const events = (await Promise.all(readers.map((reader) => told(reader)))).flat();
+    expect(events.filter((each) => each === "joined a")).toHaveLength(1);
+    expect(events.filter((each) => each === "refused a already_exists")).toHaveLength(19);
+    await node.publish("acme", toRoom("a"), event);
+    await node.settle();
+    expect(readers.filter(({ messages }) => messages.length === 1)).toHaveLength(1);
+    expect(await count("a")).toEqual({ users: 1, connections: 1 });
+  });
+
+  test("is not refused by the page's own ghost, which is told", async () => {
+    const ghost = await node.live(ann, { ...joins(FIRST, "a"), instanceId: "page" });
+    const back = await node.live(ann, { ...joins(FIRST, "a"), instanceId: "page" });
+    expect(roomEvents(back)).toEqual(["joined a"]);
+    expect(await told(ghost, 2)).toEqual(["joined a", "kicked a already_exists"]);
+    const other = await node.live(bob, { ...joins(FIRST, "a"), instanceId: "page" });
+    expect(roomEvents(other)).toEqual(["refused a already_exists"]);
+    await ghost.close();
+    expect(await count("a")).toEqual({ users: 1, connections: 1 });
+  });
+
+  test("is free once its holder is gone", async () => {
+    const holder = await node.live(ann, joins(FIRST, "a"));
+    expect(roomEvents(await node.live(bob, joins(FIRST, "a")))).toEqual(["refused a already_exists"]);
+    await holder.close();
+    expect(roomEvents(await node.live(bob, joins(FIRST, "a")))).toEqual(["joined a"]);
+  });
+
+  test("that is refused does not bring the room's notifications into the inbox", async () => {
+    await node.live(bob, joins(FIRST, "a"));
+    const outside = member("ann", ["*"]);
+    await node.live(outside, joins(FIRST, "a"));
+    await node.publish("acme", toRoom("a"));
+    expect((await node.unread(outside)).unread.total).toBe(0);
+    expect((await node.unread(bob)).unread.total).toBe(1);
+  });
+});
+
+describe("LAST", () => {
+  test("kicks everybody, at once and once, and the room is its own", async () => {
+    const readers = await Promise.all(
+      Array.from({ length: 5 }, (_, i) => node.live(member(`u${i}`, ["a"]), joins(ANY, "a"))),
+    );
+    const last = await node.live(ann, joins(LAST, "a"));
+    await node.publish("acme", toRoom("a"), event);
+    await node.settle();
+    for (const reader of readers) {
+      expect(roomEvents(reader)).toEqual(["joined a", "kicked a already_exists"]);
+      expect(reader.messages).toEqual([]);
+      expect(reader.error).toBeUndefined();
+    }
+    expect(last.messages).toHaveLength(1);
+    expect(await count("a")).toEqual({ users: 1, connections: 1 });
+  });
+
+  test("of 20 streams at once leaves one in, and only that one gets what is said", async () => {
+    const presence = new SlowPresence();
+    await withTestCore(
+      async (node) => {
+        const readers = Array.from({ length: 20 }, (_, index) =>
+          node.subscribe(member(`user-${index}`, ["a"]), joins(LAST, "a")),
+        );
+        await Promise.all(readers.map((reader) => reader.first("caughtUp")));
+        await node.settle();
+        expect(await count("a", node)).toEqual({ users: 1, connections: 1 });
+        const last = readers.map((reader) => roomEvents(reader).at(-1));
+        expect(last.filter((each) => each === "joined a")).toHaveLength(1);
+        expect(last.filter((each) => each === "kicked a already_exists")).toHaveLength(19);
+        await node.publish("acme", toRoom("a"), event);
+        await node.settle();
+        const heard = readers.map(({ messages }) => messages.length);
+        expect(heard).toEqual(last.map((each) => (each === "joined a" ? 1 : 0)));
+      },
+      { presence },
+    );
+  });
+
+  test("that comes while another is still on its way in leaves it outside", async () => {
+    const presence = new SlowPresence();
+    await withTestCore(
+      async (node) => {
+        const entered = Promise.withResolvers<void>();
+        const goOn = Promise.withResolvers<void>();
+        presence.after = () => {
+          presence.after = async () => {};
+          entered.resolve();
+          return goOn.promise;
+        };
+        const early = node.subscribe(ann, joins(ANY, "a"));
+        await entered.promise;
+        await node.live(bob, joins(LAST, "a"));
+        goOn.resolve();
+        await early.first("caughtUp");
+        expect(await told(early)).toEqual(["kicked a already_exists"]);
+        await node.publish("acme", toRoom("a"), event);
+        await node.settle();
+        expect(early.messages).toEqual([]);
+        expect(await count("a", node)).toEqual({ users: 1, connections: 1 });
+      },
+      { presence },
+    );
+  });
+
+  test("stops the messages of a reader that lags", async () => {
+    const reader = await node.live(ann, joins(ANY, "a"));
+    reader.pause();
+    await node.publish("acme", toRoom("a"), event);
+    await node.settle();
+    for (let index = 0; index < 200; index++) await node.publish("acme", toRoom("a"), event);
+    await node.live(bob, joins(LAST, "a"));
+    reader.resume();
+    await told(reader, 2);
+    await node.settle();
+    // What was on its way when the kick came, and nothing after.
+    expect(reader.messages.length).toBeLessThanOrEqual(1);
+    expect(story(reader).at(-1)).toBe("kicked");
+  });
+});
+
+describe("what the hook decides", () => {
+  let hook: FakeHook;
+  beforeEach(async () => {
+    await node.close();
+    hook = new FakeHook();
+    node = await startTestCore({ authorize: hook });
+  });
+
+  test("comes when it comes, and holds up nothing", async () => {
+    const reader = node.subscribe(ann, joins(ANY, "asked", "a", "other"));
+    await reader.first("caughtUp");
+    expect(story(reader).slice(0, 3)).toEqual(["hello", "joined", "caughtUp"]);
+    await node.publish("acme", toRoom("asked"), event);
+    expect(hook.asked).toEqual(
+      ["asked", "other"].map((room) => ({ tenant: "acme", user: "ann", room, action: "join" })),
+    );
+    hook.answer("other", false);
+    expect(await told(reader, 2)).toEqual(["joined a", "refused other permission_denied"]);
+    hook.answer("asked", true);
+    expect(await told(reader, 3)).toContain("joined asked");
+    await node.publish("acme", toRoom("asked"), event);
+    await reader.until(({ messages }) => messages.length === 1);
+    expect(await count("asked")).toEqual({ users: 1, connections: 1 });
+  });
+
+  test("is refused as unavailable when it cannot tell, and the stream goes on", async () => {
+    const reader = await node.live(ann, joins(ANY, "asked", "a"));
+    hook.breakDown();
+    expect(await told(reader, 2)).toEqual(["joined a", "refused asked unavailable"]);
+    await node.publish("acme", toRoom("a"), event);
+    await reader.until(({ messages }) => messages.length === 1);
+    expect(await count("asked")).toEqual({ users: 0, connections: 0 });
+  });
+
+  test("and FIRST are both needed", async () => {
+    const reader = await node.live(ann, joins(FIRST, "asked"));
+    hook.answer("asked", true, { user: "bob" });
+    await node.live(bob, joins(ANY, "asked"));
+    hook.answer("asked", true);
+    expect(await told(reader)).toEqual(["refused asked already_exists"]);
+  });
+
+  test("after the stream has ended takes the room from nobody, and leaves nothing", async () => {
+    hook.answer("asked", true, { user: "bob" });
+    const holder = await node.live(bob, joins(FIRST, "asked"));
+    const reader = await node.live(ann, joins(LAST, "asked"));
+    await reader.close();
+    hook.answer("asked", true);
+    await node.settle();
+    expect(roomEvents(holder)).toEqual(["joined asked"]);
+    expect(await count("asked")).toEqual({ users: 1, connections: 1 });
+    await holder.close();
+    expect(node.core.node.hub.size).toBe(0);
+  });
+
+  test("after a kick that came in between is a kick, and no message", async () => {
+    const presence = new SlowPresence();
+    hook = new FakeHook();
+    await withTestCore(
+      async (node) => {
+        const reader = await node.live(ann, joins(ANY, "asked"));
+        const goOn = Promise.withResolvers<void>();
+        const entered = Promise.withResolvers<void>();
+        presence.after = () => {
+          presence.after = async () => {};
+          entered.resolve();
+          return goOn.promise;
+        };
+        hook.answer("asked", true);
+        await entered.promise;
+        hook.answer("asked", true, { user: "bob" });
+        await node.live(bob, joins(LAST, "asked"));
+        goOn.resolve();
+        expect(await told(reader)).toEqual(["kicked asked already_exists"]);
+        await node.publish("acme", toRoom("asked"), event);
+        await node.settle();
+        expect(reader.messages).toEqual([]);
+      },
+      { presence, authorize: hook },
+    );
+  });
+
+  test("and a kick before the stream could tell are told in their order", async () => {
+    hook.answer("asked", true, { user: "bob" });
+    const reader = await node.live(ann, joins(ANY, "asked"));
+    reader.pause();
+    await node.publish("acme", toRoom("a"));
+    hook.answer("asked", true);
+    await node.settle();
+    await node.live(bob, joins(LAST, "asked"));
+    await node.publish("acme", toRoom("asked"), { ...event, ttl: { seconds: 60n } });
+    reader.resume();
+    expect(await told(reader, 2)).toEqual(["joined asked", "kicked asked already_exists"]);
+    await node.publish("acme", toRoom("asked"), event);
+    await node.settle();
+    expect(reader.messages).toEqual([]);
+  });
+});
+
+describe("a fresh token", () => {
+  test("that opens less takes rooms away, at once", async () => {
+    const reader = await node.live(ann, joins(ANY, "a", "b"));
+    await reader.subscription.refresh(member("ann", ["b"]));
+    for (const room of ["a", "b"]) await node.publish("acme", toRoom(room), event);
+    await reader.until(({ messages }) => messages.length > 0);
+    await node.settle();
+    expect(roomEvents(reader)).toEqual(["joined a", "joined b", "kicked a permission_denied"]);
+    expect(reader.messages.map(({ roomId }) => roomId)).toEqual(["b"]);
+    expect(await count("a")).toEqual({ users: 0, connections: 0 });
+    expect(await count("b")).toEqual({ users: 1, connections: 1 });
+  });
+
+  test("that opens less changes the totals to what lists say, and that opens more, too", async () => {
+    await node.publishMany("acme", toRoom("a"), 2);
+    await node.publishMany("acme", toRoom("c"), 3);
+    const reader = await node.live(ann, joins(ANY, "a"));
+    await node.settle();
+    expect(reader.badge.total).toBe(2);
+    for (const rooms of [["b"], ["c"], ["a", "c"]]) {
+      const fresh = member("ann", rooms);
+      await reader.subscription.refresh(fresh);
+      await node.settle();
+      expect(reader.badge.total).toBe((await node.unread(fresh)).unread.total);
+    }
+    expect(reader.badge.total).toBe(5);
+    await node.publish("acme", toRoom("c"));
+    await node.settle();
+    expect(reader.badge.total).toBe(6);
+  });
+
+  test("that opens the same changes nothing", async () => {
+    const reader = await node.live(ann, joins(ANY, "a"));
+    await node.settle();
+    const before = reader.events.length;
+    await reader.subscription.refresh({ ...ann, tokenId: "fresh" });
+    await node.settle();
+    expect(reader.events).toHaveLength(before);
+  });
+
+  test("that comes while a room is being entered counts", async () => {
+    const presence = new SlowPresence();
+    await withTestCore(
+      async (node) => {
+        presence.before = () => turns(5);
+        presence.after = () => turns(5);
+        const reader = node.subscribe(ann, joins(ANY, "a", "b"));
+        await reader.subscription.refresh(member("ann", ["b"]));
+        await reader.first("caughtUp");
+        await node.settle();
+        for (const room of ["a", "b"]) await node.publish("acme", toRoom(room), event);
+        await node.settle();
+        expect(roomEvents(reader)).not.toContain("joined a");
+        expect(reader.messages.map(({ roomId }) => roomId)).toEqual(["b"]);
+        expect(await count("a", node)).toEqual({ users: 0, connections: 0 });
+      },
+      { presence },
+    );
+  });
+});
+
+test("a stream that ends on its way into a room leaves it", async () => {
+  const presence = new SlowPresence();
+  await withTestCore(
+    async (node) => {
+      for (let wait = 0; wait < 12; wait++) {
+        presence.before = () => turns(3);
+        presence.after = () => turns(3);
+        const reader = node.subscribe(ann, joins(LAST, "a", "b"));
+        await turns(wait);
+        await reader.close();
+        await node.settle();
+        await turns(8);
+        expect(await count("a", node), `closed after ${wait} turns`).toEqual({ users: 0, connections: 0 });
+        expect(node.core.node.hub.size, `closed after ${wait} turns`).toBe(0);
+      }
+    },
+    { presence },
+  );
+});
