@@ -6,8 +6,8 @@ import { doubts, machineLine } from "./machine.ts";
 import { plans } from "./plan.ts";
 import { writeReport } from "./report.ts";
 import type { Section } from "./section.ts";
-import { tableText } from "./section.ts";
 import { sections } from "./sections.ts";
+import { tableText } from "./table.ts";
 import { targetTable } from "./target.ts";
 
 const { values } = parseArgs({

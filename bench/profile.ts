@@ -1,6 +1,6 @@
 /** `node bench/profile.ts <file>…`: where the time of CPU profiles went, by package or file; waiting is left out. */
 import { readFileSync } from "node:fs";
-import { tableText } from "./section.ts";
+import { tableText } from "./table.ts";
 
 interface CpuProfile {
   readonly nodes: readonly { readonly id: number; readonly callFrame: { functionName: string; url: string } }[];

@@ -2,7 +2,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { machineLine } from "./machine.ts";
-import { type Section, tableText } from "./section.ts";
+import type { Section } from "./section.ts";
+import { tableText } from "./table.ts";
 import { type Target, targetTable } from "./target.ts";
 
 const docs = join(import.meta.dirname, "../docs");

@@ -1,5 +1,5 @@
 import { plain } from "./figure.ts";
-import type { Table } from "./section.ts";
+import type { Table } from "./table.ts";
 
 /** What a figure has to reach. */
 export interface Target {

@@ -76,6 +76,31 @@ function isDownward(name: string, from: string): boolean {
   return floorOf(name) < floorOf(from);
 }
 
+/** Groups of files that import each other, directly or not, types included: Tarjan's strongly connected components. */
+function cyclesOf(sources: readonly SourceFile[]): string[][] {
+  const found: string[][] = [];
+  const order = new Map<string, number>();
+  const stack: string[] = [];
+  const visit = (name: string): number => {
+    const own = order.size;
+    let lowest = own;
+    order.set(name, own);
+    stack.push(name);
+    for (const { from } of sources.find((file) => file.name === name)?.imports ?? []) {
+      if (!sources.some((file) => file.name === from)) continue;
+      if (!order.has(from)) lowest = Math.min(lowest, visit(from));
+      else if (stack.includes(from)) lowest = Math.min(lowest, order.get(from) as number);
+    }
+    if (lowest === own) {
+      const group = stack.splice(stack.indexOf(name));
+      if (group.length > 1) found.push(group);
+    }
+    return lowest;
+  };
+  for (const { name } of sources) if (!order.has(name)) visit(name);
+  return found;
+}
+
 function importsOf(prefix: string): { name: string; from: string; type: boolean }[] {
   return files
     .filter(({ name }) => name.startsWith(prefix))
@@ -177,6 +202,17 @@ describe("The folders of src/", () => {
     for (const { name, text } of files.filter((file) => core.includes(file.name))) {
       expect.soft(hidden.exec(text)?.[0], name).toBeUndefined();
     }
+  });
+});
+
+describe("No file depends on itself, types included, in", () => {
+  test.each(["src", "bench", "test", "examples", "scripts"])("%s", (folder) => {
+    expect(cyclesOf(readSources(folder))).toEqual([]);
+  });
+
+  test("a made-up folder with a cycle, which is found", () => {
+    const file = (name: string, from: string) => ({ name, text: "", imports: [{ from, type: true }] });
+    expect(cyclesOf([file("a.ts", "b.ts"), file("b.ts", "c.ts"), file("c.ts", "b.ts")])).toEqual([["b.ts", "c.ts"]]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { Histogram, sharedMicroseconds } from "../histogram.ts";
-import { readStamp } from "./marks.ts";
+import { stampLength } from "../message.ts";
 
 /** A connection, or several streams on one. */
 export interface Peer {
@@ -60,4 +60,9 @@ export class Group {
     this.#failed ??= new Error(reason);
     this.#waiter?.reject(this.#failed);
   }
+}
+
+/** When the message at this place was published, in µs. */
+function readStamp(chunk: Buffer, at: number): number {
+  return Number.parseInt(chunk.toString("latin1", at, at + stampLength), 16);
 }

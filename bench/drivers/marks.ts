@@ -1,4 +1,4 @@
-import { marker, markLength, stampLength } from "../message.ts";
+import { marker, markLength } from "../message.ts";
 import type { Group } from "./group.ts";
 
 const needle = Buffer.from(marker);
@@ -30,9 +30,4 @@ export class Marks {
     const cut = chunk.indexOf(first, Math.max(from, chunk.length - markLength + 1));
     this.#rest = cut < 0 ? nothing : Buffer.from(chunk.subarray(cut));
   }
-}
-
-/** When the message at this place was published, in µs. */
-export function readStamp(chunk: Buffer, at: number): number {
-  return Number.parseInt(chunk.toString("latin1", at, at + stampLength), 16);
 }

@@ -1,9 +1,9 @@
 import { Figure, plain } from "../figure.ts";
 import { batchBody, publishBody, publishTo } from "../message.ts";
 import type { Plan } from "../plan.ts";
-import type { Table } from "../section.ts";
 import type { TidingsServer } from "../servers.ts";
 import type { SubscriberGroup, Subscribers } from "../subscribers.ts";
+import type { Table } from "../table.ts";
 import { measureTurns } from "../turns.ts";
 
 const batchSize = 100;

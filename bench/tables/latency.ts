@@ -5,9 +5,10 @@ import { Histogram } from "../histogram.ts";
 import { publishBody, publishTo } from "../message.ts";
 import type { Plan } from "../plan.ts";
 import { RealClients } from "../real-clients.ts";
-import type { Section, Table } from "../section.ts";
+import type { Section } from "../section.ts";
 import { TidingsServer } from "../servers.ts";
 import type { SubscriberGroup } from "../subscribers.ts";
+import type { Table } from "../table.ts";
 import { serviceToken } from "../tokens.ts";
 
 /** Each message goes to every tenth subscriber: they are spread over so many tenants, which get messages in turn. */

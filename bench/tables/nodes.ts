@@ -9,9 +9,10 @@ import { Histogram } from "../histogram.ts";
 import { batchBody, publishBody, publishTo } from "../message.ts";
 import { isChosen, type Plan } from "../plan.ts";
 import { RealClients } from "../real-clients.ts";
-import type { Section, Table } from "../section.ts";
+import type { Section } from "../section.ts";
 import type { StoreFigures } from "../servers/tidings.ts";
 import { TidingsServer } from "../servers.ts";
+import type { Table } from "../table.ts";
 import type { Target } from "../target.ts";
 import { benchTenant, serviceToken } from "../tokens.ts";
 

@@ -4,8 +4,9 @@ import { Figure, plain } from "../figure.ts";
 import { headOf } from "../head.ts";
 import { batchBody, markedText, publishTo, usualLength } from "../message.ts";
 import type { Plan } from "../plan.ts";
-import type { Section, Table } from "../section.ts";
+import type { Section } from "../section.ts";
 import { TidingsServer } from "../servers.ts";
+import type { Table } from "../table.ts";
 import { benchTenant } from "../tokens.ts";
 
 const ways: readonly { name: string; family: Family; perSession?: number }[] = [

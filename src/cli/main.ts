@@ -2,8 +2,9 @@
 /** The program `tidings`: wires the process to the command line. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Dependencies, Io } from "./commands/command.ts";
+import type { Dependencies } from "./commands/command.ts";
 import { startWorker, workerIo } from "./process/cluster.ts";
+import type { Io } from "./process/io.ts";
 import { main } from "./run.ts";
 
 const io: Io = {

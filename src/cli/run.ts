@@ -2,7 +2,7 @@
 import { ConnectError } from "@connectrpc/connect";
 import { errorFromThrown } from "../client/calls/wire-error.ts";
 import { TidingsError } from "../client/tidings-error.ts";
-import type { Command, Dependencies, Io } from "./commands/command.ts";
+import type { Command, Dependencies } from "./commands/command.ts";
 import { dev } from "./commands/dev.ts";
 import { disconnect } from "./commands/disconnect.ts";
 import { online } from "./commands/online.ts";
@@ -16,6 +16,7 @@ import { configure, type Environment } from "./config/configuration.ts";
 import { UsageError } from "./config/usage-error.ts";
 import { commandHelp, overview } from "./output/help.ts";
 import { Printer } from "./output/printer.ts";
+import type { Io } from "./process/io.ts";
 
 /** All commands, in the order of the help. */
 export const commands: readonly Command[] = [serve, dev, token, publish, tail, unread, online, disconnect];

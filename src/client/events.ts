@@ -1,6 +1,16 @@
 /** What a stream says, in plain values that are the same whether it came as Protobuf or as JSON. */
-import type { RoomWish } from "./state/rooms.ts";
 import type { TidingsError } from "./tidings-error.ts";
+
+/** How to enter a room: `any` always; `first` only while nobody else is in it; `last` always, and all others are out. */
+export type RoomEntry = "any" | "first" | "last";
+
+/** A room to enter. */
+export interface RoomWish {
+  /** 1 to 320 characters; directRoom() makes that of two users. */
+  readonly roomId: string;
+  /** Default `any`. */
+  readonly mode?: RoomEntry;
+}
 
 /** A place in one feed. */
 export interface Position {

@@ -23,13 +23,14 @@ export type {
   Position,
   ReadStateEvent,
   ResetEvent,
+  RoomEntry,
   RoomEvent,
+  RoomWish,
   TidingsListeners,
   UnreadTotals,
 } from "./events.ts";
 export type { DeleteRequest, MarkRequest, OnlineRequest } from "./requests.ts";
 export type { Observable } from "./state/observable.ts";
 export type { PositionStorage } from "./state/position-saver.ts";
-export type { RoomEntry, RoomWish } from "./state/rooms.ts";
 export type { TidingsStream } from "./tidings.ts";
 export { type ErrorCode, TidingsError } from "./tidings-error.ts";

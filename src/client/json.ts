@@ -22,10 +22,10 @@ import { readTotals } from "./codec/json-events.ts";
 import { jsonCodec } from "./codec/json-frames.ts";
 import { idsJson, type PublishRequest, publishJson } from "./codec/json-requests.ts";
 import { Session } from "./connection/session.ts";
-import type { TidingsEvent as EventOf } from "./events.ts";
+import type { TidingsEvent as EventOf, RoomEntry, RoomWish } from "./events.ts";
 import { type BaseOptions, resolveBase } from "./options.ts";
 import type { DeleteRequest, MarkRequest, OnlineRequest } from "./requests.ts";
-import { type RoomEntry, type RoomWish, RoomWishes } from "./state/rooms.ts";
+import { RoomWishes } from "./state/rooms.ts";
 import { webSocketStream } from "./streams/ws.ts";
 import { streamOf, type TidingsStream } from "./tidings.ts";
 

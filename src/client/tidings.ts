@@ -2,9 +2,8 @@
 
 import type { Session } from "./connection/session.ts";
 import type { TidingsState } from "./connection/transitions.ts";
-import type { OnlineState, TidingsEvent, TidingsListeners, UnreadTotals } from "./events.ts";
+import type { OnlineState, RoomEntry, TidingsEvent, TidingsListeners, UnreadTotals } from "./events.ts";
 import type { Observable } from "./state/observable.ts";
-import type { RoomEntry } from "./state/rooms.ts";
 
 /** The receiving half of a client; `M` is the form of a message. */
 export interface TidingsStream<M> {

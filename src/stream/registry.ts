@@ -1,8 +1,22 @@
 import type { UserIdentity } from "../auth/identity.ts";
 import { fail } from "../errors.ts";
+import type { Hub } from "../feeds/hub.ts";
 import { type Transport, transports } from "../metrics/counters.ts";
-import type { Node } from "./context.ts";
-import type { Subscription } from "./subscription.ts";
+
+/** What the registry keeps of a stream, and asks of it. */
+export interface RegisteredStream {
+  readonly id: string;
+  readonly transport: Transport;
+  /** Whether its reader takes nothing for now, or it waits for the Store; and bytes in its transport. */
+  readonly load: { readonly lagging: boolean; readonly queued: number };
+  /** Says go_away and ends, at its next step. */
+  drain(afterMs: number, reason: string): void;
+  /** Another stream took the room. */
+  kick(room: string): void;
+  /** Whether the stream is the user's, and was opened with this token; "" is any. */
+  isOf(owner: { readonly tenant: string; readonly user: string; readonly tokenId: string }): boolean;
+  close(): void;
+}
 
 const goingAway = "the server is going away";
 
@@ -17,9 +31,9 @@ export interface StreamFigures {
 
 /** The open streams of a node. */
 export class Streams {
-  readonly #open = new Map<string, Subscription>();
+  readonly #open = new Map<string, RegisteredStream>();
   /** With their tenants. */
-  readonly #beginning = new Map<Subscription, string | undefined>();
+  readonly #beginning = new Map<RegisteredStream, string | undefined>();
   #whenEmpty: (() => void)[] = [];
   /** Set once the node drains. */
   #afterMs: (() => number) | undefined;
@@ -56,18 +70,18 @@ export class Streams {
   }
 
   /** One that comes while the node drains is told to go, too. */
-  add(stream: Subscription, tenant: string | undefined): void {
+  add(stream: RegisteredStream, tenant: string | undefined): void {
     this.#open.set(stream.id, stream);
     this.#beginning.set(stream, tenant);
     if (this.#afterMs) stream.drain(this.#afterMs(), goingAway);
   }
 
   /** Its Hello is made. */
-  began(stream: Subscription): void {
+  began(stream: RegisteredStream): void {
     this.#beginning.delete(stream);
   }
 
-  delete(stream: Subscription): void {
+  delete(stream: RegisteredStream): void {
     this.#beginning.delete(stream);
     this.#open.delete(stream.id);
     if (this.#open.size > 0) return;
@@ -76,7 +90,7 @@ export class Streams {
   }
 
   /** How many pass a test. */
-  count(test: (stream: Subscription) => boolean): number {
+  count(test: (stream: RegisteredStream) => boolean): number {
     return [...this.#open.values()].filter(test).length;
   }
 
@@ -101,10 +115,9 @@ export class Streams {
 }
 
 /** A page in a loop of reconnects must not eat the node. Throws TOO_MANY_STREAMS. */
-export function checkStreams({ hub, settings }: Node, { tenant, subject }: UserIdentity): void {
-  const { maxStreamsPerUser } = settings;
-  if (hub.streamsOf(tenant, subject) < maxStreamsPerUser) return;
-  const metadata = { limit: String(maxStreamsPerUser) };
-  const sentence = `the user has ${maxStreamsPerUser} open streams; close some`;
+export function checkStreams(hub: Hub, limit: number, { tenant, subject }: UserIdentity): void {
+  if (hub.streamsOf(tenant, subject) < limit) return;
+  const metadata = { limit: String(limit) };
+  const sentence = `the user has ${limit} open streams; close some`;
   throw fail("TOO_MANY_STREAMS", sentence, { retryAfterMs: 5000, metadata });
 }

@@ -80,7 +80,7 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
     this.#node = node;
     this.#identity = identity;
     this.#user = isUser(identity) ? identity : undefined;
-    if (this.#user) checkStreams(node, this.#user);
+    if (this.#user) checkStreams(node.hub, node.settings.maxStreamsPerUser, this.#user);
     this.#given = new StartPositions(request.positions);
     const { heartbeatMs, timeouts, clock, random } = node.settings;
     this.#secondTries = new SecondTries(clock, random);

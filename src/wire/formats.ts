@@ -1,12 +1,19 @@
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
-import type { Frame } from "./frame.ts";
 
-/** How frames stand on a wire: an encoding of the event within a framing. */
+/** An event in both codecs; each is encoded when it is read. */
+export interface Encodable {
+  /** Protobuf. */
+  readonly binary: Uint8Array;
+  /** Protobuf's JSON. */
+  readonly json: string;
+}
+
+/** How events stand on a wire: a codec within a framing. */
 export interface Format {
   /** Its place in the tables of frames. */
   readonly index: number;
   /** The bytes of one event. */
-  encode(frame: Frame): Buffer;
+  encode(event: Encodable): Buffer;
 }
 
 const envelopeHead = 5;
@@ -71,9 +78,9 @@ function format(encode: Format["encode"]): Format {
 }
 
 /** Protobuf in WebSocket frames. */
-export const webSocketProto = format((frame) => webSocketFrame(finalBinary, frame.binary));
+export const webSocketProto = format((event) => webSocketFrame(finalBinary, event.binary));
 /** JSON in WebSocket frames. */
-export const webSocketJson = format((frame) => webSocketFrame(finalText, Buffer.from(frame.json)));
+export const webSocketJson = format((event) => webSocketFrame(finalText, Buffer.from(event.json)));
 
 /** Events in envelopes. */
 export interface Enveloped {
@@ -83,18 +90,18 @@ export interface Enveloped {
   readonly chunked: Format;
 }
 
-function enveloped(payload: (frame: Frame) => Uint8Array, compress?: Compress): Enveloped {
-  const encode = (frame: Frame) => envelope(payload(frame), compress);
-  return { plain: format(encode), chunked: format((frame) => chunk(encode(frame))) };
+function enveloped(payload: (event: Encodable) => Uint8Array, compress?: Compress): Enveloped {
+  const encode = (event: Encodable) => envelope(payload(event), compress);
+  return { plain: format(encode), chunked: format((event) => chunk(encode(event))) };
 }
 
-function inEncodings(payload: (frame: Frame) => Uint8Array): ReadonlyMap<string, Enveloped> {
+function inEncodings(payload: (event: Encodable) => Uint8Array): ReadonlyMap<string, Enveloped> {
   const made = Object.entries(encodings).map(([name, compress]) => [name, enveloped(payload, compress)] as const);
   return new Map([["identity", enveloped(payload)], ...made]);
 }
 
-const proto = inEncodings((frame) => frame.binary);
-const json = inEncodings((frame) => Buffer.from(frame.json));
+const proto = inEncodings((event) => event.binary);
+const json = inEncodings((event) => Buffer.from(event.json));
 
 /** How events stand in envelopes, in the codec and with the encoding that were negotiated; others count as `identity`. */
 export function envelopedIn(codec: "proto" | "json", encoding = "identity"): Enveloped {

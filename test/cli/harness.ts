@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
-import type { Dependencies, Io } from "../../src/cli/commands/command.ts";
+import type { Dependencies } from "../../src/cli/commands/command.ts";
+import type { Io } from "../../src/cli/process/io.ts";
 import { main } from "../../src/cli/run.ts";
 
 /** A secret that is good enough. */

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Connection, Entrance, OnlineTally, Presence, Seat } from "../../src/ports/presence.ts";
-import type { OpenedPresence } from "./presence.ts";
+import type { OpenedPresence } from "./opened-presence.ts";
 
 const room = "room";
 

@@ -2,13 +2,8 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Connection, OnlineTally, Presence } from "../../src/ports/presence.ts";
+import type { OpenedPresence } from "./opened-presence.ts";
 import { roomLaw } from "./presence-rooms.ts";
-
-/** Nodes that share what they know; one where there is only one process. */
-export interface OpenedPresence {
-  readonly nodes: readonly [Presence, ...Presence[]];
-  close(): Promise<void>;
-}
 
 /** Runs the law against an adapter; the properties with such a share of their random scripts. */
 export function presenceContract(name: string, make: () => Promise<OpenedPresence>, share = 1): void {

@@ -10,7 +10,7 @@ import {
   upTo,
   userFeed,
 } from "../support/store-messages.ts";
-import type { StoreBench } from "./store.ts";
+import type { StoreBench } from "./store-bench.ts";
 
 /** Numbers are contiguous and final. */
 export function appendLaw(bench: StoreBench): void {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { keyLastsMs } from "../../src/ports/store.ts";
 import { message, messages, readAll, start, stored, userFeed } from "../support/store-messages.ts";
-import type { StoreBench } from "./store.ts";
+import type { StoreBench } from "./store-bench.ts";
 
 /** One key gives one message for as long as the message lives, and ten minutes at least. */
 export function keyLaw(bench: StoreBench): void {

@@ -13,7 +13,7 @@ import {
   upTo,
   userFeed,
 } from "../support/store-messages.ts";
-import type { StoreBench } from "./store.ts";
+import type { StoreBench } from "./store-bench.ts";
 
 /** Every method, called harmlessly. */
 const calls: { [Method in Exclude<keyof Store, "open" | "close">]: (store: Store) => Promise<unknown> } = {

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { type FeedKey, keyLastsMs, type Place, type Store } from "../../src/ports/store.ts";
 import { endless, message, never, selection, start } from "../support/store-messages.ts";
 import { StoreModel } from "../support/store-model.ts";
-import type { StoreBench } from "./store.ts";
+import type { StoreBench } from "./store-bench.ts";
 
 const keep = 6;
 const tenants = ["a", "a/b"];

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { StoreBench } from "./store.ts";
+import type { StoreBench } from "./store-bench.ts";
 
 /** A save succeeds on the version that it was made from, and on no other. */
 export function readStateLaw(bench: StoreBench): void {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { endless, message, messages, readAll, start, upTo, userFeed } from "../support/store-messages.ts";
-import type { StoreBench } from "./store.ts";
+import type { StoreBench } from "./store-bench.ts";
 
 /** Stretches are in order, bounded, and complete up to `through`. */
 export function readLaw(bench: StoreBench): void {

@@ -11,7 +11,7 @@ import {
   upTo,
   userFeed,
 } from "../support/store-messages.ts";
-import type { StoreBench } from "./store.ts";
+import type { StoreBench } from "./store-bench.ts";
 
 /** A recalled message is nowhere, and its number is not given again. */
 export function recallLaw(bench: StoreBench): void {

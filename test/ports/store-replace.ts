@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Append, FeedKey, Place, Store } from "../../src/ports/store.ts";
 import { message, messages, readAll, selection, start, stored, upTo, userFeed } from "../support/store-messages.ts";
-import type { StoreBench } from "./store.ts";
+import type { StoreBench } from "./store-bench.ts";
 
 /** Under a key, `replace` takes the old message back as a recall does, and stores the new one as any other. */
 export function replaceLaw(bench: StoreBench): void {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { FeedKey, Head, Store } from "../../src/ports/store.ts";
 import { appendOne, message, messages, readAll, selection, start, upTo, userFeed } from "../support/store-messages.ts";
-import type { StoreBench } from "./store.ts";
+import type { StoreBench } from "./store-bench.ts";
 
 /** Retention takes from the old end, says so by the tail, and never starts a feed's numbers again. */
 export function retentionLaw(bench: StoreBench): void {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { FeedKey } from "../../src/ports/store.ts";
 import { message, readAll, selection, start, stored, upTo, userFeed } from "../support/store-messages.ts";
-import type { StoreBench } from "./store.ts";
+import type { StoreBench } from "./store-bench.ts";
 
 /** Tenants and names that a careless way of joining the two would take for each other. */
 const pairs: [tenant: string, name: string][] = [

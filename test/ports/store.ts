@@ -3,9 +3,9 @@
  * tenants of its own; what touches all tenants, or the life of a store, opens one for itself.
  */
 import { afterAll, beforeAll, describe } from "vitest";
-import type { Store, StoreInfo } from "../../src/ports/store.ts";
 import { appendLaw } from "./store-append.ts";
 import { batchLaw } from "./store-batch.ts";
+import type { MakeStore, OpenedStore, StoreBench } from "./store-bench.ts";
 import { inboxLaw } from "./store-inbox.ts";
 import { keyLaw } from "./store-keys.ts";
 import { lifeLaw } from "./store-life.ts";
@@ -17,31 +17,6 @@ import { replaceLaw } from "./store-replace.ts";
 import { retentionLaw } from "./store-retention.ts";
 import { selectLaw } from "./store-select.ts";
 import { tenantLaw } from "./store-tenants.ts";
-
-/** A store that is open. */
-export interface OpenedStore {
-  readonly store: Store;
-  readonly info: StoreInfo;
-  /** Closes it and opens it again on the same data; absent where nothing outlives the store. */
-  reopen?(): Promise<OpenedStore>;
-  /** Closes it, if it is open, and removes its data. */
-  close(): Promise<void>;
-}
-
-/** Opens an empty store that keeps so many messages per feed. */
-export type MakeStore = (keep: number) => Promise<OpenedStore>;
-
-/** What the tests of a suite share. */
-export interface StoreBench {
-  /** Random scripts of a test. */
-  readonly scripts: number;
-  /** The shared store. */
-  readonly store: Store;
-  /** A tenant that no other test uses. */
-  tenant(): string;
-  /** Runs with a store of its own. */
-  alone(keep: number, use: (opened: OpenedStore) => Promise<void>): Promise<void>;
-}
 
 /** What an adapter's servers need. */
 export interface Pace {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
-import type { OpenedStore } from "../ports/store.ts";
+import type { OpenedStore } from "../ports/store-bench.ts";
 
 /** A fresh folder below the machine's own for such; the caller removes it. */
 export function makeFolder(): string {

@@ -1,31 +1,12 @@
 /** What a command is and what it works with, so that tests can run one inside their own process. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
-import type { Address } from "../../http/listener.ts";
 import type { TidingsOptions } from "../../options.ts";
 import type { Tidings } from "../../server.ts";
 import type { CommandName, Values } from "../config/settings.ts";
 import type { Printer } from "../output/printer.ts";
-import type { WorkerProcess } from "../process/workers.ts";
-
-/** Where a command writes. */
-export interface Output {
-  write(text: string): unknown;
-  /** A person reads it. */
-  readonly isTTY?: boolean;
-}
-
-/** The process around a command. */
-export interface Io {
-  readonly stdout: Output;
-  readonly stderr: Output;
-  /** Calls on each SIGINT and SIGTERM until the returned function is called; without it they end the process. */
-  onSignal(call: () => void): () => void;
-  /** Set in a process that another one started by startWorker: tells it that this one serves. */
-  readonly tellParent?: (address: Address) => void;
-  /** Which of several processes on one port this is, from 0 on; one that replaces another has its place. */
-  readonly place?: number;
-}
+import type { Io } from "../process/io.ts";
+import type { WorkerProcess } from "../process/worker-process.ts";
 
 /** The parts of the product that commands start. */
 export interface Dependencies {

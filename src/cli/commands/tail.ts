@@ -1,5 +1,6 @@
 import { connectTidings } from "../../client/client.ts";
-import { type RoomEntry, type RoomWish, RoomWishes } from "../../client/state/rooms.ts";
+import type { RoomEntry, RoomWish } from "../../client/events.ts";
+import { RoomWishes } from "../../client/state/rooms.ts";
 import { isTerminal, type TidingsError } from "../../client/tidings-error.ts";
 import { UsageError } from "../config/usage-error.ts";
 import { eventJson, eventLine } from "../output/event-line.ts";

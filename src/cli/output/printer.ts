@@ -1,7 +1,7 @@
 /** Writes results on stdout and troubles on stderr: colours for people only. */
 import { styleText } from "node:util";
-import type { Io, Output } from "../commands/command.ts";
 import type { Environment } from "../config/configuration.ts";
+import type { Io, Output } from "../process/io.ts";
 
 /** A colour or weight of util.styleText. */
 export type Style = Parameters<typeof styleText>[0];

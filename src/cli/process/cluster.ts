@@ -6,8 +6,8 @@
  */
 import cluster, { type Worker } from "node:cluster";
 import type { Address } from "../../http/listener.ts";
-import type { Io } from "../commands/command.ts";
-import type { WorkerProcess } from "./workers.ts";
+import type { Io } from "./io.ts";
+import type { WorkerProcess } from "./worker-process.ts";
 
 /** What the first process tells a worker; a worker tells its address, once. */
 const drain = "drain";

@@ -1,5 +1,5 @@
 /** What SIGINT and SIGTERM mean to a process that serves: the first drains, the second ends it at once. */
-import type { Io } from "../commands/command.ts";
+import type { Io } from "./io.ts";
 
 /** One Ctrl-C under `npm run` arrives twice, from the terminal and from npm; a signal so soon after the first is its echo. */
 const echoMs = 200;

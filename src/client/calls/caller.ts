@@ -7,7 +7,7 @@ import {
   type SubscribeRequestSchema,
   type SubscribeResponse,
 } from "../../../gen/tidings/v1/push_service_pb.ts";
-import type { RoomWish } from "../state/rooms.ts";
+import type { RoomWish } from "../events.ts";
 
 /** A request of Subscribe. */
 export type SubscribeInit = Exclude<MessageInitShape<typeof SubscribeRequestSchema>, SubscribeRequest>;

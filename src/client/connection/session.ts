@@ -3,11 +3,11 @@
  * stream means. Knows neither Protobuf nor JSON nor sockets.
  */
 import type { Clock, Timer } from "../../ports/clock.ts";
-import type { OpenStream, StreamEvent } from "../events.ts";
+import type { OpenStream, RoomEntry, StreamEvent } from "../events.ts";
 import { Intake } from "../state/intake.ts";
 import { type Observable, Variable } from "../state/observable.ts";
 import type { PositionStorage } from "../state/position-saver.ts";
-import type { RoomEntry, RoomWishes } from "../state/rooms.ts";
+import type { RoomWishes } from "../state/rooms.ts";
 import { isTerminal, refusesPositions, sentenceOf, TidingsError } from "../tidings-error.ts";
 import { type Input, initialMachine, type Machine, step } from "./machine.ts";
 import { watchPage } from "./page.ts";

@@ -1,17 +1,6 @@
 /** The rooms that a client asks for, and what becomes of them. */
 import { canonicalRoom, isBrokenDirect } from "../../rooms/room-ids.ts";
-import type { RoomEvent } from "../events.ts";
-
-/** How to enter a room: `any` always; `first` only while nobody else is in it; `last` always, and all others are out. */
-export type RoomEntry = "any" | "first" | "last";
-
-/** A room to enter. */
-export interface RoomWish {
-  /** 1 to 320 characters; directRoom() makes that of two users. */
-  readonly roomId: string;
-  /** Default `any`. */
-  readonly mode?: RoomEntry;
-}
+import type { RoomEntry, RoomEvent, RoomWish } from "../events.ts";
 
 /** SubscribeRequest takes no more. */
 const mostRooms = 100;

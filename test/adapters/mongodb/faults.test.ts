@@ -2,7 +2,7 @@ import { Code, type ConnectError } from "@connectrpc/connect";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { reasonOf } from "../../../src/errors.ts";
 import type { Append, Appended, Store } from "../../../src/ports/store.ts";
-import type { OpenedStore } from "../../ports/store.ts";
+import type { OpenedStore } from "../../ports/store-bench.ts";
 import { CutProxy } from "../../support/cut-proxy.ts";
 import type { Ferret } from "../../support/ferretdb.ts";
 import { findFerret } from "../../support/ferretdb.ts";

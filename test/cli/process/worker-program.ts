@@ -1,7 +1,8 @@
 /** `tidings serve` with everything real but the service itself, which answers with the id of its process. */
 import { pino } from "pino";
-import type { Dependencies, Io } from "../../../src/cli/commands/command.ts";
+import type { Dependencies } from "../../../src/cli/commands/command.ts";
 import { startWorker, workerIo } from "../../../src/cli/process/cluster.ts";
+import type { Io } from "../../../src/cli/process/io.ts";
 import { main } from "../../../src/cli/run.ts";
 import { createListener } from "../../../src/http/listener.ts";
 

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
-import { healthyMs, maxYoungDeaths, restartMs, type WorkerProcess } from "../../../src/cli/process/workers.ts";
+import type { WorkerProcess } from "../../../src/cli/process/worker-process.ts";
+import { healthyMs, maxYoungDeaths, restartMs } from "../../../src/cli/process/workers.ts";
 import type { Address } from "../../../src/http/listener.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { secret, start } from "../harness.ts";

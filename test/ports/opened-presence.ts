@@ -1,0 +1,7 @@
+import type { Presence } from "../../src/ports/presence.ts";
+
+/** Nodes that share what they know; one where there is only one process. */
+export interface OpenedPresence {
+  readonly nodes: readonly [Presence, ...Presence[]];
+  close(): Promise<void>;
+}
