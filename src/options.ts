@@ -2,7 +2,7 @@
 import type { Logger } from "pino";
 import { busUrlRule, isBusUrl, isStoreUrl, storeUrlRule } from "./adapters/urls.ts";
 import { type Clock, type Random, systemClock, systemRandom } from "./ports/clock.ts";
-import { type Soon, systemSoon } from "./wire/flush-queue.ts";
+import { type Defer, systemDefer } from "./wire/flush-queue.ts";
 
 /** How tokens are checked. Exactly one of `secret` and `jwksUrl`. */
 export interface AuthOptions {
@@ -122,7 +122,7 @@ export interface TidingsOptions {
   /** Default: the machine's. */
   readonly random?: Random;
   /** What is flushed at the end of a turn. Default: the machine's event loop. */
-  readonly soon?: Soon;
+  readonly soon?: Defer;
 }
 
 /** All options with their defaults filled in. */
@@ -150,7 +150,7 @@ export interface Settings {
   readonly logger: Logger | undefined;
   readonly clock: Clock;
   readonly random: Random;
-  readonly soon: Soon;
+  readonly soon: Defer;
 }
 
 /** Fills in the defaults and checks ranges. Throws a TypeError or RangeError that names the option. */
@@ -197,7 +197,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
     logger: options.logger,
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
-    soon: options.soon ?? systemSoon,
+    soon: options.soon ?? systemDefer,
   };
 }
 

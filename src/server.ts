@@ -2,8 +2,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { ConnectRouter } from "@connectrpc/connect";
-import { LocalBus } from "./adapters/memory/bus.ts";
-import { LocalPresence } from "./adapters/memory/presence.ts";
+import { MemoryBus } from "./adapters/memory/bus.ts";
+import { MemoryPresence } from "./adapters/memory/presence.ts";
 import { SqliteStore } from "./adapters/sqlite/store.ts";
 import { loadDescriptors } from "./contract/descriptors.ts";
 import { createValidate } from "./contract/validate.ts";
@@ -11,11 +11,11 @@ import { startCore, type Watch } from "./core/core.ts";
 import { createAdapter } from "./http/adapter.ts";
 import { createCors } from "./http/cors.ts";
 import { type Address, createListener, type Listener, type TlsOptions } from "./http/listener.ts";
-import { Instruments } from "./metrics/counters.ts";
+import { Counters } from "./metrics/counters.ts";
 import { timedStore } from "./metrics/timed-store.ts";
 import { resolveOptions, type Settings, type TidingsOptions } from "./options.ts";
 import type { Ports } from "./ports/index.ts";
-import { noMeter } from "./ports/metrics.ts";
+import { noMetrics } from "./ports/metrics.ts";
 import type { CommitListener } from "./ports/store.ts";
 import { noTracer } from "./ports/tracer.ts";
 import { AuthorizeHook } from "./rooms/authorize-hook.ts";
@@ -73,7 +73,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const { timeouts, allowedOrigins, drainDelayMs, clock, logger } = settings;
   const watch = await openWatch(settings);
   const registry = loadDescriptors();
-  const ports = await openPorts(settings, watch.instruments.committed);
+  const ports = await openPorts(settings, watch.counters.committed);
   const store = settings.metrics ? timedStore(ports.store, watch.meter) : ports.store;
   const authorize = settings.authorize && new AuthorizeHook(settings.authorize, settings.clock);
   const core = await startCore({ ...ports, store }, createValidate(registry), settings, authorize, watch).catch(
@@ -147,14 +147,14 @@ interface Watching extends Watch {
 async function openWatch({ metrics, tracing }: Settings): Promise<Watching> {
   const tracer = tracing ? new (await import("./adapters/otlp/tracer.ts")).OtlpTracer(tracing) : noTracer;
   const prometheus = metrics ? (await import("./adapters/prometheus/prometheus.ts")).openPrometheus() : undefined;
-  const meter = prometheus?.meter ?? noMeter;
+  const meter = prometheus?.meter ?? noMetrics;
   const off = async (): Promise<never> => {
     throw new TypeError("metrics: set the option metrics of createTidings, so that there is something to show");
   };
   return {
     meter,
     tracer,
-    instruments: new Instruments(meter, Object.keys(allowedRoles)),
+    counters: new Counters(meter, Object.keys(allowedRoles)),
     page: prometheus?.page ?? off,
     serve: prometheus?.serve ?? off,
     close: async () => void (await Promise.all([prometheus?.close(), tracer.close()])),
@@ -167,13 +167,13 @@ async function openPorts(settings: Settings, committed: CommitListener): Promise
   const keep = retention.count;
   if (url === undefined) {
     const store = new SqliteStore({ folder: data, keep }, committed);
-    return { store, bus: new LocalBus(), presence: new LocalPresence() };
+    return { store, bus: new MemoryBus(), presence: new MemoryPresence() };
   }
   const { MongoStore } = await import("./adapters/mongodb/store.ts");
   const store = new MongoStore({ url, keep, warn: (sentence) => logger?.warn(sentence), committed });
   if (bus === undefined) {
     logger?.warn("no bus: this must be the only node on its store, since another one would not hear of what is new");
-    return { store, bus: new LocalBus(), presence: new LocalPresence() };
+    return { store, bus: new MemoryBus(), presence: new MemoryPresence() };
   }
   const [{ RedisBus }, { RedisPresence }] = await Promise.all([
     import("./adapters/redis/bus.ts"),

@@ -31,7 +31,7 @@ const longestMs = 10 * 366 * 86_400_000;
  * The block list: durable, one small document per user, and remembered for a few seconds. It has what was only cut off,
  * too, for a notice of that may be lost.
  */
-export class Blocks {
+export class BlockList {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #remembered = new Map<string, { readonly blocks: UserBlocks; readonly at: number }>();

@@ -1,7 +1,7 @@
 import { fail } from "../errors.ts";
 import type { AdmissionSettings } from "../options.ts";
 import type { Clock, Random } from "../ports/clock.ts";
-import { Bucket } from "./token-bucket.ts";
+import { TokenBucket } from "./token-bucket.ts";
 
 /** Tenants remembered at most; one that is forgotten starts with a full bucket. */
 const maxTenants = 10_000;
@@ -17,9 +17,9 @@ export class Admission {
   readonly #perTenant: number;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #node: Bucket;
+  readonly #node: TokenBucket;
   readonly #beginning: (tenant?: string) => number;
-  readonly #tenants = new Map<string, Bucket>();
+  readonly #tenants = new Map<string, TokenBucket>();
 
   /** Streams that were taken in, and are looked at before they begin. */
   #checking = 0;
@@ -33,7 +33,7 @@ export class Admission {
     this.#perTenant = perTenant;
     this.#clock = clock;
     this.#random = random;
-    this.#node = new Bucket({ perSecond, burst }, clock, random);
+    this.#node = new TokenBucket({ perSecond, burst }, clock, random);
   }
 
   /**
@@ -54,17 +54,17 @@ export class Admission {
   }
 
   /** The bucket that has nothing for this stream, if there is one. */
-  #full(tenant: string | undefined, own: Bucket | undefined): Bucket | undefined {
+  #full(tenant: string | undefined, own: TokenBucket | undefined): TokenBucket | undefined {
     // The tenant's first: who is over it must not push others back in the node's queue.
     if (own && (!own.hasToken || this.#beginning(tenant) >= own.burst)) return own;
     const beginning = this.#beginning() + this.#checking;
     return this.#node.hasToken && beginning < this.#node.burst ? undefined : this.#node;
   }
 
-  #of(tenant: string): Bucket | undefined {
+  #of(tenant: string): TokenBucket | undefined {
     if (this.#perTenant === Number.POSITIVE_INFINITY) return undefined;
     const sizes = { perSecond: this.#perTenant, burst: Math.ceil(this.#perTenant / 2) };
-    const bucket = this.#tenants.get(tenant) ?? new Bucket(sizes, this.#clock, this.#random);
+    const bucket = this.#tenants.get(tenant) ?? new TokenBucket(sizes, this.#clock, this.#random);
     // The longest unused goes first.
     this.#tenants.delete(tenant);
     this.#tenants.set(tenant, bucket);

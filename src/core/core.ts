@@ -1,37 +1,37 @@
-import { Blocks } from "../auth/block-list.ts";
+import { BlockList } from "../auth/block-list.ts";
 import { type Authenticate, createAuthenticate, type Identity } from "../auth/identity.ts";
 import type { Validate } from "../contract/validate.ts";
-import { Healing } from "../feeds/gap-repair.ts";
-import { Pages } from "../feeds/history.ts";
+import { GapRepair } from "../feeds/gap-repair.ts";
+import { HistoryReader } from "../feeds/history.ts";
 import { Hub } from "../feeds/hub.ts";
 import { BatchList } from "../inbox/batch-list.ts";
 import { Inbox } from "../inbox/inbox.ts";
 import { Lists } from "../inbox/lists.ts";
 import { PageTokens } from "../inbox/page-token.ts";
-import { ReadStates } from "../inbox/read-state-service.ts";
-import { Instruments } from "../metrics/counters.ts";
+import { ReadStateService } from "../inbox/read-state-service.ts";
+import { Counters } from "../metrics/counters.ts";
 import type { Settings } from "../options.ts";
 import type { Ports } from "../ports/index.ts";
-import { type Meter, noMeter } from "../ports/metrics.ts";
+import { type Metrics, noMetrics } from "../ports/metrics.ts";
 import { noTracer, type Tracer } from "../ports/tracer.ts";
 import { OnlineCounts } from "../presence/online-counts.ts";
 import { Publisher } from "../publish/publisher.ts";
 import { Recaller } from "../publish/recall.ts";
 import { type Authorize, RoomAccess } from "../rooms/access.ts";
 import { Alerts } from "../stream/alerts.ts";
-import type { Node } from "../stream/context.ts";
+import type { StreamContext } from "../stream/context.ts";
 import { Disconnector } from "../stream/disconnect.ts";
-import { Streams } from "../stream/registry.ts";
-import { Patience } from "../util/deadline.ts";
+import { StreamRegistry } from "../stream/registry.ts";
+import { Deadline } from "../util/deadline.ts";
 import { createIds } from "../util/uuid.ts";
-import { Turn } from "../wire/flush-queue.ts";
+import { FlushQueue } from "../wire/flush-queue.ts";
 import { Admission } from "./admission.ts";
-import { readNode } from "./gauges.ts";
+import { registerGauges } from "./gauges.ts";
 import { Retention } from "./retention.ts";
 
 /** Everything that a transport (RPC or WebSocket) calls. */
 export interface Core {
-  readonly node: Node;
+  readonly context: StreamContext;
   readonly authenticate: Authenticate;
   /** As `authenticate`, for who opens a stream. Throws TOO_MANY_NEW_STREAMS, before any work of the store. */
   readonly admit: Authenticate;
@@ -48,13 +48,13 @@ export interface Core {
 
 /** How a node is watched. */
 export interface Watch {
-  readonly meter: Meter;
+  readonly meter: Metrics;
   /** Made on that meter. */
-  readonly instruments: Instruments;
+  readonly counters: Counters;
   readonly tracer: Tracer;
 }
 
-const unwatched: Watch = { meter: noMeter, instruments: new Instruments(noMeter, []), tracer: noTracer };
+const unwatched: Watch = { meter: noMetrics, counters: new Counters(noMetrics, []), tracer: noTracer };
 
 /** Opens the store and starts a node on its ports. */
 export async function startCore(
@@ -62,28 +62,28 @@ export async function startCore(
   validate: Validate,
   settings: Settings,
   authorize?: Authorize,
-  { instruments, tracer, meter }: Watch = unwatched,
+  { counters, tracer, meter }: Watch = unwatched,
 ): Promise<Core> {
   const { store, bus, presence } = ports;
   const { clock, random, logger } = settings;
-  const { secret, patienceMs } = await store.open();
+  const { secret, timeoutMs: patienceMs } = await store.open();
   const newId = createIds(clock, random);
-  const turn = new Turn(settings.soon);
-  const hub = new Hub(bus, tracer, turn);
-  const healing = new Healing(bus, hub, store, clock, random);
+  const flushQueue = new FlushQueue(settings.soon);
+  const hub = new Hub(bus, tracer, flushQueue);
+  const gapRepair = new GapRepair(bus, hub, store, clock, random);
   const access = new RoomAccess(authorize, clock);
-  const states = new ReadStates(store, bus, access, clock, settings.newcomerDays);
-  const patience = new Patience(clock, patienceMs);
+  const states = new ReadStateService(store, bus, access, clock, settings.newcomerDays);
+  const patience = new Deadline(clock, patienceMs);
   const inbox = new Inbox(store, states, clock);
   const tokens = new PageTokens(secret);
   const batches = new BatchList(store, tokens, clock);
   const online = new OnlineCounts(presence, clock);
-  const streams = new Streams();
+  const streams = new StreamRegistry();
   const unwatch = presence.watch((change) => {
     if (change.type === "kicked") streams.kick(change.connection, change.room);
   });
-  const pages = new Pages(store, bus, clock);
-  const blocks = new Blocks(store, bus, clock);
+  const history = new HistoryReader(store, bus, clock);
+  const blockList = new BlockList(store, bus, clock);
   const admission = new Admission(settings.admission, {
     clock,
     random,
@@ -91,7 +91,7 @@ export async function startCore(
   });
   const verify = createAuthenticate(settings.auth, clock);
   const unblocked = async (identity: Identity) => {
-    await blocks.check(identity);
+    await blockList.check(identity);
     return identity;
   };
   const parts = {
@@ -100,21 +100,21 @@ export async function startCore(
     access,
     states,
     hub,
-    healing,
+    gapRepair,
     inbox,
     online,
     streams,
-    blocks,
-    pages,
-    turn,
-    instruments,
+    blockList,
+    history,
+    flushQueue,
+    counters,
     tracer,
   };
-  const node: Node = { settings, ...parts, alerts: new Alerts(settings.alertMs), newId };
-  readNode(meter, node, ports);
+  const context: StreamContext = { settings, ...parts, alerts: new Alerts(settings.alertMs), newId };
+  registerGauges(meter, context, ports);
   const retention = new Retention(store, clock, settings.retention.days, logger);
   return {
-    node,
+    context,
     validate,
     authenticate: async (token) => unblocked(await verify(token)),
     admit: async (token) => {
@@ -123,20 +123,20 @@ export async function startCore(
       const checked = admission.admit(identity.tenant);
       return unblocked(identity).finally(checked);
     },
-    disconnector: new Disconnector(blocks, bus, presence, streams),
-    publisher: new Publisher(ports, { access, states, patience, instruments, tracer }, newId, settings),
+    disconnector: new Disconnector(blockList, bus, presence, streams),
+    publisher: new Publisher(ports, { access, states, patience, counters, tracer }, newId, settings),
     recaller: new Recaller(store, bus, clock),
     lists: new Lists(store, { inbox, states, access, batches }, tokens, clock),
-    drain: () => node.streams.drain(() => Math.round(random.fraction() * settings.drainMs)),
+    drain: () => streams.drain(() => Math.round(random.fraction() * settings.drainMs)),
     async close() {
       retention.close();
       unwatch();
-      blocks.close();
+      blockList.close();
       states.close();
-      pages.close();
-      node.streams.close();
+      history.close();
+      streams.close();
       online.close();
-      healing.close();
+      gapRepair.close();
       hub.close();
       await Promise.all([bus.close(), presence.close()]);
       await store.close();

@@ -1,12 +1,12 @@
 /** What a node has, read from its parts when somebody asks: none of it costs anything while nobody does. */
 import { type Transport, transports } from "../metrics/counters.ts";
 import type { Ports } from "../ports/index.ts";
-import { type Meter, type Reading, unlabelled } from "../ports/metrics.ts";
-import type { Node } from "../stream/context.ts";
+import { type Metrics, type Reading, unlabelled } from "../ports/metrics.ts";
+import type { StreamContext } from "../stream/context.ts";
 import type { StreamFigures } from "../stream/registry.ts";
 
 /** Lets a meter read a node. */
-export function readNode(meter: Meter, node: Node, ports: Ports): void {
+export function registerGauges(meter: Metrics, node: StreamContext, ports: Ports): void {
   readStreams(meter, node);
   readHub(meter, node);
   readPages(meter, node);
@@ -14,11 +14,11 @@ export function readNode(meter: Meter, node: Node, ports: Ports): void {
 }
 
 /** A figure without labels. */
-function figure(meter: Meter, kind: "gauge" | "counter", name: string, help: string, read: () => number): void {
+function figure(meter: Metrics, kind: "gauge" | "counter", name: string, help: string, read: () => number): void {
   meter.read({ name, help, labels: unlabelled }, kind, () => [[{}, read()]]);
 }
 
-function readStreams(meter: Meter, { streams }: Node): void {
+function readStreams(meter: Metrics, { streams }: StreamContext): void {
   const byTransport = (name: string, help: string, read: (figures: StreamFigures) => number) =>
     meter.read({ name, help, labels: { transport: transports } }, "gauge", () =>
       [...streams.figures()].map(
@@ -43,7 +43,7 @@ function readStreams(meter: Meter, { streams }: Node): void {
   });
 }
 
-function readHub(meter: Meter, { hub }: Node): void {
+function readHub(meter: Metrics, { hub }: StreamContext): void {
   figure(meter, "gauge", "tidings_hub_feeds", "Feeds that streams of this node follow.", () => hub.figures().feeds);
   figure(meter, "gauge", "tidings_hub_followers", "Streams by feed: what one message to each feed would reach.", () => {
     return hub.figures().followers;
@@ -54,7 +54,7 @@ function readHub(meter: Meter, { hub }: Node): void {
   });
 }
 
-function readPages(meter: Meter, { pages }: Node): void {
+function readPages(meter: Metrics, { history: pages }: StreamContext): void {
   figure(meter, "gauge", "tidings_store_pages_reading", "Reads of the past that are under way, at most 32.", () => {
     return pages.figures.reading;
   });
@@ -68,7 +68,7 @@ function readPages(meter: Meter, { pages }: Node): void {
 
 const directions = ["sent", "heard", "dropped"] as const;
 
-function readPorts(meter: Meter, { bus, presence }: Ports, { healing }: Node): void {
+function readPorts(meter: Metrics, { bus, presence }: Ports, { gapRepair: healing }: StreamContext): void {
   figure(meter, "gauge", "tidings_bus_connected", "1 while the bus reaches the other nodes, else 0.", () => {
     return bus.figures?.().connected === false ? 0 : 1;
   });

@@ -6,7 +6,7 @@ const leastMs = 500;
 const longestMs = 29_000;
 
 /** A bucket of tokens; who finds it empty is told a turn of its own in the seconds to come. */
-export class Bucket {
+export class TokenBucket {
   /** Tokens that it holds at most. */
   readonly burst: number;
   readonly #perMs: number;

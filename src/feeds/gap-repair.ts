@@ -1,7 +1,7 @@
 /** What the bus has lost, asked of the Store: heads of feeds, read states, blocks. */
 import type { Bus, LostNotice } from "../ports/bus.ts";
 import type { Clock, Random, Timer } from "../ports/clock.ts";
-import type { FeedKey, Head, Store } from "../ports/store.ts";
+import type { FeedBounds, FeedKey, Store } from "../ports/store.ts";
 import { feedId, userFeed } from "./feed.ts";
 import type { Hub, JoinedUser } from "./hub.ts";
 
@@ -21,7 +21,7 @@ const staggerMs = 250;
  * blocks: streams are told the version in the Store, and check. Recalls leave no trace in the Store, so where notices are
  * missing for certain, streams tell their readers to list again. Live events are not healed: they are nowhere else.
  */
-export class Healing {
+export class GapRepair {
   readonly #hub: Hub;
   readonly #store: Store;
   readonly #clock: Clock;
@@ -77,9 +77,9 @@ export class Healing {
   }
 
   async #askFeeds(feeds: readonly FeedKey[]): Promise<void> {
-    const heads = await this.#store.heads(feeds);
+    const heads = await this.#store.bounds(feeds);
     feeds.forEach((feed, index) => {
-      if (this.#hub.reach(feed, heads[index] as Head)) this.#behind++;
+      if (this.#hub.reach(feed, heads[index] as FeedBounds)) this.#behind++;
       if (this.#recalls.delete(feedId(feed))) this.#hub.recallUnknown(feed);
     });
   }

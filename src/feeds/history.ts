@@ -1,6 +1,6 @@
 import type { Bus } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { Entry, FeedLog, Head } from "../ports/store.ts";
+import type { Entry, FeedBounds, FeedLog } from "../ports/store.ts";
 import { MessageFrame } from "../wire/frame.ts";
 import { feedId, type NamedFeed } from "./feed.ts";
 
@@ -13,7 +13,7 @@ const maxKept = 8 * 1024 * 1024;
 
 /** A stretch of a feed as frames. */
 export interface FramePage {
-  readonly head: Head;
+  readonly head: FeedBounds;
   readonly frames: readonly MessageFrame[];
   /** The page is complete up to here. */
   readonly through: number;
@@ -26,7 +26,7 @@ interface Kept {
 }
 
 /** What streams read of the past: those that lag at the same place share one read and its frames. */
-export class Pages {
+export class HistoryReader {
   readonly #store: FeedLog;
   readonly #clock: Clock;
   readonly #reading = new Map<string, Promise<FramePage>>();
@@ -90,7 +90,7 @@ export class Pages {
     this.#free--;
     try {
       const now = this.#clock.now();
-      const { head, entries, through } = await this.#store.read(feed.key, after, endless, pageSize, now);
+      const { bounds: head, entries, through } = await this.#store.read(feed.key, after, endless, pageSize, now);
       return { head, through, frames: entries.map((entry) => toFrame(feed.name, entry)) };
     } finally {
       this.#free++;

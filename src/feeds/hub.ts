@@ -1,6 +1,14 @@
 /** ④ The hub of a node: which of its subscriptions follow which feed, and what is new in each. */
-import type { Bus, DisconnectNotice, EntryNotice, Heard, LiveNotice, ReadNotice, RecallNotice } from "../ports/bus.ts";
-import type { FeedKey, Head } from "../ports/store.ts";
+import type {
+  Bus,
+  BusEvent,
+  DisconnectNotice,
+  EntryNotice,
+  LiveNotice,
+  ReadNotice,
+  RecallNotice,
+} from "../ports/bus.ts";
+import type { FeedBounds, FeedKey } from "../ports/store.ts";
 import { noTracer, type TraceContext, type Tracer } from "../ports/tracer.ts";
 import type { Flushable } from "../wire/flush-queue.ts";
 import { MessageFrame } from "../wire/frame.ts";
@@ -108,7 +116,7 @@ export class Hub {
   }
 
   /** Where the feed ends in the Store; followers who are not there yet read on. Answers whether there were any. */
-  reach(feed: FeedKey, { seq, epoch }: Head): boolean {
+  reach(feed: FeedKey, { seq, epoch }: FeedBounds): boolean {
     const followed = this.#feeds.get(feedId(feed));
     if (!followed?.ring.reach(seq, epoch)) return false;
     const behind = [...followed.followers].filter((follower) => follower.seq < seq);
@@ -151,7 +159,7 @@ export class Hub {
     return this.#users.get(userId(tenant, user))?.followers ?? nobody;
   }
 
-  #take(notice: Heard): void {
+  #take(notice: BusEvent): void {
     switch (notice.type) {
       case "entry":
       case "live":

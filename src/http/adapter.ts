@@ -3,17 +3,17 @@ import type { Writable } from "node:stream";
 import { type ConnectRouter, createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
-import { ChunkSink } from "../wire/chunked-sink.ts";
-import type { Turn } from "../wire/flush-queue.ts";
+import { ChunkedSink } from "../wire/chunked-sink.ts";
+import type { FlushQueue } from "../wire/flush-queue.ts";
 import type { Enveloped } from "../wire/formats.ts";
 import type { Sink } from "../wire/sink.ts";
-import { StreamSink } from "../wire/socket-sink.ts";
+import { SocketSink } from "../wire/socket-sink.ts";
 import { answer, toUniversal } from "./exchange.ts";
 
 /** The transport under a call. */
 export interface ConnectionHandle {
   /** The body of the answer: of a stream, shared frames may be written here between what the handler yields. */
-  sink(format: Enveloped, turn: Turn): Sink;
+  sink(format: Enveloped, turn: FlushQueue): Sink;
   /** Cuts it, when its reader takes nothing any more: the HTTP/2 stream, or the HTTP/1.1 connection. */
   destroy(): void;
 }
@@ -73,8 +73,8 @@ export function createAdapter({
       // The compatibility layer of HTTP/2 is no Writable, and the stream beneath it is.
       sink: (format, turn) =>
         "stream" in response
-          ? new StreamSink(response.stream as Writable, format.plain, turn)
-          : new ChunkSink(response, format, turn),
+          ? new SocketSink(response.stream as Writable, format.plain, turn)
+          : new ChunkedSink(response, format, turn),
       destroy: () => void response.destroy(),
     });
     // A request whose connection has just broken may throw when it is only looked at.

@@ -5,10 +5,10 @@ import type { UserIdentity } from "../auth/identity.ts";
 import { fail } from "../errors.ts";
 import { activityFeed, type NamedFeed } from "../feeds/feed.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { Entry, Head, Selection, SeqRanges, Store } from "../ports/store.ts";
+import type { Entry, FeedBounds, Selection, SeqRanges, Store } from "../ports/store.ts";
 import type { ReadState } from "./read-state.ts";
-import type { Change, ReadStates, UserState } from "./read-state-service.ts";
-import { anything } from "./selection.ts";
+import type { Change, ReadStateService, UserState } from "./read-state-service.ts";
+import { selectAll } from "./selection.ts";
 import { endless } from "./seq-set.ts";
 
 /** A user's totals, and up to where they are exact. */
@@ -17,7 +17,7 @@ export interface Totals {
   /** The feeds of the inbox. */
   readonly feeds: readonly NamedFeed[];
   /** Heads of the inbox feeds, in their order: every notification up to these is counted, none after. */
-  readonly heads: readonly Head[];
+  readonly bounds: readonly FeedBounds[];
   /** When the next counted message expires; Infinity for never. */
   readonly nextExpiry: number;
   /** Per inbox feed, the oldest seq that is counted; Infinity for none. */
@@ -41,10 +41,10 @@ const notification = 1;
 /** A user's unread totals and read state. Every change is one write, announced to all streams of the user. */
 export class Inbox {
   readonly #store: Store;
-  readonly #states: ReadStates;
+  readonly #states: ReadStateService;
   readonly #clock: Clock;
 
-  constructor(store: Store, states: ReadStates, clock: Clock) {
+  constructor(store: Store, states: ReadStateService, clock: Clock) {
     this.#store = store;
     this.#states = states;
     this.#clock = clock;
@@ -98,7 +98,7 @@ export class Inbox {
   }
 
   async #forgetTrimmed({ state, feeds }: UserState): Promise<void> {
-    const heads = await this.#store.heads(feeds.map(({ key }) => key));
+    const heads = await this.#store.bounds(feeds.map(({ key }) => key));
     feeds.forEach(({ name }, index) => {
       state.forget(name, (heads[index]?.tail ?? 1) - 1);
     });
@@ -107,7 +107,7 @@ export class Inbox {
   /** How far a request reaches into each feed: wholly without positions; with some, not into feeds that they do not name. */
   async #reach(feeds: readonly NamedFeed[], upTo: readonly Position[]): Promise<Reach> {
     if (upTo.length === 0) return () => endless;
-    const heads = await this.#store.heads(feeds.map(({ key }) => key));
+    const heads = await this.#store.bounds(feeds.map(({ key }) => key));
     const reach = new Map<string, number>();
     upTo.forEach(({ feed, epoch, seq }, index) => {
       const field = `up_to[${index}]`;
@@ -135,12 +135,12 @@ export class Inbox {
     const ranges = feeds.map(({ name }, i) =>
       unread ? state.readRanges(name, limits[i]) : state.unreadRanges(name, limits[i]),
     );
-    const tally = await this.#store.tally(
+    const tally = await this.#store.countNotifications(
       feeds.map(({ key }, i) => ({ feed: key, ranges: ranges[i] as SeqRanges })),
       this.#clock.now(),
     );
     feeds.forEach(({ name }, i) => {
-      const last = Math.min(limits[i] as number, tally.heads[i]?.seq ?? 0);
+      const last = Math.min(limits[i] as number, tally.bounds[i]?.seq ?? 0);
       if (unread) state.read(name).remove(1, last);
       else state.read(name).add(1, last);
     });
@@ -225,7 +225,7 @@ export class Inbox {
     const lists = await Promise.all(
       feeds.map(async (feed) => {
         const refined = refine(feed);
-        const entries = await this.#store.select({ ...anything(feed, refined.ranges, this.#clock.now()), ...refined });
+        const entries = await this.#store.select({ ...selectAll(feed, refined.ranges, this.#clock.now()), ...refined });
         return entries.map(({ seq, id, publishTime }) => ({ feed: feed.name, seq, id, publishTime }));
       }),
     );
@@ -234,13 +234,18 @@ export class Inbox {
 
   async #count({ state, feeds }: UserState): Promise<Totals> {
     const unreadIn = feeds.map(({ name, key }) => ({ feed: key, ranges: state.unreadRanges(name) }));
-    const { byCategory, heads, nextExpiry, oldest } = await this.#store.tally(unreadIn, this.#clock.now());
+    const {
+      byCategory,
+      bounds: heads,
+      nextExpiry,
+      oldest,
+    } = await this.#store.countNotifications(unreadIn, this.#clock.now());
     const unread = create(UnreadTotalsSchema, {
       total: sum(byCategory.values()),
       byCategory: Object.fromEntries(byCategory),
       version: String(state.version),
     });
-    return { unread, feeds, heads, nextExpiry, oldest, state };
+    return { unread, feeds, bounds: heads, nextExpiry, oldest, state };
   }
 }
 

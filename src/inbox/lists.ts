@@ -12,7 +12,7 @@ import type { Inbox, Totals } from "./inbox.ts";
 import { messagesPageSize, type Page, pageSize, toMessage, unreadPageSize } from "./list-page.ts";
 import type { PageTokens } from "./page-token.ts";
 import type { ReadState } from "./read-state.ts";
-import type { ReadStates } from "./read-state-service.ts";
+import type { ReadStateService } from "./read-state-service.ts";
 import { endless } from "./seq-set.ts";
 
 const notification = 1;
@@ -27,7 +27,7 @@ type Ranged = NamedFeed & { readonly ranges: SeqRanges };
 export class Lists {
   readonly #store: Store;
   readonly #inbox: Inbox;
-  readonly #states: ReadStates;
+  readonly #states: ReadStateService;
   readonly #access: RoomAccess;
   readonly #batches: BatchList;
   readonly #tokens: PageTokens;
@@ -35,7 +35,7 @@ export class Lists {
 
   constructor(
     store: Store,
-    parts: { inbox: Inbox; states: ReadStates; access: RoomAccess; batches: BatchList },
+    parts: { inbox: Inbox; states: ReadStateService; access: RoomAccess; batches: BatchList },
     tokens: PageTokens,
     clock: Clock,
   ) {
@@ -116,7 +116,7 @@ export class Lists {
 
   /** Where a list begins: what comes later is in none of its pages, not even of a feed that the first page took nothing from. */
   async #ends(feeds: readonly Ranged[]): Promise<Places> {
-    const heads = await this.#store.heads(feeds.map(({ key }) => key));
+    const heads = await this.#store.bounds(feeds.map(({ key }) => key));
     return new Map(feeds.map((feed, index) => [placeKey(feed), (heads[index]?.seq ?? 0) + 1]));
   }
 

@@ -8,9 +8,9 @@ import type { Store, StoredReadState } from "../ports/store.ts";
 import type { RoomAccess } from "../rooms/access.ts";
 import { namedRooms, roomFeed } from "../rooms/grants.ts";
 import { ReadState } from "./read-state.ts";
-import { anything } from "./selection.ts";
+import { selectAll } from "./selection.ts";
 import { endless } from "./seq-set.ts";
-import { UnsureSaves } from "./unconfirmed-saves.ts";
+import { UnconfirmedSaves } from "./unconfirmed-saves.ts";
 
 /** What a change of a read state tells the user's streams. */
 export interface ChangeNotice {
@@ -43,13 +43,13 @@ const dayMs = 86_400_000;
 const nothingChanged: ChangeNotice = { readIds: [], unreadIds: [], deletedIds: [], all: false };
 
 /** Loads, changes and saves read states: each change is one write, announced to all streams of its user. */
-export class ReadStates {
+export class ReadStateService {
   readonly #store: Store;
   readonly #bus: Bus;
   readonly #access: RoomAccess;
   readonly #clock: Clock;
   readonly #newcomerMs: number;
-  readonly #unsure: UnsureSaves;
+  readonly #unsure: UnconfirmedSaves;
   /** By user, the last change under way; rejects when the store did not answer it. */
   readonly #changing = new Map<string, Promise<unknown>>();
 
@@ -60,7 +60,7 @@ export class ReadStates {
     this.#access = access;
     this.#clock = clock;
     this.#newcomerMs = newcomerDays * dayMs;
-    this.#unsure = new UnsureSaves(store, bus, clock);
+    this.#unsure = new UnconfirmedSaves(store, bus, clock);
   }
 
   /** Asks no more what became of saves that were not answered. */
@@ -178,7 +178,7 @@ export class ReadStates {
     // Its place among the feeds is that of the question, not of the answer.
     const read = state.read(feed.name);
     const [last] = await this.#store.select({
-      ...anything(feed, [[1, endless]], this.#clock.now()),
+      ...selectAll(feed, [[1, endless]], this.#clock.now()),
       endTime: this.#clock.now() - this.#newcomerMs,
       limit: 1,
     });
@@ -194,7 +194,7 @@ export class ReadStates {
     if (free >= count) return count;
     const others = state.rooms.filter((room) => !wanted.includes(room)).map((room) => roomFeed(tenant, room));
     const unreadIn = others.map(({ key, name }) => ({ feed: key, ranges: state.unreadRanges(name) }));
-    const { oldest } = await this.#store.tally(unreadIn, this.#clock.now());
+    const { oldest } = await this.#store.countNotifications(unreadIn, this.#clock.now());
     const idle = others.filter((_, index) => oldest[index] === Number.POSITIVE_INFINITY);
     for (const { name } of idle.slice(0, count - free)) {
       state.drop(name);

@@ -24,7 +24,7 @@ interface Unsure extends JoinedUser {
  * Saves of read states that the store gave no answer to. A repetition by the client would find nothing left to change, and
  * so tell nobody: what became of them is asked, and the user's streams are told when they did take effect.
  */
-export class UnsureSaves {
+export class UnconfirmedSaves {
   readonly #store: Store;
   readonly #bus: Bus;
   readonly #clock: Clock;

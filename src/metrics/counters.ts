@@ -1,7 +1,7 @@
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { Kind, Scope } from "../../gen/tidings/v1/message_pb.ts";
 import { codeName, errorTable, type Reason, reasonOf } from "../errors.ts";
-import type { Counter, Histogram, Meter } from "../ports/metrics.ts";
+import type { Counter, Histogram, Metrics } from "../ports/metrics.ts";
 import type { CommitListener } from "../ports/store.ts";
 
 /** What streams run over; `local` is a stream without a transport, within the process. */
@@ -52,7 +52,7 @@ export function rpcSystem(transport: Transport): (typeof systems)[number] {
 }
 
 /** What a node counts as it happens. What it only has, is read in figures.ts. */
-export class Instruments {
+export class Counters {
   readonly #calls: Histogram<{
     rpc_system_name: typeof systems;
     rpc_method: readonly string[];
@@ -66,7 +66,7 @@ export class Instruments {
   readonly #commits: Histogram<Record<never, never>>;
 
   /** `methods`: the RPCs that there are. */
-  constructor(meter: Meter, methods: readonly string[]) {
+  constructor(meter: Metrics, methods: readonly string[]) {
     const statuses = codes.flatMap((code) => [codeName(code), grpcName(code)]);
     this.#calls = meter.histogram(
       {

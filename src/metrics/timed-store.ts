@@ -1,15 +1,15 @@
-import { type Meter, unlabelled } from "../ports/metrics.ts";
+import { type Metrics, unlabelled } from "../ports/metrics.ts";
 import type { Store } from "../ports/store.ts";
 
 /** Methods whose time is taken: all that a running node calls. */
 const methods = [
   "append",
-  "heads",
+  "bounds",
   "read",
   "recall",
   "trim",
   "select",
-  "tally",
+  "countNotifications",
   "batch",
   "find",
   "readState",
@@ -20,7 +20,7 @@ type Method = (typeof methods)[number];
 const bounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** A store, whichever it is, with the time of its calls taken as its callers see it: waiting included. */
-export function timedStore(store: Store, meter: Meter): Store {
+export function timedStore(store: Store, meter: Metrics): Store {
   const naming = {
     name: "tidings_store_call_duration_seconds",
     help: "Time until the store answered; ok is false when it did not.",
@@ -47,12 +47,12 @@ export function timedStore(store: Store, meter: Meter): Store {
     open: () => store.open(),
     close: () => store.close(),
     append: (...args) => timed("append", () => store.append(...args)),
-    heads: (...args) => timed("heads", () => store.heads(...args)),
+    bounds: (...args) => timed("bounds", () => store.bounds(...args)),
     read: (...args) => timed("read", () => store.read(...args)),
     recall: (...args) => timed("recall", () => store.recall(...args)),
     trim: (...args) => timed("trim", () => store.trim(...args)),
     select: (...args) => timed("select", () => store.select(...args)),
-    tally: (...args) => timed("tally", () => store.tally(...args)),
+    countNotifications: (...args) => timed("countNotifications", () => store.countNotifications(...args)),
     batch: (...args) => timed("batch", () => store.batch(...args)),
     find: (...args) => timed("find", () => store.find(...args)),
     readState: (...args) => timed("readState", () => store.readState(...args)),

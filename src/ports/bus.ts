@@ -90,14 +90,14 @@ export interface LostNotice {
 }
 
 /** Whatever a node hears. */
-export type Heard = Notice | LostNotice;
+export type BusEvent = Notice | LostNotice;
 
 /** The port. */
 export interface Bus {
   /** Sends notices, in order as far as nothing goes wrong. Never throws and never waits: a lost notice is healed. */
   publish(notices: readonly Notice[]): void;
   /** Calls for every notice from any node, until the returned function is called. A listener that throws hurts nobody else. */
-  subscribe(listener: (heard: Heard) => void): () => void;
+  subscribe(listener: (heard: BusEvent) => void): () => void;
   /** What it says of itself; one without reaches all at once, and loses nothing. */
   figures?(): BusFigures;
   /** Stops; later notices are dropped. */

@@ -38,7 +38,7 @@ export interface Naming<L extends Labels> {
 }
 
 /** The port. Names are unique within one meter. */
-export interface Meter {
+export interface Metrics {
   counter<L extends Labels>(naming: Naming<L>): Counter<L>;
   /** Bounds of the buckets, ascending; one without a bound follows by itself. */
   histogram<L extends Labels>(naming: Naming<L>, bounds: readonly number[]): Histogram<L>;
@@ -50,7 +50,7 @@ export interface Meter {
 export const unlabelled = {} as const;
 
 /** Counts nothing, for who does not look. */
-export const noMeter: Meter = {
+export const noMetrics: Metrics = {
   counter: () => ({ add() {} }),
   histogram: () => ({ record() {} }),
   read() {},

@@ -16,13 +16,13 @@ export interface Connection {
 }
 
 /** How a room is entered: `any` always; `first` only while nobody else is in it; `last` always, and all others are out. */
-export type Entrance = "any" | "first" | "last";
+export type JoinMode = "any" | "first" | "last";
 
 /** A connection's wish to be in a room. */
-export interface Seat {
+export interface Membership {
   readonly connection: Connection;
   readonly room: string;
-  readonly entrance: Entrance;
+  readonly mode: JoinMode;
   /**
    * The page or device. Within one user, a connection of the same one is a ghost of this: it does not refuse it, and is
    * out once this enters by `first` or `last`. "" is nobody's ghost.
@@ -31,7 +31,7 @@ export interface Seat {
 }
 
 /** How many are online, or in a room. */
-export interface OnlineTally {
+export interface OnlineTotals {
   /** Distinct users. */
   readonly users: number;
   /** Their open streams. */
@@ -52,11 +52,11 @@ export interface Presence {
   /** The stream is open; entering twice changes nothing. */
   enter(connection: Connection): Promise<void>;
   /** Enters a room, at once and as a whole; answers false when somebody else is in it and the entrance is `first`. */
-  join(seat: Seat): Promise<boolean>;
+  join(seat: Membership): Promise<boolean>;
   /** The stream has left the room, or all without one, and then is closed; leaving twice changes nothing. */
   leave(connection: Connection, room?: string): Promise<void>;
   /** Of a tenant, or of all when undefined; with a room, of those who are in it. */
-  count(tenant: string | undefined, room?: string): Promise<OnlineTally>;
+  count(tenant: string | undefined, room?: string): Promise<OnlineTotals>;
   /** Open streams of each of these users, in the order given. */
   connections(tenant: string, users: readonly string[]): Promise<readonly number[]>;
   /** Calls with every change until the returned function is called. A listener that throws hurts nobody else. */

@@ -10,10 +10,10 @@
  */
 
 /** A key holds so long, in ms, though its message expires or is trimmed before: a retry may be late. */
-export const keyLastsMs = 600_000;
+export const keyLifetimeMs = 600_000;
 
 /** How much longer than others a call may take that appends, in ms for each feed of each of its messages. */
-export const perPlaceMs = 2;
+export const perFeedMs = 2;
 
 /** A feed: an append-only, ordered log. Everyone's feed belongs to the tenant "". */
 export interface FeedKey {
@@ -23,7 +23,7 @@ export interface FeedKey {
 }
 
 /** Where a feed begins and ends. */
-export interface Head {
+export interface FeedBounds {
   /** The life of the feed; another one means that the feed was rebuilt. */
   readonly epoch: number;
   /** The last seq given out; 0 in a feed without messages. */
@@ -64,7 +64,7 @@ export interface Append extends Facets {
 }
 
 /** What became of one Append. */
-export type Appended =
+export type AppendResult =
   | {
       readonly outcome: "stored" | "duplicate";
       /** The message that holds the key: an earlier one for a duplicate. */
@@ -75,7 +75,7 @@ export type Appended =
       /** One per feed, in the order given; of a duplicate, empty. */
       readonly seqs: readonly number[];
       /** Where the message lay that this one took the place of. */
-      readonly replaced?: readonly Place[];
+      readonly replaced?: readonly MessageLocation[];
     }
   /** The key holds a message with another digest; nothing was stored. */
   | { readonly outcome: "conflict" };
@@ -89,8 +89,8 @@ export interface Entry extends Facets {
 }
 
 /** A stretch of a feed, oldest first. Entries that were recalled or have expired are left out. */
-export interface Stretch {
-  readonly head: Head;
+export interface FeedSlice {
+  readonly bounds: FeedBounds;
   readonly entries: readonly Entry[];
   /** The stretch is complete up to here. */
   readonly through: number;
@@ -123,18 +123,18 @@ export interface Selection {
 }
 
 /** How many notifications lie in some ranges of some feeds. */
-export interface Tally {
+export interface NotificationCount {
   readonly byCategory: ReadonlyMap<string, number>;
   /** The earliest time at which one of them expires; Infinity for never. */
   readonly nextExpiry: number;
   /** Per feed, in the order given, the oldest seq that is counted; Infinity for none. */
   readonly oldest: readonly number[];
   /** Heads of the feeds, in the order given: the tally is exact up to these. */
-  readonly heads: readonly Head[];
+  readonly bounds: readonly FeedBounds[];
 }
 
 /** Where a message lies. */
-export interface Place {
+export interface MessageLocation {
   readonly id: string;
   readonly feed: FeedKey;
   readonly seq: number;
@@ -144,7 +144,7 @@ export interface Place {
 }
 
 /** Where readers could see a message that was recalled. */
-export interface Recalled extends Pick<Place, "id" | "feed" | "seq"> {
+export interface Recalled extends Pick<MessageLocation, "id" | "feed" | "seq"> {
   /** An earlier recall took it out; whoever asked for that may have got no answer, and told nobody. */
   readonly again: boolean;
 }
@@ -171,11 +171,11 @@ export interface FeedLog {
    * message may be in some of its feeds: a repetition under the same keys completes what is missing and doubles nothing.
    * What an earlier message of the key delays may come after later ones of the call.
    */
-  append(messages: readonly Append[]): Promise<readonly Appended[]>;
+  append(messages: readonly Append[]): Promise<readonly AppendResult[]>;
   /** Heads of feeds, in the order given. */
-  heads(feeds: readonly FeedKey[]): Promise<readonly Head[]>;
+  bounds(feeds: readonly FeedKey[]): Promise<readonly FeedBounds[]>;
   /** What lies after `after` up to `upTo`, at most `limit` entries, without those expired at `now`. */
-  read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<Stretch>;
+  read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<FeedSlice>;
   /**
    * Takes messages of a tenant out of every feed; answers where readers could see them, ids in lower case. Their keys stay
    * taken. A repetition answers the same places, as long as retention would keep the messages.
@@ -195,9 +195,12 @@ export interface InboxIndex {
   /** Messages of a tenant's batch in whatever feed, without those expired at `now`; `after` is "" or the `next` of the page before. */
   batch(tenant: string, batchId: string, after: string, limit: number, now: number): Promise<BatchPage>;
   /** Counts live notifications; no feed has its ranges in two places. */
-  tally(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number): Promise<Tally>;
+  countNotifications(
+    feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[],
+    now: number,
+  ): Promise<NotificationCount>;
   /** Where messages lie within some feeds, each place once; ids that are not there are left out. */
-  find(feeds: readonly FeedKey[], ids: readonly string[]): Promise<readonly Place[]>;
+  find(feeds: readonly FeedKey[], ids: readonly string[]): Promise<readonly MessageLocation[]>;
   /** A user's read state. */
   readState(tenant: string, user: string): Promise<StoredReadState>;
   /** Saves version `state.version` if the stored one is its predecessor; answers whether it did. */
@@ -221,7 +224,7 @@ export interface StoreInfo {
    * After so long without an answer a call is rejected, in ms; an append after `perPlaceMs` more per place. None: the store
    * is a part of this process, and so is never away.
    */
-  readonly patienceMs?: number;
+  readonly timeoutMs?: number;
 }
 
 /** The port. */
@@ -233,6 +236,6 @@ export interface Store extends FeedLog, InboxIndex {
 }
 
 /** From when on another message may have the key, in ms since the Unix epoch. */
-export function keyEnd({ publishTime, expireTime }: Pick<Facets, "publishTime" | "expireTime">): number {
-  return Math.max(expireTime, publishTime + keyLastsMs);
+export function keyExpiry({ publishTime, expireTime }: Pick<Facets, "publishTime" | "expireTime">): number {
+  return Math.max(expireTime, publishTime + keyLifetimeMs);
 }

@@ -1,11 +1,11 @@
 import type { Clock, Timer } from "../ports/clock.ts";
-import type { OnlineTally, Presence } from "../ports/presence.ts";
+import type { OnlineTotals, Presence } from "../ports/presence.ts";
 
 /** At most one event per tenant in so long, whatever happens. */
 const intervalMs = 1000;
 
 interface Watched {
-  readonly watchers: Set<(online: OnlineTally) => void>;
+  readonly watchers: Set<(online: OnlineTotals) => void>;
   timer: Timer | undefined;
   /** A change has come since the last event. */
   stale: boolean;
@@ -30,7 +30,7 @@ export class OnlineCounts {
   }
 
   /** Calls with each new count of the tenant until the returned function is called. */
-  watch(tenant: string, watcher: (online: OnlineTally) => void): () => void {
+  watch(tenant: string, watcher: (online: OnlineTotals) => void): () => void {
     const watched = this.#tenants.get(tenant) ?? { watchers: new Set(), timer: undefined, stale: false };
     this.#tenants.set(tenant, watched);
     watched.watchers.add(watcher);
@@ -75,6 +75,6 @@ export class OnlineCounts {
 }
 
 /** Whether two counts say the same; one that was never told says nothing. */
-export function sameCount(a: OnlineTally, b: OnlineTally | undefined): boolean {
+export function sameCount(a: OnlineTotals, b: OnlineTotals | undefined): boolean {
   return a.users === b?.users && a.connections === b.connections;
 }

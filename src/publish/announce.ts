@@ -1,9 +1,9 @@
 import type { Bus } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { FeedKey, Place, Store } from "../ports/store.ts";
+import type { FeedKey, MessageLocation, Store } from "../ports/store.ts";
 
 /** Announces again what is stored, for whoever stored it may have died, or lost the store's answer, before it could. */
-export class Reminder {
+export class Announcer {
   readonly #store: Store;
   readonly #bus: Bus;
   readonly #clock: Clock;
@@ -15,7 +15,7 @@ export class Reminder {
   }
 
   /** Answers where the message lies in these feeds; streams that have it take no notice. */
-  async remind(feeds: readonly FeedKey[], id: string): Promise<readonly Place[]> {
+  async remind(feeds: readonly FeedKey[], id: string): Promise<readonly MessageLocation[]> {
     const places = await this.#store.find(feeds, [id]);
     const [first] = places;
     if (!first) return places;

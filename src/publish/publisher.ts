@@ -10,18 +10,18 @@ import {
 } from "../../gen/tidings/v1/push_service_pb.ts";
 import { type Identity, isUser } from "../auth/identity.ts";
 import { fail } from "../errors.ts";
-import type { ReadStates } from "../inbox/read-state-service.ts";
-import type { Instruments } from "../metrics/counters.ts";
+import type { ReadStateService } from "../inbox/read-state-service.ts";
+import type { Counters } from "../metrics/counters.ts";
 import type { Settings } from "../options.ts";
 import type { Bus, Notice } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Ports } from "../ports/index.ts";
-import type { OnlineTally, Presence } from "../ports/presence.ts";
-import { type Append, type Appended, keyLastsMs, type Store } from "../ports/store.ts";
+import type { OnlineTotals, Presence } from "../ports/presence.ts";
+import { type Append, type AppendResult, keyLifetimeMs, type Store } from "../ports/store.ts";
 import { type Span, type Tracer, within } from "../ports/tracer.ts";
 import type { RoomAccess } from "../rooms/access.ts";
-import type { Patience } from "../util/deadline.ts";
-import { Reminder } from "./announce.ts";
+import type { Deadline } from "../util/deadline.ts";
+import { Announcer } from "./announce.ts";
 import { type Address, address } from "./audience.ts";
 import { checkDraft, digestOf, toMessage } from "./draft.ts";
 import { recallNotices } from "./recall.ts";
@@ -45,9 +45,9 @@ interface Prepared extends Address {
 /** What a publisher uses beside the ports. */
 export interface PublisherParts {
   readonly access: RoomAccess;
-  readonly states: ReadStates;
-  readonly patience: Patience;
-  readonly instruments: Instruments;
+  readonly states: ReadStateService;
+  readonly patience: Deadline;
+  readonly counters: Counters;
   readonly tracer: Tracer;
 }
 
@@ -57,19 +57,19 @@ export class Publisher {
   readonly #bus: Bus;
   readonly #presence: Presence;
   readonly #access: RoomAccess;
-  readonly #states: ReadStates;
-  readonly #patience: Patience;
-  readonly #instruments: Instruments;
+  readonly #states: ReadStateService;
+  readonly #patience: Deadline;
+  readonly #counters: Counters;
   readonly #tracer: Tracer;
   readonly #clock: Clock;
-  readonly #reminder: Reminder;
+  readonly #reminder: Announcer;
   readonly #newId: () => string;
   readonly #maxMessageBytes: number;
   readonly #retentionMs: number;
 
   constructor(
     { store, bus, presence }: Ports,
-    { access, states, patience, instruments, tracer }: PublisherParts,
+    { access, states, patience, counters, tracer }: PublisherParts,
     newId: () => string,
     { clock, maxMessageBytes, retention }: Settings,
   ) {
@@ -79,10 +79,10 @@ export class Publisher {
     this.#access = access;
     this.#states = states;
     this.#patience = patience;
-    this.#instruments = instruments;
+    this.#counters = counters;
     this.#tracer = tracer;
     this.#clock = clock;
-    this.#reminder = new Reminder(store, bus, clock);
+    this.#reminder = new Announcer(store, bus, clock);
     this.#newId = newId;
     this.#maxMessageBytes = maxMessageBytes;
     this.#retentionMs = retention.days * dayMs;
@@ -107,7 +107,7 @@ export class Publisher {
       check();
       return { prepared, appended: await this.#keep(prepared, span) };
     });
-    const counts = new Map<string, Promise<OnlineTally>>();
+    const counts = new Map<string, Promise<OnlineTotals>>();
     return Promise.all(
       prepared.map((item) => (item instanceof Error ? item : this.#answer(item, appended.get(item), counts))),
     );
@@ -125,24 +125,19 @@ export class Publisher {
     return appended;
   }
 
-  async #append(items: readonly Prepared[], span: Span | undefined): Promise<ReadonlyMap<Prepared, Appended>> {
+  async #append(items: readonly Prepared[], span: Span | undefined): Promise<ReadonlyMap<Prepared, AppendResult>> {
     if (items.length === 0) return new Map();
     const stored = await within(this.#tracer, span, "append", { "tidings.messages": items.length }, () =>
       this.#store.append(items.map(({ append }) => append)),
     );
-    return new Map(items.map((item, index) => [item, stored[index] as Appended]));
+    return new Map(items.map((item, index) => [item, stored[index] as AppendResult]));
   }
 
-  #count(ready: readonly Prepared[], appended: ReadonlyMap<Prepared, Appended>): void {
+  #count(ready: readonly Prepared[], appended: ReadonlyMap<Prepared, AppendResult>): void {
     for (const item of ready) {
       const outcome = appended.get(item)?.outcome ?? "live";
       const { append, scope, users } = item;
-      this.#instruments.published(
-        append.kind,
-        scope,
-        users.length,
-        item.live && outcome === "stored" ? "live" : outcome,
-      );
+      this.#counters.published(append.kind, scope, users.length, item.live && outcome === "stored" ? "live" : outcome);
     }
   }
 
@@ -208,12 +203,12 @@ export class Publisher {
       batchId: draft.batchId,
       publishTime,
       // Retention by age is an expiry like any other, and so as exact in lists, totals and streams.
-      expireTime: publishTime + (live ? keyLastsMs : Math.min(ttl ?? this.#retentionMs, this.#retentionMs)),
+      expireTime: publishTime + (live ? keyLifetimeMs : Math.min(ttl ?? this.#retentionMs, this.#retentionMs)),
     };
     return { ...to, caller, live, append };
   }
 
-  #announce(ready: readonly Prepared[], appended: ReadonlyMap<Prepared, Appended>, parent: Span | undefined): void {
+  #announce(ready: readonly Prepared[], appended: ReadonlyMap<Prepared, AppendResult>, parent: Span | undefined): void {
     const notices: Notice[] = [];
     const span = parent && this.#tracer.start({ name: "announce", kind: "producer", parent: parent.context });
     const traced = span ? { trace: span.context } : {};
@@ -242,7 +237,7 @@ export class Publisher {
   }
 
   /** What users say themselves is not unread for them. */
-  async #markOwn(ready: readonly Prepared[], appended: ReadonlyMap<Prepared, Appended>): Promise<void> {
+  async #markOwn(ready: readonly Prepared[], appended: ReadonlyMap<Prepared, AppendResult>): Promise<void> {
     for (const item of ready) {
       const result = appended.get(item);
       if (!isUser(item.caller) || result?.outcome !== "stored" || item.append.kind !== Kind.NOTIFICATION) continue;
@@ -253,7 +248,7 @@ export class Publisher {
   /** A duplicate is answered once everything is done that the publish which stored it had to do, and perhaps could not. */
   async #repeat(
     { live, feeds, caller, room, append: { kind } }: Prepared,
-    result: Appended | undefined,
+    result: AppendResult | undefined,
   ): Promise<void> {
     if (live || result?.outcome !== "duplicate") return;
     const [place] = await this.#reminder.remind(
@@ -267,8 +262,8 @@ export class Publisher {
 
   async #answer(
     item: Prepared,
-    appended: Appended | undefined,
-    counts: Map<string, Promise<OnlineTally>>,
+    appended: AppendResult | undefined,
+    counts: Map<string, Promise<OnlineTotals>>,
   ): Promise<PublishResponse | Error> {
     if (appended?.outcome === "conflict") {
       return fail("REQUEST_ID_REUSED", "the id was used for other content; use a fresh one", { field: "request_id" });
@@ -293,7 +288,7 @@ export class Publisher {
   }
 
   /** Counted once per call, however many messages of a batch ask. */
-  #online({ tenant, scope, room }: Prepared, counts: Map<string, Promise<OnlineTally>>): Promise<OnlineTally> {
+  #online({ tenant, scope, room }: Prepared, counts: Map<string, Promise<OnlineTotals>>): Promise<OnlineTotals> {
     const key = `${tenant}\n${room}`;
     const asked = scope === Scope.EVERYONE ? undefined : tenant;
     const count = () => this.#presence.count(asked, ...(scope === Scope.ROOM ? [room] : []));

@@ -32,7 +32,7 @@ const requestIdPattern = /^[\w.:-]{1,64}$/;
 
 /** The gate of all calls: it runs after the headers and before the body is read, decompressed or parsed. */
 export function createGate(
-  { node, authenticate, admit }: Core,
+  { context: node, authenticate, admit }: Core,
   logger: Logger | undefined,
 ): (context: HandlerContext) => Promise<void> {
   return async (context) => {
@@ -47,7 +47,7 @@ export function createGate(
       const error = finish(context.signal.reason, start, log);
       keepMessageLegible(context.responseTrailer);
       const seconds = (performance.now() - start) / 1000;
-      node.instruments.called({ method, transport: transportOf(context), seconds, error });
+      node.counters.called({ method, transport: transportOf(context), seconds, error });
       context.values.get(spanKey)?.end(error ? { "error.type": codeName(error.code) } : {}, serverFault(error));
     });
     const enter = context.method.methodKind === "unary" ? authenticate : admit;

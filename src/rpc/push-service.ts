@@ -31,7 +31,7 @@ import type { Core } from "../core/core.ts";
 import { codeName, fail, reasonOf } from "../errors.ts";
 import { tenantOf } from "../feeds/feed.ts";
 import { connectionKey } from "../http/adapter.ts";
-import type { OnlineTally } from "../ports/presence.ts";
+import type { OnlineTotals } from "../ports/presence.ts";
 import { requireRoom } from "../rooms/grants.ts";
 import { Subscription } from "../stream/subscription.ts";
 import { type Enveloped, envelopedIn } from "../wire/formats.ts";
@@ -40,7 +40,7 @@ import { transportOf } from "./gate.ts";
 
 /** The implementation of PushService over a running core. */
 export function pushService(core: Core): ServiceImpl<typeof PushService> {
-  const { validate, publisher, lists, node } = core;
+  const { validate, publisher, lists, context: node } = core;
   return {
     async publish(request, context) {
       validate(PublishRequestSchema, request);
@@ -52,7 +52,7 @@ export function pushService(core: Core): ServiceImpl<typeof PushService> {
       validate(PublishBatchRequestSchema, request);
       const checked = request.requests.map((item, index) => check(core, item, `requests[${index}]`));
       const outcomes = await publisher.publish(identityOf(context), checked, context.values.get(spanKey));
-      for (const outcome of outcomes) if (outcome instanceof ConnectError) node.instruments.failed(outcome);
+      for (const outcome of outcomes) if (outcome instanceof ConnectError) node.counters.failed(outcome);
       return { outcomes: outcomes.map(toOutcome) };
     },
     subscribe: (request, context) => subscribe(core, request, context),
@@ -90,7 +90,7 @@ async function* subscribe(
   core.validate(SubscribeRequestSchema, request);
   const connection = context.values.get(connectionKey);
   const cut = () => connection?.destroy();
-  const subscription = new Subscription(core.node, identityOf(context), request, cut, transportOf(context));
+  const subscription = new Subscription(core.context, identityOf(context), request, cut, transportOf(context));
   // Not in `finally`: over HTTP/2 it never runs when the client resets while a write waits for `drain`.
   signal.addEventListener("abort", () => {
     // A deadline that has passed is an answer; the first end counts.
@@ -99,7 +99,7 @@ async function* subscribe(
   });
   // Of our own port the handler yields Hello, and Connect sees to head, errors and end; between them frames that all
   // streams share are written to the body itself.
-  const body = connection?.sink(formatOf(context), core.node.turn);
+  const body = connection?.sink(formatOf(context), core.context.flushQueue);
   for await (const batch of subscription.batches(body)) {
     for (const frame of batch) yield frame.response;
   }
@@ -121,7 +121,7 @@ async function deleteMessages(
     if (request.recall) throw fail("ROLE_FORBIDDEN", "only a service may recall messages", { field: "recall" });
     if (request.batchId !== "") throw fail("FIELD_INVALID", "batches are for services", { field: "batch_id" });
     tenantOf(caller, request.tenantId);
-    const { changed, unread } = await core.node.inbox.delete(caller, request);
+    const { changed, unread } = await core.context.inbox.delete(caller, request);
     return create(DeleteMessagesResponseSchema, { deleted: changed, unread });
   }
   return create(DeleteMessagesResponseSchema, { deleted: await recall(core, caller, request) });
@@ -152,13 +152,13 @@ async function onlineCount(
   { tenantId, scope }: OnlineCountRequest,
 ): Promise<OnlineCountResponse> {
   const tenant = tenantOf(caller, tenantId);
-  const { presence, settings } = core.node;
+  const { presence, settings } = core.context;
   const now = settings.clock.now();
-  const answer = (tally: OnlineTally) =>
+  const answer = (tally: OnlineTotals) =>
     create(OnlineCountResponseSchema, { ...tally, asOfTime: timestampFromMs(tally.asOf ?? now) });
   if (scope.case === "roomId") {
     const room = requireRoom(scope.value, "room_id");
-    await core.node.access.check(caller, room, "join", "room_id");
+    await core.context.access.check(caller, room, "join", "room_id");
     return answer(await presence.count(tenant, room));
   }
   const all = await presence.count(tenant);

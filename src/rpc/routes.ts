@@ -32,7 +32,7 @@ const jsonOptions: Partial<JsonReadOptions> & { textDecoder: TextDecoder } = {
 
 /** All that Tidings serves, as plain Connect routes: for its own server, or inside another's. */
 export function createRoutes(core: Core, health: HealthService, registry: Registry): (router: ConnectRouter) => void {
-  const { reflection, logger } = core.node.settings;
+  const { reflection, logger } = core.context.settings;
   const requestGate = createGate(core, logger);
   const push = pushService(core);
   return (router) => {

@@ -9,7 +9,7 @@ const maxRemembered = 100_000;
 const maxRuns = 32;
 
 /** Per feed, what one of a user's pages has rung for: pages that filter differently do not take them in order. */
-export type Rung = Map<string, SeqSet>;
+export type Alerted = Map<string, SeqSet>;
 
 /**
  * Which of a user's pages makes itself heard: the first that sends a message takes its alert, and the others of the
@@ -17,7 +17,7 @@ export type Rung = Map<string, SeqSet>;
  */
 export class Alerts {
   readonly #maxAgeMs: number;
-  readonly #users = new Map<string, Rung>();
+  readonly #users = new Map<string, Alerted>();
 
   /** `maxAgeMs`: an older message comes too late to ring. */
   constructor(maxAgeMs: number) {
@@ -25,7 +25,7 @@ export class Alerts {
   }
 
   /** What all streams of the user share, for `take`. */
-  of({ tenant, subject }: UserIdentity): Rung {
+  of({ tenant, subject }: UserIdentity): Alerted {
     const key = `${tenant}\n${subject}`;
     const rung = this.#users.get(key) ?? new Map();
     // The longest unused goes first; those with open streams hold on to theirs.
@@ -36,7 +36,7 @@ export class Alerts {
   }
 
   /** What of a feed one of the user's pages has rung for. */
-  ofFeed(rung: Rung, feed: string): SeqSet {
+  ofFeed(rung: Alerted, feed: string): SeqSet {
     const known = rung.get(feed) ?? SeqSet.from();
     rung.set(feed, known);
     return known;

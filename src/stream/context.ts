@@ -1,37 +1,37 @@
-import type { Blocks } from "../auth/block-list.ts";
-import type { Healing } from "../feeds/gap-repair.ts";
-import type { Pages } from "../feeds/history.ts";
+import type { BlockList } from "../auth/block-list.ts";
+import type { GapRepair } from "../feeds/gap-repair.ts";
+import type { HistoryReader } from "../feeds/history.ts";
 import type { Hub } from "../feeds/hub.ts";
 import type { Inbox } from "../inbox/inbox.ts";
-import type { ReadStates } from "../inbox/read-state-service.ts";
-import type { Instruments } from "../metrics/counters.ts";
+import type { ReadStateService } from "../inbox/read-state-service.ts";
+import type { Counters } from "../metrics/counters.ts";
 import type { Settings } from "../options.ts";
 import type { Presence } from "../ports/presence.ts";
 import type { Store } from "../ports/store.ts";
 import type { Tracer } from "../ports/tracer.ts";
 import type { OnlineCounts } from "../presence/online-counts.ts";
 import type { RoomAccess } from "../rooms/access.ts";
-import type { Turn } from "../wire/flush-queue.ts";
+import type { FlushQueue } from "../wire/flush-queue.ts";
 import type { Alerts } from "./alerts.ts";
-import type { Streams } from "./registry.ts";
+import type { StreamRegistry } from "./registry.ts";
 
 /** The parts of a running node that its streams use. */
-export interface Node {
+export interface StreamContext {
   readonly settings: Settings;
   readonly store: Store;
   readonly presence: Presence;
   readonly access: RoomAccess;
-  readonly states: ReadStates;
+  readonly states: ReadStateService;
   readonly hub: Hub;
-  readonly healing: Healing;
+  readonly gapRepair: GapRepair;
   readonly inbox: Inbox;
   readonly online: OnlineCounts;
-  readonly streams: Streams;
-  readonly pages: Pages;
-  readonly turn: Turn;
+  readonly streams: StreamRegistry;
+  readonly history: HistoryReader;
+  readonly flushQueue: FlushQueue;
   readonly alerts: Alerts;
-  readonly blocks: Blocks;
-  readonly instruments: Instruments;
+  readonly blockList: BlockList;
+  readonly counters: Counters;
   readonly tracer: Tracer;
   /** A fresh UUIDv7. */
   newId(): string;

@@ -4,7 +4,7 @@ import { type Gap, GapSchema } from "../../gen/tidings/v1/push_service_pb.ts";
 import { fail } from "../errors.ts";
 import type { NamedFeed } from "../feeds/feed.ts";
 import type { Ring, Taken } from "../feeds/ring.ts";
-import type { Head } from "../ports/store.ts";
+import type { FeedBounds } from "../ports/store.ts";
 import type { MessageFrame } from "../wire/frame.ts";
 
 /** Bytes that are taken at once, but for the last message. */
@@ -46,7 +46,7 @@ export class Cursor {
    * Starts after the client's position, or now without one. Answers with a gap when what lies between cannot be sent.
    * Throws POSITION_IN_FUTURE.
    */
-  start(head: Head, given: { position: Position; field: string } | undefined): Gap | undefined {
+  start(head: FeedBounds, given: { position: Position; field: string } | undefined): Gap | undefined {
     this.epoch = head.epoch;
     this.seq = head.seq;
     this.#missed = head.seq;
@@ -67,7 +67,7 @@ export class Cursor {
   }
 
   /** Moves past what retention has trimmed, and answers with that gap. */
-  skipTrimmed(head: Head): Gap | undefined {
+  skipTrimmed(head: FeedBounds): Gap | undefined {
     if (this.seq >= head.tail - 1) return undefined;
     const from = this.position;
     this.seq = head.tail - 1;

@@ -1,6 +1,6 @@
 import type { Frame } from "../wire/frame.ts";
 import type { Delivery } from "./delivery.ts";
-import type { Followed } from "./followed-feeds.ts";
+import type { FollowedFeed } from "./followed-feeds.ts";
 
 /** Frames of one feed that are taken at once. */
 const batchSize = 64;
@@ -8,20 +8,20 @@ const endless = Number.POSITIVE_INFINITY;
 const none: readonly Frame[] = [];
 
 /** What is new in the feeds of one stream since its last write. */
-export class News {
+export class DirtyFeeds {
   readonly #delivery: Delivery;
   /** Feeds with something new: the first, which knows the next, and the last. */
-  #first: Followed | undefined;
-  #last: Followed | undefined;
+  #first: FollowedFeed | undefined;
+  #last: FollowedFeed | undefined;
   /** A feed whose ring no longer has what comes next, and up to where the Store has it. */
-  #behind: { readonly followed: Followed; readonly seq: number } | undefined;
+  #behind: { readonly followed: FollowedFeed; readonly seq: number } | undefined;
 
   constructor(delivery: Delivery) {
     this.#delivery = delivery;
   }
 
   /** There is something new in a feed that is not here yet. */
-  add(followed: Followed): void {
+  add(followed: FollowedFeed): void {
     if (this.#last) this.#last.next = followed;
     else this.#first = followed;
     this.#last = followed;
@@ -33,7 +33,7 @@ export class News {
   }
 
   /** A feed whose next messages only the Store has, and up to which seq. */
-  takeBehind(): { readonly followed: Followed; readonly seq: number } | undefined {
+  takeBehind(): { readonly followed: FollowedFeed; readonly seq: number } | undefined {
     const behind = this.#behind;
     this.#behind = undefined;
     return behind;
@@ -44,7 +44,7 @@ export class News {
     let batch = none;
     let followed = this.#first;
     this.#first = this.#last = undefined;
-    for (let next: Followed | undefined; followed; followed = next) {
+    for (let next: FollowedFeed | undefined; followed; followed = next) {
       next = followed.next;
       followed.next = undefined;
       followed.pending = false;

@@ -1,20 +1,20 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { DisconnectRequest } from "../../gen/tidings/v1/admin_service_pb.ts";
-import type { Blocks } from "../auth/block-list.ts";
+import type { BlockList } from "../auth/block-list.ts";
 import type { Identity } from "../auth/identity.ts";
 import { tenantOf } from "../feeds/feed.ts";
 import type { Bus, DisconnectNotice } from "../ports/bus.ts";
 import type { Presence } from "../ports/presence.ts";
-import type { Streams } from "./registry.ts";
+import type { StreamRegistry } from "./registry.ts";
 
 /** Ends a user's streams on every node, and keeps the user out for as long as was asked. */
 export class Disconnector {
-  readonly #blocks: Blocks;
+  readonly #blocks: BlockList;
   readonly #bus: Bus;
   readonly #presence: Presence;
-  readonly #streams: Streams;
+  readonly #streams: StreamRegistry;
 
-  constructor(blocks: Blocks, bus: Bus, presence: Presence, streams: Streams) {
+  constructor(blocks: BlockList, bus: Bus, presence: Presence, streams: StreamRegistry) {
     this.#blocks = blocks;
     this.#bus = bus;
     this.#presence = presence;

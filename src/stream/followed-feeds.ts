@@ -9,13 +9,13 @@ const endless = Number.POSITIVE_INFINITY;
 /** The stream that follows. */
 export interface FollowingStream {
   /** A feed has something new. */
-  wake(followed: Followed): void;
+  wake(followed: FollowedFeed): void;
   /** Messages were taken back. */
   recalled(notice: RecallNotice): void;
 }
 
 /** A feed that a stream follows. */
-export class Followed implements FeedFollower {
+export class FollowedFeed implements FeedFollower {
   readonly cursor: Cursor;
   readonly #stream: FollowingStream;
   /** Its messages are sent; else only what they do to the totals is told. */
@@ -23,9 +23,9 @@ export class Followed implements FeedFollower {
   /** The stream knows that there is something new. */
   pending = false;
   /** The next feed of the stream that has something new, while this one has. */
-  next: Followed | undefined;
+  next: FollowedFeed | undefined;
   /** What of it one of the user's pages has rung for; unset before the first message. */
-  rung: SeqSet | undefined;
+  alerted: SeqSet | undefined;
   /** The totals that the reader was told count all notifications up to here; Infinity: they do not count this feed. */
   counted = endless;
   /** The oldest one that they count; Infinity for none. */
@@ -58,10 +58,10 @@ export class Followed implements FeedFollower {
 }
 
 /** The feeds of one stream, by name, in the order in which they came. */
-export class Follows {
+export class FollowedFeeds {
   readonly #hub: Hub;
   readonly #stream: FollowingStream;
-  readonly #feeds = new Map<string, Followed>();
+  readonly #feeds = new Map<string, FollowedFeed>();
   #closed = false;
 
   constructor(hub: Hub, stream: FollowingStream) {
@@ -70,9 +70,9 @@ export class Follows {
   }
 
   /** Follows a feed from now on; of one that is followed already only the cursor starts anew. */
-  add(feed: NamedFeed, shown: boolean): Followed {
+  add(feed: NamedFeed, shown: boolean): FollowedFeed {
     const before = this.#feeds.get(feed.name);
-    const followed = new Followed(this.#stream, this.#hub, feed, shown);
+    const followed = new FollowedFeed(this.#stream, this.#hub, feed, shown);
     this.#feeds.set(feed.name, followed);
     if (before) {
       followed.counted = before.counted;
@@ -90,12 +90,12 @@ export class Follows {
     if (followed) followed.shown = false;
   }
 
-  get(name: string): Followed | undefined {
+  get(name: string): FollowedFeed | undefined {
     return this.#feeds.get(name);
   }
 
   /** All of them. */
-  get all(): readonly Followed[] {
+  get all(): readonly FollowedFeed[] {
     return [...this.#feeds.values()];
   }
 

@@ -1,14 +1,14 @@
 import type { Position } from "../../gen/tidings/v1/message_pb.ts";
-import type { OnlineTally } from "../ports/presence.ts";
+import type { OnlineTotals } from "../ports/presence.ts";
 import { sameCount } from "../presence/online-counts.ts";
 import { eventFrame, type Frame } from "../wire/frame.ts";
 
 /** What one stream tells besides messages and totals: that it is there, and how many are online. */
-export class Pulse {
+export class Pending {
   #beat = false;
-  #online: OnlineTally | undefined;
+  #online: OnlineTotals | undefined;
   /** The online count that the reader has. */
-  #shown: OnlineTally | undefined;
+  #shown: OnlineTotals | undefined;
 
   /** A heartbeat is due. */
   beat(): void {
@@ -16,12 +16,12 @@ export class Pulse {
   }
 
   /** So many are online now; told when the reader has another count. */
-  online(tally: OnlineTally): void {
+  online(tally: OnlineTotals): void {
     this.#online = tally;
   }
 
   /** The reader was told this count. */
-  showed(tally: OnlineTally): void {
+  showed(tally: OnlineTotals): void {
     this.#shown = tally;
   }
 

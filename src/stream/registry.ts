@@ -30,7 +30,7 @@ export interface StreamFigures {
 }
 
 /** The open streams of a node. */
-export class Streams {
+export class StreamRegistry {
   readonly #open = new Map<string, RegisteredStream>();
   /** With their tenants. */
   readonly #beginning = new Map<RegisteredStream, string | undefined>();

@@ -1,23 +1,23 @@
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import { type FramePage, toFrame } from "../feeds/history.ts";
-import { anything } from "../inbox/selection.ts";
+import { selectAll } from "../inbox/selection.ts";
 import { eventFrame, type Frame } from "../wire/frame.ts";
-import type { Node } from "./context.ts";
+import type { StreamContext } from "./context.ts";
 import type { Cursor } from "./cursor.ts";
 import type { Delivery } from "./delivery.ts";
-import type { Followed } from "./followed-feeds.ts";
+import type { FollowedFeed } from "./followed-feeds.ts";
 
 /** Frames that are sent at once. */
 const batchSize = 64;
 
 /** How a stream comes from its place in a feed to a later one: by the ring as far as it reaches, else by the Store. */
-export class CatchUp {
-  readonly #node: Node;
+export class Replay {
+  readonly #context: StreamContext;
   readonly #delivery: Delivery;
   #reading = false;
 
-  constructor(node: Node, delivery: Delivery) {
-    this.#node = node;
+  constructor(context: StreamContext, delivery: Delivery) {
+    this.#context = context;
     this.#delivery = delivery;
   }
 
@@ -27,7 +27,7 @@ export class CatchUp {
   }
 
   /** All up to `seq` and nothing beyond. */
-  async *to(followed: Followed, seq: number): AsyncGenerator<readonly Frame[]> {
+  async *to(followed: FollowedFeed, seq: number): AsyncGenerator<readonly Frame[]> {
     const { cursor } = followed;
     while (cursor.seq < seq) {
       const { frames } = cursor.take(batchSize, seq);
@@ -50,19 +50,19 @@ export class CatchUp {
   async #read(cursor: Cursor, seq: number): Promise<FramePage> {
     this.#reading = true;
     try {
-      return await this.#node.pages.read(cursor.feed, cursor.seq, seq);
+      return await this.#context.history.read(cursor.feed, cursor.seq, seq);
     } finally {
       this.#reading = false;
     }
   }
 
   /** Of what is stored up to a seq, the events that are kept for those who come later. */
-  async *keptEvents(followed: Followed, upTo: number): AsyncGenerator<readonly Frame[]> {
+  async *keptEvents(followed: FollowedFeed, upTo: number): AsyncGenerator<readonly Frame[]> {
     const { feed } = followed.cursor;
-    const { store, settings } = this.#node;
+    const { store, settings } = this.#context;
     const filter = { kinds: [Kind.EVENT], order: "oldest", bodies: true, limit: batchSize } as const;
     for (let after = 0; after < upTo; ) {
-      const entries = await store.select({ ...anything(feed, [[after + 1, upTo]], settings.clock.now()), ...filter });
+      const entries = await store.select({ ...selectAll(feed, [[after + 1, upTo]], settings.clock.now()), ...filter });
       const frames = entries.map((entry) => toFrame(feed.name, entry));
       yield this.#delivery.wanted(followed, frames);
       after = entries.length < batchSize ? upTo : (entries.at(-1)?.seq ?? upTo);

@@ -2,10 +2,10 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { type RoomJoin, RoomMode, RoomState_Status as Status } from "../../gen/tidings/v1/push_service_pb.ts";
 import { type Identity, isUser } from "../auth/identity.ts";
 import { codeName, fail } from "../errors.ts";
-import type { Connection, Entrance } from "../ports/presence.ts";
+import type { Connection, JoinMode } from "../ports/presence.ts";
 import { forbidden } from "../rooms/access.ts";
 import { requireRoom } from "../rooms/grants.ts";
-import type { Node } from "./context.ts";
+import type { StreamContext } from "./context.ts";
 
 /** What became of a room on a stream. */
 export interface RoomOutcome {
@@ -26,12 +26,12 @@ export interface RoomsOwner {
 /** A room that a stream asked for. */
 interface Wish {
   readonly room: string;
-  readonly entrance: Entrance;
+  readonly entrance: JoinMode;
   /** The path of its field. */
   readonly field: string;
 }
 
-const entrances: Readonly<Record<RoomMode, Entrance>> = {
+const entrances: Readonly<Record<RoomMode, JoinMode>> = {
   [RoomMode.UNSPECIFIED]: "any",
   [RoomMode.ANY]: "any",
   [RoomMode.FIRST]: "first",
@@ -40,7 +40,7 @@ const entrances: Readonly<Record<RoomMode, Entrance>> = {
 
 /** The rooms of one stream: whether it may enter, whether somebody else is in, and who takes them away. */
 export class StreamRooms {
-  readonly #node: Node;
+  readonly #context: StreamContext;
   readonly #connection: Connection;
   readonly #instance: string;
   readonly #wishes: readonly Wish[];
@@ -56,12 +56,12 @@ export class StreamRooms {
    * lost, `wake` when `take` has something.
    */
   constructor(
-    node: Node,
+    context: StreamContext,
     identity: Identity,
     { id, rooms, instanceId }: { id: string; rooms: readonly RoomJoin[]; instanceId: string },
     told: RoomsOwner,
   ) {
-    this.#node = node;
+    this.#context = context;
     this.#identity = identity;
     this.#connection = { id, tenant: identity.tenant ?? "", user: identity.subject };
     this.#instance = instanceId;
@@ -81,7 +81,7 @@ export class StreamRooms {
 
   /** Enters what the token opens; what has to be asked for comes by `take`, so that a slow answer holds up nothing. */
   async start(): Promise<readonly RoomOutcome[]> {
-    const { access } = this.#node;
+    const { access } = this.#context;
     const known = this.#wishes.map((wish) => access.known(this.#identity, wish.room, "join"));
     const open = this.#wishes.filter((_, index) => known[index]);
     const unenrolled = await this.#enroll(open.filter(isMember));
@@ -115,13 +115,13 @@ export class StreamRooms {
   async recheck(identity: Identity): Promise<void> {
     this.#identity = identity;
     const entered = [...this.#entered.values()];
-    const kept = await this.#node.access.kept(
+    const kept = await this.#context.access.kept(
       identity,
       entered.map(({ room }) => room),
     );
     const lost = entered.filter(({ room }) => this.#entered.has(room) && !kept.includes(room));
     for (const wish of lost) this.#lose(wish, forbidden("join", wish.field));
-    await Promise.all(lost.map(({ room }) => this.#node.presence.leave(this.#connection, room)));
+    await Promise.all(lost.map(({ room }) => this.#context.presence.leave(this.#connection, room)));
   }
 
   /** What is under way ends without effect. */
@@ -131,7 +131,7 @@ export class StreamRooms {
 
   async #later(wish: Wish): Promise<void> {
     const outcome = await this.#settle(wish, async () => {
-      await this.#node.access.check(this.#identity, wish.room, "join", wish.field);
+      await this.#context.access.check(this.#identity, wish.room, "join", wish.field);
       await this.#enter(wish, await this.#enroll([wish].filter(isMember)));
     });
     if (!this.#isTrue(outcome)) return;
@@ -144,7 +144,7 @@ export class StreamRooms {
       await enter();
       return { roomId: room, status: Status.JOINED, reason: "", code: "" };
     } catch (error) {
-      const { logger } = this.#node.settings;
+      const { logger } = this.#context.settings;
       if (!(error instanceof ConnectError)) logger?.error({ err: error }, "entering a room failed");
       else if (error.code === Code.Unavailable) logger?.warn({ err: error.cause }, "entering a room failed");
       return refusal(room, Status.REFUSED, error);
@@ -155,7 +155,7 @@ export class StreamRooms {
     const { room, field } = wish;
     // A closed stream takes no room from anybody. And a fresh token may have come that opens less.
     if (this.#closed) throw fail("STREAM_CLOSED", "the client closed the stream");
-    if (this.#node.access.known(this.#identity, room, "join") === false) throw forbidden("join", field);
+    if (this.#context.access.known(this.#identity, room, "join") === false) throw forbidden("join", field);
     if (unenrolled.includes(room)) throw tooMany(field);
     this.#entered.set(room, wish);
     if (!isUser(this.#identity)) return;
@@ -169,8 +169,13 @@ export class StreamRooms {
 
   async #sit(wish: Wish): Promise<void> {
     const { room, entrance, field } = wish;
-    const { presence } = this.#node;
-    const joined = await presence.join({ connection: this.#connection, room, entrance, instance: this.#instance });
+    const { presence } = this.#context;
+    const joined = await presence.join({
+      connection: this.#connection,
+      room,
+      mode: entrance,
+      instance: this.#instance,
+    });
     if (!joined) throw fail("ROOM_TAKEN", "someone else is in the room", { field });
     const full = !isMember(wish) && (await this.#enroll([wish])).length > 0;
     // The stream ended, or lost the room, before it was in, and nobody would leave.
@@ -182,7 +187,7 @@ export class StreamRooms {
   async #enroll(wishes: readonly Wish[]): Promise<readonly string[]> {
     if (!isUser(this.#identity) || wishes.length === 0) return [];
     const rooms = wishes.map(({ room }) => room);
-    return this.#node.states.enroll(this.#identity.tenant, this.#identity.subject, rooms);
+    return this.#context.states.enroll(this.#identity.tenant, this.#identity.subject, rooms);
   }
 
   #lose({ room }: Wish, error: unknown): void {

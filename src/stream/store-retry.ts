@@ -9,7 +9,7 @@ const retryMs = 1000;
  * What one stream asked of the Store in vain, to be asked again: a stream that has begun stays open while the Store is
  * away, since all that its reader could do is ask for the same from the beginning.
  */
-export class SecondTries {
+export class StoreRetry {
   readonly #clock: Clock;
   readonly #random: Random;
   /** What to do then, by what it is about. Unset for most streams. */

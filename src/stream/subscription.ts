@@ -14,44 +14,44 @@ import type { Totals } from "../inbox/inbox.ts";
 import { ReadChange, unknownChange } from "../inbox/read-change.ts";
 import type { Transport } from "../metrics/counters.ts";
 import type { DisconnectNotice, ReadNotice, RecallNotice } from "../ports/bus.ts";
-import type { Head } from "../ports/store.ts";
+import type { FeedBounds } from "../ports/store.ts";
 import { roomFeed, roomOf } from "../rooms/grants.ts";
 import { eventFrame, type Frame, goAwayFrame } from "../wire/frame.ts";
 import { BatchSink, type Sink } from "../wire/sink.ts";
-import type { Node } from "./context.ts";
+import type { StreamContext } from "./context.ts";
 import { Delivery } from "./delivery.ts";
-import { News } from "./dirty-feeds.ts";
-import { type Followed, type FollowingStream, Follows } from "./followed-feeds.ts";
-import { Pulse } from "./pending.ts";
+import { DirtyFeeds } from "./dirty-feeds.ts";
+import { type FollowedFeed, FollowedFeeds, type FollowingStream } from "./followed-feeds.ts";
+import { Pending } from "./pending.ts";
 import { checkStreams } from "./registry.ts";
-import { CatchUp } from "./replay.ts";
+import { Replay } from "./replay.ts";
 import { type RoomOutcome, type RoomsOwner, StreamRooms } from "./rooms.ts";
 import { StartPositions } from "./start-positions.ts";
-import { SecondTries } from "./store-retry.ts";
-import { type DeadlineActions, Deadlines } from "./timers.ts";
+import { StoreRetry } from "./store-retry.ts";
+import { type TimerActions, Timers } from "./timers.ts";
 import { StreamTotals } from "./totals.ts";
-import { Outlet } from "./writer.ts";
+import { Writer } from "./writer.ts";
 
 /** One stream. Iterate `batches()` once, and call `close()` when the transport is gone, however it went. */
-export class Subscription implements FollowingStream, UserFollower, DeadlineActions, RoomsOwner {
+export class Subscription implements FollowingStream, UserFollower, TimerActions, RoomsOwner {
   readonly id: string;
   readonly transport: Transport;
-  readonly #node: Node;
+  readonly #context: StreamContext;
   #user: UserIdentity | undefined;
   readonly #given: StartPositions;
-  readonly #catchUp: CatchUp;
-  readonly #follows: Follows;
+  readonly #catchUp: Replay;
+  readonly #follows: FollowedFeeds;
   /** Unset where none was asked for. */
   readonly #rooms: StreamRooms | undefined;
-  readonly #deadlines: Deadlines;
-  readonly #outlet: Outlet;
+  readonly #deadlines: Timers;
+  readonly #outlet: Writer;
   readonly #change = new ReadChange();
   readonly #delivery: Delivery;
-  readonly #news: News;
+  readonly #news: DirtyFeeds;
   readonly #totals: StreamTotals;
-  readonly #secondTries: SecondTries;
+  readonly #secondTries: StoreRetry;
   #identity: Identity;
-  readonly #pulse = new Pulse();
+  readonly #pulse = new Pending();
   #goAway: { afterMs: number; reason: string } | undefined;
   #end: ConnectError | undefined;
   #closed = false;
@@ -69,38 +69,38 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
 
   /** `cut` ends a transport that takes nothing any more. The request has passed validation. */
   constructor(
-    node: Node,
+    context: StreamContext,
     identity: Identity,
     request: SubscribeRequest,
     cut: () => void,
     transport: Transport = "local",
   ) {
-    this.id = node.newId();
+    this.id = context.newId();
     this.transport = transport;
-    this.#node = node;
+    this.#context = context;
     this.#identity = identity;
     this.#user = isUser(identity) ? identity : undefined;
-    if (this.#user) checkStreams(node.hub, node.settings.maxStreamsPerUser, this.#user);
+    if (this.#user) checkStreams(context.hub, context.settings.maxStreamsPerUser, this.#user);
     this.#given = new StartPositions(request.positions);
-    const { heartbeatMs, timeouts, clock, random } = node.settings;
-    this.#secondTries = new SecondTries(clock, random);
-    if (request.rooms.length > 0) this.#rooms = new StreamRooms(node, identity, { ...request, id: this.id }, this);
+    const { heartbeatMs, timeouts, clock, random } = context.settings;
+    this.#secondTries = new StoreRetry(clock, random);
+    if (request.rooms.length > 0) this.#rooms = new StreamRooms(context, identity, { ...request, id: this.id }, this);
     const times = { heartbeatMs, stallMs: timeouts.stallMs, tokenExpiry: identity.expireTime };
-    this.#deadlines = new Deadlines(clock, times, this);
+    this.#deadlines = new Timers(clock, times, this);
     this.#cut = cut;
     this.#opened = clock.now();
-    this.#outlet = new Outlet(this.#deadlines);
-    this.#delivery = new Delivery(node, this.#user, request, { change: this.#change, deadlines: this.#deadlines });
-    this.#news = new News(this.#delivery);
-    this.#catchUp = new CatchUp(node, this.#delivery);
-    this.#follows = new Follows(node.hub, this);
-    this.#totals = new StreamTotals(node, this.#follows, this.#delivery, this.#catchUp);
+    this.#outlet = new Writer(this.#deadlines);
+    this.#delivery = new Delivery(context, this.#user, request, { change: this.#change, deadlines: this.#deadlines });
+    this.#news = new DirtyFeeds(this.#delivery);
+    this.#catchUp = new Replay(context, this.#delivery);
+    this.#follows = new FollowedFeeds(context.hub, this);
+    this.#totals = new StreamTotals(context, this.#follows, this.#delivery, this.#catchUp);
     for (const feed of followedFeeds(identity)) this.#follows.add(feed, true);
-    node.streams.add(this, identity.tenant);
-    node.instruments.opened(transport);
-    if (this.#user) node.hub.joinUser(this.#user.tenant, this.#user.subject, this);
+    context.streams.add(this, identity.tenant);
+    context.counters.opened(transport);
+    if (this.#user) context.hub.joinUser(this.#user.tenant, this.#user.subject, this);
     if (request.onlineCount && identity.tenant !== undefined) {
-      this.#unwatchOnline = node.online.watch(identity.tenant, (online) =>
+      this.#unwatchOnline = context.online.watch(identity.tenant, (online) =>
         this.#note(() => this.#pulse.online(online)),
       );
     }
@@ -154,7 +154,7 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
     if (isUser(identity)) this.#user = identity;
     await this.#rooms?.recheck(identity);
     if (!this.#user || this.#user.rooms.join("\n") === inbox) return;
-    await this.#node.states.load(this.#user);
+    await this.#context.states.load(this.#user);
     this.#note(() => this.#change.totalsOnly());
   }
 
@@ -194,15 +194,15 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
     this.#unwatchOnline?.();
     this.#follows.close();
     if (this.#user) {
-      this.#node.hub.leaveUser(this.#user.tenant, this.#user.subject, this);
+      this.#context.hub.leaveUser(this.#user.tenant, this.#user.subject, this);
       // A lease that cannot be returned runs out by itself.
-      this.#node.presence.leave(this.#connection(this.#user)).catch(() => {});
+      this.#context.presence.leave(this.#connection(this.#user)).catch(() => {});
     }
-    this.#node.streams.delete(this);
+    this.#context.streams.delete(this);
     this.end(fail("STREAM_CLOSED", "the client closed the stream"));
   }
 
-  wake(followed?: Followed): void {
+  wake(followed?: FollowedFeed): void {
     this.#woken = true;
     if (followed) this.#news.add(followed);
     if (this.#resume && !this.#queued) this.#queue();
@@ -210,7 +210,7 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
 
   #queue(): void {
     this.#queued = true;
-    this.#node.turn.add(this);
+    this.#context.flushQueue.add(this);
   }
 
   readChanged(notice: ReadNotice): void {
@@ -224,7 +224,7 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
   recheck(version: number): void {
     const told = this.#totals.version;
     if (told !== undefined && told !== version) this.#note(() => this.#change.add(unknownChange));
-    void this.#node.blocks.recheck(this.#identity, this.#opened, (error) => this.end(error));
+    void this.#context.blockList.recheck(this.#identity, this.#opened, (error) => this.end(error));
   }
 
   disconnected(notice: DisconnectNotice): void {
@@ -256,17 +256,17 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
 
   async *#opening(): AsyncGenerator<readonly Frame[]> {
     // A block may have come between the check of the token and the stream that would have been ended.
-    await this.#node.blocks.check(this.#identity);
+    await this.#context.blockList.check(this.#identity);
     // Closed before its first step: what it would enter now, nobody would leave.
     if (this.#end) throw this.#end;
-    if (this.#user) await this.#node.presence.enter(this.#connection(this.#user));
+    if (this.#user) await this.#context.presence.enter(this.#connection(this.#user));
     const rooms = (await this.#rooms?.start()) ?? [];
     for (const { roomId } of rooms) if (this.#rooms?.holds(roomId)) this.#follows.add(this.#roomFeed(roomId), true);
     const { heads, totals } = await this.#totals.start(this.#user);
     const gaps = this.#start(heads);
     this.#delivery.replayed = totals?.state;
     const hello = await this.#hello(totals, gaps);
-    this.#node.streams.began(this);
+    this.#context.streams.began(this);
     yield [hello];
     yield rooms.map((value) => eventFrame({ case: "room", value }));
     yield gaps.map((gap) => eventFrame({ case: "gap", value: gap }));
@@ -297,26 +297,26 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
   }
 
   /** Sets the cursors to the positions given; the checks come before Hello, so that a bad request is an error and no stream. */
-  #start(heads: ReadonlyMap<string, Head>): Gap[] {
+  #start(heads: ReadonlyMap<string, FeedBounds>): Gap[] {
     // A room that was asked for and refused has a room event, which says more.
     const wished = new Set(this.#rooms?.wished.map(feedOf));
     this.#given.check((feed) => this.#follows.get(feed)?.shown || wished.has(feed));
     return this.#follows.all
       .filter(({ shown }) => shown)
-      .map(({ cursor }) => cursor.start(heads.get(cursor.feed.name) as Head, this.#given.get(cursor.feed.name)))
+      .map(({ cursor }) => cursor.start(heads.get(cursor.feed.name) as FeedBounds, this.#given.get(cursor.feed.name)))
       .filter((gap) => gap !== undefined);
   }
 
   /** A reader that is gone after it and before a gap must hear of that gap when it is back. */
   async #hello(totals: Totals | undefined, gaps: readonly Gap[]): Promise<Frame> {
     const { tenant } = this.#identity;
-    const online = await this.#node.presence.count(tenant);
+    const online = await this.#context.presence.count(tenant);
     this.#pulse.showed(online);
     return eventFrame({
       case: "hello",
       value: {
         subscriptionId: this.id,
-        heartbeatInterval: durationFromMs(this.#node.settings.heartbeatMs),
+        heartbeatInterval: durationFromMs(this.#context.settings.heartbeatMs),
         online,
         positions: this.#follows.positions.map((at) => gaps.find(({ to }) => to?.feed === at.feed)?.from ?? at),
         ...(totals ? { unread: totals.unread } : {}),
@@ -325,7 +325,7 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
   }
 
   /** What was missed; who enters a room without a position gets the events that are kept for this. */
-  async *#replay(followed: Followed, seq = 0): AsyncGenerator<readonly Frame[]> {
+  async *#replay(followed: FollowedFeed, seq = 0): AsyncGenerator<readonly Frame[]> {
     const { feed } = followed.cursor;
     if (followed.shown && roomOf(feed.name) !== undefined && !this.#given.get(feed.name)) {
       yield* this.#catchUp.keptEvents(followed, seq);
@@ -343,12 +343,12 @@ export class Subscription implements FollowingStream, UserFollower, DeadlineActi
     }
     const feed = this.#roomFeed(outcome.roomId);
     const followed = this.#follows.add(feed, true);
-    const [head] = await this.#node.store.heads([feed.key]);
-    const gap = followed.cursor.start(head as Head, this.#given.get(feed.name));
+    const [head] = await this.#context.store.bounds([feed.key]);
+    const gap = followed.cursor.start(head as FeedBounds, this.#given.get(feed.name));
     // What came between the last totals and here was neither counted nor seen.
     if (this.#user) this.#note(() => this.#change.totalsOnly());
     yield [frame, ...(gap ? [eventFrame({ case: "gap", value: gap })] : [])];
-    this.#delivery.replayed = this.#user && (await this.#node.states.read(this.#user)).state;
+    this.#delivery.replayed = this.#user && (await this.#context.states.read(this.#user)).state;
     yield* this.#replay(followed, head?.seq);
     this.#delivery.replayed = undefined;
   }

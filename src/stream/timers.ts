@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../ports/clock.ts";
 
 /** What a stream does when a time has come. */
-export interface DeadlineActions {
+export interface TimerActions {
   /** It was silent for the heartbeat interval. */
   beat(): void;
   /** A message that it counted has expired. */
@@ -13,9 +13,9 @@ export interface DeadlineActions {
 }
 
 /** All times that one stream waits for, on one timer: under load it is not touched, however many messages pass. */
-export class Deadlines {
+export class Timers {
   readonly #clock: Clock;
-  readonly #actions: DeadlineActions;
+  readonly #actions: TimerActions;
   readonly #heartbeatMs: number;
   readonly #stallMs: number;
   #tokenExpiry: number;
@@ -30,7 +30,7 @@ export class Deadlines {
   constructor(
     clock: Clock,
     { heartbeatMs, stallMs, tokenExpiry }: { heartbeatMs: number; stallMs: number; tokenExpiry: number },
-    actions: DeadlineActions,
+    actions: TimerActions,
   ) {
     this.#clock = clock;
     this.#actions = actions;

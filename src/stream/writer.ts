@@ -1,13 +1,13 @@
 import type { Frame } from "../wire/frame.ts";
 import type { Sink } from "../wire/sink.ts";
-import type { Deadlines } from "./timers.ts";
+import type { Timers } from "./timers.ts";
 
 /** The writing end of one stream: a sink, and the stream's deadlines told of what goes into it. */
-export class Outlet {
-  readonly #deadlines: Deadlines;
+export class Writer {
+  readonly #deadlines: Timers;
   #sink: Sink | undefined;
 
-  constructor(deadlines: Deadlines) {
+  constructor(deadlines: Timers) {
     this.#deadlines = deadlines;
   }
 

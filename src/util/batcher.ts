@@ -1,5 +1,5 @@
 /** Collects what one turn of the event loop asks for by key, and asks for all of it at once. */
-export class Together<V> {
+export class Batcher<V> {
   readonly #ask: (keys: readonly string[]) => Promise<ReadonlyMap<string, V>>;
   readonly #most: number;
   #asked = new Map<string, PromiseWithResolvers<V | undefined>>();

@@ -1,6 +1,6 @@
 import { fail } from "../errors.ts";
 import type { Clock } from "../ports/clock.ts";
-import { perPlaceMs } from "../ports/store.ts";
+import { perFeedMs } from "../ports/store.ts";
 
 /** The store's own error knows more of the cause: it comes first, where one call alone takes all the time. */
 const graceMs = 100;
@@ -9,7 +9,7 @@ const graceMs = 100;
  * How long a caller is kept waiting by the Store, however many calls of it one answer takes: hardly longer than by one of
  * them, for each may take all of its time, one after the other, while the store comes and goes.
  */
-export class Patience {
+export class Deadline {
   readonly #clock: Clock;
   readonly #callMs: number | undefined;
 
@@ -28,7 +28,7 @@ export class Patience {
     if (this.#callMs === undefined) return work(() => {});
     const late = Promise.withResolvers<never>();
     let error: Error | undefined;
-    const timer = this.#clock.after(this.#callMs + graceMs + places * perPlaceMs, () => {
+    const timer = this.#clock.after(this.#callMs + graceMs + places * perFeedMs, () => {
       error = unavailable();
       late.reject(error);
     });

@@ -1,5 +1,5 @@
 /** Listeners of one process, who cannot hurt each other or the caller: one that throws is reported, and the rest are called. */
-export class LocalListeners<T> {
+export class Listeners<T> {
   /** A set of boxes, so that one function may listen twice. */
   readonly #boxes = new Set<{ readonly call: (value: T) => void }>();
 

@@ -1,27 +1,27 @@
 import type { ServerResponse } from "node:http";
-import type { Turn } from "./flush-queue.ts";
+import type { FlushQueue } from "./flush-queue.ts";
 import type { Enveloped, Format } from "./formats.ts";
 import type { Frame } from "./frame.ts";
 import type { Sink } from "./sink.ts";
-import { drained, highWater, StreamSink } from "./socket-sink.ts";
+import { drained, highWater, SocketSink } from "./socket-sink.ts";
 
 /**
  * A sink on the body of an HTTP/1.1 answer. ServerResponse makes three pieces of each write: the size of a chunk, the
  * bytes and an end. Here the chunk is made once for all streams, and is one write to the socket. The answer's own writes go
  * to the same socket at once, so that what the handler yields keeps its place before and after.
  */
-export class ChunkSink implements Sink {
+export class ChunkedSink implements Sink {
   readonly #response: ServerResponse;
   readonly #format: Format;
-  readonly #turn: Turn;
+  readonly #turn: FlushQueue;
   /** For an answer whose body has no chunks: of HTTP/1.0, or one that waits for others on its connection. */
-  readonly #plain: StreamSink;
+  readonly #plain: SocketSink;
 
-  constructor(response: ServerResponse, { plain, chunked }: Enveloped, turn: Turn) {
+  constructor(response: ServerResponse, { plain, chunked }: Enveloped, turn: FlushQueue) {
     this.#response = response;
     this.#format = chunked;
     this.#turn = turn;
-    this.#plain = new StreamSink(response, plain, turn);
+    this.#plain = new SocketSink(response, plain, turn);
   }
 
   write(frames: readonly Frame[]): boolean {

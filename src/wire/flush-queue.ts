@@ -2,10 +2,10 @@ import type { Format } from "./formats.ts";
 import type { Frame } from "./frame.ts";
 
 /** Calls at the end of the present turn of the event loop. */
-export type Soon = (call: () => void) => void;
+export type Defer = (call: () => void) => void;
 
 /** The machine's event loop. */
-export const systemSoon: Soon = (call) => void setImmediate(call);
+export const systemDefer: Defer = (call) => void setImmediate(call);
 
 /** A stream that has something to send. */
 export interface Flushable {
@@ -23,14 +23,14 @@ interface Joint {
  * The turn of a node's event loop: whatever has happened in it is flushed at its end, by one write for each stream. What
  * is joined for one stream is there for all that send the same.
  */
-export class Turn {
-  readonly #soon: Soon;
+export class FlushQueue {
+  readonly #soon: Defer;
   #waiting: Flushable[] = [];
   #flushing = false;
   #joints = new Map<Frame, Joint>();
 
   /** `soon` calls at the end of the present turn. */
-  constructor(soon: Soon) {
+  constructor(soon: Defer) {
     this.#soon = soon;
   }
 

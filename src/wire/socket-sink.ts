@@ -1,5 +1,5 @@
 import type { Writable } from "node:stream";
-import type { Turn } from "./flush-queue.ts";
+import type { FlushQueue } from "./flush-queue.ts";
 import type { Format } from "./formats.ts";
 import type { Frame } from "./frame.ts";
 import type { Sink } from "./sink.ts";
@@ -8,12 +8,12 @@ import type { Sink } from "./sink.ts";
 export const highWater = 64 * 1024;
 
 /** A sink on a socket, or on the body of an answer: each batch is one write of bytes that other streams share. */
-export class StreamSink implements Sink {
+export class SocketSink implements Sink {
   readonly #stream: Writable;
   readonly #format: Format;
-  readonly #turn: Turn;
+  readonly #turn: FlushQueue;
 
-  constructor(stream: Writable, format: Format, turn: Turn) {
+  constructor(stream: Writable, format: Format, turn: FlushQueue) {
     this.#stream = stream;
     this.#format = format;
     this.#turn = turn;

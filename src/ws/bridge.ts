@@ -16,8 +16,8 @@ import type { Timer } from "../ports/clock.ts";
 import { Subscription } from "../stream/subscription.ts";
 import { webSocketJson, webSocketProto } from "../wire/formats.ts";
 import { goAwayFrame } from "../wire/frame.ts";
-import { StreamSink } from "../wire/socket-sink.ts";
-import { Pings } from "./keepalive.ts";
+import { SocketSink } from "../wire/socket-sink.ts";
+import { Keepalive } from "./keepalive.ts";
 
 /** Strict, since a binary frame may hold anything; ws itself checks text frames. */
 const utf8 = new TextDecoder("utf-8", { fatal: true });
@@ -47,7 +47,7 @@ const path = "/ws";
 export class WebSocketBridge {
   readonly #core: Core;
   readonly #server: WebSocketServer;
-  readonly #pings = new Pings();
+  readonly #pings = new Keepalive();
 
   constructor(core: Core) {
     this.#core = core;
@@ -64,7 +64,7 @@ export class WebSocketBridge {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
     const [pathname, query] = (request.url ?? "").split("?", 2);
     if (pathname !== path) return false;
-    const { allowedOrigins } = this.#core.node.settings;
+    const { allowedOrigins } = this.#core.context.settings;
     if (!isOriginAllowed(request.headers.origin, request.headers.host, allowedOrigins))
       refuse(socket, "403 Forbidden", "origin is not allowed");
     // URLs end in logs: whatever a query says, it is not a credential.
@@ -95,7 +95,7 @@ class Bridge {
   readonly #core: Core;
   readonly #socket: WebSocket;
   readonly #codec: Codec;
-  readonly #sink: StreamSink;
+  readonly #sink: SocketSink;
   #identity: Identity | undefined;
   #subscription: Subscription | undefined;
   #work: Promise<void> = Promise.resolve();
@@ -103,17 +103,17 @@ class Bridge {
   #alive = true;
   /** Until it has said who it is. */
   #opening: Timer | undefined;
-  readonly #pings: Pings;
+  readonly #pings: Keepalive;
   /** Its turn of the pings. */
   readonly #turn: number;
 
   /** `transport`: what `socket` stands on. Events are written there whole, so that control frames go between them. */
-  constructor(core: Core, socket: WebSocket, transport: Duplex, pings: Pings) {
+  constructor(core: Core, socket: WebSocket, transport: Duplex, pings: Keepalive) {
     this.#core = core;
     this.#socket = socket;
     this.#codec = codecs[socket.protocol as keyof typeof codecs];
-    this.#sink = new StreamSink(transport, this.#codec.format, core.node.turn);
-    const { clock, timeouts } = core.node.settings;
+    this.#sink = new SocketSink(transport, this.#codec.format, core.context.flushQueue);
+    const { clock, timeouts } = core.context.settings;
     this.#opening = clock.after(timeouts.headersMs, () => {
       this.#close(fail("TOKEN_MISSING", "send {token, subscribe} in the first frame, and at once"));
     });
@@ -165,7 +165,7 @@ class Bridge {
     if (!frame.markRead) return;
     if (!this.#identity || !isUser(this.#identity))
       throw fail("ROLE_FORBIDDEN", "only users have an inbox", { field: "mark_read" });
-    await this.#core.node.inbox.mark(this.#identity, frame.markRead);
+    await this.#core.context.inbox.mark(this.#identity, frame.markRead);
   }
 
   async #open({ token, subscribe }: BridgeFrame): Promise<void> {
@@ -176,7 +176,7 @@ class Bridge {
     this.#opening = undefined;
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     const cut = () => this.#socket.terminate();
-    this.#subscription = new Subscription(this.#core.node, identity, subscribe, cut, "websocket");
+    this.#subscription = new Subscription(this.#core.context, identity, subscribe, cut, "websocket");
     this.#subscription.run(this.#sink).catch((error) => this.#close(error));
   }
 
@@ -190,11 +190,11 @@ class Bridge {
 
   #close(reason: unknown): void {
     const error = reason instanceof ConnectError ? reason : fail("INTERNAL", "internal error", { cause: reason });
-    const { logger } = this.#core.node.settings;
+    const { logger } = this.#core.context.settings;
     if (error.code === Code.Internal) logger?.error({ err: error.cause ?? error }, "websocket failed");
     else if (error.code === Code.Unavailable && error.cause) logger?.warn({ err: error.cause }, "websocket failed");
     // What ends a stream whose socket is gone is told to nobody.
-    if (this.#socket.readyState === this.#socket.OPEN) this.#core.node.instruments.failed(error);
+    if (this.#socket.readyState === this.#socket.OPEN) this.#core.context.counters.failed(error);
     // A close has no room for a delay.
     const afterMs = this.#subscription ? undefined : retryAfterOf(error);
     if (afterMs !== undefined) this.#sink.write([goAwayFrame(afterMs, error.rawMessage)]);

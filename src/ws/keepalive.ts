@@ -10,7 +10,7 @@ const pingMs = 20_000;
 const turns = 40;
 
 /** One timer that pings all connections, however many there are; none while there are none. */
-export class Pings {
+export class Keepalive {
   readonly #turns = Array.from({ length: turns }, () => new Set<Pinged>());
   #next = 0;
   #count = 0;

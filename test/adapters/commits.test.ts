@@ -18,7 +18,7 @@ test("the embedded store tells each commit with the messages of all calls that s
   ]);
   expect(commits).toEqual([{ messages: 3, seconds: expect.any(Number) }]);
   expect(commits[0]?.seconds).toBeGreaterThan(0);
-  await store.heads([{ tenant: "t", name: "user/ann" }]);
+  await store.bounds([{ tenant: "t", name: "user/ann" }]);
   expect(commits, "a read is none").toHaveLength(1);
   await store.saveReadState("t", "ann", { version: 1, json: "{}" });
   expect(commits[1]).toMatchObject({ messages: 0 });

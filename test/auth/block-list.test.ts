@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { LocalBus } from "../../src/adapters/memory/bus.ts";
+import { MemoryBus } from "../../src/adapters/memory/bus.ts";
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
-import { Blocks } from "../../src/auth/block-list.ts";
+import { BlockList } from "../../src/auth/block-list.ts";
 import type { Identity } from "../../src/auth/identity.ts";
 import type { Bus, DisconnectNotice } from "../../src/ports/bus.ts";
 import type { Store } from "../../src/ports/store.ts";
@@ -15,13 +15,13 @@ const ann = member("ann", [], { tokenId: "t1" });
 let sqlite: SqliteStore;
 let clock: FakeClock;
 let bus: Bus;
-let blocks: Blocks;
+let blocks: BlockList;
 beforeEach(async () => {
   sqlite = new SqliteStore({ folder: ":memory:", keep: 100 });
   await sqlite.open();
   clock = new FakeClock();
-  bus = new LocalBus();
-  blocks = new Blocks(sqlite, bus, clock);
+  bus = new MemoryBus();
+  blocks = new BlockList(sqlite, bus, clock);
 });
 afterEach(async () => {
   blocks.close();
@@ -133,11 +133,11 @@ describe("a block", () => {
   test("outlives the store", async () => {
     const opened = await openSqlite();
     try {
-      const first = new Blocks(opened.store, bus, clock);
+      const first = new BlockList(opened.store, bus, clock);
       await first.set(notice({ tokenId: "t1" }), clock.now() + 60_000);
       first.close();
       const again = await opened.reopen?.();
-      const second = new Blocks(again?.store as Store, bus, clock);
+      const second = new BlockList(again?.store as Store, bus, clock);
       expect(await isOut(ann, second)).toBe(true);
       expect(await isOut({ ...ann, tokenId: "t2" }, second)).toBe(false);
       second.close();
@@ -160,7 +160,7 @@ describe("what is remembered", () => {
       reads++;
       return call();
     });
-    const other = new Blocks(counted, new LocalBus(), clock);
+    const other = new BlockList(counted, new MemoryBus(), clock);
     for (let index = 0; index < 5; index++) await other.check(ann);
     expect(reads).toBe(1);
     // Another node blocks, and its notice is lost.
@@ -178,7 +178,7 @@ describe("what is remembered", () => {
       if (method === "readState") await gate;
       return answer;
     });
-    const other = new Blocks(slow, bus, clock);
+    const other = new BlockList(slow, bus, clock);
     const { promise, resolve } = Promise.withResolvers<void>();
     gate = promise;
     const early = other.check(ann);

@@ -142,9 +142,9 @@ describe("Admission", () => {
 });
 
 test("streams that the store keeps waiting take the places of others until their Hello, or until they are gone", async () => {
-  const held = { tally: Promise.withResolvers<void>(), readState: Promise.withResolvers<void>() };
+  const held = { countNotifications: Promise.withResolvers<void>(), readState: Promise.withResolvers<void>() };
   const around: Around = async (method, call) => {
-    if (method === "tally" || method === "readState") await held[method].promise;
+    if (method === "countNotifications" || method === "readState") await held[method].promise;
     return call();
   };
   const node = await startTestCore({ admission: { perSecond: 1_000, burst: 2 }, around });
@@ -171,7 +171,7 @@ test("streams that the store keeps waiting take the places of others until their
     expect(await enter()).toBe("cid");
     node.subscribe(userOf("acme", "dan"));
     expect(await enter()).toBe("TOO_MANY_NEW_STREAMS");
-    held.tally.resolve();
+    held.countNotifications.resolve();
     await bob?.first("hello");
     expect(await enter()).toBe("cid");
   } finally {

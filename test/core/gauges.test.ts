@@ -1,17 +1,17 @@
 import { Writable } from "node:stream";
 import { expect, test, vi } from "vitest";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
-import { Turn } from "../../src/wire/flush-queue.ts";
+import { FlushQueue } from "../../src/wire/flush-queue.ts";
 import { webSocketProto } from "../../src/wire/formats.ts";
 import { eventFrame } from "../../src/wire/frame.ts";
-import { StreamSink } from "../../src/wire/socket-sink.ts";
+import { SocketSink } from "../../src/wire/socket-sink.ts";
 import { toUser, userOf, withTestCore } from "../support/core.ts";
 
 const ann = userOf("acme");
 
 test("a stream lags while its reader takes nothing, and no longer", () =>
   withTestCore(async (node) => {
-    const { streams } = node.core.node;
+    const { streams } = node.core.context;
     const local = () => streams.figures().get("local");
     const reader = await node.live(ann);
     await vi.waitFor(() => expect(local()).toEqual({ open: 1, lagging: 0, queued: 0 }));
@@ -29,7 +29,7 @@ test("messages that a stream's filter leaves out are not delivered", () =>
     await node.publish("acme", toUser("ann"), { kind: Kind.NOTIFICATION });
     await node.publish("acme", toUser("ann"), { kind: Kind.EVENT, event: "ping" });
     await reader.until(({ messages }) => messages.length === 1);
-    expect(node.core.node.streams.delivered).toBe(1);
+    expect(node.core.context.streams.delivered).toBe(1);
   }));
 
 test("reads of the past are seen while they are under way, and those that wait for their turn", async () => {
@@ -42,11 +42,11 @@ test("reads of the past are seen while they are under way, and those that wait f
     async (node) => {
       const users = Array.from({ length: 40 }, (_, index) => `u${index}`);
       for (const user of users) await node.publish("acme", toUser(user));
-      const { pages } = node.core.node;
+      const { history: pages } = node.core.context;
       const position = { feed: "user", epoch: 0, seq: "0" };
       const readers = users.map((user) => node.subscribe(userOf("acme", user), { positions: [position] }));
       await vi.waitFor(() => expect(pages.figures).toMatchObject({ reading: 32, waiting: 8 }));
-      expect(node.core.node.streams.figures().get("local")).toEqual({ open: 40, lagging: 40, queued: 0 });
+      expect(node.core.context.streams.figures().get("local")).toEqual({ open: 40, lagging: 40, queued: 0 });
       const release = () => {
         for (const go of held.splice(0)) go();
       };
@@ -64,7 +64,7 @@ test("reads of the past are seen while they are under way, and those that wait f
 test("bytes that wait in a transport are those that its reader has not taken", () => {
   let take: () => void = () => {};
   const slow = new Writable({ write: (_chunk, _encoding, done) => (take = done) });
-  const sink = new StreamSink(slow, webSocketProto, new Turn(setImmediate));
+  const sink = new SocketSink(slow, webSocketProto, new FlushQueue(setImmediate));
   expect(sink.queued).toBe(0);
   const frame = eventFrame({ case: "goAway", value: { reason: "x".repeat(100) } } as never);
   sink.write([frame]);
@@ -77,7 +77,7 @@ test("bytes that wait in a transport are those that its reader has not taken", (
 
 test("a node that drains says so", () =>
   withTestCore(async (node) => {
-    const { streams } = node.core.node;
+    const { streams } = node.core.context;
     expect(streams.draining).toBe(false);
     await node.core.drain();
     expect(streams.draining).toBe(true);

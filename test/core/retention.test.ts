@@ -113,10 +113,10 @@ describe("what retention drops", () => {
 });
 
 describe("the rounds of retention", () => {
-  const quiet: Pick<FeedLog, "append" | "heads" | "read" | "recall"> = {
+  const quiet: Pick<FeedLog, "append" | "bounds" | "read" | "recall"> = {
     append: async () => [],
-    heads: async () => [],
-    read: async () => ({ head: { epoch: 1, seq: 0, tail: 1 }, entries: [], through: 0 }),
+    bounds: async () => [],
+    read: async () => ({ bounds: { epoch: 1, seq: 0, tail: 1 }, entries: [], through: 0 }),
     recall: async () => [],
   };
 

@@ -24,7 +24,7 @@ describe("what the bus has lost", () => {
       await far.pass(soonMs);
       expect(reader.messages.map(({ id }) => id)).toEqual([messageId]);
       expect(reader.badge.total).toBe(1);
-      expect(far.core.node.healing.behind).toBe(1);
+      expect(far.core.context.gapRepair.behind).toBe(1);
     });
   });
 
@@ -75,20 +75,20 @@ describe("what the bus has lost", () => {
   test("of some feeds is asked of those only, a thousand in one question", async () => {
     await withPair(async ({ far, farBus }) => {
       await Promise.all(Array.from({ length: 30 }, (_, index) => far.live(userOf("acme", `user-${index}`))));
-      const before = far.called("heads");
+      const before = far.called("bounds");
       farBus.lose(false, ({ name }) => name === "user/user-7");
       await far.pass(soonMs);
-      expect(far.called("heads") - before).toBe(1);
+      expect(far.called("bounds") - before).toBe(1);
       farBus.lose(false);
       await far.pass(soonMs);
-      expect(far.called("heads") - before).toBe(2);
+      expect(far.called("bounds") - before).toBe(2);
     });
   });
 
   test("of a store that fails is asked again until it answers", async () => {
     let fails = false;
     const around: Around = async (method, call) => {
-      if (fails && method === "heads") throw new Error("the store is away");
+      if (fails && method === "bounds") throw new Error("the store is away");
       return call();
     };
     await withPair(

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { LocalBus } from "../../src/adapters/memory/bus.ts";
+import { MemoryBus } from "../../src/adapters/memory/bus.ts";
 import { everyoneFeed, type NamedFeed, tenantFeed, userFeed } from "../../src/feeds/feed.ts";
 import { type FeedFollower, Hub, type UserFollower } from "../../src/feeds/hub.ts";
 import type { DisconnectNotice, EntryNotice, ReadNotice, RecallNotice } from "../../src/ports/bus.ts";
@@ -36,7 +36,7 @@ function read(tenant: string, user: string): ReadNotice {
 }
 
 function build() {
-  const bus = new LocalBus();
+  const bus = new MemoryBus();
   return { bus, hub: new Hub(bus) };
 }
 

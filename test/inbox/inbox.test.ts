@@ -48,7 +48,7 @@ async function unreadIds(user: ReturnType<typeof fresh>): Promise<string[]> {
 }
 
 async function epochOf(user: ReturnType<typeof fresh>): Promise<number> {
-  const [head] = await node.store.heads([{ tenant: user.tenant, name: "tenant" }]);
+  const [head] = await node.store.bounds([{ tenant: user.tenant, name: "tenant" }]);
   return head?.epoch ?? 0;
 }
 

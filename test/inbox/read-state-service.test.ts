@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { LocalBus } from "../../src/adapters/memory/bus.ts";
+import { MemoryBus } from "../../src/adapters/memory/bus.ts";
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
-import { ReadStates } from "../../src/inbox/read-state-service.ts";
+import { ReadStateService } from "../../src/inbox/read-state-service.ts";
 import type { Notice, ReadNotice } from "../../src/ports/bus.ts";
 import { RoomAccess } from "../../src/rooms/access.ts";
 import { roomFeed } from "../../src/rooms/grants.ts";
@@ -15,7 +15,7 @@ const dayMs = 86_400_000;
 let sqlite: SqliteStore;
 let clock: FakeClock;
 let hook: FakeHook;
-let states: ReadStates;
+let states: ReadStateService;
 let notices: Notice[];
 const calls = new Map<StoreMethod, number>();
 /** What a save answers instead of the store. */
@@ -33,9 +33,9 @@ beforeEach(async () => {
     if (method === "saveReadState" && refuseSaves-- > 0) return false as Awaited<ReturnType<typeof call>>;
     return call();
   });
-  const bus = new LocalBus();
+  const bus = new MemoryBus();
   bus.subscribe((heard) => heard.type !== "lost" && notices.push(heard));
-  states = new ReadStates(store, bus, new RoomAccess(hook, clock), clock, 7);
+  states = new ReadStateService(store, bus, new RoomAccess(hook, clock), clock, 7);
 });
 afterEach(() => sqlite.close());
 
@@ -119,10 +119,10 @@ describe("a full inbox", () => {
   test("refuses what there is no place for, names it, and keeps what it has", async () => {
     await enroll(...all);
     for (const room of all.slice(1)) await publish(room);
-    const tallies = calls.get("tally") ?? 0;
+    const tallies = calls.get("countNotifications") ?? 0;
     expect(await enroll("new-1", "r9", "new-2", "new-3")).toEqual(["new-2", "new-3"]);
     // One question, however many rooms.
-    expect((calls.get("tally") ?? 0) - tallies).toBe(1);
+    expect((calls.get("countNotifications") ?? 0) - tallies).toBe(1);
     expect(await roomsOf()).toEqual([...all.slice(1), "new-1"]);
     const before = notices.length;
     await publish("new-1");

@@ -1,6 +1,6 @@
 /** The law of port Bus (src/ports/bus.ts) as tests, for every adapter. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Bus, EntryNotice, Heard, Notice } from "../../src/ports/bus.ts";
+import type { Bus, BusEvent, EntryNotice, Notice } from "../../src/ports/bus.ts";
 
 /** Nodes on one bus; one where there is only one process. */
 export interface OpenedBus {
@@ -76,7 +76,7 @@ export function busContract(name: string, make: () => Promise<OpenedBus>): void 
 
     test("tells a function that listens twice twice, and once after one of both has unsubscribed", async () => {
       const notices: Notice[] = [];
-      const listener = (heard: Heard) => void (heard.type !== "lost" && notices.push(heard));
+      const listener = (heard: BusEvent) => void (heard.type !== "lost" && notices.push(heard));
       const stop = bus.subscribe(listener);
       bus.subscribe(listener);
       bus.publish([entry(1)]);

@@ -1,7 +1,7 @@
 /** The law of rooms in port Presence (src/ports/presence.ts): a claim is one step, whoever claims at the same time. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Connection, Entrance, OnlineTally, Presence, Seat } from "../../src/ports/presence.ts";
+import type { Connection, JoinMode, Membership, OnlineTotals, Presence } from "../../src/ports/presence.ts";
 import type { OpenedPresence } from "./opened-presence.ts";
 
 const room = "room";
@@ -14,10 +14,10 @@ export function roomLaw(opened: () => OpenedPresence, make: () => Promise<Opened
     return nodes[index % nodes.length] as Presence;
   };
   /** Nodes may learn from each other a moment later. */
-  const counts = async (expected: OnlineTally, of = room, tenant = "t") => {
+  const counts = async (expected: OnlineTotals, of = room, tenant = "t") => {
     for (const node of opened().nodes) await expect.poll(() => node.count(tenant, of)).toEqual(expected);
   };
-  const joinAll = (seats: readonly Seat[]) => Promise.all(seats.map((each, index) => nodeAt(index).join(each)));
+  const joinAll = (seats: readonly Membership[]) => Promise.all(seats.map((each, index) => nodeAt(index).join(each)));
 
   describe("a room", () => {
     test("is entered by any number, and counts users and connections", async () => {
@@ -62,7 +62,11 @@ export function roomLaw(opened: () => OpenedPresence, make: () => Promise<Opened
     });
 
     test("is free again when its holder leaves it, or is closed", async () => {
-      const [one, two, three] = ["1", "2", "3"].map((id) => seat(id, "first", { user: id })) as [Seat, Seat, Seat];
+      const [one, two, three] = ["1", "2", "3"].map((id) => seat(id, "first", { user: id })) as [
+        Membership,
+        Membership,
+        Membership,
+      ];
       await nodeAt(0).enter(one.connection);
       expect(await nodeAt(0).join(one)).toBe(true);
       expect(await nodeAt(1).join(two)).toBe(false);
@@ -196,7 +200,7 @@ export function roomLaw(opened: () => OpenedPresence, make: () => Promise<Opened
   test("at once, whatever the order: what was granted and what is left agree", async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.constantFrom<Entrance>("any", "first", "first", "last"), { minLength: 2, maxLength: 12 }),
+        fc.array(fc.constantFrom<JoinMode>("any", "first", "first", "last"), { minLength: 2, maxLength: 12 }),
         async (entrances) => {
           const { nodes, close } = await make();
           const heard = listen({ nodes, close });
@@ -228,7 +232,7 @@ const move = fc.record({
   id: fc.nat({ max: 7 }),
   room: fc.constantFrom("a", "a", "b"),
   does: fc.oneof(
-    { weight: 6, arbitrary: fc.constantFrom<Entrance>("any", "any", "first", "last") },
+    { weight: 6, arbitrary: fc.constantFrom<JoinMode>("any", "any", "first", "last") },
     { weight: 2, arbitrary: fc.constantFrom("leave" as const, "end" as const) },
   ),
   instance: fc.constantFrom("", "", "page", "tab"),
@@ -252,14 +256,14 @@ async function take(nodes: OpenedPresence["nodes"], model: RoomModel, next: Move
 /** What a presence must do, in the plainest way. */
 class RoomModel {
   readonly kicked: string[] = [];
-  #seats: Seat[] = [];
+  #seats: Membership[] = [];
 
-  join(wish: Seat): boolean {
+  join(wish: Membership): boolean {
     const others = this.#seats.filter((other) => sameRoom(other, wish) && other.connection.id !== wish.connection.id);
-    const isGhost = (other: Seat) =>
+    const isGhost = (other: Membership) =>
       wish.instance !== "" && other.instance === wish.instance && other.connection.user === wish.connection.user;
-    if (wish.entrance === "first" && !others.every(isGhost)) return false;
-    if (wish.entrance !== "any") {
+    if (wish.mode === "first" && !others.every(isGhost)) return false;
+    if (wish.mode !== "any") {
       this.kicked.push(...others.map(({ connection, room }) => `${connection.id} ${room}`));
       this.#seats = this.#seats.filter((other) => !others.includes(other));
     }
@@ -272,22 +276,22 @@ class RoomModel {
     this.#seats = this.#seats.filter(({ connection, room }) => connection.id !== id || (of ?? room) !== room);
   }
 
-  count(tenant: string, of: string): OnlineTally {
+  count(tenant: string, of: string): OnlineTotals {
     const seats = this.#seats.filter(({ connection, room }) => connection.tenant === tenant && room === of);
     return { users: new Set(seats.map(({ connection }) => connection.user)).size, connections: seats.length };
   }
 }
 
-function sameRoom(a: Seat, b: Seat): boolean {
+function sameRoom(a: Membership, b: Membership): boolean {
   return a.room === b.room && a.connection.tenant === b.connection.tenant;
 }
 
 function seat(
   id: string,
-  entrance: Entrance,
+  entrance: JoinMode,
   { tenant = "t", user = "ann", instance = "", room: of = room } = {},
-): Seat {
-  return { connection: { id, tenant, user }, room: of, entrance, instance };
+): Membership {
+  return { connection: { id, tenant, user }, room: of, mode: entrance, instance };
 }
 
 /** What watchers hear of kicks, as `connection room`. Every node may hear all of them, or only those of its own streams. */

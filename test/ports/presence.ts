@@ -1,7 +1,7 @@
 /** The law of port Presence (src/ports/presence.ts) as tests, for every adapter. */
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Connection, OnlineTally, Presence } from "../../src/ports/presence.ts";
+import type { Connection, OnlineTotals, Presence } from "../../src/ports/presence.ts";
 import type { OpenedPresence } from "./opened-presence.ts";
 import { roomLaw } from "./presence-rooms.ts";
 
@@ -17,7 +17,7 @@ export function presenceContract(name: string, make: () => Promise<OpenedPresenc
     afterEach(() => opened.close());
 
     /** Nodes may learn from each other a moment later. */
-    const counts = async (tenant: string | undefined, expected: OnlineTally) => {
+    const counts = async (tenant: string | undefined, expected: OnlineTotals) => {
       for (const node of opened.nodes) await expect.poll(() => node.count(tenant)).toEqual(expected);
     };
 
@@ -53,7 +53,7 @@ export function presenceContract(name: string, make: () => Promise<OpenedPresenc
     test("holds a lease for each connection of its own, rooms included, and no others", async () => {
       const tabs = ["1", "2", "3"].map((id) => connection(id, "t", "ann"));
       for (const tab of tabs) await presence.enter(tab);
-      await presence.join({ connection: tabs[0] as Connection, room: "r", entrance: "any", instance: "" });
+      await presence.join({ connection: tabs[0] as Connection, room: "r", mode: "any", instance: "" });
       await presence.enter(connection("4", "other", "ann"));
       expect(opened.nodes.map(({ leases }) => leases)).toEqual(opened.nodes.map((_, index) => (index === 0 ? 4 : 0)));
       for (const tab of tabs) await presence.leave(tab);
@@ -94,7 +94,7 @@ export function presenceContract(name: string, make: () => Promise<OpenedPresenc
     });
 
     test("tells watchers after each change, when the count is already the new one", async () => {
-      const seen: { tenant: string; count: Promise<OnlineTally> }[] = [];
+      const seen: { tenant: string; count: Promise<OnlineTotals> }[] = [];
       presence.watch((change) => {
         if (change.type === "count") seen.push({ tenant: change.tenant, count: presence.count(change.tenant) });
       });
@@ -173,7 +173,7 @@ export function presenceContract(name: string, make: () => Promise<OpenedPresenc
   });
 }
 
-function tallied(open: readonly Connection[], tenant: string | undefined): OnlineTally {
+function tallied(open: readonly Connection[], tenant: string | undefined): OnlineTotals {
   const counted = open.filter((each) => tenant === undefined || each.tenant === tenant);
   return { users: new Set(counted.map((each) => `${each.tenant}\n${each.user}`)).size, connections: counted.length };
 }

@@ -65,7 +65,7 @@ export function appendLaw(bench: StoreBench): void {
         writing--;
       });
       while (writing > 0 || seen.length < 200) {
-        const { head, entries, through } = await bench.store.read(feed, 0, endless, 1000, start);
+        const { bounds: head, entries, through } = await bench.store.read(feed, 0, endless, 1000, start);
         expect(through).toBe(head.seq);
         const ids = entries.map(({ id }) => id);
         expect(ids.slice(0, seen.length)).toEqual(seen);
@@ -116,7 +116,11 @@ export function appendLaw(bench: StoreBench): void {
     test("tells heads of feeds in the order given, and of an unknown one that it is empty", async () => {
       const tenant = bench.tenant();
       await bench.store.append(messages(tenant, 3));
-      const heads = await bench.store.heads([userFeed(tenant, "nobody"), userFeed(tenant), userFeed(tenant, "nobody")]);
+      const heads = await bench.store.bounds([
+        userFeed(tenant, "nobody"),
+        userFeed(tenant),
+        userFeed(tenant, "nobody"),
+      ]);
       expect(heads.map(({ seq, tail }) => ({ seq, tail }))).toEqual([
         { seq: 0, tail: 1 },
         { seq: 3, tail: 1 },

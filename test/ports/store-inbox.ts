@@ -7,11 +7,11 @@ import type { StoreBench } from "./store-bench.ts";
 /** Counting and finding within feeds. */
 export function inboxLaw(bench: StoreBench): void {
   async function count(feed: FeedKey, ranges: SeqRanges, now = start) {
-    const { byCategory, nextExpiry, heads } = await bench.store.tally([{ feed, ranges }], now);
+    const { byCategory, nextExpiry, bounds: heads } = await bench.store.countNotifications([{ feed, ranges }], now);
     return { byCategory: Object.fromEntries(byCategory), nextExpiry, heads };
   }
 
-  describe("tally", () => {
+  describe("countNotifications", () => {
     test("counts notifications by category, and no other kind", async () => {
       const feed = userFeed(bench.tenant());
       const batch = messages(feed.tenant, 9, (index) => ({
@@ -78,10 +78,10 @@ export function inboxLaw(bench: StoreBench): void {
         { feed: userFeed(tenant), ranges: [[2, 3]] as const },
         { feed: userFeed(tenant), ranges: [] },
       ];
-      const { byCategory, heads } = await bench.store.tally(feeds, start);
+      const { byCategory, bounds: heads } = await bench.store.countNotifications(feeds, start);
       expect(Object.fromEntries(byCategory)).toEqual({ a: 3, b: 1 });
       expect(heads.map(({ seq }) => seq)).toEqual([2, 0, 3, 3]);
-      expect(heads).toEqual(await bench.store.heads(feeds.map(({ feed }) => feed)));
+      expect(heads).toEqual(await bench.store.bounds(feeds.map(({ feed }) => feed)));
     });
 
     test("sums as many feeds as a user has rooms, each in some ranges", async () => {
@@ -94,7 +94,7 @@ export function inboxLaw(bench: StoreBench): void {
       }
       const ranges = [[1, 1] as const, [3, 9] as const];
       const asked = names.map((name) => ({ feed: { tenant, name }, ranges }));
-      const { byCategory, oldest } = await bench.store.tally(asked, start);
+      const { byCategory, oldest } = await bench.store.countNotifications(asked, start);
       expect(Object.fromEntries(byCategory)).toEqual({ c0: 130, c1: 130 });
       expect(oldest).toEqual(names.map(() => 1));
     });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { keyLastsMs } from "../../src/ports/store.ts";
+import { keyLifetimeMs } from "../../src/ports/store.ts";
 import { message, messages, readAll, start, stored, userFeed } from "../support/store-messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
@@ -22,7 +22,7 @@ export function keyLaw(bench: StoreBench): void {
       await bench.store.append([message(tenant, { key: "k", digest: "d" })]);
       const other = message(tenant, { key: "k", digest: "e", feeds: ["user/ann", "tenant"] });
       expect(await bench.store.append([other])).toEqual([{ outcome: "conflict" }]);
-      expect((await bench.store.heads([userFeed(tenant), { tenant, name: "tenant" }])).map(({ seq }) => seq)).toEqual([
+      expect((await bench.store.bounds([userFeed(tenant), { tenant, name: "tenant" }])).map(({ seq }) => seq)).toEqual([
         1, 0,
       ]);
       expect(await bench.store.find([userFeed(tenant)], [other.id])).toEqual([]);
@@ -53,8 +53,8 @@ export function keyLaw(bench: StoreBench): void {
     });
 
     test.each([
-      ["the message has expired", keyLastsMs + 100, keyLastsMs + 100],
-      ["ten minutes have passed, where it expires before", 100, keyLastsMs],
+      ["the message has expired", keyLifetimeMs + 100, keyLifetimeMs + 100],
+      ["ten minutes have passed, where it expires before", 100, keyLifetimeMs],
     ])("are free again once %s, not before", async (_, ttl, lasts) => {
       const tenant = bench.tenant();
       const keyed = (publishTime: number) =>
@@ -96,7 +96,7 @@ export function keyLaw(bench: StoreBench): void {
         await bench.alone(1000, async ({ store }) => {
           const keyed = (publishTime: number) =>
             message("t", { feeds, key: "k", digest: "d", publishTime, expireTime: publishTime + 100 });
-          const [first, early, late] = [keyed(start), keyed(start + keyLastsMs - 1), keyed(start + keyLastsMs)];
+          const [first, early, late] = [keyed(start), keyed(start + keyLifetimeMs - 1), keyed(start + keyLifetimeMs)];
           await store.append([first]);
           while ((await store.trim(0, early.publishTime)) > 0);
           expect(await store.append([early, { ...early, digest: "e" }])).toMatchObject([
@@ -116,8 +116,8 @@ export function keyLaw(bench: StoreBench): void {
         const wide = message("t", { feeds: ["user/ann", "tenant"], key: "l", digest: "d" });
         await store.append([keyed, wide]);
         const feeds = ["user/ann", "tenant"];
-        await store.append(messages("t", 600, () => ({ feeds, publishTime: start + keyLastsMs - 1 })));
-        const late = { publishTime: start + keyLastsMs - 1 };
+        await store.append(messages("t", 600, () => ({ feeds, publishTime: start + keyLifetimeMs - 1 })));
+        const late = { publishTime: start + keyLifetimeMs - 1 };
         expect(
           await store.append(
             [keyed, wide].map((each) => ({ ...each, ...message("t"), ...late, key: each.key, digest: "d" })),

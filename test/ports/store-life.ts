@@ -18,12 +18,12 @@ import type { StoreBench } from "./store-bench.ts";
 /** Every method, called harmlessly. */
 const calls: { [Method in Exclude<keyof Store, "open" | "close">]: (store: Store) => Promise<unknown> } = {
   append: (store) => store.append([message("t")]),
-  heads: (store) => store.heads([userFeed("t")]),
+  bounds: (store) => store.bounds([userFeed("t")]),
   read: (store) => store.read(userFeed("t"), 0, 1, 1, start),
   recall: (store) => store.recall("t", [message("t").id]),
   trim: (store) => store.trim(0, 0),
   select: (store) => store.select(selection(userFeed("t"))),
-  tally: (store) => store.tally([], start),
+  countNotifications: (store) => store.countNotifications([], start),
   batch: (store) => store.batch("t", "b", "", 1, start),
   find: (store) => store.find([userFeed("t")], [message("t").id]),
   readState: (store) => store.readState("t", "ann"),
@@ -85,7 +85,7 @@ export function lifeLaw(bench: StoreBench): void {
       await bench.alone(10_000, async (opened) => {
         if (!opened.reopen) return skip("nothing outlives this store");
         const appends = upTo(50).map(() => appendOne(opened.store, message("t")));
-        const read = opened.store.heads([userFeed("t")]);
+        const read = opened.store.bounds([userFeed("t")]);
         const [again, seqs, heads] = await Promise.all([opened.reopen(), Promise.all(appends), read]);
         expect(seqs).toEqual(upTo(50));
         // How many of the appends it saw is open: both were under way.
@@ -121,7 +121,7 @@ export function lifeLaw(bench: StoreBench): void {
 async function everything(store: Store): Promise<unknown> {
   const feeds = [userFeed("t"), { tenant: "t", name: "tenant" }];
   return {
-    heads: await store.heads(feeds),
+    heads: await store.bounds(feeds),
     entries: await Promise.all(feeds.map((feed) => readAll(store, feed))),
     state: await store.readState("t", "ann"),
   };

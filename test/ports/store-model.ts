@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type FeedKey, keyLastsMs, type Place, type Store } from "../../src/ports/store.ts";
+import { type FeedKey, keyLifetimeMs, type MessageLocation, type Store } from "../../src/ports/store.ts";
 import { endless, message, never, selection, start } from "../support/store-messages.ts";
 import { StoreModel } from "../support/store-model.ts";
 import type { StoreBench } from "./store-bench.ts";
@@ -13,7 +13,7 @@ const one = <T>(...values: T[]) => fc.constantFrom(...values);
 const seq = fc.nat({ max: 30 });
 
 /** Milliseconds; once in a while, so many that keys whose messages are gone are free again. */
-const wait = fc.oneof({ weight: 30, arbitrary: fc.nat({ max: 2 }) }, { weight: 1, arbitrary: one(keyLastsMs) });
+const wait = fc.oneof({ weight: 30, arbitrary: fc.nat({ max: 2 }) }, { weight: 1, arbitrary: one(keyLifetimeMs) });
 
 /** One step of a script. Time goes on by `wait` first. */
 const step = fc.oneof(
@@ -72,7 +72,12 @@ const step = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.record({ do: fc.constant("tally" as const), tenant: one(...tenants), from: seq, to: seq }),
+    arbitrary: fc.record({
+      do: fc.constant("countNotifications" as const),
+      tenant: one(...tenants),
+      from: seq,
+      to: seq,
+    }),
   },
   {
     weight: 2,
@@ -175,10 +180,10 @@ async function take(
       expect(model.agreesOnStretch({ tenant, name }, after, upTo, limit, now, stretch)).toBe(true);
       return;
     }
-    case "tally": {
+    case "countNotifications": {
       const feeds = names.map((name) => ({ tenant: next.tenant, name }));
       const ranges = [[next.from, next.to]] as const;
-      const { byCategory, nextExpiry } = await store.tally(
+      const { byCategory, nextExpiry } = await store.countNotifications(
         feeds.map((feed) => ({ feed, ranges })),
         now,
       );
@@ -205,7 +210,7 @@ async function take(
 /** Compares all that can be seen of a feed, and of the read state of its user. */
 async function agree(store: Store, model: StoreModel, feed: FeedKey, now: number): Promise<void> {
   const users = ["ann", "bob"];
-  const [{ head, entries }, ...states] = await Promise.all([
+  const [{ bounds: head, entries }, ...states] = await Promise.all([
     store.read(feed, 0, endless, 1000, now),
     ...users.map((user) => store.readState(feed.tenant, user)),
   ]);
@@ -228,6 +233,6 @@ function pick(ids: readonly string[], picks: readonly number[]): string[] {
   return ids.length === 0 ? [] : picks.map((number) => ids[number % ids.length] as string);
 }
 
-function sorted<T extends Pick<Place, "id" | "feed">>(places: readonly T[]): T[] {
+function sorted<T extends Pick<MessageLocation, "id" | "feed">>(places: readonly T[]): T[] {
   return places.toSorted((a, b) => `${a.id} ${a.feed.name}`.localeCompare(`${b.id} ${b.feed.name}`));
 }

@@ -13,7 +13,7 @@ export function readLaw(bench: StoreBench): void {
   describe("read", () => {
     test("answers what lies after one seq up to another, oldest first", async () => {
       const feed = userFeed(await filled(10));
-      const { entries, through, head } = await bench.store.read(feed, 3, 7, 100, start);
+      const { entries, through, bounds: head } = await bench.store.read(feed, 3, 7, 100, start);
       expect(entries.map(({ seq }) => seq)).toEqual([4, 5, 6, 7]);
       expect(through).toBe(7);
       expect(head).toMatchObject({ seq: 10, tail: 1 });
@@ -42,7 +42,7 @@ export function readLaw(bench: StoreBench): void {
       expect(await bench.store.read(feed, 10, endless, 5, start)).toMatchObject({ entries: [], through: 10 });
       expect(await bench.store.read(feed, 8, 5, 5, start)).toMatchObject({ entries: [], through: 8 });
       const unknown = await bench.store.read(userFeed(bench.tenant()), 0, endless, 5, start);
-      expect(unknown).toMatchObject({ head: { seq: 0, tail: 1 }, entries: [], through: 0 });
+      expect(unknown).toMatchObject({ bounds: { seq: 0, tail: 1 }, entries: [], through: 0 });
     });
 
     test("goes through a feed page by page, missing and repeating nothing", async () => {

@@ -28,7 +28,7 @@ export function recallLaw(bench: StoreBench): void {
         expect((await bench.store.select(selection(feed))).map(({ id }) => id)).toEqual([kept.id]);
       }
       const asked = keys.map((feed) => ({ feed, ranges: [[1, 9]] as const }));
-      expect([...(await bench.store.tally(asked, start)).byCategory]).toEqual([["", 3]]);
+      expect([...(await bench.store.countNotifications(asked, start)).byCategory]).toEqual([["", 3]]);
       expect(await bench.store.find(keys, [gone.id])).toEqual([]);
     });
 
@@ -97,7 +97,7 @@ export function recallLaw(bench: StoreBench): void {
       const batch = messages(tenant, 3);
       await bench.store.append(batch);
       for (const { id } of batch.toReversed()) await bench.store.recall(tenant, [id]);
-      expect(await bench.store.heads([userFeed(tenant)])).toMatchObject([{ seq: 3, tail: 1 }]);
+      expect(await bench.store.bounds([userFeed(tenant)])).toMatchObject([{ seq: 3, tail: 1 }]);
       expect(await appendOne(bench.store, message(tenant))).toBe(4);
       expect((await readAll(bench.store, userFeed(tenant))).map(({ seq }) => seq)).toEqual([4]);
     });
@@ -110,7 +110,7 @@ export function recallLaw(bench: StoreBench): void {
       const feed = userFeed(tenant);
       expect(await bench.store.select(selection(feed, { actorId: "a" }))).toEqual([]);
       expect(await bench.store.select(selection(feed, { objectType: "t", objectId: "o" }))).toEqual([]);
-      const tally = await bench.store.tally([{ feed, ranges: [[1, 9]] }], start);
+      const tally = await bench.store.countNotifications([{ feed, ranges: [[1, 9]] }], start);
       expect([...tally.byCategory]).toEqual([]);
       expect(tally.nextExpiry).toBe(never);
     });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Append, FeedKey, Place, Store } from "../../src/ports/store.ts";
+import type { Append, FeedKey, MessageLocation, Store } from "../../src/ports/store.ts";
 import { message, messages, readAll, selection, start, stored, upTo, userFeed } from "../support/store-messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
@@ -80,7 +80,7 @@ export function replaceLaw(bench: StoreBench): void {
       expect(await Promise.all(feeds.map((feed) => ids(bench.store, feed)))).toEqual([[], [next.id], [next.id], []]);
       expect(places(await bench.store.append([last]))).toEqual(["user/bob 2", "user/cyd 1"]);
       expect(await Promise.all(feeds.map((feed) => ids(bench.store, feed)))).toEqual([[], [], [], [last.id]]);
-      const tally = await bench.store.tally(
+      const tally = await bench.store.countNotifications(
         feeds.map((feed) => ({ feed, ranges: [[1, 9]] as const })),
         start,
       );
@@ -186,6 +186,6 @@ async function ids(store: Store, feed: FeedKey, now = start): Promise<string[]> 
 
 /** Where the message lay that the only one took the place of. */
 function places(answers: Awaited<ReturnType<Store["append"]>>): string[] {
-  const replaced: readonly Place[] = stored(answers[0]).replaced ?? [];
+  const replaced: readonly MessageLocation[] = stored(answers[0]).replaced ?? [];
   return replaced.map(({ feed, seq }) => `${feed.name} ${seq}`).sort();
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { FeedKey, Head, Store } from "../../src/ports/store.ts";
+import type { FeedBounds, FeedKey, Store } from "../../src/ports/store.ts";
 import { appendOne, message, messages, readAll, selection, start, upTo, userFeed } from "../support/store-messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
@@ -28,7 +28,7 @@ export function retentionLaw(bench: StoreBench): void {
           const selected = await store.select(selection(feed, { order }));
           expect(selected.map(({ seq }) => seq)).toEqual(order === "oldest" ? kept : kept.toReversed());
         }
-        const tally = await store.tally([{ feed, ranges: [[1, 995]] }], start);
+        const tally = await store.countNotifications([{ feed, ranges: [[1, 995]] }], start);
         expect([...tally.byCategory]).toEqual([["c", 5]]);
         const found = await store.find(
           [feed],
@@ -97,7 +97,7 @@ export function retentionLaw(bench: StoreBench): void {
         ]);
         expect(await trimAll(store, start + 1, start)).toBe(1400);
         expect(await seqs(store, userFeed("t"))).toEqual([701]);
-        const heads = await store.heads([userFeed("t"), userFeed("u"), { tenant: "u", name: "tenant" }]);
+        const heads = await store.bounds([userFeed("t"), userFeed("u"), { tenant: "u", name: "tenant" }]);
         expect(heads.map(({ seq, tail }) => [seq, tail])).toEqual([
           [701, 701],
           [700, 701],
@@ -175,8 +175,8 @@ async function seqs(store: Store, feed: FeedKey): Promise<number[]> {
   return (await readAll(store, feed)).map(({ seq }) => seq);
 }
 
-async function headOf(store: Store, feed: FeedKey): Promise<Head> {
-  const [head] = await store.heads([feed]);
+async function headOf(store: Store, feed: FeedKey): Promise<FeedBounds> {
+  const [head] = await store.bounds([feed]);
   if (!head) throw new Error("no head");
   return head;
 }

@@ -51,7 +51,7 @@ export function tenantLaw(bench: StoreBench): void {
           ),
         ).toMatchObject([{ id, feed }]);
       }
-      const tally = await bench.store.tally(
+      const tally = await bench.store.countNotifications(
         feeds.map((feed) => ({ feed, ranges: [[1, 9]] })),
         start,
       );

@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { LocalPresence } from "../../src/adapters/memory/presence.ts";
-import type { OnlineTally } from "../../src/ports/presence.ts";
+import { MemoryPresence } from "../../src/adapters/memory/presence.ts";
+import type { OnlineTotals } from "../../src/ports/presence.ts";
 import { OnlineCounts } from "../../src/presence/online-counts.ts";
 import { FakeClock, turn } from "../support/clock.ts";
 
-function build(presence = new LocalPresence()) {
+function build(presence = new MemoryPresence()) {
   const clock = new FakeClock(0);
   const online = new OnlineCounts(presence, clock);
   const enter = (id: string, tenant = "acme") => presence.enter({ id, tenant, user: `user of ${id}` });
@@ -88,8 +88,8 @@ describe("OnlineCounts", () => {
 
   test("are told once presence answers again", async () => {
     let broken = true;
-    class Flaky extends LocalPresence {
-      override async count(tenant: string | undefined): Promise<OnlineTally> {
+    class Flaky extends MemoryPresence {
+      override async count(tenant: string | undefined): Promise<OnlineTotals> {
         if (broken) throw new Error("no answer");
         return super.count(tenant);
       }

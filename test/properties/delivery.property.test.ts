@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { LocalBus } from "../../src/adapters/memory/bus.ts";
+import { MemoryBus } from "../../src/adapters/memory/bus.ts";
 import type { Notice } from "../../src/ports/bus.ts";
 import { seededRandom, turns } from "../support/clock.ts";
 import { type TestCore, toTenant, toUser, userOf, withTestCore } from "../support/core.ts";
@@ -9,7 +9,7 @@ import type { Reader } from "../support/reader.ts";
 const ann = userOf("acme");
 
 /** A bus that loses, repeats and delays what it is given, until it is made whole again. */
-class FaultyBus extends LocalBus {
+class FaultyBus extends MemoryBus {
   whole = false;
   readonly #fraction: () => number;
   #held: Notice[] = [];

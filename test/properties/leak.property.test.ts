@@ -1,17 +1,17 @@
 import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { RoomMode, SubscribeRequestSchema } from "../../gen/tidings/v1/push_service_pb.ts";
-import { LocalPresence } from "../../src/adapters/memory/presence.ts";
-import type { OnlineTally } from "../../src/ports/presence.ts";
+import { MemoryPresence } from "../../src/adapters/memory/presence.ts";
+import type { OnlineTotals } from "../../src/ports/presence.ts";
 import { Subscription } from "../../src/stream/subscription.ts";
 import { seededRandom, turns } from "../support/clock.ts";
 import { type TestCore, toTenant, userOf, withTestCore } from "../support/core.ts";
 
 /** Knows whether anybody still wants to know the count. */
-class CountedPresence extends LocalPresence {
+class CountedPresence extends MemoryPresence {
   counts = 0;
 
-  override count(tenant: string | undefined, room?: string): Promise<OnlineTally> {
+  override count(tenant: string | undefined, room?: string): Promise<OnlineTotals> {
     this.counts++;
     return super.count(tenant, room);
   }
@@ -30,7 +30,7 @@ async function openAndEnd(node: TestCore, fraction: () => number): Promise<void>
     mode: modes[Math.floor(fraction() * modes.length)] as RoomMode,
   }));
   const request = create(SubscribeRequestSchema, { onlineCount: fraction() < 0.5, positions, rooms });
-  const subscription = new Subscription(node.core.node, user, request, () => {});
+  const subscription = new Subscription(node.core.context, user, request, () => {});
   if (way === 0) return subscription.close();
   const batches = subscription.batches();
   if (way === 1) {
@@ -66,7 +66,7 @@ test("a thousand streams that end anyhow and anywhere leave nothing", async () =
         await Promise.all(Array.from({ length: 50 }, () => openAndEnd(node, fraction)));
       }
       await node.settle();
-      const { hub, streams } = node.core.node;
+      const { hub, streams } = node.core.context;
       expect({ hub: hub.size, streams: streams.size, timers: node.clock.pending }).toEqual({
         hub: 0,
         streams: 0,

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { LocalBus } from "../../src/adapters/memory/bus.ts";
+import { MemoryBus } from "../../src/adapters/memory/bus.ts";
 import type { Notice } from "../../src/ports/bus.ts";
 import { toTenant, toUsers, userOf, withTestCore } from "../support/core.ts";
 
 /** A bus that hears nothing while it is deaf. */
-class DeafBus extends LocalBus {
+class DeafBus extends MemoryBus {
   deaf = false;
 
   override publish(notices: readonly Notice[]): void {

@@ -3,10 +3,10 @@ import { durationFromMs, timestampFromMs, ValueSchema } from "@bufbuild/protobuf
 import { ConnectError } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Kind, type Message, Scope } from "../../gen/tidings/v1/message_pb.ts";
-import { LocalPresence } from "../../src/adapters/memory/presence.ts";
+import { MemoryPresence } from "../../src/adapters/memory/presence.ts";
 import { reasonOf } from "../../src/errors.ts";
 import { activityFeed, everyoneFeed, type NamedFeed, tenantFeed, userFeed } from "../../src/feeds/feed.ts";
-import type { OnlineTally } from "../../src/ports/presence.ts";
+import type { OnlineTotals } from "../../src/ports/presence.ts";
 import { decodeMessage } from "../../src/wire/frame.ts";
 import {
   reasonFrom,
@@ -335,8 +335,8 @@ describe("content and payload", () => {
 });
 
 /** A presence that cannot tell. */
-class DeadPresence extends LocalPresence {
-  override async count(): Promise<OnlineTally> {
+class DeadPresence extends MemoryPresence {
+  override async count(): Promise<OnlineTotals> {
     throw new Error("presence is away");
   }
 

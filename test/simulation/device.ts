@@ -134,7 +134,7 @@ export class Device {
         if (!core || !open) return ended(new Error("refused") as ConnectError);
         const request = create(SubscribeRequestSchema, { positions: this.#positions.list(), onlineCount: true });
         this.#history.tell(`${name} on ${host.name} at ${placesOf(this.#positions.list())}`);
-        subscription = new Subscription(core.node, userOf(this.record.tenant, this.record.user), request, () =>
+        subscription = new Subscription(core.context, userOf(this.record.tenant, this.record.user), request, () =>
           end("cut"),
         );
         subscription.run(sink).catch(ended);

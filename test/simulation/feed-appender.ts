@@ -1,4 +1,4 @@
-import type { Append, Appended } from "../../src/ports/store.ts";
+import type { Append, AppendResult } from "../../src/ports/store.ts";
 
 /** A document to insert. */
 export interface NewDoc {
@@ -65,7 +65,7 @@ export interface AppenderRules {
 interface Waiting {
   readonly append: Append;
   readonly key: string;
-  readonly resolve: (appended: Appended) => void;
+  readonly resolve: (appended: AppendResult) => void;
   given: boolean;
 }
 
@@ -87,7 +87,7 @@ export class FeedAppender {
   }
 
   /** Settles once the message has its place. Only `signal` ends the attempts; what became of the last one is unknown then. */
-  append(feed: string, append: Append, signal: AbortSignal): Promise<Appended> {
+  append(feed: string, append: Append, signal: AbortSignal): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
       const key = append.key === "" ? `id\n${append.id}` : append.key;
       const waiting: Waiting = { append, key, resolve, given: false };
@@ -236,11 +236,11 @@ function takeBatch(queue: Waiting[]): Waiting[] {
   return batch;
 }
 
-function stored({ id, publishTime }: Append, seq: number): Appended {
+function stored({ id, publishTime }: Append, seq: number): AppendResult {
   return { outcome: "stored", id, publishTime, epoch: 1, seqs: [seq] };
 }
 
-function duplicate({ append: { id, publishTime, digest } }: Holder, append: Append): Appended {
+function duplicate({ append: { id, publishTime, digest } }: Holder, append: Append): AppendResult {
   if (digest !== append.digest) return { outcome: "conflict" };
   return { outcome: "duplicate", id, publishTime, epoch: 1, seqs: [] };
 }

@@ -1,11 +1,20 @@
 /** Questions of port Store, answered from the documents of one member in the plainest way. */
-import type { Entry, FeedKey, Head, Place, Selection, SeqRanges, Stretch, Tally } from "../../src/ports/store.ts";
+import type {
+  Entry,
+  FeedBounds,
+  FeedKey,
+  FeedSlice,
+  MessageLocation,
+  NotificationCount,
+  Selection,
+  SeqRanges,
+} from "../../src/ports/store.ts";
 import { type Doc, type Documents, type FeedDocs, feedId } from "./documents.ts";
 
 const notification = 1;
 
 /** Where a feed begins and ends, of which so many messages are kept. */
-export function headOf(documents: Documents, feed: FeedKey, keep: number): Head {
+export function headOf(documents: Documents, feed: FeedKey, keep: number): FeedBounds {
   const docs = documents.feed(feedId(feed));
   return { epoch: 1, seq: docs.last, tail: tailOf(docs, keep) };
 }
@@ -19,7 +28,7 @@ export function tailOf(docs: FeedDocs, keep: number): number {
 export function read(
   documents: Documents,
   { feed, after, upTo, limit, now, keep }: StretchQuestion & { readonly keep: number },
-): Stretch {
+): FeedSlice {
   const head = headOf(documents, feed, keep);
   const last = Math.min(upTo, head.seq);
   const entries = visible(documents, feed, keep)
@@ -27,7 +36,7 @@ export function read(
     .slice(0, limit)
     .map(toEntry);
   const full = entries.length === limit;
-  return { head, entries, through: full ? (entries.at(-1)?.seq ?? after) : Math.max(last, after) };
+  return { bounds: head, entries, through: full ? (entries.at(-1)?.seq ?? after) : Math.max(last, after) };
 }
 
 /** The arguments of FeedLog.read. */
@@ -59,7 +68,7 @@ export function tally(
   feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[],
   now: number,
   keep: number,
-): Tally {
+): NotificationCount {
   const byCategory = new Map<string, number>();
   let nextExpiry = Number.POSITIVE_INFINITY;
   const oldest = feeds.map(({ feed, ranges }) => {
@@ -72,11 +81,16 @@ export function tally(
     }
     return counted[0]?.seq ?? Number.POSITIVE_INFINITY;
   });
-  return { byCategory, nextExpiry, oldest, heads: feeds.map(({ feed }) => headOf(documents, feed, keep)) };
+  return { byCategory, nextExpiry, oldest, bounds: feeds.map(({ feed }) => headOf(documents, feed, keep)) };
 }
 
 /** InboxIndex.find. */
-export function find(documents: Documents, feeds: readonly FeedKey[], ids: readonly string[], keep: number): Place[] {
+export function find(
+  documents: Documents,
+  feeds: readonly FeedKey[],
+  ids: readonly string[],
+  keep: number,
+): MessageLocation[] {
   return feeds.flatMap((feed) =>
     visible(documents, feed, keep)
       .filter(({ append }) => ids.includes(append.id))

@@ -46,7 +46,7 @@ export class ReaderActs {
     const identity = userOf(tenant, user);
     const what = `${device.record.name} ${chosen} ${ids.length}${upTo ? " up to its positions" : ""}`;
     const { answer, attempts } = await this.#try(what, async (core) => {
-      const { inbox } = core.node;
+      const { inbox } = core.context;
       if (chosen === "delete") {
         return inbox.delete(identity, create(DeleteMessagesRequestSchema, { ids: { messageIds: [...ids] } }));
       }

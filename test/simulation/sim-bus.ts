@@ -1,4 +1,4 @@
-import type { Bus, Heard, LostNotice, Notice } from "../../src/ports/bus.ts";
+import type { Bus, BusEvent, LostNotice, Notice } from "../../src/ports/bus.ts";
 import type { FeedKey } from "../../src/ports/store.ts";
 import type { Dice } from "./dice.ts";
 import { feedId } from "./documents.ts";
@@ -27,7 +27,7 @@ export interface BusWeather {
 interface Member {
   readonly host: Host;
   readonly life: number;
-  readonly listeners: Set<(heard: Heard) => void>;
+  readonly listeners: Set<(heard: BusEvent) => void>;
   /** When the last notice from each other node arrives: lines keep their order, however slow they are. */
   readonly lines: Map<Member, number>;
 }
@@ -60,7 +60,7 @@ export class SimBusNet {
     return {
       publish: (notices) => this.#publish(member, notices),
       subscribe: (listener) => {
-        const own = (heard: Heard) => listener(heard);
+        const own = (heard: BusEvent) => listener(heard);
         member.listeners.add(own);
         return () => void member.listeners.delete(own);
       },
@@ -114,7 +114,7 @@ export class SimBusNet {
     this.#scheduler.at(delay, () => this.#tell(to, { type: "lost", touches, certain }));
   }
 
-  #tell(to: Member, heard: Heard): void {
+  #tell(to: Member, heard: BusEvent): void {
     to.host.enter(to.life, () => {
       for (const listener of to.listeners) listener(heard);
     });

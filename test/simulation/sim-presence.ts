@@ -1,4 +1,4 @@
-import { LocalPresence } from "../../src/adapters/memory/presence.ts";
+import { MemoryPresence } from "../../src/adapters/memory/presence.ts";
 import type { Connection, Presence } from "../../src/ports/presence.ts";
 import type { Host } from "./host.ts";
 import type { Network } from "./network.ts";
@@ -10,7 +10,7 @@ const callMs = 60_000;
 
 /** Presence that all simulated nodes share: what a node that died had entered is out when its lease ends. */
 export class SimPresenceNet {
-  readonly shared = new LocalPresence();
+  readonly shared = new MemoryPresence();
   readonly #scheduler: Scheduler;
   readonly #network: Network;
 

@@ -1,10 +1,10 @@
 import { fail } from "../../src/errors.ts";
 import type {
   Append,
-  Appended,
+  AppendResult,
   BatchPage,
+  FeedBounds,
   FeedKey,
-  Head,
   Recalled,
   Selection,
   SeqRanges,
@@ -60,7 +60,7 @@ export class SimStore implements Store {
 
   async close(): Promise<void> {}
 
-  async append(messages: readonly Append[]): Promise<readonly Appended[]> {
+  async append(messages: readonly Append[]): Promise<readonly AppendResult[]> {
     const end = new AbortController();
     const timer = this.#parts.host.clock.after(callMs, () => end.abort(unavailable()));
     try {
@@ -70,7 +70,7 @@ export class SimStore implements Store {
     }
   }
 
-  heads(feeds: readonly FeedKey[]): Promise<readonly Head[]> {
+  bounds(feeds: readonly FeedKey[]): Promise<readonly FeedBounds[]> {
     return this.#read((documents) => feeds.map((feed) => questions.headOf(documents, feed, this.#parts.keep)));
   }
 
@@ -83,7 +83,7 @@ export class SimStore implements Store {
     return this.#read((documents) => questions.select(documents, selection, this.#parts.keep));
   }
 
-  tally(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number) {
+  countNotifications(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number) {
     return this.#read((documents) => questions.tally(documents, feeds, now, this.#parts.keep));
   }
 
@@ -147,7 +147,7 @@ export class SimStore implements Store {
     return full.length;
   }
 
-  async #appendOne(message: Append, signal: AbortSignal): Promise<Appended> {
+  async #appendOne(message: Append, signal: AbortSignal): Promise<AppendResult> {
     const [name, another] = message.feeds;
     if (name === undefined || another !== undefined || message.replace) throw new Error("not simulated");
     return this.#appender.append(feedId({ tenant: message.tenant, name }), message, signal);

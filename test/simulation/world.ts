@@ -235,8 +235,8 @@ class World {
       if (count > 0) findings.push({ kind: "left over", detail: `${host.name} has ${count} ${what}` });
     };
     for (const { core, host } of this.#nodes) {
-      left(host, "feeds and users", core?.node.hub.size ?? 0);
-      left(host, "streams", core?.node.streams.size ?? 0);
+      left(host, "feeds and users", core?.context.hub.size ?? 0);
+      left(host, "streams", core?.context.streams.size ?? 0);
     }
     const { connections } = await this.#presence.shared.count(undefined);
     if (connections > 0) findings.push({ kind: "left over", detail: `${connections} connections are online` });

@@ -38,7 +38,7 @@ describe("Disconnect", () => {
     }
     await node.settle();
     for (const reader of stay) expect(reader.error).toBeUndefined();
-    expect(await node.core.node.presence.count("acme", "dm/ann/bob")).toEqual({ users: 0, connections: 0 });
+    expect(await node.core.context.presence.count("acme", "dm/ann/bob")).toEqual({ users: 0, connections: 0 });
     // No block was asked for.
     await node.live(ann);
   });
@@ -113,7 +113,7 @@ describe("a block", () => {
   test("keeps streams out until its time, or until it is lifted", async () => {
     await disconnect(inAMinute());
     expect(await node.subscribe(ann).end()).toBe("CALLER_BLOCKED");
-    expect(node.core.node.hub.size).toBe(0);
+    expect(node.core.context.hub.size).toBe(0);
     await disconnect({ blockUntil: timestampFromMs(node.clock.now() - 1) });
     const reader = await node.live(ann);
     await disconnect({ ...inAMinute(), tokenId: "t1" });
@@ -129,16 +129,16 @@ describe("a block", () => {
       await withTestCore(
         async (node) => {
           // The token was checked before.
-          await node.core.node.blocks.check(member("ann", ["a"]));
+          await node.core.context.blockList.check(member("ann", ["a"]));
           const reader = node.subscribe(member("ann", ["a"]), joins(RoomMode.ANY, "a"));
           await turns(wait);
           await disconnect(inAMinute(node), node);
           const reason = await reader.end();
           expect(["DISCONNECTED", "CALLER_BLOCKED"]).toContain(reason);
           await node.settle();
-          expect(node.core.node.hub.size).toBe(0);
-          expect(await node.core.node.presence.count("acme", "a")).toEqual({ users: 0, connections: 0 });
-          expect(await node.core.node.presence.count("acme")).toEqual({ users: 0, connections: 0 });
+          expect(node.core.context.hub.size).toBe(0);
+          expect(await node.core.context.presence.count("acme", "a")).toEqual({ users: 0, connections: 0 });
+          expect(await node.core.context.presence.count("acme")).toEqual({ users: 0, connections: 0 });
         },
         {
           async around(_method, call) {

@@ -1,18 +1,18 @@
 import { describe, expect, test } from "vitest";
-import { LocalBus } from "../../src/adapters/memory/bus.ts";
+import { MemoryBus } from "../../src/adapters/memory/bus.ts";
 import { tenantFeed, userFeed } from "../../src/feeds/feed.ts";
 import { Hub } from "../../src/feeds/hub.ts";
 import { roomFeed } from "../../src/rooms/grants.ts";
-import { type Followed, type FollowingStream, Follows } from "../../src/stream/followed-feeds.ts";
+import { type FollowedFeed, FollowedFeeds, type FollowingStream } from "../../src/stream/followed-feeds.ts";
 
 function build() {
-  const bus = new LocalBus();
+  const bus = new MemoryBus();
   const hub = new Hub(bus);
-  const woken: Followed[] = [];
+  const woken: FollowedFeed[] = [];
   const stream: FollowingStream = { wake: (followed) => woken.push(followed), recalled() {} };
   const live = (tenant: string, name: string) =>
     bus.publish([{ type: "live", feed: { tenant, name }, body: new Uint8Array(0) }]);
-  return { hub, live, follows: new Follows(hub, stream), woken };
+  return { hub, live, follows: new FollowedFeeds(hub, stream), woken };
 }
 
 const feeds = [userFeed("acme", "ann"), tenantFeed("acme"), roomFeed("acme", "a")] as const;

@@ -18,7 +18,7 @@ beforeEach(async () => {
 afterEach(() => node.close());
 
 /** How many are in a room. */
-const count = (room: string, of = node) => of.core.node.presence.count("acme", room);
+const count = (room: string, of = node) => of.core.context.presence.count("acme", room);
 
 describe("what a stream asks for", () => {
   test.each([
@@ -34,11 +34,11 @@ describe("what a stream asks for", () => {
     ],
     ["a direct room in both orders", [{ roomId: "dm/ann/bob" }, { roomId: "dm/bob/ann" }], "rooms[1].room_id"],
   ])("is refused as a whole: %s", async (_what, rooms, field) => {
-    const open = () => new Subscription(node.core.node, ann, create(SubscribeRequestSchema, { rooms }), () => {});
+    const open = () => new Subscription(node.core.context, ann, create(SubscribeRequestSchema, { rooms }), () => {});
     expect(await reasonFrom(open)).toBe("FIELD_INVALID");
     expect(open).toThrow(field);
-    expect(node.core.node.hub.size).toBe(0);
-    expect(node.core.node.streams.size).toBe(0);
+    expect(node.core.context.hub.size).toBe(0);
+    expect(node.core.context.streams.size).toBe(0);
   });
 
   test("is refused of a service that wants a room to itself, or is bound to no tenant", async () => {
@@ -276,7 +276,7 @@ describe("what the hook decides", () => {
     expect(roomEvents(holder)).toEqual(["joined asked"]);
     expect(await count("asked")).toEqual({ users: 1, connections: 1 });
     await holder.close();
-    expect(node.core.node.hub.size).toBe(0);
+    expect(node.core.context.hub.size).toBe(0);
   });
 
   test("after a kick that came in between is a kick, and no message", async () => {
@@ -397,7 +397,7 @@ test("a stream that ends on its way into a room leaves it", async () => {
         await node.settle();
         await turns(8);
         expect(await count("a", node), `closed after ${wait} turns`).toEqual({ users: 0, connections: 0 });
-        expect(node.core.node.hub.size, `closed after ${wait} turns`).toBe(0);
+        expect(node.core.context.hub.size, `closed after ${wait} turns`).toBe(0);
       }
     },
     { presence },

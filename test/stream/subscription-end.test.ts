@@ -140,7 +140,7 @@ describe("a stream ends", () => {
       async (node) => {
         const reader = await node.live(ann);
         broken = true;
-        await node.core.node.inbox.totals(ann).catch(() => {});
+        await node.core.context.inbox.totals(ann).catch(() => {});
         reader.subscription.readChanged({
           type: "read",
           tenant: "acme",
@@ -151,7 +151,7 @@ describe("a stream ends", () => {
           all: true,
         });
         expect(await reader.end()).toBe("INTERNAL");
-        expect(node.core.node.hub.size).toBe(0);
+        expect(node.core.context.hub.size).toBe(0);
       },
       {
         async around(_method, call) {
@@ -173,7 +173,7 @@ describe("the streams of one user", () => {
         await node.live(userOf("globex", "ann"));
         await first.close();
         await node.live(ann);
-        expect(await node.core.node.presence.count("acme")).toEqual({ users: 2, connections: 3 });
+        expect(await node.core.context.presence.count("acme")).toEqual({ users: 2, connections: 3 });
       },
       { maxStreamsPerUser: 2 },
     );

@@ -90,7 +90,7 @@ describe("who returns with a position", () => {
     const reader = node.subscribe(ann, request);
     expect(await reader.end()).toBe(reason);
     expect(reader.events).toEqual([]);
-    expect(await node.core.node.presence.count("acme", "a")).toEqual({ users: 0, connections: 0 });
+    expect(await node.core.context.presence.count("acme", "a")).toEqual({ users: 0, connections: 0 });
   });
 
   test("is told of a gap when retention has trimmed the room, and when the feed was rebuilt", async () => {

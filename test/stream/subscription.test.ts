@@ -144,8 +144,8 @@ describe("a stream that returns", () => {
     expect(await reader.end()).toBe(reason);
     expect(reader.error?.message).toContain(`${field}:`);
     expect(reader.events).toEqual([]);
-    expect(node.core.node.hub.size).toBe(0);
-    expect(await node.core.node.presence.count("acme")).toEqual({ users: 0, connections: 0 });
+    expect(node.core.context.hub.size).toBe(0);
+    expect(await node.core.context.presence.count("acme")).toEqual({ users: 0, connections: 0 });
   });
 
   test("to a feed that only others follow is refused", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Deadlines } from "../../src/stream/timers.ts";
+import { Timers } from "../../src/stream/timers.ts";
 import { FakeClock } from "../support/clock.ts";
 
 /** A clock whose time can be wrong, while its timers run on. */
@@ -16,7 +16,7 @@ function build({ heartbeatMs = 100, stallMs = 300, tokenExpiry = Number.POSITIVE
   const clock = new JumpingClock(0);
   const log: string[] = [];
   const note = (name: string) => () => void log.push(`${name}@${clock.now()}`);
-  const deadlines = new Deadlines(
+  const deadlines = new Timers(
     clock,
     { heartbeatMs, stallMs, tokenExpiry },
     { beat: note("beat"), messageExpired: note("message"), tokenExpired: note("token"), stalled: note("stalled") },

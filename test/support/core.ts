@@ -11,8 +11,8 @@ import {
   type PublishResponse,
   SubscribeRequestSchema,
 } from "../../gen/tidings/v1/push_service_pb.ts";
-import { LocalBus } from "../../src/adapters/memory/bus.ts";
-import { LocalPresence } from "../../src/adapters/memory/presence.ts";
+import { MemoryBus } from "../../src/adapters/memory/bus.ts";
+import { MemoryPresence } from "../../src/adapters/memory/presence.ts";
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
 import type { Identity, UserIdentity } from "../../src/auth/identity.ts";
 import { type Core, startCore } from "../../src/core/core.ts";
@@ -154,7 +154,7 @@ export class TestCore {
     request: MessageInitShape<typeof SubscribeRequestSchema> = {},
     { paused = false, cut = () => {} }: { paused?: boolean; cut?: () => void } = {},
   ): Reader {
-    const subscription = new Subscription(this.core.node, caller, create(SubscribeRequestSchema, request), cut);
+    const subscription = new Subscription(this.core.context, caller, create(SubscribeRequestSchema, request), cut);
     const reader = new Reader(subscription, { paused });
     this.#readers.add(reader);
     return reader;
@@ -169,7 +169,7 @@ export class TestCore {
 
   /** MarkRead. */
   mark(user: UserIdentity, request: MessageInitShape<typeof MarkReadRequestSchema>) {
-    return this.core.node.inbox.mark(user, create(MarkReadRequestSchema, request));
+    return this.core.context.inbox.mark(user, create(MarkReadRequestSchema, request));
   }
 
   /** MarkRead of ids. */
@@ -184,7 +184,7 @@ export class TestCore {
 
   /** DeleteMessages of a user. */
   delete(user: UserIdentity, request: MessageInitShape<typeof DeleteMessagesRequestSchema>) {
-    return this.core.node.inbox.delete(user, create(DeleteMessagesRequestSchema, request));
+    return this.core.context.inbox.delete(user, create(DeleteMessagesRequestSchema, request));
   }
 
   /** ListUnread. */
@@ -228,7 +228,7 @@ export class TestCore {
 
 /** Starts a node. Close it at the end. */
 export async function startTestCore(options: TestCoreOptions = {}): Promise<TestCore> {
-  const { clock = new FakeClock(), bus = new LocalBus(), presence = new LocalPresence(), ...others } = options;
+  const { clock = new FakeClock(), bus = new MemoryBus(), presence = new MemoryPresence(), ...others } = options;
   const { around, authorize, store: shared, ...rest } = others;
   const given = { data: ":memory:", auth: { secret }, random: seededRandom(), ...rest, clock };
   const settings = resolveOptions(given);

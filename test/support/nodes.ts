@@ -1,9 +1,9 @@
 /** Several nodes on one store, without a network between them: what one says, the others hear unless it is lost. */
 
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
-import type { Bus, Heard, Notice } from "../../src/ports/bus.ts";
+import type { Bus, BusEvent, Notice } from "../../src/ports/bus.ts";
 import type { FeedKey, StoreInfo } from "../../src/ports/store.ts";
-import { LocalListeners } from "../../src/util/listeners.ts";
+import { Listeners } from "../../src/util/listeners.ts";
 import { FakeClock } from "./clock.ts";
 import { startTestCore, type TestCore, type TestCoreOptions } from "./core.ts";
 
@@ -30,7 +30,7 @@ export class SharedStore extends SqliteStore {
 /** A bus whose messages to other nodes are lost while `cut`; it says so only when the test does. */
 export class WireBus implements Bus {
   cut = false;
-  readonly #listeners = new LocalListeners<Heard>();
+  readonly #listeners = new Listeners<BusEvent>();
   readonly #others: WireBus[] = [];
 
   /** Buses that hear each other. */
@@ -50,7 +50,7 @@ export class WireBus implements Bus {
     this.#listeners.call({ type: "lost", touches, certain });
   }
 
-  subscribe(listener: (heard: Heard) => void): () => void {
+  subscribe(listener: (heard: BusEvent) => void): () => void {
     return this.#listeners.add(listener);
   }
 

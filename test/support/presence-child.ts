@@ -11,7 +11,7 @@ const connections = Array.from({ length: Number(count) }, (_, index) => ({
 while (!presence.answers) await new Promise((resolve) => setTimeout(resolve, 5));
 await Promise.all(connections.map((connection) => presence.enter(connection)));
 const [first] = connections;
-if (first) await presence.join({ connection: first, room: "desk", entrance: "first", instance: "child" });
+if (first) await presence.join({ connection: first, room: "desk", mode: "first", instance: "child" });
 process.on("SIGTERM", async () => {
   await presence.close();
   process.exit(0);

@@ -1,9 +1,9 @@
 /** Rooms in tests: who may enter them, and what streams are told of them. */
 import { type RoomMode, RoomState_Status as Status } from "../../gen/tidings/v1/push_service_pb.ts";
-import { LocalPresence } from "../../src/adapters/memory/presence.ts";
+import { MemoryPresence } from "../../src/adapters/memory/presence.ts";
 import type { UserIdentity } from "../../src/auth/identity.ts";
 import { fail } from "../../src/errors.ts";
-import type { Seat } from "../../src/ports/presence.ts";
+import type { Membership } from "../../src/ports/presence.ts";
 import type { Authorize, RoomQuestion } from "../../src/rooms/access.ts";
 import { userOf } from "./core.ts";
 import type { Reader } from "./reader.ts";
@@ -81,11 +81,11 @@ function keyOf({ tenant, user, room, action }: RoomQuestion): string {
 }
 
 /** Presence that takes its time: `before` and `after` are waited for around each join. */
-export class SlowPresence extends LocalPresence {
+export class SlowPresence extends MemoryPresence {
   before: () => Promise<unknown> = async () => {};
   after: () => Promise<unknown> = async () => {};
 
-  override async join(seat: Seat): Promise<boolean> {
+  override async join(seat: Membership): Promise<boolean> {
     await this.before();
     const joined = await super.join(seat);
     await this.after();

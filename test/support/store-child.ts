@@ -55,7 +55,7 @@ async function fill(store: SqliteStore): Promise<void> {
   const write = () => store.append([message("t", { feeds, body: new Uint8Array(20_000) })]);
   let written = 0;
   while (await write().catch((error: Error) => tell(error.message))) written++;
-  const heads = await store.heads(feeds.map((name) => ({ tenant: "t", name })));
+  const heads = await store.bounds(feeds.map((name) => ({ tenant: "t", name })));
   tell(`written ${written} ${heads.map(({ seq }) => seq).join(" ")}`);
   await store.close();
 }

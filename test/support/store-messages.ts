@@ -1,6 +1,6 @@
 /** Makers of messages and questions for tests of stores: everything has a plain default. */
 import { randomUUID } from "node:crypto";
-import type { Append, Appended, Entry, FeedKey, Selection, Store } from "../../src/ports/store.ts";
+import type { Append, AppendResult, Entry, FeedKey, Selection, Store } from "../../src/ports/store.ts";
 
 /** A time long after the epoch, so that tests can count from it in both directions. */
 export const start = 1_800_000_000_000;
@@ -74,7 +74,7 @@ export function selection(feed: FeedKey, overrides: Partial<Selection> = {}): Se
 }
 
 /** What was stored of a message; throws for any other outcome. */
-export function stored(appended: Appended | undefined): Extract<Appended, { outcome: "stored" | "duplicate" }> {
+export function stored(appended: AppendResult | undefined): Extract<AppendResult, { outcome: "stored" | "duplicate" }> {
   if (appended?.outcome !== "stored") throw new Error(`expected stored, got ${JSON.stringify(appended)}`);
   return appended;
 }
@@ -92,7 +92,7 @@ export async function readAll(store: Store, feed: FeedKey, now = start, limit = 
   for (;;) {
     const stretch = await store.read(feed, after, endless, limit, now);
     entries.push(...stretch.entries);
-    if (stretch.through >= stretch.head.seq) return entries;
+    if (stretch.through >= stretch.bounds.seq) return entries;
     if (stretch.through <= after) throw new Error(`a page after ${after} did not move on`);
     after = stretch.through;
   }

@@ -1,17 +1,17 @@
 import {
   type Append,
-  type Appended,
+  type AppendResult,
   type Entry,
+  type FeedBounds,
   type FeedKey,
-  type Head,
-  keyEnd,
-  keyLastsMs,
-  type Place,
+  type FeedSlice,
+  keyExpiry,
+  keyLifetimeMs,
+  type MessageLocation,
   type Recalled,
   type Selection,
   type SeqRanges,
   type StoredReadState,
-  type Stretch,
 } from "../../src/ports/store.ts";
 
 /** A message of the model, with the places that readers can still see. */
@@ -48,12 +48,12 @@ export class StoreModel {
   }
 
   /** What the answer must match. `answer` decides where the law leaves it open. */
-  append(append: Append, answer: Appended): object {
+  append(append: Append, answer: AppendResult): object {
     const holder = this.#holder(append);
     if (holder) {
       // Count retention may have dropped it for good, or not yet, once it need not hold its key any more.
       const gone = !holder.recalled && holder.places.size === 0 && holder.append.feeds.length > 0;
-      const open = gone && holder.append.publishTime + keyLastsMs <= append.publishTime;
+      const open = gone && holder.append.publishTime + keyLifetimeMs <= append.publishTime;
       if (!open || answer.outcome !== "stored") {
         if (holder.append.digest !== append.digest) return { outcome: "conflict" };
         return { outcome: "duplicate", id: holder.append.id, publishTime: holder.append.publishTime, seqs: [] };
@@ -77,7 +77,7 @@ export class StoreModel {
   }
 
   /** What holds the key of a message goes for good; answers where it could be seen. */
-  replace(next: Append): Place[] {
+  replace(next: Append): MessageLocation[] {
     const holder = this.#messages.find(({ append, keyless }) => !keyless && sameKey(append, next));
     if (!holder) return [];
     const feeds = holder.append.feeds.map((name) => ({ tenant: next.tenant, name }));
@@ -97,14 +97,14 @@ export class StoreModel {
   }
 
   /** Takes over the tail of a head, if the law allows it. */
-  agreesOn(feed: FeedKey, head: Head): boolean {
+  agreesOn(feed: FeedKey, head: FeedBounds): boolean {
     const known = this.#feeds.get(keyOf(feed)) ?? { seq: 0, tail: [1, 1] };
     const [least, most] = known.tail;
     known.tail = [head.tail, head.tail];
     return head.seq === known.seq && least <= head.tail && head.tail <= most;
   }
 
-  agreesOnStretch(feed: FeedKey, after: number, upTo: number, limit: number, now: number, stretch: Stretch): boolean {
+  agreesOnStretch(feed: FeedKey, after: number, upTo: number, limit: number, now: number, stretch: FeedSlice): boolean {
     const live = this.#entries(feed, now).filter(({ seq }) => seq > after && seq <= upTo);
     const last = stretch.entries.at(-1)?.seq ?? after;
     const end = Math.max(after, Math.min(upTo, this.#feeds.get(keyOf(feed))?.seq ?? 0));
@@ -156,7 +156,7 @@ export class StoreModel {
     }));
   }
 
-  find(feeds: readonly FeedKey[], ids: readonly string[]): Place[] {
+  find(feeds: readonly FeedKey[], ids: readonly string[]): MessageLocation[] {
     return this.#messages.filter(({ append }) => ids.includes(append.id)).flatMap((known) => placesOf(known, feeds));
   }
 
@@ -184,7 +184,7 @@ export class StoreModel {
         if (feed) feed.tail[0] = Math.max(feed.tail[0], seq + 1);
       }
     }
-    this.#messages = this.#messages.filter(({ append }) => append.publishTime >= before && keyEnd(append) > now);
+    this.#messages = this.#messages.filter(({ append }) => append.publishTime >= before && keyExpiry(append) > now);
     for (const { append, places, withdrawn } of this.#messages) {
       if (append.expireTime > now) continue;
       places.clear();
@@ -209,7 +209,7 @@ export class StoreModel {
   #holder({ tenant, key, publishTime }: Append): Known | undefined {
     if (key === "") return undefined;
     return this.#messages.findLast(
-      ({ append }) => append.tenant === tenant && append.key === key && keyEnd(append) > publishTime,
+      ({ append }) => append.tenant === tenant && append.key === key && keyExpiry(append) > publishTime,
     );
   }
 
@@ -235,7 +235,7 @@ function within(ranges: SeqRanges, seq: number): boolean {
   return ranges.some(([from, to]) => from <= seq && seq <= to);
 }
 
-function placesOf({ append, places }: Known, feeds: readonly FeedKey[]): Place[] {
+function placesOf({ append, places }: Known, feeds: readonly FeedKey[]): MessageLocation[] {
   const { id, kind, category, expireTime } = append;
   return feeds.flatMap((feed) => {
     const seq = places.get(keyOf(feed));

@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { Together } from "../../src/util/batcher.ts";
+import { Batcher } from "../../src/util/batcher.ts";
 
 const lengths = (keys: readonly string[]) => new Map(keys.filter((key) => key !== "").map((key) => [key, key.length]));
 
 test("what one turn asks for is one question, each key once", async () => {
   const questions: (readonly string[])[] = [];
-  const together = new Together(10, async (keys) => {
+  const together = new Batcher(10, async (keys) => {
     questions.push(keys);
     return lengths(keys);
   });
@@ -17,7 +17,7 @@ test("what one turn asks for is one question, each key once", async () => {
 });
 
 test("a question is no larger than it may be, and those of another one do not fail with it", async () => {
-  const together = new Together(2, async (keys) => {
+  const together = new Batcher(2, async (keys) => {
     if (keys.includes("bad")) throw new Error("no answer");
     return lengths(keys);
   });
@@ -28,7 +28,7 @@ test("a question is no larger than it may be, and those of another one do not fa
 test("what is asked while a question is under way is read after it", async () => {
   const answers = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let asked = 0;
-  const together = new Together(10, async (keys) => {
+  const together = new Batcher(10, async (keys) => {
     const number = asked++;
     await answers[number]?.promise;
     return new Map(keys.map((key) => [key, number]));

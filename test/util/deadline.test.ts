@@ -29,7 +29,7 @@ const inRoom = { rooms: [{ roomId: room }] };
 /** A store elsewhere: it says how long a call of it may take. */
 class RemoteStore extends SqliteStore {
   override async open(): Promise<StoreInfo> {
-    return { ...(await super.open()), patienceMs };
+    return { ...(await super.open()), timeoutMs: patienceMs };
   }
 }
 

@@ -1,12 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { ChunkSink } from "../../src/wire/chunked-sink.ts";
-import { Turn } from "../../src/wire/flush-queue.ts";
+import { ChunkedSink } from "../../src/wire/chunked-sink.ts";
+import { FlushQueue } from "../../src/wire/flush-queue.ts";
 import { envelopedIn } from "../../src/wire/formats.ts";
 import { eventFrame, type Frame } from "../../src/wire/frame.ts";
 
-const turn = new Turn(setImmediate);
+const turn = new FlushQueue(setImmediate);
 const envelopedProto = envelopedIn("proto");
 const envelopedJson = envelopedIn("json");
 let server: Server;
@@ -55,7 +55,7 @@ describe("ChunkSink", () => {
   test("writes between what the answer itself writes, in order", async () => {
     const [first, second, third] = frames("one", "two", "x".repeat(70_000)) as [Frame, Frame, Frame];
     handle = (_request, response) => {
-      const sink = new ChunkSink(response, envelopedProto, turn);
+      const sink = new ChunkedSink(response, envelopedProto, turn);
       response.write("before|");
       sink.write([first]);
       setImmediate(() => {
@@ -73,7 +73,7 @@ describe("ChunkSink", () => {
     const [frame] = frames("one") as [Frame];
     handle = (_request, response) => {
       response.write("|");
-      new ChunkSink(response, envelopedJson, turn).write([frame]);
+      new ChunkedSink(response, envelopedJson, turn).write([frame]);
       response.end();
     };
     expect(await fetched()).toEqual(Buffer.concat([Buffer.from("|"), frame.encoded(envelopedJson.plain)]));
@@ -82,7 +82,7 @@ describe("ChunkSink", () => {
   test("makes no chunks where the answer has none: HTTP/1.0, and before its head", async () => {
     const [frame] = frames("one") as [Frame];
     handle = (_request, response) => {
-      const sink = new ChunkSink(response, envelopedProto, turn);
+      const sink = new ChunkedSink(response, envelopedProto, turn);
       sink.write([frame]);
       response.write("|");
       sink.write([frame]);
@@ -95,9 +95,9 @@ describe("ChunkSink", () => {
   });
 
   test("writes nothing after the end: the connection may carry another answer by then", async () => {
-    const sinks: ChunkSink[] = [];
+    const sinks: ChunkedSink[] = [];
     handle = (_request, response) => {
-      const sink = new ChunkSink(response, envelopedProto, turn);
+      const sink = new ChunkedSink(response, envelopedProto, turn);
       sinks.push(sink);
       response.write(`answer ${sinks.length}`);
       response.end();
@@ -111,10 +111,10 @@ describe("ChunkSink", () => {
   });
 
   test("is full while its reader takes nothing, and says when it takes more", async () => {
-    let sink: ChunkSink | undefined;
+    let sink: ChunkedSink | undefined;
     const filled = new Promise<void>((resolve) => {
       handle = (_request, response) => {
-        sink = new ChunkSink(response, envelopedProto, turn);
+        sink = new ChunkedSink(response, envelopedProto, turn);
         response.write("|");
         const large = frames("x".repeat(100_000));
         // In the turn of the answer's own write all waits for its end.
@@ -127,7 +127,7 @@ describe("ChunkSink", () => {
     const socket = connect({ port: port(), host: "127.0.0.1" }).pause();
     socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     await filled;
-    const full = sink as unknown as ChunkSink;
+    const full = sink as unknown as ChunkedSink;
     expect(full.queued).toBeGreaterThan(0);
     let settled = false;
     const drained = full.drained().then(() => (settled = true));

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type Pinged, Pings } from "../../src/ws/keepalive.ts";
+import { Keepalive, type Pinged } from "../../src/ws/keepalive.ts";
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] }));
 afterEach(() => void vi.useRealTimers());
@@ -15,7 +15,7 @@ class Counting implements Pinged {
 
 describe("Pings", () => {
   test("come every 20 s, the first not at once", () => {
-    const pings = new Pings();
+    const pings = new Keepalive();
     const connection = new Counting();
     pings.add(connection);
     vi.advanceTimersByTime(19_000);
@@ -27,7 +27,7 @@ describe("Pings", () => {
   });
 
   test("of connections that came at different times do not come together", () => {
-    const pings = new Pings();
+    const pings = new Keepalive();
     const connections = Array.from({ length: 20 }, () => {
       const connection = new Counting();
       pings.add(connection);
@@ -43,7 +43,7 @@ describe("Pings", () => {
   });
 
   test("of a connection that is gone do not come, and without connections there is no timer", () => {
-    const pings = new Pings();
+    const pings = new Keepalive();
     const [gone, other] = [new Counting(), new Counting()];
     const turn = pings.add(gone);
     const otherTurn = pings.add(other);

@@ -1,15 +1,15 @@
-import type { Bus, Heard, Notice } from "../../ports/bus.ts";
-import { LocalListeners } from "../../util/listeners.ts";
+import type { Bus, BusEvent, Notice } from "../../ports/bus.ts";
+import { Listeners } from "../../util/listeners.ts";
 
 /** Port Bus for one process: delivers at once and in order. */
-export class LocalBus implements Bus {
-  readonly #listeners = new LocalListeners<Heard>();
+export class MemoryBus implements Bus {
+  readonly #listeners = new Listeners<BusEvent>();
 
   publish(notices: readonly Notice[]): void {
     for (const notice of notices) this.#listeners.call(notice);
   }
 
-  subscribe(listener: (heard: Heard) => void): () => void {
+  subscribe(listener: (heard: BusEvent) => void): () => void {
     return this.#listeners.add(listener);
   }
 

@@ -1,14 +1,14 @@
-import type { Connection, OnlineTally, Presence, PresenceChange, Seat } from "../../ports/presence.ts";
-import { LocalListeners } from "../../util/listeners.ts";
-import { LocalRooms } from "./rooms.ts";
+import type { Connection, Membership, OnlineTotals, Presence, PresenceChange } from "../../ports/presence.ts";
+import { Listeners } from "../../util/listeners.ts";
+import { MemoryRooms } from "./rooms.ts";
 
 /** Port Presence for one process: what is connected is in memory, so a process that dies takes its leases with it. */
-export class LocalPresence implements Presence {
+export class MemoryPresence implements Presence {
   /** tenant → user → ids of open streams. Empty maps are dropped. */
   readonly #tenants = new Map<string, Map<string, Set<string>>>();
   readonly #connections = new Map<string, number>();
-  readonly #listeners = new LocalListeners<PresenceChange>();
-  readonly #rooms = new LocalRooms();
+  readonly #listeners = new Listeners<PresenceChange>();
+  readonly #rooms = new MemoryRooms();
 
   async enter({ id, tenant, user }: Connection): Promise<void> {
     const users = this.#tenants.get(tenant) ?? new Map<string, Set<string>>();
@@ -20,7 +20,7 @@ export class LocalPresence implements Presence {
     this.#change(tenant, 1);
   }
 
-  async join(seat: Seat): Promise<boolean> {
+  async join(seat: Membership): Promise<boolean> {
     const kicked = this.#rooms.join(seat);
     for (const { connection, room } of kicked ?? []) {
       this.#listeners.call({ type: "kicked", connection: connection.id, room });
@@ -37,7 +37,7 @@ export class LocalPresence implements Presence {
     this.#close(connection);
   }
 
-  async count(tenant: string | undefined, room?: string): Promise<OnlineTally> {
+  async count(tenant: string | undefined, room?: string): Promise<OnlineTotals> {
     if (tenant !== undefined && room !== undefined) return this.#rooms.count(tenant, room);
     const tenants = tenant === undefined ? [...this.#tenants.keys()] : [tenant];
     let users = 0;

@@ -1,17 +1,17 @@
-import type { Connection, OnlineTally, Seat } from "../../ports/presence.ts";
+import type { Connection, Membership, OnlineTotals } from "../../ports/presence.ts";
 
 /** Who is in which room, within one process. Empty maps are dropped. */
-export class LocalRooms {
+export class MemoryRooms {
   /** Room → connection → its seat. */
-  readonly #rooms = new Map<string, Map<string, Seat>>();
+  readonly #rooms = new Map<string, Map<string, Membership>>();
   /** Connection → the rooms that it is in. */
   readonly #entered = new Map<string, Set<string>>();
 
   /** Seats the connection, and answers who lost a seat; undefined when it is refused. */
-  join(seat: Seat): readonly Seat[] | undefined {
-    const { connection, room, entrance } = seat;
+  join(seat: Membership): readonly Membership[] | undefined {
+    const { connection, room, mode: entrance } = seat;
     const key = keyOf(connection.tenant, room);
-    const seats = this.#rooms.get(key) ?? new Map<string, Seat>();
+    const seats = this.#rooms.get(key) ?? new Map<string, Membership>();
     // Not looked at for the many who only enter: a thousand of them would take a million looks.
     const others =
       entrance === "any" ? [] : [...seats.values()].filter((other) => other.connection.id !== connection.id);
@@ -36,7 +36,7 @@ export class LocalRooms {
     for (const room of this.#entered.get(connection.id) ?? []) this.leave(connection, room);
   }
 
-  count(tenant: string, room: string): OnlineTally {
+  count(tenant: string, room: string): OnlineTotals {
     const seats = [...(this.#rooms.get(keyOf(tenant, room))?.values() ?? [])];
     return { users: new Set(seats.map(({ connection }) => connection.user)).size, connections: seats.length };
   }
@@ -47,7 +47,7 @@ export class LocalRooms {
   }
 }
 
-function isGhost(other: Seat, seat: Seat): boolean {
+function isGhost(other: Membership, seat: Membership): boolean {
   return seat.instance !== "" && other.instance === seat.instance && other.connection.user === seat.connection.user;
 }
 

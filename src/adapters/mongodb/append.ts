@@ -1,5 +1,5 @@
-import { type Append, type Appended, keyEnd, type Place } from "../../ports/store.ts";
-import type { Flights, Landing } from "./batch-writer.ts";
+import { type Append, type AppendResult, keyExpiry, type MessageLocation } from "../../ports/store.ts";
+import type { BatchWriter, Landing } from "./batch-writer.ts";
 import { type Connection, jitter } from "./connection.ts";
 import {
   bodyName,
@@ -15,7 +15,7 @@ import {
 import type { DoneMarks } from "./done-marks.ts";
 import type { Layout } from "./layout.ts";
 import type { Locks } from "./locks.ts";
-import type { Withdrawals } from "./recall.ts";
+import type { MongoRecaller } from "./recall.ts";
 
 /** An append under way may take so long to get from its claim to its entry, in milliseconds; then its place is taken. */
 const settleMs = 1_000;
@@ -35,10 +35,10 @@ interface Draft {
 export class Appender {
   readonly #connection: Connection;
   readonly #layout: Layout;
-  readonly #flights: Flights;
+  readonly #flights: BatchWriter;
   readonly #locks: Locks;
   readonly #marks: DoneMarks;
-  readonly #withdrawals: Withdrawals;
+  readonly #withdrawals: MongoRecaller;
   readonly #epoch: number;
   readonly #stamp = createStamps();
   /** Ends of those that are taking over a key, by the claim's name. */
@@ -47,7 +47,7 @@ export class Appender {
   constructor(
     connection: Connection,
     layout: Layout,
-    parts: { flights: Flights; locks: Locks; marks: DoneMarks; withdrawals: Withdrawals; epoch: number },
+    parts: { flights: BatchWriter; locks: Locks; marks: DoneMarks; withdrawals: MongoRecaller; epoch: number },
   ) {
     this.#connection = connection;
     this.#layout = layout;
@@ -59,8 +59,8 @@ export class Appender {
   }
 
   /** See FeedLog. Goes on until it knows, or until `expired`. */
-  async append(messages: readonly Append[], expired: () => boolean): Promise<Appended[]> {
-    const answers: Appended[] = [];
+  async append(messages: readonly Append[], expired: () => boolean): Promise<AppendResult[]> {
+    const answers: AppendResult[] = [];
     for (const wave of wavesOf(messages)) {
       const drafts = wave.map((message) => ({ message, order: this.#stamp(message.id), expired }));
       answers.push(...(await this.#appendWave(drafts)));
@@ -69,7 +69,7 @@ export class Appender {
   }
 
   /** Messages of different keys. Their entries are queued in one turn, so that they land in this order. */
-  async #appendWave(drafts: readonly Draft[]): Promise<Appended[]> {
+  async #appendWave(drafts: readonly Draft[]): Promise<AppendResult[]> {
     const first = drafts.filter(
       ({ message }) => message.feeds.length > 1 || (message.feeds.length === 0 && message.key),
     );
@@ -85,7 +85,7 @@ export class Appender {
   }
 
   /** A message of one feed: claim and entry fly together. */
-  async #appendOne(draft: Draft, name: string): Promise<Appended> {
+  async #appendOne(draft: Draft, name: string): Promise<AppendResult> {
     const { message, order } = draft;
     const claim = message.key === "" ? undefined : this.#claimOf(draft);
     const once = claim ? onceFor({ o: order }) : bodyName(message.id);
@@ -93,7 +93,11 @@ export class Appender {
     return this.#answerOne(draft, landing);
   }
 
-  #answerOne(draft: Draft, landing: Landing, replaced?: readonly Place[]): Appended | Promise<Appended> {
+  #answerOne(
+    draft: Draft,
+    landing: Landing,
+    replaced?: readonly MessageLocation[],
+  ): AppendResult | Promise<AppendResult> {
     if ("seq" in landing) return this.#stored(draft, [landing.seq], replaced);
     if ("taken" in landing) return this.#contend(draft, landing.taken);
     const { m, k, p = draft.message.publishTime } = landing.there;
@@ -103,12 +107,12 @@ export class Appender {
   }
 
   /** What holds the key, or keeps the body, is there; it may be this message's own. */
-  #withClaim(draft: Draft, claim: ClaimDocument): Promise<Appended> {
+  #withClaim(draft: Draft, claim: ClaimDocument): Promise<AppendResult> {
     return claim.id === draft.message.id ? this.#finish(draft, claim) : this.#contend(draft, claim);
   }
 
   /** Puts what a claim of this message announces into its feeds. */
-  async #finish(draft: Draft, claim: ClaimDocument, replaced?: readonly Place[]): Promise<Appended> {
+  async #finish(draft: Draft, claim: ClaimDocument, replaced?: readonly MessageLocation[]): Promise<AppendResult> {
     const { message } = draft;
     const [name] = message.feeds;
     if (name === undefined || message.feeds.length > 1) {
@@ -119,7 +123,7 @@ export class Appender {
   }
 
   /** The key belongs to another message: answers with that one, or takes its place, one after the other. */
-  #contend(draft: Draft, found: ClaimDocument): Promise<Appended> {
+  #contend(draft: Draft, found: ClaimDocument): Promise<AppendResult> {
     const { message } = draft;
     if (!message.replace && !isFree(found, message)) return this.#answerHeld(draft, found);
     const turn = (this.#turns.get(found.f) ?? Promise.resolve()).then(() => this.#takeOver(draft, found.f));
@@ -132,9 +136,9 @@ export class Appender {
     return turn;
   }
 
-  async #takeOver(draft: Draft, name: string): Promise<Appended> {
+  async #takeOver(draft: Draft, name: string): Promise<AppendResult> {
     const { message, expired } = draft;
-    const replaced: Place[] = [];
+    const replaced: MessageLocation[] = [];
     let claim = await this.#readClaim(name);
     for (let attempt = 0; !expired(); attempt++) {
       if (!claim) [claim] = [...(await this.#claimAll([draft])).values()];
@@ -160,7 +164,7 @@ export class Appender {
   }
 
   /** The key is another message's, and stays it. */
-  async #answerHeld(draft: Draft, claim: ClaimDocument): Promise<Appended> {
+  async #answerHeld(draft: Draft, claim: ClaimDocument): Promise<AppendResult> {
     const { message } = draft;
     if (claim.h !== message.digest) return { outcome: "conflict" };
     const [name, more] = claim.to;
@@ -267,7 +271,7 @@ export class Appender {
   #claimOf(draft: Draft): ClaimDocument {
     const { message, order } = draft;
     const { tenant, id, publishTime, key, digest, feeds, body } = message;
-    const expireTime = key === "" ? message.expireTime : keyEnd(message);
+    const expireTime = key === "" ? message.expireTime : keyExpiry(message);
     const f = this.#claimName(draft);
     const e = { ...contentOf(message, order, bodyName(id)), r: f, z: body.length };
     return {
@@ -285,12 +289,16 @@ export class Appender {
     };
   }
 
-  async #stored({ message }: Draft, seqs: readonly number[], replaced?: readonly Place[]): Promise<Appended> {
+  async #stored(
+    { message }: Draft,
+    seqs: readonly number[],
+    replaced?: readonly MessageLocation[],
+  ): Promise<AppendResult> {
     const { id, publishTime } = message;
     return { outcome: "stored", id, publishTime, epoch: this.#epoch, seqs, ...(replaced ? { replaced } : {}) };
   }
 
-  #duplicate(id: string, publishTime: number): Appended {
+  #duplicate(id: string, publishTime: number): AppendResult {
     return { outcome: "duplicate", id, publishTime, epoch: this.#epoch, seqs: [] };
   }
 }

@@ -48,7 +48,7 @@ interface Head {
  * one. An ordered insert stops at its first failure, so what lands is a prefix, and a feed has no holes. Feeds with one
  * entry each share a command.
  */
-export class Flights {
+export class BatchWriter {
   readonly #connection: Connection;
   readonly #layout: Layout;
   readonly #heads: Heads;

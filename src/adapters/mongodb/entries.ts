@@ -1,4 +1,4 @@
-import type { Entry, FeedKey, Stretch } from "../../ports/store.ts";
+import type { Entry, FeedKey, FeedSlice } from "../../ports/store.ts";
 import type { Connection } from "./connection.ts";
 import { type ClaimDocument, type EntryDocument, feedName } from "./documents.ts";
 import { type Heads, StaleAnswer } from "./heads.ts";
@@ -22,7 +22,7 @@ export class Entries {
   }
 
   /** See FeedLog. */
-  async read(key: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<Stretch> {
+  async read(key: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<FeedSlice> {
     const f = feedName(key);
     const known = this.#heads.floor(f);
     // What is known to be below the tail is not even looked at.
@@ -38,7 +38,7 @@ export class Entries {
     requireWhole(slots, Math.max(from, head.tail), full ? seen : Math.min(upTo, known));
     const live = slots.filter((slot) => slot.s >= head.tail && isLive(slot, now));
     const end = Math.max(after, seen, Math.min(upTo, head.tail - 1, head.seq));
-    return { head, entries: await this.withBodies(live), through: full ? Math.max(after, seen) : end };
+    return { bounds: head, entries: await this.withBodies(live), through: full ? Math.max(after, seen) : end };
   }
 
   /** Entries of rows, with bodies; a row whose body was taken away meanwhile is left out. */

@@ -1,5 +1,5 @@
-import type { FeedKey, Head } from "../../ports/store.ts";
-import { Together } from "../../util/batcher.ts";
+import type { FeedBounds, FeedKey } from "../../ports/store.ts";
+import { Batcher } from "../../util/batcher.ts";
 import { type Connection, forEach } from "./connection.ts";
 import { type EntryDocument, feedName } from "./documents.ts";
 import type { Layout } from "./layout.ts";
@@ -38,8 +38,8 @@ export class Heads {
   readonly #layout: Layout;
   readonly #keep: number;
   readonly #known = new Map<string, Known>();
-  readonly #ends = new Together(maxTogether, (feeds) => (this.#layout.scans ? this.#scan(feeds) : this.#seek(feeds)));
-  readonly #tails = new Together(maxTogether, (feeds) => this.#findTails(feeds));
+  readonly #ends = new Batcher(maxTogether, (feeds) => (this.#layout.scans ? this.#scan(feeds) : this.#seek(feeds)));
+  readonly #tails = new Batcher(maxTogether, (feeds) => this.#findTails(feeds));
 
   constructor(connection: Connection, layout: Layout, { epoch, keep }: { epoch: number; keep: number }) {
     this.#connection = connection;
@@ -98,21 +98,21 @@ export class Heads {
   }
 
   /** Heads by name. The tails are read last: nothing that a reader saw before was deleted without being told of. */
-  async headsOf(feeds: readonly string[]): Promise<ReadonlyMap<string, Head>> {
+  async headsOf(feeds: readonly string[]): Promise<ReadonlyMap<string, FeedBounds>> {
     const last = await this.lastOf(feeds);
     const tails = await this.tailsOf(feeds);
     return new Map(feeds.map((f) => [f, this.head(last.get(f) ?? 0, tails.get(f) ?? 1)]));
   }
 
   /** Heads in the order given. */
-  async heads(feeds: readonly FeedKey[]): Promise<Head[]> {
+  async heads(feeds: readonly FeedKey[]): Promise<FeedBounds[]> {
     const names = feeds.map(feedName);
     const heads = await this.headsOf(names);
-    return names.map((f) => heads.get(f) as Head);
+    return names.map((f) => heads.get(f) as FeedBounds);
   }
 
   /** A head; retention by count is exact at once, whatever has been deleted so far. */
-  head(seq: number, tail: number): Head {
+  head(seq: number, tail: number): FeedBounds {
     return { epoch: this.epoch, seq, tail: Math.max(tail, this.tailByCount(seq)) };
   }
 

@@ -1,5 +1,5 @@
 import type { Filter } from "mongodb";
-import type { BatchPage, Entry, FeedKey, Place, Selection, SeqRanges } from "../../ports/store.ts";
+import type { BatchPage, Entry, FeedKey, MessageLocation, Selection, SeqRanges } from "../../ports/store.ts";
 import type { Connection } from "./connection.ts";
 import { batchName, type EntryDocument, feedName, feedOf } from "./documents.ts";
 import { type Entries, toEntry } from "./entries.ts";
@@ -48,7 +48,7 @@ export class MongoInbox {
   }
 
   /** See InboxIndex. */
-  async find(feeds: readonly FeedKey[], ids: readonly string[]): Promise<Place[]> {
+  async find(feeds: readonly FeedKey[], ids: readonly string[]): Promise<MessageLocation[]> {
     if (feeds.length === 0 || ids.length === 0) return [];
     const names = [...new Set(feeds.map(feedName))];
     const m = { $in: [...new Set(ids.map((id) => id.toLowerCase()))] };

@@ -1,6 +1,6 @@
 import type { Filter } from "mongodb";
 import type { StoredReadState } from "../../ports/store.ts";
-import { Together } from "../../util/batcher.ts";
+import { Batcher } from "../../util/batcher.ts";
 import { type Connection, forEach, jitter } from "./connection.ts";
 import type { Layout } from "./layout.ts";
 import type { Locks } from "./locks.ts";
@@ -20,7 +20,7 @@ export class MongoReadStates {
   readonly #connection: Connection;
   readonly #layout: Layout;
   readonly #locks: Locks;
-  readonly #asked = new Together(maxTogether, (ids) => this.#find(ids));
+  readonly #asked = new Batcher(maxTogether, (ids) => this.#find(ids));
 
   constructor(connection: Connection, layout: Layout, locks: Locks) {
     this.#connection = connection;

@@ -1,4 +1,4 @@
-import type { Place, Recalled } from "../../ports/store.ts";
+import type { MessageLocation, Recalled } from "../../ports/store.ts";
 import { type Connection, forEach } from "./connection.ts";
 import { type ClaimDocument, claimedAt, type EntryDocument, feedName, feedOf } from "./documents.ts";
 import type { Heads } from "./heads.ts";
@@ -6,17 +6,17 @@ import type { Layout } from "./layout.ts";
 import type { Locks } from "./locks.ts";
 
 /** Leaves of an entry what keeps its number taken and is there once for: nothing lists, counts or finds it. */
-export const emptied = {
+export const tombstone = {
   $set: { k: 0, g: "" },
   $unset: { a: "", y: "", i: "", b: "", d: "", r: "", z: "", q: "", x: "" },
 } as const;
 
 /** The same of a recall: a repetition knows the entry again, until its time has come. */
-const { x: _, ...withoutExpiry } = emptied.$unset;
-const recalled = { $set: { ...emptied.$set, k: -1 }, $unset: withoutExpiry } as const;
+const { x: _, ...withoutExpiry } = tombstone.$unset;
+const recalled = { $set: { ...tombstone.$set, k: -1 }, $unset: withoutExpiry } as const;
 
 /** Takes messages out of their feeds. */
-export class Withdrawals {
+export class MongoRecaller {
   readonly #connection: Connection;
   readonly #layout: Layout;
   readonly #heads: Heads;
@@ -44,15 +44,15 @@ export class Withdrawals {
   }
 
   /** Empties the entries of a claim's message; answers those that this call emptied and readers could see. */
-  async takeBack(claim: ClaimDocument, once: string): Promise<Place[]> {
-    const places: Place[] = [];
+  async takeBack(claim: ClaimDocument, once: string): Promise<MessageLocation[]> {
+    const places: MessageLocation[] = [];
     const feeds = claim.to.map((name) => feedName({ tenant: claim.tenant, name }));
     for (const [name, some] of this.#layout.group(feeds)) {
       const filter = { f: { $in: some }, c: once, k: { $gt: 0 } };
       const entries = await this.#connection.find<EntryDocument>(name, filter, { projection: { d: 0 } });
       if (entries.length === 0) continue;
       // Of several that take it back at once, one is told where it lay.
-      const count = await this.#locks.exclusively(once, () => this.#empty(entries, emptied));
+      const count = await this.#locks.exclusively(once, () => this.#empty(entries, tombstone));
       if (count > 0) places.push(...(await this.#visible(entries)).map(placeOf));
     }
     return places;
@@ -70,7 +70,7 @@ export class Withdrawals {
   }
 
   /** By feed and number, and only what they were read as; answers how many it was. */
-  async #empty(entries: readonly EntryDocument[], change: typeof emptied | typeof recalled): Promise<number> {
+  async #empty(entries: readonly EntryDocument[], change: typeof tombstone | typeof recalled): Promise<number> {
     let count = 0;
     const byOnce = Map.groupBy(entries, ({ f, c }) => `${this.#layout.entries(f)} ${c}`);
     await forEach([...byOnce.values()], async (same) => {
@@ -89,6 +89,6 @@ export class Withdrawals {
 }
 
 /** Where an entry lies. */
-export function placeOf({ f, s, m, k, g, x }: Pick<EntryDocument, "f" | "s" | "m" | "k" | "g" | "x">): Place {
+export function placeOf({ f, s, m, k, g, x }: Pick<EntryDocument, "f" | "s" | "m" | "k" | "g" | "x">): MessageLocation {
   return { id: m, feed: feedOf(f), seq: s, kind: k, category: g, expireTime: x ?? Number.POSITIVE_INFINITY };
 }

@@ -2,25 +2,25 @@ import { type CommandStartedEvent, MongoAPIError, MongoError, MongoServerError }
 import { fail } from "../../errors.ts";
 import {
   type Append,
-  type Appended,
+  type AppendResult,
   type BatchPage,
   type CommitListener,
   type Entry,
+  type FeedBounds,
   type FeedKey,
-  type Head,
-  type Place,
-  perPlaceMs,
+  type FeedSlice,
+  type MessageLocation,
+  type NotificationCount,
+  perFeedMs,
   type Recalled,
   type Selection,
   type SeqRanges,
   type Store,
   type StoredReadState,
   type StoreInfo,
-  type Stretch,
-  type Tally,
 } from "../../ports/store.ts";
 import { Appender } from "./append.ts";
-import { Flights } from "./batch-writer.ts";
+import { BatchWriter } from "./batch-writer.ts";
 import { Connection, jitter, type Topology } from "./connection.ts";
 import { Deadline } from "./deadline.ts";
 import { DoneMarks } from "./done-marks.ts";
@@ -29,10 +29,10 @@ import { Heads } from "./heads.ts";
 import { MongoInbox } from "./inbox.ts";
 import { Locks } from "./locks.ts";
 import { MongoReadStates } from "./read-states.ts";
-import { Withdrawals } from "./recall.ts";
+import { MongoRecaller } from "./recall.ts";
 import { openSchema } from "./schema.ts";
 import { Trimmer } from "./trim.ts";
-import { Tallies } from "./unread-counts.ts";
+import { UnreadCounts } from "./unread-counts.ts";
 
 /** Calls under way; beyond it new ones are refused, so that a slow store cannot fill the memory. */
 const maxPending = 50_000;
@@ -59,13 +59,13 @@ export interface MongoOptions {
 interface Parts {
   readonly heads: Heads;
   readonly appender: Appender;
-  readonly flights: Flights;
+  readonly flights: BatchWriter;
   readonly marks: DoneMarks;
-  readonly withdrawals: Withdrawals;
+  readonly withdrawals: MongoRecaller;
   readonly trimmer: Trimmer;
   readonly entries: Entries;
   readonly inbox: MongoInbox;
-  readonly tallies: Tallies;
+  readonly tallies: UnreadCounts;
   readonly states: MongoReadStates;
 }
 
@@ -121,19 +121,19 @@ export class MongoStore implements Store {
     return this.#closing;
   }
 
-  append(messages: readonly Append[]): Promise<readonly Appended[]> {
+  append(messages: readonly Append[]): Promise<readonly AppendResult[]> {
     const places = messages.reduce((sum, { feeds }) => sum + feeds.length, 0);
     return this.#call(
       (parts, expired) => parts.appender.append(messages, expired),
-      this.#patienceMs + places * perPlaceMs,
+      this.#patienceMs + places * perFeedMs,
     );
   }
 
-  heads(feeds: readonly FeedKey[]): Promise<readonly Head[]> {
+  bounds(feeds: readonly FeedKey[]): Promise<readonly FeedBounds[]> {
     return this.#ask(({ heads }) => heads.heads(feeds));
   }
 
-  read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<Stretch> {
+  read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<FeedSlice> {
     return this.#ask(({ entries }) => entries.read(feed, after, upTo, limit, now));
   }
 
@@ -149,7 +149,10 @@ export class MongoStore implements Store {
     return this.#ask(({ inbox }) => inbox.select(selection));
   }
 
-  tally(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number): Promise<Tally> {
+  countNotifications(
+    feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[],
+    now: number,
+  ): Promise<NotificationCount> {
     return this.#ask(({ tallies }) => tallies.tally(feeds, now));
   }
 
@@ -157,7 +160,7 @@ export class MongoStore implements Store {
     return this.#ask(({ inbox }) => inbox.batch(tenant, batchId, after, limit, now));
   }
 
-  find(feeds: readonly FeedKey[], ids: readonly string[]): Promise<readonly Place[]> {
+  find(feeds: readonly FeedKey[], ids: readonly string[]): Promise<readonly MessageLocation[]> {
     return this.#ask(({ inbox }) => inbox.find(feeds, ids));
   }
 
@@ -210,9 +213,9 @@ export class MongoStore implements Store {
     const locks = new Locks(connection, layout.scans);
     const trimmer = new Trimmer(connection, layout, heads, locks);
     const grown = (f: string, seq: number) => trimmer.grown(f, seq);
-    const flights = new Flights(connection, layout, heads, { grown, committed: this.#committed });
+    const flights = new BatchWriter(connection, layout, heads, { grown, committed: this.#committed });
     const marks = new DoneMarks(connection, layout);
-    const withdrawals = new Withdrawals(connection, layout, heads, locks);
+    const withdrawals = new MongoRecaller(connection, layout, heads, locks);
     const entries = new Entries(connection, layout, heads);
     this.#parts = {
       heads,
@@ -223,11 +226,11 @@ export class MongoStore implements Store {
       entries,
       appender: new Appender(connection, layout, { flights, locks, marks, withdrawals, epoch }),
       inbox: new MongoInbox(connection, layout, heads, entries),
-      tallies: new Tallies(connection, layout, heads),
+      tallies: new UnreadCounts(connection, layout, heads),
       states: new MongoReadStates(connection, layout, locks),
     };
     this.#warnOf(topology);
-    return { secret, patienceMs: this.#patienceMs };
+    return { secret, timeoutMs: this.#patienceMs };
   }
 
   async #close(): Promise<void> {

@@ -3,7 +3,7 @@ import { type ClaimDocument, type EntryDocument, stampAt } from "./documents.ts"
 import type { FeedDocument, Heads } from "./heads.ts";
 import type { Layout } from "./layout.ts";
 import type { Locks } from "./locks.ts";
-import { emptied } from "./recall.ts";
+import { tombstone } from "./recall.ts";
 
 /** Documents of one step. */
 const stepSize = 256;
@@ -90,7 +90,7 @@ export class Trimmer {
   /** What a clock stamped too early goes like what has expired: what lies before it is not old. */
   async #emptyEarly(f: string, rows: readonly Pick<EntryDocument, "s" | "r">[]): Promise<number> {
     if (rows.length === 0) return 0;
-    const change = { ...emptied, $unset: { ...emptied.$unset, p: "" as const } };
+    const change = { ...tombstone, $unset: { ...tombstone.$unset, p: "" as const } };
     const collection = this.#connection.collection<EntryDocument>(this.#layout.entries(f));
     await collection.updateMany({ f, s: { $in: rows.map(({ s }) => s) } }, change);
     return rows.filter(({ r }) => r === undefined).length;
@@ -109,7 +109,7 @@ export class Trimmer {
     const end = { f, s: last, p: { $exists: true }, ...which };
     const [gone] = await this.#connection.find<EntryDocument>(this.#layout.entries(f), end, { projection: { r: 1 } });
     if (!gone) return single;
-    await collection.updateOne(end, { ...emptied, $unset: { ...emptied.$unset, p: "" } });
+    await collection.updateOne(end, { ...tombstone, $unset: { ...tombstone.$unset, p: "" } });
     return gone.r === undefined ? single + 1 : single;
   }
 
@@ -120,7 +120,7 @@ export class Trimmer {
     const entries = await this.#connection.findAcross<EntryDocument>(this.#layout.all, filter, options);
     for (const [f, rows] of Map.groupBy(entries, (entry) => entry.f)) {
       const collection = this.#connection.collection<EntryDocument>(this.#layout.entries(f));
-      await collection.updateMany({ f, s: { $in: rows.map(({ s }) => s) } }, emptied);
+      await collection.updateMany({ f, s: { $in: rows.map(({ s }) => s) } }, tombstone);
     }
     const claims = await this.#dropClaims({ x: { $lte: now } });
     const single = entries.filter(({ r }) => r === undefined);

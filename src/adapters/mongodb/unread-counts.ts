@@ -1,5 +1,5 @@
 import type { Filter } from "mongodb";
-import type { FeedKey, SeqRanges, Tally } from "../../ports/store.ts";
+import type { FeedKey, NotificationCount, SeqRanges } from "../../ports/store.ts";
 import { type Connection, forEach } from "./connection.ts";
 import { type EntryDocument, feedName } from "./documents.ts";
 import { type Heads, StaleAnswer } from "./heads.ts";
@@ -35,7 +35,7 @@ interface Group {
 }
 
 /** Counts notifications: in MongoDB itself, or in this process where that costs less. */
-export class Tallies {
+export class UnreadCounts {
   readonly #connection: Connection;
   readonly #layout: Layout;
   readonly #heads: Heads;
@@ -47,7 +47,10 @@ export class Tallies {
   }
 
   /** See InboxIndex. Throws StaleAnswer. */
-  async tally(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number): Promise<Tally> {
+  async tally(
+    feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[],
+    now: number,
+  ): Promise<NotificationCount> {
     const names = feeds.map(({ feed }) => feedName(feed));
     // Before the entries: these must not be older than what the heads promise.
     const lasts = await this.#heads.lastOf(names);
@@ -59,11 +62,11 @@ export class Tallies {
     return this.#tally(counted, now);
   }
 
-  async #tally(counted: readonly Counted[], now: number): Promise<Tally> {
+  async #tally(counted: readonly Counted[], now: number): Promise<NotificationCount> {
     const groups = await this.#groups(counted, now);
     const tails = await this.#heads.tailsOf(counted.map(({ f }) => f));
     const heads = counted.map(({ f, last }) => this.#heads.head(last, tails.get(f) ?? 1));
-    const tally = { ...sum(counted, groups, now), heads };
+    const tally = { ...sum(counted, groups, now), bounds: heads };
     const tailOf = (index: number) => heads[index]?.tail ?? 1;
     if (tally.oldest.every((seq, index) => seq >= tailOf(index))) return tally;
     // Some of what was counted is being deleted, and perhaps not all of that was there: from its tail on, a feed is whole.
@@ -110,7 +113,7 @@ export class Tallies {
 }
 
 /** Puts groups together. Throws StaleAnswer. */
-function sum(counted: readonly Counted[], groups: readonly Group[], now: number): Omit<Tally, "heads"> {
+function sum(counted: readonly Counted[], groups: readonly Group[], now: number): Omit<NotificationCount, "bounds"> {
   const byCategory = new Map<string, number>();
   let nextExpiry = Number.POSITIVE_INFINITY;
   const byFeed = Map.groupBy(groups, ({ _id }) => _id.f);

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { PrometheusMeter } from "./metrics.ts";
+import type { PrometheusMetrics } from "./metrics.ts";
 
 /** Connections at once: scrapers are few, and one that hangs must not add up. */
 const maxConnections = 16;
@@ -12,9 +12,9 @@ const timeoutMs = 10_000;
  */
 export class MetricsListener {
   readonly #server: Server;
-  readonly #meter: PrometheusMeter;
+  readonly #meter: PrometheusMetrics;
 
-  constructor(meter: PrometheusMeter) {
+  constructor(meter: PrometheusMetrics) {
     this.#meter = meter;
     const options = { requestTimeout: timeoutMs, headersTimeout: timeoutMs, keepAliveTimeout: timeoutMs };
     this.#server = createServer(options, (request, response) => void this.#answer(request, response));

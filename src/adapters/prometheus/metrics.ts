@@ -1,11 +1,11 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { Labels, Meter, Naming, Readings, Values } from "../../ports/metrics.ts";
+import type { Labels, Metrics, Naming, Readings, Values } from "../../ports/metrics.ts";
 
 /** Stands for a value that the instrument does not know, so that no caller can make a series. */
 const other = "other";
 
 /** Port Meter for Prometheus. Each has a registry of its own, so that several servers in one process do not meet. */
-export class PrometheusMeter implements Meter {
+export class PrometheusMetrics implements Metrics {
   readonly #registry = new Registry();
 
   /** The content type of `text`. */

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { constants, monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
-import { type Meter, unlabelled } from "../../ports/metrics.ts";
+import { type Metrics, unlabelled } from "../../ports/metrics.ts";
 
 /** Ms between two looks at the event loop. */
 const resolution = 10;
@@ -18,7 +18,7 @@ const gcKindOf = new Map<number, (typeof gcKinds)[number]>([
 ]);
 
 /** Measures the process until the returned function is called. */
-export function measureProcess(meter: Meter): () => void {
+export function measureProcess(meter: Metrics): () => void {
   const gauge = (name: string, help: string, read: () => number | undefined | Promise<number | undefined>) =>
     meter.read({ name, help, labels: unlabelled }, "gauge", async () => {
       const value = await read();
@@ -69,7 +69,7 @@ function measureLoop(gauge: (name: string, help: string, read: () => number) => 
   return () => delay.disable();
 }
 
-function measureGc(meter: Meter): () => void {
+function measureGc(meter: Metrics): () => void {
   const naming = { name: "nodejs_gc_duration_seconds", help: "Garbage collections.", labels: { kind: gcKinds } };
   const histogram = meter.histogram(naming, [0.001, 0.01, 0.1, 1, 2, 5]);
   const observer = new PerformanceObserver((list) => {

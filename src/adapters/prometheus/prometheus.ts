@@ -1,10 +1,10 @@
 import { MetricsListener } from "./listener.ts";
-import { PrometheusMeter } from "./metrics.ts";
+import { PrometheusMetrics } from "./metrics.ts";
 import { measureProcess } from "./process.ts";
 
 /** A node's figures, and the ways to show them. */
 export interface Prometheus {
-  readonly meter: PrometheusMeter;
+  readonly meter: PrometheusMetrics;
   /** The figures of this moment. */
   page(): Promise<{ contentType: string; text: string }>;
   /** Serves them; answers with the URL. Throws when the port is taken. Default host: 127.0.0.1. */
@@ -15,7 +15,7 @@ export interface Prometheus {
 
 /** Begins to count, the process' own figures included. */
 export function openPrometheus(): Prometheus {
-  const meter = new PrometheusMeter();
+  const meter = new PrometheusMetrics();
   const stop = measureProcess(meter);
   const listeners = new Set<MetricsListener>();
   return {

@@ -5,12 +5,12 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
-import type { Bus, BusFigures, Heard, Notice } from "../../ports/bus.ts";
+import type { Bus, BusEvent, BusFigures, Notice } from "../../ports/bus.ts";
 import type { FeedKey } from "../../ports/store.ts";
-import { LocalListeners } from "../../util/listeners.ts";
+import { Listeners } from "../../util/listeners.ts";
 import { decodeBeat, decodeNotices, encodeBeat, encodeNotices, sizeOf } from "./codec.ts";
 import { prefixOf } from "./connect.ts";
-import { Publishers } from "./gap-detector.ts";
+import { GapDetector } from "./gap-detector.ts";
 import { RedisLink } from "./link.ts";
 
 /** Options of RedisBus. */
@@ -56,9 +56,9 @@ export class RedisBus implements Bus {
   readonly #node = randomUUID();
   readonly #prefix: string;
   readonly #logger: Logger | undefined;
-  readonly #listeners = new LocalListeners<Heard>();
+  readonly #listeners = new Listeners<BusEvent>();
   readonly #link: RedisLink;
-  readonly #publishers: Publishers;
+  readonly #publishers: GapDetector;
   readonly #timer: NodeJS.Timeout;
   readonly #sent: number[] = new Array<number>(shards).fill(0);
   /** What this turn has to send, by shard. */
@@ -82,7 +82,7 @@ export class RedisBus implements Bus {
     this.#prefix = `${prefix}:bus:`;
     this.#logger = logger;
     const channels = ["beat", ...this.#sent.keys()].map((name) => `${this.#prefix}${name}`);
-    this.#publishers = new Publishers((node, change) => {
+    this.#publishers = new GapDetector((node, change) => {
       if (change === "silent")
         logger?.warn({ node }, "a node has fallen silent; what it may have stored is polled for");
       else logger?.info({ node }, "a node that was silent is heard again");
@@ -128,7 +128,7 @@ export class RedisBus implements Bus {
     for (const notice of notices) this.#listeners.call(notice);
   }
 
-  subscribe(listener: (heard: Heard) => void): () => void {
+  subscribe(listener: (heard: BusEvent) => void): () => void {
     return this.#listeners.add(listener);
   }
 

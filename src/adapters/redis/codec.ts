@@ -10,7 +10,7 @@ import type { FeedKey } from "../../ports/store.ts";
 const version = 1;
 
 /** What stands before the notices of a message. */
-export interface Head {
+export interface Header {
   /** The publisher: a random id of the process, so that one that starts again is another. */
   readonly node: string;
   readonly shard: number;
@@ -36,14 +36,14 @@ export function sizeOf(notice: Notice): number {
 }
 
 /** One message of the bus. */
-export function encodeNotices({ node, shard, n }: Head, notices: readonly Notice[]): Buffer {
+export function encodeNotices({ node, shard, n }: Header, notices: readonly Notice[]): Buffer {
   const writer = new BinaryWriter().uint32(version).string(node).uint32(shard).double(n).uint32(notices.length);
   for (const notice of notices) write(writer, notice);
   return toBuffer(writer);
 }
 
 /** A message; its notices are read only when they are asked for. Throws for what is no message of this version. */
-export function decodeNotices(bytes: Uint8Array): Head & { readonly notices: () => Notice[] } {
+export function decodeNotices(bytes: Uint8Array): Header & { readonly notices: () => Notice[] } {
   const reader = open(bytes);
   const head = { node: reader.string(), shard: reader.uint32(), n: reader.double() };
   return { ...head, notices: () => list(reader, read) };

@@ -72,7 +72,7 @@ interface Publisher {
  * The other nodes, as far as they are heard: each counts what it sends per shard, and says the counts with its heartbeat,
  * so that what did not come is noticed although nothing comes after it. Times are in ms, of a clock that is not set back.
  */
-export class Publishers {
+export class GapDetector {
   readonly #publishers = new Map<string, Publisher>();
   readonly #missing = new Set<number>();
   readonly #unheard = new Set<number>();

@@ -1,31 +1,31 @@
-import type { OnlineTally } from "../../ports/presence.ts";
-import type { Holdings } from "./local-members.ts";
+import type { OnlineTotals } from "../../ports/presence.ts";
+import type { LocalMembers } from "./local-members.ts";
 import { idOf, type Place } from "./presence-commands.ts";
 
 /** Places whose last count is remembered; the one that was longest not asked for goes first. */
 const maxKnown = 10_000;
 
 interface Known {
-  readonly all: OnlineTally;
+  readonly all: OnlineTotals;
   /** This node's part of it. */
-  readonly own: OnlineTally;
+  readonly own: OnlineTotals;
   /** In ms since the Unix epoch. */
   readonly at: number;
 }
 
 /** The counts that Redis gave last, for when it gives none. */
-export class KnownCounts {
-  readonly #holdings: Holdings;
+export class LastCounts {
+  readonly #holdings: LocalMembers;
   readonly #known = new Map<string, Known>();
   /** Before the first answer, nothing is known of others since the start. */
   readonly #start = Date.now();
 
-  constructor(holdings: Holdings) {
+  constructor(holdings: LocalMembers) {
     this.#holdings = holdings;
   }
 
   /** Remembers a count; answers whether it is another than the last one. */
-  learn(place: Place, all: OnlineTally): boolean {
+  learn(place: Place, all: OnlineTotals): boolean {
     const id = idOf(place);
     const before = this.#known.get(id)?.all;
     this.#known.delete(id);
@@ -35,7 +35,7 @@ export class KnownCounts {
   }
 
   /** The last count, with what has changed on this node since. */
-  guess(place: Place): OnlineTally {
+  guess(place: Place): OnlineTotals {
     const now = this.#holdings.tally(place);
     const { all, own, at } = this.#known.get(idOf(place)) ?? { all: now, own: now, at: this.#start };
     return {

@@ -1,14 +1,14 @@
-import type { OnlineTally } from "../../ports/presence.ts";
-import type { Held, Holdings } from "./local-members.ts";
-import { idOf, type Kicked, type Place, type Places } from "./presence-commands.ts";
+import type { OnlineTotals } from "../../ports/presence.ts";
+import type { Held, LocalMembers } from "./local-members.ts";
+import { idOf, type Kicked, type Place, type PresenceCommands } from "./presence-commands.ts";
 
 /** Leases that are renewed at once: who asks meanwhile waits for them, some milliseconds. */
 const membersTogether = 500;
 
 /** What a round has found out. */
-export interface RenewalListener {
+export interface LeaseListener {
   /** So many are in a place. */
-  counted(place: Place, tally: OnlineTally): void;
+  counted(place: Place, tally: OnlineTotals): void;
   /** The tenant's count is another than with the last round. */
   changed(tenant: string): void;
   /** A connection is no longer in a room, and may not have heard of it. */
@@ -16,20 +16,26 @@ export interface RenewalListener {
 }
 
 /** Tells Redis again what the node holds, and what it no longer holds, round by round. */
-export class Renewal {
-  readonly #places: Places;
-  readonly #holdings: Holdings;
+export class LeaseRenewal {
+  readonly #places: PresenceCommands;
+  readonly #holdings: LocalMembers;
   readonly #gone: Map<string, Held>;
   readonly #everyMs: number;
-  readonly #listener: RenewalListener;
+  readonly #listener: LeaseListener;
   /** The counts of the last round, by tenant. */
-  #counts = new Map<string, OnlineTally>();
+  #counts = new Map<string, OnlineTotals>();
   #startedAt: number | undefined;
   #dueAt = 0;
   #closed = false;
 
   /** `gone`: what Redis still is to be told of who left; it is emptied. */
-  constructor(places: Places, holdings: Holdings, gone: Map<string, Held>, everyMs: number, listener: RenewalListener) {
+  constructor(
+    places: PresenceCommands,
+    holdings: LocalMembers,
+    gone: Map<string, Held>,
+    everyMs: number,
+    listener: LeaseListener,
+  ) {
     this.#places = places;
     this.#holdings = holdings;
     this.#gone = gone;
@@ -91,7 +97,7 @@ export class Renewal {
     const all = this.#holdings.all();
     const tenants = new Set(all.map(([held]) => held?.place.tenant ?? ""));
     await this.#places.register([...tenants]);
-    const counts = new Map<string, OnlineTally>();
+    const counts = new Map<string, OnlineTotals>();
     await this.#each(all.flatMap(chunks), async ([place, some]) => {
       const tally = await this.#renew(place, some);
       if (place.room === undefined) counts.set(idOf(place), tally);
@@ -105,7 +111,7 @@ export class Renewal {
     }
   }
 
-  async #renew(place: Place, some: readonly Held[]): Promise<OnlineTally> {
+  async #renew(place: Place, some: readonly Held[]): Promise<OnlineTotals> {
     // What was not answered yet must not come in by the back door.
     const held = some.filter(({ member, pending }) => !pending && this.#holdings.get(place, member));
     const { tally, lost } = await this.#places.renew(

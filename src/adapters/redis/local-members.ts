@@ -1,4 +1,4 @@
-import type { Connection, OnlineTally } from "../../ports/presence.ts";
+import type { Connection, OnlineTotals } from "../../ports/presence.ts";
 import { idOf, type Place } from "./presence-commands.ts";
 
 /** That a connection of this node is in a place. */
@@ -24,7 +24,7 @@ interface PlaceHeld {
 }
 
 /** What this node's connections hold: what Redis is told again when it has forgotten. Empty maps are dropped. */
-export class Holdings {
+export class LocalMembers {
   readonly #places = new Map<string, PlaceHeld>();
   readonly #byConnection = new Map<string, Map<string, Held>>();
 
@@ -78,7 +78,7 @@ export class Holdings {
   }
 
   /** Of this node. */
-  tally(place: Place): OnlineTally {
+  tally(place: Place): OnlineTotals {
     const there = this.#places.get(idOf(place));
     return { users: there?.users.size ?? 0, connections: there?.members.size ?? 0 };
   }

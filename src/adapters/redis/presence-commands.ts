@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Cluster, Redis } from "ioredis";
-import type { OnlineTally } from "../../ports/presence.ts";
+import type { OnlineTotals } from "../../ports/presence.ts";
 import { scripts } from "./scripts.ts";
 
 /** A tenant, or one of its rooms. */
@@ -24,7 +24,7 @@ export interface Kicked {
 const usersTogether = 1000;
 
 /** The scripts as calls. They reject when Redis does not do them. */
-export class Places {
+export class PresenceCommands {
   readonly #redis: Redis | Cluster;
   readonly #prefix: string;
   readonly #leaseMs: number;
@@ -64,7 +64,7 @@ export class Places {
     await this.#run("leave", place, members);
   }
 
-  async count(place: Place): Promise<OnlineTally> {
+  async count(place: Place): Promise<OnlineTotals> {
     const [users, connections] = (await this.#run("count", place, [])) as [number, number];
     return { users, connections };
   }

@@ -6,15 +6,15 @@
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
 import { fail } from "../../errors.ts";
-import type { Connection, OnlineTally, Presence, PresenceChange, Seat } from "../../ports/presence.ts";
-import { LocalListeners } from "../../util/listeners.ts";
+import type { Connection, Membership, OnlineTotals, Presence, PresenceChange } from "../../ports/presence.ts";
+import { Listeners } from "../../util/listeners.ts";
 import { prefixOf } from "./connect.ts";
 import { Gather } from "./gather.ts";
-import { KnownCounts } from "./last-counts.ts";
-import { Renewal } from "./lease-renewal.ts";
+import { LastCounts } from "./last-counts.ts";
+import { LeaseRenewal } from "./lease-renewal.ts";
 import { RedisLink } from "./link.ts";
-import { type Held, Holdings, memberOf } from "./local-members.ts";
-import { idOf, type Kicked, type Place, Places } from "./presence-commands.ts";
+import { type Held, LocalMembers, memberOf } from "./local-members.ts";
+import { idOf, type Kicked, type Place, PresenceCommands } from "./presence-commands.ts";
 
 /** Options of RedisPresence. */
 export interface RedisPresenceOptions {
@@ -45,14 +45,14 @@ export class RedisPresence implements Presence {
   readonly #node = randomUUID();
   readonly #channel: string;
   readonly #logger: Logger | undefined;
-  readonly #listeners = new LocalListeners<PresenceChange>();
-  readonly #holdings = new Holdings();
-  readonly #known = new KnownCounts(this.#holdings);
+  readonly #listeners = new Listeners<PresenceChange>();
+  readonly #holdings = new LocalMembers();
+  readonly #known = new LastCounts(this.#holdings);
   readonly #link: RedisLink;
-  readonly #places: Places;
+  readonly #places: PresenceCommands;
   /** Open streams of users, by tenant: each publish asks. */
   readonly #open: Gather<number>;
-  readonly #renewal: Renewal;
+  readonly #renewal: LeaseRenewal;
   readonly #timer: NodeJS.Timeout;
   /** By connection, the last step under way: a slow enter must not overtake the leave. */
   readonly #steps = new Map<string, Promise<unknown>>();
@@ -66,7 +66,7 @@ export class RedisPresence implements Presence {
   #answers: boolean | undefined;
   /** Redis may have forgotten what it was told. */
   #forgot = true;
-  #all: OnlineTally & { readonly asOf: number } = { users: 0, connections: 0, asOf: Date.now() };
+  #all: OnlineTotals & { readonly asOf: number } = { users: 0, connections: 0, asOf: Date.now() };
   #closing: Promise<void> | undefined;
 
   /** Connects in the background. Throws a TypeError for a URL of an unknown form, and for a prefix with braces. */
@@ -82,9 +82,9 @@ export class RedisPresence implements Presence {
         this.#silent();
       },
     });
-    this.#places = new Places(this.#link.commands, prefix, leaseMs, this.#channel);
+    this.#places = new PresenceCommands(this.#link.commands, prefix, leaseMs, this.#channel);
     this.#open = new Gather((tenant, users) => this.#places.connections(tenant, users));
-    this.#renewal = new Renewal(this.#places, this.#holdings, this.#gone, leaseMs * 0.3, {
+    this.#renewal = new LeaseRenewal(this.#places, this.#holdings, this.#gone, leaseMs * 0.3, {
       counted: (place, tally) => this.#known.learn(place, tally),
       changed: (tenant) => this.#listeners.call({ type: "count", tenant }),
       lost: (place, kicked) => this.#kick(place, kicked),
@@ -117,7 +117,7 @@ export class RedisPresence implements Presence {
     });
   }
 
-  join({ connection, room, entrance, instance }: Seat): Promise<boolean> {
+  join({ connection, room, mode: entrance, instance }: Membership): Promise<boolean> {
     const place = { tenant: connection.tenant, room };
     const member = memberOf(connection);
     const token = `${++this.#tokens}`;
@@ -155,7 +155,7 @@ export class RedisPresence implements Presence {
     });
   }
 
-  async count(tenant: string | undefined, room?: string): Promise<OnlineTally> {
+  async count(tenant: string | undefined, room?: string): Promise<OnlineTotals> {
     if (tenant === undefined) return this.#countAll();
     const place = { tenant, room };
     const answer = await this.#ask(() => this.#places.count(place));
@@ -237,7 +237,7 @@ export class RedisPresence implements Presence {
     if (this.#gone.size < maxGone) this.#gone.set(`${idOf(held.place)}\n${held.member}`, held);
   }
 
-  async #countAll(): Promise<OnlineTally> {
+  async #countAll(): Promise<OnlineTotals> {
     const tenants = await this.#ask(() => this.#places.tenants());
     let [users, connections] = [0, 0];
     for (let from = 0; tenants && from < tenants.value.length; from += countedTogether) {

@@ -1,14 +1,14 @@
 import {
   type Append,
-  type Appended,
+  type AppendResult,
   type Entry,
+  type FeedBounds,
   type FeedKey,
-  type Head,
-  keyEnd,
-  keyLastsMs,
-  type Place,
+  type FeedSlice,
+  keyExpiry,
+  keyLifetimeMs,
+  type MessageLocation,
   type Recalled,
-  type Stretch,
 } from "../../ports/store.ts";
 import { type Database, fromTime, fromUuid, toTime, toUuid } from "./database.ts";
 import { rowColumns, toEntry } from "./row.ts";
@@ -47,21 +47,21 @@ export class SqliteFeeds {
     this.#lastRow = undefined;
   }
 
-  append(messages: readonly Append[]): Appended[] {
+  append(messages: readonly Append[]): AppendResult[] {
     return messages.map((message) => this.#appendOne(message));
   }
 
-  heads(feeds: readonly FeedKey[]): Head[] {
-    return feeds.map((key) => this.head(key));
+  bounds(feeds: readonly FeedKey[]): FeedBounds[] {
+    return feeds.map((key) => this.boundsOf(key));
   }
 
-  head(key: FeedKey): Head {
+  boundsOf(key: FeedKey): FeedBounds {
     const feed = this.find(key);
     return { epoch: this.#db.epoch, seq: feed?.seq ?? 0, tail: feed ? this.#tail(feed) : 1 };
   }
 
-  read(key: FeedKey, after: number, upTo: number, limit: number, now: number): Stretch {
-    const head = this.head(key);
+  read(key: FeedKey, after: number, upTo: number, limit: number, now: number): FeedSlice {
+    const head = this.boundsOf(key);
     const last = Math.min(upTo, head.seq);
     const rows = this.#db
       .sql(
@@ -78,7 +78,7 @@ export class SqliteFeeds {
       if (bytes >= stretchBytes) break;
     }
     const full = entries.length === limit || bytes >= stretchBytes;
-    return { head, entries, through: full ? (entries.at(-1)?.seq ?? after) : Math.max(last, after) };
+    return { bounds: head, entries, through: full ? (entries.at(-1)?.seq ?? after) : Math.max(last, after) };
   }
 
   recall(tenant: string, ids: readonly string[]): Recalled[] {
@@ -96,7 +96,7 @@ export class SqliteFeeds {
         const there = this.#db
           .sql("SELECT 1 FROM entries WHERE feed = ? AND seq = ? AND message = ?")
           .get(feed, seq, message.row);
-        if (seq >= this.head(key).tail) places.push({ id, feed: key, seq, again: !there });
+        if (seq >= this.boundsOf(key).tail) places.push({ id, feed: key, seq, again: !there });
         if (there) this.#erase(feed, seq);
       }
       // The row stays, so that its key stays taken: a late retry must not bring the message back. So do its places, for
@@ -139,14 +139,14 @@ export class SqliteFeeds {
   /** The message at a place, unless retention has trimmed it. */
   entryAt(feed: number, seq: number): (Entry & { feed: FeedKey }) | undefined {
     const key = this.#keyOf(feed);
-    if (seq < this.head(key).tail) return undefined;
+    if (seq < this.boundsOf(key).tail) return undefined;
     const row = this.#db
       .sql(`SELECT ${rowColumns} FROM entries e JOIN messages m ON m.row = e.message WHERE e.feed = ? AND e.seq = ?`)
       .get(feed, seq);
     return row && { ...toEntry(row, this.#db.epoch), feed: key };
   }
 
-  #appendOne(message: Append): Appended {
+  #appendOne(message: Append): AppendResult {
     const replaced = message.replace ? this.#replace(message) : undefined;
     const known = message.key === "" ? undefined : this.#byKey(message);
     if (known) return known;
@@ -199,7 +199,7 @@ export class SqliteFeeds {
   }
 
   /** Makes way for a message of the same key. */
-  #replace({ tenant, key }: Append): Place[] | undefined {
+  #replace({ tenant, key }: Append): MessageLocation[] | undefined {
     const found = this.#db.sql("SELECT row FROM messages WHERE tenant = ? AND key = ?").get(tenant, key) as
       | { row: number }
       | undefined;
@@ -210,8 +210,8 @@ export class SqliteFeeds {
   }
 
   /** Takes a message out of its feeds; answers where readers could see it. */
-  #takeBack(row: number): Place[] {
-    const places: Place[] = [];
+  #takeBack(row: number): MessageLocation[] {
+    const places: MessageLocation[] = [];
     for (const { feed, seq } of this.placesOf(row)) {
       const entry = this.entryAt(feed, seq);
       if (entry)
@@ -229,14 +229,14 @@ export class SqliteFeeds {
     return places;
   }
 
-  #byKey({ tenant, key, digest, publishTime }: Append): Appended | undefined {
+  #byKey({ tenant, key, digest, publishTime }: Append): AppendResult | undefined {
     const row = this.#db
       .sql("SELECT row, id, digest, publish_time, expire_time FROM messages WHERE tenant = ? AND key = ?")
       .get(tenant, key) as
       | { row: number; id: Uint8Array; digest: string; publish_time: number; expire_time: number | null }
       | undefined;
     if (!row) return undefined;
-    if (keyEnd({ publishTime: row.publish_time, expireTime: toTime(row.expire_time) }) <= publishTime) {
+    if (keyExpiry({ publishTime: row.publish_time, expireTime: toTime(row.expire_time) }) <= publishTime) {
       this.#db.sql("UPDATE messages SET key = NULL WHERE row = ?").run(row.row);
       return undefined;
     }
@@ -329,7 +329,7 @@ export class SqliteFeeds {
         `UPDATE messages SET body = x'', feed = NULL, seq = NULL, batch_id = NULL, expire_time = publish_time + ?1
          WHERE row = ?2 AND key IS NOT NULL AND publish_time + ?1 > ?3`,
       )
-      .run(keyLastsMs, row, now);
+      .run(keyLifetimeMs, row, now);
     if (changes === 0) this.#db.sql("DELETE FROM messages WHERE row = ?").run(row);
   }
 

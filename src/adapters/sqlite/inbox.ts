@@ -2,11 +2,11 @@ import type {
   BatchPage,
   Entry,
   FeedKey,
-  Place,
+  MessageLocation,
+  NotificationCount,
   Selection,
   SeqRanges,
   StoredReadState,
-  Tally,
 } from "../../ports/store.ts";
 import { type Database, fromUuid, toTime } from "./database.ts";
 import type { SqliteFeeds } from "./feeds.ts";
@@ -27,7 +27,7 @@ export class SqliteInbox {
   select(selection: Selection): Entry[] {
     const feed = this.#feeds.find(selection.feed);
     if (!feed) return [];
-    const { tail } = this.#feeds.head(selection.feed);
+    const { tail } = this.#feeds.boundsOf(selection.feed);
     const { text, values } = conditions(selection);
     const newest = selection.order === "newest";
     const statement = this.#db.sql(
@@ -45,11 +45,14 @@ export class SqliteInbox {
     return entries;
   }
 
-  tally(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number): Tally {
+  countNotifications(
+    feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[],
+    now: number,
+  ): NotificationCount {
     const byCategory = new Map<string, number>();
     let nextExpiry = Number.POSITIVE_INFINITY;
     const oldest = feeds.map(() => Number.POSITIVE_INFINITY);
-    const heads = this.#feeds.heads(feeds.map(({ feed }) => feed));
+    const heads = this.#feeds.bounds(feeds.map(({ feed }) => feed));
     feeds.forEach(({ feed, ranges }, index) => {
       const id = this.#feeds.find(feed)?.id;
       const tail = heads[index]?.tail ?? 1;
@@ -73,14 +76,14 @@ export class SqliteInbox {
       nextExpiry = Math.min(nextExpiry, toTime(row.expire_time));
       oldest[index] = row.oldest ?? Number.POSITIVE_INFINITY;
     });
-    return { byCategory, nextExpiry, oldest, heads };
+    return { byCategory, nextExpiry, oldest, bounds: heads };
   }
 
-  find(feeds: readonly FeedKey[], ids: readonly string[]): Place[] {
-    const places: Place[] = [];
+  find(feeds: readonly FeedKey[], ids: readonly string[]): MessageLocation[] {
+    const places: MessageLocation[] = [];
     const known = feeds.flatMap((key) => {
       const feed = this.#feeds.find(key);
-      return feed ? [{ key, id: feed.id, tail: this.#feeds.head(key).tail }] : [];
+      return feed ? [{ key, id: feed.id, tail: this.#feeds.boundsOf(key).tail }] : [];
     });
     const statement = this.#db.sql(
       `SELECT e.seq, e.kind, e.category, e.expire_time FROM messages m JOIN entries e ON e.feed = ?2 AND e.seq =

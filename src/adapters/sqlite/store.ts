@@ -2,21 +2,21 @@ import { Worker } from "node:worker_threads";
 import { fail } from "../../errors.ts";
 import type {
   Append,
-  Appended,
+  AppendResult,
   BatchPage,
   CommitListener,
   Entry,
+  FeedBounds,
   FeedKey,
-  Head,
-  Place,
+  FeedSlice,
+  MessageLocation,
+  NotificationCount,
   Recalled,
   Selection,
   SeqRanges,
   Store,
   StoredReadState,
   StoreInfo,
-  Stretch,
-  Tally,
 } from "../../ports/store.ts";
 import type { Answer, Answers, Call, WorkerData } from "./worker.ts";
 
@@ -71,15 +71,15 @@ export class SqliteStore implements Store {
     return this.#closing;
   }
 
-  append(messages: readonly Append[]): Promise<readonly Appended[]> {
+  append(messages: readonly Append[]): Promise<readonly AppendResult[]> {
     return this.#ask("append", messages);
   }
 
-  heads(feeds: readonly FeedKey[]): Promise<readonly Head[]> {
-    return this.#ask("heads", feeds);
+  bounds(feeds: readonly FeedKey[]): Promise<readonly FeedBounds[]> {
+    return this.#ask("bounds", feeds);
   }
 
-  read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<Stretch> {
+  read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<FeedSlice> {
     return this.#ask("read", feed, after, upTo, limit, now);
   }
 
@@ -95,15 +95,18 @@ export class SqliteStore implements Store {
     return this.#ask("select", selection);
   }
 
-  tally(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number): Promise<Tally> {
-    return this.#ask("tally", feeds, now);
+  countNotifications(
+    feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[],
+    now: number,
+  ): Promise<NotificationCount> {
+    return this.#ask("countNotifications", feeds, now);
   }
 
   batch(tenant: string, batchId: string, after: string, limit: number, now: number): Promise<BatchPage> {
     return this.#ask("batch", tenant, batchId, after, limit, now);
   }
 
-  find(feeds: readonly FeedKey[], ids: readonly string[]): Promise<readonly Place[]> {
+  find(feeds: readonly FeedKey[], ids: readonly string[]): Promise<readonly MessageLocation[]> {
     return this.#ask("find", feeds, ids);
   }
 

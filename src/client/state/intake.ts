@@ -9,7 +9,7 @@ import { Badge } from "./badge.ts";
 import { Deliveries } from "./deliveries.ts";
 import { Listeners } from "./listeners.ts";
 import { Variable } from "./observable.ts";
-import { Keeper, type PositionStorage } from "./position-saver.ts";
+import { PositionSaver, type PositionStorage } from "./position-saver.ts";
 import { Positions } from "./positions.ts";
 import { isRoomFeed, type RoomWishes } from "./rooms.ts";
 
@@ -40,13 +40,13 @@ export class Intake<M> {
   readonly #received = new Positions();
   /** How far the caller has consumed them: what is kept. */
   readonly #consumed = new Positions();
-  readonly #keeper: Keeper;
+  readonly #keeper: PositionSaver;
   readonly #rooms: RoomWishes;
 
   constructor({ rooms, storage, clock, queueLimit, drained, left }: IntakeOptions) {
     this.#rooms = rooms;
     this.deliveries = new Deliveries(queueLimit, { consumed: (positions) => this.#consume(positions), drained, left });
-    this.#keeper = new Keeper({
+    this.#keeper = new PositionSaver({
       storage,
       clock,
       positions: () => this.#followed(this.#consumed),

@@ -28,7 +28,7 @@ export interface KeeperOptions {
 }
 
 /** The storage's one reader and writer. */
-export class Keeper {
+export class PositionSaver {
   readonly #options: KeeperOptions;
   #timer: Timer | undefined;
   /** What the storage holds; before it was read: nothing, so that an early close() does not empty it. */

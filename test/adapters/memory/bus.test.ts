@@ -1,7 +1,7 @@
-import { LocalBus } from "../../../src/adapters/memory/bus.ts";
+import { MemoryBus } from "../../../src/adapters/memory/bus.ts";
 import { busContract } from "../../ports/bus.ts";
 
 busContract("LocalBus", async () => {
-  const bus = new LocalBus();
+  const bus = new MemoryBus();
   return { buses: [bus], close: () => bus.close() };
 });

@@ -1,7 +1,7 @@
-import { LocalPresence } from "../../../src/adapters/memory/presence.ts";
+import { MemoryPresence } from "../../../src/adapters/memory/presence.ts";
 import { presenceContract } from "../../ports/presence.ts";
 
 presenceContract("LocalPresence", async () => {
-  const presence = new LocalPresence();
+  const presence = new MemoryPresence();
   return { nodes: [presence], close: () => presence.close() };
 });

@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { LocalRooms } from "../../../src/adapters/memory/rooms.ts";
-import type { Entrance, Seat } from "../../../src/ports/presence.ts";
+import { MemoryRooms } from "../../../src/adapters/memory/rooms.ts";
+import type { JoinMode, Membership } from "../../../src/ports/presence.ts";
 
-function seat(id: number, room = "a", entrance: Entrance = "any"): Seat {
-  return { connection: { id: `${id}`, tenant: "t", user: `user-${id}` }, room, entrance, instance: `page-${id}` };
+function seat(id: number, room = "a", entrance: JoinMode = "any"): Membership {
+  return { connection: { id: `${id}`, tenant: "t", user: `user-${id}` }, room, mode: entrance, instance: `page-${id}` };
 }
 
 describe("LocalRooms", () => {
   test("answers who lost a seat, and nothing when it refuses", () => {
-    const rooms = new LocalRooms();
+    const rooms = new MemoryRooms();
     expect(rooms.join(seat(1))).toEqual([]);
     expect(rooms.join(seat(2))).toEqual([]);
     expect(rooms.join(seat(3, "a", "first"))).toBeUndefined();
@@ -17,7 +17,7 @@ describe("LocalRooms", () => {
   });
 
   test("takes a stream out of all its rooms at once", () => {
-    const rooms = new LocalRooms();
+    const rooms = new MemoryRooms();
     for (const name of ["a", "b", "c"]) rooms.join(seat(1, name));
     rooms.join(seat(2, "b"));
     rooms.leaveAll(seat(1).connection);
@@ -27,7 +27,7 @@ describe("LocalRooms", () => {
   });
 
   test("forgets who was kicked: to leave then takes nobody's seat", () => {
-    const rooms = new LocalRooms();
+    const rooms = new MemoryRooms();
     rooms.join(seat(1));
     rooms.join(seat(2, "a", "last"));
     rooms.leave(seat(1).connection, "a");
@@ -36,7 +36,7 @@ describe("LocalRooms", () => {
   });
 
   test("lets 20,000 into one room, and each out again, in less than a second", () => {
-    const rooms = new LocalRooms();
+    const rooms = new MemoryRooms();
     const seats = Array.from({ length: 20_000 }, (_, index) => seat(index));
     const begin = performance.now();
     for (const each of seats) rooms.join(each);

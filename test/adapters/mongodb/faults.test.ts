@@ -1,7 +1,7 @@
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { reasonOf } from "../../../src/errors.ts";
-import type { Append, Appended, Store } from "../../../src/ports/store.ts";
+import type { Append, AppendResult, Store } from "../../../src/ports/store.ts";
 import type { OpenedStore } from "../../ports/store-bench.ts";
 import { CutProxy } from "../../support/cut-proxy.ts";
 import type { Ferret } from "../../support/ferretdb.ts";
@@ -62,7 +62,7 @@ describe.skipIf(findFerret() === undefined)("a server of one's own", { timeout: 
         ...(number % 3 === 0 ? { key: `k${number}`, digest: "d" } : {}),
       }),
     );
-    const answers: Appended[] = [];
+    const answers: AppendResult[] = [];
     for (const group of [sent.slice(0, 20), sent.slice(20, 40), sent.slice(40)]) {
       const some = await Promise.all(group.map((append, index) => (index % 7 === 0 ? other : store).append([append])));
       answers.push(...some.flat());
@@ -170,7 +170,7 @@ describe.skipIf(findFerret() === undefined)("a server of one's own", { timeout: 
 
   test("refuses calls beyond a bound, and only those", async () => {
     const store = await open();
-    const calls = upTo(50_010).map(() => store.heads([]));
+    const calls = upTo(50_010).map(() => store.bounds([]));
     const refused = await Promise.allSettled(calls.splice(50_000));
     for (const outcome of refused) {
       const { reason } = outcome as PromiseRejectedResult;

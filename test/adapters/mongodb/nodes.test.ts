@@ -24,7 +24,7 @@ describe.each(benches)("several nodes on one database of $name", { timeout: 60_0
 
   test("that open it at the same time agree on its epoch and secret", async () => {
     const stores = await nodes(5);
-    const heads = await Promise.all(stores.map((store) => store.heads([userFeed("t")])));
+    const heads = await Promise.all(stores.map((store) => store.bounds([userFeed("t")])));
     expect(new Set(heads.map(([head]) => head?.epoch)).size).toBe(1);
     expect(new Set(opened.map(({ info }) => Buffer.from(info.secret).toString("hex"))).size).toBe(1);
   });
@@ -36,10 +36,10 @@ describe.each(benches)("several nodes on one database of $name", { timeout: 60_0
     const say = (store: Store, user: string, count: number) =>
       store.append(messages("t", count, () => ({ feeds: [`user/${user}`] })));
     for (const user of Object.keys(moved)) await say(one, user, 2);
-    expect((await one.heads(feeds)).map(({ seq }) => seq)).toEqual(feeds.map(() => 2));
+    expect((await one.bounds(feeds)).map(({ seq }) => seq)).toEqual(feeds.map(() => 2));
     for (const [user, count] of Object.entries(moved)) if (count > 0) await say(other, user, count);
     while ((await other.trim(start - 1, start)) > 0);
-    expect((await one.heads(feeds)).map(({ seq }) => seq)).toEqual(Object.values(moved).map((count) => 2 + count));
+    expect((await one.bounds(feeds)).map(({ seq }) => seq)).toEqual(Object.values(moved).map((count) => 2 + count));
   });
 
   test("append to the same feeds without a hole, and number nothing twice", async () => {
@@ -72,7 +72,7 @@ describe.each(benches)("several nodes on one database of $name", { timeout: 60_0
 
   test("append more than a hundred messages at once to a feed that has grown unheard, without a hole", async () => {
     const [one, two] = (await nodes(2)) as [Store, Store];
-    await two.heads([userFeed("t")]);
+    await two.bounds([userFeed("t")]);
     await one.append(messages("t", 20));
     // What it knows is not true any more: its insert fails at once, and must end there.
     const answers = await two.append(messages("t", 130));
@@ -123,7 +123,7 @@ describe.each(benches)("several nodes on one database of $name", { timeout: 60_0
     await Promise.all([one.trim(start + 60, start), two.trim(start + 70, start)]);
     await two.append(messages("t", 20, () => ({ publishTime: start + 90 })));
     for (const store of stores) {
-      const { head, entries } = await store.read(userFeed("t"), 0, 1000, 1000, start);
+      const { bounds: head, entries } = await store.read(userFeed("t"), 0, 1000, 1000, start);
       expect(head).toMatchObject({ seq: 100, tail: 71 });
       expect(entries.map(({ seq }) => seq)).toEqual(upTo(100, 71));
     }

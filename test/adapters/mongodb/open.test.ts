@@ -44,11 +44,11 @@ describe.skipIf(!hasMongo)("opening", { timeout: 60_000 }, () => {
     const url = bench.url();
     const first = await openMongo(bench, 100, url);
     await appendOne(first.store, message("t"));
-    const [before] = await first.store.heads([userFeed("t")]);
+    const [before] = await first.store.bounds([userFeed("t")]);
     await first.close();
     await describeAs(url, { $inc: { epoch: 1 } });
     const again = await openMongo(bench, 100, url);
-    const [after] = await again.store.heads([userFeed("t")]);
+    const [after] = await again.store.bounds([userFeed("t")]);
     expect(after?.epoch).toBe((before?.epoch ?? 0) + 1);
     expect((await readAll(again.store, userFeed("t"))).map(({ epoch }) => epoch)).toEqual([after?.epoch]);
     await again.close();
@@ -56,7 +56,7 @@ describe.skipIf(!hasMongo)("opening", { timeout: 60_000 }, () => {
 
   test("tells how long its calls are waited for", async () => {
     const { info, close } = await openMongo(bench, 100, bench.url(), { patienceMs: 7_000 });
-    expect(info.patienceMs).toBe(7_000);
+    expect(info.timeoutMs).toBe(7_000);
     await close();
   });
 });
@@ -79,7 +79,7 @@ test("waits for a server that is only just starting, and says so", async () => {
   expect(sentences[0]).toMatch(/does not answer yet.*ECONNREFUSED/);
   const memory = await MemoryMongo.start(port);
   try {
-    expect((await opening).patienceMs).toBe(2_000);
+    expect((await opening).timeoutMs).toBe(2_000);
     await store.close();
   } finally {
     await memory.stop();

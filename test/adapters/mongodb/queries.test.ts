@@ -1,7 +1,7 @@
 import { type CommandStartedEvent, type Document, MongoClient } from "mongodb";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { indexes } from "../../../src/adapters/mongodb/schema.ts";
-import { keyLastsMs, type Selection, type Store } from "../../../src/ports/store.ts";
+import { keyLifetimeMs, type Selection, type Store } from "../../../src/ports/store.ts";
 import { endless, message, messages, selection, start, userFeed } from "../../support/store-messages.ts";
 import { benches, type MongoBench, openMemoryBench, openMongo } from "../../support/store-mongo.ts";
 
@@ -142,7 +142,7 @@ function isFixed(filter: Document, field: string): boolean {
 async function useAll(store: Store): Promise<void> {
   const both = { feeds: ["user/ann", "activity"], batchId: "b" };
   await store.append(messages("t", 2, () => ({ key: "k", digest: "d", expireTime: start + 5 })));
-  await store.append([message("t", { key: "k", digest: "d", publishTime: start + keyLastsMs })]);
+  await store.append([message("t", { key: "k", digest: "d", publishTime: start + keyLifetimeMs })]);
   await store.append([message("t", { key: "k", digest: "d", replace: true, publishTime: start + 11 })]);
   await store.append([message("t", { ...both, key: "l", digest: "d" })]);
   await store.append([message("t", { ...both, key: "l", digest: "d" })]);
@@ -151,7 +151,7 @@ async function useAll(store: Store): Promise<void> {
   await store.append(batch);
   await store.recall("t", [batch[599]?.id ?? "", batch[0]?.id ?? ""]);
   await store.read(userFeed("t"), 0, endless, 10, start);
-  await store.heads([userFeed("t"), userFeed("t", "bob")]);
+  await store.bounds([userFeed("t"), userFeed("t", "bob")]);
   await store.find([userFeed("t"), userFeed("t", "bob")], [batch[597]?.id ?? ""]);
   const odd = Array.from({ length: 40 }, (_, index) => [500 + index * 2, 500 + index * 2] as const);
   for (const ranges of [
@@ -162,7 +162,7 @@ async function useAll(store: Store): Promise<void> {
     ],
     odd,
   ] as const) {
-    await store.tally([{ feed: userFeed("t"), ranges }], start);
+    await store.countNotifications([{ feed: userFeed("t"), ranges }], start);
     await store.select(selection(userFeed("t"), { ranges }));
   }
   const { next } = await store.batch("t", "b", "", 1, start);

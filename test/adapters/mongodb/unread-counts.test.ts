@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { Connection } from "../../../src/adapters/mongodb/connection.ts";
 import { Heads, StaleAnswer } from "../../../src/adapters/mongodb/heads.ts";
 import { Layout } from "../../../src/adapters/mongodb/layout.ts";
-import { Tallies } from "../../../src/adapters/mongodb/unread-counts.ts";
+import { UnreadCounts } from "../../../src/adapters/mongodb/unread-counts.ts";
 import type { Store } from "../../../src/ports/store.ts";
 import { endless, message, messages, start, userFeed } from "../../support/store-messages.ts";
 import { type MongoBench, openBench, openMemoryBench, openMongo } from "../../support/store-mongo.ts";
@@ -33,7 +33,7 @@ describe("a count in the server", () => {
 
   let other: Store;
   let connection: Interrupted;
-  let tallies: Tallies;
+  let tallies: UnreadCounts;
   beforeEach(async () => {
     const url = bench.url();
     const opened = await openMongo(bench, 10_000, url);
@@ -41,7 +41,7 @@ describe("a count in the server", () => {
     connection = new Interrupted(url, 2_000);
     await connection.open();
     const layout = new Layout(0);
-    tallies = new Tallies(connection, layout, new Heads(connection, layout, { epoch: 1, keep: 10_000 }));
+    tallies = new UnreadCounts(connection, layout, new Heads(connection, layout, { epoch: 1, keep: 10_000 }));
     await other.append(messages("t", 25, (index) => ({ publishTime: start + index })));
     return async () => {
       await connection.close();
@@ -58,7 +58,7 @@ describe("a count in the server", () => {
 
   test("is taken anew from the tail on when what it counted goes", async () => {
     connection.after = () => outgrow(15);
-    const { byCategory, heads, oldest } = await tally();
+    const { byCategory, bounds: heads, oldest } = await tally();
     expect(heads).toEqual([{ epoch: 1, seq: 25, tail: 16 }]);
     expect([...byCategory]).toEqual([["", 10]]);
     expect(oldest).toEqual([16]);

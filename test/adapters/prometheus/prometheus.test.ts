@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { PrometheusMeter } from "../../../src/adapters/prometheus/metrics.ts";
+import { PrometheusMetrics } from "../../../src/adapters/prometheus/metrics.ts";
 import { openPrometheus, type Prometheus } from "../../../src/adapters/prometheus/prometheus.ts";
 import { createTidings } from "../../../src/server.ts";
 import { Figures, scrape } from "../../support/figures.ts";
@@ -20,7 +20,7 @@ const naming = { name: "test_total", help: "A test.", labels: { colour: ["red", 
 
 describe("a meter", () => {
   test("counts by label", async () => {
-    const meter = new PrometheusMeter();
+    const meter = new PrometheusMetrics();
     const counter = meter.counter(naming);
     counter.add({ colour: "red" });
     counter.add({ colour: "red" }, 2);
@@ -31,7 +31,7 @@ describe("a meter", () => {
   });
 
   test("makes no series for a value that it does not know, whatever callers send", async () => {
-    const meter = new PrometheusMeter();
+    const meter = new PrometheusMetrics();
     const counter = meter.counter({ ...naming, labels: { colour: ["red"] as readonly string[] } });
     const histogram = meter.histogram(
       { ...naming, name: "test_seconds", labels: { colour: ["red"] as string[] } },
@@ -50,7 +50,7 @@ describe("a meter", () => {
   });
 
   test("reads what there is at the moment of the look, and forgets what is gone", async () => {
-    const meter = new PrometheusMeter();
+    const meter = new PrometheusMetrics();
     let there: "red" | "blue" = "red";
     meter.read({ ...naming, name: "test_now" }, "gauge", () => [[{ colour: there }, 7]]);
     meter.read(naming, "counter", async () => [[{ colour: "red" }, 5]]);
@@ -66,7 +66,7 @@ describe("a meter", () => {
   });
 
   test("several in one process do not meet", async () => {
-    const [one, two] = [new PrometheusMeter(), new PrometheusMeter()];
+    const [one, two] = [new PrometheusMetrics(), new PrometheusMetrics()];
     one.counter(naming).add({ colour: "red" });
     two.counter(naming).add({ colour: "red" }, 9);
     expect(new Figures(await one.text()).value("test_total")).toBe(1);

@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { RedisBus } from "../../../src/adapters/redis/bus.ts";
 import { encodeBeat, encodeNotices } from "../../../src/adapters/redis/codec.ts";
-import type { Heard } from "../../../src/ports/bus.ts";
+import type { BusEvent } from "../../../src/ports/bus.ts";
 import { Cable } from "../../support/cable.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { startTestCore, type TestCore, toUser, userOf } from "../../support/core.ts";
@@ -191,7 +191,7 @@ describe.skipIf(!redisProgram)("the bus over a Redis that fails", () => {
   });
 });
 
-type Lost = Extract<Heard, { type: "lost" }>;
+type Lost = Extract<BusEvent, { type: "lost" }>;
 
 function listen(bus: RedisBus): Lost[] {
   const lost: Lost[] = [];

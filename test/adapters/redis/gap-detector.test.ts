@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Publishers } from "../../../src/adapters/redis/gap-detector.ts";
+import { GapDetector } from "../../../src/adapters/redis/gap-detector.ts";
 
 const shards = 4;
 
 function build() {
   const told: string[] = [];
-  return { told, publishers: new Publishers((node, change) => told.push(`${node} ${change}`)) };
+  return { told, publishers: new GapDetector((node, change) => told.push(`${node} ${change}`)) };
 }
 
 function beat(sent: number[], { node = "a", leaves = false } = {}) {

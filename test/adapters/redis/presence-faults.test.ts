@@ -5,7 +5,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { RedisPresence } from "../../../src/adapters/redis/presence.ts";
 import { reasonOf } from "../../../src/errors.ts";
-import type { Connection, Entrance, OnlineTally, Seat } from "../../../src/ports/presence.ts";
+import type { Connection, JoinMode, Membership, OnlineTotals } from "../../../src/ports/presence.ts";
 import { Cable } from "../../support/cable.ts";
 import { randomPrefix, redisProgram, startRedis, type TestRedis } from "../../support/redis.ts";
 import { root } from "../../support/run.ts";
@@ -35,7 +35,7 @@ describe.skipIf(!redisProgram)("presence over a Redis that fails", () => {
   }
   const answers = (node: RedisPresence, is = true) =>
     expect.poll(() => node.answers, { timeout: 10_000, interval: 10 }).toBe(is);
-  const counts = (node: RedisPresence, expected: OnlineTally, timeout = 10_000, room?: string) =>
+  const counts = (node: RedisPresence, expected: OnlineTotals, timeout = 10_000, room?: string) =>
     expect.poll(() => node.count("t", room), { timeout, interval: 20 }).toEqual(expected);
 
   test("answers from what was known and its own, says as of when, and fails no stream", async () => {
@@ -176,6 +176,6 @@ function connection(id: string, user: string): Connection {
   return { id, tenant: "t", user };
 }
 
-function seat(id: string, user: string, entrance: Entrance): Seat {
-  return { connection: connection(id, user), room: "desk", entrance, instance: `page-${id}` };
+function seat(id: string, user: string, entrance: JoinMode): Membership {
+  return { connection: connection(id, user), room: "desk", mode: entrance, instance: `page-${id}` };
 }

@@ -68,7 +68,11 @@ describe("a commit", () => {
     const store = await open();
     await appendOne(store, message("t"));
     const before = countCommits(folder);
-    await Promise.all([store.heads([userFeed("t")]), readAll(store, userFeed("t")), store.tally([], start)]);
+    await Promise.all([
+      store.bounds([userFeed("t")]),
+      readAll(store, userFeed("t")),
+      store.countNotifications([], start),
+    ]);
     expect(countCommits(folder)).toBe(before);
   });
 });
@@ -116,7 +120,7 @@ describe("a full disk", () => {
     for (const call of [write(), write(), write()]) expect((await rejection(call)).cause).toBeInstanceOf(Error);
 
     const feeds = [userFeed("t"), { tenant: "t", name: "tenant" }];
-    expect((await store.heads(feeds)).map(({ seq }) => seq)).toEqual([written, written]);
+    expect((await store.bounds(feeds)).map(({ seq }) => seq)).toEqual([written, written]);
     for (const feed of feeds) expect((await readAll(store, feed)).map(({ seq }) => seq)).toEqual(upTo(written));
 
     execFileSync("mount", ["-o", "remount,size=32m", folder]);
@@ -159,7 +163,7 @@ describe("a full disk", () => {
     const [pages] = database.sql("PRAGMA page_count").all();
     database.sql(`PRAGMA max_page_count = ${Number(pages?.page_count) + 5}`).all();
     expect(() => append(50)).toThrow(/full/);
-    expect(feeds.head(userFeed("t"))).toMatchObject({ seq: 2, tail: 1 });
+    expect(feeds.boundsOf(userFeed("t"))).toMatchObject({ seq: 2, tail: 1 });
     expect(database.sql("SELECT count(*) AS n FROM messages").get()?.n).toBe(2);
     database.sql("PRAGMA max_page_count = 100000").all();
     expect(append(50).map((appended) => stored(appended).seqs[0])).toEqual(upTo(52, 3));
@@ -176,13 +180,13 @@ describe("the thread of a store", () => {
     const pending = [message("t"), message("t")].map((each) => rejection(appendOne(store, each)));
     await worker.terminate();
     await Promise.all(pending);
-    await rejection(store.heads([]));
+    await rejection(store.bounds([]));
     await store.close();
   });
 
   test("refuses calls beyond a bound, and only those", async () => {
     const store = await open();
-    const calls = upTo(50_010).map(() => store.heads([]));
+    const calls = upTo(50_010).map(() => store.bounds([]));
     const refused = calls.splice(50_000).map(rejection);
     expect((await Promise.all(refused)).map(({ cause }) => String(cause))).toEqual(
       Array(10).fill("Error: too many calls are waiting for the store"),

@@ -121,7 +121,7 @@ async function checkOld(store: SqliteStore): Promise<void> {
     ["b", "b", "", "c"].map((name) => `${name} 1700000000`),
   );
   expect(await store.readState("t", "ann")).toEqual({ version: 3, json: readState });
-  const { byCategory } = await store.tally([{ feed: userFeed("t"), ranges: [[2, endless]] }], start);
+  const { byCategory } = await store.countNotifications([{ feed: userFeed("t"), ranges: [[2, endless]] }], start);
   expect([...byCategory]).toEqual([["x", 3]]);
   expect(await batch(store, "t", "b")).toEqual([
     `${wide} t user/ann 2`,

@@ -5,7 +5,7 @@ import { Database } from "../../../src/adapters/sqlite/database.ts";
 import { SqliteFeeds } from "../../../src/adapters/sqlite/feeds.ts";
 import { SqliteInbox } from "../../../src/adapters/sqlite/inbox.ts";
 import { rowColumns } from "../../../src/adapters/sqlite/row.ts";
-import { keyLastsMs, type Selection } from "../../../src/ports/store.ts";
+import { keyLifetimeMs, type Selection } from "../../../src/ports/store.ts";
 import { endless, message, messages, selection, start, userFeed } from "../../support/store-messages.ts";
 import { makeFolder, openSqlite } from "../../support/store-sqlite.ts";
 
@@ -79,7 +79,7 @@ function useAll(database: Database): void {
   const inbox = new SqliteInbox(database, feeds);
   const both = { feeds: ["user/ann", "activity"] };
   feeds.append(messages("t", 2, () => ({ key: "k", digest: "d", expireTime: start + 5 })));
-  feeds.append([message("t", { key: "k", digest: "d", publishTime: start + keyLastsMs })]);
+  feeds.append([message("t", { key: "k", digest: "d", publishTime: start + keyLifetimeMs })]);
   const batch = messages("t", 600, () => both);
   feeds.append(batch);
   feeds.recall("t", [batch[599]?.id ?? "", batch[598]?.id ?? ""]);
@@ -88,7 +88,7 @@ function useAll(database: Database): void {
   inbox.batch("t", "b", "", 10, start);
   feeds.trim(start + 1, start + 100);
   inbox.find([userFeed("t")], [batch[597]?.id ?? ""]);
-  inbox.tally([{ feed: userFeed("t"), ranges: [[1, endless]] }], start);
+  inbox.countNotifications([{ feed: userFeed("t"), ranges: [[1, endless]] }], start);
   inbox.saveReadState("t", "ann", { version: 1, json: "" });
   inbox.saveReadState("t", "ann", { version: 2, json: "" });
   inbox.readState("t", "ann");
@@ -128,7 +128,7 @@ test("10,000 unread are counted and listed; how long that takes is printed", asy
     await opened.store.append(messages("t", 1000, () => ({ category: `c${round}`, body: new Uint8Array(500) })));
   }
   const begun = performance.now();
-  const { byCategory } = await opened.store.tally([{ feed, ranges: [[1, endless]] }], start);
+  const { byCategory } = await opened.store.countNotifications([{ feed, ranges: [[1, endless]] }], start);
   const counted = performance.now();
   const page = await opened.store.select(selection(feed, { order: "newest", kinds: [1], limit: 11 }));
   const listed = performance.now();

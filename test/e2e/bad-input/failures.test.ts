@@ -49,7 +49,7 @@ beforeAll(async () => {
   listener = createListener({
     onRequest: createAdapter({ routes, logger, fallback: (_request, response) => response.writeHead(404).end() }),
     onUpgrade: (request, socket, head) => bridge.upgrade(request, socket, head),
-    timeouts: node.core.node.settings.timeouts,
+    timeouts: node.core.context.settings.timeouts,
   });
   ({ url } = await listener.listen("127.0.0.1", 0));
   tokens = { user: await mintToken(), service: await mintToken({ claims: { role: "service", sub: "backend" } }) };
