@@ -3,6 +3,9 @@ import { fail, reasonOf } from "../errors.ts";
 import type { Bus, DisconnectNotice } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Store } from "../ports/store.ts";
+import { dayMs } from "../util/durations.ts";
+import { joinKey, tenantKey } from "../util/keys.ts";
+import { LruCache } from "../util/lru.ts";
 import { type Identity, isUser, type UserIdentity } from "./identity.ts";
 
 /** Who is kept out, or was cut off. Times are in ms since the Unix epoch. */
@@ -25,7 +28,7 @@ const maxAttempts = 20;
 const cutMs = 600_000;
 /** Blocks of single tokens that one user can have at once. */
 const maxTokens = 100;
-const longestMs = 10 * 366 * 86_400_000;
+const longestMs = 10 * 366 * dayMs;
 
 /**
  * The block list: durable, one small document per user, and remembered for a few seconds. It has what was only cut off,
@@ -34,7 +37,9 @@ const longestMs = 10 * 366 * 86_400_000;
 export class BlockList {
   readonly #store: Store;
   readonly #clock: Clock;
-  readonly #remembered = new Map<string, { readonly blocks: UserBlocks; readonly at: number }>();
+  readonly #remembered = new LruCache<string, { readonly blocks: UserBlocks; readonly at: number }>({
+    entries: maxRemembered,
+  });
   readonly #unsubscribe: () => void;
   /** How often somebody's blocks changed. */
   #changes = 0;
@@ -118,7 +123,6 @@ export class BlockList {
     const blocks = decode((await this.#store.readState(who.tenant, documentOf(who.user))).json);
     // What was read while somebody was blocked may be what was before.
     if (changes !== this.#changes) return blocks;
-    if (this.#remembered.size >= maxRemembered) this.#remembered.clear();
     this.#remembered.set(key, { blocks, at: now });
     return blocks;
   }
@@ -130,12 +134,12 @@ interface Who {
 }
 
 function keyOf({ tenant, user }: Who): string {
-  return `${tenant}\n${user}`;
+  return tenantKey(tenant, user);
 }
 
 /** Beside the user's read state: no id has control characters. */
 function documentOf(user: string): string {
-  return `block\n${user}`;
+  return joinKey("block", user);
 }
 
 /** Who is not kept out, but was cut off lately: of many tokens, the last. */

@@ -2,6 +2,7 @@ import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwt
 import { fail } from "../errors.ts";
 import type { AuthOptions } from "../options.ts";
 import type { Clock } from "../ports/clock.ts";
+import { LruCache } from "../util/lru.ts";
 
 /** What a caller may do: read an inbox, publish, operate. */
 export type Role = "user" | "service" | "admin";
@@ -49,7 +50,7 @@ const idPattern = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
 /** Makes the check that every call passes before its body is read. */
 export function createAuthenticate(auth: AuthOptions, clock: Clock): Authenticate {
   const verify = createVerify(auth, clock);
-  const remembered = new Map<string, Identity>();
+  const remembered = new LruCache<string, Identity>({ entries: rememberedTokens });
   return async (token) => {
     if (!token) throw fail("TOKEN_MISSING", "send a JWT as `Authorization: Bearer <token>`");
     const known = remembered.get(token);
@@ -58,10 +59,7 @@ export function createAuthenticate(auth: AuthOptions, clock: Clock): Authenticat
       remembered.delete(token);
       throw fail("TOKEN_EXPIRED", "the token has expired; get a fresh one");
     }
-    if (!known) {
-      if (remembered.size >= rememberedTokens) remembered.clear();
-      remembered.set(token, identity);
-    }
+    if (!known) remembered.set(token, identity);
     return identity;
   };
 }

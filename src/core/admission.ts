@@ -1,6 +1,7 @@
 import { fail } from "../errors.ts";
 import type { AdmissionSettings } from "../options.ts";
 import type { Clock, Random } from "../ports/clock.ts";
+import { LruCache } from "../util/lru.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 /** Tenants remembered at most; one that is forgotten starts with a full bucket. */
@@ -19,7 +20,7 @@ export class Admission {
   readonly #random: Random;
   readonly #node: TokenBucket;
   readonly #beginning: (tenant?: string) => number;
-  readonly #tenants = new Map<string, TokenBucket>();
+  readonly #tenants = new LruCache<string, TokenBucket>({ entries: maxTenants });
 
   /** Streams that were taken in, and are looked at before they begin. */
   #checking = 0;
@@ -64,11 +65,6 @@ export class Admission {
   #of(tenant: string): TokenBucket | undefined {
     if (this.#perTenant === Number.POSITIVE_INFINITY) return undefined;
     const sizes = { perSecond: this.#perTenant, burst: Math.ceil(this.#perTenant / 2) };
-    const bucket = this.#tenants.get(tenant) ?? new TokenBucket(sizes, this.#clock, this.#random);
-    // The longest unused goes first.
-    this.#tenants.delete(tenant);
-    this.#tenants.set(tenant, bucket);
-    if (this.#tenants.size > maxTenants) this.#tenants.delete(this.#tenants.keys().next().value as string);
-    return bucket;
+    return this.#tenants.getOrCreate(tenant, () => new TokenBucket(sizes, this.#clock, this.#random));
   }
 }

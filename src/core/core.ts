@@ -22,7 +22,6 @@ import { Alerts } from "../stream/alerts.ts";
 import type { StreamContext } from "../stream/context.ts";
 import { Disconnector } from "../stream/disconnect.ts";
 import { StreamRegistry } from "../stream/registry.ts";
-import { Deadline } from "../util/deadline.ts";
 import { createIds } from "../util/uuid.ts";
 import { FlushQueue } from "../wire/flush-queue.ts";
 import { Admission } from "./admission.ts";
@@ -66,14 +65,13 @@ export async function startCore(
 ): Promise<Core> {
   const { store, bus, presence } = ports;
   const { clock, random, logger } = settings;
-  const { secret, timeoutMs: patienceMs } = await store.open();
+  const { secret, timeoutMs: storeTimeoutMs } = await store.open();
   const newId = createIds(clock, random);
   const flushQueue = new FlushQueue(settings.soon);
   const hub = new Hub(bus, tracer, flushQueue);
   const gapRepair = new GapRepair(bus, hub, store, clock, random);
   const access = new RoomAccess(authorize, clock);
   const states = new ReadStateService(store, bus, access, clock, settings.newcomerDays);
-  const patience = new Deadline(clock, patienceMs);
   const inbox = new Inbox(store, states, clock);
   const tokens = new PageTokens(secret);
   const batches = new BatchList(store, tokens, clock);
@@ -124,7 +122,7 @@ export async function startCore(
       return unblocked(identity).finally(checked);
     },
     disconnector: new Disconnector(blockList, bus, presence, streams),
-    publisher: new Publisher(ports, { access, states, patience, counters, tracer }, newId, settings),
+    publisher: new Publisher(ports, { access, states, storeTimeoutMs, counters, tracer }, newId, settings),
     recaller: new Recaller(store, bus, clock),
     lists: new Lists(store, { inbox, states, access, batches }, tokens, clock),
     drain: () => streams.drain(() => Math.round(random.fraction() * settings.drainMs)),

@@ -1,8 +1,8 @@
 import type { Logger } from "pino";
 import type { Clock, Timer } from "../ports/clock.ts";
 import type { FeedLog } from "../ports/store.ts";
+import { dayMs } from "../util/durations.ts";
 
-const dayMs = 86_400_000;
 /** How often it looks; it works in small steps, so that publishing goes on meanwhile. */
 const intervalMs = 60_000;
 

@@ -1,6 +1,7 @@
 import { type Identity, isUser, type UserIdentity } from "../auth/identity.ts";
 import { fail } from "../errors.ts";
 import type { FeedKey } from "../ports/store.ts";
+import { tenantKey } from "../util/keys.ts";
 
 /** A feed under the name that its reader knows it by: `user`, `tenant`, `activity`, `everyone`. */
 export interface NamedFeed {
@@ -8,9 +9,9 @@ export interface NamedFeed {
   readonly key: FeedKey;
 }
 
-/** One string for a feed. Ids have no control characters, so the newline keeps `a` + `b/c` and `a/b` + `c` apart. */
+/** One string for a feed. */
 export function feedId({ tenant, name }: FeedKey): string {
-  return `${tenant}\n${name}`;
+  return tenantKey(tenant, name);
 }
 
 /** The feed that all tenants share. */

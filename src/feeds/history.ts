@@ -1,6 +1,9 @@
 import type { Bus } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { Entry, FeedBounds, FeedLog } from "../ports/store.ts";
+import { type Entry, type FeedBounds, type FeedLog, unbounded } from "../ports/store.ts";
+import { joinKey } from "../util/keys.ts";
+import { ConcurrencyLimit } from "../util/limit.ts";
+import { LruCache } from "../util/lru.ts";
 import { MessageFrame } from "../wire/frame.ts";
 import { feedId, type NamedFeed } from "./feed.ts";
 
@@ -13,7 +16,7 @@ const maxKept = 8 * 1024 * 1024;
 
 /** A stretch of a feed as frames. */
 export interface FramePage {
-  readonly head: FeedBounds;
+  readonly bounds: FeedBounds;
   readonly frames: readonly MessageFrame[];
   /** The page is complete up to here. */
   readonly through: number;
@@ -30,14 +33,11 @@ export class HistoryReader {
   readonly #store: FeedLog;
   readonly #clock: Clock;
   readonly #reading = new Map<string, Promise<FramePage>>();
-  /** The longest unused first. */
-  readonly #kept = new Map<string, Kept>();
+  readonly #kept = new LruCache<string, Kept>({ cost: maxKept, costOf: ({ cost }) => cost });
   readonly #unsubscribe: () => void;
-  #bytes = 0;
   /** How often all that was read became doubtful. */
   #doubts = 0;
-  #free = maxReading;
-  #queue: (() => void)[] = [];
+  readonly #reads = new ConcurrencyLimit(maxReading);
 
   constructor(store: FeedLog, bus: Bus, clock: Clock) {
     this.#store = store;
@@ -51,11 +51,9 @@ export class HistoryReader {
   /** The page after `after`; it reaches beyond that if the feed does, up to `upTo` at least where it is not full. */
   read(feed: NamedFeed, after: number, upTo: number): Promise<FramePage> {
     const name = feedId(feed.key);
-    const key = `${name}\n${after}`;
+    const key = joinKey(name, String(after));
     const kept = this.#kept.get(key);
     if (kept && (kept.page.through >= upTo || kept.page.frames.length >= pageSize)) {
-      this.#kept.delete(key);
-      this.#kept.set(key, kept);
       return Promise.resolve(kept.page);
     }
     const reading = this.#reading.get(key) ?? this.#start(feed, after, key, name);
@@ -64,7 +62,7 @@ export class HistoryReader {
 
   /** Reads of the store that are under way, those that wait for their turn, and bytes that are kept. */
   get figures(): { readonly reading: number; readonly waiting: number; readonly bytes: number } {
-    return { reading: maxReading - this.#free, waiting: this.#queue.length, bytes: this.#bytes };
+    return { reading: this.#reads.running, waiting: this.#reads.waiting, bytes: this.#kept.cost };
   }
 
   /** Hears nothing more, and keeps nothing. */
@@ -85,39 +83,22 @@ export class HistoryReader {
     return reading;
   }
 
-  async #fetch(feed: NamedFeed, after: number): Promise<FramePage> {
-    while (this.#free === 0) await new Promise<void>((resolve) => this.#queue.push(resolve));
-    this.#free--;
-    try {
+  #fetch(feed: NamedFeed, after: number): Promise<FramePage> {
+    return this.#reads.run(async () => {
       const now = this.#clock.now();
-      const { bounds: head, entries, through } = await this.#store.read(feed.key, after, endless, pageSize, now);
-      return { head, through, frames: entries.map((entry) => toFrame(feed.name, entry)) };
-    } finally {
-      this.#free++;
-      this.#queue.shift()?.();
-    }
+      const { bounds, entries, through } = await this.#store.read(feed.key, after, unbounded, pageSize, now);
+      return { bounds, through, frames: entries.map((entry) => toFrame(feed.name, entry)) };
+    });
   }
 
   #keep(key: string, feed: string, page: FramePage): void {
     const cost = page.frames.reduce((sum, frame) => sum + frame.cost, 1024);
-    this.#drop(key);
     this.#kept.set(key, { feed, page, cost });
-    this.#bytes += cost;
-    for (const oldest of this.#kept.keys()) {
-      if (this.#bytes <= maxKept) return;
-      this.#drop(oldest);
-    }
-  }
-
-  #drop(key: string): void {
-    this.#bytes -= this.#kept.get(key)?.cost ?? 0;
-    this.#kept.delete(key);
   }
 
   /** A recall may have been lost: what is kept, or being read, may show what was taken back. */
   #doubt(): void {
     this.#doubts++;
-    this.#bytes = 0;
     this.#kept.clear();
     this.#reading.clear();
   }
@@ -129,8 +110,6 @@ export class HistoryReader {
     }
   }
 }
-
-const endless = Number.MAX_SAFE_INTEGER;
 
 /** A stored message on its way to streams. */
 export function toFrame(feed: string, { body, expireTime, id, seq, epoch }: Entry): MessageFrame {

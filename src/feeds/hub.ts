@@ -1,4 +1,5 @@
 /** ④ The hub of a node: which of its subscriptions follow which feed, and what is new in each. */
+
 import type {
   Bus,
   BusEvent,
@@ -10,6 +11,7 @@ import type {
 } from "../ports/bus.ts";
 import type { FeedBounds, FeedKey } from "../ports/store.ts";
 import { noTracer, type TraceContext, type Tracer } from "../ports/tracer.ts";
+import { tenantKey } from "../util/keys.ts";
 import type { Flushable } from "../wire/flush-queue.ts";
 import { MessageFrame } from "../wire/frame.ts";
 import { feedId, type NamedFeed } from "./feed.ts";
@@ -208,5 +210,5 @@ function toFrame(feed: string, notice: EntryNotice | LiveNotice): MessageFrame {
 }
 
 function userId(tenant: string, user: string): string {
-  return `${tenant}\n${user}`;
+  return tenantKey(tenant, user);
 }

@@ -5,11 +5,18 @@ import type { UserIdentity } from "../auth/identity.ts";
 import { fail } from "../errors.ts";
 import { activityFeed, type NamedFeed } from "../feeds/feed.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { Entry, FeedBounds, Selection, SeqRanges, Store } from "../ports/store.ts";
+import {
+  type Entry,
+  type FeedBounds,
+  notificationKind,
+  type Selection,
+  type SeqRanges,
+  type Store,
+  unbounded,
+} from "../ports/store.ts";
 import type { ReadState } from "./read-state.ts";
 import type { Change, ReadStateService, UserState } from "./read-state-service.ts";
 import { selectAll } from "./selection.ts";
-import { endless } from "./seq-set.ts";
 
 /** A user's totals, and up to where they are exact. */
 export interface Totals {
@@ -35,8 +42,6 @@ interface Target {
 
 /** The last seq of a feed that a request may touch. */
 type Reach = (feed: string) => number;
-
-const notification = 1;
 
 /** A user's unread totals and read state. Every change is one write, announced to all streams of the user. */
 export class Inbox {
@@ -106,7 +111,7 @@ export class Inbox {
 
   /** How far a request reaches into each feed: wholly without positions; with some, not into feeds that they do not name. */
   async #reach(feeds: readonly NamedFeed[], upTo: readonly Position[]): Promise<Reach> {
-    if (upTo.length === 0) return () => endless;
+    if (upTo.length === 0) return () => unbounded;
     const heads = await this.#store.bounds(feeds.map(({ key }) => key));
     const reach = new Map<string, number>();
     upTo.forEach(({ feed, epoch, seq }, index) => {
@@ -169,7 +174,7 @@ export class Inbox {
     const now = this.#clock.now();
     return found.filter(
       ({ feed, seq, kind, category, expireTime }) =>
-        kind === notification &&
+        kind === notificationKind &&
         expireTime > now &&
         seq <= reach(feed) &&
         (categories.length === 0 || categories.includes(category)) &&
@@ -180,10 +185,10 @@ export class Inbox {
   /** All, or the first N, of some categories: what would change, oldest first. */
   async #markableByFilter({ state, feeds }: UserState, request: MarkReadRequest, reach: Reach): Promise<Target[]> {
     const { target, categories, unread } = request;
-    const limit = target.case === "oldest" ? target.value : endless;
+    const limit = target.case === "oldest" ? target.value : unbounded;
     const found = await this.#selectFrom(feeds, ({ name }) => {
       const ranges = unread ? state.readRanges(name, reach(name)) : state.unreadRanges(name, reach(name));
-      return { ranges, kinds: [notification], categories, order: "oldest", limit };
+      return { ranges, kinds: [notificationKind], categories, order: "oldest", limit };
     });
     return found.sort((a, b) => a.publishTime - b.publishTime || (a.id < b.id ? -1 : 1)).slice(0, limit);
   }

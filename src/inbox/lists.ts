@@ -4,7 +4,7 @@ import type { ListMessagesRequest, ListUnreadRequest } from "../../gen/tidings/v
 import { type Identity, isUser, type UserIdentity } from "../auth/identity.ts";
 import { activityFeed, everyoneFeed, type NamedFeed, tenantFeed, tenantOf } from "../feeds/feed.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { Entry, Selection, SeqRanges, Store } from "../ports/store.ts";
+import { type Entry, notificationKind, type Selection, type SeqRanges, type Store, unbounded } from "../ports/store.ts";
 import type { RoomAccess } from "../rooms/access.ts";
 import { requireRoom, roomFeed } from "../rooms/grants.ts";
 import type { BatchList } from "./batch-list.ts";
@@ -13,9 +13,7 @@ import { messagesPageSize, type Page, pageSize, toMessage, unreadPageSize } from
 import type { PageTokens } from "./page-token.ts";
 import type { ReadState } from "./read-state.ts";
 import type { ReadStateService } from "./read-state-service.ts";
-import { endless } from "./seq-set.ts";
 
-const notification = 1;
 const noFilter = { actorId: "", objectType: "", objectId: "", batchId: "" } as const;
 
 type Filter = Omit<Selection, "feed" | "ranges" | "limit" | "now" | "expired" | "order" | "bodies">;
@@ -52,7 +50,7 @@ export class Lists {
   async unread(user: UserIdentity, request: ListUnreadRequest): Promise<Page & Pick<Totals, "unread">> {
     const filter: Filter = {
       ...noFilter,
-      kinds: [notification],
+      kinds: [notificationKind],
       categories: request.categories,
       actorId: request.senderId,
       ...timeRange(request),
@@ -85,7 +83,7 @@ export class Lists {
     const listed = room === "" ? own : [roomFeed(tenant, room)];
     const feeds = listed.map((feed) => ({
       ...feed,
-      ranges: state?.visibleRanges(feed.name) ?? ([[1, endless]] as const),
+      ranges: state?.visibleRanges(feed.name) ?? ([[1, unbounded]] as const),
     }));
     const size = pageSize(request.pageSize, messagesPageSize);
     const scope = ["messages", caller.tenant ?? request.tenantId, caller.role, caller.subject, room, filter];
@@ -121,7 +119,7 @@ export class Lists {
   }
 
   async #newest(feed: Ranged, filter: Filter, places: Places, limit: number): Promise<Found[]> {
-    const before = places.get(placeKey(feed)) ?? endless;
+    const before = places.get(placeKey(feed)) ?? unbounded;
     const ranges = feed.ranges
       .filter(([from]) => from < before)
       .map(([from, to]) => [from, Math.min(to, before - 1)] as const);

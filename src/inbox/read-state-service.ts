@@ -4,12 +4,13 @@ import { fail, reasonOf } from "../errors.ts";
 import { everyoneFeed, inboxFeeds, type NamedFeed, tenantFeed } from "../feeds/feed.ts";
 import type { Bus } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
-import type { Store, StoredReadState } from "../ports/store.ts";
+import { type Store, type StoredReadState, unbounded } from "../ports/store.ts";
 import type { RoomAccess } from "../rooms/access.ts";
 import { namedRooms, roomFeed } from "../rooms/grants.ts";
+import { dayMs } from "../util/durations.ts";
+import { tenantKey } from "../util/keys.ts";
 import { ReadState } from "./read-state.ts";
 import { selectAll } from "./selection.ts";
-import { endless } from "./seq-set.ts";
 import { UnconfirmedSaves } from "./unconfirmed-saves.ts";
 
 /** What a change of a read state tells the user's streams. */
@@ -39,7 +40,6 @@ const maxRooms = 256;
 const maxAnnounced = 1000;
 /** Attempts to save a read state that other devices change at the same time. */
 const maxAttempts = 20;
-const dayMs = 86_400_000;
 const nothingChanged: ChangeNotice = { readIds: [], unreadIds: [], deletedIds: [], all: false };
 
 /** Loads, changes and saves read states: each change is one write, announced to all streams of its user. */
@@ -91,7 +91,7 @@ export class ReadStateService {
   async change(tenant: string, user: string, apply: (state: ReadState) => Promise<Change>): Promise<number> {
     // One after the other, so that only those of other nodes can come between: 30 messages that a user sends at once
     // are 30 changes.
-    const key = `${tenant}\n${user}`;
+    const key = tenantKey(tenant, user);
     const before = this.#changing.get(key) ?? Promise.resolve();
     const changing = before.then(() => this.#change(tenant, user, apply));
     // Who waits behind a store that is away is told with the first one: each would wait as long again.
@@ -178,7 +178,7 @@ export class ReadStateService {
     // Its place among the feeds is that of the question, not of the answer.
     const read = state.read(feed.name);
     const [last] = await this.#store.select({
-      ...selectAll(feed, [[1, endless]], this.#clock.now()),
+      ...selectAll(feed, [[1, unbounded]], this.#clock.now()),
       endTime: this.#clock.now() - this.#newcomerMs,
       limit: 1,
     });

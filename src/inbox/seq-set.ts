@@ -1,7 +1,4 @@
-import type { SeqRanges } from "../ports/store.ts";
-
-/** Beyond every seq; a run up to here has no end. */
-export const endless = Number.MAX_SAFE_INTEGER;
+import { type SeqRanges, unbounded } from "../ports/store.ts";
 
 /**
  * A set of seqs as disjoint, ascending runs. Reading all is one run, whatever the number of messages; reading every
@@ -75,7 +72,7 @@ export class SeqSet {
   }
 
   /** The runs within `from` to `to`. */
-  ranges(from = 1, to = endless): SeqRanges {
+  ranges(from = 1, to = unbounded): SeqRanges {
     const runs: [number, number][] = [];
     for (let index = this.#runFrom(from); index < this.#bounds.length && this.#at(index) <= to; index += 2) {
       runs.push([Math.max(from, this.#at(index)), Math.min(to, this.#at(index + 1))]);
@@ -84,7 +81,7 @@ export class SeqSet {
   }
 
   /** The runs within `from` to `to` of what is not in the set. */
-  gaps(from = 1, to = endless): SeqRanges {
+  gaps(from = 1, to = unbounded): SeqRanges {
     const runs: [number, number][] = [];
     let next = from;
     for (const [low, high] of this.ranges(from, to)) {

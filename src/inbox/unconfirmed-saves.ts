@@ -2,6 +2,7 @@ import type { JoinedUser } from "../feeds/hub.ts";
 import type { Bus } from "../ports/bus.ts";
 import type { Clock, Timer } from "../ports/clock.ts";
 import type { Store } from "../ports/store.ts";
+import { tenantKey } from "../util/keys.ts";
 import { unknownChange } from "./read-change.ts";
 
 /** Between two questions. */
@@ -40,7 +41,7 @@ export class UnconfirmedSaves {
 
   /** It is not known whether this version of the user's read state was saved. */
   add(tenant: string, user: string, version: number): void {
-    const key = `${tenant}\n${user}`;
+    const key = tenantKey(tenant, user);
     const least = Math.min(version, this.#waiting.get(key)?.version ?? version);
     if (this.#waiting.size >= maxWaiting && !this.#waiting.has(key)) return;
     this.#waiting.set(key, { tenant, user, version: least, answers: maxAnswers });

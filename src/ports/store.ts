@@ -12,6 +12,12 @@
 /** A key holds so long, in ms, though its message expires or is trimmed before: a retry may be late. */
 export const keyLifetimeMs = 600_000;
 
+/** A seq above every seq that a feed can have. */
+export const unbounded = Number.MAX_SAFE_INTEGER;
+
+/** The number of tidings.v1.KIND_NOTIFICATION, the kind that `countNotifications` counts. */
+export const notificationKind = 1;
+
 /** How much longer than others a call may take that appends, in ms for each feed of each of its messages. */
 export const perFeedMs = 2;
 

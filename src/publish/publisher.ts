@@ -1,4 +1,5 @@
 /** ① Publish: authorise, stamp id and time, store, announce. The request has passed validation. */
+
 import { create, toBinary } from "@bufbuild/protobuf";
 import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Draft, Kind, MessageSchema, Scope } from "../../gen/tidings/v1/message_pb.ts";
@@ -17,16 +18,19 @@ import type { Bus, Notice } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Ports } from "../ports/index.ts";
 import type { OnlineTotals, Presence } from "../ports/presence.ts";
-import { type Append, type AppendResult, keyLifetimeMs, type Store } from "../ports/store.ts";
+import { type Append, type AppendResult, keyLifetimeMs, perFeedMs, type Store } from "../ports/store.ts";
 import { type Span, type Tracer, within } from "../ports/tracer.ts";
 import type { RoomAccess } from "../rooms/access.ts";
-import type { Deadline } from "../util/deadline.ts";
+import { Deadline } from "../util/deadline.ts";
+import { dayMs } from "../util/durations.ts";
+import { joinKey, tenantKey } from "../util/keys.ts";
 import { Announcer } from "./announce.ts";
 import { type Address, address } from "./audience.ts";
 import { checkDraft, digestOf, toMessage } from "./draft.ts";
 import { recallNotices } from "./recall.ts";
 
-const dayMs = 86_400_000;
+/** The store's own error knows more of its cause: where one call takes all the time, that error comes first. In ms. */
+const deadlineGraceMs = 100;
 
 /** A request whose caller may reach whom it is for. */
 interface Addressed {
@@ -46,7 +50,8 @@ interface Prepared extends Address {
 export interface PublisherParts {
   readonly access: RoomAccess;
   readonly states: ReadStateService;
-  readonly patience: Deadline;
+  /** StoreInfo.timeoutMs. */
+  readonly storeTimeoutMs: number | undefined;
   readonly counters: Counters;
   readonly tracer: Tracer;
 }
@@ -58,7 +63,7 @@ export class Publisher {
   readonly #presence: Presence;
   readonly #access: RoomAccess;
   readonly #states: ReadStateService;
-  readonly #patience: Deadline;
+  readonly #storeTimeoutMs: number | undefined;
   readonly #counters: Counters;
   readonly #tracer: Tracer;
   readonly #clock: Clock;
@@ -69,7 +74,7 @@ export class Publisher {
 
   constructor(
     { store, bus, presence }: Ports,
-    { access, states, patience, counters, tracer }: PublisherParts,
+    { access, states, storeTimeoutMs, counters, tracer }: PublisherParts,
     newId: () => string,
     { clock, maxMessageBytes, retention }: Settings,
   ) {
@@ -78,7 +83,7 @@ export class Publisher {
     this.#presence = presence;
     this.#access = access;
     this.#states = states;
-    this.#patience = patience;
+    this.#storeTimeoutMs = storeTimeoutMs;
     this.#counters = counters;
     this.#tracer = tracer;
     this.#clock = clock;
@@ -101,9 +106,9 @@ export class Publisher {
     // Who else is asked whether the caller may publish has a time of its own.
     const addressed = await Promise.all(requests.map((request) => this.#address(caller, request)));
     const places = addressed.reduce((sum, item) => sum + (item instanceof Error ? 0 : item.to.feeds.length), 0);
-    const { prepared, appended } = await this.#patience.within(places, async (check) => {
+    const { prepared, appended } = await this.#inTime(places, async (check) => {
       const prepared = await Promise.all(addressed.map((item) => this.#prepare(caller, item)));
-      // Who was told that it failed does not expect it any more.
+      // The deadline has passed and the caller got STORE_UNAVAILABLE: do not store now.
       check();
       return { prepared, appended: await this.#keep(prepared, span) };
     });
@@ -111,6 +116,18 @@ export class Publisher {
     return Promise.all(
       prepared.map((item) => (item instanceof Error ? item : this.#answer(item, appended.get(item), counts))),
     );
+  }
+
+  /**
+   * Runs a publish under one deadline for all of its store calls: each of them may take nearly all of its own time, one
+   * after the other, while a shared store comes and goes. `feeds`: of all its messages together. When the deadline is
+   * missed, the work goes on, since what it has stored must be announced; before it stores anything, it calls `check`.
+   */
+  #inTime<T>(feeds: number, work: (check: () => void) => Promise<T>): Promise<T> {
+    // The embedded store is a part of this process, and so is never away.
+    if (this.#storeTimeoutMs === undefined) return work(() => {});
+    const deadline = new Deadline(this.#storeTimeoutMs + deadlineGraceMs + feeds * perFeedMs, tooLate, this.#clock);
+    return deadline.race(work(() => deadline.check()));
   }
 
   /** Stores, and announces what is stored at once, whether the caller still waits or not. */
@@ -289,7 +306,7 @@ export class Publisher {
 
   /** Counted once per call, however many messages of a batch ask. */
   #online({ tenant, scope, room }: Prepared, counts: Map<string, Promise<OnlineTotals>>): Promise<OnlineTotals> {
-    const key = `${tenant}\n${room}`;
+    const key = tenantKey(tenant, room ?? "");
     const asked = scope === Scope.EVERYONE ? undefined : tenant;
     const count = () => this.#presence.count(asked, ...(scope === Scope.ROOM ? [room] : []));
     const known = counts.get(key) ?? count().catch(() => ({ users: 0, connections: 0 }));
@@ -301,5 +318,13 @@ export class Publisher {
 /** Users' request ids are their own, so that they cannot guess or take a backend's. */
 function keyOf(caller: Identity, requestId: string): string {
   if (requestId === "") return "";
-  return `${isUser(caller) ? `user/${caller.subject}` : "service"}\n${requestId}`;
+  return joinKey(isUser(caller) ? `user/${caller.subject}` : "service", requestId);
+}
+
+function tooLate(): Error {
+  const cause = new Error("the store answered some calls, and together they took too long");
+  return fail("STORE_UNAVAILABLE", "the store did not answer in time; repeat the request", {
+    cause,
+    retryAfterMs: 1000,
+  });
 }

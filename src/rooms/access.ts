@@ -3,6 +3,8 @@ import type { Identity, UserIdentity } from "../auth/identity.ts";
 import { isUser } from "../auth/identity.ts";
 import { fail } from "../errors.ts";
 import type { Clock } from "../ports/clock.ts";
+import { tenantKey } from "../util/keys.ts";
+import { LruCache } from "../util/lru.ts";
 import { directUsers, isGranted } from "./grants.ts";
 
 /** What a user wants with a room: to enter it and read it, or to publish to it. */
@@ -28,7 +30,7 @@ export const retryAfterMs = 1000;
 /** Of one user, rooms that are asked for together: an inbox of 256 must not crowd out who wants to enter one. */
 const askedTogether = 50;
 /** A user for whom the hook could not tell is not made to wait for it again so soon. */
-const patienceMs = 10_000;
+const coolDownMs = 10_000;
 const maxRemembered = 10_000;
 
 /** Who may enter and who may speak: the token first, then the operator's hook. */
@@ -36,7 +38,7 @@ export class RoomAccess {
   readonly #authorize: Authorize | undefined;
   readonly #clock: Clock;
   /** By user, until when the hook is not waited for. */
-  readonly #spared = new Map<string, number>();
+  readonly #spared = new LruCache<string, number>({ entries: maxRemembered });
 
   constructor(authorize: Authorize | undefined, clock: Clock) {
     this.#authorize = authorize;
@@ -68,7 +70,7 @@ export class RoomAccess {
   async kept(caller: Identity, rooms: readonly string[]): Promise<readonly string[]> {
     const answers = new Map(rooms.map((room) => [room, this.known(caller, room, "join")]));
     const open = rooms.filter((room) => answers.get(room) === undefined);
-    const user = `${caller.tenant}\n${caller.subject}`;
+    const user = tenantKey(caller.tenant ?? "", caller.subject);
     while (open.length > 0 && (this.#spared.get(user) ?? 0) <= this.#clock.now()) {
       const asked = open.splice(0, askedTogether).map(async (room) => {
         const may = await this.may(caller, room, "join").catch(() => this.#spare(user));
@@ -88,8 +90,7 @@ export class RoomAccess {
   }
 
   #spare(user: string): undefined {
-    if (this.#spared.size >= maxRemembered) this.#spared.clear();
-    this.#spared.set(user, this.#clock.now() + patienceMs);
+    this.#spared.set(user, this.#clock.now() + coolDownMs);
   }
 }
 

@@ -1,6 +1,8 @@
 import { fail } from "../errors.ts";
 import type { AuthorizeOptions } from "../options.ts";
 import type { Clock } from "../ports/clock.ts";
+import { joinKey } from "../util/keys.ts";
+import { LruCache } from "../util/lru.ts";
 import { type Authorize, type RoomQuestion, retryAfterMs } from "./access.ts";
 
 /** Answers remembered at most. */
@@ -22,7 +24,7 @@ interface Answer {
 export class AuthorizeHook implements Authorize {
   readonly #options: Required<AuthorizeOptions>;
   readonly #clock: Clock;
-  readonly #answers = new Map<string, Answer>();
+  readonly #answers = new LruCache<string, Answer>({ entries: maxAnswers });
   readonly #asking = new Map<string, Promise<boolean>>();
 
   constructor(options: Required<AuthorizeOptions>, clock: Clock) {
@@ -84,7 +86,6 @@ export class AuthorizeHook implements Authorize {
   }
 
   #remember(key: string, allow: boolean): void {
-    if (this.#answers.size >= maxAnswers) this.#answers.clear();
     this.#answers.set(key, { allow, until: this.#clock.now() + this.#options.cacheMs });
   }
 }
@@ -105,5 +106,5 @@ function unavailable(what: string, cause: unknown = new Error(`the authorize hoo
 }
 
 function keyOf({ tenant, user, room, action }: RoomQuestion): string {
-  return [tenant, user, room, action].join("\n");
+  return joinKey(tenant, user, room, action);
 }

@@ -1,6 +1,8 @@
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import type { UserIdentity } from "../auth/identity.ts";
 import { SeqSet } from "../inbox/seq-set.ts";
+import { tenantKey } from "../util/keys.ts";
+import { LruCache } from "../util/lru.ts";
 import type { MessageFrame } from "../wire/frame.ts";
 
 /** Users remembered at most; who has no stream open and is forgotten may hear a message once more. */
@@ -17,7 +19,7 @@ export type Alerted = Map<string, SeqSet>;
  */
 export class Alerts {
   readonly #maxAgeMs: number;
-  readonly #users = new Map<string, Alerted>();
+  readonly #users = new LruCache<string, Alerted>({ entries: maxRemembered });
 
   /** `maxAgeMs`: an older message comes too late to ring. */
   constructor(maxAgeMs: number) {
@@ -26,13 +28,8 @@ export class Alerts {
 
   /** What all streams of the user share, for `take`. */
   of({ tenant, subject }: UserIdentity): Alerted {
-    const key = `${tenant}\n${subject}`;
-    const rung = this.#users.get(key) ?? new Map();
-    // The longest unused goes first; those with open streams hold on to theirs.
-    this.#users.delete(key);
-    this.#users.set(key, rung);
-    if (this.#users.size > maxRemembered) this.#users.delete(this.#users.keys().next().value as string);
-    return rung;
+    // Streams hold on to theirs, so an eviction forgets only users without an open stream.
+    return this.#users.getOrCreate(tenantKey(tenant, subject), () => new Map());
   }
 
   /** What of a feed one of the user's pages has rung for. */

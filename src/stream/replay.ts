@@ -34,7 +34,7 @@ export class Replay {
       yield this.#delivery.wanted(followed, frames);
       if (frames.length > 0) continue;
       const page = await this.#read(cursor, seq);
-      const gap = cursor.skipTrimmed(page.head);
+      const gap = cursor.skipTrimmed(page.bounds);
       if (gap && followed.shown) yield [eventFrame({ case: "gap", value: gap })];
       const from = cursor.seq;
       const between = page.frames.filter((frame) => frame.seq > from && frame.seq <= seq);

@@ -1,33 +1,47 @@
-/** Collects what one turn of the event loop asks for by key, and asks for all of it at once. */
-export class Batcher<V> {
-  readonly #ask: (keys: readonly string[]) => Promise<ReadonlyMap<string, V>>;
-  readonly #most: number;
-  #asked = new Map<string, PromiseWithResolvers<V | undefined>>();
+/** Answers a batch of keys of one group by key; a key without a value is left out. */
+export type AskBatch<V> = (keys: readonly string[], group: string) => Promise<ReadonlyMap<string, V>>;
 
-  /** `ask` answers what it finds of the keys, of which it gets `most` at a time; when it rejects, each of these does. */
-  constructor(most: number, ask: (keys: readonly string[]) => Promise<ReadonlyMap<string, V>>) {
-    this.#most = most;
+/**
+ * Collects the keys that are asked for in one event-loop tick, and asks for all of them at once: a thousand streams that
+ * open together cost the store one question. A key that several callers ask for in one tick is asked for once.
+ */
+export class Batcher<V> {
+  readonly #ask: AskBatch<V>;
+  readonly #maxKeys: number;
+  #groups = new Map<string, Map<string, PromiseWithResolvers<V | undefined>>>();
+
+  /** `ask` gets at most `maxKeys` keys of one group at a time; when it rejects, so does each of these keys. */
+  constructor(maxKeys: number, ask: AskBatch<V>) {
+    this.#maxKeys = maxKeys;
     this.#ask = ask;
   }
 
-  /** What is there under a key, read after this call; undefined for nothing. */
-  get(key: string): Promise<V | undefined> {
-    if (this.#asked.size === 0) setImmediate(() => this.#depart());
-    const asked = this.#asked.get(key) ?? Promise.withResolvers<V | undefined>();
-    this.#asked.set(key, asked);
-    return asked.promise;
+  /** The value of a key, read after this call; undefined for none. Keys of different groups never share a question. */
+  get(key: string, group = ""): Promise<V | undefined> {
+    if (this.#groups.size === 0) setImmediate(() => this.#flush());
+    const keys = this.#groups.get(group) ?? new Map<string, PromiseWithResolvers<V | undefined>>();
+    this.#groups.set(group, keys);
+    const answer = keys.get(key) ?? Promise.withResolvers<V | undefined>();
+    keys.set(key, answer);
+    return answer.promise;
   }
 
-  #depart(): void {
-    const asked = [...this.#asked];
-    this.#asked = new Map();
-    for (let first = 0; first < asked.length; first += this.#most)
-      void this.#fetch(asked.slice(first, first + this.#most));
+  #flush(): void {
+    const groups = this.#groups;
+    this.#groups = new Map();
+    for (const [group, asked] of groups) {
+      const entries = [...asked];
+      for (let first = 0; first < entries.length; first += this.#maxKeys)
+        void this.#fetch(group, entries.slice(first, first + this.#maxKeys));
+    }
   }
 
-  async #fetch(asked: readonly (readonly [string, PromiseWithResolvers<V | undefined>])[]): Promise<void> {
+  async #fetch(group: string, asked: readonly (readonly [string, PromiseWithResolvers<V | undefined>])[]) {
     try {
-      const found = await this.#ask(asked.map(([key]) => key));
+      const found = await this.#ask(
+        asked.map(([key]) => key),
+        group,
+      );
       for (const [key, { resolve }] of asked) resolve(found.get(key));
     } catch (error) {
       for (const [, { reject }] of asked) reject(error);

@@ -1,52 +1,44 @@
-import { fail } from "../errors.ts";
-import type { Clock } from "../ports/clock.ts";
-import { perFeedMs } from "../ports/store.ts";
+import { type Clock, systemClock, type Timer } from "../ports/clock.ts";
 
-/** The store's own error knows more of the cause: it comes first, where one call alone takes all the time. */
-const graceMs = 100;
-
-/**
- * How long a caller is kept waiting by the Store, however many calls of it one answer takes: hardly longer than by one of
- * them, for each may take all of its time, one after the other, while the store comes and goes.
- */
+/** A time by which work has to be done. Call `race` or `end`, so that no timer is left behind. */
 export class Deadline {
-  readonly #clock: Clock;
-  readonly #callMs: number | undefined;
+  readonly #missed = Promise.withResolvers<never>();
+  readonly #timer: Timer;
+  #error: Error | undefined;
+  #ended = false;
 
-  /** `callMs`: StoreInfo's `patienceMs`. */
-  constructor(clock: Clock, callMs: number | undefined) {
-    this.#clock = clock;
-    this.#callMs = callMs;
+  /** In `milliseconds` from now; `describe` makes the error of a deadline that is missed. */
+  constructor(milliseconds: number, describe: () => Error, clock: Clock = systemClock) {
+    // Work that ends in time leaves nobody to handle this rejection.
+    this.#missed.promise.catch(() => {});
+    this.#timer = clock.after(milliseconds, () => {
+      this.#error = describe();
+      this.#missed.reject(this.#error);
+    });
   }
 
-  /**
-   * The outcome of work that asks the store, and appends messages with so many places in all. Rejects with
-   * STORE_UNAVAILABLE when it takes too long. The work then goes on, for what it has stored is to be announced, and nobody
-   * hears what becomes of it; before it stores anything, it asks by `check`, which throws the same.
-   */
-  async within<T>(places: number, work: (check: () => void) => Promise<T>): Promise<T> {
-    if (this.#callMs === undefined) return work(() => {});
-    const late = Promise.withResolvers<never>();
-    let error: Error | undefined;
-    const timer = this.#clock.after(this.#callMs + graceMs + places * perFeedMs, () => {
-      error = unavailable();
-      late.reject(error);
-    });
-    const check = () => {
-      if (error) throw error;
-    };
+  /** The deadline was missed, or nobody waits any more: work that can stop should stop. */
+  get isOver(): boolean {
+    return this.#error !== undefined || this.#ended;
+  }
+
+  /** Throws the error of a missed deadline. */
+  check(): void {
+    if (this.#error) throw this.#error;
+  }
+
+  /** Settles as the work does, or rejects when the deadline is missed; the work then goes on unheard. Ends the deadline. */
+  async race<T>(work: Promise<T>): Promise<T> {
     try {
-      return await Promise.race([work(check), late.promise]);
+      return await Promise.race([work, this.#missed.promise]);
     } finally {
-      timer.cancel();
+      this.end();
     }
   }
-}
 
-function unavailable(): Error {
-  const cause = new Error("the store answered some calls, and together they took too long");
-  return fail("STORE_UNAVAILABLE", "the store did not answer in time; repeat the request", {
-    cause,
-    retryAfterMs: 1000,
-  });
+  /** Nobody waits any more. */
+  end(): void {
+    this.#timer.cancel();
+    this.#ended = true;
+  }
 }

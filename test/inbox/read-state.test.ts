@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ReadState } from "../../src/inbox/read-state.ts";
-import { endless } from "../../src/inbox/seq-set.ts";
+import { unbounded } from "../../src/ports/store.ts";
 
 const nobody = { version: 0, json: "" };
 
@@ -8,8 +8,8 @@ describe("ReadState", () => {
   test("of a user who was never here has read nothing", () => {
     const state = ReadState.decode(nobody);
     expect(state.version).toBe(0);
-    expect(state.unreadRanges("user")).toEqual([[1, endless]]);
-    expect(state.visibleRanges("user")).toEqual([[1, endless]]);
+    expect(state.unreadRanges("user")).toEqual([[1, unbounded]]);
+    expect(state.visibleRanges("user")).toEqual([[1, unbounded]]);
     expect(state.readRanges("user")).toEqual([]);
   });
 
@@ -21,7 +21,7 @@ describe("ReadState", () => {
     expect(state.readRanges("user", 10)).toEqual([[1, 3]]);
     expect(state.visibleRanges("user")).toEqual([
       [1, 3],
-      [9, endless],
+      [9, unbounded],
     ]);
   });
 

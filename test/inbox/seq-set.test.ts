@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { endless, SeqSet } from "../../src/inbox/seq-set.ts";
+import { SeqSet } from "../../src/inbox/seq-set.ts";
+import { unbounded } from "../../src/ports/store.ts";
 
 const most = 40;
 const seq = fc.integer({ min: 1, max: most });
@@ -89,9 +90,9 @@ describe("SeqSet", () => {
     );
   });
 
-  test("of nothing has no runs and one endless gap", () => {
+  test("of nothing has no runs and one unbounded gap", () => {
     expect(SeqSet.from().ranges()).toEqual([]);
-    expect(SeqSet.from().gaps()).toEqual([[1, endless]]);
+    expect(SeqSet.from().gaps()).toEqual([[1, unbounded]]);
   });
 
   test("reading a million messages is one run", () => {

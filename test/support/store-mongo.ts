@@ -64,7 +64,7 @@ export async function openMongo(
   options: Partial<MongoOptions> = {},
 ): Promise<OpenedStore> {
   // A server that scans, on a machine that does other things as well, takes its time.
-  const patient = { patienceMs: 15_000, ...options };
+  const patient = { timeoutMs: 15_000, ...options };
   let current = new MongoStore({ url, keep, ...patient });
   const opened = async (): Promise<OpenedStore> => ({
     info: await current.open(),

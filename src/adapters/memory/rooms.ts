@@ -1,4 +1,5 @@
 import type { Connection, Membership, OnlineTotals } from "../../ports/presence.ts";
+import { tenantKey } from "../../util/keys.ts";
 
 /** Who is in which room, within one process. Empty maps are dropped. */
 export class MemoryRooms {
@@ -53,5 +54,5 @@ function isGhost(other: Membership, seat: Membership): boolean {
 
 /** No id has control characters. */
 function keyOf(tenant: string, room: string): string {
-  return `${tenant}\n${room}`;
+  return tenantKey(tenant, room);
 }

@@ -11,6 +11,8 @@ import {
   MongoClient,
   type Timestamp,
 } from "mongodb";
+import { backoffMs } from "../../util/backoff.ts";
+import { mapLimited } from "../../util/limit.ts";
 
 const duplicateKey = 11_000;
 /**
@@ -19,7 +21,8 @@ const duplicateKey = 11_000;
  */
 const orderedTogether = 100;
 /** Commands under way for one call. */
-const parallel = 16;
+export const maxParallel = 16;
+const retryTimes = { baseMs: 5, capMs: 100 };
 
 /** What became of an insert. */
 export interface Inserted {
@@ -141,7 +144,8 @@ export class Connection {
     if (only !== undefined && more === undefined) return this.find(only, filter, options);
     const made = await this.db.listCollections({}, { nameOnly: true }).toArray();
     const there = new Set(made.map(({ name }) => name));
-    const found = await forEach(
+    const found = await mapLimited(
+      maxParallel,
       names.filter((name) => there.has(name)),
       (name) => this.find<T>(name, filter, options),
     );
@@ -214,18 +218,7 @@ function timeOf(operationTime: Timestamp | undefined): number {
   return operationTime ? operationTime.getHighBitsUnsigned() * 1000 : Date.now();
 }
 
-/** Waits a little, not as long as others do who met here. */
+/** Waits before the next attempt: nodes that collided here must not collide again. */
 export function jitter(attempt: number): Promise<void> {
-  return sleep(Math.random() * Math.min(100, 5 * 2 ** attempt));
-}
-
-/** Does something for each of many, some at a time, so that a large question leaves connections to others. */
-export async function forEach<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  const rest = items.entries();
-  const worker = async () => {
-    for (const [index, item] of rest) results[index] = await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(parallel, items.length) }, worker));
-  return results;
+  return sleep(backoffMs(retryTimes, attempt, Math.random()));
 }

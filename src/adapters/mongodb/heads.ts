@@ -1,6 +1,8 @@
 import type { FeedBounds, FeedKey } from "../../ports/store.ts";
 import { Batcher } from "../../util/batcher.ts";
-import { type Connection, forEach } from "./connection.ts";
+import { mapLimited } from "../../util/limit.ts";
+import { LruCache } from "../../util/lru.ts";
+import { type Connection, maxParallel } from "./connection.ts";
 import { type EntryDocument, feedName } from "./documents.ts";
 import type { Layout } from "./layout.ts";
 
@@ -37,7 +39,7 @@ export class Heads {
   readonly #connection: Connection;
   readonly #layout: Layout;
   readonly #keep: number;
-  readonly #known = new Map<string, Known>();
+  readonly #known = new LruCache<string, Known>({ entries: knownFeeds });
   readonly #ends = new Batcher(maxTogether, (feeds) => (this.#layout.scans ? this.#scan(feeds) : this.#seek(feeds)));
   readonly #tails = new Batcher(maxTogether, (feeds) => this.#findTails(feeds));
 
@@ -62,7 +64,6 @@ export class Heads {
   /** Learns what is durable on a majority. */
   learn(f: string, seq: number, time: number): void {
     const floor = this.floor(f);
-    if (!this.#known.has(f) && this.#known.size >= knownFeeds) this.#known.clear();
     this.#known.set(f, { seq: Math.max(seq, floor), time, current: true });
   }
 
@@ -134,7 +135,7 @@ export class Heads {
     const last = known.length > 1 ? await this.#near(known) : new Map<string, number>();
     const moved = feeds.filter((f) => !last.has(f));
     const options = { sort: { s: -1 }, limit: 1, projection: { _id: 0, s: 1 } } as const;
-    const found = await forEach(moved, (f) =>
+    const found = await mapLimited(maxParallel, moved, (f) =>
       this.#connection.find<EntryDocument>(this.#layout.entries(f), { f }, options),
     );
     for (const [index, f] of moved.entries()) last.set(f, found[index]?.[0]?.s ?? 0);
@@ -160,7 +161,7 @@ export class Heads {
   /** Once over each collection, for all its feeds. */
   async #scan(feeds: readonly string[]): Promise<Map<string, number>> {
     const last = new Map<string, number>();
-    await forEach([...this.#layout.group(feeds)], async ([name, some]) => {
+    await mapLimited(maxParallel, [...this.#layout.group(feeds)], async ([name, some]) => {
       const projection = { _id: 0, f: 1, s: 1 };
       const rows = await this.#connection.find<EntryDocument>(name, { f: { $in: some } }, { projection });
       for (const { f, s } of rows) last.set(f, Math.max(last.get(f) ?? 0, s));

@@ -1,3 +1,4 @@
+import { fnv1a } from "../../util/keys.ts";
 /**
  * In which collections documents lie. A server that finds documents by scanning (FerretDB 1) gets many small collections,
  * with claims apart; any other one gets `entries` and `states`.
@@ -42,9 +43,6 @@ export class Layout {
   }
 }
 
-/** FNV-1a. */
 function part(text: string, parts: number): number {
-  let hash = 0x811c9dc5;
-  for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
-  return (hash >>> 0) % parts;
+  return fnv1a(text) % parts;
 }

@@ -1,7 +1,8 @@
 import type { Filter } from "mongodb";
 import type { StoredReadState } from "../../ports/store.ts";
 import { Batcher } from "../../util/batcher.ts";
-import { type Connection, forEach, jitter } from "./connection.ts";
+import { mapLimited } from "../../util/limit.ts";
+import { type Connection, jitter, maxParallel } from "./connection.ts";
 import type { Layout } from "./layout.ts";
 import type { Locks } from "./locks.ts";
 
@@ -57,7 +58,7 @@ export class MongoReadStates {
     const [first = "", more] = ids;
     const single = more === undefined || this.#layout.scans;
     const found = single
-      ? (await forEach(ids, (_id) => find(_id, { _id }))).flat()
+      ? (await mapLimited(maxParallel, ids, (_id) => find(_id, { _id }))).flat()
       : await find(first, { _id: { $in: ids } });
     return new Map(found.map((state) => [state._id, state]));
   }

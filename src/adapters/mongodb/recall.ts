@@ -1,5 +1,6 @@
 import type { MessageLocation, Recalled } from "../../ports/store.ts";
-import { type Connection, forEach } from "./connection.ts";
+import { mapLimited } from "../../util/limit.ts";
+import { type Connection, maxParallel } from "./connection.ts";
 import { type ClaimDocument, claimedAt, type EntryDocument, feedName, feedOf } from "./documents.ts";
 import type { Heads } from "./heads.ts";
 import type { Layout } from "./layout.ts";
@@ -62,7 +63,7 @@ export class MongoRecaller {
     const claims = this.#connection.collection<ClaimDocument>(this.#layout.claims);
     const shared = new Map(entries.filter(({ r }) => r).map((entry) => [entry.r, entry]));
     const own = entries.filter(({ q }) => q);
-    await forEach([...shared.values(), ...own], ({ r, q, c, m, p = 0 }) => {
+    await mapLimited(maxParallel, [...shared.values(), ...own], ({ r, q, c, m, p = 0 }) => {
       // By its order: the key may belong to a later message by now.
       const filter = r === undefined ? { f: q ?? "", s: 0, o: claimedAt(c) } : { f: r, s: 0, id: m };
       return claims.updateOne(filter, { $set: { gone: { id: m, p } }, $unset: { d: "", e: "" } });
@@ -73,7 +74,7 @@ export class MongoRecaller {
   async #empty(entries: readonly EntryDocument[], change: typeof tombstone | typeof recalled): Promise<number> {
     let count = 0;
     const byOnce = Map.groupBy(entries, ({ f, c }) => `${this.#layout.entries(f)} ${c}`);
-    await forEach([...byOnce.values()], async (same) => {
+    await mapLimited(maxParallel, [...byOnce.values()], async (same) => {
       const [{ f, c }] = same as [EntryDocument];
       const collection = this.#connection.collection<EntryDocument>(this.#layout.entries(f));
       const filter = { f: { $in: same.map((entry) => entry.f) }, c, k: { $gt: 0 } };

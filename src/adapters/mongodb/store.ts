@@ -19,10 +19,10 @@ import {
   type StoredReadState,
   type StoreInfo,
 } from "../../ports/store.ts";
+import { Deadline } from "../../util/deadline.ts";
 import { Appender } from "./append.ts";
 import { BatchWriter } from "./batch-writer.ts";
 import { Connection, jitter, type Topology } from "./connection.ts";
-import { Deadline } from "./deadline.ts";
 import { DoneMarks } from "./done-marks.ts";
 import { Entries } from "./entries.ts";
 import { Heads } from "./heads.ts";
@@ -37,8 +37,8 @@ import { UnreadCounts } from "./unread-counts.ts";
 /** Calls under way; beyond it new ones are refused, so that a slow store cannot fill the memory. */
 const maxPending = 50_000;
 
-/** A server that starts with this node has so many times the patience of a call. */
-const startPatience = 5;
+/** A server that starts with this node has so many times the timeoutMs of a call. */
+const startTimeouts = 5;
 
 /** What a store is made with. */
 export interface MongoOptions {
@@ -47,7 +47,7 @@ export interface MongoOptions {
   /** Messages kept per feed. */
   readonly keep: number;
   /** How long a call waits for the servers before it is rejected, in milliseconds. Default 1,800: who asked hears of it within two seconds. `open` waits five times as long. */
-  readonly patienceMs?: number;
+  readonly timeoutMs?: number;
   /** Hears what a deployment lacks. */
   readonly warn?: (sentence: string) => void;
   /** Hears of every insert that is on a majority. */
@@ -82,7 +82,7 @@ interface Parts {
 export class MongoStore implements Store {
   readonly #connection: Connection;
   readonly #keep: number;
-  readonly #patienceMs: number;
+  readonly #timeoutMs: number;
   readonly #warn: (sentence: string) => void;
   readonly #committed: CommitListener;
   readonly #pending = new Set<Promise<unknown>>();
@@ -90,16 +90,16 @@ export class MongoStore implements Store {
   #closed = false;
   #closing: Promise<void> | undefined;
 
-  constructor({ url, keep, patienceMs = 1_800, warn = () => {}, committed = () => {}, watch }: MongoOptions) {
-    this.#connection = new Connection(url, patienceMs, watch);
-    this.#patienceMs = patienceMs;
+  constructor({ url, keep, timeoutMs = 1_800, warn = () => {}, committed = () => {}, watch }: MongoOptions) {
+    this.#connection = new Connection(url, timeoutMs, watch);
+    this.#timeoutMs = timeoutMs;
     this.#keep = keep;
     this.#warn = warn;
     this.#committed = committed;
   }
 
   async open(): Promise<StoreInfo> {
-    const end = performance.now() + startPatience * this.#patienceMs;
+    const end = performance.now() + startTimeouts * this.#timeoutMs;
     for (let attempt = 0; ; attempt++) {
       try {
         return await this.#open();
@@ -125,7 +125,7 @@ export class MongoStore implements Store {
     const places = messages.reduce((sum, { feeds }) => sum + feeds.length, 0);
     return this.#call(
       (parts, expired) => parts.appender.append(messages, expired),
-      this.#patienceMs + places * perFeedMs,
+      this.#timeoutMs + places * perFeedMs,
     );
   }
 
@@ -142,7 +142,7 @@ export class MongoStore implements Store {
   }
 
   trim(before: number, now: number): Promise<number> {
-    return this.#call(({ trimmer }) => trimmer.trim(before, now), 10 * this.#patienceMs);
+    return this.#call(({ trimmer }) => trimmer.trim(before, now), 10 * this.#timeoutMs);
   }
 
   select(selection: Selection): Promise<readonly Entry[]> {
@@ -186,14 +186,14 @@ export class MongoStore implements Store {
     });
   }
 
-  async #call<T>(work: (parts: Parts, expired: () => boolean) => Promise<T>, patience = this.#patienceMs): Promise<T> {
+  async #call<T>(work: (parts: Parts, expired: () => boolean) => Promise<T>, timeoutMs = this.#timeoutMs): Promise<T> {
     try {
       if (this.#closed || !this.#parts) throw new Error("the store is closed");
       if (this.#pending.size >= maxPending) throw new Error("too many calls are waiting for the store");
       const parts = this.#parts;
       const late = () => new Error("the store did not answer in time", { cause: parts.flights.lastError });
-      const deadline = new Deadline(patience, late);
-      const answer = deadline.wait(work(parts, deadline.expired));
+      const deadline = new Deadline(timeoutMs, late);
+      const answer = deadline.race(work(parts, () => deadline.isOver));
       this.#pending.add(answer);
       try {
         return await answer;
@@ -230,7 +230,7 @@ export class MongoStore implements Store {
       states: new MongoReadStates(connection, layout, locks),
     };
     this.#warnOf(topology);
-    return { secret, timeoutMs: this.#patienceMs };
+    return { secret, timeoutMs: this.#timeoutMs };
   }
 
   async #close(): Promise<void> {

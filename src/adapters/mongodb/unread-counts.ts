@@ -1,6 +1,7 @@
 import type { Filter } from "mongodb";
-import type { FeedKey, NotificationCount, SeqRanges } from "../../ports/store.ts";
-import { type Connection, forEach } from "./connection.ts";
+import { type FeedKey, type NotificationCount, notificationKind, type SeqRanges } from "../../ports/store.ts";
+import { mapLimited } from "../../util/limit.ts";
+import { type Connection, maxParallel } from "./connection.ts";
 import { type EntryDocument, feedName } from "./documents.ts";
 import { type Heads, StaleAnswer } from "./heads.ts";
 import type { Layout } from "./layout.ts";
@@ -8,7 +9,6 @@ import { clip, maxRanges, withinAny } from "./ranges.ts";
 
 /** Feeds of one question. */
 const feedsTogether = 50;
-const notification = 1;
 
 /** A feed with what is to be counted of it. */
 interface Counted {
@@ -83,14 +83,14 @@ export class UnreadCounts {
       grouped.slice(index * feedsTogether, (index + 1) * feedsTogether),
     );
     const found = await Promise.all([
-      forEach(parts, (part) => this.#grouped(part, now)),
-      forEach(asked.filter(isRead), (each) => this.#rows(each)),
+      mapLimited(maxParallel, parts, (part) => this.#grouped(part, now)),
+      mapLimited(maxParallel, asked.filter(isRead), (each) => this.#rows(each)),
     ]);
     return found.flat(2);
   }
 
   async #grouped(feeds: readonly Counted[], now: number): Promise<Group[]> {
-    const alive = { k: notification, x: { $not: { $lte: now } } };
+    const alive = { k: notificationKind, x: { $not: { $lte: now } } };
     const $or: Filter<EntryDocument>[] = feeds.flatMap(({ f, ranges, last }) => [
       ...ranges.map(([from, to]) => ({ f, s: { $gte: from, $lte: to }, ...alive })),
       { f, s: last },
@@ -125,7 +125,7 @@ function sum(counted: readonly Counted[], groups: readonly Group[], now: number)
     const inRanges = withinAny(ranges);
     for (const { _id, k, count, s, x } of mine) {
       const expires = x ?? Number.POSITIVE_INFINITY;
-      if (k !== notification || expires <= now || !inRanges(s)) continue;
+      if (k !== notificationKind || expires <= now || !inRanges(s)) continue;
       byCategory.set(_id.g, (byCategory.get(_id.g) ?? 0) + count);
       nextExpiry = Math.min(nextExpiry, expires);
       least = Math.min(least, s);

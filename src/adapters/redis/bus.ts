@@ -3,10 +3,12 @@
  * that a Redis that starts again costs one SUBSCRIBE and not one per user. In a Cluster, too, by plain PUBLISH: every node
  * wants all channels anyway, one connection hears them all, and moving slots unsubscribes nobody, as it would by SPUBLISH.
  */
+
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
 import type { Bus, BusEvent, BusFigures, Notice } from "../../ports/bus.ts";
 import type { FeedKey } from "../../ports/store.ts";
+import { fnv1a } from "../../util/keys.ts";
 import { Listeners } from "../../util/listeners.ts";
 import { decodeBeat, decodeNotices, encodeBeat, encodeNotices, sizeOf } from "./codec.ts";
 import { prefixOf } from "./connect.ts";
@@ -273,12 +275,9 @@ function feedOf(notice: Notice): FeedKey {
   return notice.feed;
 }
 
-/** FNV-1a, the same on every node (draft-eastlake-fnv). */
+/** The same on every node. */
 function shardOf({ tenant, name }: FeedKey): number {
-  let hash = 0x811c9dc5;
-  for (let index = 0; index < tenant.length; index++) hash = Math.imul(hash ^ tenant.charCodeAt(index), 0x01000193);
-  hash = Math.imul(hash ^ 10, 0x01000193);
-  for (let index = 0; index < name.length; index++) hash = Math.imul(hash ^ name.charCodeAt(index), 0x01000193);
+  const hash = fnv1a(name, fnv1a("\n", fnv1a(tenant)));
   return ((hash ^ (hash >>> 16)) >>> 0) % shards;
 }
 

@@ -1,4 +1,5 @@
 import type { OnlineTotals } from "../../ports/presence.ts";
+import { LruCache } from "../../util/lru.ts";
 import type { LocalMembers } from "./local-members.ts";
 import { idOf, type Place } from "./presence-commands.ts";
 
@@ -16,7 +17,7 @@ interface Known {
 /** The counts that Redis gave last, for when it gives none. */
 export class LastCounts {
   readonly #holdings: LocalMembers;
-  readonly #known = new Map<string, Known>();
+  readonly #known = new LruCache<string, Known>({ entries: maxKnown });
   /** Before the first answer, nothing is known of others since the start. */
   readonly #start = Date.now();
 
@@ -27,17 +28,15 @@ export class LastCounts {
   /** Remembers a count; answers whether it is another than the last one. */
   learn(place: Place, all: OnlineTotals): boolean {
     const id = idOf(place);
-    const before = this.#known.get(id)?.all;
-    this.#known.delete(id);
+    const before = this.#known.peek(id)?.all;
     this.#known.set(id, { all, own: this.#holdings.tally(place), at: Date.now() });
-    if (this.#known.size > maxKnown) this.#known.delete(this.#known.keys().next().value as string);
     return before?.users !== all.users || before.connections !== all.connections;
   }
 
   /** The last count, with what has changed on this node since. */
   guess(place: Place): OnlineTotals {
     const now = this.#holdings.tally(place);
-    const { all, own, at } = this.#known.get(idOf(place)) ?? { all: now, own: now, at: this.#start };
+    const { all, own, at } = this.#known.peek(idOf(place)) ?? { all: now, own: now, at: this.#start };
     return {
       users: Math.max(now.users, all.users + now.users - own.users),
       connections: Math.max(now.connections, all.connections + now.connections - own.connections),

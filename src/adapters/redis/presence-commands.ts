@@ -21,7 +21,7 @@ export interface Kicked {
 }
 
 /** Users whom one script asks for: Lua passes no more than some thousand arguments on. */
-const usersTogether = 1000;
+export const maxUsersPerQuery = 1000;
 
 /** The scripts as calls. They reject when Redis does not do them. */
 export class PresenceCommands {
@@ -70,10 +70,8 @@ export class PresenceCommands {
   }
 
   async connections(tenant: string, users: readonly string[]): Promise<number[]> {
-    const parts: string[][] = [];
-    for (let from = 0; from < users.length; from += usersTogether) parts.push(users.slice(from, from + usersTogether));
-    const answers = await Promise.all(parts.map((part) => this.#run("connections", { tenant, room: undefined }, part)));
-    return (answers as (string | null)[][]).flat().map((open) => Number(open ?? 0));
+    const answer = (await this.#run("connections", { tenant, room: undefined }, users)) as (string | null)[];
+    return answer.map((open) => Number(open ?? 0));
   }
 
   /** Tenants who have somebody online. */

@@ -3,18 +3,21 @@
  * under leases, beside what other nodes hold, and is told it all again when it may have forgotten. The claim of a room is
  * the only question that Redis alone can answer.
  */
+
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
 import { fail } from "../../errors.ts";
 import type { Connection, Membership, OnlineTotals, Presence, PresenceChange } from "../../ports/presence.ts";
+import { Batcher } from "../../util/batcher.ts";
+import { Deadline } from "../../util/deadline.ts";
+import { tenantKey } from "../../util/keys.ts";
 import { Listeners } from "../../util/listeners.ts";
 import { prefixOf } from "./connect.ts";
-import { Gather } from "./gather.ts";
 import { LastCounts } from "./last-counts.ts";
 import { LeaseRenewal } from "./lease-renewal.ts";
 import { RedisLink } from "./link.ts";
 import { type Held, LocalMembers, memberOf } from "./local-members.ts";
-import { idOf, type Kicked, type Place, PresenceCommands } from "./presence-commands.ts";
+import { idOf, type Kicked, maxUsersPerQuery, type Place, PresenceCommands } from "./presence-commands.ts";
 
 /** Options of RedisPresence. */
 export interface RedisPresenceOptions {
@@ -29,7 +32,7 @@ export interface RedisPresenceOptions {
 }
 
 /** An answer that takes longer is not waited for. */
-const patienceMs = 500;
+const timeoutMs = 500;
 /** A round of renewals that hangs for so long is on a connection that is dead. */
 const stuckMs = 10_000;
 /** Other nodes are told of changed counts at most once in so long. */
@@ -51,7 +54,7 @@ export class RedisPresence implements Presence {
   readonly #link: RedisLink;
   readonly #places: PresenceCommands;
   /** Open streams of users, by tenant: each publish asks. */
-  readonly #open: Gather<number>;
+  readonly #open: Batcher<number>;
   readonly #renewal: LeaseRenewal;
   readonly #timer: NodeJS.Timeout;
   /** By connection, the last step under way: a slow enter must not overtake the leave. */
@@ -83,7 +86,10 @@ export class RedisPresence implements Presence {
       },
     });
     this.#places = new PresenceCommands(this.#link.commands, prefix, leaseMs, this.#channel);
-    this.#open = new Gather((tenant, users) => this.#places.connections(tenant, users));
+    this.#open = new Batcher(maxUsersPerQuery, async (users, tenant) => {
+      const open = await this.#places.connections(tenant, users);
+      return new Map(users.map((user, index) => [user, open[index] ?? 0]));
+    });
     this.#renewal = new LeaseRenewal(this.#places, this.#holdings, this.#gone, leaseMs * 0.3, {
       counted: (place, tally) => this.#known.learn(place, tally),
       changed: (tenant) => this.#listeners.call({ type: "count", tenant }),
@@ -165,8 +171,8 @@ export class RedisPresence implements Presence {
   }
 
   async connections(tenant: string, users: readonly string[]): Promise<readonly number[]> {
-    const answer = await this.#ask(() => this.#open.ask(tenant, users));
-    return answer?.value ?? users.map((user) => this.#holdings.ofUser(online(tenant), user));
+    const answer = await this.#ask(() => Promise.all(users.map((user) => this.#open.get(user, tenant))));
+    return answer?.value.map((open) => open ?? 0) ?? users.map((user) => this.#holdings.ofUser(online(tenant), user));
   }
 
   get leases(): number {
@@ -199,7 +205,7 @@ export class RedisPresence implements Presence {
 
   /** One step of a connection after the other; the first starts at once, so that Redis gets them in the order of the calls. */
   async #inOrder<T>({ tenant, id }: Connection, step: () => Promise<T>): Promise<T> {
-    const key = `${tenant}\n${id}`;
+    const key = tenantKey(tenant, id);
     const before = this.#steps.get(key);
     const going = before ? before.then(step) : step();
     const settled = going.catch(() => {});
@@ -214,17 +220,12 @@ export class RedisPresence implements Presence {
   /** The answer of Redis; undefined when there is none soon. */
   async #ask<T>(call: () => Promise<T>): Promise<{ readonly value: T } | undefined> {
     if (!this.#answers) return undefined;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${patienceMs} ms`)), patienceMs);
-    });
+    const deadline = new Deadline(timeoutMs, () => new Error(`no answer within ${timeoutMs} ms`));
     try {
-      return { value: await Promise.race([call(), late]) };
+      return { value: await deadline.race(call()) };
     } catch (error) {
       this.#silent(error);
       return undefined;
-    } finally {
-      clearTimeout(timer);
     }
   }
 

@@ -10,6 +10,7 @@ import {
   type MessageLocation,
   type Recalled,
 } from "../../ports/store.ts";
+import { LruCache } from "../../util/lru.ts";
 import { type Database, fromTime, fromUuid, toTime, toUuid } from "./database.ts";
 import { rowColumns, toEntry } from "./row.ts";
 
@@ -32,7 +33,7 @@ export class SqliteFeeds {
   readonly #db: Database;
   /** Messages kept per feed. */
   readonly #keep: number;
-  readonly #known = new Map<string, Feed>();
+  readonly #known = new LruCache<string, Feed>({ entries: knownFeeds });
   /** Undefined when it is to be read from the disk. */
   #lastRow: number | undefined;
 
@@ -254,7 +255,6 @@ export class SqliteFeeds {
   }
 
   #remember(name: string, feed: Feed): Feed {
-    if (this.#known.size >= knownFeeds) this.#known.clear();
     this.#known.set(name, feed);
     return feed;
   }

@@ -1,18 +1,17 @@
-import type {
-  BatchPage,
-  Entry,
-  FeedKey,
-  MessageLocation,
-  NotificationCount,
-  Selection,
-  SeqRanges,
-  StoredReadState,
+import {
+  type BatchPage,
+  type Entry,
+  type FeedKey,
+  type MessageLocation,
+  type NotificationCount,
+  type Selection,
+  type SeqRanges,
+  type StoredReadState,
+  unbounded,
 } from "../../ports/store.ts";
 import { type Database, fromUuid, toTime } from "./database.ts";
 import type { SqliteFeeds } from "./feeds.ts";
 import { rowColumns, toEntry } from "./row.ts";
-
-const endless = Number.MAX_SAFE_INTEGER;
 
 /** The questions of the inbox, to the embedded store. Runs in the store's worker. */
 export class SqliteInbox {
@@ -107,7 +106,7 @@ export class SqliteInbox {
 
   batch(tenant: string, batchId: string, after: string, limit: number, now: number): BatchPage {
     // A place in a batch is a message's row and the last of its feeds that was taken.
-    const [row = endless, feed = 0] = after === "" ? [] : after.split("/").map(Number);
+    const [row = unbounded, feed = 0] = after === "" ? [] : after.split("/").map(Number);
     const messages = this.#db
       .sql(
         `SELECT row FROM messages WHERE tenant = ? AND batch_id = ? AND row <= ?
@@ -124,7 +123,7 @@ export class SqliteInbox {
         if (entry) entries.push(entry);
       }
     }
-    return { entries, next: messages.length > limit ? `${messages[limit]?.row}/${endless}` : "" };
+    return { entries, next: messages.length > limit ? `${messages[limit]?.row}/${unbounded}` : "" };
   }
 
   /** Places of a message in feeds after `after`, so many at a time: of 10,000, a page takes a few. */

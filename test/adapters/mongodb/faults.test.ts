@@ -44,10 +44,10 @@ describe.skipIf(findFerret() === undefined)("a server of one's own", { timeout: 
   }
 
   /** A store behind a proxy. */
-  async function openCut(patienceMs: number): Promise<{ store: Store; proxy: CutProxy }> {
+  async function openCut(timeoutMs: number): Promise<{ store: Store; proxy: CutProxy }> {
     const proxy = await CutProxy.start(ferret.port);
     proxies.push(proxy);
-    const store = await open({ patienceMs }, url.replace(`:${ferret.port}/`, `:${proxy.port}/`));
+    const store = await open({ timeoutMs }, url.replace(`:${ferret.port}/`, `:${proxy.port}/`));
     return { store, proxy };
   }
 
@@ -109,7 +109,7 @@ describe.skipIf(findFerret() === undefined)("a server of one's own", { timeout: 
   });
 
   test("that is away makes calls fail in time, and is used again when it is back", async () => {
-    const store = await open({ patienceMs: 2_000 });
+    const store = await open({ timeoutMs: 2_000 });
     expect(await appendOne(store, message("t"))).toBe(1);
     await ferret.stop();
     const begun = performance.now();
@@ -134,7 +134,7 @@ describe.skipIf(findFerret() === undefined)("a server of one's own", { timeout: 
   });
 
   test("that hangs makes calls fail in time, and what it does later is no second message", async () => {
-    const store = await open({ patienceMs: 2_000 });
+    const store = await open({ timeoutMs: 2_000 });
     await appendOne(store, message("t"));
     ferret.signal("SIGSTOP");
     const begun = performance.now();

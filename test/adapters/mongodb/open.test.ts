@@ -55,7 +55,7 @@ describe.skipIf(!hasMongo)("opening", { timeout: 60_000 }, () => {
   });
 
   test("tells how long its calls are waited for", async () => {
-    const { info, close } = await openMongo(bench, 100, bench.url(), { patienceMs: 7_000 });
+    const { info, close } = await openMongo(bench, 100, bench.url(), { timeoutMs: 7_000 });
     expect(info.timeoutMs).toBe(7_000);
     await close();
   });
@@ -63,7 +63,7 @@ describe.skipIf(!hasMongo)("opening", { timeout: 60_000 }, () => {
 
 test("fails where nobody listens, in time", async () => {
   const url = `mongodb://127.0.0.1:${await freePort()}/tidings`;
-  const store = new MongoStore({ url, keep: 100, patienceMs: 100 });
+  const store = new MongoStore({ url, keep: 100, timeoutMs: 100 });
   await expect(store.open()).rejects.toThrow(/ECONNREFUSED/);
   await store.close();
 });
@@ -73,7 +73,7 @@ test("waits for a server that is only just starting, and says so", async () => {
   const sentences: string[] = [];
   const warn = (sentence: string) => void sentences.push(sentence);
   const url = `mongodb://127.0.0.1:${port}/tidings?directConnection=true`;
-  const store = new MongoStore({ url, keep: 100, patienceMs: 2_000, warn });
+  const store = new MongoStore({ url, keep: 100, timeoutMs: 2_000, warn });
   const opening = store.open();
   await expect.poll(() => sentences, { timeout: 10_000, interval: 5 }).toHaveLength(1);
   expect(sentences[0]).toMatch(/does not answer yet.*ECONNREFUSED/);
