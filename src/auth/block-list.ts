@@ -8,40 +8,42 @@ import { joinKey, tenantKey } from "../util/keys.ts";
 import { LruCache } from "../util/lru.ts";
 import { type Identity, isUser, type UserIdentity } from "./identity.ts";
 
-/** Who is kept out, or was cut off. Times are in ms since the Unix epoch. */
+/** A block, a disconnection, or both. Times are in ms since the Unix epoch. */
 interface Block {
-  /** 0: not kept out. */
+  /** When the block ends; 0 for a disconnection without a block. */
   readonly until: number;
   readonly reason: string;
-  /** Streams that were opened before were ended, or are to be. */
+  /** When the streams were last disconnected: every stream opened before must end. */
   readonly cut?: number;
 }
 
-/** By token id; "" for all tokens of the user. */
+/** The blocks of one user by token id; "" is the block of all tokens of the user. */
 type UserBlocks = Readonly<Record<string, Block>>;
 
-/** What is known of a user is asked anew after so long, in case that a notice was lost. */
+/** Lifetime of a cache entry, so that a node which missed a notice learns of a block all the same. */
 const staleMs = 5_000;
-const maxRemembered = 100_000;
+const maxCached = 100_000;
+/** Attempts to save a document that other nodes change at the same time. */
 const maxAttempts = 20;
-/** A node that did not hear of a cut finds it for so long: it asks every minute at least. */
+/** How long a disconnection is kept: a node that missed its notice rechecks its streams every minute. */
 const cutMs = 600_000;
-/** Blocks of single tokens that one user can have at once. */
+/** The most blocks of single tokens that one user can have at a time. */
 const maxTokens = 100;
+/** The longest block. */
 const longestMs = 10 * 366 * dayMs;
 
 /**
- * The block list: durable, one small document per user, and remembered for a few seconds. It has what was only cut off,
- * too, for a notice of that may be lost.
+ * The blocked users and tokens: one small durable document per user, cached for a few seconds. The documents also record
+ * disconnections without a block, since the notice of a disconnection may be lost.
  */
 export class BlockList {
   readonly #store: Store;
   readonly #clock: Clock;
-  readonly #remembered = new LruCache<string, { readonly blocks: UserBlocks; readonly at: number }>({
-    entries: maxRemembered,
+  readonly #cached = new LruCache<string, { readonly blocks: UserBlocks; readonly at: number }>({
+    entries: maxCached,
   });
   readonly #unsubscribe: () => void;
-  /** How often somebody's blocks changed. */
+  /** Counts notices of changes, so that a document that was read before a change is not cached after it. */
   #changes = 0;
 
   constructor(store: Store, bus: Bus, clock: Clock) {
@@ -50,38 +52,40 @@ export class BlockList {
     this.#unsubscribe = bus.subscribe((notice) => {
       if (notice.type !== "disconnect" && notice.type !== "lost") return;
       this.#changes++;
-      if (notice.type === "lost") this.#remembered.clear();
-      else this.#remembered.delete(keyOf(notice));
+      if (notice.type === "lost") this.#cached.clear();
+      else this.#cached.delete(keyOf(notice));
     });
   }
 
-  /** Throws CALLER_BLOCKED. */
+  /** Throws CALLER_BLOCKED for a user who is blocked, or whose token is. Services and admins are never blocked. */
   async check(identity: Identity): Promise<void> {
     if (!isUser(identity)) return;
-    const block = (await this.#for(identity)).find(({ until }) => until > this.#clock.now());
+    const block = (await this.#blocksOf(identity)).find(({ until }) => until > this.#clock.now());
     if (!block) return;
     const metadata = { until: new Date(block.until).toISOString() };
     throw fail("CALLER_BLOCKED", block.reason || "the user is blocked", { metadata });
   }
 
   /**
-   * As `check`, of who was let in before, at `opened`, and of cuts since: `end` gets the error, CALLER_BLOCKED or
-   * DISCONNECTED. Nodes compare their clocks here. A store that cannot answer ends nobody.
+   * Checks the user of a stream that was opened at `opened`, in ms since the Unix epoch, and calls `end` with
+   * CALLER_BLOCKED or, after a disconnection since then, with DISCONNECTED. The times may come from the clocks of two
+   * nodes. No stream ends because the store does not answer.
    */
   async recheck(identity: Identity, opened: number, end: (error: ConnectError) => void): Promise<void> {
     if (!isUser(identity)) return;
     try {
       await this.check(identity);
-      const found = (await this.#for(identity)).find(({ cut }) => cut !== undefined && cut >= opened);
-      if (found) end(disconnected(found.reason));
+      const disconnection = (await this.#blocksOf(identity)).find(({ cut }) => cut !== undefined && cut >= opened);
+      if (disconnection) end(disconnected(disconnection.reason));
     } catch (error) {
       if (error instanceof ConnectError && reasonOf(error) === "CALLER_BLOCKED") end(error);
     }
   }
 
   /**
-   * Cuts a user, or one token of the user, off, and keeps them out until then; a time that has passed lifts the block, and
-   * without one it stays as it is. Throws CONFLICT.
+   * Records that a user, or one token of the user, was disconnected, and blocks it until `until`, in ms since the Unix
+   * epoch. A time in the past lifts the block; without a time an earlier block stays as it is. Throws TOO_MANY_BLOCKS, and
+   * CONFLICT when other nodes keep changing the user's blocks.
    */
   async set({ tenant, user, tokenId, reason }: DisconnectNotice, until?: number): Promise<void> {
     const now = this.#clock.now();
@@ -89,7 +93,7 @@ export class BlockList {
       const { version, json } = await this.#store.readState(tenant, documentOf(user));
       const blocks = Object.entries(decode(json));
       const others = blocks.filter(([id, block]) => id !== tokenId && block.until > now);
-      // A block of the whole user, a cut, and the end of a block, are always possible.
+      // The limit never refuses a block of the whole user, a disconnection, or the end of a block.
       const adds = tokenId !== "" && (until ?? 0) > now;
       if (adds && others.filter(([id]) => id !== "").length >= maxTokens) {
         throw fail("TOO_MANY_BLOCKS", "the user has too many blocked tokens; block the user", { field: "token_id" });
@@ -101,54 +105,57 @@ export class BlockList {
       const state = { version: version + 1, json: JSON.stringify(Object.fromEntries(all)) };
       if (await this.#store.saveReadState(tenant, documentOf(user), state)) return;
     }
-    throw fail("CONFLICT", "others keep changing the blocks of this user; repeat the request", { retryAfterMs: 100 });
+    throw fail("CONFLICT", "other nodes keep changing the blocks of this user; repeat the request", {
+      retryAfterMs: 100,
+    });
   }
 
+  /** Stops listening for notices. */
   close(): void {
     this.#unsubscribe();
   }
 
-  /** What is about the user, and about this token. */
-  async #for({ tenant, subject: user, tokenId }: UserIdentity): Promise<readonly Block[]> {
-    const { "": all, [tokenId]: one } = await this.#of({ tenant, user });
+  /** Returns the blocks that concern all tokens of the user, and this token. */
+  async #blocksOf({ tenant, subject: user, tokenId }: UserIdentity): Promise<readonly Block[]> {
+    const { "": all, [tokenId]: one } = await this.#load({ tenant, user });
     return [all, one].filter((block) => block !== undefined);
   }
 
-  async #of(who: Who): Promise<UserBlocks> {
-    const key = keyOf(who);
-    const known = this.#remembered.get(key);
+  async #load(owner: TenantUser): Promise<UserBlocks> {
+    const key = keyOf(owner);
+    const known = this.#cached.get(key);
     const now = this.#clock.now();
     if (known && now - known.at < staleMs) return known.blocks;
     const changes = this.#changes;
-    const blocks = decode((await this.#store.readState(who.tenant, documentOf(who.user))).json);
-    // What was read while somebody was blocked may be what was before.
+    const blocks = decode((await this.#store.readState(owner.tenant, documentOf(owner.user))).json);
+    // A block came in during the read, which may have returned the document from before it: do not cache that.
     if (changes !== this.#changes) return blocks;
-    this.#remembered.set(key, { blocks, at: now });
+    this.#cached.set(key, { blocks, at: now });
     return blocks;
   }
 }
 
-interface Who {
+interface TenantUser {
   readonly tenant: string;
   readonly user: string;
 }
 
-function keyOf({ tenant, user }: Who): string {
+function keyOf({ tenant, user }: TenantUser): string {
   return tenantKey(tenant, user);
 }
 
-/** Beside the user's read state: no id has control characters. */
+/** The key of a user's blocks among the read states. No id has control characters, so it is never a user's own key. */
 function documentOf(user: string): string {
   return joinKey("block", user);
 }
 
-/** Who is not kept out, but was cut off lately: of many tokens, the last. */
+/** Returns the disconnections of the last ten minutes that come without a block, at most the latest `maxTokens`. */
 function recentCuts(blocks: readonly (readonly [string, Block])[], except: string, now: number) {
   const cuts = blocks.filter(([id, { until, cut = 0 }]) => id !== except && until <= now && cut > now - cutMs);
   return cuts.toSorted(([, a], [, b]) => (b.cut ?? 0) - (a.cut ?? 0)).slice(0, maxTokens);
 }
 
-/** The end of a stream that was cut off. */
+/** Returns the error that ends a disconnected stream. */
 export function disconnected(reason: string): ConnectError {
   return fail("DISCONNECTED", reason || "the user's streams were ended");
 }

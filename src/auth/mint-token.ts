@@ -1,36 +1,36 @@
-/** Makes the tokens that a server with an HS256 secret accepts. */
+/** Mints the tokens that a server with an HS256 secret accepts. */
 import { SignJWT } from "jose";
 import { isWeakSecret } from "../options.ts";
 
-/** What a token says about its bearer. */
+/** The claims of a token. */
 export interface TokenClaims {
   /** The id of a user or a service: 1 to 128 characters without control characters. */
   readonly sub: string;
-  /** The tenant, in the same form. Only a service or an admin may be without one, and then may name any. */
+  /** The tenant, in the same form. Only a service or an admin may go without; each of its requests then names a tenant. */
   readonly tenant?: string;
-  /** What the bearer may do. */
+  /** What the bearer may do: read an inbox, publish, or operate. */
   readonly role: "user" | "service" | "admin";
-  /** From when on the token is refused: seconds since the Unix epoch. */
+  /** When the token expires, in seconds since the Unix epoch. */
   readonly exp: number;
-  /** When it was made: seconds since the Unix epoch. Default: `now`. */
+  /** When the token was issued, in seconds since the Unix epoch. Default: `now`. */
   readonly iat?: number;
-  /** Who made it, for servers with an issuer. */
+  /** The issuer, for servers that require one. */
   readonly iss?: string;
-  /** For whom it is, for servers with an audience. */
+  /** The audience, for servers that require one. */
   readonly aud?: string;
-  /** The token's id, by which it can be blocked. */
+  /** The token's id, by which it can be disconnected and blocked. */
   readonly jti?: string;
-  /** Rooms that a user may enter: ids, or patterns with `*`, `**` and `{sub}`. */
+  /** The rooms that a user may enter: ids, or patterns with `*`, `**` and `{sub}`. */
   readonly rooms?: readonly string[];
-  /** Rooms that a user may publish to, likewise. */
+  /** The rooms that a user may publish to, in the same form. */
   readonly publish?: readonly string[];
 }
 
 const idPattern = /^[^\p{Cc}]{1,128}$/u;
 
 /**
- * Signs a JWT with HS256. `now`: seconds since the Unix epoch; default: the machine's. Throws a RangeError that names
- * the claim for a weak secret and for claims that every server would refuse.
+ * Signs a JWT with HS256. `now` is in seconds since the Unix epoch and defaults to the machine's clock. Throws a
+ * RangeError for a weak secret, and one that names the claim for a claim that every server refuses.
  */
 export async function mintToken(secret: string, claims: TokenClaims, now?: number): Promise<string> {
   const seconds = Math.floor(now ?? Date.now() / 1000);

@@ -1,5 +1,6 @@
 import { BlockList } from "../auth/block-list.ts";
-import { type Authenticate, createAuthenticate, type Identity } from "../auth/identity.ts";
+import type { Identity } from "../auth/identity.ts";
+import { type Authenticate, createAuthenticate } from "../auth/verify-token.ts";
 import type { Validate } from "../contract/validate.ts";
 import { GapRepair } from "../feeds/gap-repair.ts";
 import { HistoryReader } from "../feeds/history.ts";

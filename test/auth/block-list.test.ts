@@ -32,71 +32,71 @@ function notice(over: Partial<DisconnectNotice> = {}): DisconnectNotice {
   return { type: "disconnect", tenant: "acme", user: "ann", tokenId: "", reason: "", ...over };
 }
 
-/** Blocks for a minute, and tells all nodes, as AdminService does. */
+/** Blocks for a minute and notifies all nodes, as AdminService does. */
 async function block(over: Partial<DisconnectNotice> = {}, forMs = 60_000): Promise<void> {
   await blocks.set(notice(over), clock.now() + forMs);
   bus.publish([notice(over)]);
 }
 
-const isOut = async (identity: Identity, by = blocks) =>
+const isBlocked = async (identity: Identity, by = blocks) =>
   by.check(identity).then(
     () => false,
     async (error) => (await reasonFrom(Promise.reject(error))) === "CALLER_BLOCKED",
   );
 
-describe("a block", () => {
-  test("keeps a user out, with any token, and nobody else", async () => {
-    expect(await isOut(ann)).toBe(false);
+describe("A block", () => {
+  test("refuses a user with any token, and no other caller", async () => {
+    expect(await isBlocked(ann)).toBe(false);
     await block({ reason: "left the company" });
-    for (const tokenId of ["t1", "t2", ""]) expect(await isOut({ ...ann, tokenId })).toBe(true);
+    for (const tokenId of ["t1", "t2", ""]) expect(await isBlocked({ ...ann, tokenId })).toBe(true);
     await expect(blocks.check(ann)).rejects.toThrow("left the company");
     for (const other of [member("bob"), member("ann", [], { tenant: "globex" }), member("block\nann")]) {
-      expect(await isOut(other)).toBe(false);
+      expect(await isBlocked(other)).toBe(false);
     }
-    expect(await isOut({ ...serviceOf("acme"), subject: "ann" })).toBe(false);
+    expect(await isBlocked({ ...serviceOf("acme"), subject: "ann" })).toBe(false);
   });
 
-  test("of a token keeps out that token only", async () => {
+  test("of a token refuses that token only", async () => {
     await block({ tokenId: "t1" });
-    expect(await isOut(ann)).toBe(true);
+    expect(await isBlocked(ann)).toBe(true);
     for (const tokenId of ["t2", "", "T1", "__proto__", "constructor"])
-      expect(await isOut({ ...ann, tokenId })).toBe(false);
+      expect(await isBlocked({ ...ann, tokenId })).toBe(false);
     await block({ tokenId: "__proto__" });
-    expect(await isOut({ ...ann, tokenId: "__proto__" })).toBe(true);
-    expect(await isOut({ ...ann, tokenId: "t2" })).toBe(false);
+    expect(await isBlocked({ ...ann, tokenId: "__proto__" })).toBe(true);
+    expect(await isBlocked({ ...ann, tokenId: "t2" })).toBe(false);
   });
 
-  test("ends at its time, not before, and says when", async () => {
+  test("ends exactly at its time, which the error names", async () => {
     await block();
     const until = new Date(clock.now() + 60_000).toISOString();
     await expect(blocks.check(ann)).rejects.toMatchObject({ details: [{ value: { metadata: { until } } }] });
     clock.set(clock.now() + 59_999);
-    expect(await isOut(ann)).toBe(true);
+    expect(await isBlocked(ann)).toBe(true);
     clock.set(clock.now() + 1);
-    expect(await isOut(ann)).toBe(false);
+    expect(await isBlocked(ann)).toBe(false);
   });
 
-  test("is lifted, prolonged and shortened by a later one, each for its own", async () => {
+  test("is lifted, prolonged and shortened by a later block of the same user or token", async () => {
     await block();
     await block({ tokenId: "t1" });
     await block({}, -1);
-    expect([await isOut(ann), await isOut({ ...ann, tokenId: "t2" })]).toEqual([true, false]);
+    expect([await isBlocked(ann), await isBlocked({ ...ann, tokenId: "t2" })]).toEqual([true, false]);
     await block({ tokenId: "t1" }, 0);
-    expect(await isOut(ann)).toBe(false);
+    expect(await isBlocked(ann)).toBe(false);
     await block({}, 120_000);
     await block({}, 1000);
     clock.set(clock.now() + 1000);
-    expect(await isOut(ann)).toBe(false);
+    expect(await isBlocked(ann)).toBe(false);
   });
 
-  test("stays as it is when its user is only cut off, and so do the others", async () => {
+  test("survives disconnections of its user, token and other tokens", async () => {
     await block({ tokenId: "t1", reason: "stolen" });
     await blocks.set(notice({ tokenId: "t1" }));
     for (let index = 0; index < 150; index++) await blocks.set(notice({ tokenId: `cut-${index}` }));
     bus.publish([notice()]);
     await expect(blocks.check(ann)).rejects.toThrow("stolen");
-    for (const tokenId of ["cut-1", "cut-149"]) expect(await isOut({ ...ann, tokenId })).toBe(false);
-    // The document has a bound: what was cut longest ago goes, and after ten minutes all of it.
+    for (const tokenId of ["cut-1", "cut-149"]) expect(await isBlocked({ ...ann, tokenId })).toBe(false);
+    // The document has a bound: it drops the oldest disconnections, and after ten minutes all of them.
     const size = async () => (await sqlite.readState("acme", "block\nann")).json.length;
     expect(await size()).toBeLessThan(10_000);
     clock.set(clock.now() + 600_000);
@@ -107,30 +107,30 @@ describe("a block", () => {
   test("lasts ten years at most", async () => {
     await block({}, 1e15);
     clock.set(clock.now() + 9 * 365 * 86_400_000);
-    expect(await isOut(ann)).toBe(true);
+    expect(await isBlocked(ann)).toBe(true);
     clock.set(clock.now() + 2 * 366 * 86_400_000);
-    expect(await isOut(ann)).toBe(false);
+    expect(await isBlocked(ann)).toBe(false);
   });
 
-  test("of a user is possible beside 100 of tokens; of one more token it is not, until some have ended", async () => {
+  test("of another token is refused while 100 tokens are blocked, but one of the whole user is not", async () => {
     for (let index = 0; index < 100; index++) await block({ tokenId: `token-${index}` });
     expect(await reasonFrom(block({ tokenId: "one-more" }))).toBe("TOO_MANY_BLOCKS");
     await block({ tokenId: "token-7" }, 90_000);
     await block({ tokenId: "never-blocked" }, -1);
     await block();
-    expect(await isOut({ ...ann, tokenId: "free" })).toBe(true);
+    expect(await isBlocked({ ...ann, tokenId: "free" })).toBe(true);
     clock.set(clock.now() + 60_000);
     await block({ tokenId: "one-more" });
-    expect(await isOut({ ...ann, tokenId: "one-more" })).toBe(true);
-    expect(await isOut({ ...ann, tokenId: "token-8" })).toBe(false);
+    expect(await isBlocked({ ...ann, tokenId: "one-more" })).toBe(true);
+    expect(await isBlocked({ ...ann, tokenId: "token-8" })).toBe(false);
   });
 
-  test("is kept with all others that come at the same time", async () => {
+  test("is saved beside all others that are made at the same time", async () => {
     await Promise.all(Array.from({ length: 10 }, (_, index) => block({ tokenId: `token-${index}` })));
-    for (let index = 0; index < 10; index++) expect(await isOut({ ...ann, tokenId: `token-${index}` })).toBe(true);
+    for (let index = 0; index < 10; index++) expect(await isBlocked({ ...ann, tokenId: `token-${index}` })).toBe(true);
   });
 
-  test("outlives the store", async () => {
+  test("outlives a restart of the store", async () => {
     const opened = await openSqlite();
     try {
       const first = new BlockList(opened.store, bus, clock);
@@ -138,8 +138,8 @@ describe("a block", () => {
       first.close();
       const again = await opened.reopen?.();
       const second = new BlockList(again?.store as Store, bus, clock);
-      expect(await isOut(ann, second)).toBe(true);
-      expect(await isOut({ ...ann, tokenId: "t2" }, second)).toBe(false);
+      expect(await isBlocked(ann, second)).toBe(true);
+      expect(await isBlocked({ ...ann, tokenId: "t2" }, second)).toBe(false);
       second.close();
     } finally {
       await opened.close();
@@ -153,8 +153,8 @@ describe("a block", () => {
   });
 });
 
-describe("what is remembered", () => {
-  test("is asked for once in five seconds", async () => {
+describe("The cache of blocks", () => {
+  test("reads the store once in five seconds for each user", async () => {
     let reads = 0;
     const counted = tapStore(sqlite, (_method, call) => {
       reads++;
@@ -163,15 +163,15 @@ describe("what is remembered", () => {
     const other = new BlockList(counted, new MemoryBus(), clock);
     for (let index = 0; index < 5; index++) await other.check(ann);
     expect(reads).toBe(1);
-    // Another node blocks, and its notice is lost.
+    // Another node blocks the user, and its notice is lost.
     await block();
-    expect(await isOut(ann, other)).toBe(false);
+    expect(await isBlocked(ann, other)).toBe(false);
     clock.set(clock.now() + 5000);
-    expect(await isOut(ann, other)).toBe(true);
+    expect(await isBlocked(ann, other)).toBe(true);
     other.close();
   });
 
-  test("is forgotten when a notice comes, also while it is being asked for", async () => {
+  test("drops a user on a notice, even while the user is being read", async () => {
     let gate = Promise.resolve();
     const slow = tapStore(sqlite, async (method, call) => {
       const answer = await call();
@@ -184,9 +184,9 @@ describe("what is remembered", () => {
     const early = other.check(ann);
     await block();
     resolve();
-    // Asked before the block; what it says of now is not believed.
+    // This read began before the block, so its result must not be cached.
     await early;
-    expect(await isOut(ann, other)).toBe(true);
+    expect(await isBlocked(ann, other)).toBe(true);
     other.close();
   });
 });

@@ -2,7 +2,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { base64url, exportJWK, generateKeyPair, type JWK } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Authenticate, bearerToken, createAuthenticate } from "../../src/auth/identity.ts";
+import { type Authenticate, bearerToken, createAuthenticate } from "../../src/auth/verify-token.ts";
 import { FakeClock } from "../support/clock.ts";
 import { reasonFrom } from "../support/core.ts";
 import { mintToken, secret, tokenExpiry } from "../support/token.ts";
@@ -13,10 +13,10 @@ function bySecret(more: { issuer?: string; audience?: string } = {}, clock = new
   return createAuthenticate({ secret, ...more }, clock);
 }
 
-describe("a token signed with the secret", () => {
+describe("A token signed with the secret", () => {
   const authenticate = bySecret();
 
-  test("tells who calls", async () => {
+  test("gives the caller's identity, the first time and from the cache", async () => {
     const token = await mintToken();
     const ann = {
       subject: "ann",
@@ -31,24 +31,24 @@ describe("a token signed with the secret", () => {
     expect(await authenticate(token)).toEqual(ann);
   });
 
-  test.each(["service", "admin"])("may leave out the tenant for the role %s", async (role) => {
+  test.each(["service", "admin"])("may leave out the tenant in the role %s", async (role) => {
     const token = await mintToken({ claims: { role, tenant: undefined } });
     expect(await authenticate(token)).toMatchObject({ role, tenant: undefined });
   });
 
-  test("is missing", async () => {
+  test("is required", async () => {
     expect(await reasonFrom(authenticate(undefined))).toBe("TOKEN_MISSING");
     expect(await reasonFrom(authenticate(""))).toBe("TOKEN_MISSING");
   });
 
   test.each(["x", "a.b", "a.b.c", "....", "eyJhbGciOiJIUzI1NiJ9.e30.", "\u0000.é.😀", "a".repeat(10_000)])(
-    "is no token at all: %j",
+    "is refused when it is malformed: %j",
     async (text) => {
       expect(await reasonFrom(authenticate(text))).toBe("TOKEN_INVALID");
     },
   );
 
-  test("altered in any part is refused", async () => {
+  test("is refused when any part of it was altered", async () => {
     const parts = (await mintToken()).split(".") as [string, string, string];
     const payload = base64url.encode(JSON.stringify({ sub: "bob", tenant: "acme", role: "user", exp: tokenExpiry }));
     const header = base64url.encode(JSON.stringify({ alg: "HS256", crit: ["b64"], b64: false }));
@@ -61,7 +61,7 @@ describe("a token signed with the secret", () => {
     }
   });
 
-  test("that is not signed is refused, however the header writes it", async () => {
+  test("is refused when its header says that it is not signed, in any spelling", async () => {
     const payload = base64url.encode(JSON.stringify({ sub: "ann", tenant: "acme", role: "admin", exp: tokenExpiry }));
     for (const alg of ["none", "None", "NONE", "nOnE"]) {
       const header = base64url.encode(JSON.stringify({ alg }));
@@ -70,20 +70,20 @@ describe("a token signed with the secret", () => {
     }
   });
 
-  test("with another algorithm or another secret is refused", async () => {
+  test("is refused when it was signed with another algorithm or another secret", async () => {
     expect(await reasonFrom(authenticate(await mintToken({ alg: "HS512" })))).toBe("TOKEN_INVALID");
     const key = new TextEncoder().encode(`${secret}!`);
     expect(await reasonFrom(authenticate(await mintToken({ key })))).toBe("TOKEN_INVALID");
   });
 
-  test("that has expired is refused", async () => {
+  test("is refused once it has expired", async () => {
     const exp = start / 1000;
     expect(await reasonFrom(authenticate(await mintToken({ claims: { exp: exp - 1 } })))).toBe("TOKEN_EXPIRED");
     expect(await reasonFrom(authenticate(await mintToken({ claims: { exp } })))).toBe("TOKEN_EXPIRED");
     expect(await authenticate(await mintToken({ claims: { exp: exp + 1 } }))).toBeDefined();
   });
 
-  test("that is not valid yet is refused", async () => {
+  test("is refused before it is valid", async () => {
     expect(await reasonFrom(authenticate(await mintToken({ claims: { nbf: start / 1000 + 60 } })))).toBe(
       "TOKEN_INVALID",
     );
@@ -91,7 +91,7 @@ describe("a token signed with the secret", () => {
 
   test.each<[string, Record<string, unknown>]>([
     ["exp missing", { exp: undefined }],
-    ["exp no number", { exp: "never" }],
+    ["exp not a number", { exp: "never" }],
     ["sub missing", { sub: undefined }],
     ["sub empty", { sub: "" }],
     ["sub too long", { sub: "a".repeat(129) }],
@@ -108,16 +108,16 @@ describe("a token signed with the secret", () => {
     ["tenant a number for a service", { tenant: 7, role: "service" }],
     ["tenant with a control character", { tenant: "acme\u0000" }],
     ["tenant too long", { tenant: "a".repeat(129) }],
-  ])("with a bad claim is refused: %s", async (_name, claims) => {
+  ])("is refused with a bad claim: %s", async (_name, claims) => {
     expect(await reasonFrom(authenticate(await mintToken({ claims })))).toBe("TOKEN_INVALID");
   });
 
-  test("counts characters as the contract does", async () => {
+  test("may have 128 characters in `sub`, counted as the contract counts them", async () => {
     const sub = "😀".repeat(128);
     expect(await authenticate(await mintToken({ claims: { sub } }))).toMatchObject({ subject: sub });
   });
 
-  test("needs the issuer and the audience that are configured", async () => {
+  test("needs the configured issuer and audience", async () => {
     const strict = bySecret({ issuer: "https://id.example.com", audience: "tidings" });
     const good = { iss: "https://id.example.com", aud: "tidings" };
     expect(await strict(await mintToken({ claims: good }))).toBeDefined();
@@ -132,20 +132,20 @@ describe("a token signed with the secret", () => {
     }
   });
 
-  test("is not remembered beyond its end", async () => {
+  test("leaves the cache when it expires", async () => {
     const clock = new FakeClock(start);
-    const remembering = bySecret({}, clock);
+    const caching = bySecret({}, clock);
     const token = await mintToken({ claims: { exp: start / 1000 + 60 } });
-    expect(await remembering(token)).toBeDefined();
+    expect(await caching(token)).toBeDefined();
     clock.set(start + 59_999);
-    expect(await remembering(token)).toBeDefined();
+    expect(await caching(token)).toBeDefined();
     clock.set(start + 60_000);
-    expect(await reasonFrom(remembering(token))).toBe("TOKEN_EXPIRED");
-    expect(await reasonFrom(remembering(token))).toBe("TOKEN_EXPIRED");
+    expect(await reasonFrom(caching(token))).toBe("TOKEN_EXPIRED");
+    expect(await reasonFrom(caching(token))).toBe("TOKEN_EXPIRED");
   });
 });
 
-describe("the header", () => {
+describe("The Authorization header", () => {
   test.each([
     ["Bearer abc", "abc"],
     ["bearer abc", "abc"],
@@ -157,12 +157,12 @@ describe("the header", () => {
     ["abc", undefined],
     ["", undefined],
     [null, undefined],
-  ])("%j has the token %j", (header, token) => {
+  ])("%j carries the token %j", (header, token) => {
     expect(bearerToken(header)).toBe(token);
   });
 });
 
-describe("a token signed with a key of a key set", () => {
+describe("A token signed with a key of a key set", () => {
   const algorithms = ["RS256", "PS256", "ES256", "EdDSA"] as const;
   const keys = new Map<string, CryptoKey>();
   const published: JWK[] = [];
@@ -196,21 +196,21 @@ describe("a token signed with a key of a key set", () => {
     return createAuthenticate({ jwksUrl }, new FakeClock(start));
   }
 
-  test.each(algorithms)("is taken: %s", async (alg) => {
+  test.each(algorithms)("is accepted with the algorithm %s", async (alg) => {
     expect(await byKeySet()(await sign(alg))).toMatchObject({ subject: "ann", tenant: "acme" });
   });
 
-  test("that names an unknown key is refused", async () => {
+  test("is refused when it names an unknown key", async () => {
     expect(await reasonFrom(byKeySet()(await sign("ES256", "ES256-2")))).toBe("TOKEN_INVALID");
   });
 
-  test("with the text of a public key as a secret is refused", async () => {
+  test("is refused when its HMAC secret is the text of a public key", async () => {
     const key = new TextEncoder().encode(JSON.stringify(published[0]));
     const token = await mintToken({ alg: "HS256", kid: "RS256-1", key });
     expect(await reasonFrom(byKeySet()(token))).toBe("TOKEN_INVALID");
   });
 
-  test("that fits several keys and names none is refused for good, not told to come again", async () => {
+  test("is refused for good, without a retry, when several keys match and it names none", async () => {
     const { publicKey } = await generateKeyPair("ES256", { extractable: true });
     const second = { ...(await exportJWK(publicKey)), kid: "ES256-2", alg: "ES256" };
     answer = { status: 200, body: JSON.stringify({ keys: [...published, second] }) };
@@ -225,7 +225,7 @@ describe("a token signed with a key of a key set", () => {
     ["fails", { status: 500, body: "" }],
     ["answers with something else", { status: 200, body: "<html>" }],
     ["answers with no keys", { status: 200, body: "{}" }],
-  ])("waits for a key server that %s", async (_name, broken) => {
+  ])("gets a retryable error when the key server %s", async (_name, broken) => {
     const good = answer;
     answer = broken;
     try {
@@ -235,16 +235,16 @@ describe("a token signed with a key of a key set", () => {
     }
   });
 
-  test("waits for a key server that is down; what was checked before goes on", async () => {
+  test("gets a retryable error while the key server is down, unless it is cached", async () => {
     const other = createServer((_request, response) => response.end(JSON.stringify({ keys: published })));
     await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
-    const where = `http://127.0.0.1:${(other.address() as AddressInfo).port}/`;
-    const authenticate = byKeySet(where);
+    const otherUrl = `http://127.0.0.1:${(other.address() as AddressInfo).port}/`;
+    const authenticate = byKeySet(otherUrl);
     const token = await sign("ES256");
     expect(await authenticate(token)).toBeDefined();
     other.closeAllConnections();
     await new Promise((resolve) => other.close(resolve));
     expect(await authenticate(token)).toBeDefined();
-    expect(await reasonFrom(byKeySet(where)(token))).toBe("KEYS_UNAVAILABLE");
+    expect(await reasonFrom(byKeySet(otherUrl)(token))).toBe("KEYS_UNAVAILABLE");
   });
 });
