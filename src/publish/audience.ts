@@ -1,4 +1,4 @@
-/** Whom a message is for: by which feeds they are reached, and whether the caller may reach them. */
+/** The audience of a message: the feeds that reach it, and whether the caller may publish to them. */
 import { type Draft, Kind, Scope } from "../../gen/tidings/v1/message_pb.ts";
 import type { PublishRequest } from "../../gen/tidings/v1/push_service_pb.ts";
 import { type Identity, isUser } from "../auth/identity.ts";
@@ -7,25 +7,32 @@ import { activityFeed, everyoneFeed, type NamedFeed, tenantFeed, tenantOf, userF
 import type { RoomAccess } from "../rooms/access.ts";
 import { directUsers, requireRoom, roomFeed } from "../rooms/grants.ts";
 
-/** An audience, looked up. */
-export interface Address {
+/** An audience that the caller may publish to. */
+export interface ResolvedAudience {
   readonly tenant: string;
   readonly scope: Scope;
-  /** Canonical; "" unless the scope is a room. */
+  /** The canonical id of the room; "" unless the scope is a room. */
   readonly room: string;
-  /** Who is named, and gets a receipt. */
+  /** The users that the request names, each of whom gets a receipt. */
   readonly users: readonly string[];
-  /** Of these users the message is kept where they find it later although they were never there: the two of a direct room. */
+  /** Users whose inbox gets the room even if they never joined it: the two of a direct room, for a notification. */
   readonly members: readonly string[];
-  /** Of an ACTIVITY, whom it concerns. */
+  /** The receiver of an activity, or "". */
   readonly receiver: string;
   readonly feeds: readonly NamedFeed[];
 }
 
-const nobody = { room: "", users: [], members: [], receiver: "" } as const;
+const noUsers = { room: "", users: [], members: [], receiver: "" } as const;
 
-/** Looks up the audience of a request. Throws when the caller may not reach it. */
-export async function address(caller: Identity, request: PublishRequest, access: RoomAccess): Promise<Address> {
+/**
+ * Resolves the audience of a request. Throws TENANT_REQUIRED, TENANT_FORBIDDEN, AUDIENCE_FORBIDDEN, ROOM_FORBIDDEN,
+ * AUTHORIZE_UNAVAILABLE, or FIELD_INVALID for an audience that its kind of message cannot have.
+ */
+export async function resolveAudience(
+  caller: Identity,
+  request: PublishRequest,
+  access: RoomAccess,
+): Promise<ResolvedAudience> {
   const to = request.audience?.to;
   const draft = request.message as Draft;
   if (isUser(caller)) checkUser(caller.subject, request);
@@ -33,12 +40,12 @@ export async function address(caller: Identity, request: PublishRequest, access:
   const tenant = tenantOf(caller, request.tenantId);
   if (to?.case === "roomId") return inRoom(caller, tenant, to.value, draft.kind, access);
   if (draft.kind === Kind.ACTIVITY) return activity(tenant, to);
-  if (to?.case === "tenant") return { ...nobody, tenant, scope: Scope.TENANT, feeds: [tenantFeed(tenant)] };
+  if (to?.case === "tenant") return { ...noUsers, tenant, scope: Scope.TENANT, feeds: [tenantFeed(tenant)] };
   const users = to?.case === "userId" ? [to.value] : [...new Set(to?.value?.userIds)];
-  return { ...nobody, tenant, scope: Scope.USER, users, feeds: users.map((user) => userFeed(tenant, user)) };
+  return { ...noUsers, tenant, scope: Scope.USER, users, feeds: users.map((user) => userFeed(tenant, user)) };
 }
 
-/** A user speaks in rooms, in the user's own name. */
+/** Checks the limits of users: they publish to rooms only, as themselves, and no batches. */
 function checkUser(subject: string, { audience, message }: PublishRequest): void {
   if (audience?.to.case !== "roomId") {
     throw fail("AUDIENCE_FORBIDDEN", "a user may publish to rooms only", { field: "audience" });
@@ -50,26 +57,32 @@ function checkUser(subject: string, { audience, message }: PublishRequest): void
   if (message?.batchId) throw fail("FIELD_INVALID", "batches are for services", { field: "message.batch_id" });
 }
 
-function everyone(caller: Identity, tenantId: string): Address {
+function everyone(caller: Identity, tenantId: string): ResolvedAudience {
   if (caller.tenant !== undefined || tenantId !== "") {
     const sentence = "only a service that is not bound to a tenant, and names none, may publish to everyone";
     throw fail("AUDIENCE_FORBIDDEN", sentence, { field: "audience.everyone" });
   }
-  return { ...nobody, tenant: everyoneFeed.key.tenant, scope: Scope.EVERYONE, feeds: [everyoneFeed] };
+  return { ...noUsers, tenant: everyoneFeed.key.tenant, scope: Scope.EVERYONE, feeds: [everyoneFeed] };
 }
 
-/** One write, however many see it: the receiver finds it where all do. */
-function activity(tenant: string, to: NonNullable<PublishRequest["audience"]>["to"] | undefined): Address {
+/** An activity is one append to the tenant's feed of activities, where its receiver finds it as everybody else does. */
+function activity(tenant: string, to: NonNullable<PublishRequest["audience"]>["to"] | undefined): ResolvedAudience {
   if (to?.case === "users") {
     const sentence = "an ACTIVITY goes to the whole tenant; name one receiver by user_id, or none by tenant";
     throw fail("FIELD_INVALID", sentence, { field: "audience.users" });
   }
   const receiver = to?.case === "userId" ? to.value : "";
   const users = receiver === "" ? [] : [receiver];
-  return { ...nobody, tenant, scope: Scope.TENANT, users, receiver, feeds: [activityFeed(tenant)] };
+  return { ...noUsers, tenant, scope: Scope.TENANT, users, receiver, feeds: [activityFeed(tenant)] };
 }
 
-async function inRoom(caller: Identity, tenant: string, id: string, kind: Kind, access: RoomAccess): Promise<Address> {
+async function inRoom(
+  caller: Identity,
+  tenant: string,
+  id: string,
+  kind: Kind,
+  access: RoomAccess,
+): Promise<ResolvedAudience> {
   const field = "audience.room_id";
   const room = requireRoom(id, field);
   if (kind === Kind.ACTIVITY) {
@@ -78,5 +91,5 @@ async function inRoom(caller: Identity, tenant: string, id: string, kind: Kind, 
   }
   await access.check(caller, room, "publish", field);
   const members = kind === Kind.NOTIFICATION ? [...new Set(directUsers(room))] : [];
-  return { ...nobody, tenant, scope: Scope.ROOM, room, members, feeds: [roomFeed(tenant, room)] };
+  return { ...noUsers, tenant, scope: Scope.ROOM, room, members, feeds: [roomFeed(tenant, room)] };
 }

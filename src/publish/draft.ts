@@ -1,4 +1,4 @@
-/** What a publisher wrote: its limits, its digest, and the fields that its message repeats. */
+/** Drafts: the message as its publisher wrote it. */
 import { createHash } from "node:crypto";
 import { clone, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
@@ -7,12 +7,13 @@ import { type PublishRequest, PublishRequestSchema } from "../../gen/tidings/v1/
 import { fail } from "../errors.ts";
 
 /**
- * Lists and objects inside each other in a JSON payload. Decoders of Protobuf give up at 100 nested messages; a level
- * takes up to three, and the payload stands in up to four. A deeper message would make every list that holds it unreadable.
+ * The most levels of lists and objects in a JSON payload. Protobuf decoders give up at 100 nested messages; one level of
+ * JSON takes up to three of them, and the payload itself is nested in up to four. A list that holds a deeper message would
+ * be unreadable as a whole.
  */
 const maxJsonDepth = 32;
 
-/** Throws MESSAGE_TOO_LARGE, or FIELD_INVALID for a payload that no reader could decode. */
+/** Throws MESSAGE_TOO_LARGE for a draft over `maxBytes`, and FIELD_INVALID for a payload that no reader could decode. */
 export function checkDraft({ content, payload }: Draft, maxBytes: number): void {
   const size = Buffer.byteLength(content) + payloadLength(payload);
   if (size > maxBytes) {
@@ -25,7 +26,7 @@ export function checkDraft({ content, payload }: Draft, maxBytes: number): void 
   throw fail("FIELD_INVALID", sentence, { field: "message.json", metadata: { limit: String(maxJsonDepth) } });
 }
 
-/** The fields of a draft that its message repeats. */
+/** Returns the fields that a message has from its draft. */
 export function toMessage(draft: Draft): MessageInitShape<typeof MessageSchema> {
   const { kind, category, title, content, url, actor, object, payload, contentType, batchId } = draft;
   const message = {
@@ -42,19 +43,19 @@ export function toMessage(draft: Draft): MessageInitShape<typeof MessageSchema> 
   return { ...message, ...(actor ? { actor } : {}), ...(object ? { object } : {}) };
 }
 
-/** Tells whether two requests under one request_id publish the same. */
+/** Returns a digest of the content of a request: two requests under one request_id with the same digest are retries. */
 export function digestOf(request: PublishRequest): string {
   const content = clone(PublishRequestSchema, request);
   if (content.message?.payload.case === "json") sortFields(content.message.payload.value);
   content.requestId = "";
-  // A bound service may name its tenant or not: the same content.
+  // The tenant is no content: a service that is bound to one may name it or leave it out.
   content.tenantId = "";
-  // What a resend is told apart by is its request_id alone.
+  // Whether to replace an earlier message is no content: a resend is recognised by its request_id alone.
   content.replace = false;
   return createHash("sha256").update(toBinary(PublishRequestSchema, content)).digest("base64url");
 }
 
-/** Encoders may write the fields of an object in any order, and another with each retry. */
+/** Sorts the fields of JSON objects: an encoder may write them in another order on each retry. */
 function sortFields({ kind }: Value): void {
   if (kind.case === "listValue") kind.value.values.forEach(sortFields);
   if (kind.case !== "structValue") return;

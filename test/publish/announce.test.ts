@@ -3,7 +3,7 @@ import { MemoryBus } from "../../src/adapters/memory/bus.ts";
 import type { Notice } from "../../src/ports/bus.ts";
 import { toTenant, toUsers, userOf, withTestCore } from "../support/core.ts";
 
-/** A bus that hears nothing while it is deaf. */
+/** A bus that drops every notice while it is deaf. */
 class DeafBus extends MemoryBus {
   deaf = false;
 
@@ -15,8 +15,8 @@ class DeafBus extends MemoryBus {
 const ann = userOf("acme");
 const bob = userOf("acme", "bob");
 
-describe("a publish that is repeated", () => {
-  test("reaches those whom the first attempt could not tell", async () => {
+describe("A publish that is repeated", () => {
+  test("reaches the streams that the first attempt could not notify", async () => {
     const bus = new DeafBus();
     await withTestCore(
       async (node) => {
@@ -39,7 +39,7 @@ describe("a publish that is repeated", () => {
     );
   });
 
-  test("is not sent again to who has it, nor after it was recalled", async () => {
+  test("sends its message neither to streams that have it nor after a recall", async () => {
     await withTestCore(async (node) => {
       const reader = await node.live(ann);
       const send = () => node.publish("acme", toTenant, { title: "once" }, { requestId: "r" });
@@ -55,7 +55,7 @@ describe("a publish that is repeated", () => {
     });
   });
 
-  test("is noted as read for its author once, and told once", async () => {
+  test("marks its message as read by the author once, by one event", async () => {
     await withTestCore(async (node) => {
       const say = () => node.say(ann, "dm/ann/bob", { title: "mine" }, { requestId: "r" });
       const reader = await node.live(ann);
@@ -68,7 +68,7 @@ describe("a publish that is repeated", () => {
     });
   });
 
-  test("is read for its author, though the first attempt could not note that", async () => {
+  test("marks its message as read by the author if the first attempt could not", async () => {
     let broken = false;
     await withTestCore(
       async (node) => {

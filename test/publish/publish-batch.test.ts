@@ -43,8 +43,8 @@ async function stored({ key, name }: NamedFeed): Promise<Message[]> {
   return entries.map(({ body, epoch, seq }) => decodeMessage(body, { feed: name, epoch, seq: String(seq) }));
 }
 
-describe("a batch", () => {
-  test("has an outcome for each, in its order; a bad one changes nothing and hinders no other", async () => {
+describe("A publish of many requests", () => {
+  test("answers each in order, and a bad request neither changes anything nor hinders another", async () => {
     const tenant = freshTenant();
     const invalid = fail("FIELD_INVALID", "bad", { field: "requests[1].message" });
     const outcomes = await node.core.publisher.publish(serviceOf(tenant), [
@@ -71,7 +71,7 @@ describe("a batch", () => {
     );
   });
 
-  test("recognises a request_id within itself", async () => {
+  test("recognises a request_id that occurs twice in it", async () => {
     const tenant = freshTenant();
     const reader = await node.live(userOf(tenant));
     const send = (title: string) => publishRequest(toUser("ann"), { title }, { requestId: "r" });
@@ -87,13 +87,13 @@ describe("a batch", () => {
     expect(reader.messages).toHaveLength(1);
   });
 
-  test("is one call of the store, and counts who is online once", async () => {
+  test("appends all messages by one call of the store", async () => {
     const before = node.called("append");
     await node.publishMany(freshTenant(), toTenant, 100);
     expect(node.called("append")).toBe(before + 1);
   });
 
-  test("of nothing but bad ones asks nothing of the store", async () => {
+  test("with nothing but bad requests makes no call of the store", async () => {
     const before = node.called("append");
     const outcomes = await node.core.publisher.publish(serviceOf("acme"), [
       publishRequest(toEveryone),
@@ -103,7 +103,7 @@ describe("a batch", () => {
     expect(node.called("append")).toBe(before);
   });
 
-  test("fails as a whole when the store does, and nothing is announced", async () => {
+  test("fails as a whole, and announces nothing, when the store fails", async () => {
     const tenant = freshTenant();
     const reader = await node.live(userOf(tenant));
     const requests = [publishRequest(toUser("ann")), publishRequest(toUser("ann"), { kind: Kind.EVENT })];
@@ -118,7 +118,7 @@ describe("a batch", () => {
   });
 });
 
-test("a broadcast is one write, however many users there are", async () => {
+test("A broadcast is one write, however many users there are", async () => {
   const tenant = freshTenant();
   for (let index = 0; index < 20; index++) await node.live(userOf(tenant, `user-${index}`));
   const before = [node.called("append"), node.called("saveReadState")];

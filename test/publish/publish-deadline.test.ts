@@ -18,32 +18,33 @@ import {
 } from "../support/core.ts";
 import type { StoreMethod } from "../support/store-tap.ts";
 
-const patienceMs = 1_800;
-/** How exactly it is seen when something happens. */
+/** The timeout of the store. */
+const timeoutMs = 1_800;
+/** The resolution of the measured times. */
 const stepMs = 10;
 const ann = userOf("acme");
 const bob = userOf("acme", "bob");
 const room = "dm/ann/bob";
 const inRoom = { rooms: [{ roomId: room }] };
 
-/** A store elsewhere: it says how long a call of it may take. */
+/** A store with a timeout, as one on another machine has. */
 class RemoteStore extends SqliteStore {
   override async open(): Promise<StoreInfo> {
-    return { ...(await super.open()), timeoutMs: patienceMs };
+    return { ...(await super.open()), timeoutMs };
   }
 }
 
-/** How a publish ended, and after how long by the clock. */
+/** The outcome of a publish, and how long it took by the clock. */
 interface Outcome {
   readonly answer: PublishResponse | ConnectError;
   readonly tookMs: number;
 }
 
-/** A node whose store takes its time. */
+/** A node with a slow store. */
 class SlowNode {
-  /** How long each call takes. */
+  /** How long each call of the store takes. */
   takesMs = 0;
-  /** Calls of this method are not answered, and are rejected when the store's own patience ends. */
+  /** Calls of this method are not answered, and are rejected after the store's timeout. */
   hangs: StoreMethod | undefined;
   readonly clock: FakeClock;
   node!: TestCore;
@@ -69,7 +70,7 @@ class SlowNode {
     }
   }
 
-  /** Waits for a publish while time passes; it must end within an hour. */
+  /** Advances the clock until a publish ends, which must be within an hour. */
   async time(publish: Promise<PublishResponse | Error | undefined>): Promise<Outcome> {
     const began = this.clock.now();
     let answer: unknown;
@@ -86,7 +87,7 @@ class SlowNode {
     return { answer: answer as PublishResponse | ConnectError, tookMs: this.clock.now() - began };
   }
 
-  /** Lets time pass, and all that follows. */
+  /** Advances the clock, and runs whatever that starts. */
   async pass(milliseconds: number): Promise<void> {
     for (let passed = 0; passed < milliseconds; passed += stepMs) {
       await this.clock.advance(stepMs);
@@ -94,7 +95,7 @@ class SlowNode {
     }
   }
 
-  /** Ann says something to bob. */
+  /** Publishes a notification from ann to bob. */
   say(requestId = "r"): Promise<Outcome> {
     return this.time(this.node.say(ann, room, { title: "hello" }, { requestId }));
   }
@@ -102,7 +103,7 @@ class SlowNode {
   async #around<T>(method: StoreMethod, call: () => Promise<T>): Promise<T> {
     if (this.takesMs > 0) await this.#wait(this.takesMs);
     if (method === this.hangs) {
-      await this.#wait(patienceMs - this.takesMs);
+      await this.#wait(timeoutMs - this.takesMs);
       throw fail("STORE_UNAVAILABLE", "the store did not answer; repeat the request", { retryAfterMs: 1000 });
     }
     this.#working++;
@@ -117,11 +118,11 @@ class SlowNode {
     return new Promise((resolve) => this.clock.after(milliseconds, resolve));
   }
 
-  /** Until all waits for the clock. */
+  /** Waits until all work waits for the clock. */
   async #quiet(): Promise<void> {
-    for (let turns = 0; turns < 3; turns++) {
+    for (let idleTicks = 0; idleTicks < 3; idleTicks++) {
       await turn();
-      if (this.#working > 0) turns = -1;
+      if (this.#working > 0) idleTicks = -1;
     }
   }
 }
@@ -133,9 +134,9 @@ function expectUnavailable({ answer, tookMs }: Outcome): void {
   expect(tookMs).toBeLessThanOrEqual(2_000);
 }
 
-describe("a publish, while its store is away", () => {
+describe("While the store is away, a publish", () => {
   test.each(["readState", "select", "saveReadState", "append"] as const)(
-    "fails within two seconds at %s, and its repetition does what is missing",
+    "fails within two seconds at %s, and its repetition completes it",
     async (hangs) => {
       await SlowNode.use(async (slow) => {
         const reader = await slow.node.live(bob, inRoom);
@@ -157,7 +158,7 @@ describe("a publish, while its store is away", () => {
     async (hangs) => {
       await SlowNode.use(async (slow) => {
         await slow.node.say(bob, room);
-        // Stored, but not noted as read for its author.
+        // The message is stored, but not marked as read by its author.
         slow.hangs = "saveReadState";
         expectUnavailable(await slow.say());
         Object.assign(slow, { hangs, takesMs: 290 });
@@ -170,7 +171,7 @@ describe("a publish, while its store is away", () => {
     },
   );
 
-  test("fails within two seconds when each of its calls is answered, but slowly; and what was stored is told", async () => {
+  test("fails within two seconds when every call is answered slowly, and still announces what it stored", async () => {
     await SlowNode.use(async (slow) => {
       await slow.say("before");
       const [own, other] = [await slow.node.live(ann, inRoom), await slow.node.live(bob, inRoom)];
@@ -185,7 +186,7 @@ describe("a publish, while its store is away", () => {
     });
   });
 
-  test("is not stored after it failed, where it had not come so far", async () => {
+  test("stores nothing after it failed before the append", async () => {
     await SlowNode.use(async (slow) => {
       slow.takesMs = 1_500;
       expectUnavailable(await slow.say());
@@ -194,7 +195,7 @@ describe("a publish, while its store is away", () => {
     });
   });
 
-  test("does not ask for each of many that wait for one user's read state", async () => {
+  test("reads a user's read state once for all that wait for it", async () => {
     await SlowNode.use(async (slow) => {
       await slow.say();
       slow.hangs = "readState";
@@ -207,7 +208,7 @@ describe("a publish, while its store is away", () => {
     });
   });
 
-  test("was stored and is delivered, though it fails where its author's read state cannot be saved", async () => {
+  test("delivers its stored message though it fails because its author's read state cannot be saved", async () => {
     await SlowNode.use(async (slow) => {
       await slow.node.say(bob, room);
       const reader = await slow.node.live(bob, inRoom);
@@ -220,10 +221,10 @@ describe("a publish, while its store is away", () => {
   });
 });
 
-describe("a publish is waited for longer", () => {
+describe("A publish may take longer", () => {
   const drafts = (count: number) => Array.from({ length: count }, (_, index) => toUsers("ann", "bob", `c${index}`));
 
-  test("when it has many places, by two milliseconds for each", async () => {
+  test("when it appends to many feeds, by two milliseconds for each", async () => {
     await SlowNode.use(async (slow) => {
       slow.takesMs = 3_000;
       const requests = drafts(200).map((to) => publishRequest(to));
@@ -239,7 +240,7 @@ describe("a publish is waited for longer", () => {
     });
   });
 
-  test("when somebody else has to be asked whether the caller may", async () => {
+  test("when the authorize hook is asked whether the caller may publish", async () => {
     const clock = new FakeClock();
     const hookMs = 1_900;
     const authorize: Authorize = {
@@ -270,7 +271,7 @@ describe("a publish is waited for longer", () => {
   });
 });
 
-test("a publish that is answered leaves no timer", async () => {
+test("A publish that is answered leaves no timer", async () => {
   await SlowNode.use(async (slow) => {
     const before = slow.clock.pending;
     await slow.say();

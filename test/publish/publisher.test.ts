@@ -44,18 +44,18 @@ function json(value: JsonValue) {
   return { payload: { case: "json" as const, value: fromJson(ValueSchema, value) } };
 }
 
-describe("a message goes", () => {
+describe("Publish", () => {
   const kinds = [Kind.NOTIFICATION, Kind.ACTIVITY, Kind.EVENT];
   const ttl = durationFromMs(60_000);
 
-  test.each([Kind.NOTIFICATION, Kind.EVENT])("to one user: kind %i", async (kind) => {
+  test.each([Kind.NOTIFICATION, Kind.EVENT])("stores a message of kind %i for one user", async (kind) => {
     const tenant = freshTenant();
     const { messageId } = await node.publish(tenant, toUser("ann"), { kind, ttl });
     expect(await stored(userFeed(tenant, "ann"))).toMatchObject([{ id: messageId, kind, scope: Scope.USER }]);
     expect(await stored(userFeed(tenant, "bob"))).toEqual([]);
   });
 
-  test.each([Kind.NOTIFICATION, Kind.EVENT])("to several users: kind %i", async (kind) => {
+  test.each([Kind.NOTIFICATION, Kind.EVENT])("stores a message of kind %i for several users", async (kind) => {
     const tenant = freshTenant();
     const { messageId } = await node.publish(tenant, toUsers("ann", "bob"), { kind, ttl });
     for (const user of ["ann", "bob"]) {
@@ -64,7 +64,7 @@ describe("a message goes", () => {
     expect(await stored(tenantFeed(tenant))).toEqual([]);
   });
 
-  test("to the tenant with a receiver: an activity, by one write", async () => {
+  test("stores an activity with a receiver in the feed of activities, by one write", async () => {
     const tenant = freshTenant();
     const { messageId } = await node.publish(tenant, toUser("ann"), { kind: Kind.ACTIVITY });
     const expected = [{ id: messageId, scope: Scope.TENANT, receiverId: "ann" }];
@@ -72,12 +72,12 @@ describe("a message goes", () => {
     expect(await stored(userFeed(tenant, "ann"))).toEqual([]);
   });
 
-  test("not to several receivers: an activity", async () => {
+  test("refuses an activity to several receivers", async () => {
     const kind = Kind.ACTIVITY;
     expect(await reasonFrom(node.publish(freshTenant(), toUsers("ann", "bob"), { kind }))).toBe("FIELD_INVALID");
   });
 
-  test.each(kinds)("to a tenant, activities to a feed of their own: kind %i", async (kind) => {
+  test.each(kinds)("stores a message of kind %i to a tenant, activities in a feed of their own", async (kind) => {
     const tenant = freshTenant();
     const { messageId } = await node.publish(tenant, toTenant, { kind, ttl });
     const [feed, other] = kind === Kind.ACTIVITY ? [activityFeed, tenantFeed] : [tenantFeed, activityFeed];
@@ -85,12 +85,12 @@ describe("a message goes", () => {
     expect(await stored(other(tenant))).toEqual([]);
   });
 
-  test.each(kinds)("to everyone: kind %i", async (kind) => {
+  test.each(kinds)("stores a message of kind %i to everyone", async (kind) => {
     const { messageId } = await node.publish(undefined, toEveryone, { kind, ttl });
     expect((await stored(everyoneFeed)).at(-1)).toMatchObject({ id: messageId, kind, scope: Scope.EVERYONE });
   });
 
-  test("with all that its draft says", async () => {
+  test("stores every field of the draft", async () => {
     const tenant = freshTenant();
     const draft = {
       category: "system",
@@ -110,7 +110,7 @@ describe("a message goes", () => {
     expect(publishTime).toEqual(timestampFromMs(node.clock.now()));
   });
 
-  test("with bytes and their type", async () => {
+  test("stores a binary payload and its content type", async () => {
     const tenant = freshTenant();
     const value = Uint8Array.from([0, 255, 7]);
     await node.publish(tenant, toUser("ann"), { payload: { case: "binary", value }, contentType: "image/png" });
@@ -119,13 +119,13 @@ describe("a message goes", () => {
     ]);
   });
 
-  test("under the event name message, unless it has one", async () => {
+  test("names the event `message` unless the draft names it", async () => {
     const tenant = freshTenant();
     await node.publish(tenant, toUser("ann"));
     expect(await stored(userFeed(tenant, "ann"))).toMatchObject([{ event: "message" }]);
   });
 
-  test("for its ttl and no longer", async () => {
+  test("keeps a message for its ttl and no longer", async () => {
     const tenant = freshTenant();
     await node.publish(tenant, toUser("ann"), { ttl });
     const expireTime = timestampFromMs(node.clock.now() + 60_000);
@@ -137,8 +137,8 @@ describe("a message goes", () => {
   });
 });
 
-describe("the answer", () => {
-  test("names the message, and each user in the order given, an id given twice once", async () => {
+describe("The answer", () => {
+  test("has the message id and one receipt per user, in the order given", async () => {
     const tenant = freshTenant();
     await node.live(userOf(tenant, "ann"));
     await node.live(userOf(tenant, "ann"));
@@ -155,7 +155,7 @@ describe("the answer", () => {
     expect(await stored(userFeed(tenant, "bob"))).toHaveLength(1);
   });
 
-  test("says how many users of a tenant, and of all, are online", async () => {
+  test("counts the online users of the tenant, or of all tenants", async () => {
     const [one, two] = [freshTenant(), freshTenant()];
     const before = (await node.publish(undefined, toEveryone)).onlineUsers;
     for (const caller of [userOf(one, "ann"), userOf(one, "ann"), userOf(one, "bob"), userOf(two, "ann")])
@@ -166,8 +166,8 @@ describe("the answer", () => {
   });
 });
 
-describe("an event without a ttl", () => {
-  test("reaches who listens, and is stored nowhere", async () => {
+describe("An event without a ttl", () => {
+  test("reaches open streams and is stored nowhere", async () => {
     const tenant = freshTenant();
     const reader = await node.live(userOf(tenant));
     const answer = await node.publish(tenant, toUser("ann"), { kind: Kind.EVENT, event: "typing" });
@@ -178,13 +178,13 @@ describe("an event without a ttl", () => {
     expect(await stored(userFeed(tenant, "ann"))).toEqual([]);
   });
 
-  test("asks nothing of the store", async () => {
+  test("makes no call of the store", async () => {
     const before = node.called("append");
     await node.publish(freshTenant(), toTenant, { kind: Kind.EVENT });
     expect(node.called("append")).toBe(before);
   });
 
-  test("with a request_id reaches them once, however often it is sent", async () => {
+  test("with a request_id reaches open streams once, however often it is sent", async () => {
     const tenant = freshTenant();
     const reader = await node.live(userOf(tenant));
     const send = () => node.publish(tenant, toUser("ann"), { kind: Kind.EVENT, event: "typing" }, { requestId: "r" });
@@ -197,7 +197,7 @@ describe("an event without a ttl", () => {
   });
 });
 
-describe("a request_id", () => {
+describe("A request_id", () => {
   test("gives one message, announced once, however often it is sent", async () => {
     const tenant = freshTenant();
     const reader = await node.live(userOf(tenant));
@@ -221,7 +221,7 @@ describe("a request_id", () => {
     expect(await stored(userFeed(tenant, "ann"))).toHaveLength(1);
   });
 
-  test("with other content is refused and changes nothing", async () => {
+  test("is refused with other content, which changes nothing", async () => {
     const tenant = freshTenant();
     await node.publish(tenant, toUser("ann"), { title: "one" }, { requestId: "r" });
     for (const [to, draft] of [
@@ -234,7 +234,7 @@ describe("a request_id", () => {
     expect(await stored(userFeed(tenant, "bob"))).toEqual([]);
   });
 
-  test("is one tenant's own", async () => {
+  test("belongs to one tenant", async () => {
     const [one, two] = [freshTenant(), freshTenant()];
     const ids = [];
     for (const tenant of [one, two])
@@ -250,7 +250,7 @@ describe("a request_id", () => {
     expect([again, named]).toMatchObject([first, first].map(({ messageId }) => ({ messageId, duplicate: true })));
   });
 
-  test("knows content again whose objects were encoded in another order", async () => {
+  test("recognises content whose JSON fields were encoded in another order", async () => {
     const tenant = freshTenant();
     const one = json({ a: 1, b: { c: [{ x: 1, y: 2 }], d: null }, 10: true });
     const same = json({ 10: true, b: { d: null, c: [{ y: 2, x: 1 }] }, a: 1 });
@@ -260,7 +260,7 @@ describe("a request_id", () => {
     expect(await reasonFrom(node.publish(tenant, toUser("ann"), other, { requestId: "r" }))).toBe("REQUEST_ID_REUSED");
   });
 
-  test("is free again when its message has expired, after ten minutes at the earliest", async () => {
+  test("is free again once its message has expired, after ten minutes at the earliest", async () => {
     const tenant = freshTenant();
     const send = () => node.publish(tenant, toUser("ann"), { ttl: durationFromMs(1000) }, { requestId: "r" });
     const first = await send();
@@ -284,12 +284,12 @@ describe("a request_id", () => {
   });
 });
 
-describe("who may publish to whom", () => {
+describe("A service", () => {
   async function refusal(tenant: string | undefined, to: To, tenantId = "") {
     return reasonFrom(node.publish(tenant, to, {}, { tenantId }));
   }
 
-  test("a service that is bound to a tenant: there, and nowhere else", async () => {
+  test("that is bound to a tenant may publish in it and nowhere else", async () => {
     const tenant = freshTenant();
     expect(await node.publish(tenant, toTenant, {}, { tenantId: tenant })).toBeDefined();
     expect(await refusal(tenant, toTenant, "other")).toBe("TENANT_FORBIDDEN");
@@ -298,7 +298,7 @@ describe("who may publish to whom", () => {
     expect(await refusal(tenant, toEveryone, tenant)).toBe("AUDIENCE_FORBIDDEN");
   });
 
-  test("a service that is bound to none: where it says", async () => {
+  test("that is bound to no tenant may publish in the one that it names, or to everyone", async () => {
     const tenant = freshTenant();
     await node.publish(undefined, toUser("ann"), {}, { tenantId: tenant });
     expect(await stored(userFeed(tenant, "ann"))).toHaveLength(1);
@@ -308,7 +308,7 @@ describe("who may publish to whom", () => {
   });
 });
 
-describe("content and payload", () => {
+describe("Content and payload", () => {
   const euro = "€";
 
   test.each<[string, object, number]>([
@@ -316,7 +316,7 @@ describe("content and payload", () => {
     ["content in UTF-8", { content: euro.repeat(334) }, 1002],
     ["bytes", { payload: { case: "binary", value: new Uint8Array(1001) } }, 1001],
     ["both together", { content: "a".repeat(500), payload: { case: "binary", value: new Uint8Array(501) } }, 1001],
-  ])("may not be larger than the limit: %s", async (_name, draft, size) => {
+  ])("may not exceed the limit: %s", async (_name, draft, size) => {
     const tenant = freshTenant();
     const error = await node.publish(tenant, toUser("ann"), draft).catch((error) => error as unknown);
     expect(error).toBeInstanceOf(ConnectError);
@@ -325,7 +325,7 @@ describe("content and payload", () => {
     expect(await stored(userFeed(tenant, "ann"))).toEqual([]);
   });
 
-  test("may be as large", async () => {
+  test("may reach the limit", async () => {
     await node.publish(freshTenant(), toUser("ann"), { content: "a".repeat(1000) });
     await node.publish(freshTenant(), toUser("ann"), { content: euro.repeat(333) });
     expect(await reasonFrom(node.publish(freshTenant(), toUser("ann"), json("a".repeat(1000))))).toBe(
@@ -334,7 +334,7 @@ describe("content and payload", () => {
   });
 });
 
-/** A presence that cannot tell. */
+/** A presence that fails to count. */
 class DeadPresence extends MemoryPresence {
   override async count(): Promise<OnlineTotals> {
     throw new Error("presence is away");
@@ -345,7 +345,7 @@ class DeadPresence extends MemoryPresence {
   }
 }
 
-test("a publish that is stored is answered although nobody can be counted", async () => {
+test("A publish that is stored is answered although presence fails to count", async () => {
   await withTestCore(
     async (alone) => {
       const { receipts } = await alone.publish("acme", toUsers("ann", "bob"));

@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => node.close());
 
-describe("a recall", () => {
+describe("A recall", () => {
   test("takes a message out of every inbox, list and page", async () => {
     const users = ["ann", "bob"].map((name) => userOf("acme", name));
     const readers = [];
@@ -35,7 +35,7 @@ describe("a recall", () => {
     }
   });
 
-  test("repeated takes nothing more, and tells readers again: the first may have ended before it could", async () => {
+  test("removes nothing when it is repeated, but notifies readers again", async () => {
     const reader = await node.live(userOf("twice"));
     const { messageId } = await node.publish("twice", toUser("ann"));
     expect(await node.core.recaller.recall("twice", [messageId, messageId])).toBe(1);
@@ -46,7 +46,7 @@ describe("a recall", () => {
     );
   });
 
-  test("of ids that are another tenant's, missing or malformed takes nothing", async () => {
+  test("of foreign, missing or malformed ids removes nothing", async () => {
     const { messageId } = await node.publish("one", toUser("ann"));
     await node.pass(1);
     const { messageId: forAll } = await node.publish(undefined, toEveryone);
@@ -56,14 +56,14 @@ describe("a recall", () => {
     expect((await node.messages(userOf("one"))).messages.map(({ id }) => id)).toEqual([messageId]);
   });
 
-  test("reaches every tenant's streams when the message was everyone's", async () => {
+  test("reaches the streams of every tenant when the message was published to everyone", async () => {
     const readers = [await node.live(userOf("left")), await node.live(userOf("right"))];
     const { messageId } = await node.publish(undefined, toEveryone);
     await node.core.recaller.recall("", [messageId]);
     for (const reader of readers) expect((await reader.first("readState")).deletedIds).toEqual([messageId]);
   });
 
-  test("tells services, who have no totals", async () => {
+  test("notifies services, without totals", async () => {
     const reader = await node.live(serviceOf("services"));
     const { messageId } = await node.publish("services", toTenant, { kind: Kind.ACTIVITY });
     await node.core.recaller.recall("services", [messageId]);
@@ -72,14 +72,14 @@ describe("a recall", () => {
     expect(unread).toBeUndefined();
   });
 
-  test("leaves the places of the others as they are", async () => {
-    const ids = await node.publishMany("places", toUser("ann"), 5);
-    await node.core.recaller.recall("places", [ids[1] as string, ids[4] as string]);
-    const reader = node.subscribe(userOf("places"), { positions: [{ feed: "user", seq: "0" }] });
+  test("leaves the positions of other messages as they are", async () => {
+    const ids = await node.publishMany("positions", toUser("ann"), 5);
+    await node.core.recaller.recall("positions", [ids[1] as string, ids[4] as string]);
+    const reader = node.subscribe(userOf("positions"), { positions: [{ feed: "user", seq: "0" }] });
     const { positions } = await reader.first("caughtUp");
     expect(reader.messages.map(({ position }) => position?.seq)).toEqual(["1", "3", "4"]);
     expect(positions.find(({ feed }) => feed === "user")?.seq).toBe("5");
-    const [next] = await node.publishMany("places", toUser("ann"), 1);
+    const [next] = await node.publishMany("positions", toUser("ann"), 1);
     await reader.until(({ messages }) => messages.length === 4);
     expect(reader.messages[3]).toMatchObject({ id: next, position: { seq: "6" } });
   });
