@@ -9,7 +9,7 @@ import { messagesPageSize, type Page, pageSize, toMessage } from "./list-page.ts
 import type { PageTokens } from "./page-token.ts";
 import { ReadState } from "./read-state.ts";
 
-/** A batch as its publisher sees it: whatever inbox its messages are in, and whether their receivers have read them. */
+/** Lists a batch for its publisher: every message in every inbox, and whether its receiver has read it. */
 export class BatchList {
   readonly #store: Store;
   readonly #tokens: PageTokens;
@@ -21,11 +21,11 @@ export class BatchList {
     this.#clock = clock;
   }
 
-  /** One page; `caller` is no user. */
+  /** Returns one page. `caller` must not be a user. Throws FIELD_INVALID for any other filter, and PAGE_TOKEN_INVALID. */
   async page(caller: Identity, request: ListMessagesRequest): Promise<Page> {
     requireOnlyBatch(request);
     const { batchId, pageToken } = request;
-    // What was published to everyone belongs to no tenant.
+    // Messages to everyone belong to no tenant.
     const tenant = caller.tenant === undefined && request.tenantId === "" ? "" : tenantOf(caller, request.tenantId);
     const size = pageSize(request.pageSize, messagesPageSize);
     const scope = ["batch", tenant, batchId];
@@ -45,7 +45,7 @@ export class BatchList {
   }
 }
 
-/** What another filter left out could not be told from what was never sent. */
+/** Refuses other filters: the publisher could not tell a filtered message from one that was never sent. */
 function requireOnlyBatch(request: ListMessagesRequest): void {
   const { kinds, categories, actorId, object, roomId, startTime, endTime } = request;
   const others = { kinds: kinds.length, categories: categories.length, actor_id: actorId, object, room_id: roomId };

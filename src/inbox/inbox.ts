@@ -18,32 +18,44 @@ import type { ReadState } from "./read-state.ts";
 import type { Change, ReadStateService, UserState } from "./read-state-service.ts";
 import { selectAll } from "./selection.ts";
 
-/** A user's totals, and up to where they are exact. */
+/** A user's unread totals, and the bounds of the feeds at which they are exact. */
 export interface Totals {
   readonly unread: UnreadTotals;
   /** The feeds of the inbox. */
   readonly feeds: readonly NamedFeed[];
-  /** Heads of the inbox feeds, in their order: every notification up to these is counted, none after. */
+  /** The bounds of these feeds, in the same order: every notification up to their end is counted, and none after it. */
   readonly bounds: readonly FeedBounds[];
-  /** When the next counted message expires; Infinity for never. */
+  /** When the next counted message expires, in ms since the Unix epoch; Infinity for never. */
   readonly nextExpiry: number;
-  /** Per inbox feed, the oldest seq that is counted; Infinity for none. */
+  /** The oldest counted seq of each of these feeds, in the same order; Infinity for none. */
   readonly oldest: readonly number[];
-  /** The read state that they were counted by. */
+  /** The read state by which the messages were counted. */
   readonly state: ReadState;
 }
 
-/** A message that a change touches. */
+/** A message that a request changes. */
 interface Target {
   readonly feed: string;
   readonly seq: number;
   readonly id: string;
 }
 
-/** The last seq of a feed that a request may touch. */
-type Reach = (feed: string) => number;
+/** Returns the last seq of a feed that a request may change. */
+type SeqLimit = (feed: string) => number;
 
-/** A user's unread totals and read state. Every change is one write, announced to all streams of the user. */
+/**
+ * A user's inbox: its unread totals, and the requests that mark its messages as read or delete them.
+ *
+ * The read state has no floor, no seq below which everything counts as read. For each feed it has the set of seqs that the
+ * user has read and the set that the user has deleted, as ranges; a message in neither set is unread. So a broadcast
+ * writes no read state, marking everything as read is one range per feed and one write, and totals are always counted
+ * from the store: no counter can drift.
+ *
+ * When a user first meets a tenant's broadcasts, those to everyone, or a room, messages older than `newcomerDays` go into
+ * the read set, so that a new user does not begin with years of unread history.
+ *
+ * Every change is one write, and is announced to all streams of the user.
+ */
 export class Inbox {
   readonly #store: Store;
   readonly #states: ReadStateService;
@@ -55,29 +67,32 @@ export class Inbox {
     this.#clock = clock;
   }
 
-  /** The user's totals now; rooms that the token names are in the inbox from now on. */
+  /** Counts the totals, after adding the rooms that the token names to the inbox. */
   async totals(user: UserIdentity): Promise<Totals> {
     return this.#count(await this.#states.load(user));
   }
 
-  /** The user's totals now, of the inbox as it is. */
+  /** Counts the totals of the inbox as it is. */
   async recount(user: UserIdentity): Promise<Totals> {
     return this.#count(await this.#states.read(user));
   }
 
   /**
-   * MarkRead. Throws POSITION_INVALID, POSITION_IN_FUTURE, and CONFLICT when other devices keep changing the state.
+   * Serves MarkRead: marks messages as read, or as unread again, and returns how many it changed and the new totals. Throws
+   * POSITION_INVALID, POSITION_IN_FUTURE, and CONFLICT when other devices keep changing the state.
    */
   async mark(user: UserIdentity, request: MarkReadRequest): Promise<{ changed: number; unread: UnreadTotals }> {
-    const wholly = request.target.case === "all" && request.categories.length === 0;
+    const everything = request.target.case === "all" && request.categories.length === 0;
     const { feeds } = await this.#states.load(user);
-    const reach = await this.#reach([...feeds, activityFeed(user.tenant)], request.upTo);
+    const limitOf = await this.#limits([...feeds, activityFeed(user.tenant)], request.upTo);
     return this.#change(user, feeds, (state) =>
-      wholly ? this.#markAll({ state, feeds }, request, reach) : this.#markSome({ state, feeds }, request, reach),
+      everything
+        ? this.#markAll({ state, feeds }, request, limitOf)
+        : this.#markSome({ state, feeds }, request, limitOf),
     );
   }
 
-  /** DeleteMessages of a user. */
+  /** Serves DeleteMessages: deletes messages for this user alone, and returns how many and the new totals. Throws CONFLICT. */
   async delete(user: UserIdentity, request: DeleteMessagesRequest): Promise<{ changed: number; unread: UnreadTotals }> {
     const { feeds } = await this.#states.load(user);
     return this.#change(user, feeds, async (state) => {
@@ -96,67 +111,68 @@ export class Inbox {
   ): Promise<{ changed: number; unread: UnreadTotals }> {
     const changed = await this.#states.change(user.tenant, user.subject, async (state) => {
       const change = await apply(state);
-      if (change.changed > 0) await this.#forgetTrimmed({ state, feeds });
+      if (change.changed > 0) await this.#compact({ state, feeds });
       return change;
     });
     return { changed, unread: (await this.totals(user)).unread };
   }
 
-  async #forgetTrimmed({ state, feeds }: UserState): Promise<void> {
-    const heads = await this.#store.bounds(feeds.map(({ key }) => key));
+  /** Compacts the sets of each feed below its tail. */
+  async #compact({ state, feeds }: UserState): Promise<void> {
+    const bounds = await this.#store.bounds(feeds.map(({ key }) => key));
     feeds.forEach(({ name }, index) => {
-      state.forget(name, (heads[index]?.tail ?? 1) - 1);
+      state.compact(name, (bounds[index]?.tail ?? 1) - 1);
     });
   }
 
-  /** How far a request reaches into each feed: wholly without positions; with some, not into feeds that they do not name. */
-  async #reach(feeds: readonly NamedFeed[], upTo: readonly Position[]): Promise<Reach> {
+  /** Checks the positions of a request. Without any, it has no limit; with some, it changes nothing in feeds that they do not name. */
+  async #limits(feeds: readonly NamedFeed[], upTo: readonly Position[]): Promise<SeqLimit> {
     if (upTo.length === 0) return () => unbounded;
-    const heads = await this.#store.bounds(feeds.map(({ key }) => key));
-    const reach = new Map<string, number>();
+    const bounds = await this.#store.bounds(feeds.map(({ key }) => key));
+    const limits = new Map<string, number>();
     upTo.forEach(({ feed, epoch, seq }, index) => {
       const field = `up_to[${index}]`;
-      const head = heads[feeds.findIndex(({ name }) => name === feed)];
-      if (!head || reach.has(feed)) {
+      const feedBounds = bounds[feeds.findIndex(({ name }) => name === feed)];
+      if (!feedBounds || limits.has(feed)) {
         throw fail("POSITION_INVALID", "give one position per feed that the caller follows", {
           field: `${field}.feed`,
         });
       }
-      // A position of another life of the feed says nothing about this one.
-      const present = epoch === 0 || epoch === head.epoch;
-      if (present && Number(seq) > head.seq) {
-        throw fail("POSITION_IN_FUTURE", `the feed ${feed} is only at ${head.seq}`, {
+      // A position of another epoch says nothing about the feed as it is now.
+      const current = epoch === 0 || epoch === feedBounds.epoch;
+      if (current && Number(seq) > feedBounds.seq) {
+        throw fail("POSITION_IN_FUTURE", `the feed ${feed} is only at ${feedBounds.seq}`, {
           field,
-          metadata: { head: String(head.seq) },
+          metadata: { head: String(feedBounds.seq) },
         });
       }
-      reach.set(feed, present ? Number(seq) : 0);
+      limits.set(feed, current ? Number(seq) : 0);
     });
-    return (feed) => reach.get(feed) ?? 0;
+    return (feed) => limits.get(feed) ?? 0;
   }
 
-  async #markAll({ state, feeds }: UserState, { unread, upTo }: MarkReadRequest, reach: Reach) {
-    const limits = feeds.map(({ name }) => reach(name));
+  async #markAll({ state, feeds }: UserState, { unread, upTo }: MarkReadRequest, limitOf: SeqLimit) {
+    const limits = feeds.map(({ name }) => limitOf(name));
     const ranges = feeds.map(({ name }, i) =>
       unread ? state.readRanges(name, limits[i]) : state.unreadRanges(name, limits[i]),
     );
-    const tally = await this.#store.countNotifications(
+    const { byCategory, bounds } = await this.#store.countNotifications(
       feeds.map(({ key }, i) => ({ feed: key, ranges: ranges[i] as SeqRanges })),
       this.#clock.now(),
     );
     feeds.forEach(({ name }, i) => {
-      const last = Math.min(limits[i] as number, tally.bounds[i]?.seq ?? 0);
+      const last = Math.min(limits[i] as number, bounds[i]?.seq ?? 0);
       if (unread) state.read(name).remove(1, last);
       else state.read(name).add(1, last);
     });
-    return { changed: sum(tally.byCategory.values()), notice: { all: !unread && upTo.length === 0 } };
+    return { changed: sum(byCategory.values()), notice: { all: !unread && upTo.length === 0 } };
   }
 
-  async #markSome(mine: UserState, request: MarkReadRequest, reach: Reach) {
-    const { state } = mine;
+  async #markSome(userState: UserState, request: MarkReadRequest, limitOf: SeqLimit) {
+    const { state } = userState;
     const { target, unread } = request;
     const find = target.case === "ids" ? this.#markable : this.#markableByFilter;
-    const targets = await find.call(this, mine, request, reach);
+    const targets = await find.call(this, userState, request, limitOf);
     for (const { feed, seq } of targets) {
       if (unread) state.read(feed).remove(seq);
       else state.read(feed).add(seq);
@@ -165,39 +181,39 @@ export class Inbox {
     return { changed: targets.length, notice: unread ? { unreadIds: ids } : { readIds: ids } };
   }
 
-  /** Of the ids asked for, what would change. */
-  async #markable(mine: UserState, request: MarkReadRequest, reach: Reach): Promise<Target[]> {
-    const { state } = mine;
+  /** Finds the messages of the requested ids that the request changes. */
+  async #markable(userState: UserState, request: MarkReadRequest, limitOf: SeqLimit): Promise<Target[]> {
+    const { state } = userState;
     const { target, categories, unread } = request;
     const ids = target.case === "ids" ? target.value.messageIds : [];
-    const found = await this.#find(mine, ids);
+    const found = await this.#find(userState, ids);
     const now = this.#clock.now();
     return found.filter(
       ({ feed, seq, kind, category, expireTime }) =>
         kind === notificationKind &&
         expireTime > now &&
-        seq <= reach(feed) &&
+        seq <= limitOf(feed) &&
         (categories.length === 0 || categories.includes(category)) &&
         state.read(feed).has(seq) === unread,
     );
   }
 
-  /** All, or the first N, of some categories: what would change, oldest first. */
-  async #markableByFilter({ state, feeds }: UserState, request: MarkReadRequest, reach: Reach): Promise<Target[]> {
+  /** Finds all messages, or the oldest N, of some categories that the request changes, oldest first. */
+  async #markableByFilter({ state, feeds }: UserState, request: MarkReadRequest, limitOf: SeqLimit): Promise<Target[]> {
     const { target, categories, unread } = request;
     const limit = target.case === "oldest" ? target.value : unbounded;
     const found = await this.#selectFrom(feeds, ({ name }) => {
-      const ranges = unread ? state.readRanges(name, reach(name)) : state.unreadRanges(name, reach(name));
+      const ranges = unread ? state.readRanges(name, limitOf(name)) : state.unreadRanges(name, limitOf(name));
       return { ranges, kinds: [notificationKind], categories, order: "oldest", limit };
     });
     return found.sort((a, b) => a.publishTime - b.publishTime || (a.id < b.id ? -1 : 1)).slice(0, limit);
   }
 
-  async #deletable(mine: UserState, { ids, category, expiredOnly }: DeleteMessagesRequest): Promise<Target[]> {
-    const found = await this.#find(mine, ids?.messageIds ?? []);
+  async #deletable(userState: UserState, { ids, category, expiredOnly }: DeleteMessagesRequest): Promise<Target[]> {
+    const found = await this.#find(userState, ids?.messageIds ?? []);
     const now = this.#clock.now();
     return found.filter(
-      (place) => (category === "" || place.category === category) && expiredOnly === place.expireTime <= now,
+      (message) => (category === "" || message.category === category) && expiredOnly === message.expireTime <= now,
     );
   }
 
@@ -212,14 +228,14 @@ export class Inbox {
     }));
   }
 
-  /** Places of messages in the user's inbox; deleted ones are as missing as foreign ones. */
+  /** Finds messages of the user's inbox; a deleted message is as missing as a foreign one. */
   async #find({ state, feeds }: UserState, ids: readonly string[]) {
-    const places = await this.#store.find(
+    const locations = await this.#store.find(
       feeds.map(({ key }) => key),
       [...new Set(ids)],
     );
-    return places
-      .map((place) => ({ ...place, feed: feeds.find(({ key }) => key.name === place.feed.name)?.name ?? "" }))
+    return locations
+      .map((location) => ({ ...location, feed: feeds.find(({ key }) => key.name === location.feed.name)?.name ?? "" }))
       .filter(({ feed, seq }) => !state.deleted(feed).has(seq));
   }
 
@@ -239,18 +255,16 @@ export class Inbox {
 
   async #count({ state, feeds }: UserState): Promise<Totals> {
     const unreadIn = feeds.map(({ name, key }) => ({ feed: key, ranges: state.unreadRanges(name) }));
-    const {
-      byCategory,
-      bounds: heads,
-      nextExpiry,
-      oldest,
-    } = await this.#store.countNotifications(unreadIn, this.#clock.now());
+    const { byCategory, bounds, nextExpiry, oldest } = await this.#store.countNotifications(
+      unreadIn,
+      this.#clock.now(),
+    );
     const unread = create(UnreadTotalsSchema, {
       total: sum(byCategory.values()),
       byCategory: Object.fromEntries(byCategory),
       version: String(state.version),
     });
-    return { unread, feeds, bounds: heads, nextExpiry, oldest, state };
+    return { unread, feeds, bounds, nextExpiry, oldest, state };
   }
 }
 

@@ -17,11 +17,11 @@ import type { ReadStateService } from "./read-state-service.ts";
 const noFilter = { actorId: "", objectType: "", objectId: "", batchId: "" } as const;
 
 type Filter = Omit<Selection, "feed" | "ranges" | "limit" | "now" | "expired" | "order" | "bodies">;
-/** Where the next page of a merged list begins: by placeKey of a feed, the seq before which to go on. */
-type Places = ReadonlyMap<string, number>;
+/** Where the next page of a merged list begins: by `cursorKey` of a feed, the seq before which to go on. */
+type PageCursor = ReadonlyMap<string, number>;
 type Ranged = NamedFeed & { readonly ranges: SeqRanges };
 
-/** ListUnread and ListMessages: feeds merged, newest first, in pages that stay stable while new messages arrive. */
+/** Serves ListUnread and ListMessages: feeds merged, newest first, in pages that do not shift when new messages arrive. */
 export class Lists {
   readonly #store: Store;
   readonly #inbox: Inbox;
@@ -46,7 +46,7 @@ export class Lists {
     this.#clock = clock;
   }
 
-  /** What the user has not read. */
+  /** Returns a page of the user's unread notifications, and the totals of the whole inbox. Throws PAGE_TOKEN_INVALID. */
   async unread(user: UserIdentity, request: ListUnreadRequest): Promise<Page & Pick<Totals, "unread">> {
     const filter: Filter = {
       ...noFilter,
@@ -62,7 +62,11 @@ export class Lists {
     return { ...(await this.#page(ranged, filter, size, scope, request.pageToken, undefined)), unread };
   }
 
-  /** What is stored and the caller may see. */
+  /**
+   * Returns a page of the messages that the caller may see: a user's inbox and activities, the tenant's feeds for a service,
+   * one room, or a batch. Throws PAGE_TOKEN_INVALID, FIELD_INVALID, TENANT_REQUIRED, TENANT_FORBIDDEN, ROOM_FORBIDDEN and
+   * AUTHORIZE_UNAVAILABLE.
+   */
   async messages(caller: Identity, request: ListMessagesRequest): Promise<Page> {
     if (!isUser(caller) && request.batchId !== "") return this.#batches.page(caller, request);
     const filter: Filter = {
@@ -75,12 +79,14 @@ export class Lists {
       ...timeRange(request),
     };
     const room = request.roomId === "" ? "" : requireRoom(request.roomId, "room_id");
-    const mine = isUser(caller) ? await this.#states.load(caller) : undefined;
-    const state = mine?.state;
+    const inbox = isUser(caller) ? await this.#states.load(caller) : undefined;
+    const state = inbox?.state;
     const tenant = tenantOf(caller, request.tenantId);
     if (room !== "") await this.#access.check(caller, room, "join", "room_id");
-    const own = mine ? [...mine.feeds, activityFeed(tenant)] : [tenantFeed(tenant), activityFeed(tenant), everyoneFeed];
-    const listed = room === "" ? own : [roomFeed(tenant, room)];
+    const visible = inbox
+      ? [...inbox.feeds, activityFeed(tenant)]
+      : [tenantFeed(tenant), activityFeed(tenant), everyoneFeed];
+    const listed = room === "" ? visible : [roomFeed(tenant, room)];
     const feeds = listed.map((feed) => ({
       ...feed,
       ranges: state?.visibleRanges(feed.name) ?? ([[1, unbounded]] as const),
@@ -90,7 +96,7 @@ export class Lists {
     return this.#page(feeds, filter, size, scope, request.pageToken, state);
   }
 
-  /** Merges the newest of each feed. A place in the token is the last seq taken from its feed. */
+  /** Merges the newest messages of the feeds. The cursor in the token has the last seq taken from each feed. */
   async #page(
     feeds: readonly Ranged[],
     filter: Filter,
@@ -99,27 +105,30 @@ export class Lists {
     token: string,
     state: ReadState | undefined,
   ): Promise<Page> {
-    const places = new Map(
-      token === "" ? await this.#ends(feeds) : (this.#tokens.decode(scope, token) as [string, number][]),
+    const cursor = new Map(
+      token === "" ? await this.#startCursor(feeds) : (this.#tokens.decode(scope, token) as [string, number][]),
     );
-    const found = await Promise.all(feeds.map((feed) => this.#newest(feed, filter, places, size + 1)));
+    const found = await Promise.all(feeds.map((feed) => this.#newest(feed, filter, cursor, size + 1)));
     const merged = mergeNewest(found, size + 1);
     const taken = merged.slice(0, size);
-    for (const { feed, entry } of taken) places.set(placeKey(feed), entry.seq);
+    for (const { feed, entry } of taken) cursor.set(cursorKey(feed), entry.seq);
     const messages = taken.map(({ feed, entry }) =>
       toMessage(feed, entry, state?.read(feed.name).has(entry.seq) ?? false),
     );
-    return { messages, nextPageToken: merged.length > size ? this.#tokens.encode(scope, [...places]) : "" };
+    return { messages, nextPageToken: merged.length > size ? this.#tokens.encode(scope, [...cursor]) : "" };
   }
 
-  /** Where a list begins: what comes later is in none of its pages, not even of a feed that the first page took nothing from. */
-  async #ends(feeds: readonly Ranged[]): Promise<Places> {
-    const heads = await this.#store.bounds(feeds.map(({ key }) => key));
-    return new Map(feeds.map((feed, index) => [placeKey(feed), (heads[index]?.seq ?? 0) + 1]));
+  /**
+   * Returns the cursor of a list's first page: the end of every feed. Later messages are on none of its pages, not even
+   * those of a feed from which the first page took nothing.
+   */
+  async #startCursor(feeds: readonly Ranged[]): Promise<PageCursor> {
+    const bounds = await this.#store.bounds(feeds.map(({ key }) => key));
+    return new Map(feeds.map((feed, index) => [cursorKey(feed), (bounds[index]?.seq ?? 0) + 1]));
   }
 
-  async #newest(feed: Ranged, filter: Filter, places: Places, limit: number): Promise<Found[]> {
-    const before = places.get(placeKey(feed)) ?? unbounded;
+  async #newest(feed: Ranged, filter: Filter, cursor: PageCursor, limit: number): Promise<Found[]> {
+    const before = cursor.get(cursorKey(feed)) ?? unbounded;
     const ranges = feed.ranges
       .filter(([from]) => from < before)
       .map(([from, to]) => [from, Math.min(to, before - 1)] as const);
@@ -144,26 +153,26 @@ interface Found {
   readonly entry: Entry;
 }
 
-/** Takes the newest of the lists' heads, again and again: within a feed the order is the feed's own. */
+/** Merges lists by taking the newest of their first entries again and again, so that each feed keeps its own order. */
 function mergeNewest(lists: readonly (readonly Found[])[], limit: number): Found[] {
   const merged: Found[] = [];
   const next = lists.map(() => 0);
   while (merged.length < limit) {
-    let newest = -1;
-    let head: Found | undefined;
+    let newest: Found | undefined;
+    let from = -1;
     lists.forEach((list, index) => {
-      const found = list[next[index] as number];
-      if (found && (!head || found.entry.publishTime > head.entry.publishTime)) [newest, head] = [index, found];
+      const first = list[next[index] as number];
+      if (first && (!newest || first.entry.publishTime > newest.entry.publishTime)) [newest, from] = [first, index];
     });
-    if (!head) break;
-    merged.push(head);
-    next[newest] = (next[newest] ?? 0) + 1;
+    if (!newest) break;
+    merged.push(newest);
+    next[from] = (next[from] ?? 0) + 1;
   }
   return merged;
 }
 
-/** An inbox has up to 260 feeds, with names of up to 325 characters; a token has to stay short. */
-function placeKey({ name }: NamedFeed): string {
+/** Returns a feed's key in a cursor: a short hash, since an inbox has up to 260 feeds with names of up to 325 characters. */
+function cursorKey({ name }: NamedFeed): string {
   return createHash("sha256").update(name).digest("base64url").slice(0, 8);
 }
 

@@ -1,12 +1,12 @@
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { fail } from "../errors.ts";
 
-/** Bytes of the signature kept. */
+/** Length of a signature, in bytes. */
 const signatureBytes = 16;
 
 /**
- * Signs and checks page tokens. A token grants nothing: it is only good for the caller, the list and the filters it was
- * made for, and what the caller may see is decided anew with each page.
+ * Signs and checks page tokens. A token is valid only for the caller, the list and the filters that it was made for, and it
+ * grants nothing: every page checks again what the caller may see.
  */
 export class PageTokens {
   readonly #secret: Uint8Array;
@@ -15,18 +15,18 @@ export class PageTokens {
     this.#secret = secret;
   }
 
-  /** `scope`: whatever must not change between pages. `place`: where the next page begins, as JSON can hold it. */
-  encode(scope: readonly unknown[], place: unknown): string {
-    const payload = Buffer.from(JSON.stringify(place));
+  /** Makes a token. `scope` is whatever must not change between pages; `cursor`, a JSON value, is where the next page begins. */
+  encode(scope: readonly unknown[], cursor: unknown): string {
+    const payload = Buffer.from(JSON.stringify(cursor));
     return Buffer.concat([this.#sign(scope, payload), payload]).toString("base64url");
   }
 
-  /** The place that `encode` was given. Throws PAGE_TOKEN_INVALID. */
+  /** Returns the cursor of a token that `encode` made for the same scope. Throws PAGE_TOKEN_INVALID. */
   decode(scope: readonly unknown[], token: string): unknown {
     const bytes = Buffer.from(token, "base64url");
     const signature = bytes.subarray(0, signatureBytes);
     const payload = bytes.subarray(signatureBytes);
-    // The second test: decoding ignores characters outside the alphabet, so other texts would pass for the same token.
+    // Decoding skips characters outside the alphabet. Encoding again rejects other spellings of the same bytes.
     if (
       bytes.toString("base64url") !== token ||
       signature.length < signatureBytes ||

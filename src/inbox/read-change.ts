@@ -1,12 +1,15 @@
 import type { ReadNotice } from "../ports/bus.ts";
 
-/** Names that one event carries at most. */
+/** The most message ids that one event or notice carries. */
 const maxIds = 1000;
 
-/** A change that names nothing: too much changed, or nobody knows what. */
+/** The messages that a change of a read state names. With no ids and without `all`, readers of a list must list again. */
+export type ChangedMessages = Omit<ReadNotice, "type" | "tenant" | "user">;
+
+/** A change that names nothing: too much changed, or it is not known what. */
 export const unknownChange = { readIds: [], unreadIds: [], deletedIds: [], all: false } as const;
 
-/** What an event names. When it names nothing, too much changed to name it: whoever shows a list lists again. */
+/** The messages that an event names. With no ids and without `all`, a page that shows a list must list again. */
 export interface NamedChange {
   readonly readIds: string[];
   readonly unreadIds: string[];
@@ -14,29 +17,35 @@ export interface NamedChange {
   readonly all: boolean;
 }
 
-type Change = Omit<ReadNotice, "type" | "tenant" | "user">;
 type Mark = "read" | "unread" | "deleted";
 
-/** Changes of a user's read state that a stream has not told yet, joined into one event however many there were. */
+/** Builds the notice of a change of a user's read state. It names nothing if the change names more than 1,000 messages. */
+export function readNotice(tenant: string, user: string, change: Partial<ChangedMessages> = {}): ReadNotice {
+  const { readIds = [], unreadIds = [], deletedIds = [] } = change;
+  const named = readIds.length + unreadIds.length + deletedIds.length > maxIds ? {} : change;
+  return { type: "read", tenant, user, ...unknownChange, ...named };
+}
+
+/** Joins the changes of a user's read state since the last event of a stream, so that one event reports them all. */
 export class ReadChange {
   #due = false;
   #all = false;
   #overflow = false;
-  /** Only while something is due: most streams wait for years. */
+  /** Exists only while an event is due, since most streams are idle most of the time. */
   #marks: Map<string, Mark> | undefined;
 
-  /** Something is to be told. */
+  /** Whether an event is due. */
   get due(): boolean {
     return this.#due;
   }
 
-  /** Only the totals changed. */
+  /** Adds a change of the totals alone. */
   totalsOnly(): void {
     this.#due = true;
   }
 
-  /** Adds a change; a later one of the same message takes the place of the earlier. */
-  add({ readIds, unreadIds, deletedIds, all }: Change): void {
+  /** Adds a change. The latest change of a message replaces earlier ones. */
+  add({ readIds, unreadIds, deletedIds, all }: ChangedMessages): void {
     this.#due = true;
     this.#all ||= all;
     if (!all && readIds.length + unreadIds.length + deletedIds.length === 0) this.#overflow = true;
@@ -50,7 +59,7 @@ export class ReadChange {
     this.#marks.clear();
   }
 
-  /** All of them; nothing is due after. */
+  /** Returns the joined changes, and begins anew. */
   take(): NamedChange {
     const change = {
       readIds: this.#named("read"),

@@ -9,92 +9,85 @@ import type { RoomAccess } from "../rooms/access.ts";
 import { namedRooms, roomFeed } from "../rooms/grants.ts";
 import { dayMs } from "../util/durations.ts";
 import { tenantKey } from "../util/keys.ts";
+import { type ChangedMessages, readNotice } from "./read-change.ts";
 import { ReadState } from "./read-state.ts";
 import { selectAll } from "./selection.ts";
 import { UnconfirmedSaves } from "./unconfirmed-saves.ts";
 
-/** What a change of a read state tells the user's streams. */
-export interface ChangeNotice {
-  readonly readIds: readonly string[];
-  readonly unreadIds: readonly string[];
-  readonly deletedIds: readonly string[];
-  readonly all: boolean;
-}
-
-/** What one attempt to change a read state came to. */
+/** The result of one attempt to change a read state. */
 export interface Change {
-  /** How many messages changed; with 0 nothing is saved or announced. */
+  /** The number of messages changed; after 0 nothing is saved or announced. */
   readonly changed: number;
-  readonly notice: Partial<ChangeNotice>;
+  /** The messages that the announcement names. */
+  readonly notice: Partial<ChangedMessages>;
 }
 
-/** A user's read state, and the feeds of the user's inbox that it is about. */
+/** A user's read state, and the feeds of the user's inbox. */
 export interface UserState {
   readonly state: ReadState;
   readonly feeds: readonly NamedFeed[];
 }
 
-/** Rooms whose notifications one inbox holds at most. */
+/** The most rooms whose notifications one inbox holds. */
 const maxRooms = 256;
-/** Names beyond this are not announced: whoever shows a list lists again. */
-const maxAnnounced = 1000;
-/** Attempts to save a read state that other devices change at the same time. */
+/** Attempts to save a read state that other nodes change at the same time. */
 const maxAttempts = 20;
-const nothingChanged: ChangeNotice = { readIds: [], unreadIds: [], deletedIds: [], all: false };
 
-/** Loads, changes and saves read states: each change is one write, announced to all streams of its user. */
+/** Loads, changes and saves read states. Each change is one write, and is announced to all streams of its user. */
 export class ReadStateService {
   readonly #store: Store;
   readonly #bus: Bus;
   readonly #access: RoomAccess;
   readonly #clock: Clock;
   readonly #newcomerMs: number;
-  readonly #unsure: UnconfirmedSaves;
-  /** By user, the last change under way; rejects when the store did not answer it. */
-  readonly #changing = new Map<string, Promise<unknown>>();
+  readonly #unconfirmed: UnconfirmedSaves;
+  /** By user, the last queued change. It rejects only when the store did not answer. */
+  readonly #lastChanges = new Map<string, Promise<void>>();
 
-  /** `newcomerDays`: how old a message may be to be unread for a user who meets its feed for the first time. */
+  /** When a user meets a feed for the first time, messages older than `newcomerDays` count as read. */
   constructor(store: Store, bus: Bus, access: RoomAccess, clock: Clock, newcomerDays: number) {
     this.#store = store;
     this.#bus = bus;
     this.#access = access;
     this.#clock = clock;
     this.#newcomerMs = newcomerDays * dayMs;
-    this.#unsure = new UnconfirmedSaves(store, bus, clock);
+    this.#unconfirmed = new UnconfirmedSaves(store, bus, clock);
   }
 
-  /** Asks no more what became of saves that were not answered. */
+  /** Stops checking the outcome of unconfirmed saves. */
   close(): void {
-    this.#unsure.close();
+    this.#unconfirmed.close();
   }
 
-  /** The user's read state, with the rooms that the token names in the inbox. */
+  /** Returns the user's read state, after adding the rooms that the token names to the inbox. */
   async load(user: UserIdentity): Promise<UserState> {
     const { tenant, subject } = user;
     const named = namedRooms(user.rooms, user);
-    const mine = await this.read(user);
-    if (named.every((room) => mine.state.holds(roomFeed(tenant, room).name))) return mine;
+    const loaded = await this.read(user);
+    if (named.every((room) => loaded.state.hasFeed(roomFeed(tenant, room).name))) return loaded;
     await this.enroll(tenant, subject, named);
     return this.read(user);
   }
 
-  /** The user's read state as it is. */
+  /** Returns the user's read state as it is. */
   async read(user: UserIdentity): Promise<UserState> {
-    const state = await this.#read(user.tenant, user.subject);
+    const state = await this.#load(user.tenant, user.subject);
     return { state, feeds: [...inboxFeeds(user), ...(await this.#roomFeeds(user, state))] };
   }
 
   /**
-   * Changes the state until it is saved against the one that the change was made for. Throws CONFLICT, and
-   * STORE_UNAVAILABLE when the store did not answer, be it a change that this one waited for.
+   * Changes a user's read state, and returns the number of messages changed. `apply` runs again on the newer state when
+   * another node saves first. Throws CONFLICT when that happens too often, and STORE_UNAVAILABLE when the store does not
+   * answer this change or the one before it.
    */
   async change(tenant: string, user: string, apply: (state: ReadState) => Promise<Change>): Promise<number> {
-    // One after the other, so that only those of other nodes can come between: 30 messages that a user sends at once
-    // are 30 changes.
+    // One change of a user at a time, so that only changes on other nodes conflict: a user who sends 30 messages at once
+    // makes 30 changes.
     const key = tenantKey(tenant, user);
-    const before = this.#changing.get(key) ?? Promise.resolve();
-    const changing = before.then(() => this.#change(tenant, user, apply));
-    // Who waits behind a store that is away is told with the first one: each would wait as long again.
+    const previous = this.#lastChanges.get(key) ?? Promise.resolve();
+    const changing = previous.then(() => this.#change(tenant, user, apply));
+    // While the store is away, all queued changes fail with the first one; otherwise each would wait for a timeout of its
+    // own. Any other failure concerns one change only.
     const done = changing.then(
       () => {},
       (error: unknown) => {
@@ -102,21 +95,21 @@ export class ReadStateService {
       },
     );
     done.catch(() => {});
-    this.#changing.set(key, done);
+    this.#lastChanges.set(key, done);
     try {
       return await changing;
     } finally {
-      if (this.#changing.get(key) === done) this.#changing.delete(key);
+      if (this.#lastChanges.get(key) === done) this.#lastChanges.delete(key);
     }
   }
 
   async #change(tenant: string, user: string, apply: (state: ReadState) => Promise<Change>): Promise<number> {
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
-      const state = await this.#read(tenant, user);
+      const state = await this.#load(tenant, user);
       const { changed, notice } = await apply(state);
       if (changed === 0) return 0;
       if (!(await this.#save(tenant, user, state.encode()))) continue;
-      this.#bus.publish([{ type: "read", tenant, user, ...nothingChanged, ...named(notice) }]);
+      this.#bus.publish([readNotice(tenant, user, notice)]);
       return changed;
     }
     throw fail("CONFLICT", "other devices keep changing the read state; repeat the request", { retryAfterMs: 100 });
@@ -126,56 +119,56 @@ export class ReadStateService {
     try {
       return await this.#store.saveReadState(tenant, user, state);
     } catch (error) {
-      this.#unsure.add(tenant, user, state.version);
+      this.#unconfirmed.add(tenant, user, state.version);
       throw error;
     }
   }
 
-  /** Puts the notifications of rooms into the user's inbox; answers the rooms for which there is no place. */
+  /** Adds rooms to the user's inbox, and returns the ones that it has no capacity for. */
   async enroll(tenant: string, user: string, rooms: readonly string[]): Promise<readonly string[]> {
     let refused: readonly string[] = [];
     await this.change(tenant, user, async (state) => {
-      const taken = await this.#takeIn(tenant, state, rooms);
-      refused = rooms.filter((room) => !state.holds(roomFeed(tenant, room).name));
-      return { changed: taken, notice: {} };
+      const added = await this.#addRooms(tenant, state, rooms);
+      refused = rooms.filter((room) => !state.hasFeed(roomFeed(tenant, room).name));
+      return { changed: added, notice: {} };
     });
     return refused;
   }
 
-  /** What users say themselves is not unread for them. */
+  /** Marks a user's own notification in a room as read, if the room is in the user's inbox. */
   async markOwn(user: UserIdentity, room: string, seq: number, id: string): Promise<void> {
     const feed = roomFeed(user.tenant, room).name;
     await this.change(user.tenant, user.subject, async (state) => {
-      // Speaking may be the first contact with a room that is the user's by name.
-      if (namedRooms(user.rooms, user).includes(room)) await this.#takeIn(user.tenant, state, [room]);
-      // A publish that is repeated comes here again.
-      if (!state.holds(feed) || state.read(feed).has(seq)) return { changed: 0, notice: {} };
+      // A user may publish to a room that the token names before anything else has added it to the inbox.
+      if (namedRooms(user.rooms, user).includes(room)) await this.#addRooms(user.tenant, state, [room]);
+      // A repeated publish finds its message marked.
+      if (!state.hasFeed(feed) || state.read(feed).has(seq)) return { changed: 0, notice: {} };
       state.read(feed).add(seq);
       return { changed: 1, notice: { readIds: [id] } };
     });
   }
 
-  /** On first contact what was broadcast long before counts as read, for good. */
-  async #read(tenant: string, user: string): Promise<ReadState> {
+  /** Loads a read state; a new user gets one in which old broadcasts are read. */
+  async #load(tenant: string, user: string): Promise<ReadState> {
     const state = ReadState.decode(await this.#store.readState(tenant, user));
     if (state.version > 0) return state;
-    for (const feed of [tenantFeed(tenant), everyoneFeed]) await this.#passOld(state, feed);
-    // When another device was faster, its state is as good.
+    for (const feed of [tenantFeed(tenant), everyoneFeed]) await this.#beginFeed(state, feed);
+    // If another device saves first, its state is as good as this one.
     await this.#store.saveReadState(tenant, user, state.encode());
     return ReadState.decode(await this.#store.readState(tenant, user));
   }
 
-  /** Takes rooms into the inbox, as many as there are places for; answers how many. */
-  async #takeIn(tenant: string, state: ReadState, rooms: readonly string[]): Promise<number> {
-    const fresh = rooms.filter((room) => !state.holds(roomFeed(tenant, room).name));
-    const places = fresh.length === 0 ? 0 : await this.#makePlaces(tenant, state, rooms, fresh.length);
-    await Promise.all(fresh.slice(0, places).map((room) => this.#passOld(state, roomFeed(tenant, room))));
-    return places;
+  /** Adds the missing ones of some rooms to a state as far as there is capacity, and returns how many it added. */
+  async #addRooms(tenant: string, state: ReadState, rooms: readonly string[]): Promise<number> {
+    const missing = rooms.filter((room) => !state.hasFeed(roomFeed(tenant, room).name));
+    const capacity = missing.length === 0 ? 0 : await this.#makeCapacity(tenant, state, rooms, missing.length);
+    await Promise.all(missing.slice(0, capacity).map((room) => this.#beginFeed(state, roomFeed(tenant, room))));
+    return capacity;
   }
 
-  /** The feed is met for the first time: what is older than a newcomer cares for is read. */
-  async #passOld(state: ReadState, feed: NamedFeed): Promise<void> {
-    // Its place among the feeds is that of the question, not of the answer.
+  /** Adds a feed that the user meets for the first time: its messages older than `newcomerDays` are read, for good. */
+  async #beginFeed(state: ReadState, feed: NamedFeed): Promise<void> {
+    // Create the entry before awaiting, so that feeds keep request order.
     const read = state.read(feed.name);
     const [last] = await this.#store.select({
       ...selectAll(feed, [[1, unbounded]], this.#clock.now()),
@@ -186,31 +179,26 @@ export class ReadStateService {
   }
 
   /**
-   * Sees to places for so many more rooms, and answers how many there are: of a full inbox, the rooms go that have been
-   * there longest and have nothing unread.
+   * Makes capacity for `count` more rooms, and returns for how many there is some. A full inbox drops the rooms that it has
+   * had longest and that have nothing unread, but none of the `requested` ones.
    */
-  async #makePlaces(tenant: string, state: ReadState, wanted: readonly string[], count: number): Promise<number> {
+  async #makeCapacity(tenant: string, state: ReadState, requested: readonly string[], count: number): Promise<number> {
     let free = maxRooms - state.rooms.length;
     if (free >= count) return count;
-    const others = state.rooms.filter((room) => !wanted.includes(room)).map((room) => roomFeed(tenant, room));
+    const others = state.rooms.filter((room) => !requested.includes(room)).map((room) => roomFeed(tenant, room));
     const unreadIn = others.map(({ key, name }) => ({ feed: key, ranges: state.unreadRanges(name) }));
     const { oldest } = await this.#store.countNotifications(unreadIn, this.#clock.now());
     const idle = others.filter((_, index) => oldest[index] === Number.POSITIVE_INFINITY);
     for (const { name } of idle.slice(0, count - free)) {
-      state.drop(name);
+      state.removeFeed(name);
       free++;
     }
     return free;
   }
 
-  /** The rooms that the user may still enter. */
+  /** Returns the feeds of the inbox's rooms that the user may still enter. */
   async #roomFeeds(user: UserIdentity, state: ReadState): Promise<readonly NamedFeed[]> {
     const kept = await this.#access.kept(user, state.rooms);
     return kept.map((room) => roomFeed(user.tenant, room));
   }
-}
-
-function named(notice: Partial<ChangeNotice>): Partial<ChangeNotice> {
-  const { readIds = [], unreadIds = [], deletedIds = [] } = notice;
-  return readIds.length + unreadIds.length + deletedIds.length > maxAnnounced ? {} : notice;
 }

@@ -8,11 +8,11 @@ interface Marks {
 }
 
 /**
- * What one user has read and deleted, for all feeds in one small document: any change is one write, and a broadcast is
- * none. What is in no set is unread.
+ * The messages that one user has read and deleted, as two sets of seqs per feed. All feeds share one small document, so any
+ * change is one write. A message in neither set is unread, so a broadcast writes nothing here.
  */
 export class ReadState {
-  /** Grows by one with each change. */
+  /** Grows by one with each saved change; 0 for a user without a stored state. */
   readonly version: number;
   readonly #feeds: Map<string, Marks>;
 
@@ -21,7 +21,7 @@ export class ReadState {
     this.#feeds = feeds;
   }
 
-  /** Of what the store has; version 0 is a user who was never here. */
+  /** Decodes a stored read state. */
   static decode({ version, json }: StoredReadState): ReadState {
     const stored = json === "" ? {} : (JSON.parse(json) as Record<string, { read: number[]; deleted: number[] }>);
     const marks = Object.entries(stored).map(([feed, { read, deleted }]): [string, Marks] => [
@@ -31,55 +31,55 @@ export class ReadState {
     return new ReadState(version, new Map(marks));
   }
 
-  /** The rooms whose notifications are in the user's inbox, in the order in which they came. */
+  /** The rooms whose notifications are in the user's inbox, in the order in which they were added. */
   get rooms(): readonly string[] {
     return [...this.#feeds.keys()].map(roomOf).filter((room) => room !== undefined);
   }
 
-  /** Whether it is about a feed. */
-  holds(feed: string): boolean {
+  /** Reports whether the state has sets for a feed. */
+  hasFeed(feed: string): boolean {
     return this.#feeds.has(feed);
   }
 
-  /** Forgets a feed. */
-  drop(feed: string): void {
+  /** Removes the sets of a feed. */
+  removeFeed(feed: string): void {
     this.#feeds.delete(feed);
   }
 
-  /** For the store: the next version. */
+  /** Encodes the state for the store, as the next version. */
   encode(): StoredReadState {
     return { version: this.version + 1, json: JSON.stringify(Object.fromEntries(this.#feeds)) };
   }
 
-  /** What the user has read of a feed; to be changed in place. */
+  /** Returns the set of read seqs of a feed, which the caller may change. */
   read(feed: string): SeqSet {
     return this.#marks(feed).read;
   }
 
-  /** What the user has deleted of a feed; to be changed in place. */
+  /** Returns the set of deleted seqs of a feed, which the caller may change. */
   deleted(feed: string): SeqSet {
     return this.#marks(feed).deleted;
   }
 
-  /** What the user has neither read nor deleted, up to a seq. */
+  /** Returns the ranges of a feed that are neither read nor deleted, up to a seq. */
   unreadRanges(feed: string, upTo?: number): SeqRanges {
     const { read, deleted } = this.#marks(feed);
     return read.union(deleted).gaps(1, upTo);
   }
 
-  /** What the user has read and not deleted, up to a seq. */
+  /** Returns the ranges of a feed that are read and not deleted, up to a seq. */
   readRanges(feed: string, upTo?: number): SeqRanges {
     const { read, deleted } = this.#marks(feed);
     return read.ranges(1, upTo).flatMap(([from, to]) => deleted.gaps(from, to));
   }
 
-  /** What the user has not deleted. */
+  /** Returns the ranges of a feed that are not deleted. */
   visibleRanges(feed: string): SeqRanges {
     return this.#marks(feed).deleted.gaps();
   }
 
-  /** Joins what retention has trimmed into one run, so that retention bounds the document. */
-  forget(feed: string, upTo: number): void {
+  /** Joins the seqs up to `upTo`, which retention has trimmed, into one run, so that retention bounds the document. */
+  compact(feed: string, upTo: number): void {
     const { read, deleted } = this.#marks(feed);
     read.add(1, upTo);
     deleted.remove(1, upTo);

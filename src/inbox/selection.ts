@@ -1,7 +1,7 @@
 import type { NamedFeed } from "../feeds/feed.ts";
 import type { Selection, SeqRanges } from "../ports/store.ts";
 
-/** A selection of everything in some ranges of a feed, newest first, without bodies; narrow it by what is asked. */
+/** Selects everything in some ranges of a feed, newest first and without bodies; callers spread narrower fields over it. */
 export function selectAll({ key }: NamedFeed, ranges: SeqRanges, now: number): Selection {
   return {
     feed: key,

@@ -1,34 +1,34 @@
 import { type SeqRanges, unbounded } from "../ports/store.ts";
 
 /**
- * A set of seqs as disjoint, ascending runs. Reading all is one run, whatever the number of messages; reading every
- * other message is the worst case, and retention bounds it.
+ * A set of seqs, kept as disjoint, ascending runs. All messages of a feed are one run, however many they are. Every other
+ * message is the worst case, which retention bounds.
  */
 export class SeqSet {
-  /** Flat: from, to, from, to … with to + 1 < the next from. */
+  /** The runs as from, to, from, to …, where each from is greater than the to before it plus one. */
   readonly #bounds: number[];
 
   private constructor(bounds: number[]) {
     this.#bounds = bounds;
   }
 
-  /** The set of nothing, or of what toJSON gave. */
+  /** Makes a set of the bounds that `toJSON` returned, or an empty set. */
   static from(bounds: readonly number[] = []): SeqSet {
     return new SeqSet([...bounds]);
   }
 
-  /** For storing: the bounds of the runs. */
+  /** Returns the bounds of the runs, to be stored. */
   toJSON(): readonly number[] {
     return this.#bounds;
   }
 
-  /** Whether the seq is in the set. */
+  /** Reports whether a seq is in the set. */
   has(seq: number): boolean {
     const index = this.#runFrom(seq);
     return index < this.#bounds.length && this.#at(index) <= seq;
   }
 
-  /** Adds all from `from` to `to`, both included; an empty run adds nothing. */
+  /** Adds the seqs from `from` through `to`; none if `to` is smaller. */
   add(from: number, to = from): void {
     if (from > to) return;
     const start = this.#runFrom(from - 1);
@@ -43,7 +43,7 @@ export class SeqSet {
     this.#bounds.splice(start, end - start, low, high);
   }
 
-  /** Adds one; answers whether it was not there. Cheapest for what follows all others, as new messages do. */
+  /** Adds a seq and reports whether it was new. Fastest for one that follows all others, as that of a new message does. */
   addNew(seq: number): boolean {
     const last = this.#bounds.length - 1;
     if (last > 0 && this.#bounds[last] === seq - 1) this.#bounds[last] = seq;
@@ -52,12 +52,12 @@ export class SeqSet {
     return true;
   }
 
-  /** How many runs there are. */
+  /** The number of runs. */
   get runs(): number {
     return this.#bounds.length / 2;
   }
 
-  /** Removes all from `from` to `to`, both included. */
+  /** Removes the seqs from `from` through `to`; none if `to` is smaller. */
   remove(from: number, to = from): void {
     if (from > to) return;
     const start = this.#runFrom(from);
@@ -71,7 +71,7 @@ export class SeqSet {
     this.#bounds.splice(start, end - start, ...kept);
   }
 
-  /** The runs within `from` to `to`. */
+  /** Returns the runs between `from` and `to`, both included. */
   ranges(from = 1, to = unbounded): SeqRanges {
     const runs: [number, number][] = [];
     for (let index = this.#runFrom(from); index < this.#bounds.length && this.#at(index) <= to; index += 2) {
@@ -80,7 +80,7 @@ export class SeqSet {
     return runs;
   }
 
-  /** The runs within `from` to `to` of what is not in the set. */
+  /** Returns the runs of missing seqs between `from` and `to`, both included. */
   gaps(from = 1, to = unbounded): SeqRanges {
     const runs: [number, number][] = [];
     let next = from;
@@ -92,14 +92,14 @@ export class SeqSet {
     return runs;
   }
 
-  /** A set of what is in this one or in the other. */
+  /** Returns a new set with the seqs of both. */
   union(other: SeqSet): SeqSet {
     const all = SeqSet.from(this.#bounds);
     for (const [low, high] of other.ranges()) all.add(low, high);
     return all;
   }
 
-  /** Index of the first run that ends at or after `seq`. */
+  /** Returns the index in `#bounds` of the first run that ends at or after `seq`. */
   #runFrom(seq: number): number {
     let low = 0;
     let high = this.#bounds.length / 2;

@@ -3,33 +3,35 @@ import type { Bus } from "../ports/bus.ts";
 import type { Clock, Timer } from "../ports/clock.ts";
 import type { Store } from "../ports/store.ts";
 import { tenantKey } from "../util/keys.ts";
-import { unknownChange } from "./read-change.ts";
+import { readNotice } from "./read-change.ts";
 
-/** Between two questions. */
-const askMs = 1000;
-/** Users that are asked about at once. */
-const usersTogether = 32;
-/** Users that wait at most; of those beyond it, and of a node that dies, the bus's sweep tells. */
-const maxWaiting = 1000;
-/** So many answers that know nothing of the save: it has not come, and will not. */
-const maxAnswers = 5;
+/** Time between two rounds of checks. */
+const intervalMs = 1000;
+/** Users that one round checks. */
+const usersPerRound = 32;
+/** The most users that wait. For those beyond it, and when this node dies, the bus's sweep finds the change within a minute. */
+const maxUsers = 1000;
+/** Checks after which a save that is not found counts as lost: the store has given it up by then. */
+const maxChecks = 5;
 
-interface Unsure extends JoinedUser {
-  /** The least that was saved without an answer. */
+interface UnconfirmedSave extends JoinedUser {
+  /** The lowest version that was saved without an answer. */
   readonly version: number;
-  /** Answers that are still waited for. */
-  readonly answers: number;
+  /** Answers of the store to wait for before the save counts as lost. */
+  readonly checksLeft: number;
 }
 
 /**
- * Saves of read states that the store gave no answer to. A repetition by the client would find nothing left to change, and
- * so tell nobody: what became of them is asked, and the user's streams are told when they did take effect.
+ * The saves of read states that the store did not answer. If such a save took effect, a repetition by the client finds
+ * nothing to change and announces nothing; so the store is asked until the outcome is known, and a save that took effect
+ * is announced to the user's streams.
  */
 export class UnconfirmedSaves {
   readonly #store: Store;
   readonly #bus: Bus;
   readonly #clock: Clock;
-  readonly #waiting = new Map<string, Unsure>();
+  /** By user, in the order in which they are checked. */
+  readonly #saves = new Map<string, UnconfirmedSave>();
   #timer: Timer | undefined;
   #closed = false;
 
@@ -39,43 +41,43 @@ export class UnconfirmedSaves {
     this.#clock = clock;
   }
 
-  /** It is not known whether this version of the user's read state was saved. */
+  /** Adds a save of this version of a user's read state, which may have taken effect or not. */
   add(tenant: string, user: string, version: number): void {
     const key = tenantKey(tenant, user);
-    const least = Math.min(version, this.#waiting.get(key)?.version ?? version);
-    if (this.#waiting.size >= maxWaiting && !this.#waiting.has(key)) return;
-    this.#waiting.set(key, { tenant, user, version: least, answers: maxAnswers });
-    this.#arm();
+    const lowest = Math.min(version, this.#saves.get(key)?.version ?? version);
+    if (this.#saves.size >= maxUsers && !this.#saves.has(key)) return;
+    this.#saves.set(key, { tenant, user, version: lowest, checksLeft: maxChecks });
+    this.#schedule();
   }
 
-  /** Asks nothing more. */
+  /** Stops checking. */
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
-    this.#waiting.clear();
+    this.#saves.clear();
   }
 
-  #arm(): void {
-    if (this.#timer || this.#closed || this.#waiting.size === 0) return;
-    this.#timer = this.#clock.after(askMs, () => void this.#ask());
+  #schedule(): void {
+    if (this.#timer || this.#closed || this.#saves.size === 0) return;
+    this.#timer = this.#clock.after(intervalMs, () => void this.#checkNext());
   }
 
-  async #ask(): Promise<void> {
-    const batch = [...this.#waiting].slice(0, usersTogether);
-    await Promise.all(batch.map(([key, unsure]) => this.#settle(key, unsure)));
+  async #checkNext(): Promise<void> {
+    const round = [...this.#saves].slice(0, usersPerRound);
+    await Promise.all(round.map(([key, save]) => this.#check(key, save)));
     this.#timer = undefined;
-    this.#arm();
+    this.#schedule();
   }
 
-  async #settle(key: string, unsure: Unsure): Promise<void> {
-    const { tenant, user, version, answers } = unsure;
+  async #check(key: string, save: UnconfirmedSave): Promise<void> {
+    const { tenant, user, version, checksLeft } = save;
     const found = await this.#store.readState(tenant, user).catch(() => undefined);
-    // Another save of the user went the same way meanwhile: it is asked about anew.
-    if (this.#closed || this.#waiting.get(key) !== unsure) return;
-    this.#waiting.delete(key);
-    // Others have their turn before it is asked again. A store that is away has not answered.
-    if (!found) this.#waiting.set(key, unsure);
-    else if (found.version >= version) this.#bus.publish([{ type: "read", tenant, user, ...unknownChange }]);
-    else if (answers > 1) this.#waiting.set(key, { ...unsure, answers: answers - 1 });
+    // Another save of this user failed in the meantime, and replaced this one.
+    if (this.#closed || this.#saves.get(key) !== save) return;
+    // Deleting first moves the user to the end, so that the next round checks others. No answer uses up no check.
+    this.#saves.delete(key);
+    if (!found) this.#saves.set(key, save);
+    else if (found.version >= version) this.#bus.publish([readNotice(tenant, user)]);
+    else if (checksLeft > 1) this.#saves.set(key, { ...save, checksLeft: checksLeft - 1 });
   }
 }

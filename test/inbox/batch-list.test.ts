@@ -25,7 +25,7 @@ afterAll(() => node.close());
 
 const newTenant = () => `tenant-${++tenants}`;
 
-/** All of a batch, page by page. */
+/** Lists all of a batch, page by page. */
 async function list(caller: Identity, batchId: string, { pageSize = 100, tenantId = "" } = {}): Promise<Message[]> {
   const messages: Message[] = [];
   let pageToken = "";
@@ -41,8 +41,8 @@ async function list(caller: Identity, batchId: string, { pageSize = 100, tenantI
 const summary = (messages: readonly Message[]) =>
   messages.map(({ id, receiverId, read }) => `${id} ${receiverId} ${read}`);
 
-describe("a batch", () => {
-  test("is listed whole, with who has read it, newest first", async () => {
+describe("A batch", () => {
+  test("is listed whole, newest first, with each receiver and read flag", async () => {
     const tenant = newTenant();
     const draft = { batchId: "b" };
     const wide = (await node.publish(tenant, toUsers("ann", "bob"), draft)).messageId;
@@ -61,7 +61,7 @@ describe("a batch", () => {
     expect(listed.map(({ position }) => position?.feed)).toEqual(["room/a", "tenant", "user", "user", "user"]);
   });
 
-  test("of one to many with many messages is complete in pages of any size, while more is published", async () => {
+  test("is complete in pages of any size while more of it is published", async () => {
     const tenant = newTenant();
     const users = Array.from({ length: 40 }, (_, index) => `user-${index}`);
     const ids: string[] = [];
@@ -95,7 +95,7 @@ describe("a batch", () => {
     expect(await node.core.recaller.recallBatch("", "same")).toBe(1);
   });
 
-  test("has page tokens of its own: of another batch or tenant they are refused", async () => {
+  test("refuses the page tokens of another batch or tenant", async () => {
     const [ours, theirs] = [newTenant(), newTenant()];
     for (const tenant of [ours, theirs])
       for (const batchId of ["b", "c"]) await node.publish(tenant, toUsers("ann", "bob"), { batchId });
@@ -117,14 +117,14 @@ describe("a batch", () => {
     ["room_id", { roomId: "a" }],
     ["start_time", { startTime: { seconds: 1n } }],
     ["end_time", { endTime: { seconds: 1n } }],
-  ])("is listed whole, and so without %s", async (field, filter) => {
+  ])("is listed whole, and so refuses the filter %s", async (field, filter) => {
     const request = create(ListMessagesRequestSchema, filter);
     request.batchId = "b";
     const listing = node.messages(serviceOf("acme"), request);
     await expect(listing).rejects.toThrow(`${field}: leave it out`);
   });
 
-  test("of a user is that of the user's inbox", async () => {
+  test("is listed for a user as far as it is in the user's inbox", async () => {
     const tenant = newTenant();
     await node.publish(tenant, toUsers("ann", "bob"), { batchId: "b" });
     const listed = await list(userOf(tenant), "b");
@@ -133,8 +133,8 @@ describe("a batch", () => {
   });
 });
 
-describe("the recall of a batch", () => {
-  test("takes all of it, from every inbox and page, and answers how many messages; no other goes", async () => {
+describe("The recall of a batch", () => {
+  test("removes all of the batch and nothing else, and returns the number of messages", async () => {
     const [ours, theirs] = [newTenant(), newTenant()];
     const reader = await node.live(userOf(ours));
     for (const tenant of [ours, theirs]) {
@@ -152,7 +152,7 @@ describe("the recall of a batch", () => {
     expect((await node.unread(userOf(theirs))).unread.total).toBe(5);
   });
 
-  test("goes on over many steps", async () => {
+  test("takes as many steps as it needs", async () => {
     const tenant = newTenant();
     for (let round = 0; round < 3; round++) {
       await node.publishMany(tenant, toUsers("ann", "bob"), 400, () => ({ batchId: "b" }));

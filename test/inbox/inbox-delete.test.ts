@@ -12,12 +12,12 @@ beforeAll(async () => {
 });
 afterAll(() => node.close());
 
-/** A user whom no other test uses, of a tenant of her own. */
+/** Returns a user of a fresh tenant. */
 function fresh() {
   return userOf(`tenant-${++users}`, `user-${users}`);
 }
 
-/** A user with so many notifications, categories in turn. */
+/** Returns a fresh user with `count` notifications whose categories alternate. */
 async function withInbox(count: number, categories = ["system", "admin"]) {
   const user = fresh();
   await node.unread(user);
@@ -31,7 +31,7 @@ async function unreadIds(user: ReturnType<typeof fresh>): Promise<string[]> {
 }
 
 describe("DeleteMessages", () => {
-  test("of ids takes them out of lists and totals, for this user only", async () => {
+  test("of ids removes them from lists and totals, for this user only", async () => {
     const user = fresh();
     const other = userOf(user.tenant, "other");
     const { messageId } = await node.publish(user.tenant, toTenant);
@@ -45,14 +45,14 @@ describe("DeleteMessages", () => {
     expect(await node.delete(user, { ids: { messageIds: [messageId] } })).toEqual({ ...answer, changed: 0 });
   });
 
-  test("does not reach others' messages", async () => {
+  test("leaves the messages of others", async () => {
     const { user, ids } = await withInbox(2);
     expect((await node.delete(fresh(), { ids: { messageIds: ids } })).changed).toBe(0);
     expect((await node.delete(userOf(user.tenant, "other"), { ids: { messageIds: ids } })).changed).toBe(0);
     expect((await node.messages(user)).messages).toHaveLength(2);
   });
 
-  test("of a category takes all of it, read or not", async () => {
+  test("of a category deletes all of it, read or not", async () => {
     const { user, ids } = await withInbox(6);
     await node.markIds(user, [ids[0] as string]);
     const { changed, unread } = await node.delete(user, { category: "system" });
@@ -61,12 +61,12 @@ describe("DeleteMessages", () => {
     expect((await node.delete(user, { category: "system" })).changed).toBe(0);
   });
 
-  test("of ids and a category takes what is both", async () => {
+  test("of ids and a category deletes the messages that match both", async () => {
     const { user, ids } = await withInbox(4);
     expect((await node.delete(user, { ids: { messageIds: ids }, category: "admin" })).changed).toBe(2);
   });
 
-  test("of the expired only leaves the rest", async () => {
+  test("of expired messages leaves the rest", async () => {
     const { user } = await withInbox(2);
     const { messageId } = await node.publish(user.tenant, toUser(user.subject), { ttl: durationFromMs(10) });
     const { total } = (await node.unread(user)).unread;
@@ -76,7 +76,7 @@ describe("DeleteMessages", () => {
     expect((await node.delete(user, { expiredOnly: true, ids: { messageIds: [messageId] } })).changed).toBe(0);
   });
 
-  test("keeps a deleted message deleted when all is marked as unread", async () => {
+  test("stays in effect when everything is marked as unread", async () => {
     const { user, ids } = await withInbox(2);
     await node.markAll(user);
     await node.delete(user, { ids: { messageIds: ids.slice(0, 1) } });
@@ -87,8 +87,8 @@ describe("DeleteMessages", () => {
   });
 });
 
-describe("a user who appears for the first time", () => {
-  test("has read what was broadcast more than a week before, and not what came later", async () => {
+describe("A user who appears for the first time", () => {
+  test("has read the broadcasts of more than a week ago, and none that came later", async () => {
     const tenant = `tenant-${++users}`;
     await node.publish(tenant, toUser("new"), { title: "own, old" });
     await node.publish(tenant, toTenant, { title: "old" });
@@ -101,7 +101,7 @@ describe("a user who appears for the first time", () => {
     expect(titles).toEqual(["young", "a week", "own, old"]);
   });
 
-  test("keeps what was unread then, however long it takes", async () => {
+  test("keeps the messages that were unread then, however long they stay unread", async () => {
     const tenant = `tenant-${++users}`;
     const user = userOf(tenant, "new");
     await node.publish(tenant, toTenant, { title: "young" });
@@ -110,7 +110,7 @@ describe("a user who appears for the first time", () => {
     expect((await node.unread(user, { pageSize: 100 })).messages.map(({ title }) => title)).toEqual(["young"]);
   });
 
-  test("on two devices at once is one user", async () => {
+  test("on several devices at once gets one read state", async () => {
     const tenant = `tenant-${++users}`;
     await node.publish(tenant, toTenant);
     const user = userOf(tenant, "new");
@@ -119,7 +119,7 @@ describe("a user who appears for the first time", () => {
   });
 });
 
-test("what retention has trimmed does not lengthen the read state", async () => {
+test("Messages that retention has trimmed do not lengthen the read state", async () => {
   await withTestCore(
     async (node) => {
       const user = userOf("acme");

@@ -22,19 +22,19 @@ beforeAll(async () => {
     async around(method, call) {
       if (method !== "saveReadState" || refuseSaves === 0) return call();
       refuseSaves--;
-      // As when another device has saved in between: nothing is stored.
+      // As when another device saved first: nothing is stored.
       return false as Awaited<ReturnType<typeof call>>;
     },
   });
 });
 afterAll(() => node.close());
 
-/** A user whom no other test uses, of a tenant of her own. */
+/** Returns a user of a fresh tenant. */
 function fresh() {
   return userOf(`tenant-${++users}`, `user-${users}`);
 }
 
-/** A user with so many notifications, categories in turn. */
+/** Returns a fresh user with `count` notifications whose categories alternate. */
 async function withInbox(count: number, categories = ["system", "admin"]) {
   const user = fresh();
   await node.unread(user);
@@ -48,12 +48,12 @@ async function unreadIds(user: ReturnType<typeof fresh>): Promise<string[]> {
 }
 
 async function epochOf(user: ReturnType<typeof fresh>): Promise<number> {
-  const [head] = await node.store.bounds([{ tenant: user.tenant, name: "tenant" }]);
-  return head?.epoch ?? 0;
+  const [bounds] = await node.store.bounds([{ tenant: user.tenant, name: "tenant" }]);
+  return bounds?.epoch ?? 0;
 }
 
-describe("totals", () => {
-  test("count notifications of all of the user's feeds, by category", async () => {
+describe("Unread totals", () => {
+  test("count the notifications of all of the user's feeds, by category", async () => {
     await withTestCore(async (node) => {
       const user = userOf("acme");
       await node.publish("acme", toUser("ann"), { category: "a" });
@@ -81,7 +81,7 @@ describe("totals", () => {
     expect((await node.unread(user)).unread.total).toBe(before);
   });
 
-  test("forget what expires, when it expires", async () => {
+  test("drop a message at the moment it expires", async () => {
     const user = fresh();
     await node.publish(user.tenant, toUser(user.subject), { category: "short", ttl: durationFromMs(1000) });
     expect((await node.unread(user)).unread.byCategory.short).toBe(1);
@@ -93,7 +93,7 @@ describe("totals", () => {
 });
 
 describe("MarkRead", () => {
-  test("of ids marks these", async () => {
+  test("of ids marks these messages", async () => {
     const { user, ids } = await withInbox(4);
     const before = (await node.unread(user)).unread;
     const { changed, unread } = await node.markIds(user, [ids[0] as string, ids[3] as string]);
@@ -103,7 +103,7 @@ describe("MarkRead", () => {
     expect((await unreadIds(user)).filter((id) => ids.includes(id))).toEqual([ids[1], ids[2]]);
   });
 
-  test("repeated changes nothing: no count, no version, no event, no write", async () => {
+  test("changes nothing when it is repeated: no total, no version, no event, no write", async () => {
     const { user, ids } = await withInbox(3);
     const reader = await node.live(user);
     const first = await node.markIds(user, ids);
@@ -118,14 +118,14 @@ describe("MarkRead", () => {
     expect(reader.all("readState").filter(({ all }) => !all)).toHaveLength(1);
   });
 
-  test("counts an id given twice once, in whatever case it is written", async () => {
+  test("counts an id that is given twice once, and ignores its case", async () => {
     const { user, ids } = await withInbox(1);
     const [id = ""] = ids;
     expect((await node.markIds(user, [id, id])).changed).toBe(1);
     expect((await node.markIds(user, [id.toUpperCase()], { unread: true })).changed).toBe(1);
   });
 
-  test("finds foreign, missing and malformed ids alike: not at all", async () => {
+  test("treats foreign, missing and malformed ids alike: it finds none", async () => {
     const { user } = await withInbox(1);
     const other = await withInbox(1);
     const sameName = userOf(`${user.tenant}-twin`, user.subject);
@@ -137,7 +137,7 @@ describe("MarkRead", () => {
     expect((await node.unread(sameName)).messages.map(({ id }) => id)).toContain(twin);
   });
 
-  test("does not mark activities, events, and what has expired or is deleted", async () => {
+  test("marks no activities, events, expired or deleted messages", async () => {
     const user = fresh();
     const to = toUser(user.subject);
     const ids = [
@@ -151,12 +151,12 @@ describe("MarkRead", () => {
     expect((await node.markIds(user, ids)).changed).toBe(0);
   });
 
-  test("of ids and categories marks what is both", async () => {
+  test("of ids and categories marks the messages that match both", async () => {
     const { user, ids } = await withInbox(4);
     expect((await node.markIds(user, ids, { categories: ["admin"] })).changed).toBe(2);
   });
 
-  test("of categories marks all of these", async () => {
+  test("of categories marks all of their messages", async () => {
     const { user } = await withInbox(6, ["system", "admin", ""]);
     await node.publish(user.tenant, toTenant, { category: "system" });
     const { changed, unread } = await node.mark(user, { categories: ["system", "admin"] });
@@ -165,7 +165,7 @@ describe("MarkRead", () => {
     expect((await node.mark(user, { categories: ["system"], unread: true })).changed).toBe(3);
   });
 
-  test("of no category at all is a category, too", async () => {
+  test("of the empty category marks the messages without one", async () => {
     const user = fresh();
     await node.markAll(user);
     await node.publish(user.tenant, toUser(user.subject));
@@ -176,7 +176,7 @@ describe("MarkRead", () => {
     });
   });
 
-  test("of all marks all, by one write", async () => {
+  test("of everything is one write", async () => {
     await withTestCore(async (node) => {
       const user = userOf("acme");
       await node.unread(user);
@@ -195,14 +195,14 @@ describe("MarkRead", () => {
     });
   });
 
-  test("of all leaves what comes later", async () => {
+  test("of everything leaves later messages unread", async () => {
     const { user } = await withInbox(2);
     await node.markAll(user);
     const { messageId } = await node.publish(user.tenant, toUser(user.subject));
     expect(await unreadIds(user)).toEqual([messageId]);
   });
 
-  test("of the oldest N marks the first ones, over all feeds", async () => {
+  test("of the oldest N marks the oldest messages over all feeds", async () => {
     const user = fresh();
     await node.markAll(user);
     const ids: string[] = [];
@@ -221,7 +221,7 @@ describe("MarkRead", () => {
     expect((await oldest(1000)).changed).toBe(3);
   });
 
-  test("back to unread undoes it", async () => {
+  test("can mark messages as unread again", async () => {
     const { user, ids } = await withInbox(3);
     const before = (await node.unread(user)).unread;
     await node.markIds(user, ids);
@@ -230,7 +230,7 @@ describe("MarkRead", () => {
     expect(unread).toMatchObject({ total: before.total, byCategory: before.byCategory });
   });
 
-  test("up to positions leaves what came after them, and feeds that are not named", async () => {
+  test("up to positions leaves later messages, and feeds that they do not name", async () => {
     const { user, ids } = await withInbox(5);
     await node.publish(user.tenant, toTenant);
     const epoch = await epochOf(user);
@@ -248,14 +248,14 @@ describe("MarkRead", () => {
     expect((await node.unread(user)).unread.byCategory[""]).toBeGreaterThanOrEqual(1);
   });
 
-  test("up to a position of another life of the feed marks nothing", async () => {
+  test("up to a position of another epoch marks nothing", async () => {
     const { user, ids } = await withInbox(3);
     const upTo = [{ feed: "user", epoch: (await epochOf(user)) - 1, seq: "3" }];
     expect((await node.markAll(user, { upTo })).changed).toBe(0);
     expect((await node.markIds(user, ids, { upTo })).changed).toBe(0);
   });
 
-  test("up to a position that cannot be is refused, and changes nothing", async () => {
+  test("up to an impossible position is refused and changes nothing", async () => {
     const { user } = await withInbox(3);
     const before = (await node.unread(user)).unread;
     const epoch = await epochOf(user);
@@ -266,7 +266,7 @@ describe("MarkRead", () => {
     expect((await node.unread(user)).unread).toEqual(before);
   });
 
-  test("tells the user's streams, and nobody else's, what changed", async () => {
+  test("notifies the user's streams, and no other user's, of what changed", async () => {
     const { user, ids } = await withInbox(3);
     const [one, two, other] = [
       await node.live(user),
@@ -293,14 +293,14 @@ describe("MarkRead", () => {
     expect(other.all("readState")).toEqual([]);
   });
 
-  test("of more than can be named names none", async () => {
+  test("of more than 1,000 messages names none in its event", async () => {
     const { user } = await withInbox(1001, ["system"]);
     const reader = await node.live(user);
     expect((await node.mark(user, { categories: ["system"] })).changed).toBe(1001);
     expect(await reader.first("readState")).toMatchObject({ readIds: [], all: false });
   });
 
-  test("of several devices at once loses nothing", async () => {
+  test("on several devices at once loses no change", async () => {
     const { user, ids } = await withInbox(12);
     const before = (await node.unread(user)).unread;
     const answers = await Promise.all(ids.map((id) => node.markIds(user, [id])));
@@ -309,7 +309,7 @@ describe("MarkRead", () => {
     expect(unread).toMatchObject({ total: before.total - 12, version: String(Number(before.version) + 12) });
   });
 
-  test("gives up when others never stop to change the state, and has changed nothing", async () => {
+  test("fails without any change when others keep changing the read state", async () => {
     const { user, ids } = await withInbox(1);
     const before = (await node.unread(user)).unread;
     refuseSaves = 1000;

@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => node.close());
 
-/** A user of a tenant that no other test uses. */
+/** Returns a user of a fresh tenant. */
 function fresh() {
   return userOf(`tenant-${++tenants}`);
 }
@@ -32,7 +32,7 @@ function ids(messages: readonly Message[]): string[] {
   return messages.map(({ id }) => id);
 }
 
-/** All pages of ListMessages; `between` runs after each page. */
+/** Lists all pages of ListMessages; `between` runs after each page but the last. */
 async function allPages(
   node: TestCore,
   caller: Identity,
@@ -50,8 +50,8 @@ async function allPages(
   return pages;
 }
 
-describe("pages", () => {
-  test("go from the newest to the oldest, over all feeds", async () => {
+describe("Pages", () => {
+  test("go from the newest message to the oldest over all feeds", async () => {
     await withTestCore(async (node) => {
       const user = userOf("acme");
       const published: string[] = [];
@@ -87,7 +87,7 @@ describe("pages", () => {
     expect(await node.unread(fresh())).toMatchObject({ messages: [], nextPageToken: "" });
   });
 
-  test("stay as they were at the first, whatever comes meanwhile", async () => {
+  test("are not changed by messages that come after the first page", async () => {
     const target = fc.constantFrom<"user" | "tenant">("user", "tenant");
     await fc.assert(
       fc.asyncProperty(
@@ -113,7 +113,7 @@ describe("pages", () => {
     );
   });
 
-  test("of unread messages go on where they were, though what was listed is read meanwhile", async () => {
+  test("of unread messages go on after those listed, even if these are read meanwhile", async () => {
     const user = fresh();
     const published = await node.publishMany(user.tenant, toUser("ann"), 9);
     const first = await node.unread(user, { pageSize: 4 });
@@ -122,7 +122,7 @@ describe("pages", () => {
     expect(ids([...first.messages, ...second.messages])).toEqual(published.toReversed());
   });
 
-  test("leave out what was recalled, deleted or has expired meanwhile", async () => {
+  test("leave out messages that were recalled or deleted meanwhile", async () => {
     const user = fresh();
     const published = await node.publishMany(user.tenant, toUser("ann"), 6);
     const { nextPageToken } = await node.messages(user, { pageSize: 2 });
@@ -133,7 +133,7 @@ describe("pages", () => {
   });
 });
 
-describe("a page token", () => {
+describe("A page token", () => {
   async function first(request: object = {}) {
     const user = fresh();
     await node.publishMany(user.tenant, toUser("ann"), 5, () => ({ category: "a" }));
@@ -141,12 +141,12 @@ describe("a page token", () => {
     return { user, token: (await node.messages(user, { pageSize: 2, ...request })).nextPageToken };
   }
 
-  test("is good for another page size", async () => {
+  test("is valid for another page size", async () => {
     const { user, token } = await first();
     expect((await node.messages(user, { pageSize: 8, pageToken: token })).messages).toHaveLength(8);
   });
 
-  test("is no good for another caller, tenant, role, list or filter", async () => {
+  test("is invalid for another caller, tenant, role, list or filter", async () => {
     const { user, token: pageToken } = await first({ categories: ["a"] });
     const categories = ["a"];
     const wrong = [
@@ -168,7 +168,7 @@ describe("a page token", () => {
     expect((await node.messages(user, { categories, pageToken })).messages).not.toEqual([]);
   });
 
-  test("of a service that is bound to no tenant is good for the tenant it named", async () => {
+  test("of a service that is bound to no tenant is valid for the tenant that the service named", async () => {
     const { user } = await first();
     const { nextPageToken: pageToken } = await node.messages(serviceOf(), { tenantId: user.tenant, pageSize: 2 });
     expect(await node.messages(serviceOf(), { tenantId: user.tenant, pageToken })).toBeDefined();
@@ -176,7 +176,7 @@ describe("a page token", () => {
   });
 });
 
-describe("filters", () => {
+describe("Filters", () => {
   test("are joined by AND", async () => {
     const user = fresh();
     const start = node.clock.now();
@@ -211,8 +211,8 @@ describe("filters", () => {
   });
 });
 
-describe("who sees what", () => {
-  test("a user: the own inbox with read flags, and the tenant's activities", async () => {
+describe("ListMessages", () => {
+  test("shows a user the inbox with read flags, and the tenant's activities", async () => {
     const user = fresh();
     const read = await node.publish(user.tenant, toUser("ann"), { title: "read" });
     await node.markIds(user, [read.messageId]);
@@ -230,7 +230,7 @@ describe("who sees what", () => {
     expect(messages.map(({ position }) => position?.feed)).toEqual(["activity", "tenant", "user"]);
   });
 
-  test("a service: what is the tenant's as a whole, and no user's inbox", async () => {
+  test("shows a service the feeds of the whole tenant, and no user's inbox", async () => {
     const { tenant } = fresh();
     await node.publish(tenant, toUser("ann"), { title: "ann's" });
     await node.publish(tenant, toTenant, { title: "tenant's" });
@@ -244,14 +244,14 @@ describe("who sees what", () => {
     }
   });
 
-  test("nobody: another tenant", async () => {
+  test("shows no caller another tenant", async () => {
     const user = fresh();
     expect(await reasonFrom(node.messages(user, { tenantId: "other" }))).toBe("TENANT_FORBIDDEN");
     expect(await reasonFrom(node.messages(serviceOf(user.tenant), { tenantId: "other" }))).toBe("TENANT_FORBIDDEN");
     expect(await reasonFrom(node.messages(serviceOf()))).toBe("TENANT_REQUIRED");
   });
 
-  test("a room is for those who may enter it", async () => {
+  test("shows a room only to callers who may enter it", async () => {
     expect(await reasonFrom(node.messages(fresh(), { roomId: "r" }))).toBe("ROOM_FORBIDDEN");
   });
 });

@@ -5,36 +5,36 @@ import { reasonFrom } from "../support/core.ts";
 
 const tokens = new PageTokens(new Uint8Array(32).fill(7));
 const scope = ["unread", "acme", "ann", { categories: ["system"] }];
-const places = [
+const cursor = [
   ["user", 12],
   ["tenant", 3],
 ];
-const token = tokens.encode(scope, places);
+const token = tokens.encode(scope, cursor);
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/** What decoding another text, or for another scope, ends with. */
+/** Returns the reason for which decoding fails. */
 function refused(text: string, asked: readonly unknown[] = scope, by = tokens) {
   return reasonFrom(() => by.decode(asked, text));
 }
 
-describe("a page token", () => {
-  test("gives back its places", () => {
-    expect(tokens.decode(scope, token)).toEqual(places);
+describe("A page token", () => {
+  test("gives back its cursor", () => {
+    expect(tokens.decode(scope, token)).toEqual(cursor);
   });
 
-  test("is short enough for the contract, whatever its places", () => {
+  test("is short enough for the contract with any cursor", () => {
     const most = Array.from({ length: 260 }, (_, index) => [`feed-${index}`.slice(0, 8), Number.MAX_SAFE_INTEGER]);
     expect(tokens.encode(scope, most).length).toBeLessThanOrEqual(12_288);
   });
 
-  test("with any other character in it is refused", async () => {
+  test("is refused when any character is changed", async () => {
     for (let index = 0; index < token.length; index++) {
       const other = alphabet[(alphabet.indexOf(token[index] as string) + 1) % 64];
       expect(await refused(token.slice(0, index) + other + token.slice(index + 1))).toBe("PAGE_TOKEN_INVALID");
     }
   });
 
-  test("with any bit turned is refused", async () => {
+  test("is refused when any bit is flipped", async () => {
     const bytes = Buffer.from(token, "base64url");
     for (let bit = 0; bit < bytes.length * 8; bit++) {
       const altered = Buffer.from(bytes);
@@ -43,7 +43,7 @@ describe("a page token", () => {
     }
   });
 
-  test("cut short or with something behind it is refused", async () => {
+  test("is refused when it is cut short or followed by anything", async () => {
     for (let length = 0; length < token.length; length++) {
       expect(await refused(token.slice(0, length))).toBe("PAGE_TOKEN_INVALID");
     }
@@ -51,7 +51,7 @@ describe("a page token", () => {
       expect(await refused(token + more)).toBe("PAGE_TOKEN_INVALID");
   });
 
-  test("in another spelling of the same bytes is refused", async () => {
+  test("is refused in another spelling of the same bytes", async () => {
     const standard = tokens
       .encode(scope, new Map([["user", 1]]))
       .replaceAll("-", "+")
@@ -60,7 +60,7 @@ describe("a page token", () => {
     expect(await refused(`${token.slice(0, 5)}\n${token.slice(5)}`)).toBe("PAGE_TOKEN_INVALID");
   });
 
-  test("of another caller, list or filter is refused", async () => {
+  test("is refused for another caller, list or filter", async () => {
     const others = [
       ["messages", "acme", "ann", { categories: ["system"] }],
       ["unread", "globex", "ann", { categories: ["system"] }],
@@ -70,11 +70,11 @@ describe("a page token", () => {
     for (const other of others) expect(await refused(token, other)).toBe("PAGE_TOKEN_INVALID");
   });
 
-  test("of another server is refused", async () => {
+  test("is refused by a server with another secret", async () => {
     expect(await refused(token, scope, new PageTokens(new Uint8Array(32).fill(8)))).toBe("PAGE_TOKEN_INVALID");
   });
 
-  test("made up is refused", async () => {
+  test("is refused when it is made up", async () => {
     const madeUp = fc.asyncProperty(fc.string(), async (text) => {
       expect(await refused(text)).toBe("PAGE_TOKEN_INVALID");
     });

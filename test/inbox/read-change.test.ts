@@ -15,7 +15,7 @@ function joined(...changes: Partial<Parameters<ReadChange["add"]>[0]>[]) {
 }
 
 describe("ReadChange", () => {
-  test("is due after a change, until it is taken", () => {
+  test("is due from a change until it is taken", () => {
     const change = new ReadChange();
     expect(change.due).toBe(false);
     change.add({ ...nothing, readIds: ["a"] });
@@ -25,14 +25,14 @@ describe("ReadChange", () => {
     expect(change.take()).toEqual(nothing);
   });
 
-  test("of totals only names nothing", () => {
+  test("names nothing when only totals changed", () => {
     const change = new ReadChange();
     change.totalsOnly();
     expect(change.due).toBe(true);
     expect(change.take()).toEqual(nothing);
   });
 
-  test("joins changes; the later one of a message counts", () => {
+  test("joins changes, of which the latest of each message counts", () => {
     expect(joined({ readIds: ["a", "b"] }, { unreadIds: ["a"] })).toEqual({
       ...nothing,
       readIds: ["b"],
@@ -45,21 +45,21 @@ describe("ReadChange", () => {
     });
   });
 
-  test("of all takes back what was unread before, not after", () => {
+  test("of everything overrides earlier unread marks, not later ones", () => {
     expect(joined({ unreadIds: ["a"] }, { all: true })).toEqual({ ...nothing, all: true, readIds: ["a"] });
     expect(joined({ all: true }, { unreadIds: ["a"] })).toEqual({ ...nothing, all: true, unreadIds: ["a"] });
   });
 
-  test("names up to 1,000 messages, and beyond that none", () => {
+  test("names up to 1,000 messages, and none beyond that", () => {
     expect(joined({ readIds: ids("a", 1000) }).readIds).toHaveLength(1000);
     expect(joined({ readIds: ids("a", 600) }, { deletedIds: ids("b", 401) })).toEqual(unnamed);
   });
 
-  test("joined with one that names nothing names nothing", () => {
+  test("names nothing when one of the joined changes names nothing", () => {
     expect(joined({ readIds: ["a"] }, nothing, { deletedIds: ["b"] })).toEqual(unnamed);
   });
 
-  test("begins anew after it named nothing", () => {
+  test("names messages again after it named none", () => {
     const change = new ReadChange();
     change.add(nothing);
     change.take();

@@ -18,7 +18,7 @@ let hook: FakeHook;
 let states: ReadStateService;
 let notices: Notice[];
 const calls = new Map<StoreMethod, number>();
-/** What a save answers instead of the store. */
+/** Saves to refuse, as if another node had saved first. */
 let refuseSaves = 0;
 beforeEach(async () => {
   sqlite = new SqliteStore({ folder: ":memory:", keep: 1000 });
@@ -39,17 +39,17 @@ beforeEach(async () => {
 });
 afterEach(() => sqlite.close());
 
-/** May enter every room, so that nobody has to be asked; the token names none. */
+/** A user whose token opens every room, so that the hook is not asked, and names none. */
 const ann = member("ann", ["**"]);
 const enroll = (...rooms: string[]) => states.enroll("acme", "ann", rooms);
 const roomsOf = async (user = ann) => (await states.read(user)).state.rooms;
-/** Publishes to a room so long ago. */
+/** Stores a notification in a room that was published `ageMs` ago. */
 const publish = (room: string, ageMs = 0) =>
   sqlite.append([message("acme", { feeds: [`room/${room}`], publishTime: clock.now() - ageMs })]);
 const unread = async (room: string) => (await states.read(ann)).state.unreadRanges(`room/${room}`);
 
-describe("an inbox", () => {
-  test("holds the rooms that were joined, in their order, and those that the token names", async () => {
+describe("An inbox", () => {
+  test("holds the rooms that were joined, in that order, and those that the token names", async () => {
     expect(await enroll("b", "a")).toEqual([]);
     expect(await enroll("c", "a")).toEqual([]);
     expect(await roomsOf()).toEqual(["b", "a", "c"]);
@@ -59,7 +59,7 @@ describe("an inbox", () => {
     expect(await roomsOf(member("ann", ["**"], { tenant: "globex" }))).toEqual([]);
   });
 
-  test("has the feeds of the rooms that the user may still enter; the hook's clear no closes one", async () => {
+  test("has the feeds of its rooms, except those that the hook refuses", async () => {
     await enroll("mine", "asked", "shut", "dm/ann/bob");
     hook.answer("shut", false);
     const reading = states.read(member("ann", ["mine"]));
@@ -76,7 +76,7 @@ describe("an inbox", () => {
     ]);
   });
 
-  test("counts as read what is older than a week at the first contact with a room, for good", async () => {
+  test("counts messages older than a week as read when a room is added, for good", async () => {
     await publish("a", 8 * dayMs);
     await publish("a", 7 * dayMs);
     await publish("a", 6 * dayMs);
@@ -87,7 +87,7 @@ describe("an inbox", () => {
     expect(await unread("a")).toEqual([[2, Number.MAX_SAFE_INTEGER]]);
   });
 
-  test("is told of once for what is new in it, and not at all for what is not", async () => {
+  test("announces added rooms once, and rooms that it already has not at all", async () => {
     const saves = () => calls.get("saveReadState") ?? 0;
     await enroll("a", "b");
     expect(notices).toMatchObject([{ type: "read", tenant: "acme", user: "ann", readIds: [], all: false }]);
@@ -98,10 +98,10 @@ describe("an inbox", () => {
   });
 });
 
-describe("a full inbox", () => {
+describe("A full inbox", () => {
   const all = upTo(256).map((number) => `r${number}`);
 
-  test("takes 256 rooms at once, by one write", async () => {
+  test("is filled with 256 rooms by one write", async () => {
     await states.read(ann);
     const before = calls.get("saveReadState") ?? 0;
     expect(await enroll(...all)).toEqual([]);
@@ -109,20 +109,20 @@ describe("a full inbox", () => {
     expect((calls.get("saveReadState") ?? 0) - before).toBe(1);
   });
 
-  test("makes place by the room that is there longest without anything unread, never by one that was asked for", async () => {
+  test("drops its oldest rooms without unread messages, never a requested one", async () => {
     await enroll(...all);
     for (const room of ["r1", "r3", "r4"]) await publish(room);
     expect(await enroll("r2", "new-1", "new-2")).toEqual([]);
     expect(await roomsOf()).toEqual([...all.filter((room) => !["r5", "r6"].includes(room)), "new-1", "new-2"]);
   });
 
-  test("refuses what there is no place for, names it, and keeps what it has", async () => {
+  test("refuses and names the rooms beyond its capacity, and keeps the others", async () => {
     await enroll(...all);
     for (const room of all.slice(1)) await publish(room);
-    const tallies = calls.get("countNotifications") ?? 0;
+    const counts = calls.get("countNotifications") ?? 0;
     expect(await enroll("new-1", "r9", "new-2", "new-3")).toEqual(["new-2", "new-3"]);
-    // One question, however many rooms.
-    expect((calls.get("countNotifications") ?? 0) - tallies).toBe(1);
+    // One call counts all rooms.
+    expect((calls.get("countNotifications") ?? 0) - counts).toBe(1);
     expect(await roomsOf()).toEqual([...all.slice(1), "new-1"]);
     const before = notices.length;
     await publish("new-1");
@@ -133,28 +133,28 @@ describe("a full inbox", () => {
   });
 });
 
-describe("a change", () => {
+describe("A change of a read state", () => {
   const touch = (seq: number) =>
     states.change("acme", "ann", async (state) => {
       state.read("user").add(seq);
       return { changed: 1, notice: { readIds: [`${seq}`] } };
     });
 
-  test("of 60 at once is none that conflicts, and each is made for what those before left", async () => {
+  test("waits for those before it, so that 60 at once do not conflict", async () => {
     await Promise.all(upTo(60).map((number) => touch(number * 2)));
     const { state } = await states.read(ann);
     expect(state.readRanges("user")).toHaveLength(60);
     expect(notices.filter(({ type }) => type === "read")).toHaveLength(60);
   });
 
-  test("is tried again when another node was faster, and gives up in the end", async () => {
+  test("is tried again when another node saves first, 20 times at most", async () => {
     await states.read(ann);
     refuseSaves = 19;
     expect(await touch(1)).toBe(1);
     refuseSaves = 20;
     expect(await reasonFrom(touch(2))).toBe("CONFLICT");
     refuseSaves = 0;
-    // The failure of one is not the failure of those behind it.
+    // A conflict of one change does not fail those queued behind it.
     expect(await Promise.all([touch(3), touch(4)])).toEqual([1, 1]);
     expect((await states.read(ann)).state.readRanges("user")).toEqual([
       [1, 1],
@@ -162,7 +162,7 @@ describe("a change", () => {
     ]);
   });
 
-  test("that fails holds up nobody", async () => {
+  test("does not hold up the next one when it fails", async () => {
     const failing = states.change("acme", "ann", () => Promise.reject(new Error("broken")));
     const next = touch(1);
     await expect(failing).rejects.toThrow("broken");
@@ -178,7 +178,7 @@ describe("a change", () => {
   });
 });
 
-describe("what users say themselves", () => {
+describe("A user's own notification", () => {
   const say = (room: string, seq: number, user = member("ann")) => states.markOwn(user, room, seq, `id-${seq}`);
 
   test("is read in a room of the inbox, and in one that the token names", async () => {
@@ -190,7 +190,7 @@ describe("what users say themselves", () => {
     expect(notices.map((notice) => (notice as ReadNotice).readIds)).toEqual([[], ["id-2"], ["id-1"]]);
   });
 
-  test("brings no room into the inbox that is not the user's", async () => {
+  test("adds no room to the inbox that the token does not name", async () => {
     await say("elsewhere", 1);
     expect(await roomsOf()).toEqual([]);
     expect(notices).toEqual([]);

@@ -8,7 +8,7 @@ const seq = fc.integer({ min: 1, max: most });
 const run = fc.tuple(seq, seq);
 const change = fc.record({ remove: fc.boolean(), run });
 
-/** A set after some changes, and the plainest set that it must equal. Runs given backwards are empty. */
+/** Builds a set by changes, and the plain set that it must equal. A run whose end precedes its start is empty. */
 function build(changes: readonly { remove: boolean; run: [number, number] }[]) {
   const set = SeqSet.from();
   const model = new Set<number>();
@@ -35,7 +35,7 @@ function sorted(model: Iterable<number>): number[] {
 }
 
 describe("SeqSet", () => {
-  test("holds what a plain set holds, whatever was added and removed", () => {
+  test("equals a plain set after any changes", () => {
     fc.assert(
       fc.property(built, ({ set, model }) => {
         expect(expand(set.ranges())).toEqual(sorted(model));
@@ -57,18 +57,18 @@ describe("SeqSet", () => {
     );
   });
 
-  test("splits any stretch into runs and gaps", () => {
+  test("splits any slice into runs and gaps", () => {
     fc.assert(
       fc.property(built, seq, seq, ({ set, model }, a, b) => {
         const [from, to] = [Math.min(a, b), Math.max(a, b)];
-        const stretch = expand([[from, to]]);
-        expect(expand(set.ranges(from, to))).toEqual(stretch.filter((seq) => model.has(seq)));
-        expect(expand(set.gaps(from, to))).toEqual(stretch.filter((seq) => !model.has(seq)));
+        const slice = expand([[from, to]]);
+        expect(expand(set.ranges(from, to))).toEqual(slice.filter((seq) => model.has(seq)));
+        expect(expand(set.gaps(from, to))).toEqual(slice.filter((seq) => !model.has(seq)));
       }),
     );
   });
 
-  test("joins with another set without changing either", () => {
+  test("unites with another set without changing either", () => {
     fc.assert(
       fc.property(built, built, (one, other) => {
         const before = [[...one.set.toJSON()], [...other.set.toJSON()]];
@@ -78,7 +78,7 @@ describe("SeqSet", () => {
     );
   });
 
-  test("comes back whole from JSON, and apart from what it came from", () => {
+  test("is copied by its JSON, and by its bounds, without sharing them", () => {
     fc.assert(
       fc.property(built, ({ set }) => {
         const copy = SeqSet.from(JSON.parse(JSON.stringify(set)) as number[]);
@@ -90,12 +90,12 @@ describe("SeqSet", () => {
     );
   });
 
-  test("of nothing has no runs and one unbounded gap", () => {
+  test("has no runs and one unbounded gap when it is empty", () => {
     expect(SeqSet.from().ranges()).toEqual([]);
     expect(SeqSet.from().gaps()).toEqual([[1, unbounded]]);
   });
 
-  test("reading a million messages is one run", () => {
+  test("keeps a million messages as one run", () => {
     const set = SeqSet.from();
     set.add(1, 1_000_000);
     set.add(1_000_001);
