@@ -1,19 +1,19 @@
 import type { Clock, Timer } from "../ports/clock.ts";
 import type { OnlineTotals, Presence } from "../ports/presence.ts";
 
-/** At most one event per tenant in so long, whatever happens. */
+/** The least time between two counts of one tenant, in ms. */
 const intervalMs = 1000;
 
 interface Watched {
   readonly watchers: Set<(online: OnlineTotals) => void>;
   timer: Timer | undefined;
-  /** A change has come since the last event. */
+  /** The count changed, or could not be read, since the last count. */
   stale: boolean;
 }
 
 /**
- * Tells subscriptions of their tenant's online count: at once when it changes, then at most one a second, and the last
- * value is always the right one.
+ * Watches the online counts of tenants for their subscriptions. A change is reported at once, but at most once a second per
+ * tenant, and the last reported count is always the current one.
  */
 export class OnlineCounts {
   readonly #presence: Presence;
@@ -29,7 +29,7 @@ export class OnlineCounts {
     });
   }
 
-  /** Calls with each new count of the tenant until the returned function is called. */
+  /** Calls `watcher` with each new count of the tenant until the returned function is called. */
   watch(tenant: string, watcher: (online: OnlineTotals) => void): () => void {
     const watched = this.#tenants.get(tenant) ?? { watchers: new Set(), timer: undefined, stale: false };
     this.#tenants.set(tenant, watched);
@@ -42,7 +42,7 @@ export class OnlineCounts {
     };
   }
 
-  /** Calls nobody any more. */
+  /** Stops all watching. */
   close(): void {
     this.#unwatch();
     for (const { timer } of this.#tenants.values()) timer?.cancel();
@@ -53,20 +53,20 @@ export class OnlineCounts {
     const watched = this.#tenants.get(tenant);
     if (!watched) return;
     if (watched.timer) watched.stale = true;
-    else this.#tell(tenant, watched);
+    else this.#report(tenant, watched);
   }
 
-  #tell(tenant: string, watched: Watched): void {
+  #report(tenant: string, watched: Watched): void {
     watched.stale = false;
     watched.timer = this.#clock.after(intervalMs, () => {
       watched.timer = undefined;
-      if (watched.stale) this.#tell(tenant, watched);
+      if (watched.stale) this.#report(tenant, watched);
     });
     this.#presence.count(tenant).then(
       (online) => {
         for (const watcher of watched.watchers) watcher(online);
       },
-      // The next change, or the next second, tells.
+      // The next change, or the timer, counts again.
       () => {
         watched.stale = true;
       },
@@ -74,7 +74,7 @@ export class OnlineCounts {
   }
 }
 
-/** Whether two counts say the same; one that was never told says nothing. */
+/** Reports whether two counts are equal; no count equals undefined. */
 export function sameCount(a: OnlineTotals, b: OnlineTotals | undefined): boolean {
   return a.users === b?.users && a.connections === b.connections;
 }

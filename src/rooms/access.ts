@@ -7,10 +7,10 @@ import { tenantKey } from "../util/keys.ts";
 import { LruCache } from "../util/lru.ts";
 import { directUsers, isGranted } from "./grants.ts";
 
-/** What a user wants with a room: to enter it and read it, or to publish to it. */
+/** An action of a user in a room: to enter it and read it, or to publish to it. */
 export type RoomAction = "join" | "publish";
 
-/** A question to the operator's backend. */
+/** A question to the operator's backend: may this user do this in this room? */
 export interface RoomQuestion {
   readonly tenant: string;
   readonly user: string;
@@ -18,45 +18,48 @@ export interface RoomQuestion {
   readonly action: RoomAction;
 }
 
-/** Decides what a token does not. Rejects with AUTHORIZE_UNAVAILABLE when no answer can be had now. */
+/** Decides about rooms that the token does not grant. */
 export interface Authorize {
-  /** A remembered answer, undefined when it has to be asked for. */
+  /** Returns a cached answer, or undefined if there is none. */
   known(question: RoomQuestion): boolean | undefined;
+  /** Returns the answer, from the cache or from the backend. Rejects with AUTHORIZE_UNAVAILABLE when there is none now. */
   ask(question: RoomQuestion): Promise<boolean>;
 }
 
-/** What failed once is not well at once. */
+/** When clients may repeat a request that the hook did not answer, in ms. */
 export const retryAfterMs = 1000;
-/** Of one user, rooms that are asked for together: an inbox of 256 must not crowd out who wants to enter one. */
-const askedTogether = 50;
-/** A user for whom the hook could not tell is not made to wait for it again so soon. */
+/** The most concurrent questions about one inbox, so that one with 256 rooms does not keep other users from entering theirs. */
+const maxConcurrent = 50;
+/** How long a failure of the hook spares a user's inbox and streams from waiting for it again, in ms. */
 const coolDownMs = 10_000;
-const maxRemembered = 10_000;
+/** The most users in a cool-down at a time. */
+const maxCoolDowns = 10_000;
 
-/** Who may enter and who may speak: the token first, then the operator's hook. */
+/** Decides who may enter a room and publish to it: first by the token, then by the operator's hook. */
 export class RoomAccess {
   readonly #authorize: Authorize | undefined;
   readonly #clock: Clock;
-  /** By user, until when the hook is not waited for. */
-  readonly #spared = new LruCache<string, number>({ entries: maxRemembered });
+  /** By user, the end of the cool-down after a failure of the hook. */
+  readonly #coolDowns = new LruCache<string, number>({ entries: maxCoolDowns });
 
+  /** Without `authorize`, rooms that the token does not grant are refused. */
   constructor(authorize: Authorize | undefined, clock: Clock) {
     this.#authorize = authorize;
     this.#clock = clock;
   }
 
-  /** The answer where it is known without asking anybody: undefined means `ask`. */
+  /** Returns the decision if it needs no question to the hook, undefined otherwise. */
   known(caller: Identity, room: string, action: RoomAction): boolean | undefined {
-    // A service speaks for its company.
+    // A service acts for its whole tenant.
     if (!isUser(caller)) return true;
-    // Nothing else opens a direct room, so that two users are alone in it.
+    // Neither a grant nor the hook opens a direct room, so that its two users are alone in it.
     if (room.startsWith("dm/")) return directUsers(room)?.includes(caller.subject) ?? false;
     if (isGranted(action === "join" ? caller.rooms : caller.publish, caller, room)) return true;
     if (!this.#authorize) return false;
     return this.#authorize.known(question(caller, room, action));
   }
 
-  /** Whether the caller may. Rejects with AUTHORIZE_UNAVAILABLE when nobody can tell now. */
+  /** Decides whether the caller may act. Rejects with AUTHORIZE_UNAVAILABLE when the hook does not answer. */
   async may(caller: Identity, room: string, action: RoomAction): Promise<boolean> {
     const known = this.known(caller, room, action);
     if (known !== undefined || !isUser(caller)) return known ?? false;
@@ -64,44 +67,45 @@ export class RoomAccess {
   }
 
   /**
-   * Those of the rooms that a caller who was in them stays in. Only a clear no closes one: inboxes and open streams do
-   * not come and go with a hook, and do not wait for one that is slow, but for one time in a while.
+   * Returns the rooms that a caller who is already in them may stay in. Only a refusal removes a room; a failure of the
+   * hook does not, so that inboxes and open streams do not change whenever it is down. After a failure, the user does not
+   * wait for it again until the cool-down ends.
    */
   async kept(caller: Identity, rooms: readonly string[]): Promise<readonly string[]> {
-    const answers = new Map(rooms.map((room) => [room, this.known(caller, room, "join")]));
-    const open = rooms.filter((room) => answers.get(room) === undefined);
+    const decisions = new Map(rooms.map((room) => [room, this.known(caller, room, "join")]));
+    const undecided = rooms.filter((room) => decisions.get(room) === undefined);
     const user = tenantKey(caller.tenant ?? "", caller.subject);
-    while (open.length > 0 && (this.#spared.get(user) ?? 0) <= this.#clock.now()) {
-      const asked = open.splice(0, askedTogether).map(async (room) => {
-        const may = await this.may(caller, room, "join").catch(() => this.#spare(user));
-        answers.set(room, may);
+    while (undecided.length > 0 && (this.#coolDowns.get(user) ?? 0) <= this.#clock.now()) {
+      const asking = undecided.splice(0, maxConcurrent).map(async (room) => {
+        const may = await this.may(caller, room, "join").catch(() => this.#startCoolDown(user));
+        decisions.set(room, may);
       });
-      await Promise.all(asked);
+      await Promise.all(asking);
     }
-    return rooms.filter((room) => answers.get(room) ?? true);
+    return rooms.filter((room) => decisions.get(room) ?? true);
   }
 
-  /** Throws ROOM_FORBIDDEN, with the field that names the room, or AUTHORIZE_UNAVAILABLE. */
+  /** Throws ROOM_FORBIDDEN or AUTHORIZE_UNAVAILABLE, with the field that names the room, if the caller may not act. */
   async check(caller: Identity, room: string, action: RoomAction, field: string): Promise<void> {
     const may = await this.may(caller, room, action).catch((error: unknown) => {
-      throw naming(field, error);
+      throw withField(field, error);
     });
     if (!may) throw forbidden(action, field);
   }
 
-  #spare(user: string): undefined {
-    this.#spared.set(user, this.#clock.now() + coolDownMs);
+  #startCoolDown(user: string): undefined {
+    this.#coolDowns.set(user, this.#clock.now() + coolDownMs);
   }
 }
 
-/** The refusal of a room. */
+/** Returns the error that refuses a room, with the field that names it. */
 export function forbidden(action: RoomAction, field: string): Error {
   const doing = action === "join" ? "enter" : "publish to";
   return fail("ROOM_FORBIDDEN", `the caller may not ${doing} this room`, { field });
 }
 
-/** One failure of the hook meets all who wait for the same answer; each is told of its own field. */
-function naming(field: string, error: unknown): unknown {
+/** Returns a failure of the hook with a field. Requests that shared one question share its error, each with another field. */
+function withField(field: string, error: unknown): unknown {
   if (!(error instanceof ConnectError)) return error;
   return fail("AUTHORIZE_UNAVAILABLE", error.rawMessage, { field, retryAfterMs, cause: error.cause });
 }

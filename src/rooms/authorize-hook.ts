@@ -5,21 +5,23 @@ import { joinKey } from "../util/keys.ts";
 import { LruCache } from "../util/lru.ts";
 import { type Authorize, type RoomQuestion, retryAfterMs } from "./access.ts";
 
-/** Answers remembered at most. */
+/** The most cached answers. */
 const maxAnswers = 10_000;
-/** Questions under way at most: a hook that hangs must not pile up callers. */
-const maxAsking = 200;
-/** An answer is `{"allow": true}`; anything much longer is none. */
+/** The most concurrent questions, so that requests do not pile up behind a hook that hangs. */
+const maxConcurrent = 200;
+/** The longest body of an answer. `{"allow": true}` is much shorter, so anything longer is no answer. */
 const maxAnswerBytes = 16 * 1024;
 
 interface Answer {
   readonly allow: boolean;
+  /** When the cache entry expires, in ms since the Unix epoch. */
   readonly until: number;
 }
 
 /**
- * The operator's backend as a judge of rooms: an HTTP POST of the question as JSON, answered with `{"allow": true}` or
- * `{"allow": false}`. Anything else, and no answer in time, is a failure and never a permission.
+ * Asks the operator's backend about rooms: an HTTP POST of the question as JSON, answered with `{"allow": true}` or
+ * `{"allow": false}`. Any other answer, and none in time, is a failure and never a permission. Answers are cached, and
+ * concurrent requests with the same question share one (single-flight).
  */
 export class AuthorizeHook implements Authorize {
   readonly #options: Required<AuthorizeOptions>;
@@ -41,15 +43,14 @@ export class AuthorizeHook implements Authorize {
     const known = this.known(question);
     if (known !== undefined) return known;
     const key = keyOf(question);
-    const asking = this.#asking.get(key) ?? this.#start(key, question);
-    return asking;
+    return this.#asking.get(key) ?? this.#start(key, question);
   }
 
   #start(key: string, question: RoomQuestion): Promise<boolean> {
-    if (this.#asking.size >= maxAsking) return Promise.reject(unavailable("is asked too much at once"));
+    if (this.#asking.size >= maxConcurrent) return Promise.reject(unavailable("is busy with other questions"));
     const asking = this.#post(question)
       .then((allow) => {
-        this.#remember(key, allow);
+        this.#answers.set(key, { allow, until: this.#clock.now() + this.#options.cacheMs });
         return allow;
       })
       .finally(() => this.#asking.delete(key));
@@ -69,7 +70,7 @@ export class AuthorizeHook implements Authorize {
         signal: AbortSignal.timeout(timeoutMs),
       });
       if (response.status !== 200) {
-        // What is not read would hold its connection.
+        // An unread body would hold its connection.
         await response.body?.cancel();
         throw unavailable(`answered with ${response.status}`);
       }
@@ -84,10 +85,6 @@ export class AuthorizeHook implements Authorize {
       throw unavailable(name === "SyntaxError" ? "did not answer with JSON" : "cannot be reached", error);
     }
   }
-
-  #remember(key: string, allow: boolean): void {
-    this.#answers.set(key, { allow, until: this.#clock.now() + this.#options.cacheMs });
-  }
 }
 
 async function readText(response: Response): Promise<string> {
@@ -95,14 +92,14 @@ async function readText(response: Response): Promise<string> {
   let text = "";
   for await (const chunk of response.body ?? []) {
     text += decoder.decode(chunk, { stream: true });
-    if (text.length > maxAnswerBytes) throw unavailable("answered with too much");
+    if (text.length > maxAnswerBytes) throw unavailable("sent too long an answer");
   }
   return text;
 }
 
-/** With a cause in any case, so that the operator finds it in the log. */
-function unavailable(what: string, cause: unknown = new Error(`the authorize hook ${what}`)): Error {
-  return fail("AUTHORIZE_UNAVAILABLE", `the authorize hook ${what}; repeat the request`, { retryAfterMs, cause });
+/** Returns the error of a failed question. It always has a cause, which the server logs for the operator. */
+function unavailable(problem: string, cause: unknown = new Error(`the authorize hook ${problem}`)): Error {
+  return fail("AUTHORIZE_UNAVAILABLE", `the authorize hook ${problem}; repeat the request`, { retryAfterMs, cause });
 }
 
 function keyOf({ tenant, user, room, action }: RoomQuestion): string {

@@ -12,8 +12,8 @@ function build() {
   return { hook, clock, access: new RoomAccess(hook, clock), alone: new RoomAccess(undefined, clock) };
 }
 
-describe("who may", () => {
-  test("is said by the token, each claim for its own", async () => {
+describe("Room access", () => {
+  test("is granted by the token, each claim for its own action", async () => {
     const { alone, access, hook } = build();
     for (const each of [alone, access]) {
       expect([each.known(ann, "a", "join"), each.known(ann, "b", "publish")]).toEqual([true, true]);
@@ -24,7 +24,7 @@ describe("who may", () => {
     expect(hook.asked).toEqual([]);
   });
 
-  test("in a direct room is its two users and services, whatever token and hook say", async () => {
+  test("to a direct room is for its two users and services, whatever the token and the hook grant", async () => {
     const { access, hook } = build();
     const nosy = member("cyd", ["**", "dm/**"], { publish: ["**"] });
     for (const action of ["join", "publish"] as const) {
@@ -37,7 +37,7 @@ describe("who may", () => {
     expect(hook.asked).toEqual([]);
   });
 
-  test("is said by the hook where the token says nothing, with the caller's own tenant and id", async () => {
+  test("is decided by the hook, for the caller's own tenant and id, if the token does not grant it", async () => {
     const { access, hook } = build();
     const answer = access.may(ann, "c", "publish");
     expect(hook.asked).toEqual([{ tenant: "acme", user: "ann", room: "c", action: "publish" }]);
@@ -47,7 +47,7 @@ describe("who may", () => {
     expect(access.known(ann, "c", "join")).toBeUndefined();
   });
 
-  test("not is told with the field, and so is that nobody can tell", async () => {
+  test("is refused with the field that names the room, and so is a failure of the hook", async () => {
     const { access, alone, hook } = build();
     expect(await reasonFrom(alone.check(ann, "c", "join", "room_id"))).toBe("ROOM_FORBIDDEN");
     await expect(alone.check(ann, "c", "publish", "audience.room_id")).rejects.toThrow(/audience\.room_id: .*publish/);
@@ -59,8 +59,8 @@ describe("who may", () => {
   });
 });
 
-describe("who was in rooms", () => {
-  test("stays in those that are not clearly closed", async () => {
+describe("A user who is in rooms", () => {
+  test("stays in the ones that are not refused", async () => {
     const { access, hook } = build();
     hook.answer("open", true);
     hook.answer("closed", false);
@@ -70,7 +70,7 @@ describe("who was in rooms", () => {
     expect(await build().alone.kept(ann, ["a", "b"])).toEqual(["a"]);
   });
 
-  test("waits once for a hook that cannot tell, and not again for a while", async () => {
+  test("waits for a failing hook once, and not again until the cool-down ends", async () => {
     const { access, hook, clock } = build();
     const first = access.kept(ann, ["x"]);
     hook.breakDown();

@@ -7,7 +7,7 @@ import { RoomAccess, type RoomQuestion } from "../../src/rooms/access.ts";
 import { AuthorizeHook } from "../../src/rooms/authorize-hook.ts";
 import { FakeClock } from "../support/clock.ts";
 import { userOf } from "../support/core.ts";
-import { allow, type HookServer, startHook, troubledRoom, troubles } from "../support/hook-server.ts";
+import { allow, badAnswerRoom, badAnswers, type HookServer, startHook } from "../support/hook-server.ts";
 
 const question: RoomQuestion = { tenant: "acme", user: "ann", room: "yes/1", action: "join" };
 const clock = new FakeClock();
@@ -17,7 +17,7 @@ afterEach(async () => {
   await Promise.all(started.splice(0).map((server) => server.stop()));
 });
 
-/** A backend, and the hook that asks it. */
+/** Starts a backend, and makes the hook that asks it. */
 async function open(respond?: Parameters<typeof startHook>[0], options: Partial<AuthorizeOptions> = {}) {
   const server = await startHook(respond);
   started.push(server);
@@ -25,15 +25,15 @@ async function open(respond?: Parameters<typeof startHook>[0], options: Partial<
   return { server, hook: new AuthorizeHook(all, clock) };
 }
 
-/** The failure of a question that must fail. */
+/** Returns the error of a question that must fail. */
 async function failureOf(answer: Promise<boolean>): Promise<ConnectError> {
   const outcome: unknown = await answer.catch((error: unknown) => error);
   if (outcome instanceof ConnectError) return outcome;
   throw new Error(`answered with ${String(outcome)}`);
 }
 
-describe("the question", () => {
-  test("is a POST of JSON that says who wants what", async () => {
+describe("The question of the authorize hook", () => {
+  test("is a POST of JSON with tenant, user, room and action", async () => {
     const { server, hook } = await open();
     expect(await hook.ask({ ...question, action: "publish" })).toBe(true);
     expect(server.asked).toMatchObject([
@@ -42,13 +42,13 @@ describe("the question", () => {
     expect(server.asked[0]?.headers.authorization).toBeUndefined();
   });
 
-  test("shows the token that was set", async () => {
+  test("carries the configured token", async () => {
     const { server, hook } = await open(undefined, { token: "s3cret" });
     await hook.ask(question);
     expect(server.asked[0]?.headers.authorization).toBe("Bearer s3cret");
   });
 
-  test("carries ids of all scripts, and of quotes", async () => {
+  test("carries ids of any script, and with quotes", async () => {
     const { server, hook } = await open();
     const odd = { tenant: '"公司"', user: "née\\😀", room: "yes/\u2028'", action: "join" } as const;
     expect(await hook.ask(odd)).toBe(true);
@@ -56,8 +56,8 @@ describe("the question", () => {
   });
 });
 
-describe("the answer", () => {
-  test.each([true, false])("%s is remembered, and no longer than was set", async (allowed) => {
+describe("The answer of the authorize hook", () => {
+  test.each([true, false])("is cached for the configured time: allow %s", async (allowed) => {
     const { server, hook } = await open((response) => allow(response, allowed), { cacheMs: 1_000 });
     expect(hook.known(question)).toBeUndefined();
     expect(await hook.ask(question)).toBe(allowed);
@@ -71,7 +71,7 @@ describe("the answer", () => {
     expect(server.asked).toHaveLength(2);
   });
 
-  test("is for nobody and nothing else", async () => {
+  test("is used for no other tenant, user, room or action", async () => {
     const { server, hook } = await open();
     await hook.ask(question);
     const others: RoomQuestion[] = [
@@ -86,22 +86,22 @@ describe("the answer", () => {
   });
 });
 
-describe("who asks", () => {
-  test("the same at the same time, waits for one answer", async () => {
+describe("Concurrent questions to the authorize hook", () => {
+  test("share one answer if they are equal", async () => {
     const { server, hook } = await open();
     const answers = await Promise.all(Array.from({ length: 500 }, () => hook.ask(question)));
     expect(new Set(answers)).toEqual(new Set([true]));
     expect(server.asked).toHaveLength(1);
   });
 
-  test("as the 201st at the same time, is refused at once; and is served when the others are", async () => {
+  test("fail at once from the 201st on, until others are answered", async () => {
     const held: ServerResponse[] = [];
     const { server, hook } = await open((response) => void held.push(response));
     const ask = (room: number) => hook.ask({ ...question, room: `yes/${room}` });
     const asking = Array.from({ length: 200 }, (_, room) => ask(room));
     const refused = await failureOf(ask(200));
     expect(reasonOf(refused)).toBe("AUTHORIZE_UNAVAILABLE");
-    // What is asked already costs nothing more.
+    // A question that is already in flight is shared, whatever the limit.
     const shared = ask(7);
     await server.until(200);
     expect(server.waiting).toBe(200);
@@ -114,23 +114,23 @@ describe("who asks", () => {
   });
 });
 
-describe("is no permission, and is not remembered:", () => {
-  test.each(Object.keys(troubles))("%s", async (trouble) => {
+describe("The authorize hook neither permits nor caches anything after", () => {
+  test.each(Object.keys(badAnswers))("%s", async (name) => {
     const { server, hook } = await open(undefined, { timeoutMs: 100 });
-    const troubled = { ...question, room: troubledRoom(trouble) };
+    const failing = { ...question, room: badAnswerRoom(name) };
     for (const asked of [1, 2]) {
-      const failures = await Promise.all([failureOf(hook.ask(troubled)), failureOf(hook.ask(troubled))]);
+      const failures = await Promise.all([failureOf(hook.ask(failing)), failureOf(hook.ask(failing))]);
       expect(failures.map(reasonOf)).toEqual(["AUTHORIZE_UNAVAILABLE", "AUTHORIZE_UNAVAILABLE"]);
-      // For the log; clients are not told of it.
+      // The cause is for the log; clients do not get it.
       expect(failures[0]?.cause).toBeInstanceOf(Error);
-      expect(hook.known(troubled)).toBeUndefined();
-      // Who waits no longer may be ahead of a question that is still on its way.
+      expect(hook.known(failing)).toBeUndefined();
+      // The hook may give up before its question has reached the server.
       await vi.waitFor(() => expect(server.asked).toHaveLength(asked));
     }
     expect(await hook.ask(question)).toBe(true);
   });
 
-  test("a backend that is down", async () => {
+  test("a failed connection", async () => {
     const { server, hook } = await open();
     await server.stop();
     started.length = 0;
@@ -139,7 +139,7 @@ describe("is no permission, and is not remembered:", () => {
   });
 });
 
-test("a user with many rooms asks for a few at a time, and no more once the hook has failed", async () => {
+test("RoomAccess asks about the rooms of one user in batches, and no more once the hook has failed", async () => {
   const held: ServerResponse[] = [];
   const { server, hook } = await open((response) => void held.push(response));
   const access = new RoomAccess(hook, clock);
@@ -154,7 +154,7 @@ test("a user with many rooms asks for a few at a time, and no more once the hook
   for (const response of held.splice(0)) response.destroy();
   expect(await first).toEqual(rooms.slice(1));
   expect(server.asked).toHaveLength(100);
-  // What is not known is kept, for a while without another question.
+  // Rooms without an answer are kept, without another question until the cool-down ends.
   expect(await access.kept(ann, rooms)).toEqual(rooms.slice(1));
   expect(server.asked).toHaveLength(100);
   await clock.advance(10_000);
@@ -166,17 +166,17 @@ test("a user with many rooms asks for a few at a time, and no more once the hook
   expect(await second).toEqual(rooms.slice(1, 50));
 });
 
-test("a backend that recovers is believed at once", async () => {
-  let ill = true;
-  const { hook } = await open((response) => (ill ? response.destroy() : allow(response, true)));
+test("The authorize hook asks again at once after a failure", async () => {
+  let down = true;
+  const { hook } = await open((response) => (down ? response.destroy() : allow(response, true)));
   await failureOf(hook.ask(question));
-  ill = false;
+  down = false;
   expect(await hook.ask(question)).toBe(true);
 });
 
-test("no connection is held by an answer that was not read", async () => {
+test("The authorize hook holds no connection by an answer that it does not read", async () => {
   const { server, hook } = await open(undefined, { timeoutMs: 100 });
   const unread = ["status 500", "a huge answer", "an answer without end", "half an answer", "no answer"];
-  await Promise.all(unread.map((trouble) => failureOf(hook.ask({ ...question, room: troubledRoom(trouble) }))));
+  await Promise.all(unread.map((name) => failureOf(hook.ask({ ...question, room: badAnswerRoom(name) }))));
   await expect.poll(() => server.waiting).toBe(0);
 });

@@ -14,11 +14,11 @@ import { reasonFrom } from "../support/core.ts";
 import { member } from "../support/rooms.ts";
 
 const ann = member("ann");
-/** Ids as tokens may carry them, with all that means something within a room's id. */
+/** Ids with every character that has a meaning within a room id or a grant. */
 const id = fc.stringMatching(/^[ab/%2F5*{}.\\]{1,12}$/);
 
-describe("a direct room", () => {
-  test("is the same in either order, and no other pair's", () => {
+describe("A direct room", () => {
+  test("is the same for its two users in either order, and for no other pair", () => {
     fc.assert(
       fc.property(id, id, id, id, (a, b, c, d) => {
         expect(directRoom(a, b)).toBe(directRoom(b, a));
@@ -42,12 +42,12 @@ describe("a direct room", () => {
     ["dm/ ä/a", "dm/ ä/a"],
     ["room/b/a", "room/b/a"],
     ["DM/b/a", "DM/b/a"],
-  ])("written as %s is %s", (room, canonical) => {
+  ])("written as %s has the canonical id %s", (room, canonical) => {
     expect(requireRoom(room, "room_id")).toBe(canonical);
   });
 
   test.each(["dm/", "dm/a", "dm/a/", "dm//b", "dm/a/b/c", "dm//", `dm/${"%".repeat(150)}/a`])(
-    "that is none, or too long when it is escaped, is refused: %s",
+    "is refused when it is malformed, or too long when escaped: %s",
     async (room) => {
       expect(await reasonFrom(() => requireRoom(room, "rooms[1].room_id"))).toBe("FIELD_INVALID");
       expect(() => requireRoom(room, "rooms[1].room_id")).toThrow(/^\[invalid_argument\] rooms\[1\]\.room_id: /);
@@ -55,13 +55,13 @@ describe("a direct room", () => {
   );
 });
 
-test("a room's feed is its tenant's, and says which room it is", () => {
+test("The feed of a room belongs to its tenant, and its name has the room's id", () => {
   expect(roomFeed("acme", "a/b")).toEqual({ name: "room/a/b", key: { tenant: "acme", name: "room/a/b" } });
   expect(roomOf("room/a/b")).toBe("a/b");
   for (const feed of ["user", "tenant", "rooms/a", "everyone"]) expect(roomOf(feed)).toBeUndefined();
 });
 
-describe("a grant", () => {
+describe("A grant", () => {
   test.each([
     ["a", "a", true],
     ["a", "b", false],
@@ -87,12 +87,12 @@ describe("a grant", () => {
     ["[ab]", "a", false],
     ["a+", "aa", false],
     ["😀*", "😀x", true],
-  ])("%s opens %s: %s", (grant, room, opens) => {
+  ])("%s, asked to open the room %s, gives %s", (grant, room, opens) => {
     expect(isGranted([grant], ann, room)).toBe(opens);
     expect(isGranted(["no", grant, "never"], ann, room)).toBe(opens);
   });
 
-  test("with the user's own id opens no other user's, whatever is in it", () => {
+  test("with the user's own id opens no room of another user, whatever the id contains", () => {
     fc.assert(
       fc.property(id, id, (mine, theirs) => {
         const escaped = (user: string) => user.replaceAll("%", "%25").replaceAll("/", "%2F");
@@ -104,7 +104,7 @@ describe("a grant", () => {
     );
   });
 
-  test("matches as a regular expression says", () => {
+  test("matches as the equivalent regular expression does", () => {
     const grant = fc.stringMatching(/^[ab/*]{1,8}$/);
     const room = fc.stringMatching(/^[ab/]{1,10}$/);
     fc.assert(
@@ -116,12 +116,12 @@ describe("a grant", () => {
     );
   });
 
-  test("that is made to be slow ends: going back over all ways to match would not", () => {
+  test("made to backtrack forever is matched in linear time", () => {
     expect(isGranted(["*a".repeat(150)], ann, "a".repeat(319))).toBe(true);
     expect(isGranted([`${"**".repeat(150)}b`], ann, "a".repeat(320))).toBe(false);
   });
 
-  test("without a star names a room, once; direct rooms are nobody's to grant", () => {
+  test("without a star names a room, once, but never a direct room", () => {
     const grants = ["a", "b-*", "c/**", "{sub}/x", "a", "dm/ann/bob", "ann/x"];
     expect(namedRooms(grants, ann)).toEqual(["a", "ann/x"]);
     expect(namedRooms(["{sub}"], member("1/2%"))).toEqual(["1%2F2%25"]);

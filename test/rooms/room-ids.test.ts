@@ -4,8 +4,8 @@ import { canonicalRoom, directRoom, directUsers, escapeId, isBrokenDirect } from
 
 const id = fc.oneof(fc.string({ minLength: 1 }), fc.stringMatching(/^[%/25Ffa1]{1,6}$/));
 
-describe("a direct room", () => {
-  test("is the same whoever asks, and of these two only", () => {
+describe("A direct room", () => {
+  test("is the same for its two users in either order, and for no other pair", () => {
     fc.assert(
       fc.property(id, id, id, id, (a, b, c, d) => {
         expect(directRoom(a, b)).toBe(directRoom(b, a));
@@ -23,16 +23,16 @@ describe("a direct room", () => {
     ["dm/%2fx/a", "dm/%2Fx/a"],
     ["dm/a", "dm/a"],
     ["team/b/a", "team/b/a"],
-  ])("%s is %s", (given, canonical) => {
+  ])("written as %s has the canonical id %s", (given, canonical) => {
     expect(canonicalRoom(given)).toBe(canonical);
   });
 
-  test.each(["dm/", "dm/a", "dm/a/", "dm//b", "dm/a/b/c"])("%s promises one and names none", (broken) => {
+  test.each(["dm/", "dm/a", "dm/a/", "dm//b", "dm/a/b/c"])("is broken when it is written as %s", (broken) => {
     expect([isBrokenDirect(broken), directUsers(broken)]).toEqual([true, undefined]);
   });
 });
 
-test("an escaped id has no slash and is told from every other", () => {
+test("An escaped id has no slash, and differs from every other escaped id", () => {
   fc.assert(
     fc.property(id, id, (a, b) => {
       expect(escapeId(a)).not.toContain("/");

@@ -1,10 +1,10 @@
-/** An operator's backend that is asked about rooms: good answers, and every bad one that a server has been seen to give. */
+/** A backend of the authorize hook: good answers, and every bad answer that a server has been seen to give. */
 import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { RoomQuestion } from "../../src/rooms/access.ts";
 
-/** A question as it came. */
+/** A question as the backend received it. */
 export interface Asked {
   readonly question: RoomQuestion;
   readonly method: string | undefined;
@@ -16,11 +16,11 @@ export interface HookServer {
   readonly url: string;
   /** All questions so far. */
   readonly asked: readonly Asked[];
-  /** Questions that wait for their answer. */
+  /** The number of questions without an answer. */
   readonly waiting: number;
-  /** Waits until so many questions have come. */
+  /** Waits until `count` questions have arrived. */
   until(count: number): Promise<void>;
-  /** Cuts all connections. */
+  /** Stops the server and cuts all connections. */
   stop(): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ function text(response: ServerResponse, status: number, body: string, headers: R
   response.writeHead(status, { "content-type": "application/json", ...headers }).end(body);
 }
 
-/** Writes as fast as it is read, until the reader goes away. */
+/** Writes as fast as the reader reads, until it goes away. */
 function endless(response: ServerResponse): void {
   const more = (): void => {
     if (response.writable && response.write(" ".repeat(65_536))) setImmediate(more);
@@ -46,8 +46,8 @@ function endless(response: ServerResponse): void {
 
 const yes = '{"allow":true}';
 
-/** What is no answer, although some of it says yes. */
-export const troubles: Readonly<Record<string, Respond>> = {
+/** Answers that are invalid, although some of them contain a permission. */
+export const badAnswers: Readonly<Record<string, Respond>> = {
   "no answer": () => {},
   "half an answer": (response) => void response.writeHead(200).write('{"allow":'),
   "a connection that breaks": (response) => response.destroy(),
@@ -70,23 +70,23 @@ export const troubles: Readonly<Record<string, Respond>> = {
   "a compression that is none": (response) => text(response, 200, yes, { "content-encoding": "gzip" }),
 };
 
-/** The room that meets a trouble, with `answerByRoom`. */
-export function troubledRoom(trouble: string): string {
-  return `trouble/${trouble}`;
+/** Returns the room that `answerByRoom` gives a bad answer for. */
+export function badAnswerRoom(name: string): string {
+  return `bad/${name}`;
 }
 
-/** Rooms under `yes/` are open, those under `trouble/` get no good answer, all others are closed. */
+/** Allows rooms under `yes/`, gives a bad answer for those under `bad/`, and refuses all others. */
 export function answerByRoom(response: ServerResponse, { room }: RoomQuestion): void {
-  const trouble = troubles[room.replace(/^trouble\//, "")];
-  if (trouble) trouble(response, { tenant: "", user: "", room, action: "join" });
+  const bad = badAnswers[room.replace(/^bad\//, "")];
+  if (bad) bad(response, { tenant: "", user: "", room, action: "join" });
   else allow(response, room.startsWith("yes/"));
 }
 
-/** Starts a backend; the answer to a GET, such as after a redirect, is yes. */
+/** Starts a backend. A hook that follows the redirect of a bad answer gets a permission. */
 export async function startHook(respond: Respond = answerByRoom): Promise<HookServer> {
   const asked: Asked[] = [];
   let waiting = 0;
-  let tell = (): void => {};
+  let notify = (): void => {};
   const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     if (request.url === "/yes") return allow(response, true);
     let body = "";
@@ -95,7 +95,7 @@ export async function startHook(respond: Respond = answerByRoom): Promise<HookSe
     asked.push({ question, method: request.method, headers: request.headers });
     waiting++;
     response.on("close", () => waiting--);
-    tell();
+    notify();
     respond(response, question);
   };
   const server = createServer((request, response) => {
@@ -111,8 +111,8 @@ export async function startHook(respond: Respond = answerByRoom): Promise<HookSe
     },
     until: (count) =>
       new Promise((resolve) => {
-        tell = () => asked.length >= count && resolve();
-        tell();
+        notify = () => asked.length >= count && resolve();
+        notify();
       }),
     async stop() {
       const closed = once(server, "close");

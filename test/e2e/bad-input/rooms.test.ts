@@ -4,7 +4,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Kind, PushService, RoomMode, RoomState_Status as Status } from "../../../src/gen.ts";
 import { FakeClock } from "../../support/clock.ts";
-import { allow, type HookServer, startHook, troubledRoom, troubles } from "../../support/hook-server.ts";
+import { allow, badAnswerRoom, badAnswers, type HookServer, startHook } from "../../support/hook-server.ts";
 import { newTenant, type ServerOptions, startServer, type TestServer } from "../../support/server.ts";
 import { Stream } from "../interop/caller.ts";
 import { note, toRoom, toUser } from "../interop/scenario/people.ts";
@@ -77,7 +77,7 @@ describe.each(transportNames)("over %s", (transport) => {
   test("a hook that cannot tell refuses its room, and nothing else", async ({ onTestFinished }) => {
     const tenant = newTenant();
     const ann = await callerOf(server, transport, { tenant, rooms: ["lobby"] }, onTestFinished);
-    const troubled = Object.keys(troubles).map(troubledRoom);
+    const troubled = Object.keys(badAnswers).map(badAnswerRoom);
     const rooms = ["lobby", ...troubled, "yes/1", "no/1"].map((roomId) => ({ roomId }));
     lines.length = 0;
     const { stream, verdicts } = await enter(ann, { rooms });
@@ -103,7 +103,7 @@ describe.each(transportNames)("over %s", (transport) => {
 
 test("a hook that cannot tell refuses calls about its room, with the field and a delay", async () => {
   const authorization = `Bearer ${await server.token({ tenant: newTenant() })}`;
-  const room = troubledRoom("status 500");
+  const room = badAnswerRoom("status 500");
   const message = { kind: "KIND_EVENT", title: "never to be seen" };
   const calls = [
     ["Publish", { audience: { roomId: room }, message }, "audience.room_id"],
