@@ -46,13 +46,15 @@ type SeqLimit = (feed: string) => number;
 /**
  * A user's inbox: its unread totals, and the requests that mark its messages as read or delete them.
  *
- * The read state has no floor, no seq below which everything counts as read. For each feed it has the set of seqs that the
+ * The read state has no floor: no seq below which everything counts as read. For each feed it has the set of seqs that the
  * user has read and the set that the user has deleted, as ranges; a message in neither set is unread. So a broadcast
- * writes no read state, marking everything as read is one range per feed and one write, and totals are always counted
- * from the store: no counter can drift.
+ * writes no read state, and marking everything as read is one write that leaves one range per feed.
  *
- * When a user first meets a tenant's broadcasts, those to everyone, or a room, messages older than `newcomerDays` go into
- * the read set, so that a new user does not begin with years of unread history.
+ * When a user first meets a room or a feed of broadcasts, its messages older than `newcomerDays` go into the read set, so
+ * that a new user does not begin with years of unread history.
+ *
+ * Totals are counted from the store each time, so no counter can drift. They are exact at the bounds that the feeds had
+ * when they were counted.
  *
  * Every change is one write, and is announced to all streams of the user.
  */

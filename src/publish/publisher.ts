@@ -205,7 +205,7 @@ function countFeeds(authorised: readonly (Authorised | Error)[]): number {
 }
 
 function tooLate(): Error {
-  const cause = new Error("the store answered some calls, and together they took too long");
+  const cause = new Error("the calls of the store together exceeded the deadline of the publish");
   return fail("STORE_UNAVAILABLE", "the store did not answer in time; repeat the request", {
     cause,
     retryAfterMs: 1000,

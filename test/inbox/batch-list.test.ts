@@ -81,7 +81,7 @@ describe("A batch", () => {
     expect(rest.messages).toHaveLength(40);
   });
 
-  test("is one tenant's own, and everyone's is no tenant's", async () => {
+  test("belongs to one tenant, or to none if it was published to everyone", async () => {
     const [ours, theirs] = [newTenant(), newTenant()];
     for (const tenant of [ours, theirs]) await node.publish(tenant, toUser("ann"), { batchId: "same" });
     await node.publish(undefined, toEveryone, { batchId: "same" });

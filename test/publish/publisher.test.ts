@@ -184,7 +184,7 @@ describe("An event without a ttl", () => {
     expect(node.called("append")).toBe(before);
   });
 
-  test("with a request_id reaches open streams once, however often it is sent", async () => {
+  test("but with a request_id reaches open streams once, however often it is sent", async () => {
     const tenant = freshTenant();
     const reader = await node.live(userOf(tenant));
     const send = () => node.publish(tenant, toUser("ann"), { kind: Kind.EVENT, event: "typing" }, { requestId: "r" });
@@ -250,7 +250,7 @@ describe("A request_id", () => {
     expect([again, named]).toMatchObject([first, first].map(({ messageId }) => ({ messageId, duplicate: true })));
   });
 
-  test("recognises content whose JSON fields were encoded in another order", async () => {
+  test("is the same for content whose JSON fields were encoded in another order", async () => {
     const tenant = freshTenant();
     const one = json({ a: 1, b: { c: [{ x: 1, y: 2 }], d: null }, 10: true });
     const same = json({ 10: true, b: { d: null, c: [{ y: 2, x: 1 }] }, a: 1 });

@@ -114,8 +114,8 @@ describe("Concurrent questions to the authorize hook", () => {
   });
 });
 
-describe("The authorize hook neither permits nor caches anything after", () => {
-  test.each(Object.keys(badAnswers))("%s", async (name) => {
+describe("The authorize hook neither permits nor caches anything", () => {
+  test.each(Object.keys(badAnswers))("after a bad answer: %s", async (name) => {
     const { server, hook } = await open(undefined, { timeoutMs: 100 });
     const failing = { ...question, room: badAnswerRoom(name) };
     for (const asked of [1, 2]) {
@@ -127,10 +127,11 @@ describe("The authorize hook neither permits nor caches anything after", () => {
       // The hook may give up before its question has reached the server.
       await vi.waitFor(() => expect(server.asked).toHaveLength(asked));
     }
-    expect(await hook.ask(question)).toBe(true);
+    // On a loaded machine a good answer, too, may take longer than this hook waits.
+    await vi.waitFor(async () => expect(await hook.ask(question)).toBe(true), 5_000);
   });
 
-  test("a failed connection", async () => {
+  test("after a failed connection", async () => {
     const { server, hook } = await open();
     await server.stop();
     started.length = 0;
