@@ -1,50 +1,50 @@
-/** Answers a batch of keys of one group by key; a key without a value is left out. */
-export type AskBatch<V> = (keys: readonly string[], group: string) => Promise<ReadonlyMap<string, V>>;
+/** Fetches the values of a batch of keys, all of one group. A key without a value is absent from the result. */
+export type FetchBatch<V> = (keys: readonly string[], group: string) => Promise<ReadonlyMap<string, V>>;
 
 /**
- * Collects the keys that are asked for in one event-loop tick, and asks for all of them at once: a thousand streams that
- * open together cost the store one question. A key that several callers ask for in one tick is asked for once.
+ * Collects the keys requested within one event-loop tick and fetches them together, so that a thousand streams that open
+ * at once cost the store one query. A key requested twice in a tick is fetched once.
  */
 export class Batcher<V> {
-  readonly #ask: AskBatch<V>;
+  readonly #fetch: FetchBatch<V>;
   readonly #maxKeys: number;
   #groups = new Map<string, Map<string, PromiseWithResolvers<V | undefined>>>();
 
-  /** `ask` gets at most `maxKeys` keys of one group at a time; when it rejects, so does each of these keys. */
-  constructor(maxKeys: number, ask: AskBatch<V>) {
+  /** `fetch` gets at most `maxKeys` keys of one group. When it rejects, so does each of those keys, and no other. */
+  constructor(maxKeys: number, fetch: FetchBatch<V>) {
     this.#maxKeys = maxKeys;
-    this.#ask = ask;
+    this.#fetch = fetch;
   }
 
-  /** The value of a key, read after this call; undefined for none. Keys of different groups never share a question. */
+  /** Returns the value of a key, read after this call, or undefined. Keys of different groups are never fetched together. */
   get(key: string, group = ""): Promise<V | undefined> {
     if (this.#groups.size === 0) setImmediate(() => this.#flush());
     const keys = this.#groups.get(group) ?? new Map<string, PromiseWithResolvers<V | undefined>>();
     this.#groups.set(group, keys);
-    const answer = keys.get(key) ?? Promise.withResolvers<V | undefined>();
-    keys.set(key, answer);
-    return answer.promise;
+    const result = keys.get(key) ?? Promise.withResolvers<V | undefined>();
+    keys.set(key, result);
+    return result.promise;
   }
 
   #flush(): void {
     const groups = this.#groups;
     this.#groups = new Map();
-    for (const [group, asked] of groups) {
-      const entries = [...asked];
+    for (const [group, keys] of groups) {
+      const entries = [...keys];
       for (let first = 0; first < entries.length; first += this.#maxKeys)
-        void this.#fetch(group, entries.slice(first, first + this.#maxKeys));
+        void this.#settle(group, entries.slice(first, first + this.#maxKeys));
     }
   }
 
-  async #fetch(group: string, asked: readonly (readonly [string, PromiseWithResolvers<V | undefined>])[]) {
+  async #settle(group: string, entries: readonly (readonly [string, PromiseWithResolvers<V | undefined>])[]) {
     try {
-      const found = await this.#ask(
-        asked.map(([key]) => key),
+      const found = await this.#fetch(
+        entries.map(([key]) => key),
         group,
       );
-      for (const [key, { resolve }] of asked) resolve(found.get(key));
+      for (const [key, { resolve }] of entries) resolve(found.get(key));
     } catch (error) {
-      for (const [, { reject }] of asked) reject(error);
+      for (const [, { reject }] of entries) reject(error);
     }
   }
 }

@@ -1,42 +1,45 @@
 import { type Clock, systemClock, type Timer } from "../ports/clock.ts";
 
-/** A time by which work has to be done. Call `race` or `end`, so that no timer is left behind. */
+/** A time by which work has to be done. It holds a timer until it passes, or until `race` settles or `end` is called. */
 export class Deadline {
-  readonly #missed = Promise.withResolvers<never>();
+  readonly #passed = Promise.withResolvers<never>();
   readonly #timer: Timer;
   #error: Error | undefined;
   #ended = false;
 
-  /** In `milliseconds` from now; `describe` makes the error of a deadline that is missed. */
+  /** A deadline `milliseconds` from now. `describe` makes the error that reports it once it has passed. */
   constructor(milliseconds: number, describe: () => Error, clock: Clock = systemClock) {
-    // Work that ends in time leaves nobody to handle this rejection.
-    this.#missed.promise.catch(() => {});
+    // A deadline may pass while nothing races with it; that is no unhandled rejection.
+    this.#passed.promise.catch(() => {});
     this.#timer = clock.after(milliseconds, () => {
       this.#error = describe();
-      this.#missed.reject(this.#error);
+      this.#passed.reject(this.#error);
     });
   }
 
-  /** The deadline was missed, or nobody waits any more: work that can stop should stop. */
+  /** Whether the deadline has passed or was ended. Work that can stop should then stop: its result is not wanted any more. */
   get isOver(): boolean {
     return this.#error !== undefined || this.#ended;
   }
 
-  /** Throws the error of a missed deadline. */
+  /** Throws the deadline's error once it has passed. */
   check(): void {
     if (this.#error) throw this.#error;
   }
 
-  /** Settles as the work does, or rejects when the deadline is missed; the work then goes on unheard. Ends the deadline. */
+  /**
+   * Settles as `work` does, or rejects with the deadline's error when that passes first; the work is not interrupted, but
+   * its outcome is ignored. Ends the deadline either way.
+   */
   async race<T>(work: Promise<T>): Promise<T> {
     try {
-      return await Promise.race([work, this.#missed.promise]);
+      return await Promise.race([work, this.#passed.promise]);
     } finally {
       this.end();
     }
   }
 
-  /** Nobody waits any more. */
+  /** Ends the deadline: it does not pass any more. */
   end(): void {
     this.#timer.cancel();
     this.#ended = true;

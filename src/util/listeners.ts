@@ -1,20 +1,20 @@
-/** Listeners of one process, who cannot hurt each other or the caller: one that throws is reported, and the rest are called. */
+/** A set of listeners. One that throws harms neither the others nor the caller: its error becomes a process warning. */
 export class Listeners<T> {
-  /** A set of boxes, so that one function may listen twice. */
-  readonly #boxes = new Set<{ readonly call: (value: T) => void }>();
+  /** Wraps each function in an object, so that one function can be added twice. */
+  readonly #entries = new Set<{ readonly call: (value: T) => void }>();
 
-  /** Calls for every value until the returned function is called. */
+  /** Adds a listener, which is called with every value until the returned function is called. */
   add(call: (value: T) => void): () => void {
-    const box = { call };
-    this.#boxes.add(box);
+    const entry = { call };
+    this.#entries.add(entry);
     return () => {
-      this.#boxes.delete(box);
+      this.#entries.delete(entry);
     };
   }
 
-  /** Never throws. An error becomes a warning of the process, for it is a bug of the listener. */
+  /** Calls every listener with a value. Never throws: an error is a bug of the listener, and is reported as a warning. */
   call(value: T): void {
-    for (const { call } of this.#boxes) {
+    for (const { call } of this.#entries) {
       try {
         call(value);
       } catch (error) {
@@ -23,8 +23,8 @@ export class Listeners<T> {
     }
   }
 
-  /** Calls nobody any more. */
+  /** Removes every listener. */
   clear(): void {
-    this.#boxes.clear();
+    this.#entries.clear();
   }
 }

@@ -1,22 +1,22 @@
-/** Limits of an LruCache. */
+/** The limits of an LruCache. */
 export interface LruLimits<V> {
-  /** The most entries it holds; default: no limit. */
+  /** The most entries. Default: no limit. */
   readonly entries?: number;
-  /** The most that all entries cost together, in the unit of `costOf`; default: no limit. */
+  /** The most that all entries cost together, in the unit of `costOf`. Default: no limit. */
   readonly cost?: number;
-  /** What one entry costs; default: 1. */
+  /** Returns the cost of an entry. Default: 1. */
   readonly costOf?: (value: V) => number;
 }
 
 /**
- * A cache that evicts the least recently used entry when it is full. A full cache that forgets everything at once would
- * send every caller to the store in the same moment.
+ * A cache that evicts the least recently used entry when it is full. It never drops everything at once, which would send
+ * every caller to the store at the same moment.
  */
 export class LruCache<K, V> {
   readonly #maxEntries: number;
   readonly #maxCost: number;
   readonly #costOf: (value: V) => number;
-  /** Insertion order is the order of use: a used entry is moved to the end. */
+  /** In the order of use: an entry that is used moves to the end. */
   readonly #entries = new Map<K, V>();
   #cost = 0;
 
@@ -26,17 +26,17 @@ export class LruCache<K, V> {
     this.#costOf = costOf;
   }
 
-  /** How many entries it holds. */
+  /** The number of entries. */
   get size(): number {
     return this.#entries.size;
   }
 
-  /** What its entries cost together. */
+  /** The cost of all entries together. */
   get cost(): number {
     return this.#cost;
   }
 
-  /** The value of a key, which counts as used now. */
+  /** Returns the value of a key and counts it as used. */
   get(key: K): V | undefined {
     const value = this.#entries.get(key);
     if (value === undefined) return undefined;
@@ -45,12 +45,12 @@ export class LruCache<K, V> {
     return value;
   }
 
-  /** The value of a key, which does not count as used. */
+  /** Returns the value of a key without counting it as used. */
   peek(key: K): V | undefined {
     return this.#entries.get(key);
   }
 
-  /** The value of a key, made and kept where there is none; it counts as used now. */
+  /** Returns the value of a key, creating and caching it where there is none, and counts it as used. */
   getOrCreate(key: K, create: () => V): V {
     const known = this.get(key);
     if (known !== undefined) return known;
@@ -59,7 +59,7 @@ export class LruCache<K, V> {
     return created;
   }
 
-  /** Sets a value, which counts as used now, and evicts what no longer fits; a value above the cost limit is not kept. */
+  /** Sets a value, counts it as used, and evicts entries until the limits hold. A value above the cost limit is not kept. */
   set(key: K, value: V): void {
     this.delete(key);
     this.#entries.set(key, value);
@@ -70,7 +70,7 @@ export class LruCache<K, V> {
     }
   }
 
-  /** Forgets a key. Reports whether it was there. */
+  /** Removes a key. Returns whether it was present. */
   delete(key: K): boolean {
     const value = this.#entries.get(key);
     if (value === undefined) return false;
@@ -78,13 +78,13 @@ export class LruCache<K, V> {
     return this.#entries.delete(key);
   }
 
-  /** Forgets everything. */
+  /** Removes every entry. */
   clear(): void {
     this.#entries.clear();
     this.#cost = 0;
   }
 
-  /** All values, the least recently used first. */
+  /** Returns all values, the least recently used first. */
   values(): IterableIterator<V> {
     return this.#entries.values();
   }

@@ -1,14 +1,17 @@
 import type { Clock, Random } from "../ports/clock.ts";
 
-/** Two digits for each byte: ids are made for every call. */
+/** The two hex digits of each byte, made once: every call makes ids. */
 const hexOf = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 
-/** Makes UUIDv7 (RFC 9562): unique everywhere, and ascending for one maker even within a millisecond. */
+/**
+ * Returns a generator of UUIDv7 (RFC 9562, section 5.7). Ids are globally unique; those of one generator ascend, even
+ * within a millisecond and when the clock steps back.
+ */
 export function createIds(clock: Clock, random: Random): () => string {
   let lastTime = 0;
   let counter = 0;
   return () => {
-    // A clock that steps back, or more ids than the counter holds, borrows from the next millisecond.
+    // When the clock steps back, or a millisecond has more ids than the counter can tell apart, use the next millisecond.
     const time = Math.max(clock.now(), lastTime);
     if (time > lastTime) counter = Math.floor(random.fraction() * 0x400);
     else counter++;

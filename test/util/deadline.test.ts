@@ -4,7 +4,7 @@ import { FakeClock } from "../support/clock.ts";
 
 const late = () => new Error("too late");
 
-test("A Deadline rejects work that takes longer, and its check throws from then on", async () => {
+test("A Deadline rejects work that takes longer, and its check throws once it has passed", async () => {
   const clock = new FakeClock();
   const deadline = new Deadline(100, late, clock);
   const outcome = deadline.race(new Promise(() => {})).catch((error: Error) => error.message);
@@ -17,7 +17,7 @@ test("A Deadline rejects work that takes longer, and its check throws from then 
   expect(deadline.isOver).toBe(true);
 });
 
-test("A Deadline settles as work does that ends in time, and leaves no timer", async () => {
+test("A Deadline settles as its work does when that ends in time, and leaves no timer", async () => {
   const clock = new FakeClock();
   const deadline = new Deadline(100, late, clock);
   expect(await deadline.race(Promise.resolve("done"))).toBe("done");

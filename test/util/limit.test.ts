@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { ConcurrencyLimit, mapLimited } from "../../src/util/limit.ts";
 
-test("ConcurrencyLimit runs no more tasks at once than its limit, and the others in the order of their calls", async () => {
+test("ConcurrencyLimit runs at most its limit of tasks at once, and the others in the order of their calls", async () => {
   const limit = new ConcurrencyLimit(2);
   const tasks = ["a", "b", "c", "d"].map((name) => ({ name, end: Promise.withResolvers<void>() }));
   const started: string[] = [];
@@ -27,7 +27,7 @@ test("ConcurrencyLimit frees the slot of a task that fails", async () => {
   expect(await limit.run(async () => "next")).toBe("next");
 });
 
-test("mapLimited answers in the order of its items, and rejects with an item's error", async () => {
+test("mapLimited resolves in the order of its items, and rejects with the error of an item", async () => {
   expect(await mapLimited(2, [3, 1, 2], async (item) => item * 2)).toEqual([6, 2, 4]);
   await expect(mapLimited(2, [1, 2], () => Promise.reject(new Error("broken")))).rejects.toThrow("broken");
 });

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { LruCache } from "../../src/util/lru.ts";
 
-test("A full LruCache evicts the entry that was used least recently", () => {
+test("A full LruCache evicts the least recently used entry", () => {
   const cache = new LruCache<string, number>({ entries: 2 });
   cache.set("a", 1);
   cache.set("b", 2);
@@ -11,7 +11,7 @@ test("A full LruCache evicts the entry that was used least recently", () => {
   expect(["a", "b", "c"].map((key) => cache.peek(key))).toEqual([1, undefined, 3]);
 });
 
-test("LruCache.peek does not count as a use, and getOrCreate makes a value once", () => {
+test("LruCache.peek does not count as a use, and LruCache.getOrCreate creates a value once", () => {
   const cache = new LruCache<string, number>({ entries: 2 });
   expect([cache.getOrCreate("a", () => 1), cache.getOrCreate("a", () => 9)]).toEqual([1, 1]);
   cache.set("b", 2);
@@ -20,14 +20,14 @@ test("LruCache.peek does not count as a use, and getOrCreate makes a value once"
   expect([...cache.values()]).toEqual([2, 3]);
 });
 
-test("An LruCache with a cost limit does not keep a value that costs more than the limit", () => {
+test("An LruCache does not keep a value that costs more than its limit", () => {
   const cache = new LruCache<string, number>({ cost: 10, costOf: (value) => value });
   cache.set("small", 4);
   cache.set("large", 11);
   expect([cache.size, cache.cost]).toEqual([0, 0]);
 });
 
-test("An LruCache agrees with a list in the order of use, whatever is done to it", () => {
+test("An LruCache agrees with a list in the order of use after any sequence of calls", () => {
   const key = fc.integer({ min: 0, max: 5 });
   const step = fc.oneof(
     fc.record({ act: fc.constant("set" as const), key, value: fc.integer({ min: 1, max: 4 }) }),

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { createIds } from "../../src/util/uuid.ts";
 import { FakeClock, seededRandom } from "../support/clock.ts";
 
-/** The parts of a UUIDv7: RFC 9562 section 5.7. */
+/** The parts of a UUIDv7 (RFC 9562, section 5.7). */
 const pattern = /^([0-9a-f]{8})-([0-9a-f]{4})-7([0-9a-f]{3})-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 function timeOf(id: string): number {
@@ -15,7 +15,7 @@ function expectAscending(ids: readonly string[]): void {
     expect((ids[index - 1] as string) < (ids[index] as string)).toBe(true);
 }
 
-describe("ids", () => {
+describe("Ids", () => {
   test("have the version, the variant and the time of RFC 9562", () => {
     const clock = new FakeClock();
     const next = createIds(clock, seededRandom());
@@ -27,16 +27,16 @@ describe("ids", () => {
     }
   });
 
-  test("ascend within a millisecond, however many there are", () => {
+  test("ascend within a millisecond, however many are made in it", () => {
     const clock = new FakeClock();
     const next = createIds(clock, seededRandom());
     const ids = Array.from({ length: 20_000 }, next);
     expectAscending(ids);
-    // More than the counter of 12 bits holds borrow from the milliseconds to come, and not more of them than needed.
+    // Ids beyond the 12-bit counter take later milliseconds, and no more of them than needed.
     expect(timeOf(ids.at(-1) as string) - clock.now()).toBeLessThanOrEqual(Math.ceil(20_000 / 4096));
   });
 
-  test("ascend when the clock is set back, stands and jumps", () => {
+  test("ascend when the clock steps back, stands still or jumps ahead", () => {
     const clock = new FakeClock();
     const next = createIds(clock, seededRandom());
     const ids: string[] = [];
@@ -47,10 +47,10 @@ describe("ids", () => {
     expectAscending(ids);
   });
 
-  test("of makers that share a clock do not meet", () => {
+  test("of two generators with the same clock are all different", () => {
     const clock = new FakeClock();
-    const makers = [createIds(clock, seededRandom(1)), createIds(clock, seededRandom(2))];
-    const ids = makers.flatMap((next) => Array.from({ length: 1000 }, next));
+    const generators = [createIds(clock, seededRandom(1)), createIds(clock, seededRandom(2))];
+    const ids = generators.flatMap((next) => Array.from({ length: 1000 }, next));
     expect(new Set(ids).size).toBe(2000);
   });
 });
