@@ -1,4 +1,4 @@
-/** A node with connections, to be killed: arguments are the URL, the prefix, the lease in ms, and how many connections. */
+/** A node with open connections, to be killed. Arguments: URL, prefix, lease in ms, number of connections. */
 import { RedisPresence } from "../../src/adapters/redis/presence.ts";
 
 const [url = "", prefix = "", leaseMs = "", count = ""] = process.argv.slice(2);
@@ -8,7 +8,7 @@ const connections = Array.from({ length: Number(count) }, (_, index) => ({
   tenant: "t",
   user: `user-${index}`,
 }));
-while (!presence.answers) await new Promise((resolve) => setTimeout(resolve, 5));
+while (!presence.isConnected) await new Promise((resolve) => setTimeout(resolve, 5));
 await Promise.all(connections.map((connection) => presence.enter(connection)));
 const [first] = connections;
 if (first) await presence.join({ connection: first, room: "desk", mode: "first", instance: "child" });

@@ -1,4 +1,4 @@
-/** Random scripts of what happens to nodes that share a Redis; after each, all nodes tell exactly who is online. */
+/** Random scripts of events on nodes that share a Redis. After each script, every node must count exactly what is open. */
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { expect } from "vitest";
@@ -7,37 +7,37 @@ import type { Connection } from "../../src/ports/presence.ts";
 import { Cable } from "./cable.ts";
 import { randomPrefix, type TestRedis } from "./redis.ts";
 
-/** Short, so that a node that was killed is soon out of the count. */
+/** Short, so that the connections of a killed node are soon gone. */
 const leaseMs = 300;
 const withinMs = 10_000;
 const nodes = 3;
-/** A user may have several connections. */
+/** Fewer than connections, so that a user may have several. */
 const users = 5;
 
-/** As long as a new node or a mended cable takes to get through. */
+/** About the time that a new node, or one whose cable is plugged in again, takes to connect. */
 const pauseMs = 30;
 
-/** One thing that happens: to a connection, or to the node or the cable of that number. */
+/** One event: of the connection `id`, or of the node or cable `node`. */
 const step = fc.record({
   id: fc.nat({ max: 11 }),
   node: fc.nat({ max: nodes - 1 }),
-  does: fc.constantFrom(...often("enter", 4), ...often("pause", 3), ...often("move", 2), "leave", "cut", "kill"),
+  action: fc.constantFrom(...often("enter", 4), ...often("pause", 3), ...often("move", 2), "leave", "cut", "kill"),
 });
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
-/** What happened in all scripts. */
+/** The events of all scripts. */
 export interface PresenceScripts {
   readonly steps: number;
   readonly moves: number;
   readonly cuts: number;
   readonly kills: number;
-  /** Connections that nodes had told of when they were killed: only the end of their leases takes them out. */
+  /** Connections that were in Redis when their node was killed: only the end of their leases removes them. */
   readonly orphans: number;
-  /** By script, how long after its last step the last node was right, in ms. */
+  /** By script, the time from its last event until every node counted exactly, in ms. */
   readonly tookMs: readonly number[];
 }
 
-/** Runs so many scripts, with all steps between two pauses at once; throws after the first that leaves a node wrong. */
+/** Runs `count` scripts; the events between two pauses happen at once. Throws after the first that leaves a node wrong. */
 export async function runPresenceScripts(redis: TestRedis, count: number, seed?: number): Promise<PresenceScripts> {
   const stage = new Stage(redis);
   try {
@@ -51,8 +51,8 @@ export async function runPresenceScripts(redis: TestRedis, count: number, seed?:
   }
 }
 
-/** One life of a node, on a cable of its own. */
-class Life {
+/** One process of a node, which reaches Redis through a cable of its own. */
+class Incarnation {
   readonly cable: Cable;
   readonly presence: Promise<RedisPresence>;
 
@@ -63,17 +63,18 @@ class Life {
       .then((port) => new RedisPresence({ url: `redis://127.0.0.1:${port}`, prefix, leaseMs }));
   }
 
-  /** Ends it. After `cable.pull` nothing that it says arrives, as when its process is killed. */
+  /** Ends it. After `cable.pull` nothing that it sends arrives, as when a process is killed. */
   async end(): Promise<void> {
     await (await this.presence).close();
     this.cable.close();
   }
 }
 
-interface Open {
-  readonly life: Life;
-  readonly stream: Connection;
-  told: boolean;
+interface OpenStream {
+  readonly node: Incarnation;
+  readonly connection: Connection;
+  /** Redis has a lease for it. */
+  leased: boolean;
 }
 
 class Stage implements PresenceScripts {
@@ -85,113 +86,113 @@ class Stage implements PresenceScripts {
   readonly tookMs: number[] = [];
   readonly #redis: TestRedis;
   readonly #prefix = randomPrefix();
-  readonly #lives: Life[];
+  readonly #nodes: Incarnation[];
   readonly #ending: Promise<void>[] = [];
-  /** What is open, by its number in the scripts. */
-  readonly #open = new Map<number, Open>();
+  /** The open streams, by their number in the scripts. */
+  readonly #open = new Map<number, OpenStream>();
   #tenant = "";
   #serial = 0;
 
   constructor(redis: TestRedis) {
     this.#redis = redis;
-    this.#lives = Array.from({ length: nodes }, () => this.#begin());
+    this.#nodes = Array.from({ length: nodes }, () => this.#begin());
   }
 
-  /** One script, in a tenant of its own. */
+  /** Plays one script, in a tenant of its own. */
   async play(script: readonly Step[]): Promise<void> {
     this.#tenant = `t${this.tookMs.length}`;
-    const begun: Promise<void>[] = [];
+    const running: Promise<void>[] = [];
     for (const each of script) {
-      if (each.does === "pause") await Promise.all([sleep(pauseMs), ...begun]);
-      else begun.push(this.#do(each));
+      if (each.action === "pause") await Promise.all([sleep(pauseMs), ...running]);
+      else running.push(this.#do(each));
     }
-    await Promise.all(begun);
+    await Promise.all(running);
     const ended = performance.now();
-    for (const { cable } of this.#lives) cable.plug();
-    const right = this.#truth();
-    for (const { presence } of this.#lives) {
+    for (const { cable } of this.#nodes) cable.plug();
+    const exact = this.#exactCounts();
+    for (const { presence } of this.#nodes) {
       const node = await presence;
-      await expect.poll(() => told(node, this.#tenant), { timeout: withinMs, interval: 5 }).toEqual(right);
+      await expect.poll(() => countsOf(node, this.#tenant), { timeout: withinMs, interval: 5 }).toEqual(exact);
     }
     this.tookMs.push(performance.now() - ended);
     await Promise.all([...this.#open.keys()].map((id) => this.#leave(id)));
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#lives.map((life) => life.end()), ...this.#ending]);
+    await Promise.all([...this.#nodes.map((node) => node.end()), ...this.#ending]);
   }
 
-  /** At once, as far as it is known what is open; what Redis is told of it goes on together with other steps. */
-  async #do({ id, node, does }: Step): Promise<void> {
+  /** Plays one event. The open streams change before this returns; what Redis has to learn of it may overlap later events. */
+  async #do({ id, node, action }: Step): Promise<void> {
     this.steps++;
-    // Cables are not out for long: who is told nothing for a whole lease is out of the count, and rightly so.
-    this.#lives[(node + 1) % nodes]?.cable.plug();
-    if (does === "kill") this.#kill(node);
-    else if (does === "cut") this.#cut(node);
-    else if (does === "leave") await this.#leave(id);
-    else if (does === "move") await Promise.all([this.#leave(id), this.#enter(id, node)]);
+    // Cables are not out for long: a node that is cut off for a whole lease rightly loses its connections.
+    this.#nodes[(node + 1) % nodes]?.cable.plug();
+    if (action === "kill") this.#kill(node);
+    else if (action === "cut") this.#cut(node);
+    else if (action === "leave") await this.#leave(id);
+    else if (action === "move") await Promise.all([this.#leave(id), this.#enter(id, node)]);
     else if (!this.#open.has(id)) await this.#enter(id, node);
-    if (does === "move") this.moves++;
+    if (action === "move") this.moves++;
   }
 
   async #enter(id: number, node: number): Promise<void> {
-    const life = this.#lives[node] as Life;
-    // Each has an id of its own, as every stream does.
-    const stream = { id: `${id}.${this.#serial++}`, tenant: this.#tenant, user: userOf(id) };
-    const open = { life, stream, told: false };
+    const home = this.#nodes[node] as Incarnation;
+    // A new id for each, as streams have.
+    const connection = { id: `${id}.${this.#serial++}`, tenant: this.#tenant, user: userOf(id) };
+    const open = { node: home, connection, leased: false };
     this.#open.set(id, open);
-    const presence = await life.presence;
-    await presence.enter(stream);
-    open.told = presence.answers;
+    const presence = await home.presence;
+    await presence.enter(connection);
+    open.leased = presence.isConnected;
   }
 
   async #leave(id: number): Promise<void> {
-    const was = this.#open.get(id);
+    const stream = this.#open.get(id);
     this.#open.delete(id);
-    if (was) await (await was.life.presence).leave(was.stream);
+    if (stream) await (await stream.node.presence).leave(stream.connection);
   }
 
   #cut(node: number): void {
     this.cuts++;
-    this.#lives[node]?.cable.pull();
+    this.#nodes[node]?.cable.pull();
   }
 
-  /** Another life begins in its place; what was open is gone, and only leases are left of it. */
+  /** Replaces a node by a new one. Its streams are gone; their leases are left in Redis. */
   #kill(node: number): void {
     this.kills++;
-    const life = this.#lives[node] as Life;
-    life.cable.pull();
-    this.#ending.push(life.end());
-    this.#lives[node] = this.#begin();
+    const killed = this.#nodes[node] as Incarnation;
+    killed.cable.pull();
+    this.#ending.push(killed.end());
+    this.#nodes[node] = this.#begin();
     for (const [id, open] of this.#open) {
-      if (open.life !== life) continue;
+      if (open.node !== killed) continue;
       this.#open.delete(id);
-      if (open.told) this.orphans++;
+      if (open.leased) this.orphans++;
     }
   }
 
-  #begin(): Life {
-    return new Life(this.#redis, this.#prefix);
+  #begin(): Incarnation {
+    return new Incarnation(this.#redis, this.#prefix);
   }
 
-  #truth() {
+  #exactCounts() {
     const byUser = Array.from({ length: users }, () => 0);
     for (const id of this.#open.keys()) byUser[id % users] = (byUser[id % users] ?? 0) + 1;
     return { users: byUser.filter((count) => count > 0).length, connections: this.#open.size, byUser };
   }
 }
 
-function often<const T>(does: T, times: number): T[] {
-  return Array.from({ length: times }, () => does);
+function often<const T>(action: T, times: number): T[] {
+  return Array.from({ length: times }, () => action);
 }
 
 function userOf(id: number): string {
   return `user-${id % users}`;
 }
 
-/** Who is online, as a node tells it once it has Redis to ask. */
-async function told(node: RedisPresence, tenant: string) {
-  while (!node.answers) await sleep(1);
+/** Returns the counts of a node, once it is connected to Redis. */
+async function countsOf(node: RedisPresence, tenant: string) {
+  while (!node.isConnected) await sleep(1);
   const all = Array.from({ length: users }, (_, id) => userOf(id));
   const [count, byUser] = await Promise.all([node.count(tenant), node.connections(tenant, all)]);
   return { ...count, byUser };

@@ -1,26 +1,26 @@
-/** Several redis-servers that stand in for each other: Sentinel with a master and a replica, or a Cluster. */
+/** Groups of redis-servers with a failover: a master and a replica under Sentinel, or a Cluster. */
 import { freePort, redisProgram, TestRedis } from "./redis.ts";
 
-/** A group that runs. */
+/** A running group. */
 export interface RedisGroup {
-  /** As the adapters take it. */
+  /** The URL for the adapters. */
   readonly url: string;
-  /** Has a replica that takes its place when it dies. */
+  /** A master with a replica, which takes over when the master dies. */
   readonly master: TestRedis;
   stop(): Promise<void>;
 }
 
-/** Servers of a Cluster count as dead after so long, in ms, and a master of Sentinel, too. */
+/** After this time without an answer a server counts as dead, in ms. */
 const deadMs = 1_000;
 const slots = 16_384;
 const masters = 3;
 
-/** Sentinel, alone, with a master and its replica. */
+/** Starts one Sentinel, a master and its replica. */
 export async function startSentinel(): Promise<RedisGroup> {
-  const master = await started();
-  const replica = await started(["--replicaof", "127.0.0.1", `${master.port}`]);
-  await isReplica(replica);
-  const sentinel = await started(
+  const master = await start();
+  const replica = await start(["--replicaof", "127.0.0.1", `${master.port}`]);
+  await inSync(replica);
+  const sentinel = await start(
     ["--sentinel"],
     [
       `sentinel monitor main 127.0.0.1 ${master.port} 1`,
@@ -36,14 +36,14 @@ export async function startSentinel(): Promise<RedisGroup> {
   };
 }
 
-/** Three masters, and a replica of the first. */
+/** Starts three masters and a replica of the first. */
 export async function startCluster(): Promise<RedisGroup> {
   const servers: { redis: TestRedis; busPort: number }[] = [];
   for (let number = 0; number <= masters; number++) {
-    // The port for the servers' own traffic is 10,000 higher where none is given, and often beyond the last one.
+    // By default the port for the servers' own traffic is 10,000 higher, which may be beyond 65,535.
     const busPort = await freePort();
     const args = ["--cluster-enabled", "yes", "--cluster-port", `${busPort}`, "--cluster-node-timeout", `${deadMs}`];
-    servers.push({ redis: await started(args), busPort });
+    servers.push({ redis: await start(args), busPort });
   }
   const all = servers.map(({ redis }) => redis);
   const [first, replica] = [all[0], all[masters]] as [TestRedis, TestRedis];
@@ -60,12 +60,12 @@ export async function startCluster(): Promise<RedisGroup> {
   };
   for (const redis of all) await until(() => knowAll(redis));
   await replica.call("CLUSTER", "REPLICATE", String(await first.call("CLUSTER", "MYID")));
-  await isReplica(replica);
+  await inSync(replica);
   const hosts = all.map(({ port }) => `127.0.0.1:${port}`).join(",");
   return { url: `redis+cluster://${hosts}`, master: first, stop: stopAll(all) };
 }
 
-async function started(args: readonly string[] = [], lines?: string[]): Promise<TestRedis> {
+async function start(args: readonly string[] = [], lines?: string[]): Promise<TestRedis> {
   const redis = new TestRedis(redisProgram as string, await freePort(), args, lines);
   await redis.start();
   return redis;
@@ -75,8 +75,8 @@ function stopAll(servers: readonly TestRedis[]): () => Promise<void> {
   return async () => void (await Promise.all(servers.map((redis) => redis.stop())));
 }
 
-/** It has all that its master has. */
-function isReplica(redis: TestRedis): Promise<void> {
+/** Waits until a replica has all that its master has. */
+function inSync(redis: TestRedis): Promise<void> {
   return until(async () => String(await redis.call("INFO", "replication")).includes("master_link_status:up"));
 }
 

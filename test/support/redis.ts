@@ -1,4 +1,4 @@
-/** A redis-server for tests: one of their own on a free port, or the one that TIDINGS_TEST_REDIS_URL names. */
+/** A redis-server for tests: their own, on a free port, or the one that TIDINGS_TEST_REDIS_URL names. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
@@ -11,7 +11,7 @@ import { findTool } from "./require.ts";
 
 const hint = "apt-get install redis-server";
 
-/** A running redis-server that a test may stop, start and break. */
+/** A redis-server that a test may start, stop and break. */
 export class TestRedis {
   readonly port: number;
   readonly #program: string;
@@ -20,7 +20,7 @@ export class TestRedis {
   readonly #folder = mkdtempSync(join(tmpdir(), "tidings-redis-"));
   #process: ChildProcess | undefined;
 
-  /** `lines`: of its configuration, beside where it listens. */
+  /** `lines` go into its configuration, after the port, address and folder. By default it persists nothing. */
   constructor(program: string, port: number, args: readonly string[] = [], lines = ['save ""', "appendonly no"]) {
     this.#program = program;
     this.port = port;
@@ -32,16 +32,16 @@ export class TestRedis {
     return `redis://127.0.0.1:${this.port}`;
   }
 
-  /** Starts it, empty; waits until it answers. */
+  /** Starts it, empty. Resolves when it answers. */
   async start(): Promise<void> {
     const file = join(this.#folder, "redis.conf");
-    const own = [`port ${this.port}`, "bind 127.0.0.1", `dir ${this.#folder}`];
-    writeFileSync(file, [...own, ...this.#lines, ""].join("\n"));
+    const first = [`port ${this.port}`, "bind 127.0.0.1", `dir ${this.#folder}`];
+    writeFileSync(file, [...first, ...this.#lines, ""].join("\n"));
     this.#process = spawn(this.#program, [file, ...this.#args], { stdio: "ignore" });
-    await this.#answers();
+    await this.#waitUntilUp();
   }
 
-  /** kill -9; all that it held is gone. */
+  /** Kills it with SIGKILL: everything that it held is gone. */
   async kill(): Promise<void> {
     const running = this.#process;
     this.#process = undefined;
@@ -51,7 +51,7 @@ export class TestRedis {
     await gone;
   }
 
-  /** Stands still, connections open, until the returned function is called. */
+  /** Freezes it, its connections open, until the returned function is called. */
   freeze(): () => void {
     this.#process?.kill("SIGSTOP");
     return () => void this.#process?.kill("SIGCONT");
@@ -67,44 +67,44 @@ export class TestRedis {
     }
   }
 
-  /** Stops it, and leaves nothing. */
+  /** Kills it and removes its folder. */
   async stop(): Promise<void> {
     await this.kill();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  async #answers(): Promise<void> {
+  async #waitUntilUp(): Promise<void> {
     while (!(await canConnect(this.port))) await new Promise((resolve) => setTimeout(resolve, 10));
     await this.call("PING");
   }
 }
 
-/** Whether there is a Redis for tests; prints why not. */
+/** The path of redis-server, or undefined, with a printed reason, where it is not installed. */
 export const redisProgram = findTool("redis-server", hint);
 
-/** Whether there is any to share. */
+/** Whether sharedRedis can be called. */
 export const hasRedis = Boolean(process.env.TIDINGS_TEST_REDIS_URL) || redisProgram !== undefined;
 
-/** Starts a redis-server of the test's own. */
+/** Starts a redis-server for one test. */
 export async function startRedis(...args: string[]): Promise<TestRedis> {
   const redis = new TestRedis(redisProgram as string, await freePort(), args);
   await redis.start();
   return redis;
 }
 
-/** A Redis to share: with the URL, one of its own or the given one. Stop it at the end. */
+/** Returns the Redis that TIDINGS_TEST_REDIS_URL names, or starts one. Stop it at the end. */
 export async function sharedRedis(): Promise<{ readonly url: string; stop(): Promise<void> }> {
   const given = process.env.TIDINGS_TEST_REDIS_URL;
   if (given) return { url: given, stop: async () => {} };
   return startRedis();
 }
 
-/** Names that no other test has. */
+/** Returns a prefix that no other test uses. */
 export function randomPrefix(): string {
   return `test-${randomUUID()}`;
 }
 
-/** A port that nobody listens on. */
+/** Returns a port that nothing listens on. */
 export async function freePort(): Promise<number> {
   const server = createServer();
   server.listen(0, "127.0.0.1");
@@ -118,9 +118,9 @@ export async function freePort(): Promise<number> {
 function canConnect(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1");
-    const done = (answer: boolean) => () => {
+    const done = (connected: boolean) => () => {
       socket.destroy();
-      resolve(answer);
+      resolve(connected);
     };
     socket.on("connect", done(true)).on("error", done(false));
   });

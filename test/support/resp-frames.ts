@@ -1,8 +1,11 @@
-/** Cuts what a Redis says into whole answers and messages (RESP 2 and 3, https://redis.io/docs/latest/develop/reference/protocol-spec/). */
+/**
+ * Splits the output of Redis into whole answers and messages, in RESP2 or RESP3
+ * (https://redis.io/docs/latest/develop/reference/protocol-spec/).
+ */
 export class RespFrames {
   #rest: Buffer = Buffer.alloc(0);
 
-  /** What is whole after these bytes, in order. */
+  /** Takes more bytes. Returns the frames that are whole now, in order. */
   take(chunk: Buffer): Buffer[] {
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     const frames: Buffer[] = [];
@@ -14,13 +17,13 @@ export class RespFrames {
   }
 }
 
-/** The channel of a published message; undefined for any other frame. */
+/** Returns the channel of a published message, or undefined for any other frame. */
 export function channelOf(frame: Buffer): string | undefined {
-  const [begin = "", , kind, , channel] = frame.toString("latin1", 0, 300).split("\r\n");
-  return (begin.startsWith("*") || begin.startsWith(">")) && kind === "message" ? channel : undefined;
+  const [first = "", , kind, , channel] = frame.toString("latin1", 0, 300).split("\r\n");
+  return (first.startsWith("*") || first.startsWith(">")) && kind === "message" ? channel : undefined;
 }
 
-/** Where the value that begins at a place ends; undefined when it is not whole. */
+/** Returns the end of the value that starts at `at`, or undefined when it is not whole. */
 function endOf(bytes: Buffer, at: number): number | undefined {
   const lineEnd = bytes.indexOf("\r\n", at);
   if (lineEnd === -1) return undefined;

@@ -1,56 +1,66 @@
 /**
- * Port Bus over Redis Pub/Sub. All feeds and users are spread over a fixed number of channels that every node hears, so
- * that a Redis that starts again costs one SUBSCRIBE and not one per user. In a Cluster, too, by plain PUBLISH: every node
- * wants all channels anyway, one connection hears them all, and moving slots unsubscribes nobody, as it would by SPUBLISH.
+ * Port Bus over Redis Pub/Sub. Feeds and users are hashed to a fixed number of shards, a channel each, and every node
+ * subscribes to all of them: a Redis that restarts costs one SUBSCRIBE, not one per user. A Cluster gets plain PUBLISH,
+ * too: every node wants every channel anyway, one connection receives them all, and slots that move end no subscription, as
+ * they would with SPUBLISH.
+ *
+ * Pub/Sub may lose messages. gap-detector.ts finds what was lost, and the bus reports it as a LostNotice. While this node
+ * does not receive its own heartbeat, it cannot hear the others either, and reports every shard, again and again.
  */
 
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
 import type { Bus, BusEvent, BusFigures, Notice } from "../../ports/bus.ts";
 import type { FeedKey } from "../../ports/store.ts";
+import { Deadline } from "../../util/deadline.ts";
 import { fnv1a } from "../../util/keys.ts";
 import { Listeners } from "../../util/listeners.ts";
-import { decodeBeat, decodeNotices, encodeBeat, encodeNotices, sizeOf } from "./codec.ts";
+import { decodeHeartbeat, decodeNotices, encodeHeartbeat, encodeNotices, estimateSize } from "./codec.ts";
 import { prefixOf } from "./connect.ts";
 import { GapDetector } from "./gap-detector.ts";
 import { RedisLink } from "./link.ts";
 
 /** Options of RedisBus. */
 export interface RedisBusOptions {
-  /** redis://, redis+sentinel:// or redis+cluster://, as src/adapters/redis/connect.ts takes them. */
+  /** A URL of the form redis://, redis+sentinel:// or redis+cluster://, as connectRedis takes it. */
   readonly url: string;
-  /** Before the name of every channel. Default: the URL's. */
+  /** The start of every channel's name. Default: the prefix that the URL names. */
   readonly prefix?: string;
-  /** Is told, in one sentence, when Redis is lost and found, and when a node falls silent. */
+  /** Gets one line when Redis is lost or back, and when another node falls silent or is heard again. */
   readonly logger?: Logger | undefined;
 }
 
-/** What the bus has done so far, for metrics. */
+/** Counters of a bus, for metrics. */
 export interface BusCounts {
   /** Messages sent to Redis. */
   sent: number;
-  /** Messages that were not sent: Redis was away, or did not take them fast enough. */
+  /** Messages dropped because Redis was away or too slow. */
   dropped: number;
-  /** Messages heard from other nodes. */
+  /** Messages received from other nodes. */
   heard: number;
-  /** LostNotices told for messages that were missing. */
+  /** LostNotices about messages that are missing for certain. */
   lost: number;
 }
 
+/** The number of channels for notices, a constant of the wire format: every node must use the same. */
 const shards = 32;
-/** Of one message; a larger turn is several. */
+/** The most bytes of one message, apart from a notice that is larger. */
 const maxMessageBytes = 256 * 1024;
-/** On the way to Redis at most; what is more is dropped, counted and healed. */
-const maxSendingBytes = 16 * 1024 * 1024;
-const tickMs = 500;
-/** A heartbeat each so many ticks. */
-const beatTicks = 2;
-/** Without its own heartbeat for so long, a node is deaf. */
+/** The most bytes in flight to Redis. Messages beyond are dropped and counted: other nodes see the gap and ask the store. */
+const maxInFlightBytes = 16 * 1024 * 1024;
+const checkMs = 500;
+/** A heartbeat is sent with every second check. */
+const checksPerHeartbeat = 2;
+/** A node that has not received its own heartbeat for this long is not connected. */
 const deafMs = 3_000;
-/** A connection on which nothing comes for so long is made anew. */
+/** A connection on which nothing arrives for this long is replaced. */
 const stuckMs = 10_000;
+/** The pause between two LostNotices while messages may be missing. */
 const pollMs = 1_500;
+/** The pause between two LostNotices when nothing seems wrong, in case gap detection has missed something. */
 const sweepMs = 60_000;
+/** How long close waits for Redis. */
+const closeMs = 500;
 
 /** The bus of one node. */
 export class RedisBus implements Bus {
@@ -60,22 +70,24 @@ export class RedisBus implements Bus {
   readonly #logger: Logger | undefined;
   readonly #listeners = new Listeners<BusEvent>();
   readonly #link: RedisLink;
-  readonly #publishers: GapDetector;
+  readonly #gaps: GapDetector;
   readonly #timer: NodeJS.Timeout;
+  /** By shard, the number of the last message. */
   readonly #sent: number[] = new Array<number>(shards).fill(0);
-  /** What this turn has to send, by shard. */
-  #turn = new Map<number, Notice[]>();
-  #sendingBytes = 0;
-  #ticks = 0;
-  #tickedAt = performance.now();
-  #beatHeardAt = Number.NEGATIVE_INFINITY;
-  #connectedAt = performance.now();
+  /** The notices of this event-loop tick, by shard. */
+  #outbox = new Map<number, Notice[]>();
+  #inFlightBytes = 0;
+  #checks = 0;
+  #checkedAt = performance.now();
+  #ownHeartbeatAt = Number.NEGATIVE_INFINITY;
+  /** When the link was last up, or was last replaced. */
+  #linkedAt = performance.now();
   #polledAt = Number.NEGATIVE_INFINITY;
   #sweptAt = performance.now();
-  /** Undefined until it has turned out. */
-  #hears: boolean | undefined;
-  /** Something came that this version cannot read. */
-  #unread = false;
+  /** Whether this node receives messages; undefined until the first attempt has succeeded or failed. */
+  #connected: boolean | undefined;
+  /** A message arrived that this version cannot read. */
+  #receivedUnreadable = false;
   #overflows = false;
   #closing: Promise<void> | undefined;
 
@@ -84,48 +96,47 @@ export class RedisBus implements Bus {
     this.#prefix = `${prefix}:bus:`;
     this.#logger = logger;
     const channels = ["beat", ...this.#sent.keys()].map((name) => `${this.#prefix}${name}`);
-    this.#publishers = new GapDetector((node, change) => {
-      if (change === "silent")
-        logger?.warn({ node }, "a node has fallen silent; what it may have stored is polled for");
+    this.#gaps = new GapDetector((node, change) => {
+      if (change === "silent") logger?.warn({ node }, "a node has fallen silent; polling the store for its messages");
       else logger?.info({ node }, "a node that was silent is heard again");
     });
     this.#link = new RedisLink(url, channels, {
-      message: (channel, bytes) => this.#take(channel, bytes),
-      // Its own heartbeat proves that it hears, at once.
+      message: (channel, bytes) => this.#receive(channel, bytes),
+      // This node's own heartbeat, once received, proves at once that the bus is connected.
       up: () => {
-        this.#connectedAt = performance.now();
-        this.#beat();
+        this.#linkedAt = performance.now();
+        this.#sendHeartbeat();
       },
       down: () => {
-        this.#beatHeardAt = Number.NEGATIVE_INFINITY;
-        this.#tick();
+        this.#ownHeartbeatAt = Number.NEGATIVE_INFINITY;
+        this.#checkConnection();
       },
     });
     this.#timer = setInterval(() => {
-      this.#ticks++;
-      if (this.#ticks % beatTicks === 0) this.#beat();
-      this.#tick();
-      this.#look();
-    }, tickMs).unref();
+      this.#checks++;
+      if (this.#checks % checksPerHeartbeat === 0) this.#sendHeartbeat();
+      this.#checkConnection();
+      this.#checkGaps();
+    }, checkMs).unref();
   }
 
-  /** Whether this node hears what Redis carries. */
-  get hears(): boolean {
-    return this.#hears === true;
+  /** Whether this node receives what is published through Redis. */
+  get isConnected(): boolean {
+    return this.#connected === true;
   }
 
   figures(): BusFigures {
     const { lost, sent, heard, dropped } = this.counts;
-    return { connected: this.hears, losses: lost, sent, heard, dropped };
+    return { connected: this.isConnected, losses: lost, sent, heard, dropped };
   }
 
   publish(notices: readonly Notice[]): void {
     if (this.#closing) return;
     for (const notice of notices) {
       const shard = shardOf(feedOf(notice));
-      const queue = this.#turn.get(shard);
+      const queue = this.#outbox.get(shard);
       if (queue) queue.push(notice);
-      else if (this.#turn.set(shard, [notice]).size === 1) setImmediate(() => this.#flush());
+      else if (this.#outbox.set(shard, [notice]).size === 1) setImmediate(() => this.#flush());
     }
     for (const notice of notices) this.#listeners.call(notice);
   }
@@ -143,22 +154,24 @@ export class RedisBus implements Bus {
     clearInterval(this.#timer);
     this.#listeners.clear();
     this.#flush();
-    const goodbye = encodeBeat({ node: this.#node, leaves: true, sent: this.#sent });
-    // Others need not look for what it might still say. Whether they hear it is not worth waiting for long.
-    if (this.#link.isUp) await Promise.race([this.#send("beat", goodbye), new Promise((end) => setTimeout(end, 500))]);
+    if (this.#link.isUp) {
+      // The last heartbeat spares the other nodes five minutes of polling for a node that is gone. It may fail to arrive.
+      const goodbye = this.#send("beat", encodeHeartbeat({ node: this.#node, leaves: true, sent: this.#sent }));
+      await new Deadline(closeMs, () => new Error("Redis did not answer in time")).race(goodbye).catch(() => {});
+    }
     this.#link.close();
   }
 
   #flush(): void {
-    const turn = this.#turn;
-    this.#turn = new Map();
-    this.#link.together(() => this.#sendTurn(turn));
+    const outbox = this.#outbox;
+    this.#outbox = new Map();
+    this.#link.inOneWrite(() => this.#sendAll(outbox));
   }
 
-  #sendTurn(turn: ReadonlyMap<number, readonly Notice[]>): void {
-    for (const [shard, notices] of turn) {
+  #sendAll(outbox: ReadonlyMap<number, readonly Notice[]>): void {
+    for (const [shard, notices] of outbox) {
       for (const part of split(notices)) {
-        // Taken before it is sent, so that what is not sent is missed.
+        // Number it before sending, so that the other nodes miss it when it is dropped.
         const n = ++(this.#sent[shard] as number);
         if (!this.#link.isUp || this.#isFull()) this.counts.dropped++;
         else void this.#send(String(shard), encodeNotices({ node: this.#node, shard, n }, part));
@@ -167,107 +180,110 @@ export class RedisBus implements Bus {
   }
 
   #isFull(): boolean {
-    const full = this.#sendingBytes > maxSendingBytes;
-    if (full && !this.#overflows) this.#logger?.warn("Redis takes notices too slowly; some are dropped and healed");
+    const full = this.#inFlightBytes > maxInFlightBytes;
+    if (full && !this.#overflows)
+      this.#logger?.warn("Redis takes notices too slowly; some are dropped, and other nodes read the store instead");
     this.#overflows = full;
     return full;
   }
 
+  /** Never rejects. */
   async #send(name: string, bytes: Buffer): Promise<void> {
-    this.#sendingBytes += bytes.length;
+    this.#inFlightBytes += bytes.length;
     this.counts.sent++;
     try {
       await this.#link.commands.publish(`${this.#prefix}${name}`, bytes);
     } catch {
-      // It was counted, and so is missed by whoever has not heard it.
+      // It has a number, so every node that has not received it will find the gap.
       this.counts.dropped++;
     }
-    this.#sendingBytes -= bytes.length;
+    this.#inFlightBytes -= bytes.length;
   }
 
-  #beat(): void {
-    if (this.#link.isUp) void this.#send("beat", encodeBeat({ node: this.#node, leaves: false, sent: this.#sent }));
+  #sendHeartbeat(): void {
+    if (!this.#link.isUp) return;
+    void this.#send("beat", encodeHeartbeat({ node: this.#node, leaves: false, sent: this.#sent }));
   }
 
-  #take(channel: string, bytes: Buffer): void {
+  #receive(channel: string, bytes: Buffer): void {
     const now = performance.now();
     try {
       if (channel === `${this.#prefix}beat`) {
-        const beat = decodeBeat(bytes);
-        if (beat.node !== this.#node) this.#publishers.beat(beat, now);
-        else this.#echo(now);
+        const heartbeat = decodeHeartbeat(bytes);
+        if (heartbeat.node !== this.#node) this.#gaps.heartbeat(heartbeat, now);
+        else this.#receiveOwnHeartbeat(now);
         return;
       }
       const { node, shard, n, notices } = decodeNotices(bytes);
       if (node === this.#node) return;
-      const heard = notices();
+      const decoded = notices();
       this.counts.heard++;
-      this.#publishers.heard(node, shard, n, now);
-      for (const notice of heard) this.#listeners.call(notice);
+      this.#gaps.received(node, shard, n, now);
+      for (const notice of decoded) this.#listeners.call(notice);
     } catch {
-      this.#unread = true;
+      this.#receivedUnreadable = true;
     }
   }
 
-  #echo(now: number): void {
-    this.#beatHeardAt = now;
-    if (this.#hears !== true) this.#tick();
+  #receiveOwnHeartbeat(now: number): void {
+    this.#ownHeartbeatAt = now;
+    if (this.#connected !== true) this.#checkConnection();
   }
 
-  /** Whether this node hears, and what follows when it does not. */
-  #tick(): void {
+  /** Finds out whether this node still receives messages, and acts on what it finds. */
+  #checkConnection(): void {
     const now = performance.now();
-    // A process that stood still has heard nothing, and nobody is to blame.
-    const stoodStill = now - this.#tickedAt - 2 * tickMs;
-    this.#tickedAt = now;
-    if (stoodStill > 0) this.#beatHeardAt += stoodStill;
-    const hears = now - this.#beatHeardAt < deafMs;
-    const turned = hears !== this.#hears;
-    if (turned) this.#turnedTo(hears, now);
-    if (!hears || stoodStill > 0) this.#publishers.excuse(now);
-    // Streams that were there before have missed what others said.
-    const begins = turned && hears && this.#publishers.begin(now);
-    if (turned || (!hears && now - this.#polledAt >= pollMs)) this.#loseAll(begins, now);
-    if (this.#link.isUp && now - Math.max(this.#beatHeardAt, this.#connectedAt) > stuckMs) {
-      this.#connectedAt = now;
+    // After an event-loop stall, heartbeats wait to be processed: count the stall neither for this node nor for the others.
+    const stalledMs = now - this.#checkedAt - 2 * checkMs;
+    this.#checkedAt = now;
+    if (stalledMs > 0) this.#ownHeartbeatAt += stalledMs;
+    const connected = now - this.#ownHeartbeatAt < deafMs;
+    const changed = connected !== this.#connected;
+    if (changed) this.#setConnected(connected, now);
+    if (!connected || stalledMs > 0) this.#gaps.resetSilence(now);
+    // Streams that opened before the first connection have missed what the other nodes published.
+    const isFirst = changed && connected && this.#gaps.connected(now);
+    if (changed || (!connected && now - this.#polledAt >= pollMs)) this.#reportAll(isFirst, now);
+    if (this.#link.isUp && now - Math.max(this.#ownHeartbeatAt, this.#linkedAt) > stuckMs) {
+      this.#linkedAt = now;
       this.#link.restart();
     }
   }
 
-  /** What others said, and this node has not heard. */
-  #look(): void {
+  /** Finds out what the other nodes sent and this one did not receive, and reports it. */
+  #checkGaps(): void {
     const now = performance.now();
-    const { missing, unheard, silent, gaveUp } = this.#publishers.look(now);
+    const { missing, uncertain, silent, gaveUp } = this.#gaps.check(now);
     if (missing.size > 0) this.counts.lost++;
-    this.#lose(missing, true);
-    this.#lose(unheard, false);
-    const polls = (silent > 0 || this.#unread) && now - this.#polledAt >= pollMs;
-    if (gaveUp || polls || now - this.#sweptAt >= sweepMs) this.#loseAll(gaveUp, now);
+    this.#report(missing, true);
+    this.#report(uncertain, false);
+    const polls = (silent > 0 || this.#receivedUnreadable) && now - this.#polledAt >= pollMs;
+    if (gaveUp || polls || now - this.#sweptAt >= sweepMs) this.#reportAll(gaveUp, now);
   }
 
-  #lose(of: ReadonlySet<number>, certain: boolean): void {
-    if (of.size > 0) this.#listeners.call({ type: "lost", touches: (feed) => of.has(shardOf(feed)), certain });
+  #report(lost: ReadonlySet<number>, certain: boolean): void {
+    if (lost.size > 0) this.#listeners.call({ type: "lost", touches: (feed) => lost.has(shardOf(feed)), certain });
   }
 
-  #loseAll(certain: boolean, now: number): void {
+  #reportAll(certain: boolean, now: number): void {
     this.#polledAt = this.#sweptAt = now;
-    this.#unread = false;
+    this.#receivedUnreadable = false;
     this.#listeners.call({ type: "lost", touches: () => true, certain });
   }
 
-  #turnedTo(hears: boolean, now: number): void {
-    // At the start nothing is wrong yet.
-    if (!hears && this.#hears === undefined && now - this.#connectedAt < deafMs) return;
-    this.#hears = hears;
-    if (hears) this.#logger?.info("the bus is connected to Redis");
+  #setConnected(connected: boolean, now: number): void {
+    // While the first connection is still being made, nothing is wrong.
+    if (!connected && this.#connected === undefined && now - this.#linkedAt < deafMs) return;
+    this.#connected = connected;
+    if (connected) this.#logger?.info("the bus is connected to Redis");
     else {
-      const sentence = "the bus has lost Redis; messages of other nodes come by polling the store until it is back";
-      this.#logger?.warn({ reason: this.#link.error || "nothing is heard" }, sentence);
+      const reason = this.#link.error || "no heartbeat arrives";
+      this.#logger?.warn({ reason }, "the bus has lost Redis; polling the store for messages of other nodes meanwhile");
     }
   }
 }
 
-/** A user's notices go with those of the user's own feed. */
+/** Returns the feed whose shard carries a notice: notices about a user go with those of the user's own feed. */
 function feedOf(notice: Notice): FeedKey {
   if (notice.type === "read" || notice.type === "disconnect") {
     return { tenant: notice.tenant, name: `user/${notice.user}` };
@@ -275,18 +291,18 @@ function feedOf(notice: Notice): FeedKey {
   return notice.feed;
 }
 
-/** The same on every node. */
+/** Returns the shard of a feed, the same on every node. */
 function shardOf({ tenant, name }: FeedKey): number {
   const hash = fnv1a(name, fnv1a("\n", fnv1a(tenant)));
   return ((hash ^ (hash >>> 16)) >>> 0) % shards;
 }
 
-/** In the order given, in parts that are no larger than a message may be. */
+/** Splits notices, in order, into parts that each fit into a message. */
 function split(notices: readonly Notice[]): readonly (readonly Notice[])[] {
   const parts: Notice[][] = [];
   let bytes = maxMessageBytes;
   for (const notice of notices) {
-    const size = sizeOf(notice);
+    const size = estimateSize(notice);
     if (bytes + size > maxMessageBytes) {
       parts.push([]);
       bytes = 0;

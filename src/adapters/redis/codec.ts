@@ -1,7 +1,7 @@
 /**
- * Notices on the wire: fields one after another, without tags, each of a fixed type or with its length before it. The
- * first byte is the version; what another version wrote is not read, and counts as lost, so that an upgrade node by node
- * costs latency and nothing else.
+ * The wire format of the bus: fields in a fixed order, without tags, each of a fixed size or with its length before it. The
+ * first byte is the version. A message of another version is not read and counts as lost, so an upgrade node by node costs
+ * latency and nothing else.
  */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { Notice, ReadNotice } from "../../ports/bus.ts";
@@ -9,55 +9,58 @@ import type { FeedKey } from "../../ports/store.ts";
 
 const version = 1;
 
-/** What stands before the notices of a message. */
+/** The header of a message. */
 export interface Header {
-  /** The publisher: a random id of the process, so that one that starts again is another. */
+  /** The publisher: a random id per process, so that a node that restarts is another publisher. */
   readonly node: string;
   readonly shard: number;
-  /** Grows by one with each message of this publisher on this shard, sent or not; the first is 1. */
+  /** The number of the message among those of this publisher on this shard, sent or dropped; the first is 1. */
   readonly n: number;
 }
 
-/** A node says once a second that it is there. */
-export interface Beat {
+/** What a node sends once a second. */
+export interface Heartbeat {
   readonly node: string;
-  /** It will not be there any more. */
+  /** This is the node's last heartbeat: it shuts down. */
   readonly leaves: boolean;
-  /** Per shard, the `n` of the last message. */
+  /** By shard, the number of the last message; 0 before the first. */
   readonly sent: readonly number[];
 }
 
-/** Bytes that a notice takes on the wire, about. */
-export function sizeOf(notice: Notice): number {
+/** Estimates the size of a notice on the wire, in bytes. */
+export function estimateSize(notice: Notice): number {
   if (notice.type === "entry" || notice.type === "live") return notice.body.length + 128;
   if (notice.type === "recall") return notice.ids.length * 40 + 128;
   if (notice.type === "disconnect") return notice.reason.length + 128;
   return (notice.readIds.length + notice.unreadIds.length + notice.deletedIds.length) * 40 + 128;
 }
 
-/** One message of the bus. */
+/** Encodes a message. */
 export function encodeNotices({ node, shard, n }: Header, notices: readonly Notice[]): Buffer {
   const writer = new BinaryWriter().uint32(version).string(node).uint32(shard).double(n).uint32(notices.length);
   for (const notice of notices) write(writer, notice);
   return toBuffer(writer);
 }
 
-/** A message; its notices are read only when they are asked for. Throws for what is no message of this version. */
+/**
+ * Decodes a message; `notices` decodes the notices, so that a node can skip its own. Both throw for anything but a message
+ * of this version.
+ */
 export function decodeNotices(bytes: Uint8Array): Header & { readonly notices: () => Notice[] } {
   const reader = open(bytes);
-  const head = { node: reader.string(), shard: reader.uint32(), n: reader.double() };
-  return { ...head, notices: () => list(reader, read) };
+  const header = { node: reader.string(), shard: reader.uint32(), n: reader.double() };
+  return { ...header, notices: () => list(reader, read) };
 }
 
-/** A heartbeat. */
-export function encodeBeat({ node, leaves, sent }: Beat): Buffer {
+/** Encodes a heartbeat. */
+export function encodeHeartbeat({ node, leaves, sent }: Heartbeat): Buffer {
   const writer = new BinaryWriter().uint32(version).string(node).bool(leaves).uint32(sent.length);
   for (const n of sent) writer.double(n);
   return toBuffer(writer);
 }
 
-/** Throws for what is no heartbeat of this version. */
-export function decodeBeat(bytes: Uint8Array): Beat {
+/** Decodes a heartbeat. Throws for anything but a heartbeat of this version. */
+export function decodeHeartbeat(bytes: Uint8Array): Heartbeat {
   const reader = open(bytes);
   return { node: reader.string(), leaves: reader.bool(), sent: list(reader, () => reader.double()) };
 }
@@ -103,7 +106,7 @@ function write(writer: BinaryWriter, notice: Notice): void {
   }
 }
 
-/** Most messages are not traced, and say so by one byte. */
+/** An empty string, one byte, stands for a message without a trace: most have none. */
 function readTrace(reader: BinaryReader): { trace?: string } {
   const trace = reader.string();
   return trace === "" ? {} : { trace };
@@ -161,7 +164,7 @@ function writeIds(writer: BinaryWriter, ids: readonly string[]): void {
   for (const id of ids) writer.string(id);
 }
 
-/** A copy: what a ring keeps must not keep the network's buffer with it. */
+/** Copies the bytes: a body stays in a ring for long, and must not keep the whole network buffer in memory. */
 function readBytes(reader: BinaryReader): Uint8Array {
   return new Uint8Array(reader.bytes());
 }
@@ -172,7 +175,7 @@ function listIds(reader: BinaryReader): string[] {
 
 function list<T>(reader: BinaryReader, next: (reader: BinaryReader) => T): T[] {
   const items: T[] = [];
-  // Each takes a byte at least, so that a length that lies ends with the bytes.
+  // Every item takes at least a byte, so a forged length runs out of input and throws; it allocates nothing in advance.
   for (let left = reader.uint32(); left > 0; left--) items.push(next(reader));
   return items;
 }

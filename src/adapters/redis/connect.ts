@@ -1,28 +1,29 @@
 /** Connections to Redis by URL: a single server, Sentinel or Cluster. */
 import { Cluster, Redis, type RedisOptions } from "ioredis";
+import { backoffMs } from "../../util/backoff.ts";
 
 type Options = Omit<RedisOptions, "replyMapping">;
 
-/** Where Redis is. */
-interface Place {
+/** A parsed URL. */
+interface Address {
   readonly kind: "server" | "sentinel" | "cluster";
   readonly hosts: readonly { readonly host: string; readonly port: number }[];
-  /** Sentinel's name of the master. */
+  /** The name of the master in Sentinel, else "". */
   readonly master: string;
   readonly options: Readonly<Pick<RedisOptions, "username" | "password" | "db" | "tls">>;
 }
 
-const pattern =
+const urlPattern =
   /^(rediss?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/]*)@)?([^/?#]+)((?:\/[^/?#]*)*)(?:\?prefix=([\w.:-]{1,64}))?$/;
 const forms =
   "redis://host:port/db, redis+sentinel://host:port,host:port/master/db or redis+cluster://host:port,host:port " +
   "(rediss for TLS; user:password@ before the first host; ?prefix=name at the end)";
 
 /**
- * What nobody waits for: a command that cannot be sent now fails at once, and so does one whose connection breaks. What
- * it was to do is told anew when Redis is back. RESP2, which every server and proxy speaks.
+ * Commands fail fast: one that cannot be sent now is not queued, and one whose connection breaks is not repeated. The
+ * adapters make up for both when Redis is back. The protocol is RESP2, which every server and proxy speaks.
  */
-const impatient = {
+const failFast = {
   enableOfflineQueue: false,
   maxRetriesPerRequest: 0,
   autoResendUnfulfilledCommands: false,
@@ -32,39 +33,42 @@ const impatient = {
   protocol: 2,
 } as const;
 
-/** Connects, and again for ever. Throws a TypeError for a URL of another form. */
+/** Between attempts to connect. One second at most, so that a Redis that is back is soon found. */
+const reconnectTimes = { baseMs: 50, capMs: 1_000 };
+
+/** Connects in the background, and again after every loss. Throws a TypeError for a URL of another form. */
 export function connectRedis(url: string): Redis | Cluster {
   const { kind, hosts, master, options } = parse(url);
   if (kind === "cluster") {
-    const { enableOfflineQueue, ...redisOptions } = { ...impatient, ...options };
-    return new Cluster([...hosts], { enableOfflineQueue, clusterRetryStrategy: retryAfter, redisOptions });
+    const { enableOfflineQueue, ...redisOptions } = { ...failFast, ...options };
+    return new Cluster([...hosts], { enableOfflineQueue, clusterRetryStrategy: reconnectAfter, redisOptions });
   }
-  const common: Options = { ...impatient, ...options, retryStrategy: retryAfter };
+  const common: Options = { ...failFast, ...options, retryStrategy: reconnectAfter };
   if (kind === "server") return new Redis({ ...common, ...hosts[0] } as Options);
   const { tls } = options;
   const sentinel: Options = {
     sentinels: [...hosts],
     name: master,
     failoverDetector: true,
-    sentinelRetryStrategy: retryAfter,
+    sentinelRetryStrategy: reconnectAfter,
     ...(tls ? { sentinelTLS: tls, enableTLSForSentinelMode: true } : {}),
   };
   return new Redis({ ...common, ...sentinel });
 }
 
-/** What stands before the names of all keys and channels, so that several services can share a Redis. Default `tidings`. */
+/** Returns the prefix of all keys and channels, which lets several services share a Redis. Default: `tidings`. */
 export function prefixOf(url: string): string {
-  return pattern.exec(url)?.[6] ?? "tidings";
+  return urlPattern.exec(url)?.[6] ?? "tidings";
 }
 
-/** From 50 ms to a second, so that all is right again soon; spread, so that all nodes do not come at once. */
-function retryAfter(times: number): number {
-  return Math.min(50 * 2 ** Math.min(times, 10), 1000) * (0.5 + Math.random() / 2);
+/** Returns the wait before attempt number `attempt`, counted from 1. Jitter keeps the nodes from returning together. */
+function reconnectAfter(attempt: number): number {
+  return backoffMs(reconnectTimes, attempt, 0.5 + Math.random() / 2);
 }
 
-/** URL has no room for several hosts, so that the parts are taken by hand. */
-function parse(url: string): Place {
-  const [, scheme, kind = "server", login = "", list = "", path = ""] = pattern.exec(url) ?? [];
+/** Parses by pattern: the class URL knows no list of hosts. */
+function parse(url: string): Address {
+  const [, scheme, kind = "server", login = "", list = "", path = ""] = urlPattern.exec(url) ?? [];
   if (scheme === undefined) throw new TypeError(`redis: the URL must be of the form ${forms}`);
   const parts = path.split("/").slice(1);
   const master = kind === "sentinel" ? (parts.shift() ?? "") : "";
@@ -80,7 +84,7 @@ function parse(url: string): Place {
   if (kind === "server" && hosts.length > 1)
     throw new TypeError("redis: several hosts need redis+sentinel or redis+cluster");
   return {
-    kind: kind as Place["kind"],
+    kind: kind as Address["kind"],
     hosts,
     master: decodeURIComponent(master),
     options: {

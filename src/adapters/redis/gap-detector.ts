@@ -1,41 +1,55 @@
-import type { Beat } from "./codec.ts";
+/**
+ * Gap detection. Redis Pub/Sub may lose messages, and neither the publisher nor the subscriber notices. So each node
+ * numbers its messages per shard, 1, 2, 3 and so on, before it sends them, and repeats the last number of every shard in a
+ * heartbeat once a second. A receiver then knows which numbers are due, whether they were lost between two others, before a
+ * silence, or before they were sent at all.
+ *
+ * A number that is due may still be on its way. It counts as lost once it has been due for a whole interval between two
+ * checks, half a second. Example: 5 and 7 have arrived, and the heartbeat says 8. The next check notes 8 as due; 6 arrives
+ * late; the check after that reports a gap, for 8, and goes on from 8.
+ *
+ * A node whose heartbeat stays away is silent. It may be dead, or cut off from Redis and still storing messages that it
+ * cannot announce, so its silence is reported until it is heard again or, after five minutes, given up.
+ */
+import type { Heartbeat } from "./codec.ts";
 
-/** Without a heartbeat for so long, a node is silent. */
+/** A node without a heartbeat for this long is silent. */
 const silentMs = 3_000;
-/** A silent node may be cut off from Redis alone, and go on storing; after so long it counts as dead. */
+/** A node that is silent for this long is given up as dead. */
 const deadMs = 300_000;
-/** Messages heard out of order that one track remembers. */
+/** The most numbers that a track remembers beyond the first one missing. */
 const maxAhead = 1000;
-/** Who is there already when a node begins to hear is heard within so long: heartbeats come each second. */
+/** Heartbeats come every second: a node that ran before this one started is heard within this time. */
 const newcomerMs = 2_500;
 
-/** What other nodes have said since the last look, and was not heard. */
-export interface Loss {
-  /** Shards whose messages are missing. */
+/** What this node has not received, as found by one check. */
+export interface Gaps {
+  /** Shards on which messages were lost. */
   readonly missing: ReadonlySet<number>;
-  /** Shards of nodes that had said something before this one heard anything: it may have missed them in its first moments. */
-  readonly unheard: ReadonlySet<number>;
-  /** Nodes of which nothing is heard. */
+  /** Shards on which others sent messages before this node was connected: it may have missed them while it connected. */
+  readonly uncertain: ReadonlySet<number>;
+  /** The number of silent nodes. */
   readonly silent: number;
-  /** One of them was given up: what it said last, nobody will ever know. */
+  /** Whether a silent node was given up. What it sent last remains unknown. */
   readonly gaveUp: boolean;
 }
 
-/** What came of one publisher's messages on one shard. */
+/** The messages of one publisher on one shard. */
 class Track {
-  /** All up to here were heard, or are known to be lost. */
+  /** Every number up to this one was received or has been reported as lost. */
   #through: number;
+  /** Numbers received beyond it. */
   readonly #ahead = new Set<number>();
-  /** So many were sent. */
+  /** The last number known to be sent. */
   #due: number;
-  /** So many were sent by the look before: those had the time to come. */
+  /** The value of `#due` at the check before: these numbers have had the time to arrive. */
   #overdue: number;
 
   constructor(through: number) {
     this.#through = this.#due = this.#overdue = through;
   }
 
-  heard(n: number): void {
+  received(n: number): void {
     this.sent(n);
     if (n > this.#through && this.#ahead.size < maxAhead) this.#ahead.add(n);
     this.#advance();
@@ -45,8 +59,8 @@ class Track {
     this.#due = Math.max(this.#due, n);
   }
 
-  /** Whether some have not come that had the time to. */
-  look(): boolean {
+  /** Returns whether an overdue number is missing, and goes on after the overdue ones. */
+  check(): boolean {
     const lost = this.#through < this.#overdue;
     if (lost) {
       this.#through = this.#overdue;
@@ -62,97 +76,99 @@ class Track {
   }
 }
 
+/** Another node. */
 interface Publisher {
+  /** By shard. */
   readonly tracks: Map<number, Track>;
   heardAt: number;
   isSilent: boolean;
 }
 
-/**
- * The other nodes, as far as they are heard: each counts what it sends per shard, and says the counts with its heartbeat,
- * so that what did not come is noticed although nothing comes after it. Times are in ms, of a clock that is not set back.
- */
+/** Finds the gaps in what the other nodes send. Times are in ms, by a clock that is never set back. */
 export class GapDetector {
   readonly #publishers = new Map<string, Publisher>();
   readonly #missing = new Set<number>();
-  readonly #unheard = new Set<number>();
-  #since = Number.POSITIVE_INFINITY;
-  readonly #told: (node: string, change: "silent" | "back") => void;
+  readonly #uncertain = new Set<number>();
+  #connectedAt = Number.POSITIVE_INFINITY;
+  readonly #onChange: (node: string, change: "silent" | "back") => void;
 
-  /** `told` is called when a node falls silent, and when it is heard again. */
-  constructor(told: (node: string, change: "silent" | "back") => void) {
-    this.#told = told;
+  /** `onChange` is called when a node falls silent, and when it is heard again. */
+  constructor(onChange: (node: string, change: "silent" | "back") => void) {
+    this.#onChange = onChange;
   }
 
-  /** This node hears what is said, from now on. Answers whether that is for the first time. */
-  begin(now: number): boolean {
-    const isFirst = this.#since === Number.POSITIVE_INFINITY;
-    if (isFirst) this.#since = now;
+  /** This node receives messages from now on. Returns whether that is for the first time. */
+  connected(now: number): boolean {
+    const isFirst = this.#connectedAt === Number.POSITIVE_INFINITY;
+    if (isFirst) this.#connectedAt = now;
     return isFirst;
   }
 
-  /** A message has come. */
-  heard(node: string, shard: number, n: number, now: number): void {
-    const publisher = this.#alive(node, now);
+  /** A message has arrived. */
+  received(node: string, shard: number, n: number, now: number): void {
+    const publisher = this.#heard(node, now);
     const track = publisher.tracks.get(shard);
-    if (track) track.heard(n);
-    else this.#begin(publisher, shard, n, { isFirst: n === 1, now });
+    if (track) track.received(n);
+    else this.#track(publisher, shard, n, { isFirst: n === 1, now });
   }
 
-  /** A heartbeat has come. */
-  beat({ node, leaves, sent }: Beat, now: number): void {
-    const publisher = this.#alive(node, now);
+  /** A heartbeat has arrived. */
+  heartbeat({ node, leaves, sent }: Heartbeat, now: number): void {
+    const publisher = this.#heard(node, now);
     sent.forEach((n, shard) => {
       const track = publisher.tracks.get(shard);
       if (track) track.sent(n);
-      else this.#begin(publisher, shard, n, { isFirst: n === 0, now });
+      else this.#track(publisher, shard, n, { isFirst: n === 0, now });
     });
     if (!leaves) return;
-    // No look will find out any more. Twice: what is on its way has no time to come.
-    for (const [shard, track] of publisher.tracks) if (track.look() || track.look()) this.#missing.add(shard);
+    // It gets no further check. The first call here makes everything sent overdue, the second finds what is missing.
+    for (const [shard, track] of publisher.tracks) if (track.check() || track.check()) this.#missing.add(shard);
     this.#publishers.delete(node);
   }
 
-  /** This node could not hear: nobody else is to blame for the silence until now. */
-  excuse(now: number): void {
+  /** Counts the silence of every node from now on: until now this node could not hear any of them. */
+  resetSilence(now: number): void {
     for (const publisher of this.#publishers.values()) publisher.heardAt = now;
   }
 
-  /** What was lost since the last look; to be called twice a second. */
-  look(now: number): Loss {
+  /** Returns the gaps found since the last check. To be called twice a second. */
+  check(now: number): Gaps {
     const missing = new Set(this.#missing);
-    const unheard = new Set(this.#unheard);
+    const uncertain = new Set(this.#uncertain);
     this.#missing.clear();
-    this.#unheard.clear();
+    this.#uncertain.clear();
     let silent = 0;
     let gaveUp = false;
     for (const [node, publisher] of this.#publishers) {
-      for (const [shard, track] of publisher.tracks) if (track.look()) missing.add(shard);
+      for (const [shard, track] of publisher.tracks) if (track.check()) missing.add(shard);
       if (now - publisher.heardAt < silentMs) continue;
       silent++;
-      if (!publisher.isSilent) this.#told(node, "silent");
+      if (!publisher.isSilent) this.#onChange(node, "silent");
       publisher.isSilent = true;
       if (now - publisher.heardAt < deadMs) continue;
       gaveUp = true;
       this.#publishers.delete(node);
     }
-    return { missing, unheard, silent, gaveUp };
+    return { missing, uncertain, silent, gaveUp };
   }
 
-  #alive(node: string, now: number): Publisher {
+  #heard(node: string, now: number): Publisher {
     const publisher = this.#publishers.get(node) ?? { tracks: new Map(), heardAt: now, isSilent: false };
     this.#publishers.set(node, publisher);
     publisher.heardAt = now;
-    if (publisher.isSilent) this.#told(node, "back");
+    if (publisher.isSilent) this.#onChange(node, "back");
     publisher.isSilent = false;
     return publisher;
   }
 
-  /** What came before the first that is heard may have been missed, unless it is the very first. */
-  #begin(publisher: Publisher, shard: number, n: number, { isFirst, now }: { isFirst: boolean; now: number }): void {
+  /**
+   * Starts a track at the first number heard. Unless it is the publisher's first one, the numbers before it were not
+   * received: perhaps because this node has only just connected, else because they were lost.
+   */
+  #track(publisher: Publisher, shard: number, n: number, { isFirst, now }: { isFirst: boolean; now: number }): void {
     publisher.tracks.set(shard, new Track(n));
     if (isFirst) return;
-    if (now - this.#since < newcomerMs) this.#unheard.add(shard);
+    if (now - this.#connectedAt < newcomerMs) this.#uncertain.add(shard);
     else this.#missing.add(shard);
   }
 }

@@ -1,164 +1,181 @@
+/**
+ * Leases. Redis holds each member of a set under a lease, so that the members of a node that dies or is cut off leave every
+ * count and room by themselves. A live node renews its leases in rounds, every three tenths of the lease: one missed round
+ * costs nothing, and a node that stops is gone within the lease. A renewal carries everything about a member, so that it
+ * also restores what Redis has lost in a restart or a failover, and it reports the members that lost their room meanwhile.
+ *
+ * A full round renews every member. Between full rounds, when Redis could not be reached for a moment but kept its memory,
+ * a partial round sends only what Redis has not confirmed. Each round first repeats the leaves that Redis missed: a room
+ * that was left must not look taken until its lease ends.
+ */
 import type { OnlineTotals } from "../../ports/presence.ts";
-import type { Held, LocalMembers } from "./local-members.ts";
-import { idOf, type Kicked, type Place, type PresenceCommands } from "./presence-commands.ts";
+import { exactKey } from "../../util/keys.ts";
+import type { LocalMember, LocalMembers } from "./local-members.ts";
+import { type Kicked, type MemberSet, type PresenceCommands, setKey } from "./presence-commands.ts";
 
-/** Leases that are renewed at once: who asks meanwhile waits for them, some milliseconds. */
-const membersTogether = 500;
+/** Members renewed at once. Redis answers nobody else meanwhile: this is some milliseconds. */
+const maxMembersAtOnce = 500;
+/** The cost of a script itself, in members. */
+const scriptCost = 10;
 
-/** What a round has found out. */
+/** Gets what a round finds out. */
 export interface LeaseListener {
-  /** So many are in a place. */
-  counted(place: Place, tally: OnlineTotals): void;
-  /** The tenant's count is another than with the last round. */
+  /** Redis has counted a set. */
+  counted(set: MemberSet, totals: OnlineTotals): void;
+  /** The tenant's count differs from that of the round before. */
   changed(tenant: string): void;
-  /** A connection is no longer in a room, and may not have heard of it. */
-  lost(place: Place, kicked: Kicked): void;
+  /** A membership has ended, and the notice about it may not have reached this node. */
+  lost(set: MemberSet, kicked: Kicked): void;
 }
 
-/** Tells Redis again what the node holds, and what it no longer holds, round by round. */
+/** Members that left while Redis did not answer, by departedKey. */
+export type Departed = Map<string, LocalMember>;
+
+/** Returns the key of a member in Departed. */
+export function departedKey({ set, name }: LocalMember): string {
+  return exactKey(setKey(set), name);
+}
+
+/** Some members of one set, for one script. */
+type Chunk = readonly [set: MemberSet, members: readonly LocalMember[]];
+
+/** Renews the leases of a node, one round at a time. */
 export class LeaseRenewal {
-  readonly #places: PresenceCommands;
-  readonly #holdings: LocalMembers;
-  readonly #gone: Map<string, Held>;
+  readonly #commands: PresenceCommands;
+  readonly #members: LocalMembers;
+  readonly #departed: Departed;
   readonly #everyMs: number;
   readonly #listener: LeaseListener;
-  /** The counts of the last round, by tenant. */
+  /** The counts of the last full round, by tenant. */
   #counts = new Map<string, OnlineTotals>();
   #startedAt: number | undefined;
   #dueAt = 0;
   #closed = false;
 
-  /** `gone`: what Redis still is to be told of who left; it is emptied. */
+  /** Full rounds are due every `everyMs`. A round removes from `departed` what it has made Redis remove. */
   constructor(
-    places: PresenceCommands,
-    holdings: LocalMembers,
-    gone: Map<string, Held>,
+    commands: PresenceCommands,
+    members: LocalMembers,
+    departed: Departed,
     everyMs: number,
     listener: LeaseListener,
   ) {
-    this.#places = places;
-    this.#holdings = holdings;
-    this.#gone = gone;
+    this.#commands = commands;
+    this.#members = members;
+    this.#departed = departed;
     this.#everyMs = everyMs;
     this.#listener = listener;
   }
 
+  /** Whether the next full round is due. */
   get isDue(): boolean {
     return performance.now() >= this.#dueAt;
   }
 
-  /** For how long the round under way has been so, in ms; 0 without one. */
-  get hangsFor(): number {
+  /** How long the current round has been running, in ms; 0 without one. */
+  get runningMs(): number {
     return this.#startedAt === undefined ? 0 : performance.now() - this.#startedAt;
   }
 
-  /** A round, of all or of what Redis was not told; answers whether it was one, for there is at most one at a time. Rejects when Redis fails. */
-  async run(all: boolean): Promise<boolean> {
+  /** Runs a full or a partial round. Resolves with false when another one is running. Rejects when Redis fails. */
+  async run(full: boolean): Promise<boolean> {
     if (this.#startedAt !== undefined || this.#closed) return false;
     this.#startedAt = performance.now();
     const dueAt = this.#startedAt + this.#everyMs;
     try {
-      await this.#places.ping();
-      await this.#forget();
-      if (all) await this.#renewAll();
-      else await this.#each(this.#holdings.all().map(untold).flatMap(chunks), (chunk) => this.#renew(...chunk));
-      if (all) this.#dueAt = dueAt;
+      await this.#commands.ping();
+      await this.#removeDeparted();
+      if (full) await this.#renewAll();
+      else await this.#each(this.#members.bySet().map(unconfirmed).flatMap(chunks), (chunk) => this.#renew(...chunk));
+      if (full) this.#dueAt = dueAt;
     } finally {
       this.#startedAt = undefined;
     }
     return !this.#closed;
   }
 
-  /** Takes members of one place out. */
-  async leave(all: readonly Held[]): Promise<void> {
-    await Promise.all(chunks(all).map(([place, some]) => this.#places.leave(place, some.map(toMember))));
+  /** Removes members of one set from Redis. */
+  async leave(members: readonly LocalMember[]): Promise<void> {
+    await Promise.all(chunks(members).map(([set, some]) => this.#commands.leave(set, some.map(nameOf))));
   }
 
-  /** Renews nothing more. */
+  /** Stops: nothing is renewed any more. */
   close(): void {
     this.#closed = true;
   }
 
-  async #forget(): Promise<void> {
-    const byPlace = Map.groupBy([...this.#gone], ([, { place }]) => idOf(place));
-    await this.#each(
-      [...byPlace.values()].map((gone) => gone.map(([, held]) => held)).flatMap(chunks),
-      async (chunk) => {
-        const [place, some] = chunk;
-        // Who is back meanwhile stays.
-        const left = some.filter(({ member }) => !this.#holdings.get(place, member));
-        if (left.length > 0) await this.#places.leave(place, left.map(toMember));
-        for (const { member } of some) this.#gone.delete(`${idOf(place)}\n${member}`);
-      },
-    );
+  async #removeDeparted(): Promise<void> {
+    const bySet = Map.groupBy(this.#departed.values(), ({ set }) => setKey(set));
+    await this.#each([...bySet.values()].flatMap(chunks), async ([set, some]) => {
+      // A member may have entered again since.
+      const absent = some.filter(({ name }) => !this.#members.get(set, name));
+      if (absent.length > 0) await this.#commands.leave(set, absent.map(nameOf));
+      for (const member of some) this.#departed.delete(departedKey(member));
+    });
   }
 
   async #renewAll(): Promise<void> {
-    const all = this.#holdings.all();
-    const tenants = new Set(all.map(([held]) => held?.place.tenant ?? ""));
-    await this.#places.register([...tenants]);
+    const bySet = this.#members.bySet();
+    const tenants = new Set(bySet.map(([member]) => member?.set.tenant ?? ""));
+    await this.#commands.register([...tenants]);
     const counts = new Map<string, OnlineTotals>();
-    await this.#each(all.flatMap(chunks), async ([place, some]) => {
-      const tally = await this.#renew(place, some);
-      if (place.room === undefined) counts.set(idOf(place), tally);
+    await this.#each(bySet.flatMap(chunks), async ([set, some]) => {
+      const totals = await this.#renew(set, some);
+      if (set.room === undefined) counts.set(set.tenant, totals);
     });
     const before = this.#counts;
     this.#counts = counts;
     for (const tenant of tenants) {
-      const id = idOf({ tenant, room: undefined });
-      const [old, now] = [before.get(id), counts.get(id)];
+      const [old, now] = [before.get(tenant), counts.get(tenant)];
       if (old?.users !== now?.users || old?.connections !== now?.connections) this.#listener.changed(tenant);
     }
   }
 
-  async #renew(place: Place, some: readonly Held[]): Promise<OnlineTotals> {
-    // What was not answered yet must not come in by the back door.
-    const held = some.filter(({ member, pending }) => !pending && this.#holdings.get(place, member));
-    const { tally, lost } = await this.#places.renew(
-      place,
-      held.map(({ member, info }) => [member, info]),
+  async #renew(set: MemberSet, some: readonly LocalMember[]): Promise<OnlineTotals> {
+    // A renewal adds members, so a pending one would enter a room that may be refusing it just now.
+    const current = some.filter(({ name, pending }) => !pending && this.#members.get(set, name));
+    const { totals, lost } = await this.#commands.renew(
+      set,
+      current.map(({ name, info }) => [name, info]),
     );
-    this.#listener.counted(place, tally);
-    for (const { member, token } of held) if (lost.includes(member)) this.#listener.lost(place, { member, token });
-    for (const each of held) each.told = true;
-    // Who left meanwhile may have left before the renewal came through.
-    const left = held.filter(({ member }) => !this.#holdings.get(place, member));
-    if (left.length > 0) await this.#places.leave(place, left.map(toMember));
-    return tally;
+    this.#listener.counted(set, totals);
+    for (const { name, token } of current) if (lost.includes(name)) this.#listener.lost(set, { member: name, token });
+    for (const member of current) member.confirmed = true;
+    // The leave of a member that left meanwhile may have reached Redis before the renewal, which then added it again.
+    const left = current.filter(({ name }) => !this.#members.get(set, name));
+    if (left.length > 0) await this.#commands.leave(set, left.map(nameOf));
+    return totals;
   }
 
-  /** Many small places at once, or few large ones. */
+  /** Calls for every chunk: for many small sets at once, or a few large ones. */
   async #each(chunks: readonly Chunk[], call: (chunk: Chunk) => Promise<unknown>): Promise<void> {
-    for (let from = 0; from < chunks.length && !this.#closed; ) {
-      const together: Chunk[] = [];
-      for (let members = 0; from < chunks.length && members < membersTogether; from++) {
-        const chunk = chunks[from] as Chunk;
-        together.push(chunk);
-        // Each script costs as much as some members.
-        members += chunk[1].length + 10;
+    for (let first = 0; first < chunks.length && !this.#closed; ) {
+      const some: Chunk[] = [];
+      for (let cost = 0; first < chunks.length && cost < maxMembersAtOnce; first++) {
+        const chunk = chunks[first] as Chunk;
+        some.push(chunk);
+        cost += chunk[1].length + scriptCost;
       }
-      await Promise.all(together.map(call));
+      await Promise.all(some.map(call));
     }
   }
 }
 
-/** Some of what is held in one place. */
-type Chunk = readonly [place: Place, some: readonly Held[]];
-
-function untold(all: readonly Held[]): readonly Held[] {
-  return all.filter(({ told }) => !told);
+function unconfirmed(members: readonly LocalMember[]): readonly LocalMember[] {
+  return members.filter(({ confirmed }) => !confirmed);
 }
 
-function chunks(all: readonly Held[]): Chunk[] {
-  const [first] = all;
-  if (!first) return [];
+/** Cuts members of one set into chunks. */
+function chunks(members: readonly LocalMember[]): Chunk[] {
+  const set = members[0]?.set;
+  if (!set) return [];
   const parts: Chunk[] = [];
-  for (let from = 0; from < all.length; from += membersTogether) {
-    parts.push([first.place, all.slice(from, from + membersTogether)]);
+  for (let first = 0; first < members.length; first += maxMembersAtOnce) {
+    parts.push([set, members.slice(first, first + maxMembersAtOnce)]);
   }
   return parts;
 }
 
-function toMember({ member }: Held): string {
-  return member;
+function nameOf({ name }: LocalMember): string {
+  return name;
 }

@@ -1,20 +1,23 @@
 import { type Cluster, Redis } from "ioredis";
 import { connectRedis } from "./connect.ts";
 
-/** How long a connection that was given up rests, in ms. */
+/** The pause before a connection that ioredis has given up is made again, in ms. */
 const reviveMs = 100;
 
-/** What an adapter hears of its link. */
+/** Gets the events of a link. */
 export interface LinkListener {
-  /** A message on one of the channels. */
+  /** A message has arrived on one of the channels. */
   message(channel: string, bytes: Buffer): void;
-  /** Commands can be sent, and the channels are heard. */
+  /** Commands can be sent, and the channels are subscribed. */
   up(): void;
-  /** They cannot, or are not; called once for each time that the link was up. */
+  /** The link was up and no longer is. */
   down(): void;
 }
 
-/** Two connections, for a subscribed one takes no other commands; both are kept for ever. */
+/**
+ * A link to Redis, which reconnects until it is closed: one connection for commands and one for the subscription, since a
+ * subscribed connection takes no other commands.
+ */
 export class RedisLink {
   readonly commands: Redis | Cluster;
   readonly #subscriber: Redis | Cluster;
@@ -25,7 +28,7 @@ export class RedisLink {
   #closed = false;
   #error = "";
 
-  /** Throws a TypeError for a URL of an unknown form. */
+  /** Connects in the background. Throws a TypeError for a URL of an unknown form. */
   constructor(url: string, channels: readonly string[], listener: LinkListener) {
     this.#channels = channels;
     this.#listener = listener;
@@ -33,9 +36,9 @@ export class RedisLink {
     this.#subscriber = connectRedis(url);
     for (const connection of [this.commands, this.#subscriber]) {
       connection.on("error", (error: Error) => (this.#error = error.message));
-      connection.on("close", () => this.#broken(connection));
+      connection.on("close", () => this.#lost(connection));
       connection.on("end", () => {
-        this.#broken(connection);
+        this.#lost(connection);
         this.#revive(connection);
       });
     }
@@ -44,17 +47,18 @@ export class RedisLink {
     this.#subscriber.on("messageBuffer", (channel: Buffer, bytes: Buffer) => listener.message(String(channel), bytes));
   }
 
+  /** Whether commands can be sent and the channels are subscribed. */
   get isUp(): boolean {
     return this.#isUp;
   }
 
-  /** What the last failure was, for a log. */
+  /** The message of the last error, for logs; "" before the first. */
   get error(): string {
     return this.#error;
   }
 
-  /** Sends the commands that `work` gives with one write, and none later than without; to a Cluster each by itself. */
-  together(work: () => void): void {
+  /** Sends all commands that `work` issues with one write, except to a Cluster. They are sent no later than without. */
+  inOneWrite(work: () => void): void {
     const stream = this.commands instanceof Redis ? this.commands.stream : undefined;
     stream?.cork();
     try {
@@ -64,7 +68,7 @@ export class RedisLink {
     }
   }
 
-  /** Connects anew, where a connection is open and nothing comes any more. */
+  /** Replaces both connections, for when they are open but nothing arrives any more. */
   restart(): void {
     for (const connection of [this.commands, this.#subscriber]) connection.disconnect(true);
   }
@@ -82,19 +86,19 @@ export class RedisLink {
       this.#check();
     } catch (error) {
       this.#error = String(error);
-      // One that refuses, such as for want of rights, is asked again.
+      // A server that refuses, such as for lack of permission, is tried again: an operator may be about to grant it.
       if (!this.#closed && this.#subscriber.status === "ready") this.#subscriber.disconnect(true);
     }
   }
 
-  #broken(connection: Redis | Cluster): void {
+  #lost(connection: Redis | Cluster): void {
     if (connection === this.#subscriber) this.#subscribed = false;
     if (!this.#isUp) return;
     this.#isUp = false;
     if (!this.#closed) this.#listener.down();
   }
 
-  /** ioredis gives a connection up for ever when it hears of Sentinel's failover while it connects. */
+  /** Connects again. ioredis gives a connection up for good when Sentinel reports a failover while it connects. */
   #revive(connection: Redis | Cluster): void {
     const again = () => {
       if (!this.#closed && connection.status === "end") connection.connect().catch(() => {});

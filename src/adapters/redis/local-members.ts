@@ -1,99 +1,103 @@
 import type { Connection, OnlineTotals } from "../../ports/presence.ts";
-import { idOf, type Place } from "./presence-commands.ts";
+import { exactKey, joinKey } from "../../util/keys.ts";
+import { type MemberSet, setKey } from "./presence-commands.ts";
 
-/** That a connection of this node is in a place. */
-export interface Held {
-  readonly place: Place;
+/** A connection of this node as a member of a set. */
+export interface LocalMember {
+  readonly set: MemberSet;
   readonly connection: Connection;
-  /** As the scripts name it. */
-  readonly member: string;
-  /** Of a room, entrance, token and instance; "" of a tenant. */
+  /** The member's name in Redis: see memberName. */
+  readonly name: string;
+  /** Mode, token and instance of a member of a room, for the scripts; "" in a tenant's set. */
   readonly info: string;
-  /** Tells this entry from an earlier and a later one of the same connection. */
+  /** Tells this membership from earlier and later ones of the same connection. */
   readonly token: string;
-  /** Redis has not answered yet whether it may. */
+  /** Redis has not answered yet whether the connection may enter. */
   pending: boolean;
-  /** Redis has answered that it knows. */
-  told: boolean;
+  /** Redis has confirmed that it holds the lease. */
+  confirmed: boolean;
 }
 
-interface PlaceHeld {
-  readonly place: Place;
-  readonly members: Map<string, Held>;
+interface LocalSet {
+  readonly set: MemberSet;
+  readonly members: Map<string, LocalMember>;
+  /** User → number of connections. */
   readonly users: Map<string, number>;
 }
 
-/** What this node's connections hold: what Redis is told again when it has forgotten. Empty maps are dropped. */
+/** The members that are connections of this node: the truth about them, and what Redis gets again after it lost them. */
 export class LocalMembers {
-  readonly #places = new Map<string, PlaceHeld>();
-  readonly #byConnection = new Map<string, Map<string, Held>>();
+  /** Empty maps are dropped, here and below. */
+  readonly #sets = new Map<string, LocalSet>();
+  readonly #byConnection = new Map<string, Map<string, LocalMember>>();
 
-  get(place: Place, member: string): Held | undefined {
-    return this.#places.get(idOf(place))?.members.get(member);
+  get(set: MemberSet, name: string): LocalMember | undefined {
+    return this.#sets.get(setKey(set))?.members.get(name);
   }
 
-  /** In place of what the connection holds there. */
-  add(held: Held): void {
-    const { place, connection, member } = held;
-    const id = idOf(place);
-    const there = this.#places.get(id) ?? { place, members: new Map(), users: new Map() };
-    this.#places.set(id, there);
-    if (!there.members.has(member)) there.users.set(connection.user, (there.users.get(connection.user) ?? 0) + 1);
-    there.members.set(member, held);
-    const key = keyOf(connection);
-    const holds = this.#byConnection.get(key) ?? new Map<string, Held>();
-    this.#byConnection.set(key, holds.set(id, held));
+  /** Adds a member, replacing an earlier one of the same connection in the same set. */
+  add(member: LocalMember): void {
+    const { set, connection, name } = member;
+    const key = setKey(set);
+    const local = this.#sets.get(key) ?? { set, members: new Map(), users: new Map() };
+    this.#sets.set(key, local);
+    if (!local.members.has(name)) local.users.set(connection.user, (local.users.get(connection.user) ?? 0) + 1);
+    local.members.set(name, member);
+    const owner = connectionKey(connection);
+    const own = this.#byConnection.get(owner) ?? new Map<string, LocalMember>();
+    this.#byConnection.set(owner, own.set(key, member));
   }
 
-  remove({ place, connection, member }: Held): void {
-    const id = idOf(place);
-    const there = this.#places.get(id);
-    if (!there?.members.delete(member)) return;
-    const left = (there.users.get(connection.user) ?? 0) - 1;
-    if (left > 0) there.users.set(connection.user, left);
-    else there.users.delete(connection.user);
-    if (there.members.size === 0) this.#places.delete(id);
-    const holds = this.#byConnection.get(keyOf(connection));
-    if (holds?.delete(id) && holds.size === 0) this.#byConnection.delete(keyOf(connection));
+  remove({ set, connection, name }: LocalMember): void {
+    const key = setKey(set);
+    const local = this.#sets.get(key);
+    if (!local?.members.delete(name)) return;
+    const left = (local.users.get(connection.user) ?? 0) - 1;
+    if (left > 0) local.users.set(connection.user, left);
+    else local.users.delete(connection.user);
+    if (local.members.size === 0) this.#sets.delete(key);
+    const own = this.#byConnection.get(connectionKey(connection));
+    if (own?.delete(key) && own.size === 0) this.#byConnection.delete(connectionKey(connection));
   }
 
-  /** Connections that hold something. */
+  /** The number of connections that are members of a set. */
   get size(): number {
     return this.#byConnection.size;
   }
 
-  /** All that a connection holds. */
-  of(connection: Connection): readonly Held[] {
-    return [...(this.#byConnection.get(keyOf(connection))?.values() ?? [])];
+  /** Returns all memberships of a connection. */
+  of(connection: Connection): readonly LocalMember[] {
+    return [...(this.#byConnection.get(connectionKey(connection))?.values() ?? [])];
   }
 
-  /** Where anything is held. */
-  get places(): readonly Place[] {
-    return [...this.#places.values()].map(({ place }) => place);
+  /** The sets that have members here. */
+  get sets(): readonly MemberSet[] {
+    return [...this.#sets.values()].map(({ set }) => set);
   }
 
-  /** All, by place. */
-  all(): readonly (readonly Held[])[] {
-    return [...this.#places.values()].map(({ members }) => [...members.values()]);
+  /** Returns all members, a list per set. */
+  bySet(): readonly (readonly LocalMember[])[] {
+    return [...this.#sets.values()].map(({ members }) => [...members.values()]);
   }
 
-  /** Of this node. */
-  tally(place: Place): OnlineTotals {
-    const there = this.#places.get(idOf(place));
-    return { users: there?.users.size ?? 0, connections: there?.members.size ?? 0 };
+  /** Counts this node's part of a set. */
+  count(set: MemberSet): OnlineTotals {
+    const local = this.#sets.get(setKey(set));
+    return { users: local?.users.size ?? 0, connections: local?.members.size ?? 0 };
   }
 
-  /** Connections of a user in a place. */
-  ofUser(place: Place, user: string): number {
-    return this.#places.get(idOf(place))?.users.get(user) ?? 0;
+  /** Counts this node's connections of a user in a set. */
+  countUser(set: MemberSet, user: string): number {
+    return this.#sets.get(setKey(set))?.users.get(user) ?? 0;
   }
 }
 
-/** As the scripts name a connection: ids of connections have no newline. */
-export function memberOf({ id, user }: Connection): string {
-  return `${id}\n${user}`;
+/** Returns the name of a connection in Redis: its id, which has no newline, and its user. */
+export function memberName({ id, user }: Connection): string {
+  return joinKey(id, user);
 }
 
-function keyOf(connection: Connection): string {
-  return `${connection.tenant.length}\n${connection.tenant}\n${memberOf(connection)}`;
+/** A key for a connection in maps of this process. */
+function connectionKey(connection: Connection): string {
+  return exactKey(connection.tenant, memberName(connection));
 }

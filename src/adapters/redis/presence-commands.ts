@@ -1,36 +1,43 @@
-import { createHash } from "node:crypto";
 import type { Cluster, Redis } from "ioredis";
 import type { OnlineTotals } from "../../ports/presence.ts";
-import { scripts } from "./scripts.ts";
+import { exactKey } from "../../util/keys.ts";
+import { type Script, scripts } from "./scripts.ts";
 
-/** A tenant, or one of its rooms. */
-export interface Place {
+/** The open streams of a tenant, or the members of one of its rooms: what presence counts and leases. */
+export interface MemberSet {
   readonly tenant: string;
+  /** Undefined for the tenant's open streams. */
   readonly room: string | undefined;
 }
 
-/** The length keeps a tenant's name and a room's apart. */
-export function idOf({ tenant, room }: Place): string {
-  return room === undefined ? `${tenant.length}\n${tenant}` : `${tenant.length}\n${tenant}\n${room}`;
+/** Returns the set of a tenant's open streams. */
+export function onlineIn(tenant: string): MemberSet {
+  return { tenant, room: undefined };
 }
 
-/** Who was kicked out of a room. */
+/** Returns a key for a set in maps of this process. */
+export function setKey({ tenant, room }: MemberSet): string {
+  return exactKey(tenant, room);
+}
+
+/** A membership of a room that ended because another connection took the room. */
 export interface Kicked {
+  /** As LocalMember names it. */
   readonly member: string;
   readonly token: string;
 }
 
-/** Users whom one script asks for: Lua passes no more than some thousand arguments on. */
+/** The most users per call of `connections`, a limit of the script. */
 export const maxUsersPerQuery = 1000;
 
-/** The scripts as calls. They reject when Redis does not do them. */
+/** The commands of presence, most of them a script each. They reject when Redis does not execute them. */
 export class PresenceCommands {
   readonly #redis: Redis | Cluster;
   readonly #prefix: string;
   readonly #leaseMs: number;
   readonly #channel: string;
 
-  /** Kicks are told on the channel. */
+  /** Keys start with `prefix`; notices about kicked members go to `channel`. */
   constructor(redis: Redis | Cluster, prefix: string, leaseMs: number, channel: string) {
     this.#redis = redis;
     this.#prefix = prefix;
@@ -38,72 +45,72 @@ export class PresenceCommands {
     this.#channel = channel;
   }
 
-  /** Whether Redis answers at all. */
+  /** Resolves when Redis answers. */
   async ping(): Promise<void> {
     await this.#redis.ping();
   }
 
-  /** Undefined for a refusal. */
-  async enter(place: Place, member: string, info: string): Promise<readonly Kicked[] | undefined> {
-    const { tenant, room = "" } = place;
+  /** Adds a member. Resolves with the memberships that it ended, or undefined when the room refuses it. */
+  async enter(set: MemberSet, member: string, info: string): Promise<readonly Kicked[] | undefined> {
+    const { tenant, room = "" } = set;
     const lease = `${this.#leaseMs}`;
-    const answer = await this.#run("enter", place, [lease, member, info, this.#channel, tenant, room]);
+    const answer = await this.#run(scripts.enter, set, [lease, member, info, this.#channel, tenant, room]);
     const [entered, ...kicked] = answer as [number, ...string[]];
     if (entered === 0) return undefined;
     return kicked.flatMap((each, index) => (index % 2 === 0 ? [{ member: each, token: kicked[index + 1] ?? "" }] : []));
   }
 
-  /** Answers the count, and who is out. */
-  async renew(place: Place, members: readonly (readonly [member: string, info: string])[]) {
-    const answer = await this.#run("renew", place, [`${this.#leaseMs}`, ...members.flat()]);
+  /** Renews members, adding those that Redis does not have. Resolves with the set's totals, and the members it refuses. */
+  async renew(set: MemberSet, members: readonly (readonly [member: string, info: string])[]) {
+    const answer = await this.#run(scripts.renew, set, [`${this.#leaseMs}`, ...members.flat()]);
     const [users, connections, ...lost] = answer as [number, number, ...string[]];
-    return { tally: { users, connections }, lost };
+    return { totals: { users, connections }, lost };
   }
 
-  async leave(place: Place, members: readonly string[]): Promise<void> {
-    await this.#run("leave", place, members);
+  /** Removes members. */
+  async leave(set: MemberSet, members: readonly string[]): Promise<void> {
+    await this.#run(scripts.leave, set, members);
   }
 
-  async count(place: Place): Promise<OnlineTotals> {
-    const [users, connections] = (await this.#run("count", place, [])) as [number, number];
+  /** Counts a set. */
+  async count(set: MemberSet): Promise<OnlineTotals> {
+    const [users, connections] = (await this.#run(scripts.count, set, [])) as [number, number];
     return { users, connections };
   }
 
+  /** Counts the open streams of each of some users, at most `maxUsersPerQuery`, in the order given. */
   async connections(tenant: string, users: readonly string[]): Promise<number[]> {
-    const answer = (await this.#run("connections", { tenant, room: undefined }, users)) as (string | null)[];
+    const answer = (await this.#run(scripts.connections, onlineIn(tenant), users)) as (string | null)[];
     return answer.map((open) => Number(open ?? 0));
   }
 
-  /** Tenants who have somebody online. */
+  /** Lists the tenants that have open streams. */
   async tenants(): Promise<readonly string[]> {
-    return (await this.#call("tenants", [`${this.#prefix}:tenants`], [])) as string[];
+    return (await this.#call(scripts.tenants, [`${this.#prefix}:tenants`], [])) as string[];
   }
 
-  /** These tenants have somebody online. */
+  /** Records that these tenants have open streams. */
   async register(tenants: readonly string[]): Promise<void> {
-    if (tenants.length > 0) await this.#call("tenants", [`${this.#prefix}:tenants`], [`${this.#leaseMs}`, ...tenants]);
+    if (tenants.length === 0) return;
+    await this.#call(scripts.tenants, [`${this.#prefix}:tenants`], [`${this.#leaseMs}`, ...tenants]);
   }
 
-  #run(name: keyof typeof scripts, { tenant, room }: Place, args: readonly string[]): Promise<unknown> {
-    // Escaped, so that no tenant's or room's name can be read as another's, and the tag ends where it should.
+  #run(script: Script, { tenant, room }: MemberSet, args: readonly string[]): Promise<unknown> {
+    // Escaping keeps the names of tenants apart from the rest of the key, and a brace in one from ending the hash tag.
     const tag = `${this.#prefix}:{t${encodeURIComponent(tenant.toWellFormed())}}`;
     const keys = ["leases", "users", "infos", "kicked"].map((part) =>
       room === undefined ? `${tag}:online:${part}` : `${tag}:room:${part}:${room}`,
     );
-    return this.#call(name, keys, args);
+    return this.#call(script, keys, args);
   }
 
-  /** By the digest, and only where Redis does not know it with the text: it is there once per start of a server. */
-  async #call(name: keyof typeof scripts, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+  /** Sends a script by its digest; its text follows only when a server does not know it, once per start of that server. */
+  async #call({ text, sha1 }: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     try {
-      return await this.#redis.evalsha(digests[name], keys.length, ...keys, ...args);
+      return await this.#redis.evalsha(sha1, keys.length, ...keys, ...args);
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
-      return this.#redis.eval(scripts[name], keys.length, ...keys, ...args);
+      return this.#redis.eval(text, keys.length, ...keys, ...args);
     }
   }
 }
-
-const digests = Object.fromEntries(
-  Object.entries(scripts).map(([name, lua]) => [name, createHash("sha1").update(lua).digest("hex")]),
-) as Record<keyof typeof scripts, string>;

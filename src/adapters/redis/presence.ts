@@ -1,7 +1,7 @@
 /**
- * Port Presence over Redis. What this node's connections hold is in its memory, and is the truth about them; Redis has it
- * under leases, beside what other nodes hold, and is told it all again when it may have forgotten. The claim of a room is
- * the only question that Redis alone can answer.
+ * Port Presence over Redis. This node's memory holds the truth about its own connections; Redis holds it under leases
+ * (lease-renewal.ts), beside that of the other nodes, for counts and for rooms. Only entering a room by FIRST or LAST needs
+ * Redis: everything else works from memory while Redis does not answer, and reaches it later.
  */
 
 import { randomUUID } from "node:crypto";
@@ -10,38 +10,39 @@ import { fail } from "../../errors.ts";
 import type { Connection, Membership, OnlineTotals, Presence, PresenceChange } from "../../ports/presence.ts";
 import { Batcher } from "../../util/batcher.ts";
 import { Deadline } from "../../util/deadline.ts";
-import { tenantKey } from "../../util/keys.ts";
+import { exactKey, joinKey } from "../../util/keys.ts";
 import { Listeners } from "../../util/listeners.ts";
 import { prefixOf } from "./connect.ts";
 import { LastCounts } from "./last-counts.ts";
-import { LeaseRenewal } from "./lease-renewal.ts";
+import { type Departed, departedKey, LeaseRenewal } from "./lease-renewal.ts";
 import { RedisLink } from "./link.ts";
-import { type Held, LocalMembers, memberOf } from "./local-members.ts";
-import { idOf, type Kicked, maxUsersPerQuery, type Place, PresenceCommands } from "./presence-commands.ts";
+import { type LocalMember, LocalMembers, memberName } from "./local-members.ts";
+import { type Kicked, type MemberSet, maxUsersPerQuery, onlineIn, PresenceCommands } from "./presence-commands.ts";
 
 /** Options of RedisPresence. */
 export interface RedisPresenceOptions {
-  /** redis://, redis+sentinel:// or redis+cluster://, as src/adapters/redis/connect.ts takes them. */
+  /** A URL of the form redis://, redis+sentinel:// or redis+cluster://, as connectRedis takes it. */
   readonly url: string;
-  /** Before every key; without braces. Default: the URL's. */
+  /** The start of every key, without braces. Default: the prefix that the URL names. */
   readonly prefix?: string;
-  /** Is told, in one sentence, when Redis is lost and found. */
+  /** Gets one line when Redis is lost, and one when it is back. */
   readonly logger?: Logger | undefined;
   /** How long a node that died is still counted, in ms. Default 27,000: with the round of renewals, under 30 s. */
   readonly leaseMs?: number;
 }
 
-/** An answer that takes longer is not waited for. */
+/** How long a call waits for Redis. */
 const timeoutMs = 500;
-/** A round of renewals that hangs for so long is on a connection that is dead. */
+/** A round of renewals that runs for longer is on a dead connection. */
 const stuckMs = 10_000;
-/** Other nodes are told of changed counts at most once in so long. */
+/** The least time between two notices about changed counts. */
 const announceMs = 100;
-/** What is left while Redis is away, at most; of more the leases end by themselves. */
-const maxGone = 100_000;
+/** The most departed members kept for Redis to remove later; the leases of further ones end by themselves. */
+const maxDeparted = 100_000;
+/** How long close waits for Redis. */
 const closeMs = 2_000;
-/** Tenants that are counted at once. */
-const countedTogether = 100;
+/** The number of tenants counted at once. */
+const maxTenantsAtOnce = 100;
 
 /** The presence of one node. */
 export class RedisPresence implements Presence {
@@ -49,27 +50,27 @@ export class RedisPresence implements Presence {
   readonly #channel: string;
   readonly #logger: Logger | undefined;
   readonly #listeners = new Listeners<PresenceChange>();
-  readonly #holdings = new LocalMembers();
-  readonly #known = new LastCounts(this.#holdings);
+  readonly #members = new LocalMembers();
+  readonly #counts = new LastCounts(this.#members);
   readonly #link: RedisLink;
-  readonly #places: PresenceCommands;
-  /** Open streams of users, by tenant: each publish asks. */
-  readonly #open: Batcher<number>;
+  readonly #commands: PresenceCommands;
+  /** Open streams of users, by tenant: every publish asks for some. */
+  readonly #openStreams: Batcher<number>;
   readonly #renewal: LeaseRenewal;
   readonly #timer: NodeJS.Timeout;
-  /** By connection, the last step under way: a slow enter must not overtake the leave. */
+  /** The last step in progress of each connection, so that a slow enter is not overtaken by the leave. */
   readonly #steps = new Map<string, Promise<unknown>>();
-  /** Who left while Redis could not be told. */
-  readonly #gone = new Map<string, Held>();
-  /** Tenants whose change other nodes are still to be told. */
-  readonly #changes = new Set<string>();
-  #quiet: NodeJS.Timeout | undefined;
+  readonly #departed: Departed = new Map();
+  /** Tenants whose counts have changed since the last notice to other nodes. */
+  readonly #changedTenants = new Set<string>();
+  #announceTimer: NodeJS.Timeout | undefined;
   #tokens = 0;
-  /** Whether Redis answers, and knows what this node holds; undefined until it has turned out. */
-  #answers: boolean | undefined;
-  /** Redis may have forgotten what it was told. */
-  #forgot = true;
-  #all: OnlineTotals & { readonly asOf: number } = { users: 0, connections: 0, asOf: Date.now() };
+  /** Redis answers and holds this node's members. Undefined until the first attempt has succeeded or failed. */
+  #connected: boolean | undefined;
+  /** Redis may have lost members that it had confirmed, so the next round must be a full one. */
+  #needsFullRound = true;
+  /** The last count of all tenants together. */
+  #total: OnlineTotals & { readonly asOf: number } = { users: 0, connections: 0, asOf: Date.now() };
   #closing: Promise<void> | undefined;
 
   /** Connects in the background. Throws a TypeError for a URL of an unknown form, and for a prefix with braces. */
@@ -78,105 +79,106 @@ export class RedisPresence implements Presence {
     this.#channel = `${prefix}:presence`;
     this.#logger = logger;
     this.#link = new RedisLink(url, [this.#channel], {
-      message: (_, bytes) => this.#hear(bytes),
+      message: (_, bytes) => this.#receive(bytes),
       up: () => void this.#renew(),
       down: () => {
-        this.#forgot = true;
-        this.#silent();
+        this.#needsFullRound = true;
+        this.#disconnect();
       },
     });
-    this.#places = new PresenceCommands(this.#link.commands, prefix, leaseMs, this.#channel);
-    this.#open = new Batcher(maxUsersPerQuery, async (users, tenant) => {
-      const open = await this.#places.connections(tenant, users);
+    this.#commands = new PresenceCommands(this.#link.commands, prefix, leaseMs, this.#channel);
+    this.#openStreams = new Batcher(maxUsersPerQuery, async (users, tenant) => {
+      const open = await this.#commands.connections(tenant, users);
       return new Map(users.map((user, index) => [user, open[index] ?? 0]));
     });
-    this.#renewal = new LeaseRenewal(this.#places, this.#holdings, this.#gone, leaseMs * 0.3, {
-      counted: (place, tally) => this.#known.learn(place, tally),
+    this.#renewal = new LeaseRenewal(this.#commands, this.#members, this.#departed, leaseMs * 0.3, {
+      counted: (set, totals) => this.#counts.record(set, totals),
       changed: (tenant) => this.#listeners.call({ type: "count", tenant }),
-      lost: (place, kicked) => this.#kick(place, kicked),
+      lost: (set, kicked) => this.#kick(set, kicked),
     });
-    this.#timer = setInterval(() => this.#tick(), Math.min(1000, leaseMs / 10)).unref();
+    this.#timer = setInterval(() => this.#check(), Math.min(1000, leaseMs / 10)).unref();
   }
 
-  /** Whether Redis answers. */
-  get answers(): boolean {
-    return this.#answers === true;
+  /** Whether Redis answers and holds this node's members. */
+  get isConnected(): boolean {
+    return this.#connected === true;
   }
 
   enter(connection: Connection): Promise<void> {
-    const place = online(connection.tenant);
-    const member = memberOf(connection);
+    const set = onlineIn(connection.tenant);
+    const name = memberName(connection);
     return this.#inOrder(connection, async () => {
-      if (this.#holdings.get(place, member)) return;
-      const isFirst = this.#holdings.tally(place).connections === 0;
-      const held = { place, connection, member, info: "", token: "", pending: false, told: false };
-      this.#holdings.add(held);
-      // Redis is told again when it answers again, if it does not now.
+      if (this.#members.get(set, name)) return;
+      const isFirst = this.#members.count(set).connections === 0;
+      const member = { set, connection, name, info: "", token: "", pending: false, confirmed: false };
+      this.#members.add(member);
+      // Without an answer the next round sends the member.
       const answer = await this.#ask(() =>
         Promise.all([
-          isFirst ? this.#places.register([place.tenant]) : undefined,
-          this.#places.enter(place, member, ""),
+          isFirst ? this.#commands.register([set.tenant]) : undefined,
+          this.#commands.enter(set, name, member.info),
         ]),
       );
-      held.told = answer !== undefined;
-      this.#changed(place.tenant);
+      member.confirmed = answer !== undefined;
+      this.#countChanged(set.tenant);
     });
   }
 
-  join({ connection, room, mode: entrance, instance }: Membership): Promise<boolean> {
-    const place = { tenant: connection.tenant, room };
-    const member = memberOf(connection);
+  join({ connection, room, mode, instance }: Membership): Promise<boolean> {
+    const set = { tenant: connection.tenant, room };
+    const name = memberName(connection);
     const token = `${++this.#tokens}`;
-    const info = `${entrance}\n${token}\n${instance}`;
-    const held: Held = { place, connection, member, token, info, pending: true, told: false };
+    const info = joinKey(mode, token, instance);
+    const member: LocalMember = { set, connection, name, info, token, pending: true, confirmed: false };
     return this.#inOrder(connection, async () => {
-      const before = this.#holdings.get(place, member);
-      // Before the answer, so that who takes the room away at once finds it held.
-      this.#holdings.add(held);
-      const answer = await this.#ask(() => this.#places.enter(place, member, held.info));
-      held.pending = false;
-      held.told = answer !== undefined;
-      for (const kicked of answer?.value ?? []) this.#kick(place, kicked);
+      const before = this.#members.get(set, name);
+      // Add it before the answer: a notice that it was kicked may arrive first.
+      this.#members.add(member);
+      const answer = await this.#ask(() => this.#commands.enter(set, name, info));
+      member.pending = false;
+      member.confirmed = answer !== undefined;
+      for (const kicked of answer?.value ?? []) this.#kick(set, kicked);
       if (answer?.value) return true;
-      // Nobody refuses ANY: Redis is told later.
-      if (!answer && entrance === "any") return true;
-      if (this.#holdings.get(place, member) === held) this.#holdings.remove(held);
+      // ANY is never refused, so it needs no answer: the next round sends the member.
+      if (!answer && mode === "any") return true;
+      if (this.#members.get(set, name) === member) this.#members.remove(member);
       if (answer) {
-        if (before) this.#holdings.add(before);
+        if (before) this.#members.add(before);
         return false;
       }
-      // The claim may come through yet.
-      this.#keepGone(held);
+      // Redis may still execute the script, so the member has to be removed there later.
+      this.#keepDeparted(member);
       throw fail("ROOMS_UNAVAILABLE", "it cannot be told now who is in the room; try again", { retryAfterMs: 1000 });
     });
   }
 
   leave(connection: Connection, room?: string): Promise<void> {
     return this.#inOrder(connection, async () => {
-      const holds = this.#holdings.of(connection);
-      const left = room === undefined ? holds : holds.filter(({ place }) => place.room === room);
-      for (const held of left) this.#holdings.remove(held);
-      await Promise.all(left.map((held) => this.#tellGone(held)));
-      if (left.some(({ place }) => place.room === undefined)) this.#changed(connection.tenant);
+      const all = this.#members.of(connection);
+      const left = room === undefined ? all : all.filter(({ set }) => set.room === room);
+      for (const member of left) this.#members.remove(member);
+      await Promise.all(left.map((member) => this.#sendLeave(member)));
+      if (left.some(({ set }) => set.room === undefined)) this.#countChanged(connection.tenant);
     });
   }
 
   async count(tenant: string | undefined, room?: string): Promise<OnlineTotals> {
     if (tenant === undefined) return this.#countAll();
-    const place = { tenant, room };
-    const answer = await this.#ask(() => this.#places.count(place));
-    if (!answer) return this.#known.guess(place);
-    this.#known.learn(place, answer.value);
+    const set = { tenant, room };
+    const answer = await this.#ask(() => this.#commands.count(set));
+    if (!answer) return this.#counts.estimate(set);
+    this.#counts.record(set, answer.value);
     return answer.value;
   }
 
   async connections(tenant: string, users: readonly string[]): Promise<readonly number[]> {
-    const answer = await this.#ask(() => Promise.all(users.map((user) => this.#open.get(user, tenant))));
-    return answer?.value.map((open) => open ?? 0) ?? users.map((user) => this.#holdings.ofUser(online(tenant), user));
+    const answer = await this.#ask(() => Promise.all(users.map((user) => this.#openStreams.get(user, tenant))));
+    if (answer) return answer.value.map((open) => open ?? 0);
+    return users.map((user) => this.#members.countUser(onlineIn(tenant), user));
   }
 
   get leases(): number {
-    return this.#holdings.size;
+    return this.#members.size;
   }
 
   watch(listener: (change: PresenceChange) => void): () => void {
@@ -192,140 +194,143 @@ export class RedisPresence implements Presence {
     clearInterval(this.#timer);
     this.#listeners.clear();
     this.#renewal.close();
-    if (this.#answers) {
-      const leaves = this.#holdings.all().map((held) => this.#renewal.leave(held));
-      for (const { tenant, room } of this.#holdings.places) if (room === undefined) this.#changes.add(tenant);
-      const told = Promise.allSettled(leaves).then(() => this.#announce());
-      await Promise.race([told, new Promise((end) => setTimeout(end, closeMs).unref())]);
+    if (this.#connected) {
+      const leaves = this.#members.bySet().map((members) => this.#renewal.leave(members));
+      for (const { tenant, room } of this.#members.sets) if (room === undefined) this.#changedTenants.add(tenant);
+      const goodbye = Promise.allSettled(leaves).then(() => this.#announce());
+      // What does not reach Redis in time is removed when its lease ends.
+      await within(closeMs, goodbye).catch(() => {});
     }
-    clearTimeout(this.#quiet);
-    this.#answers = false;
+    clearTimeout(this.#announceTimer);
+    this.#connected = false;
     this.#link.close();
   }
 
-  /** One step of a connection after the other; the first starts at once, so that Redis gets them in the order of the calls. */
+  /** Runs the steps of a connection one after the other. The first starts at once, so that Redis gets steps in call order. */
   async #inOrder<T>({ tenant, id }: Connection, step: () => Promise<T>): Promise<T> {
-    const key = tenantKey(tenant, id);
+    const key = exactKey(tenant, id);
     const before = this.#steps.get(key);
-    const going = before ? before.then(step) : step();
-    const settled = going.catch(() => {});
+    const running = before ? before.then(step) : step();
+    const settled = running.catch(() => {});
     this.#steps.set(key, settled);
     try {
-      return await going;
+      return await running;
     } finally {
       if (this.#steps.get(key) === settled) this.#steps.delete(key);
     }
   }
 
-  /** The answer of Redis; undefined when there is none soon. */
+  /** Resolves with the answer of Redis, or with undefined when it gives none in time. */
   async #ask<T>(call: () => Promise<T>): Promise<{ readonly value: T } | undefined> {
-    if (!this.#answers) return undefined;
-    const deadline = new Deadline(timeoutMs, () => new Error(`no answer within ${timeoutMs} ms`));
+    if (!this.#connected) return undefined;
     try {
-      return { value: await deadline.race(call()) };
+      return { value: await within(timeoutMs, call()) };
     } catch (error) {
-      this.#silent(error);
+      this.#disconnect(error);
       return undefined;
     }
   }
 
-  async #tellGone(held: Held): Promise<void> {
-    const answer = await this.#ask(() => this.#places.leave(held.place, [held.member]));
-    if (!answer) this.#keepGone(held);
+  async #sendLeave(member: LocalMember): Promise<void> {
+    const answer = await this.#ask(() => this.#commands.leave(member.set, [member.name]));
+    if (!answer) this.#keepDeparted(member);
   }
 
-  #keepGone(held: Held): void {
-    if (this.#gone.size < maxGone) this.#gone.set(`${idOf(held.place)}\n${held.member}`, held);
+  #keepDeparted(member: LocalMember): void {
+    if (this.#departed.size < maxDeparted) this.#departed.set(departedKey(member), member);
   }
 
   async #countAll(): Promise<OnlineTotals> {
-    const tenants = await this.#ask(() => this.#places.tenants());
+    const tenants = await this.#ask(() => this.#commands.tenants());
+    if (!tenants) return this.#total;
     let [users, connections] = [0, 0];
-    for (let from = 0; tenants && from < tenants.value.length; from += countedTogether) {
-      const some = tenants.value.slice(from, from + countedTogether);
-      const answer = await this.#ask(() => Promise.all(some.map((tenant) => this.#places.count(online(tenant)))));
-      if (!answer) return this.#all;
-      for (const tally of answer.value) {
-        users += tally.users;
-        connections += tally.connections;
+    for (let first = 0; first < tenants.value.length; first += maxTenantsAtOnce) {
+      const some = tenants.value.slice(first, first + maxTenantsAtOnce);
+      const answer = await this.#ask(() => Promise.all(some.map((tenant) => this.#commands.count(onlineIn(tenant)))));
+      if (!answer) return this.#total;
+      for (const totals of answer.value) {
+        users += totals.users;
+        connections += totals.connections;
       }
     }
-    if (!tenants) return this.#all;
-    this.#all = { users, connections, asOf: Date.now() };
+    this.#total = { users, connections, asOf: Date.now() };
     return { users, connections };
   }
 
-  #tick(): void {
-    if (!this.#link.isUp) this.#silent();
-    else if (this.#renewal.hangsFor > stuckMs) this.#link.restart();
-    else if (!this.#answers || this.#renewal.isDue) void this.#renew();
+  #check(): void {
+    if (!this.#link.isUp) this.#disconnect();
+    else if (this.#renewal.runningMs > stuckMs) this.#link.restart();
+    else if (!this.#connected || this.#renewal.isDue) void this.#renew();
   }
 
   async #renew(): Promise<void> {
     try {
-      const all = this.#forgot || this.#renewal.isDue;
-      this.#forgot = false;
-      const wasRun = await this.#renewal.run(all);
-      if (!wasRun) this.#forgot ||= all;
+      const full = this.#needsFullRound || this.#renewal.isDue;
+      this.#needsFullRound = false;
+      const wasRun = await this.#renewal.run(full);
+      if (!wasRun) this.#needsFullRound ||= full;
       if (!wasRun || this.#closing || !this.#link.isUp) return;
-      if (!this.#answers) this.#logger?.info("presence is connected to Redis");
-      this.#answers = true;
+      if (!this.#connected) this.#logger?.info("presence is connected to Redis");
+      this.#connected = true;
     } catch (error) {
-      this.#silent(error);
+      this.#disconnect(error);
     }
   }
 
-  #silent(error?: unknown): void {
-    // Who takes over from a server that failed may not have been told all.
-    if (error) this.#forgot = true;
-    if (this.#answers === false || this.#closing) return;
-    // At the start nothing is wrong yet.
-    if (this.#answers === undefined && !error && this.#link.error === "") return;
-    this.#answers = false;
+  #disconnect(error?: unknown): void {
+    // A replica that takes over from a master that failed may not have received everything.
+    if (error) this.#needsFullRound = true;
+    if (this.#connected === false || this.#closing) return;
+    // While the first connection is still being made, nothing is wrong.
+    if (this.#connected === undefined && !error && this.#link.error === "") return;
+    this.#connected = false;
     const reason = error instanceof Error ? error.message : this.#link.error || "the connection has closed";
     this.#logger?.warn({ reason }, "presence has lost Redis; counts are the last known ones until it is back");
   }
 
-  #changed(tenant: string): void {
+  #countChanged(tenant: string): void {
     this.#listeners.call({ type: "count", tenant });
-    this.#changes.add(tenant);
-    if (this.#quiet || this.#closing) return;
+    this.#changedTenants.add(tenant);
+    if (this.#announceTimer || this.#closing) return;
     void this.#announce();
-    this.#quiet = setTimeout(() => {
-      this.#quiet = undefined;
-      if (this.#changes.size > 0) void this.#announce();
+    this.#announceTimer = setTimeout(() => {
+      this.#announceTimer = undefined;
+      if (this.#changedTenants.size > 0) void this.#announce();
     }, announceMs).unref();
   }
 
-  /** What is not heard is found out with the next renewal. */
+  /** Notifies the other nodes of changed counts. A node that misses the notice sees the change in its next full round. */
   async #announce(): Promise<void> {
-    const tenants = [...this.#changes];
-    this.#changes.clear();
-    if (!this.#answers || tenants.length === 0) return;
+    const tenants = [...this.#changedTenants];
+    this.#changedTenants.clear();
+    if (!this.#connected || tenants.length === 0) return;
     await this.#link.commands.publish(this.#channel, JSON.stringify({ node: this.#node, tenants })).catch(() => {});
   }
 
-  #hear(bytes: Buffer): void {
+  #receive(bytes: Buffer): void {
     const { node, tenants = [], tenant = "", room = "", kicked = [] } = decode(bytes);
     if (node !== this.#node) for (const each of tenants) this.#listeners.call({ type: "count", tenant: each });
     for (const [member, token] of kicked) this.#kick({ tenant, room }, { member, token });
   }
 
-  /** Once, whoever tells it first: the answer of the script, the channel, or a renewal. */
-  #kick(place: Place, { member, token }: Kicked): void {
-    const held = this.#holdings.get(place, member);
-    if (held?.token !== token) return;
-    this.#holdings.remove(held);
-    this.#listeners.call({ type: "kicked", connection: held.connection.id, room: place.room ?? "" });
+  /**
+   * Ends a membership of this node and notifies the watchers. The script's answer, the channel and a renewal may all report
+   * the same one: the first report counts.
+   */
+  #kick(set: MemberSet, { member: name, token }: Kicked): void {
+    const member = this.#members.get(set, name);
+    if (member?.token !== token) return;
+    this.#members.remove(member);
+    this.#listeners.call({ type: "kicked", connection: member.connection.id, room: set.room ?? "" });
   }
 }
 
-function online(tenant: string): Place {
-  return { tenant, room: undefined };
+function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
+  return new Deadline(milliseconds, () => new Error(`no answer within ${milliseconds} ms`)).race(work);
 }
 
-/** A message of the channel: changed counts from a node, or kicks from a script. */
-interface Told {
+/** A message on the channel: changed counts, from a node; or kicked members, from the script `enter`. */
+interface ChannelMessage {
   readonly node?: string;
   readonly tenants?: readonly string[];
   readonly tenant?: string;
@@ -333,9 +338,9 @@ interface Told {
   readonly kicked?: readonly (readonly [member: string, token: string])[];
 }
 
-function decode(bytes: Buffer): Told {
+function decode(bytes: Buffer): ChannelMessage {
   try {
-    return JSON.parse(String(bytes)) as Told;
+    return JSON.parse(String(bytes)) as ChannelMessage;
   } catch {
     return {};
   }

@@ -2,7 +2,7 @@ import { Redis } from "ioredis";
 import type { Logger } from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { RedisBus } from "../../../src/adapters/redis/bus.ts";
-import { encodeBeat, encodeNotices } from "../../../src/adapters/redis/codec.ts";
+import { encodeHeartbeat, encodeNotices } from "../../../src/adapters/redis/codec.ts";
 import type { BusEvent } from "../../../src/ports/bus.ts";
 import { Cable } from "../../support/cable.ts";
 import { FakeClock } from "../../support/clock.ts";
@@ -13,10 +13,10 @@ import { randomPrefix, redisProgram, startRedis, type TestRedis } from "../../su
 
 const ann = userOf("acme");
 const shards = 32;
-/** The promise is 5 s. */
+/** The promised bound is 5 s. */
 const soon = { timeout: 5000, interval: 10 };
 
-describe.skipIf(!redisProgram)("the bus over a Redis that fails", () => {
+describe.skipIf(!redisProgram)("RedisBus over a Redis that fails", () => {
   let redis: TestRedis;
   let prefix: string;
   let ends: (() => unknown)[];
@@ -33,12 +33,13 @@ describe.skipIf(!redisProgram)("the bus over a Redis that fails", () => {
   async function startBus(options: { url?: string; logger?: Logger } = {}): Promise<RedisBus> {
     const bus = new RedisBus({ url: redis.url, prefix, ...options });
     ends.push(() => bus.close());
-    await hears(bus);
+    await connected(bus);
     return bus;
   }
-  const hears = (bus: RedisBus, is = true) => expect.poll(() => bus.hears, { timeout: 10_000, interval: 5 }).toBe(is);
+  const connected = (bus: RedisBus, is = true) =>
+    expect.poll(() => bus.isConnected, { timeout: 10_000, interval: 5 }).toBe(is);
 
-  /** Two nodes on one store; the cable is the near one's. */
+  /** Starts two nodes on one store. The near one reaches Redis through the cable. */
   async function startNodes() {
     const store = new SharedStore();
     const clock = new FakeClock();
@@ -59,28 +60,28 @@ describe.skipIf(!redisProgram)("the bus over a Redis that fails", () => {
     await expect.poll(() => reader.messages.map(({ id }) => id), soon).toContain(messageId);
   }
 
-  test("the very last message before silence, lost on the way, is missed", async () => {
+  test("reports a lost message even when it was the last one before a silence", async () => {
     const lost = listen(await startBus());
     const other = new Redis({ port: redis.port, protocol: 2 });
     ends.push(() => other.disconnect());
-    const beat = (n: number) => {
+    const sendHeartbeat = (n: number) => {
       const sent = Array.from({ length: shards }, (_, shard) => (shard === 5 ? n : 0));
-      return other.publish(`${prefix}:bus:beat`, encodeBeat({ node: "other", leaves: false, sent }));
+      return other.publish(`${prefix}:bus:beat`, encodeHeartbeat({ node: "other", leaves: false, sent }));
     };
-    await beat(0);
+    await sendHeartbeat(0);
     await other.publish(`${prefix}:bus:5`, encodeNotices({ node: "other", shard: 5, n: 1 }, []));
-    await beat(1);
+    await sendHeartbeat(1);
     lost.length = 0;
-    const timer = setInterval(() => void beat(2), 1000);
+    const timer = setInterval(() => void sendHeartbeat(2), 1000);
     ends.push(() => clearInterval(timer));
     await expect.poll(() => lost.filter(({ certain }) => certain), soon).toHaveLength(1);
-    const touched = lost.filter(({ certain }) => certain).map(({ touches }) => shardsOf(touches))[0] ?? 0;
+    const touched = lost.filter(({ certain }) => certain).map(({ touches }) => shareOf(touches))[0] ?? 0;
     // One of 32 shards.
     expect(touched).toBeGreaterThan(0.005);
     expect(touched).toBeLessThan(0.08);
   });
 
-  test("what others said before a node began is no certain loss", async () => {
+  test("reports what was sent before it started as an uncertain loss only", async () => {
     const early = await startBus();
     const feeds = Array.from({ length: 200 }, (_, index) => ({ tenant: "t", name: `user/${index}` }));
     const recall = () => early.publish(feeds.map((feed) => ({ type: "recall", feed, ids: [] })));
@@ -90,68 +91,68 @@ describe.skipIf(!redisProgram)("the bus over a Redis that fails", () => {
     const lost = listen(late);
     recall();
     await expect.poll(() => late.counts.heard, soon).toBeGreaterThan(0);
-    // It has looked for what it has not heard.
+    // The check that reports what may have been missed has run.
     await expect.poll(() => lost.length, soon).toBeGreaterThan(0);
     expect(lost.filter(({ certain }) => certain)).toEqual([]);
     expect(late.counts.lost).toBe(0);
   });
 
-  test("messages reach other nodes by polling while Redis is dead, and by the bus when it is back, empty", async () => {
+  test("delivers by polling while Redis is dead, and through Redis once that is back, empty", async () => {
     const { near, far, nearBus, farBus } = await startNodes();
     const reader = await far.live(ann);
     await reaches(reader, (await near.publish("acme", toUser("ann"))).messageId);
     await redis.kill();
-    await hears(farBus, false);
+    await connected(farBus, false);
     for (let index = 0; index < 3; index++) {
       await reaches(reader, (await near.publish("acme", toUser("ann"))).messageId);
     }
     await near.markAll(ann);
     await expect.poll(() => reader.badge.total, soon).toBe(0);
     await redis.start();
-    await Promise.all([hears(nearBus), hears(farBus)]);
+    await Promise.all([connected(nearBus), connected(farBus)]);
     const { messageId } = await near.publish("acme", toUser("ann"));
     await expect.poll(() => reader.messages.at(-1)?.id, { timeout: 1000, interval: 5 }).toBe(messageId);
     expect(reader.messages).toHaveLength(5);
   });
 
-  test("messages come within 5 s of a Redis that stands still, and nothing is sent twice when it goes on", async () => {
+  test("delivers within 5 s while Redis is frozen, and nothing twice once it goes on", async () => {
     const { near, far, farBus } = await startNodes();
     const reader = await far.live(ann);
     const thaw = redis.freeze();
     await reaches(reader, (await near.publish("acme", toUser("ann"))).messageId);
     thaw();
-    await hears(farBus);
+    await connected(farBus);
     await redis.call("CLIENT", "PAUSE", "4000", "ALL");
     await reaches(reader, (await near.publish("acme", toUser("ann"))).messageId);
     await reaches(reader, (await near.publish("acme", toUser("ann"))).messageId);
-    await hears(farBus);
+    await connected(farBus);
     expect(reader.messages.map(({ position }) => position?.seq)).toEqual(["1", "2", "3"]);
   });
 
-  test("a node that alone is cut off, or dead, is polled for as long as it may be storing", async () => {
+  test("polls for the messages of a node that alone is cut off from Redis and goes on storing", async () => {
     const { near, far, nearBus, farBus, cable } = await startNodes();
     const reader = await far.live(ann);
     await reaches(reader, (await near.publish("acme", toUser("ann"))).messageId);
     cable.pull();
-    await hears(nearBus, false);
+    await connected(nearBus, false);
     await reaches(reader, (await near.publish("acme", toUser("ann"))).messageId);
     await reaches(reader, (await near.publish("acme", toUser("ann"))).messageId);
-    expect(farBus.hears).toBe(true);
+    expect(farBus.isConnected).toBe(true);
     expect(nearBus.counts.dropped).toBeGreaterThan(0);
-    // What the far node says reaches the one that is cut off, too.
+    // What the far node publishes reaches the node that is cut off, too.
     const cutOff = await near.live(ann);
     await reaches(cutOff, (await far.publish("acme", toUser("ann"))).messageId);
     cable.plug();
-    await hears(nearBus);
+    await connected(nearBus);
     await expect.poll(() => farBus.counts.lost, soon).toBeGreaterThan(0);
   });
 
-  test("what Redis does not take is dropped beyond a bound, and healed", async () => {
+  test("drops messages beyond a bound when Redis takes none, and other nodes report the loss", async () => {
     const [bus, other] = [await startBus(), await startBus()];
     const lost = listen(other);
     const thaw = redis.freeze();
     const body = new Uint8Array(64 * 1024);
-    for (let turn = 0; turn < 10; turn++) {
+    for (let tick = 0; tick < 10; tick++) {
       for (let index = 0; index < 64; index++) {
         bus.publish([{ type: "live", feed: { tenant: "t", name: `user/${index}` }, body }]);
       }
@@ -163,31 +164,31 @@ describe.skipIf(!redisProgram)("the bus over a Redis that fails", () => {
     await expect.poll(() => lost.some(({ certain }) => certain), { timeout: 10_000 }).toBe(true);
   });
 
-  test("one sentence is logged for each change of state, whatever the traffic", async () => {
+  test("logs one line for each change of state, whatever the traffic", async () => {
     const lines: string[] = [];
     const write = (_: unknown, sentence?: string) => void lines.push(sentence ?? String(_));
     const bus = await startBus({ logger: { info: write, warn: write } as unknown as Logger });
     await redis.kill();
-    await hears(bus, false);
+    await connected(bus, false);
     for (let index = 0; index < 100; index++) {
       bus.publish([{ type: "recall", feed: { tenant: "t", name: "tenant" }, ids: ["x"] }]);
     }
     await redis.start();
-    await hears(bus);
+    await connected(bus);
     expect(lines).toEqual([
       "the bus is connected to Redis",
-      "the bus has lost Redis; messages of other nodes come by polling the store until it is back",
+      "the bus has lost Redis; polling the store for messages of other nodes meanwhile",
       "the bus is connected to Redis",
     ]);
   });
 
-  test("what cannot be read is taken for lost", async () => {
+  test("reports a message that it cannot read as lost", async () => {
     const bus = await startBus();
     const lost = listen(bus);
     lost.length = 0;
     await redis.call("PUBLISH", `${prefix}:bus:3`, "\u0002 from another version");
     await expect.poll(() => lost.length, soon).toBeGreaterThan(0);
-    expect(bus.hears).toBe(true);
+    expect(bus.isConnected).toBe(true);
   });
 });
 
@@ -199,8 +200,8 @@ function listen(bus: RedisBus): Lost[] {
   return lost;
 }
 
-/** The part of a thousand feeds that is touched. */
-function shardsOf(touches: Lost["touches"]): number {
+/** Returns the share of a thousand feeds that a LostNotice touches. */
+function shareOf(touches: Lost["touches"]): number {
   const names = Array.from({ length: 1000 }, (_, index) => `user/${index}`);
   return names.filter((name) => touches({ tenant: "t", name })).length / names.length;
 }

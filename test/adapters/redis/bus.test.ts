@@ -3,7 +3,7 @@ import { RedisBus } from "../../../src/adapters/redis/bus.ts";
 import { busContract } from "../../ports/bus.ts";
 import { hasRedis, randomPrefix, redisProgram, sharedRedis, startRedis } from "../../support/redis.ts";
 
-/** Closes a bus at the end of its block. */
+/** Closes a bus at the end of the block. */
 class Closing implements AsyncDisposable {
   readonly bus: RedisBus;
 
@@ -16,14 +16,14 @@ class Closing implements AsyncDisposable {
   }
 }
 
-describe.skipIf(!hasRedis)("over one Redis", () => {
+describe.skipIf(!hasRedis)("RedisBus over one Redis", () => {
   let redis: Awaited<ReturnType<typeof sharedRedis>>;
   beforeAll(async () => {
     redis = await sharedRedis();
   });
   afterAll(() => redis.stop());
 
-  test("says what it has sent, heard and missed", async () => {
+  test("counts what it has sent, received and missed", async () => {
     const prefix = randomPrefix();
     await using one = new Closing(new RedisBus({ url: redis.url, prefix }));
     await using two = new Closing(new RedisBus({ url: redis.url, prefix }));
@@ -37,12 +37,12 @@ describe.skipIf(!hasRedis)("over one Redis", () => {
   });
 
   test.skipIf(!redisProgram)(
-    "sends what a turn has for all shards with one write, without waiting for answers",
+    "sends the messages of one event-loop tick for all shards with one write, without waiting for answers",
     async () => {
       const own = await startRedis();
       const bus = new RedisBus({ url: own.url, prefix: randomPrefix() });
       try {
-        await expect.poll(() => bus.hears, { interval: 5 }).toBe(true);
+        await expect.poll(() => bus.isConnected, { interval: 5 }).toBe(true);
         const before = bus.counts.sent;
         const reads = async () =>
           Number(/total_reads_processed:(\d+)/.exec(String(await own.call("INFO", "stats")))?.[1]);
@@ -52,7 +52,7 @@ describe.skipIf(!hasRedis)("over one Redis", () => {
         bus.publish(names.map((name) => ({ type: "recall", feed: { tenant: "t", name }, ids: ["1"] })));
         const shards = () => bus.counts.sent - before;
         await expect.poll(shards, { interval: 5 }).toBeGreaterThanOrEqual(32);
-        // One for the write, and a few for heartbeats that fall into it.
+        // One read for the write, and a few for heartbeats in between.
         expect((await reads()) - first - 2 * idle).toBeLessThan(8);
       } finally {
         await bus.close();
@@ -61,26 +61,27 @@ describe.skipIf(!hasRedis)("over one Redis", () => {
     },
   );
 
-  test("keeps apart those whose URLs have different prefixes", async () => {
+  test("keeps buses apart whose URLs name different prefixes", async () => {
     const urls = [randomPrefix(), randomPrefix()].map((prefix) => `${redis.url}?prefix=${prefix}`);
     const open = (which: number) => new Closing(new RedisBus({ url: urls[which] ?? "" }));
     await using one = open(0);
     await using two = open(0);
     await using other = open(1);
     await using another = open(1);
-    for (const { bus } of [one, two, other, another]) await expect.poll(() => bus.hears, { interval: 5 }).toBe(true);
+    for (const { bus } of [one, two, other, another])
+      await expect.poll(() => bus.isConnected, { interval: 5 }).toBe(true);
     const heard: string[] = [];
     for (const [name, { bus }] of Object.entries({ two, other })) {
       bus.subscribe((notice) => {
         if (notice.type === "recall") heard.push(`${name} ${notice.ids[0]}`);
       });
     }
-    const tell = (bus: RedisBus, id: string) =>
+    const publish = (bus: RedisBus, id: string) =>
       bus.publish([{ type: "recall", feed: { tenant: "t", name: "user/ann" }, ids: [id] }]);
-    tell(one.bus, "1");
+    publish(one.bus, "1");
     await expect.poll(() => heard, { interval: 5 }).toEqual(["two 1"]);
-    // What Redis is told later is heard later.
-    tell(another.bus, "2");
+    // Redis keeps the order: had the first message reached this bus, it would be here by now.
+    publish(another.bus, "2");
     await expect.poll(() => heard, { interval: 5 }).toEqual(["two 1", "other 2"]);
   });
 
@@ -88,7 +89,7 @@ describe.skipIf(!hasRedis)("over one Redis", () => {
     const prefix = randomPrefix();
     const make = () => new RedisBus({ url: redis.url, prefix });
     const buses = [make(), make(), make()] as const;
-    for (const bus of buses) await expect.poll(() => bus.hears, { interval: 5 }).toBe(true);
+    for (const bus of buses) await expect.poll(() => bus.isConnected, { interval: 5 }).toBe(true);
     return { buses, close: async () => void (await Promise.all(buses.map((bus) => bus.close()))) };
   });
 });

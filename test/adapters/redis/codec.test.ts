@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { decodeBeat, decodeNotices, encodeBeat, encodeNotices } from "../../../src/adapters/redis/codec.ts";
+import { decodeHeartbeat, decodeNotices, encodeHeartbeat, encodeNotices } from "../../../src/adapters/redis/codec.ts";
 import type { Notice } from "../../../src/ports/bus.ts";
 
 const text = fc.string({ unit: "grapheme", maxLength: 20 });
@@ -32,7 +32,7 @@ const notice: fc.Arbitrary<Notice> = fc.oneof(
   fc.record({ type: fc.constant("disconnect" as const), tenant: text, user: text, tokenId: text, reason: text }),
 );
 
-test("what is written is read again", () => {
+test("The bus codec decodes what it has encoded", () => {
   fc.assert(
     fc.property(fc.array(notice, { maxLength: 5 }), fc.nat(), seq, (notices, shard, n) => {
       const decoded = decodeNotices(encodeNotices({ node: "a", shard, n }, notices));
@@ -40,18 +40,18 @@ test("what is written is read again", () => {
       expect(decoded.notices()).toEqual(notices);
     }),
   );
-  const beat = { node: "a", leaves: true, sent: [0, 1, 2 ** 40] };
-  expect(decodeBeat(encodeBeat(beat))).toEqual(beat);
+  const heartbeat = { node: "a", leaves: true, sent: [0, 1, 2 ** 40] };
+  expect(decodeHeartbeat(encodeHeartbeat(heartbeat))).toEqual(heartbeat);
 });
 
-test("what was cut, changed, or written by another version throws, and takes no time or memory", () => {
+test("The bus codec rejects messages that are cut, damaged or of another version, without using time or memory", () => {
   fc.assert(
-    fc.property(fc.array(notice, { maxLength: 5 }), fc.nat(), fc.nat({ max: 255 }), (notices, place, value) => {
+    fc.property(fc.array(notice, { maxLength: 5 }), fc.nat(), fc.nat({ max: 255 }), (notices, position, value) => {
       const bytes = encodeNotices({ node: "a", shard: 1, n: 1 }, notices);
-      const cut = bytes.subarray(0, place % bytes.length);
+      const cut = bytes.subarray(0, position % bytes.length);
       expect(() => decodeNotices(cut).notices()).toThrow();
       const changed = Buffer.from(bytes);
-      changed[place % bytes.length] = value;
+      changed[position % bytes.length] = value;
       try {
         decodeNotices(changed).notices();
       } catch (error) {
@@ -60,5 +60,5 @@ test("what was cut, changed, or written by another version throws, and takes no 
     }),
   );
   expect(() => decodeNotices(Uint8Array.of(2))).toThrow("version 2");
-  expect(() => decodeBeat(Uint8Array.of(1, 0, 0, 255, 255, 255, 255, 15))).toThrow();
+  expect(() => decodeHeartbeat(Uint8Array.of(1, 0, 0, 255, 255, 255, 255, 15))).toThrow();
 });

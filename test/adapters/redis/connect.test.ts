@@ -2,15 +2,15 @@ import { Cluster, type Redis } from "ioredis";
 import { describe, expect, test } from "vitest";
 import { connectRedis, prefixOf } from "../../../src/adapters/redis/connect.ts";
 
-/** What is made of a URL; nothing answers there. */
-function made(url: string): Redis | Cluster {
+/** Makes the connection of a URL, and ends it before it connects. */
+function connectionOf(url: string): Redis | Cluster {
   const connection = connectRedis(url);
   connection.on("error", () => {});
   connection.disconnect();
   return connection;
 }
 
-describe("the URL of Redis", () => {
+describe("The URL of Redis", () => {
   test.each([
     ["redis://127.0.0.1:1/3", { host: "127.0.0.1", port: 1, db: 3 }],
     ["redis://cache", { host: "cache", port: 6379 }],
@@ -30,8 +30,8 @@ describe("the URL of Redis", () => {
         password: "it",
       },
     ],
-  ])("%s", (url, options) => {
-    expect(made(url).options).toMatchObject(options);
+  ])("sets the options of the driver: %s", (url, options) => {
+    expect(connectionOf(url).options).toMatchObject(options);
   });
 
   test.each([
@@ -39,12 +39,12 @@ describe("the URL of Redis", () => {
     ["redis://u:p@cache/3?prefix=shop", "shop"],
     ["rediss+sentinel://a,b/main/2?prefix=shop-1", "shop-1"],
     ["redis+cluster://a,b?prefix=a.b:c", "a.b:c"],
-  ])("has the prefix of keys and channels: %s", (url, prefix) => {
+  ])("names the prefix of keys and channels: %s", (url, prefix) => {
     expect(prefixOf(url)).toBe(prefix);
   });
 
-  test("of a cluster", () => {
-    const cluster = made("rediss+cluster://me:it@127.0.0.1:1,b:2") as Cluster;
+  test("may be that of a Cluster", () => {
+    const cluster = connectionOf("rediss+cluster://me:it@127.0.0.1:1,b:2") as Cluster;
     expect(cluster).toBeInstanceOf(Cluster);
     expect(cluster.options.redisOptions).toMatchObject({ username: "me", password: "it", tls: {} });
   });
@@ -61,7 +61,7 @@ describe("the URL of Redis", () => {
     "redis+other://a",
     "redis://a?prefix={x}",
     "redis://a?db=1",
-  ])("that is wrong is refused: %s", (url) => {
-    expect(() => made(url)).toThrow(TypeError);
+  ])("is refused when it has another form: %s", (url) => {
+    expect(() => connectionOf(url)).toThrow(TypeError);
   });
 });

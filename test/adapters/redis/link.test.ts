@@ -2,19 +2,19 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RedisLink } from "../../../src/adapters/redis/link.ts";
 import { redisProgram, startRedis, type TestRedis } from "../../support/redis.ts";
 
-describe.skipIf(!redisProgram)("a link to Redis", () => {
+describe.skipIf(!redisProgram)("RedisLink", () => {
   let redis: TestRedis;
   beforeAll(async () => {
     redis = await startRedis();
   });
   afterAll(() => redis.stop());
 
-  test("is up again when one of its connections was given up for good", async () => {
+  test("is up again after ioredis has given up one of its connections", async () => {
     const changes: string[] = [];
     const [up, down] = [() => void changes.push("up"), () => void changes.push("down")];
     const link = new RedisLink(redis.url, ["channel"], { message() {}, up, down });
     await expect.poll(() => changes, { interval: 5 }).toEqual(["up"]);
-    // Not to connect again: what ioredis does by itself when Sentinel changes its master at the wrong moment.
+    // After this ioredis does not reconnect, as when Sentinel changes the master at the wrong moment.
     link.commands.disconnect();
     await expect.poll(() => changes, { interval: 5 }).toEqual(["up", "down", "up"]);
     expect(await link.commands.ping()).toBe("PONG");

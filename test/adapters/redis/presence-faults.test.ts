@@ -13,7 +13,7 @@ import { root } from "../../support/run.ts";
 const child = join(root, "test/support/presence-child.ts");
 const leaseMs = 1500;
 
-describe.skipIf(!redisProgram)("presence over a Redis that fails", () => {
+describe.skipIf(!redisProgram)("RedisPresence over a Redis that fails", () => {
   let redis: TestRedis;
   let prefix: string;
   let opened: { close(): unknown }[];
@@ -30,59 +30,59 @@ describe.skipIf(!redisProgram)("presence over a Redis that fails", () => {
   async function start(options: { url?: string; leaseMs?: number } = {}): Promise<RedisPresence> {
     const node = new RedisPresence({ url: redis.url, prefix, ...options });
     opened.push(node);
-    await answers(node);
+    await connected(node);
     return node;
   }
-  const answers = (node: RedisPresence, is = true) =>
-    expect.poll(() => node.answers, { timeout: 10_000, interval: 10 }).toBe(is);
+  const connected = (node: RedisPresence, is = true) =>
+    expect.poll(() => node.isConnected, { timeout: 10_000, interval: 10 }).toBe(is);
   const counts = (node: RedisPresence, expected: OnlineTotals, timeout = 10_000, room?: string) =>
     expect.poll(() => node.count("t", room), { timeout, interval: 20 }).toEqual(expected);
 
-  test("answers from what was known and its own, says as of when, and fails no stream", async () => {
+  test("estimates counts from the last known ones and its own changes, with their time, and fails no stream", async () => {
     const [one, two] = [await start(), await start()];
     await one.enter(connection("1", "ann"));
     await two.enter(connection("2", "bob"));
     await counts(one, { users: 2, connections: 2 });
     const before = Date.now();
     await redis.kill();
-    await answers(one, false);
+    await connected(one, false);
     await one.enter(connection("3", "cyd"));
     await one.enter(connection("4", "cyd"));
-    const { asOf, ...tally } = await one.count("t");
-    expect(tally).toEqual({ users: 3, connections: 4 });
+    const { asOf, ...totals } = await one.count("t");
+    expect(totals).toEqual({ users: 3, connections: 4 });
     expect(asOf).toBeLessThanOrEqual(before);
     expect(await one.connections("t", ["ann", "bob", "cyd"])).toEqual([1, 0, 2]);
     expect((await one.count(undefined)).asOf).toBeDefined();
     await one.leave(connection("1", "ann"));
     expect(await one.count("t")).toMatchObject({ users: 2, connections: 3 });
-    // Who enters with all others needs nobody's leave; who wants the room alone does.
-    expect(await one.join(seat("3", "cyd", "any"))).toBe(true);
-    for (const entrance of ["first", "last"] as const) {
-      const refused = await one.join(seat("4", "cyd", entrance)).catch((error: unknown) => error);
+    // ANY needs no answer of Redis; FIRST and LAST do.
+    expect(await one.join(membership("3", "cyd", "any"))).toBe(true);
+    for (const mode of ["first", "last"] as const) {
+      const refused = await one.join(membership("4", "cyd", mode)).catch((error: unknown) => error);
       expect(refused instanceof ConnectError && reasonOf(refused)).toBe("ROOMS_UNAVAILABLE");
     }
     await redis.start();
-    await answers(one);
-    await answers(two);
+    await connected(one);
+    await connected(two);
     for (const node of [one, two]) {
       await counts(node, { users: 2, connections: 3 });
       await counts(node, { users: 1, connections: 1 }, 10_000, "desk");
     }
   });
 
-  test("tells all again to one that is empty, without being told that it is", async () => {
+  test("restores its members in a Redis that was emptied without notice", async () => {
     const nodes = [await start({ leaseMs }), await start({ leaseMs })] as const;
     await nodes[0].enter(connection("1", "ann"));
     await nodes[1].enter(connection("2", "bob"));
-    await nodes[0].join(seat("1", "ann", "first"));
+    await nodes[0].join(membership("1", "ann", "first"));
     await redis.call("FLUSHALL");
     for (const node of nodes) await counts(node, { users: 2, connections: 2 }, leaseMs);
     await counts(nodes[1], { users: 1, connections: 1 }, leaseMs, "desk");
-    expect(await nodes[1].join(seat("2", "bob", "first"))).toBe(false);
+    expect(await nodes[1].join(membership("2", "bob", "first"))).toBe(false);
     expect(await nodes[1].connections("t", ["ann", "bob"])).toEqual([1, 1]);
   });
 
-  test("waits for nothing while it stands still, and is right again after", async () => {
+  test("does not wait for a Redis that is frozen, and counts exactly once it goes on", async () => {
     const [one, two] = [await start(), await start()];
     await one.enter(connection("1", "ann"));
     const thaw = redis.freeze();
@@ -92,23 +92,23 @@ describe.skipIf(!redisProgram)("presence over a Redis that fails", () => {
     expect(await one.count("t")).toMatchObject({ users: 1, connections: 1 });
     expect(performance.now() - began).toBeLessThan(2000);
     thaw();
-    await answers(one);
+    await connected(one);
     for (const node of [one, two]) await counts(node, { users: 1, connections: 1 });
   });
 
-  test("is not paused by CLIENT PAUSE, and a claim that came through late takes nothing", async () => {
+  test("removes the member of a FIRST that timed out and that Redis executed late", async () => {
     const [one, two] = [await start(), await start()];
     await one.enter(connection("1", "ann"));
     await redis.call("CLIENT", "PAUSE", "1500", "ALL");
-    const late = await one.join(seat("1", "ann", "first")).catch((error: unknown) => error);
+    const late = await one.join(membership("1", "ann", "first")).catch((error: unknown) => error);
     expect(late).toBeInstanceOf(ConnectError);
-    await answers(one);
-    await answers(two);
+    await connected(one);
+    await connected(two);
     await counts(two, { users: 0, connections: 0 }, 10_000, "desk");
-    expect(await two.join(seat("2", "bob", "first"))).toBe(true);
+    expect(await two.join(membership("2", "bob", "first"))).toBe(true);
   });
 
-  test("takes who was online on a killed node out within the lease, and frees its room", async () => {
+  test("counts the connections of a killed node no longer than its lease, and frees its room", async () => {
     const node = await start({ leaseMs });
     await node.enter(connection("own", "user-7"));
     const process = spawn("node", [child, redis.url, prefix, `${leaseMs}`, "1000"], {
@@ -117,19 +117,19 @@ describe.skipIf(!redisProgram)("presence over a Redis that fails", () => {
     opened.push({ close: () => process.kill("SIGKILL") });
     await once(process.stdout, "data");
     expect(await node.count("t")).toEqual({ users: 1000, connections: 1001 });
-    expect(await node.join(seat("own", "user-7", "first"))).toBe(false);
+    expect(await node.join(membership("own", "user-7", "first"))).toBe(false);
     const seen: string[] = [];
     node.watch((change) => seen.push(change.type));
     process.kill("SIGKILL");
     await once(process, "exit");
     await counts(node, { users: 1, connections: 1 }, leaseMs + 500);
     expect(await node.connections("t", ["user-7", "user-8"])).toEqual([1, 0]);
-    // Its lease is one of its own.
-    await expect.poll(() => node.join(seat("own", "user-7", "first")), { timeout: leaseMs }).toBe(true);
+    // The lease of the room is another one, and may end a moment later.
+    await expect.poll(() => node.join(membership("own", "user-7", "first")), { timeout: leaseMs }).toBe(true);
     await expect.poll(() => seen, { timeout: leaseMs }).toContain("count");
   });
 
-  test("takes who was online on a node that ends out at once", async () => {
+  test("stops counting the connections of a node that shuts down at once", async () => {
     const node = await start();
     const process = spawn("node", [child, redis.url, prefix, "27000", "1000"], {
       stdio: ["ignore", "pipe", "inherit"],
@@ -141,31 +141,33 @@ describe.skipIf(!redisProgram)("presence over a Redis that fails", () => {
     expect(await node.count("t")).toEqual({ users: 0, connections: 0 });
   });
 
-  test("kicks who was away while another took the room alone", async () => {
+  test("kicks a member that was cut off while another one took the room", async () => {
     const cable = new Cable(redis.port);
     opened.push(cable);
     const away = await start({ url: `redis://127.0.0.1:${await cable.open()}`, leaseMs });
     const here = await start({ leaseMs });
-    await away.join(seat("1", "ann", "first"));
+    await away.join(membership("1", "ann", "first"));
     const kicked: string[] = [];
     away.watch((change) => change.type === "kicked" && kicked.push(`${change.connection} ${change.room}`));
     cable.pull();
-    await expect.poll(() => here.join(seat("2", "bob", "first")), { timeout: 2 * leaseMs, interval: 100 }).toBe(true);
+    await expect
+      .poll(() => here.join(membership("2", "bob", "first")), { timeout: 2 * leaseMs, interval: 100 })
+      .toBe(true);
     cable.plug();
     await expect.poll(() => kicked, { timeout: 5000 }).toEqual(["1 desk"]);
     await counts(here, { users: 1, connections: 1 }, 1000, "desk");
   });
 
-  test("kicks by a notice that was lost, too", async () => {
+  test("kicks a member whose node did not receive the notice", async () => {
     const cable = new Cable(redis.port);
     opened.push(cable);
     const away = await start({ url: `redis://127.0.0.1:${await cable.open()}` });
     const here = await start();
-    await away.join(seat("1", "ann", "any"));
+    await away.join(membership("1", "ann", "any"));
     const kicked: string[] = [];
     away.watch((change) => change.type === "kicked" && kicked.push(change.connection));
     cable.pull();
-    expect(await here.join(seat("2", "bob", "last"))).toBe(true);
+    expect(await here.join(membership("2", "bob", "last"))).toBe(true);
     cable.plug();
     await expect.poll(() => kicked, { timeout: 5000 }).toEqual(["1"]);
     await counts(here, { users: 1, connections: 1 }, 1000, "desk");
@@ -176,6 +178,6 @@ function connection(id: string, user: string): Connection {
   return { id, tenant: "t", user };
 }
 
-function seat(id: string, user: string, entrance: JoinMode): Membership {
-  return { connection: connection(id, user), room: "desk", mode: entrance, instance: `page-${id}` };
+function membership(id: string, user: string, mode: JoinMode): Membership {
+  return { connection: connection(id, user), room: "desk", mode, instance: `page-${id}` };
 }

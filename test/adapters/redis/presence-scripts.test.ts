@@ -3,7 +3,7 @@ import { runPresenceScripts } from "../../support/presence-scripts.ts";
 import { redisProgram, startRedis } from "../../support/redis.ts";
 
 test.skipIf(!redisProgram)(
-  "presence over Redis converges to the exact set after scripts of comings, goings, moves, cut cables and killed nodes",
+  "RedisPresence converges to the exact counts after random scripts of enters, leaves, moves, cut cables and killed nodes",
   async () => {
     const redis = await startRedis();
     try {

@@ -3,7 +3,7 @@ import { RedisPresence } from "../../../src/adapters/redis/presence.ts";
 import { presenceContract } from "../../ports/presence.ts";
 import { hasRedis, randomPrefix, sharedRedis } from "../../support/redis.ts";
 
-describe.skipIf(!hasRedis)("over one Redis", () => {
+describe.skipIf(!hasRedis)("RedisPresence over one Redis", () => {
   let redis: Awaited<ReturnType<typeof sharedRedis>>;
   beforeAll(async () => {
     redis = await sharedRedis();
@@ -14,7 +14,7 @@ describe.skipIf(!hasRedis)("over one Redis", () => {
     const prefix = randomPrefix();
     const make = () => new RedisPresence({ url: redis.url, prefix });
     const nodes = [make(), make(), make()] as const;
-    for (const node of nodes) await expect.poll(() => node.answers, { interval: 5 }).toBe(true);
+    for (const node of nodes) await expect.poll(() => node.isConnected, { interval: 5 }).toBe(true);
     return { nodes, close: async () => void (await Promise.all(nodes.map((node) => node.close()))) };
   });
 });

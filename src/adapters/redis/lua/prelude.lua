@@ -1,0 +1,52 @@
+-- Runs before every script about one member set, which is a tenant's open streams or the members of one of its rooms.
+--
+-- A member holds a lease, which ends by the server's clock, so that no node's clock matters. The prelude first removes
+-- the members whose leases have ended: a script sees only current ones. The keys of a set share a hash tag, so that a
+-- Cluster keeps them on one server.
+--
+-- Keys:
+--   1  sorted set   member → end of its lease, in ms since the Unix epoch
+--   2  hash         user → number of the user's connections in the set
+--   3  hash         member → info; members of rooms only
+--   4  sorted set   member, newline, token → when that membership was kicked, in ms since the Unix epoch
+--
+-- A member is a connection's id and its user, joined by a newline. An info is mode ("any", "first" or "last"), token and
+-- instance, joined by newlines; the token tells one membership of a connection from its earlier and later ones.
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- Formats an integer: tostring() would give large ones an exponent.
+local function text(number) return string.format('%.0f', number) end
+
+local function user_of(member) return string.sub(member, string.find(member, '\n', 1, true) + 1) end
+
+-- Returns mode, token and instance; of a tenant's member, which has no info, "any" and empty strings.
+local function parse(info)
+  local mode, token, instance = string.match(info or '', '^(%a*)\n(%d*)\n(.*)$')
+  return mode or 'any', token or '', instance or ''
+end
+
+local function remove(member)
+  if redis.call('ZREM', KEYS[1], member) == 0 then return end
+  redis.call('HDEL', KEYS[3], member)
+  local user = user_of(member)
+  if redis.call('HINCRBY', KEYS[2], user, -1) <= 0 then redis.call('HDEL', KEYS[2], user) end
+end
+
+-- Adds a member, or renews its lease.
+local function add(member, info, lease)
+  if redis.call('ZADD', KEYS[1], text(now + lease), member) == 1 then redis.call('HINCRBY', KEYS[2], user_of(member), 1) end
+  if info ~= '' then redis.call('HSET', KEYS[3], member, info) end
+end
+
+-- Keeps the keys for ten leases from now, so that a set that nobody renews or reads goes by itself.
+local function extend(lease)
+  for index = 1, 4 do redis.call('PEXPIRE', KEYS[index], text(lease * 10)) end
+end
+
+-- In steps, since Lua unpacks no more than some thousand results.
+repeat
+  local ended = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now), 'LIMIT', 0, 1000)
+  for _, member in ipairs(ended) do remove(member) end
+until #ended < 1000
