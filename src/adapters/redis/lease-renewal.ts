@@ -4,9 +4,9 @@
  * costs nothing, and a node that stops is gone within the lease. A renewal carries everything about a member, so that it
  * also restores what Redis has lost in a restart or a failover, and it reports the members that lost their room meanwhile.
  *
- * A full round renews every member. Between full rounds, when Redis could not be reached for a moment but kept its memory,
- * a partial round sends only what Redis has not confirmed. Each round first repeats the leaves that Redis missed: a room
- * that was left must not look taken until its lease ends.
+ * A full round renews every member. A partial round, which follows the first full one on a new connection, sends only what
+ * Redis has not confirmed: what has changed during the full round. Each round first repeats the leaves that Redis missed, so
+ * that a room that was left does not look taken until its lease ends.
  */
 import type { OnlineTotals } from "../../ports/presence.ts";
 import { exactKey } from "../../util/keys.ts";

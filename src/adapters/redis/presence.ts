@@ -270,8 +270,11 @@ export class RedisPresence implements Presence {
       const wasRun = await this.#renewal.run(full);
       if (!wasRun) this.#needsFullRound ||= full;
       if (!wasRun || this.#closing || !this.#link.isUp) return;
-      if (!this.#connected) this.#logger?.info("presence is connected to Redis");
+      if (this.#connected) return;
       this.#connected = true;
+      this.#logger?.info("presence is connected to Redis");
+      // A connection that entered or left while the round was running was neither part of it nor sent by itself.
+      await this.#renewal.run(false);
     } catch (error) {
       this.#disconnect(error);
     }

@@ -2,8 +2,9 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { ConnectError } from "@connectrpc/connect";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { RedisPresence } from "../../../src/adapters/redis/presence.ts";
+import { PresenceCommands } from "../../../src/adapters/redis/presence-commands.ts";
 import { reasonOf } from "../../../src/errors.ts";
 import type { Connection, JoinMode, Membership, OnlineTotals } from "../../../src/ports/presence.ts";
 import { Cable } from "../../support/cable.ts";
@@ -80,6 +81,30 @@ describe.skipIf(!redisProgram)("RedisPresence over a Redis that fails", () => {
     await counts(nodes[1], { users: 1, connections: 1 }, leaseMs, "desk");
     expect(await nodes[1].join(membership("2", "bob", "first"))).toBe(false);
     expect(await nodes[1].connections("t", ["ann", "bob"])).toEqual([1, 1]);
+  });
+
+  test("sends connections that enter or leave during its first round as soon as it is connected", async () => {
+    const other = await start();
+    await other.enter(connection("1", "ann"));
+    const node = new RedisPresence({ url: redis.url, prefix });
+    opened.push(node);
+    await node.enter(connection("2", "bob"));
+    await node.join(membership("2", "bob", "any"));
+    await node.enter(connection("3", "cyd"));
+    // The first round has taken its list of members when it registers their tenants.
+    const { register } = PresenceCommands.prototype;
+    const registers = vi.spyOn(PresenceCommands.prototype, "register");
+    registers.mockImplementationOnce(async function (this: PresenceCommands, tenants) {
+      await register.call(this, tenants);
+      expect(node.isConnected).toBe(false);
+      await node.enter(connection("4", "dan"));
+      await node.leave(connection("3", "cyd"));
+    });
+    await connected(node);
+    registers.mockRestore();
+    // The next full round is due after 8 s.
+    await counts(other, { users: 3, connections: 3 }, 2_000);
+    expect(await other.connections("t", ["ann", "bob", "cyd", "dan"])).toEqual([1, 1, 0, 1]);
   });
 
   test("does not wait for a Redis that is frozen, and counts exactly once it goes on", async () => {

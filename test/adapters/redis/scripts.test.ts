@@ -1,0 +1,20 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { scripts } from "../../../src/adapters/redis/scripts.ts";
+import { redisProgram, startRedis } from "../../support/redis.ts";
+import { root } from "../../support/run.ts";
+
+test("Every Lua file but the prelude is a script of its name", () => {
+  const names = readdirSync(join(root, "src/adapters/redis/lua")).map((file) => file.replace(/\.lua$/, ""));
+  expect(names.filter((name) => name !== "prelude").sort()).toEqual(Object.keys(scripts).sort());
+});
+
+test.skipIf(!redisProgram)("Redis compiles every Lua script, and knows it by its digest", async () => {
+  const redis = await startRedis();
+  try {
+    for (const { text, sha1 } of Object.values(scripts)) expect(await redis.call("SCRIPT", "LOAD", text)).toBe(sha1);
+  } finally {
+    await redis.stop();
+  }
+});
