@@ -147,7 +147,7 @@ interface Watching extends Watch {
 async function openWatch({ metrics, tracing }: Settings): Promise<Watching> {
   const tracer = tracing ? new (await import("./adapters/otlp/tracer.ts")).OtlpTracer(tracing) : noTracer;
   const prometheus = metrics ? (await import("./adapters/prometheus/prometheus.ts")).openPrometheus() : undefined;
-  const meter = prometheus?.meter ?? noMetrics;
+  const meter = prometheus?.metrics ?? noMetrics;
   const off = async (): Promise<never> => {
     throw new TypeError("metrics: set the option metrics of createTidings, so that there is something to show");
   };

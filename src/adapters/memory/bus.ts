@@ -1,7 +1,7 @@
 import type { Bus, BusEvent, Notice } from "../../ports/bus.ts";
 import { Listeners } from "../../util/listeners.ts";
 
-/** Port Bus for one process: delivers at once and in order. */
+/** Port Bus within one process: it delivers at once, in order, and loses nothing. */
 export class MemoryBus implements Bus {
   readonly #listeners = new Listeners<BusEvent>();
 

@@ -2,10 +2,11 @@ import type { Connection, Membership, OnlineTotals, Presence, PresenceChange } f
 import { Listeners } from "../../util/listeners.ts";
 import { MemoryRooms } from "./rooms.ts";
 
-/** Port Presence for one process: what is connected is in memory, so a process that dies takes its leases with it. */
+/** Port Presence within one process. It needs no leases that expire: a process that dies takes its connections with it. */
 export class MemoryPresence implements Presence {
-  /** tenant → user → ids of open streams. Empty maps are dropped. */
+  /** Tenant → user → ids of open streams. Empty maps are dropped. */
   readonly #tenants = new Map<string, Map<string, Set<string>>>();
+  /** Tenant → number of open streams. */
   readonly #connections = new Map<string, number>();
   readonly #listeners = new Listeners<PresenceChange>();
   readonly #rooms = new MemoryRooms();
@@ -20,8 +21,8 @@ export class MemoryPresence implements Presence {
     this.#change(tenant, 1);
   }
 
-  async join(seat: Membership): Promise<boolean> {
-    const kicked = this.#rooms.join(seat);
+  async join(membership: Membership): Promise<boolean> {
+    const kicked = this.#rooms.join(membership);
     for (const { connection, room } of kicked ?? []) {
       this.#listeners.call({ type: "kicked", connection: connection.id, room });
     }
@@ -34,7 +35,7 @@ export class MemoryPresence implements Presence {
       return;
     }
     this.#rooms.leaveAll(connection);
-    this.#close(connection);
+    this.#leaveTenant(connection);
   }
 
   async count(tenant: string | undefined, room?: string): Promise<OnlineTotals> {
@@ -69,7 +70,7 @@ export class MemoryPresence implements Presence {
     this.#listeners.clear();
   }
 
-  #close({ id, tenant, user }: Connection): void {
+  #leaveTenant({ id, tenant, user }: Connection): void {
     const users = this.#tenants.get(tenant);
     const open = users?.get(user);
     if (!users || !open?.delete(id)) return;

@@ -1,58 +1,53 @@
 import type { Connection, Membership, OnlineTotals } from "../../ports/presence.ts";
-import { tenantKey } from "../../util/keys.ts";
+import { exactKey } from "../../util/keys.ts";
 
-/** Who is in which room, within one process. Empty maps are dropped. */
+/** The members of the rooms of one process. Empty maps are dropped. */
 export class MemoryRooms {
-  /** Room → connection → its seat. */
+  /** Room → connection → its membership. */
   readonly #rooms = new Map<string, Map<string, Membership>>();
   /** Connection → the rooms that it is in. */
-  readonly #entered = new Map<string, Set<string>>();
+  readonly #roomsOf = new Map<string, Set<string>>();
 
-  /** Seats the connection, and answers who lost a seat; undefined when it is refused. */
-  join(seat: Membership): readonly Membership[] | undefined {
-    const { connection, room, mode: entrance } = seat;
-    const key = keyOf(connection.tenant, room);
-    const seats = this.#rooms.get(key) ?? new Map<string, Membership>();
-    // Not looked at for the many who only enter: a thousand of them would take a million looks.
-    const others =
-      entrance === "any" ? [] : [...seats.values()].filter((other) => other.connection.id !== connection.id);
-    if (entrance === "first" && others.some((other) => !isGhost(other, seat))) return undefined;
+  /** Adds a membership. Returns those that it ended, or undefined when it is refused. */
+  join(membership: Membership): readonly Membership[] | undefined {
+    const { connection, room, mode } = membership;
+    const key = exactKey(connection.tenant, room);
+    const members = this.#rooms.get(key) ?? new Map<string, Membership>();
+    // ANY does not look at the others: a thousand connections that enter one room would take a million looks.
+    const others = mode === "any" ? [] : [...members.values()].filter((other) => other.connection.id !== connection.id);
+    if (mode === "first" && others.some((other) => !isStale(other, membership))) return undefined;
     for (const { connection: other } of others) this.leave(other, room);
-    seats.set(connection.id, seat);
-    this.#rooms.set(key, seats);
-    const entered = this.#entered.get(connection.id) ?? new Set();
-    this.#entered.set(connection.id, entered.add(room));
+    members.set(connection.id, membership);
+    this.#rooms.set(key, members);
+    const rooms = this.#roomsOf.get(connection.id) ?? new Set();
+    this.#roomsOf.set(connection.id, rooms.add(room));
     return others;
   }
 
   leave({ id, tenant }: Connection, room: string): void {
-    const key = keyOf(tenant, room);
-    const seats = this.#rooms.get(key);
-    if (seats?.delete(id) && seats.size === 0) this.#rooms.delete(key);
-    const entered = this.#entered.get(id);
-    if (entered?.delete(room) && entered.size === 0) this.#entered.delete(id);
+    const key = exactKey(tenant, room);
+    const members = this.#rooms.get(key);
+    if (members?.delete(id) && members.size === 0) this.#rooms.delete(key);
+    const rooms = this.#roomsOf.get(id);
+    if (rooms?.delete(room) && rooms.size === 0) this.#roomsOf.delete(id);
   }
 
   leaveAll(connection: Connection): void {
-    for (const room of this.#entered.get(connection.id) ?? []) this.leave(connection, room);
+    for (const room of this.#roomsOf.get(connection.id) ?? []) this.leave(connection, room);
   }
 
   count(tenant: string, room: string): OnlineTotals {
-    const seats = [...(this.#rooms.get(keyOf(tenant, room))?.values() ?? [])];
-    return { users: new Set(seats.map(({ connection }) => connection.user)).size, connections: seats.length };
+    const members = [...(this.#rooms.get(exactKey(tenant, room))?.values() ?? [])];
+    return { users: new Set(members.map(({ connection }) => connection.user)).size, connections: members.length };
   }
 
   clear(): void {
     this.#rooms.clear();
-    this.#entered.clear();
+    this.#roomsOf.clear();
   }
 }
 
-function isGhost(other: Membership, seat: Membership): boolean {
-  return seat.instance !== "" && other.instance === seat.instance && other.connection.user === seat.connection.user;
-}
-
-/** No id has control characters. */
-function keyOf(tenant: string, room: string): string {
-  return tenantKey(tenant, room);
+/** Returns whether the other connection is a stale one of the same page or device: FIRST is not refused by it. */
+function isStale(other: Membership, { instance, connection }: Membership): boolean {
+  return instance !== "" && other.instance === instance && other.connection.user === connection.user;
 }

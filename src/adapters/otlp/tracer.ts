@@ -4,10 +4,10 @@ import { resourceFromAttributes } from "@opentelemetry/resources";
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
 import type { Attributes, Span, SpanStart, TraceContext, Tracer } from "../../ports/tracer.ts";
 
-/** Spans that wait to be sent; beyond, they are dropped: a collector that is down costs spans, and no memory. */
+/** The most spans that wait to be sent. Further ones are dropped: a collector that is down costs spans, not memory. */
 const maxQueueSize = 2048;
 const maxExportBatchSize = 512;
-/** A collector that does not answer is given up after so long, at close, too. */
+/** How long to wait for the collector, at close too. */
 const exportTimeoutMs = 2_000;
 
 const kinds = {
@@ -17,20 +17,20 @@ const kinds = {
   consumer: SpanKind.CONSUMER,
 } as const;
 
-/** Where spans go, and what they say of the node. */
+/** Options of OtlpTracer. */
 export interface OtlpOptions {
   /** The collector's base URL, such as `http://127.0.0.1:4318`; spans go to `/v1/traces` below it. */
   readonly endpoint: string;
-  /** `service.name`. */
+  /** The resource attribute `service.name`. */
   readonly service: string;
-  /** Ms between two batches. Default 5,000. */
+  /** The time between two batches, in ms. Default: 5,000. */
   readonly delayMs?: number;
 }
 
 /**
- * Port Tracer on OpenTelemetry's SDK, by OTLP over HTTP. The variables of OpenTelemetry's specification for the sampler
- * (OTEL_TRACES_SAMPLER) and the exporter's headers (OTEL_EXPORTER_OTLP_HEADERS) are honoured by the SDK; without them
- * a trace is sampled when its caller says so, and every one that begins here. Nothing is registered globally.
+ * Port Tracer on OpenTelemetry's SDK, exporting by OTLP over HTTP. The SDK honours the environment variables of
+ * OpenTelemetry's specification for the sampler (OTEL_TRACES_SAMPLER) and for headers (OTEL_EXPORTER_OTLP_HEADERS). Without
+ * them, a trace is sampled when its caller samples it, and every trace that starts here. Nothing is registered globally.
  */
 export class OtlpTracer implements Tracer {
   readonly #provider: BasicTracerProvider;
@@ -67,7 +67,7 @@ export class OtlpTracer implements Tracer {
     };
   }
 
-  /** A collector that is away must not keep a server from ending, nor turn its end into an error. */
+  /** Sends the spans that have ended. A collector that is away neither delays the shutdown for long nor makes it fail. */
   async close(): Promise<void> {
     await this.#provider.shutdown().catch(() => {});
   }
@@ -78,7 +78,7 @@ function contextOf(parent: TraceContext | undefined): Context {
   return spanContext ? trace.setSpanContext(ROOT_CONTEXT, spanContext) : ROOT_CONTEXT;
 }
 
-/** Versions to come may append fields; ff is none, and ids of zeros are none (W3C Trace Context, 3.2.2). */
+/** Later versions may append fields; version ff and ids of zeros are invalid (W3C Trace Context, section 3.2.2). */
 const traceparent = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:$|-)/;
 
 function parse(text: TraceContext): SpanContext | undefined {

@@ -1,37 +1,37 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Labels, Metrics, Naming, Readings, Values } from "../../ports/metrics.ts";
 
-/** Stands for a value that the instrument does not know, so that no caller can make a series. */
+/** Replaces a label value that the instrument does not declare, so that callers cannot create series. */
 const other = "other";
 
-/** Port Meter for Prometheus. Each has a registry of its own, so that several servers in one process do not meet. */
+/** Port Metrics for Prometheus. Each has its own registry, which keeps several servers in one process apart. */
 export class PrometheusMetrics implements Metrics {
   readonly #registry = new Registry();
 
-  /** The content type of `text`. */
+  /** The content type of what `text` returns. */
   get contentType(): string {
     return this.#registry.contentType;
   }
 
-  /** All figures of this moment in Prometheus' text format. */
+  /** Returns the current values in the text format of Prometheus. */
   text(): Promise<string> {
     return this.#registry.metrics();
   }
 
   counter<L extends Labels>(naming: Naming<L>) {
     const counter = new Counter(this.#configuration(naming));
-    const known = knownOf(naming.labels);
-    return { add: (values: Values<L>, by = 1) => counter.inc(bounded(values, known), by) };
+    const declared = declaredBy(naming.labels);
+    return { add: (values: Values<L>, by = 1) => counter.inc(bounded(values, declared), by) };
   }
 
   histogram<L extends Labels>(naming: Naming<L>, bounds: readonly number[]) {
     const histogram = new Histogram({ ...this.#configuration(naming), buckets: [...bounds] });
-    const known = knownOf(naming.labels);
-    return { record: (values: Values<L>, value: number) => histogram.observe(bounded(values, known), value) };
+    const declared = declaredBy(naming.labels);
+    return { record: (values: Values<L>, value: number) => histogram.observe(bounded(values, declared), value) };
   }
 
   read<L extends Labels>(naming: Naming<L>, kind: "gauge" | "counter", readings: Readings<L>): void {
-    const known = knownOf(naming.labels);
+    const declared = declaredBy(naming.labels);
     const configuration = this.#configuration(naming);
     if (kind === "counter") {
       new Counter({
@@ -39,7 +39,7 @@ export class PrometheusMetrics implements Metrics {
         async collect() {
           const found = await readings();
           this.reset();
-          for (const [values, value] of found) this.inc(bounded(values, known), value);
+          for (const [values, value] of found) this.inc(bounded(values, declared), value);
         },
       });
       return;
@@ -49,7 +49,7 @@ export class PrometheusMetrics implements Metrics {
       async collect() {
         const found = await readings();
         this.reset();
-        for (const [values, value] of found) this.set(bounded(values, known), value);
+        for (const [values, value] of found) this.set(bounded(values, declared), value);
       },
     });
   }
@@ -59,15 +59,16 @@ export class PrometheusMetrics implements Metrics {
   }
 }
 
-type Known = ReadonlyMap<string, ReadonlySet<string>>;
+/** The declared values of each label. */
+type Declared = ReadonlyMap<string, ReadonlySet<string>>;
 
-function knownOf(labels: Labels): Known {
+function declaredBy(labels: Labels): Declared {
   return new Map(Object.entries(labels).map(([name, values]) => [name, new Set(values)]));
 }
 
-function bounded(values: Readonly<Record<string, string>>, known: Known): Record<string, string> {
+function bounded(values: Readonly<Record<string, string>>, declared: Declared): Record<string, string> {
   const result: Record<string, string> = {};
-  for (const [name, set] of known) {
+  for (const [name, set] of declared) {
     const value = values[name] ?? "";
     result[name] = set.has(value) ? value : other;
   }

@@ -2,33 +2,33 @@ import { MetricsListener } from "./listener.ts";
 import { PrometheusMetrics } from "./metrics.ts";
 import { measureProcess } from "./process.ts";
 
-/** A node's figures, and the ways to show them. */
+/** The metrics of a node, and the ways to read them. */
 export interface Prometheus {
-  readonly meter: PrometheusMetrics;
-  /** The figures of this moment. */
+  readonly metrics: PrometheusMetrics;
+  /** Returns the current values in the text format of Prometheus. */
   page(): Promise<{ contentType: string; text: string }>;
-  /** Serves them; answers with the URL. Throws when the port is taken. Default host: 127.0.0.1. */
+  /** Serves the same under /metrics. Resolves with the URL; rejects when the port is in use. Default host: 127.0.0.1. */
   serve(at: { readonly host?: string; readonly port: number }): Promise<string>;
   /** Stops measuring and serving. */
   close(): Promise<void>;
 }
 
-/** Begins to count, the process' own figures included. */
+/** Creates the metrics, with those of the process, and starts to measure. */
 export function openPrometheus(): Prometheus {
-  const meter = new PrometheusMetrics();
-  const stop = measureProcess(meter);
+  const metrics = new PrometheusMetrics();
+  const stop = measureProcess(metrics);
   const listeners = new Set<MetricsListener>();
   return {
-    meter,
-    page: async () => ({ contentType: meter.contentType, text: await meter.text() }),
+    metrics,
+    page: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
     async serve({ host = "127.0.0.1", port }) {
-      const listener = new MetricsListener(meter);
-      const taken = await listener.listen(host, port).catch((cause: Error) => {
-        // In words that name it: the caller knows two ports.
+      const listener = new MetricsListener(metrics);
+      const bound = await listener.listen(host, port).catch((cause: Error) => {
+        // Name the address: the server has another port, and the caller may know both.
         throw new Error(`metrics cannot be served on ${host}:${port}: ${cause.message}`, { cause });
       });
       listeners.add(listener);
-      return `http://${host.includes(":") ? `[${host}]` : host}:${taken}/metrics`;
+      return `http://${host.includes(":") ? `[${host}]` : host}:${bound}/metrics`;
     },
     async close() {
       stop();

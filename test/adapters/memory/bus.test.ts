@@ -1,7 +1,7 @@
 import { MemoryBus } from "../../../src/adapters/memory/bus.ts";
 import { busContract } from "../../ports/bus.ts";
 
-busContract("LocalBus", async () => {
+busContract("MemoryBus", async () => {
   const bus = new MemoryBus();
   return { buses: [bus], close: () => bus.close() };
 });

@@ -1,7 +1,7 @@
 import { MemoryPresence } from "../../../src/adapters/memory/presence.ts";
 import { presenceContract } from "../../ports/presence.ts";
 
-presenceContract("LocalPresence", async () => {
+presenceContract("MemoryPresence", async () => {
   const presence = new MemoryPresence();
   return { nodes: [presence], close: () => presence.close() };
 });

@@ -18,22 +18,22 @@ function open(): Prometheus {
 
 const naming = { name: "test_total", help: "A test.", labels: { colour: ["red", "blue"] } } as const;
 
-describe("a meter", () => {
+describe("PrometheusMetrics", () => {
   test("counts by label", async () => {
-    const meter = new PrometheusMetrics();
-    const counter = meter.counter(naming);
+    const metrics = new PrometheusMetrics();
+    const counter = metrics.counter(naming);
     counter.add({ colour: "red" });
     counter.add({ colour: "red" }, 2);
     counter.add({ colour: "blue" });
-    const figures = new Figures(await meter.text());
+    const figures = new Figures(await metrics.text());
     expect(figures.value("test_total", { colour: "red" })).toBe(3);
     expect(figures.value("test_total", { colour: "blue" })).toBe(1);
   });
 
-  test("makes no series for a value that it does not know, whatever callers send", async () => {
-    const meter = new PrometheusMetrics();
-    const counter = meter.counter({ ...naming, labels: { colour: ["red"] as readonly string[] } });
-    const histogram = meter.histogram(
+  test("creates no series for label values that are not declared, whatever callers send", async () => {
+    const metrics = new PrometheusMetrics();
+    const counter = metrics.counter({ ...naming, labels: { colour: ["red"] as readonly string[] } });
+    const histogram = metrics.histogram(
       { ...naming, name: "test_seconds", labels: { colour: ["red"] as string[] } },
       [1],
     );
@@ -41,7 +41,7 @@ describe("a meter", () => {
       counter.add({ colour: `tenant-${index}` });
       histogram.record({ colour: `user-${index}` }, index);
     }
-    const figures = new Figures(await meter.text());
+    const figures = new Figures(await metrics.text());
     expect(figures.samples.filter(({ name }) => name === "test_total")).toEqual([
       { name: "test_total", labels: { colour: "other" }, value: 1000 },
     ]);
@@ -49,23 +49,23 @@ describe("a meter", () => {
     expect(figures.samples).toHaveLength(1 + 4);
   });
 
-  test("reads what there is at the moment of the look, and forgets what is gone", async () => {
-    const meter = new PrometheusMetrics();
-    let there: "red" | "blue" = "red";
-    meter.read({ ...naming, name: "test_now" }, "gauge", () => [[{ colour: there }, 7]]);
-    meter.read(naming, "counter", async () => [[{ colour: "red" }, 5]]);
-    expect(new Figures(await meter.text()).value("test_now", { colour: "red" })).toBe(7);
-    there = "blue";
-    const figures = new Figures(await meter.text());
+  test("reads values at each scrape, and drops series that are gone", async () => {
+    const metrics = new PrometheusMetrics();
+    let colour: "red" | "blue" = "red";
+    metrics.read({ ...naming, name: "test_now" }, "gauge", () => [[{ colour }, 7]]);
+    metrics.read(naming, "counter", async () => [[{ colour: "red" }, 5]]);
+    expect(new Figures(await metrics.text()).value("test_now", { colour: "red" })).toBe(7);
+    colour = "blue";
+    const figures = new Figures(await metrics.text());
     expect(figures.samples.filter(({ name }) => name === "test_now")).toEqual([
       { name: "test_now", labels: { colour: "blue" }, value: 7 },
     ]);
-    expect(figures.value("test_total"), "not added up over looks").toBe(5);
+    expect(figures.value("test_total"), "not added up over scrapes").toBe(5);
     expect(figures.types.get("test_total")).toBe("counter");
     expect(figures.types.get("test_now")).toBe("gauge");
   });
 
-  test("several in one process do not meet", async () => {
+  test("keeps several in one process apart", async () => {
     const [one, two] = [new PrometheusMetrics(), new PrometheusMetrics()];
     one.counter(naming).add({ colour: "red" });
     two.counter(naming).add({ colour: "red" }, 9);
@@ -74,8 +74,8 @@ describe("a meter", () => {
   });
 });
 
-describe("the process", () => {
-  test("says what it takes", async () => {
+describe("The metrics of the process", () => {
+  test("have plausible values", async () => {
     const { page } = open();
     const { text, contentType } = await page();
     const figures = new Figures(text);
@@ -96,7 +96,7 @@ describe("the process", () => {
   });
 });
 
-describe("the address for scrapers", () => {
+describe("The address for scrapers", () => {
   test("serves /metrics and nothing else", async () => {
     const { serve } = open();
     const url = await serve({ port: 0 });
@@ -109,7 +109,7 @@ describe("the address for scrapers", () => {
     expect((await fetch(`${url}?name=x`)).status).toBe(200);
   });
 
-  test("that is taken is named", async () => {
+  test("is named in the error when its port is in use", async () => {
     const { serve } = open();
     const { port } = new URL(await serve({ port: 0 }));
     await expect(open().serve({ port: Number(port) })).rejects.toThrow(
@@ -117,7 +117,7 @@ describe("the address for scrapers", () => {
     );
   });
 
-  test("is free again after close, and of IPv6, too", async () => {
+  test("may be one of IPv6, and is free again after close", async () => {
     const first = open();
     const url = await first.serve({ host: "::1", port: 0 });
     expect(url).toMatch(/^http:\/\/\[::1\]:\d+\/metrics$/);
@@ -125,7 +125,7 @@ describe("the address for scrapers", () => {
     await expect(fetch(url)).rejects.toThrow();
   });
 
-  test("is not served by a server that does not count", async () => {
+  test("is not served by a server without the option metrics", async () => {
     const tidings = await createTidings({ data: ":memory:", auth: { secret } });
     await expect(tidings.listen({ port: 0, metricsAddress: { port: 0 } })).rejects.toThrow("metrics: set the option");
     await expect(tidings.metrics()).rejects.toThrow("metrics: set the option");
