@@ -1,6 +1,6 @@
 /**
- * A store in a process of its own, for tests that kill, lock out or trace it:
- * `store-child.ts hold|load|fill|full|normal|early <folder>`. It tells what happens as lines on stdout.
+ * A store in its own process, for tests that kill it, lock it out or trace it:
+ * `store-child.ts hold|load|fill|full|normal|early <folder>`. It prints what happens as lines on stdout.
  */
 import { writeSync } from "node:fs";
 import { Database } from "../../src/adapters/sqlite/database.ts";
@@ -11,13 +11,13 @@ import { bytes, message, stored } from "./store-messages.ts";
 
 const [mode = "", folder = ""] = process.argv.slice(2);
 const keep = 1_000_000;
-/** How many appends a trace covers. */
+/** The number of appends in a trace. */
 const traced = 40;
 
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
-/** One line, handed to the kernel before this returns, however slowly it is read. */
-function tell(line: string): void {
+/** Prints a line, which the kernel has when this returns, however slowly it is read. */
+function print(line: string): void {
   let rest = bytes(`${line}\n`);
   while (rest.length > 0) {
     try {
@@ -32,44 +32,44 @@ function tell(line: string): void {
 async function open(): Promise<SqliteStore> {
   const store = new SqliteStore({ folder, keep });
   await store.open();
-  tell("open");
+  print("open");
   return store;
 }
 
-/** Appends without end from many callers at once, and tells each answer as soon as it is there. */
+/** Appends endlessly from many callers at once, and prints each answer when it arrives. */
 async function load(store: SqliteStore): Promise<void> {
   const caller = async (number: number) => {
     for (;;) {
       const feeds = number % 4 === 0 ? ["user/ann", "tenant"] : [number % 2 ? "user/ann" : "tenant"];
       const append = message("t", { feeds, body: new Uint8Array(300).fill(number) });
       const [appended] = await store.append([append]);
-      tell(`ack ${append.id} ${feeds.map((name, index) => `${name}=${stored(appended).seqs[index]}`).join(" ")}`);
+      print(`ack ${append.id} ${feeds.map((name, index) => `${name}=${stored(appended).seqs[index]}`).join(" ")}`);
     }
   };
   await Promise.all(Array.from({ length: 64 }, (_, number) => caller(number)));
 }
 
-/** Appends until there is no more space, and tells how far it came and what readers see then. */
+/** Appends until there is no more space, then prints how many appends were answered and what readers see. */
 async function fill(store: SqliteStore): Promise<void> {
   const feeds = ["user/ann", "tenant"];
   const write = () => store.append([message("t", { feeds, body: new Uint8Array(20_000) })]);
   let written = 0;
-  while (await write().catch((error: Error) => tell(error.message))) written++;
-  const heads = await store.bounds(feeds.map((name) => ({ tenant: "t", name })));
-  tell(`written ${written} ${heads.map(({ seq }) => seq).join(" ")}`);
+  while (await write().catch((error: Error) => print(error.message))) written++;
+  const bounds = await store.bounds(feeds.map((name) => ({ tenant: "t", name })));
+  print(`written ${written} ${bounds.map(({ seq }) => seq).join(" ")}`);
   await store.close();
 }
 
-/** A message that can be found in a trace. */
+/** Returns a message that can be found in a trace. */
 function marked(number: number): Append {
   return message("t", { body: bytes(`<mark ${number}>`) });
 }
 
-/** One after the other at first, then in groups, so that both single and shared commits are traced. */
+/** Appends one after the other, then in groups, so that the trace has both single and shared commits. */
 async function trace(store: SqliteStore): Promise<void> {
   const append = async (number: number) => {
     await store.append([marked(number)]);
-    tell(`ack ${number}`);
+    print(`ack ${number}`);
   };
   for (let number = 0; number < traced / 2; number++) await append(number);
   for (let number = traced / 2; number < traced; number += 5) {
@@ -78,7 +78,7 @@ async function trace(store: SqliteStore): Promise<void> {
   await store.close();
 }
 
-/** What the store must not do: `normal` answers before the disk has it, `early` before the commit. */
+/** Two faulty stores: `normal` answers before the disk has the message, `early` before the commit. */
 function mutant(): void {
   const database = new Database(folder);
   if (mode === "normal") database.sql("PRAGMA synchronous = NORMAL").all();
@@ -86,9 +86,9 @@ function mutant(): void {
   for (let number = 0; number < traced; number++) {
     database.transaction(() => {
       feeds.append([marked(number)]);
-      if (mode === "early") tell(`ack ${number}`);
+      if (mode === "early") print(`ack ${number}`);
     });
-    if (mode === "normal") tell(`ack ${number}`);
+    if (mode === "normal") print(`ack ${number}`);
   }
   database.close();
 }
@@ -102,6 +102,6 @@ try {
   else if (mode === "full") await trace(await open());
   else mutant();
 } catch (error) {
-  tell(`failed ${(error as Error).message}`);
+  print(`failed ${(error as Error).message}`);
   process.exitCode = 1;
 }

@@ -5,12 +5,12 @@ import { readAll, upTo } from "./store-messages.ts";
 import { StoreProcess } from "./store-process.ts";
 import { makeFolder } from "./store-sqlite.ts";
 
-/** What a store that was killed had answered: the id at each place, such as `user/ann=7`. */
+/** What a store had answered before it was killed: the id at each location, such as `user/ann=7`. */
 type Acked = Map<string, string>;
 
 /**
- * Kills a store that works at full load, again and again on the same data. After each kill it must open, which checks the
- * file, and hold everything that was ever answered, once and at its place, without a hole in any feed.
+ * Kills a store at full load, again and again on the same data. After each kill it must open, which checks the file, and
+ * have everything that was ever answered, once and at its location, without a gap in any feed.
  */
 export async function killRounds(rounds: number): Promise<void> {
   const folder = makeFolder();
@@ -35,11 +35,11 @@ export async function killRounds(rounds: number): Promise<void> {
 }
 
 function record(acked: Acked, answer: string): void {
-  const [word, id = "", ...places] = answer.split(" ");
+  const [word, id = "", ...locations] = answer.split(" ");
   expect(word).toBe("ack");
-  for (const place of places) {
-    expect(acked.has(place), `${place} was given twice`).toBe(false);
-    acked.set(place, id);
+  for (const location of locations) {
+    expect(acked.has(location), `${location} was given twice`).toBe(false);
+    acked.set(location, id);
   }
 }
 
@@ -57,7 +57,7 @@ async function check(folder: string, acked: Acked, round: number): Promise<void>
       expect(new Set(entries.map(({ id }) => id)).size).toBe(entries.length);
       for (const { id, seq } of entries) found.set(`${name}=${seq}`, id);
     }
-    const lost = [...acked].filter(([place, id]) => found.get(place) !== id);
+    const lost = [...acked].filter(([location, id]) => found.get(location) !== id);
     expect(lost, `round ${round}: answered and lost`).toEqual([]);
   } finally {
     await store.close();

@@ -1,20 +1,28 @@
-/** Messages and selections for tests of stores, with a plain default for every field. */
+/** Messages and selections for tests of stores, with a default for everything. */
 import { randomUUID } from "node:crypto";
-import type { Append, AppendResult, Entry, FeedKey, Selection, Store } from "../../src/ports/store.ts";
+import {
+  type Append,
+  type AppendResult,
+  type Entry,
+  type FeedKey,
+  type Selection,
+  type Store,
+  unbounded,
+} from "../../src/ports/store.ts";
 
-/** A time long after the Unix epoch, in ms, so that tests can go back from it as well as forward. */
+/** A time long after the epoch, so that tests can count from it in both directions. */
 export const start = 1_800_000_000_000;
 /** The expire time of a message that never expires. */
 export const never = Number.POSITIVE_INFINITY;
-/** A seq above every seq of a feed. */
-export const endless = Number.MAX_SAFE_INTEGER;
+/** A seq above every seq. */
+export const endless = unbounded;
 
-/** Encodes a text as UTF-8. */
+/** Returns the UTF-8 bytes of a text. */
 export function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-/** Makes a notification with a fresh id in a user's feed of the tenant. */
+/** Returns a notification for one user of the tenant, with a new id. */
 export function message(tenant: string, overrides: Partial<Append> = {}): Append {
   const id = randomUUID();
   return {
@@ -37,7 +45,7 @@ export function message(tenant: string, overrides: Partial<Append> = {}): Append
   };
 }
 
-/** Makes `count` messages; `each` returns the overrides of the one at an index. */
+/** Returns `count` messages; `each` returns the properties of the one at an index that differ from the defaults. */
 export function messages(
   tenant: string,
   count: number,
@@ -46,16 +54,16 @@ export function messages(
   return Array.from({ length: count }, (_, index) => message(tenant, each(index)));
 }
 
-/** Returns the key of a user's feed. */
+/** Returns the feed of a user. */
 export function userFeed(tenant: string, user = "ann"): FeedKey {
   return { tenant, name: `user/${user}` };
 }
 
-/** Selects every live entry of a feed, oldest first, with bodies. */
+/** Returns a selection of everything live in a feed, oldest first, with bodies. */
 export function selection(feed: FeedKey, overrides: Partial<Selection> = {}): Selection {
   return {
     feed,
-    ranges: [[1, endless]],
+    ranges: [[1, unbounded]],
     kinds: [],
     categories: [],
     actorId: "",
@@ -79,26 +87,26 @@ export function stored(appended: AppendResult | undefined): Extract<AppendResult
   return appended;
 }
 
-/** Appends one message, and returns its seq in its first feed. */
+/** Appends one message. Resolves with its first seq. */
 export async function appendOne(store: Store, append: Append): Promise<number> {
   const [appended] = await store.append([append]);
   return stored(appended).seqs[0] ?? 0;
 }
 
-/** Reads all entries of a feed, slice by slice. */
+/** Reads all entries of a feed, page by page. */
 export async function readAll(store: Store, feed: FeedKey, now = start, limit = 100): Promise<Entry[]> {
   const entries: Entry[] = [];
   let after = 0;
   for (;;) {
-    const slice = await store.read(feed, after, endless, limit, now);
+    const slice = await store.read(feed, after, unbounded, limit, now);
     entries.push(...slice.entries);
     if (slice.through >= slice.bounds.seq) return entries;
-    if (slice.through <= after) throw new Error(`the slice after ${after} made no progress`);
+    if (slice.through <= after) throw new Error(`a page after ${after} did not advance`);
     after = slice.through;
   }
 }
 
-/** Returns the numbers from `from` through `count`. */
+/** Returns the numbers from `from` to `count`. */
 export function upTo(count: number, from = 1): number[] {
   return Array.from({ length: Math.max(0, count - from + 1) }, (_, index) => from + index);
 }

@@ -3,21 +3,21 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-/** What store-child.ts does. */
+/** The modes of store-child.ts. */
 export type ChildMode = "hold" | "load" | "fill" | "full" | "normal" | "early";
 
-/** The command line of a store in a process of its own. */
+/** Returns the command line of a store in its own process. */
 export function childCommand(mode: ChildMode, folder: string): [string, ...string[]] {
   return [process.execPath, join(import.meta.dirname, "store-child.ts"), mode, folder];
 }
 
-/** A store in a process of its own. */
+/** A store in its own process. */
 export class StoreProcess {
-  /** Complete lines that it has told. */
+  /** The complete lines that it has printed. */
   readonly lines: string[] = [];
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
-  #heard: () => void = () => {};
+  #onLine: () => void = () => {};
 
   constructor(mode: ChildMode, folder: string) {
     const [command, ...args] = childCommand(mode, folder);
@@ -27,25 +27,25 @@ export class StoreProcess {
     const reader = createInterface({ input: stdout });
     reader.on("line", (line) => {
       this.lines.push(line);
-      this.#heard();
+      this.#onLine();
     });
-    this.#ended = Promise.all([once(this.#child, "close"), once(reader, "close")]).then(() => this.#heard());
+    this.#ended = Promise.all([once(this.#child, "close"), once(reader, "close")]).then(() => this.#onLine());
   }
 
-  /** Waits for so many lines. Throws when it ends before. */
+  /** Resolves when it has printed `count` lines. Rejects when it ends before. */
   async hear(count: number): Promise<readonly string[]> {
     const enough = new Promise<void>((resolve) => {
-      this.#heard = () => {
+      this.#onLine = () => {
         if (this.lines.length >= count) resolve();
       };
-      this.#heard();
+      this.#onLine();
     });
     await Promise.race([enough, this.#ended]);
-    if (this.lines.length < count) throw new Error(`the store's process has ended: ${this.lines.at(-1)}`);
+    if (this.lines.length < count) throw new Error(`the process of the store has ended: ${this.lines.at(-1)}`);
     return this.lines;
   }
 
-  /** Ends it without a word, and waits until it is gone. */
+  /** Kills it with SIGKILL, and waits until it is gone. */
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#ended;

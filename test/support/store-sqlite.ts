@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
 import type { OpenedStore } from "../ports/store-bench.ts";
 
-/** A fresh folder below the machine's own for such; the caller removes it. */
+/** Creates a temporary folder. The caller removes it. */
 export function makeFolder(): string {
   return mkdtempSync(join(tmpdir(), "tidings-store-"));
 }
 
-/** Opens an embedded store in a folder that goes when it closes. */
+/** Opens an embedded store in a folder, which is removed when the store is closed for good. */
 export async function openSqlite(keep = 10_000, folder = makeFolder()): Promise<OpenedStore> {
   let current = new SqliteStore({ folder, keep });
   const opened = async (): Promise<OpenedStore> => ({
@@ -28,7 +28,7 @@ export async function openSqlite(keep = 10_000, folder = makeFolder()): Promise<
   return opened();
 }
 
-/** The same in memory. */
+/** Opens an embedded store in memory. */
 export async function openSqliteInMemory(keep = 10_000): Promise<OpenedStore> {
   const store = new SqliteStore({ folder: ":memory:", keep });
   return { store, info: await store.open(), close: () => store.close() };

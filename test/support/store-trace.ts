@@ -1,6 +1,6 @@
-/** Reads traces of strace, to tell whether answers waited for the disk. */
+/** Reads the output of strace, to find out whether answers waited for the disk. */
 
-/** One call of the kernel; `start` and `end` are places in the trace. */
+/** A system call. `start` and `end` are line numbers of the trace. */
 interface Syscall {
   readonly name: string;
   readonly text: string;
@@ -12,13 +12,13 @@ const complete = /^(\d+) +(\w+)\((.*)\) += (-?\d+)/s;
 const unfinished = /^(\d+) +(\w+)\((.*) <unfinished \.\.\.>$/s;
 const resumed = /^(\d+) +<\.\.\. (\w+) resumed>(.*)\) += (-?\d+)/s;
 
-/** Calls that succeeded, of a trace made with `strace -f -y -o`. */
+/** Returns the system calls that succeeded in a trace made with `strace -f -y -o`. */
 function parse(trace: string): Syscall[] {
   const open = new Map<string, { text: string; start: number }>();
   const calls: Syscall[] = [];
   for (const [line, content] of trace.split("\n").entries()) {
-    const begun = unfinished.exec(content);
-    if (begun) open.set(begun[1] ?? "", { text: begun[3] ?? "", start: line });
+    const started = unfinished.exec(content);
+    if (started) open.set(started[1] ?? "", { text: started[3] ?? "", start: line });
     const ended = resumed.exec(content);
     const whole = ended ?? complete.exec(content);
     if (!whole || Number(whole[4]) < 0) continue;
@@ -28,7 +28,7 @@ function parse(trace: string): Syscall[] {
   return calls;
 }
 
-/** Numbers of answers, and of those that were given before a sync of their message had completed. */
+/** Returns the numbers of all answers, and of those given before a sync of their message had completed. */
 export function findEarlyAnswers(trace: string): { answers: number[]; early: number[] } {
   const calls = parse(trace);
   const writes = calls.filter(({ name, text }) => name === "pwrite64" && text.includes("tidings.db-wal>"));

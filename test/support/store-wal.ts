@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /**
- * Counts the commits in the write-ahead log of an embedded store: frames that say how large the database is after them,
- * and have the salts of the log's header (https://www.sqlite.org/fileformat2.html#walformat).
+ * Counts the commits in the write-ahead log of an embedded store. A commit ends with a frame that gives the size of the
+ * database, and valid frames have the salts of the log's header (https://www.sqlite.org/fileformat2.html#walformat).
  */
 export function countCommits(folder: string): number {
   const file = join(folder, "tidings.db-wal");

@@ -3,12 +3,12 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 
-/** Each step brings a database from the version of its index to the next; a step that was released is never edited. */
+/** Step n migrates a database from version n to n + 1. The statements of a released step are never edited. */
 const migrations = [
   `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
   CREATE TABLE feeds (id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, tail INTEGER NOT NULL, UNIQUE (tenant, name));
-  -- One row per message. feed and seq are its place when it has exactly one; else its places are in the table below.
+  -- One row per message. feed and seq locate a message of one feed; a message of several feeds has a row in places for each.
   CREATE TABLE messages (
     row INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, tenant TEXT NOT NULL, key TEXT, digest TEXT,
     publish_time INTEGER NOT NULL, expire_time INTEGER, feed INTEGER, seq INTEGER, body BLOB NOT NULL
@@ -16,7 +16,8 @@ const migrations = [
   CREATE UNIQUE INDEX messages_key ON messages (tenant, key) WHERE key IS NOT NULL;
   CREATE INDEX messages_expire_time ON messages (expire_time) WHERE expire_time IS NOT NULL;
   CREATE TABLE places (message INTEGER, feed INTEGER, seq INTEGER, PRIMARY KEY (message, feed)) WITHOUT ROWID;
-  -- One row per place. The last seq of a feed is never deleted, or its numbering would start again: an emptied one has message 0.
+  -- One row per message and feed. The entry with the last seq of a feed is never deleted, since the numbering would start
+  -- again without it: when its message goes it becomes a tombstone, with message 0.
   CREATE TABLE entries (
     feed INTEGER, seq INTEGER, message INTEGER NOT NULL, kind INTEGER NOT NULL, category TEXT NOT NULL,
     publish_time INTEGER NOT NULL, expire_time INTEGER, actor_id TEXT, object_type TEXT, object_id TEXT, batch_id TEXT,
@@ -33,19 +34,24 @@ const migrations = [
   `,
 ];
 
-/** Codes of SQLite (https://www.sqlite.org/rescode.html). */
+/** Result codes of SQLite (https://www.sqlite.org/rescode.html). */
 const busy = 5;
 const corrupt = 11;
 const notADatabase = 26;
 
-/** The embedded database: one file, one process, durable at each commit. */
+/** The embedded database: one file, owned by one process, durable at each commit. */
 export class Database {
+  /** Made with the database, so that a new one after a loss has another. */
   readonly epoch: number;
+  /** 32 random bytes, made with the database. */
   readonly secret: Uint8Array;
   readonly #connection: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
 
-  /** Opens or makes `tidings.db` in the folder; `:memory:` keeps nothing. */
+  /**
+   * Opens or creates `tidings.db` in the folder, or a database in memory for `:memory:`. Throws when another process has it
+   * open, and when it is damaged or of a newer version.
+   */
   constructor(folder: string) {
     const file = folder === ":memory:" ? folder : join(folder, "tidings.db");
     if (file !== folder) mkdirSync(folder, { recursive: true });
@@ -66,11 +72,11 @@ export class Database {
       );
     } catch (error) {
       this.#connection.close();
-      throw explained(error, folder);
+      throw explain(error, folder);
     }
   }
 
-  /** A prepared statement; prepared once per text. */
+  /** Returns the prepared statement of a text, which is prepared once. */
   sql(text: string): StatementSync {
     const known = this.#statements.get(text);
     if (known) return known;
@@ -79,7 +85,7 @@ export class Database {
     return statement;
   }
 
-  /** Runs `work` in one transaction: durable when this returns, nothing changed when it throws. */
+  /** Runs `work` in one transaction. Its changes are durable when this returns, and undone when it throws. */
   transaction<T>(work: () => T): T {
     this.#connection.exec("BEGIN IMMEDIATE");
     try {
@@ -87,7 +93,7 @@ export class Database {
       this.#connection.exec("COMMIT");
       return result;
     } catch (error) {
-      // SQLite has rolled back by itself after some failures, a full disk among them.
+      // After some failures, such as a full disk, SQLite has already rolled back by itself.
       if (this.#connection.isTransaction) this.#connection.exec("ROLLBACK");
       throw error;
     }
@@ -97,7 +103,10 @@ export class Database {
     this.#connection.close();
   }
 
-  /** EXCLUSIVE keeps the lock for the life of the process, and so needs no shared-memory file beside the WAL. */
+  /**
+   * Locks the file, which EXCLUSIVE keeps locked for the life of the process; it also makes the shared-memory file of the
+   * WAL unnecessary. The empty transaction takes the lock now instead of with the first write.
+   */
   #lock(): void {
     this.#connection.exec(`
       PRAGMA busy_timeout = 0;
@@ -137,10 +146,10 @@ export class Database {
   }
 }
 
-/** Says what an operator can do about an error of opening. */
-function explained(error: unknown, folder: string): unknown {
+/** Returns an error that tells an operator what to do, where there is something to do. */
+function explain(error: unknown, folder: string): unknown {
   const { errcode = 0, message } = error as Error & { errcode?: number };
-  // The low byte of SQLite's extended codes is the plain one.
+  // The low byte of an extended result code is the primary one.
   switch (errcode & 0xff) {
     case busy:
       return new Error(`data folder ${folder} is in use by another process; stop it or name another folder`, {
@@ -154,7 +163,7 @@ function explained(error: unknown, folder: string): unknown {
   }
 }
 
-/** SQL has no infinity: a message that never expires has NULL. */
+/** Converts a time for a column. SQL has no infinity: NULL stands for never. */
 export function fromTime(time: number): number | null {
   return time === Number.POSITIVE_INFINITY ? null : time;
 }
@@ -164,7 +173,7 @@ export function toTime(column: number | null): number {
   return column ?? Number.POSITIVE_INFINITY;
 }
 
-/** UUIDs are stored as their 16 bytes; undefined for what is not a UUID. */
+/** Converts a UUID to its 16 bytes for a column; undefined for any other text. */
 export function fromUuid(id: string): Uint8Array | undefined {
   if (!/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i.test(id)) return undefined;
   return Buffer.from(id.replaceAll("-", ""), "hex");

@@ -10,31 +10,35 @@ import {
   type MessageLocation,
   type Recalled,
 } from "../../ports/store.ts";
+import { exactKey } from "../../util/keys.ts";
 import { LruCache } from "../../util/lru.ts";
 import { type Database, fromTime, fromUuid, toTime, toUuid } from "./database.ts";
 import { rowColumns, toEntry } from "./row.ts";
 
-/** Places are freed so many at a time, or one message's; what lies before the tail is invisible before that. */
+/**
+ * The number of entries that retention deletes in one step, which other calls wait for; a message of many feeds may exceed
+ * it. Entries below the tail are invisible even before they are deleted.
+ */
 const trimStep = 256;
-/** A stretch ends once it holds so many bytes, so that a lagging reader costs one bounded page. */
-const stretchBytes = 64 * 1024;
-/** Feeds whose heads are kept in memory; a forgotten one costs one index look-up. */
-const knownFeeds = 200_000;
+/** A slice ends once its bodies reach this size, in bytes, so that a lagging reader costs a bounded page. */
+const sliceBytes = 64 * 1024;
+/** The number of feeds whose bounds are cached; another one costs an index look-up. */
+const maxCachedFeeds = 200_000;
 
 interface Feed {
   readonly id: number;
   seq: number;
-  /** As in the database; count retention may be ahead of it. */
+  /** The tail in the database; retention by count may be ahead of it. */
   tail: number;
 }
 
-/** The feeds of the embedded store. Runs in the store's worker, inside its transactions. */
+/** The feeds of the embedded store. It runs on the store's thread, inside its transactions. */
 export class SqliteFeeds {
   readonly #db: Database;
-  /** Messages kept per feed. */
+  /** The number of messages kept per feed. */
   readonly #keep: number;
-  readonly #known = new LruCache<string, Feed>({ entries: knownFeeds });
-  /** Undefined when it is to be read from the disk. */
+  readonly #cache = new LruCache<string, Feed>({ entries: maxCachedFeeds });
+  /** The last row of messages; undefined when it has to be read from the database. */
   #lastRow: number | undefined;
 
   constructor(db: Database, keep: number) {
@@ -42,9 +46,9 @@ export class SqliteFeeds {
     this.#keep = keep;
   }
 
-  /** After a transaction that failed: memory must not be ahead of the disk. */
+  /** Drops what is cached. To be called after a failed transaction: memory must not be ahead of the database. */
   forget(): void {
-    this.#known.clear();
+    this.#cache.clear();
     this.#lastRow = undefined;
   }
 
@@ -62,28 +66,28 @@ export class SqliteFeeds {
   }
 
   read(key: FeedKey, after: number, upTo: number, limit: number, now: number): FeedSlice {
-    const head = this.boundsOf(key);
-    const last = Math.min(upTo, head.seq);
+    const bounds = this.boundsOf(key);
+    const last = Math.min(upTo, bounds.seq);
     const rows = this.#db
       .sql(
         `SELECT ${rowColumns} FROM entries e JOIN messages m ON m.row = e.message
          WHERE e.feed = ? AND e.seq BETWEEN ? AND ? AND (e.expire_time IS NULL OR e.expire_time > ?) ORDER BY e.seq LIMIT ?`,
       )
-      .iterate(this.find(key)?.id ?? 0, Math.max(after + 1, head.tail), last, now, limit);
+      .iterate(this.find(key)?.id ?? 0, Math.max(after + 1, bounds.tail), last, now, limit);
     const entries: Entry[] = [];
     let bytes = 0;
     for (const row of rows) {
-      const entry = toEntry(row, head.epoch);
+      const entry = toEntry(row, bounds.epoch);
       entries.push(entry);
       bytes += entry.body.length;
-      if (bytes >= stretchBytes) break;
+      if (bytes >= sliceBytes) break;
     }
-    const full = entries.length === limit || bytes >= stretchBytes;
-    return { bounds: head, entries, through: full ? (entries.at(-1)?.seq ?? after) : Math.max(last, after) };
+    const full = entries.length === limit || bytes >= sliceBytes;
+    return { bounds, entries, through: full ? (entries.at(-1)?.seq ?? after) : Math.max(last, after) };
   }
 
   recall(tenant: string, ids: readonly string[]): Recalled[] {
-    const places: Recalled[] = [];
+    const recalled: Recalled[] = [];
     for (const id of new Set(ids.map((each) => each.toLowerCase()))) {
       const bytes = fromUuid(id);
       const message =
@@ -92,30 +96,30 @@ export class SqliteFeeds {
           | { row: number }
           | undefined);
       if (!message) continue;
-      for (const { feed, seq } of this.placesOf(message.row)) {
+      for (const { feed, seq } of this.locationsOf(message.row)) {
         const key = this.#keyOf(feed);
-        const there = this.#db
+        const exists = this.#db
           .sql("SELECT 1 FROM entries WHERE feed = ? AND seq = ? AND message = ?")
           .get(feed, seq, message.row);
-        if (seq >= this.boundsOf(key).tail) places.push({ id, feed: key, seq, again: !there });
-        if (there) this.#erase(feed, seq);
+        if (seq >= this.boundsOf(key).tail) recalled.push({ id, feed: key, seq, again: !exists });
+        if (exists) this.#erase(feed, seq);
       }
-      // The row stays, so that its key stays taken: a late retry must not bring the message back. So do its places, for
-      // a repetition of this.
+      // The row stays, so that a late retry under its key does not bring the message back. Its locations stay, so that a
+      // repeated recall returns them again.
       this.#db.sql("UPDATE messages SET body = x'', batch_id = NULL WHERE row = ?").run(message.row);
     }
-    return places;
+    return recalled;
   }
 
   trim(before: number, now: number): number {
     return this.#trimOld(before) + this.#trimExpired(now);
   }
 
-  /** The feed, or undefined when nothing was ever appended to it. */
+  /** Returns a feed, or undefined when nothing was ever appended to it. */
   find(key: FeedKey): Feed | undefined {
     const name = nameOf(key);
-    const known = this.#known.get(name);
-    if (known) return known;
+    const cached = this.#cache.get(name);
+    if (cached) return cached;
     const row = this.#db.sql("SELECT id, tail FROM feeds WHERE tenant = ? AND name = ?").get(key.tenant, key.name) as
       | { id: number; tail: number }
       | undefined;
@@ -123,11 +127,11 @@ export class SqliteFeeds {
     const last = this.#db.sql("SELECT max(seq) AS seq FROM entries WHERE feed = ?").get(row.id) as {
       seq: number | null;
     };
-    return this.#remember(name, { id: row.id, seq: last.seq ?? 0, tail: row.tail });
+    return this.#addToCache(name, { id: row.id, seq: last.seq ?? 0, tail: row.tail });
   }
 
-  /** Where a message lies, in feeds after `after`, in their order. */
-  placesOf(row: number, after = 0, limit = -1): { feed: number; seq: number }[] {
+  /** Returns the locations of a message in feeds with an id above `after`, in the order of their ids. */
+  locationsOf(row: number, after = 0, limit = -1): { feed: number; seq: number }[] {
     return this.#db
       .sql(
         `SELECT feed, seq FROM messages WHERE row = ?1 AND feed > ?2
@@ -137,7 +141,7 @@ export class SqliteFeeds {
       .all(row, after, limit) as { feed: number; seq: number }[];
   }
 
-  /** The message at a place, unless retention has trimmed it. */
+  /** Returns the entry at a location, unless retention has trimmed it. */
   entryAt(feed: number, seq: number): (Entry & { feed: FeedKey }) | undefined {
     const key = this.#keyOf(feed);
     if (seq < this.boundsOf(key).tail) return undefined;
@@ -149,13 +153,13 @@ export class SqliteFeeds {
 
   #appendOne(message: Append): AppendResult {
     const replaced = message.replace ? this.#replace(message) : undefined;
-    const known = message.key === "" ? undefined : this.#byKey(message);
-    if (known) return known;
+    const earlier = message.key === "" ? undefined : this.#findByKey(message);
+    if (earlier) return earlier;
     const row = (this.#lastRow ?? this.#readLastRow()) + 1;
     this.#lastRow = row;
     const expireTime = fromTime(message.expireTime);
-    const places = message.feeds.map((name) => {
-      const feed = this.#findOrMake({ tenant: message.tenant, name });
+    const locations = message.feeds.map((name) => {
+      const feed = this.#findOrCreate({ tenant: message.tenant, name });
       feed.seq++;
       this.#db
         .sql("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
@@ -175,7 +179,7 @@ export class SqliteFeeds {
       this.#trimByCount(feed, message.publishTime);
       return { feed: feed.id, seq: feed.seq };
     });
-    const [only] = places.length === 1 ? places : [];
+    const [only] = locations.length === 1 ? locations : [];
     this.#db
       .sql("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
       .run(
@@ -191,32 +195,32 @@ export class SqliteFeeds {
         message.body,
         message.batchId || null,
       );
-    if (places.length > 1) {
-      for (const { feed, seq } of places) this.#db.sql("INSERT INTO places VALUES (?, ?, ?)").run(row, feed, seq);
+    if (locations.length > 1) {
+      for (const { feed, seq } of locations) this.#db.sql("INSERT INTO places VALUES (?, ?, ?)").run(row, feed, seq);
     }
     const { id, publishTime } = message;
     const stored = { outcome: "stored" as const, id, publishTime, epoch: this.#db.epoch };
-    return { ...stored, seqs: places.map(({ seq }) => seq), ...(replaced ? { replaced } : {}) };
+    return { ...stored, seqs: locations.map(({ seq }) => seq), ...(replaced ? { replaced } : {}) };
   }
 
-  /** Makes way for a message of the same key. */
+  /** Deletes the message that holds a key, if any, so that another one can take it. Returns where readers saw it. */
   #replace({ tenant, key }: Append): MessageLocation[] | undefined {
     const found = this.#db.sql("SELECT row FROM messages WHERE tenant = ? AND key = ?").get(tenant, key) as
       | { row: number }
       | undefined;
     if (!found) return undefined;
-    const places = this.#takeBack(found.row);
+    const locations = this.#withdraw(found.row);
     this.#db.sql("DELETE FROM messages WHERE row = ?").run(found.row);
-    return places;
+    return locations;
   }
 
-  /** Takes a message out of its feeds; answers where readers could see it. */
-  #takeBack(row: number): MessageLocation[] {
-    const places: MessageLocation[] = [];
-    for (const { feed, seq } of this.placesOf(row)) {
+  /** Removes a message from its feeds. Returns where readers saw it. */
+  #withdraw(row: number): MessageLocation[] {
+    const locations: MessageLocation[] = [];
+    for (const { feed, seq } of this.locationsOf(row)) {
       const entry = this.entryAt(feed, seq);
       if (entry)
-        places.push({
+        locations.push({
           id: entry.id,
           feed: entry.feed,
           seq,
@@ -227,10 +231,10 @@ export class SqliteFeeds {
       this.#erase(feed, seq);
     }
     this.#db.sql("DELETE FROM places WHERE message = ?").run(row);
-    return places;
+    return locations;
   }
 
-  #byKey({ tenant, key, digest, publishTime }: Append): AppendResult | undefined {
+  #findByKey({ tenant, key, digest, publishTime }: Append): AppendResult | undefined {
     const row = this.#db
       .sql("SELECT row, id, digest, publish_time, expire_time FROM messages WHERE tenant = ? AND key = ?")
       .get(tenant, key) as
@@ -245,17 +249,17 @@ export class SqliteFeeds {
     return { outcome: "duplicate", id: toUuid(row.id), publishTime: row.publish_time, epoch: this.#db.epoch, seqs: [] };
   }
 
-  #findOrMake(key: FeedKey): Feed {
-    const known = this.find(key);
-    if (known) return known;
+  #findOrCreate(key: FeedKey): Feed {
+    const found = this.find(key);
+    if (found) return found;
     const { lastInsertRowid } = this.#db
       .sql("INSERT INTO feeds (tenant, name, tail) VALUES (?, ?, 1)")
       .run(key.tenant, key.name);
-    return this.#remember(nameOf(key), { id: Number(lastInsertRowid), seq: 0, tail: 1 });
+    return this.#addToCache(nameOf(key), { id: Number(lastInsertRowid), seq: 0, tail: 1 });
   }
 
-  #remember(name: string, feed: Feed): Feed {
-    this.#known.set(name, feed);
+  #addToCache(name: string, feed: Feed): Feed {
+    this.#cache.set(name, feed);
     return feed;
   }
 
@@ -274,14 +278,14 @@ export class SqliteFeeds {
     this.#raiseTail(feed, tail);
   }
 
-  /** Rows are in order of arrival: what a clock stamped too early waits for those before it. */
+  /** Drops messages older than `before`, in the order of arrival. One that a slow clock stamped too early waits for those before it. */
   #trimOld(before: number): number {
-    const front = this.#db.sql("SELECT row, publish_time FROM messages ORDER BY row LIMIT ?").all(trimStep) as {
+    const oldest = this.#db.sql("SELECT row, publish_time FROM messages ORDER BY row LIMIT ?").all(trimStep) as {
       row: number;
       publish_time: number;
     }[];
-    const young = front.findIndex((message) => message.publish_time >= before);
-    return this.#drop(young === -1 ? front : front.slice(0, young));
+    const young = oldest.findIndex((message) => message.publish_time >= before);
+    return this.#drop(young === -1 ? oldest : oldest.slice(0, young));
   }
 
   #trimExpired(now: number): number {
@@ -290,15 +294,15 @@ export class SqliteFeeds {
   }
 
   /**
-   * Removes messages from every feed, in order, and answers how many before the step was full. Those that have expired
-   * `now` leave their keys; of others, which are too old, tails rise.
+   * Removes messages from their feeds, in order, until the step is full. Returns how many it removed. With `now`, these are
+   * messages that have expired, whose keys stay; without, they are too old, and the tails of their feeds rise above them.
    */
   #drop(messages: readonly { row: number }[], now?: number): number {
     let dropped = 0;
-    for (let freed = 0; dropped < messages.length && freed < trimStep; dropped++) {
+    for (let deleted = 0; dropped < messages.length && deleted < trimStep; dropped++) {
       const { row } = messages[dropped] as { row: number };
-      for (const { feed: id, seq } of this.placesOf(row)) {
-        freed++;
+      for (const { feed: id, seq } of this.locationsOf(row)) {
+        deleted++;
         this.#erase(id, seq);
         const feed = now === undefined ? this.find(this.#keyOf(id)) : undefined;
         if (feed && seq >= feed.tail) this.#raiseTail(feed, seq + 1);
@@ -314,7 +318,7 @@ export class SqliteFeeds {
     this.#db.sql("UPDATE feeds SET tail = ? WHERE id = ?").run(tail, feed.id);
   }
 
-  /** Removes one place of a message, and the message with its last one. */
+  /** Removes a message from one feed, and its row when that was the last one. */
   #unlink(message: number, feed: number, seq: number, now: number): void {
     this.#erase(feed, seq);
     this.#db.sql("DELETE FROM places WHERE message = ? AND feed = ?").run(message, feed);
@@ -322,7 +326,7 @@ export class SqliteFeeds {
     this.#dropRow(message, now);
   }
 
-  /** Of a message that is in no feed any more, the key stays as long as it holds. */
+  /** Deletes the row of a message that is in no feed any more, unless its key still holds: the row then stays for the key. */
   #dropRow(row: number, now = Number.MAX_SAFE_INTEGER): void {
     const { changes } = this.#db
       .sql(
@@ -333,7 +337,7 @@ export class SqliteFeeds {
     if (changes === 0) this.#db.sql("DELETE FROM messages WHERE row = ?").run(row);
   }
 
-  /** Deletes an entry, or empties it when it is the feed's last. */
+  /** Deletes an entry, or makes it a tombstone when it has the last seq of its feed. */
   #erase(feed: number, seq: number): void {
     const next = this.#db.sql("SELECT 1 FROM entries WHERE feed = ? AND seq > ? LIMIT 1").get(feed, seq);
     if (next) this.#db.sql("DELETE FROM entries WHERE feed = ? AND seq = ?").run(feed, seq);
@@ -355,7 +359,7 @@ export class SqliteFeeds {
   }
 }
 
-/** One text for both, from which neither can be mistaken: the length says where the tenant ends. */
+/** Returns the key of a feed in the cache. */
 function nameOf({ tenant, name }: FeedKey): string {
-  return `${tenant.length}:${tenant}${name}`;
+  return exactKey(tenant, name);
 }

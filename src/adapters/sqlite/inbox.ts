@@ -13,7 +13,7 @@ import { type Database, fromUuid, toTime } from "./database.ts";
 import type { SqliteFeeds } from "./feeds.ts";
 import { rowColumns, toEntry } from "./row.ts";
 
-/** The questions of the inbox, to the embedded store. Runs in the store's worker. */
+/** The inbox queries of the embedded store. It runs on the store's thread. */
 export class SqliteInbox {
   readonly #db: Database;
   readonly #feeds: SqliteFeeds;
@@ -51,12 +51,12 @@ export class SqliteInbox {
     const byCategory = new Map<string, number>();
     let nextExpiry = Number.POSITIVE_INFINITY;
     const oldest = feeds.map(() => Number.POSITIVE_INFINITY);
-    const heads = this.#feeds.bounds(feeds.map(({ feed }) => feed));
+    const bounds = this.#feeds.bounds(feeds.map(({ feed }) => feed));
     feeds.forEach(({ feed, ranges }, index) => {
       const id = this.#feeds.find(feed)?.id;
-      const tail = heads[index]?.tail ?? 1;
+      const tail = bounds[index]?.tail ?? 1;
       if (id === undefined || ranges.length === 0) return;
-      // Counted by category here: SQLite's GROUP BY would sort all rows first, which takes three times as long.
+      // Count by category here: GROUP BY makes SQLite sort all rows first, which takes three times as long.
       const row = this.#db
         .sql(
           `SELECT json_group_array(e.category) AS categories, min(e.expire_time) AS expire_time, min(e.seq) AS oldest
@@ -75,12 +75,12 @@ export class SqliteInbox {
       nextExpiry = Math.min(nextExpiry, toTime(row.expire_time));
       oldest[index] = row.oldest ?? Number.POSITIVE_INFINITY;
     });
-    return { byCategory, nextExpiry, oldest, bounds: heads };
+    return { byCategory, nextExpiry, oldest, bounds };
   }
 
   find(feeds: readonly FeedKey[], ids: readonly string[]): MessageLocation[] {
-    const places: MessageLocation[] = [];
-    const known = feeds.flatMap((key) => {
+    const locations: MessageLocation[] = [];
+    const existing = feeds.flatMap((key) => {
       const feed = this.#feeds.find(key);
       return feed ? [{ key, id: feed.id, tail: this.#feeds.boundsOf(key).tail }] : [];
     });
@@ -92,20 +92,20 @@ export class SqliteInbox {
     for (const id of new Set(ids.map((each) => each.toLowerCase()))) {
       const bytes = fromUuid(id);
       if (!bytes) continue;
-      for (const feed of known) {
+      for (const feed of existing) {
         const row = statement.get(bytes, feed.id, feed.tail) as
           | { seq: number; kind: number; category: string; expire_time: number | null }
           | undefined;
         if (!row) continue;
         const { seq, kind, category } = row;
-        places.push({ id, feed: feed.key, seq, kind, category, expireTime: toTime(row.expire_time) });
+        locations.push({ id, feed: feed.key, seq, kind, category, expireTime: toTime(row.expire_time) });
       }
     }
-    return places;
+    return locations;
   }
 
   batch(tenant: string, batchId: string, after: string, limit: number, now: number): BatchPage {
-    // A place in a batch is a message's row and the last of its feeds that was taken.
+    // The cursor is the row of a message and the id of the last of its feeds on the page before.
     const [row = unbounded, feed = 0] = after === "" ? [] : after.split("/").map(Number);
     const messages = this.#db
       .sql(
@@ -116,23 +116,23 @@ export class SqliteInbox {
     const entries: BatchPage["entries"][number][] = [];
     let last = after;
     for (const message of messages) {
-      for (const place of this.#placesAfter(message.row, message.row === row ? feed : 0, limit + 1)) {
+      for (const location of this.#locationsAfter(message.row, message.row === row ? feed : 0, limit + 1)) {
         if (entries.length === limit) return { entries, next: last };
-        last = `${message.row}/${place.feed}`;
-        const entry = this.#feeds.entryAt(place.feed, place.seq);
+        last = `${message.row}/${location.feed}`;
+        const entry = this.#feeds.entryAt(location.feed, location.seq);
         if (entry) entries.push(entry);
       }
     }
     return { entries, next: messages.length > limit ? `${messages[limit]?.row}/${unbounded}` : "" };
   }
 
-  /** Places of a message in feeds after `after`, so many at a time: of 10,000, a page takes a few. */
-  *#placesAfter(row: number, after: number, step: number): Generator<{ feed: number; seq: number }> {
+  /** Yields the locations of a message in feeds after `after`, read `step` at a time: a page takes a few of maybe 10,000. */
+  *#locationsAfter(row: number, after: number, step: number): Generator<{ feed: number; seq: number }> {
     for (let last = after; ; ) {
-      const places = this.#feeds.placesOf(row, last, step);
-      yield* places;
-      if (places.length < step) return;
-      last = places.at(-1)?.feed ?? last;
+      const locations = this.#feeds.locationsOf(row, last, step);
+      yield* locations;
+      if (locations.length < step) return;
+      last = locations.at(-1)?.feed ?? last;
     }
   }
 
@@ -152,13 +152,13 @@ export class SqliteInbox {
   }
 }
 
-/** Named, because the planner knows no figures and would walk the whole feed. */
+/** Returns the index to use. Without statistics, the planner would rather scan the whole feed. */
 function indexFor({ feed, objectType, objectId, actorId }: Selection): string {
   if (objectType && objectId) return "INDEXED BY entries_object";
   return actorId && feed.name === "activity" ? "INDEXED BY entries_actor" : "";
 }
 
-/** The WHERE of a selection's filters. The texts are few, so that each is prepared once. */
+/** Returns the conditions of a selection's filters. There are few different texts, and each is prepared once. */
 function conditions(selection: Selection): { text: string; values: (string | number)[] } {
   const parts: [text: string, value: string | number][] = [];
   const { kinds, categories, objectType, objectId, actorId, batchId, startTime, endTime } = selection;
@@ -167,7 +167,7 @@ function conditions(selection: Selection): { text: string; values: (string | num
   if (objectType) parts.push(["e.object_type = ?", objectType]);
   if (objectId) parts.push(["e.object_id = ?", objectId]);
   if (actorId) parts.push(["e.actor_id = ?", actorId]);
-  // Implied by the feed, and said so that entries_actor may serve.
+  // The feed implies it; stating it lets SQLite use the partial index entries_actor.
   if (actorId && selection.feed.name === "activity") parts.push(["e.kind = 2 AND ?", 1]);
   if (batchId) parts.push(["e.batch_id = ?", batchId]);
   if (startTime > Number.NEGATIVE_INFINITY) parts.push(["e.publish_time >= ?", startTime]);

@@ -1,7 +1,7 @@
 import type { Entry } from "../../ports/store.ts";
 import { toTime, toUuid } from "./database.ts";
 
-/** An entry joined with its message. */
+/** A row of an entry joined with its message. */
 interface Row {
   seq: number;
   id: Uint8Array;
@@ -20,7 +20,7 @@ interface Row {
 export const rowColumns = `e.seq, m.id, m.body, e.kind, e.category, e.publish_time, e.expire_time,
   e.actor_id, e.object_type, e.object_id, e.batch_id`;
 
-/** An Entry of a row of rowColumns. */
+/** Converts a row with the columns rowColumns. */
 export function toEntry(raw: unknown, epoch: number): Entry {
   const row = raw as Row;
   return {

@@ -20,7 +20,7 @@ import type {
 } from "../../ports/store.ts";
 import type { Answer, Answers, Call, WorkerData } from "./worker.ts";
 
-/** Calls under way; beyond it new ones are refused, so that a slow disk cannot fill the memory. */
+/** The most calls in flight. Further ones are refused, so that a slow disk cannot fill the memory. */
 const maxPending = 50_000;
 
 interface Pending {
@@ -29,8 +29,8 @@ interface Pending {
 }
 
 /**
- * Port Store on SQLite: one file, WAL, fsync at each commit, on a thread of its own. All calls of one turn of the event
- * loop go over in one message.
+ * Port Store on SQLite: one file, in WAL mode, with an fsync at each commit, on a thread of its own. This side sends the
+ * calls to that thread, all calls of one event-loop tick in one message; worker.ts explains the group commit.
  */
 export class SqliteStore implements Store {
   readonly #worker: Worker;
@@ -41,9 +41,9 @@ export class SqliteStore implements Store {
   #closed = false;
   #closing: Promise<void> | undefined;
 
-  /** `folder` is made if missing; `:memory:` keeps nothing. `keep`: messages kept per feed. */
+  /** Starts the thread. `committed` is called after every commit. */
   constructor(options: WorkerData, committed: CommitListener = () => {}) {
-    // Source and build differ in the extension only.
+    // The worker is worker.ts in the sources, and worker.js in the package.
     const file = new URL(`./worker${import.meta.url.slice(-3)}`, import.meta.url);
     this.#worker = new Worker(file, { workerData: options, name: "tidings-store" });
     this.#worker.on("message", ({ answers, commit }: Answers) => {
@@ -53,7 +53,7 @@ export class SqliteStore implements Store {
       if (commit) committed(commit);
     });
     this.#worker.on("error", (error) => this.#failAll(error));
-    this.#worker.on("exit", () => this.#failAll(new Error("the store's thread has ended")));
+    this.#worker.on("exit", () => this.#failAll(new Error("the thread of the store has ended")));
     this.#worker.unref();
   }
 
@@ -143,7 +143,7 @@ export class SqliteStore implements Store {
     return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
   }
 
-  /** While one message is under way the next one grows, so that batches form by themselves under load. */
+  /** Sends the calls that are waiting, unless a message is in flight: its answer sends them then. */
   #flush(): void {
     if (this.#busy || this.#outbox.length === 0) return;
     const calls = this.#outbox;

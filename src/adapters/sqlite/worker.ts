@@ -1,6 +1,13 @@
 /**
- * The thread that owns the database. Whatever has arrived when it wakes is one transaction: under load the batches form
- * by themselves, idle adds no delay, and no answer leaves before its commit is on the disk.
+ * The thread that owns the database, and its group commit. A commit waits for an fsync, some milliseconds on a disk, so one
+ * commit per call would allow a few hundred calls a second. Instead, all calls that have arrived when the thread is free run
+ * in one transaction and share its fsync. While it works on one batch, the next one gathers in the store's outbox: the
+ * longer a commit takes, the more calls share the next. No timer delays anything: a call that finds the thread idle is
+ * committed at once.
+ *
+ * The answers of a batch leave after its commit, so a call that was answered is on the disk. When the transaction fails,
+ * every call of the batch fails, since any of them may have read what was rolled back. A batch without writes runs without
+ * a transaction.
  */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import type { Commit } from "../../ports/store.ts";
@@ -8,18 +15,20 @@ import { Database } from "./database.ts";
 import { SqliteFeeds } from "./feeds.ts";
 import { SqliteInbox } from "./inbox.ts";
 
-/** A call of the store: a number to answer under, the method's name and its arguments. */
+/** A call: a number that its answer repeats, the name of the method, and its arguments. */
 export type Call = readonly [id: number, method: string, args: readonly unknown[]];
-/** The answer of a call, or of the first one that failed. */
+/** The answer of a call: its value, or the error that failed its batch. */
 export type Answer = readonly [id: number, value: unknown, error: Error | undefined];
-/** What the thread says: the answers of one commit, and what that was; undefined when nothing was written. */
+/** A message of the thread: the answers of one batch, and its commit, undefined when it wrote nothing. */
 export interface Answers {
   readonly answers: readonly Answer[];
   readonly commit: Commit | undefined;
 }
-/** What the thread is started with. */
+/** The options of the thread. */
 export interface WorkerData {
+  /** The data folder, created if missing, or `:memory:` for a database that is gone when it closes. */
   readonly folder: string;
+  /** The number of messages kept per feed. */
   readonly keep: number;
 }
 
@@ -51,7 +60,7 @@ class Worker {
     };
   }
 
-  /** Serves all calls by one commit. `close` is the last one ever, and comes after the commit of those before it. */
+  /** Serves a batch of calls. `close` is the last call ever; the calls before it are committed first. */
   serve(calls: readonly Call[]): Answers {
     const last = calls.at(-1);
     if (last?.[1] !== "close") return this.#commit(calls);
@@ -60,13 +69,13 @@ class Worker {
     return { answers: [...answers, [last[0], undefined, undefined]], commit };
   }
 
-  /** When the commit fails, all have failed, for any of them may have read what is gone. */
+  /** Runs calls, in one transaction where one of them writes. */
   #commit(calls: readonly Call[]): Answers {
     try {
       if (!calls.some(([, method]) => writes.has(method))) return { answers: this.#run(calls), commit: undefined };
       const start = performance.now();
       const answers = this.#db.transaction(() => this.#run(calls));
-      return { answers, commit: { messages: appended(calls), seconds: (performance.now() - start) / 1000 } };
+      return { answers, commit: { messages: countAppended(calls), seconds: (performance.now() - start) / 1000 } };
     } catch (error) {
       this.#feeds.forget();
       return { answers: calls.map(([id]) => [id, undefined, error as Error]), commit: undefined };
@@ -78,7 +87,7 @@ class Worker {
   }
 }
 
-function appended(calls: readonly Call[]): number {
+function countAppended(calls: readonly Call[]): number {
   let messages = 0;
   for (const [, method, args] of calls) if (method === "append") messages += (args[0] as readonly unknown[]).length;
   return messages;
@@ -89,6 +98,7 @@ function start(port: MessagePort): void {
   try {
     worker = new Worker(workerData as WorkerData);
   } catch (error) {
+    // A database that cannot be opened fails every call, the first of which is `open`.
     port.on("message", (calls: Call[]) => {
       port.postMessage({ answers: calls.map(([id]) => [id, undefined, error]), commit: undefined });
     });

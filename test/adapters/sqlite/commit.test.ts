@@ -32,7 +32,7 @@ async function open(): Promise<Store> {
   return opened.store;
 }
 
-/** The error of a call that must be rejected as the port says. */
+/** Returns the error of a call, which must be rejected as the port says. */
 async function rejection(call: Promise<unknown>): Promise<ConnectError> {
   const error = await call.then(
     () => undefined,
@@ -44,8 +44,8 @@ async function rejection(call: Promise<unknown>): Promise<ConnectError> {
   return error;
 }
 
-describe("a commit", () => {
-  test("is shared by all calls of one turn", async () => {
+describe("A commit", () => {
+  test("is shared by all calls of one event-loop tick", async () => {
     const store = await open();
     const before = countCommits(folder);
     const calls = upTo(500).map(() => appendOne(store, message("t")));
@@ -57,14 +57,14 @@ describe("a commit", () => {
     expect(commits).toBeLessThanOrEqual(5);
   });
 
-  test("is made for each call that waits for the one before", async () => {
+  test("is made for each of several calls that follow one another", async () => {
     const store = await open();
     const before = countCommits(folder);
     for (let count = 0; count < 20; count++) await appendOne(store, message("t"));
     expect(countCommits(folder) - before).toBe(20);
   });
 
-  test("is not made for reading", async () => {
+  test("is not made for reads", async () => {
     const store = await open();
     await appendOne(store, message("t"));
     const before = countCommits(folder);
@@ -77,7 +77,7 @@ describe("a commit", () => {
   });
 });
 
-test("a message to 10,000 feeds is stored once", async () => {
+test("SqliteStore stores a message for 10,000 feeds once", async () => {
   const store = await open();
   const body = new Uint8Array(60_000).map(() => Math.floor(Math.random() * 256));
   await store.append([message("t", { feeds: upTo(10_000).map((user) => `user/${user}`), body })]);
@@ -94,20 +94,20 @@ test("a message to 10,000 feeds is stored once", async () => {
   expect(size).toBeLessThan(5_000_000);
 });
 
-describe("a full disk", () => {
+describe("A full disk", () => {
   let mounted = false;
   afterEach(() => {
     if (mounted) execFileSync("umount", ["-l", folder]);
     mounted = false;
   });
 
-  test("rejects, changes nothing, and goes on when there is space", async ({ skip }) => {
+  test("makes writes fail without a change, until there is space again", async ({ skip }) => {
     try {
       execFileSync("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], { stdio: "ignore" });
       mounted = true;
     } catch {
-      // The test below needs no rights, and so is never skipped.
-      console.log("skipped: a full disk that gets space again, for only root may mount a small one");
+      // The next test needs no permission, and so is never skipped.
+      console.log("skipped: a full disk that gets space again, since only root may mount a small one");
       return skip();
     }
     opened = await openSqlite(10_000, join(folder, "data"));
@@ -131,7 +131,7 @@ describe("a full disk", () => {
     }
   });
 
-  test("that ends a file at a limit loses nothing that was answered", async () => {
+  test("at a limit of the file size loses nothing that was answered", async () => {
     const limited = ["-c", 'ulimit -f 4096; exec "$@"', "sh", ...childCommand("fill", folder)];
     const lines = execFileSync("sh", limited, { encoding: "utf8" }).trim().split("\n");
     const written = Number(/^written (\d+) /.exec(lines[2] ?? "")?.[1]);
@@ -146,7 +146,7 @@ describe("a full disk", () => {
     expect(await appendOne(store, message("t"))).toBe(written + 1);
   });
 
-  test("in the middle of a transaction leaves neither disk nor memory with half of it", () => {
+  test("in the middle of a transaction leaves half of it neither on disk nor in memory", () => {
     const database = new Database(folder);
     const feeds = new SqliteFeeds(database, 100);
     const append = (count: number) => {
@@ -171,8 +171,8 @@ describe("a full disk", () => {
   });
 });
 
-describe("the thread of a store", () => {
-  test("that dies rejects what is under way and all that comes, and closing still works", async () => {
+describe("The thread of a store", () => {
+  test("rejects pending and later calls after it has died, and the store can still be closed", async () => {
     const posts = vi.spyOn(Worker.prototype, "postMessage");
     const store = await open();
     const worker = posts.mock.contexts[0] as Worker;
@@ -184,7 +184,7 @@ describe("the thread of a store", () => {
     await store.close();
   });
 
-  test("refuses calls beyond a bound, and only those", async () => {
+  test("refuses calls beyond its limit, and only those", async () => {
     const store = await open();
     const calls = upTo(50_010).map(() => store.bounds([]));
     const refused = calls.splice(50_000).map(rejection);

@@ -10,7 +10,7 @@ import { findEarlyAnswers } from "../../support/store-trace.ts";
 
 const strace = findTool("strace", "apt-get install strace");
 
-/** Runs a store under strace; answers which of its answers came before their sync. */
+/** Runs a store under strace. Returns its answers, and those that came before their sync. */
 function traceOf(mode: ChildMode): ReturnType<typeof findEarlyAnswers> {
   const folder = makeFolder();
   try {
@@ -23,20 +23,20 @@ function traceOf(mode: ChildMode): ReturnType<typeof findEarlyAnswers> {
   }
 }
 
-describe.skipIf(strace === undefined)("the trace of a store", () => {
+describe.skipIf(strace === undefined)("The system calls of a store", () => {
   const all = upTo(39, 0);
 
-  test("has a completed sync of each message before its answer", () => {
+  test("complete the sync of each message before its answer", () => {
     expect(traceOf("full")).toEqual({ answers: all, early: [] });
   });
 
-  test("would show a store that does not wait for the disk", () => {
+  test("would reveal a store that does not wait for the disk", () => {
     const { answers, early } = traceOf("normal");
     expect(answers).toEqual(all);
     expect(early.length).toBeGreaterThan(30);
   });
 
-  test("would show a store that answers before its commit", () => {
+  test("would reveal a store that answers before its commit", () => {
     expect(traceOf("early")).toEqual({ answers: all, early: all });
   });
 });

@@ -1,6 +1,6 @@
 import { test } from "vitest";
 import { killRounds } from "../../support/store-kill.ts";
 
-test("a store that is killed at full load has all that it answered, five times over", async () => {
+test("SqliteStore has everything that it answered after each of five kills at full load", async () => {
   await killRounds(5);
 });

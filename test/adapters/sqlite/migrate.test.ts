@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { SqliteStore } from "../../../src/adapters/sqlite/store.ts";
-import { endless, message, readAll, start, stored, userFeed } from "../../support/store-messages.ts";
+import { unbounded } from "../../../src/ports/store.ts";
+import { message, readAll, start, stored, userFeed } from "../../support/store-messages.ts";
 import { makeFolder } from "../../support/store-sqlite.ts";
 
-/** As released; never to be edited. */
+/** The schema of version 1, as released. Never to be edited. */
 const schema1 = `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
   CREATE TABLE feeds (id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, tail INTEGER NOT NULL, UNIQUE (tenant, name));
@@ -47,21 +48,21 @@ async function openStore(): Promise<{ store: SqliteStore; secret: Uint8Array }> 
   return { store, ...(await store.open()) };
 }
 
-/** A row of the old database. */
-interface Old {
+/** A message of the old database. */
+interface OldMessage {
   readonly id: string;
   readonly tenant?: string;
   /** Feed → seq. */
   readonly at: Readonly<Record<string, number>>;
   readonly batch?: string;
   readonly key?: string;
-  /** Taken back: the row stays, without places. */
+  /** A recalled message: its row stays, without locations. */
   readonly recalled?: boolean;
 }
 
 const ids = Array.from({ length: 6 }, () => randomUUID()) as [string, string, string, string, string, string];
 const [single, wide, plain, foreign, recalled, last] = ids;
-const rows: readonly Old[] = [
+const rows: readonly OldMessage[] = [
   { id: single, at: { "user/ann": 1 }, batch: "b", key: "service\nsingle" },
   { id: wide, at: { "user/ann": 2, "user/bob": 1, tenant: 1 }, batch: "b", key: "service\nwide" },
   { id: plain, at: { "user/ann": 3 } },
@@ -70,7 +71,7 @@ const rows: readonly Old[] = [
   { id: last, at: { "user/ann": 4 }, batch: "c" },
 ];
 
-/** Writes a database as the first version did. */
+/** Writes a database as version 1 did. */
 function writeOld(): void {
   const database = new DatabaseSync(join(folder, "tidings.db"));
   database.exec(`PRAGMA journal_mode = WAL; ${schema1}`);
@@ -87,20 +88,20 @@ function writeOld(): void {
   };
   rows.forEach(({ id, tenant = "t", at, batch, key, recalled }, index) => {
     const row = index + 1;
-    const places = Object.entries(at).map(([name, seq]) => ({ feed: feedOf(tenant, name), seq }));
-    const [only] = places.length === 1 ? places : [];
+    const locations = Object.entries(at).map(([name, seq]) => ({ feed: feedOf(tenant, name), seq }));
+    const [only] = locations.length === 1 ? locations : [];
     const body = new TextEncoder().encode(recalled ? "" : id);
     insert(
       "messages",
       ...[row, Buffer.from(id.replaceAll("-", ""), "hex"), tenant, key ?? null, key ? "d" : null],
       ...[start, null, only?.feed ?? null, only?.seq ?? null, body],
     );
-    for (const { feed, seq } of places) {
+    for (const { feed, seq } of locations) {
       insert("entries", feed, seq, row, 1, "x", start, null, null, null, null, batch ?? null);
       if (!only) insert("places", row, feed, seq);
     }
   });
-  // The last one of bob's feed was recalled: emptied, and still with the name of its batch.
+  // The last message of bob's feed was recalled: a tombstone, which still has the id of its batch.
   insert("entries", feedOf("t", "user/bob"), 2, 0, 0, "", start, null, null, null, null, "b");
   insert("read_states", "t", "ann", 3, readState);
   database.close();
@@ -112,7 +113,7 @@ async function batch(store: SqliteStore, tenant: string, name: string): Promise<
   return entries.map(({ id, feed, seq }) => `${id} ${feed.tenant} ${feed.name} ${seq}`);
 }
 
-/** All that the old database had. */
+/** Checks that a store has everything that the old database had. */
 async function checkOld(store: SqliteStore): Promise<void> {
   const entries = await readAll(store, userFeed("t"));
   expect(entries.map(({ id }) => id)).toEqual([single, wide, plain, last]);
@@ -121,7 +122,7 @@ async function checkOld(store: SqliteStore): Promise<void> {
     ["b", "b", "", "c"].map((name) => `${name} 1700000000`),
   );
   expect(await store.readState("t", "ann")).toEqual({ version: 3, json: readState });
-  const { byCategory } = await store.countNotifications([{ feed: userFeed("t"), ranges: [[2, endless]] }], start);
+  const { byCategory } = await store.countNotifications([{ feed: userFeed("t"), ranges: [[2, unbounded]] }], start);
   expect([...byCategory]).toEqual([["x", 3]]);
   expect(await batch(store, "t", "b")).toEqual([
     `${wide} t user/ann 2`,
@@ -133,8 +134,8 @@ async function checkOld(store: SqliteStore): Promise<void> {
   expect(await batch(store, "t", "c")).toEqual([`${last} t user/ann 4`]);
 }
 
-describe("a database of the first version", () => {
-  test("keeps everything, and has its batches", async () => {
+describe("A database of version 1", () => {
+  test("keeps everything when it is migrated, and its batches can be listed", async () => {
     writeOld();
     const { store, secret } = await openStore();
     expect(Buffer.from(secret)).toEqual(Buffer.alloc(32, 7));
@@ -145,7 +146,7 @@ describe("a database of the first version", () => {
     );
   });
 
-  test("goes on: new messages join its batches, a recall empties them, a resend takes its key", async () => {
+  test("goes on after its migration: new messages join its batches, recalls empty them, replacements take its keys", async () => {
     writeOld();
     const { store } = await openStore();
     const next = message("t", { batchId: "b" });
@@ -161,12 +162,12 @@ describe("a database of the first version", () => {
     await store.recall("t", [single, next.id, resent.id]);
     expect(await batch(store, "t", "b")).toEqual([]);
     expect(await batch(store, "u", "b")).toHaveLength(1);
-    // Of an emptied feed the numbers go on.
+    // The numbering goes on after a tombstone.
     const [to] = await store.append([message("t", { feeds: ["user/bob"] })]);
     expect(stored(to).seqs).toEqual([3]);
   });
 
-  test("is brought up once, and is the same when it is opened again", async () => {
+  test("is migrated once, and is the same when it is opened again", async () => {
     writeOld();
     const first = await openStore();
     await first.store.close();
@@ -179,7 +180,7 @@ describe("a database of the first version", () => {
     database.close();
   });
 
-  test("with 20,000 messages is ready within seconds", async () => {
+  test("with 20,000 messages is migrated within seconds", async () => {
     writeOld();
     const database = new DatabaseSync(join(folder, "tidings.db"));
     database.exec(`

@@ -30,7 +30,7 @@ async function openStore(): Promise<SqliteStore> {
   return store;
 }
 
-/** A closed database with enough in it to have many pages. */
+/** Makes a closed database of many pages. */
 async function fill(): Promise<void> {
   const store = new SqliteStore({ folder, keep });
   await store.open();
@@ -45,7 +45,7 @@ async function startProcess(mode: "hold" | "load"): Promise<StoreProcess> {
   return child;
 }
 
-/** Reads a database as it lies there, without the store. */
+/** Reads the database file without the store. */
 function inspect<T>(look: (database: DatabaseSync) => T): T {
   const database = new DatabaseSync(file);
   try {
@@ -57,10 +57,10 @@ function inspect<T>(look: (database: DatabaseSync) => T): T {
 
 const version = () => inspect((database) => database.prepare("PRAGMA user_version").get()?.user_version);
 
-describe("the lock", () => {
+describe("The lock of a store", () => {
   const inUse = () => `data folder ${folder} is in use by another process; stop it or name another folder`;
 
-  test("refuses a second process while the first lives, and frees the data when it is killed", async () => {
+  test("refuses a second process while the first one lives, and is free when that is killed", async () => {
     const child = await startProcess("hold");
     await expect(openStore()).rejects.toThrow(inUse());
     await expect(openStore()).rejects.toThrow(inUse());
@@ -69,7 +69,7 @@ describe("the lock", () => {
     expect(await appendOne(store, message("t"))).toBe(1);
   });
 
-  test("refuses a second process beside this one, which does not feel it", async () => {
+  test("refuses another process without disturbing this one", async () => {
     const store = await openStore();
     const child = new StoreProcess("hold", folder);
     expect(await child.hear(1)).toEqual([`failed ${inUse()}`]);
@@ -82,7 +82,7 @@ describe("the lock", () => {
     expect(await appendOne(store, message("t"))).toBe(1);
   });
 
-  test("refuses while the first one is busy writing", async () => {
+  test("refuses a second store while the first one is writing", async () => {
     const child = await startProcess("load");
     await child.hear(100);
     await expect(openStore()).rejects.toThrow(inUse());
@@ -90,7 +90,7 @@ describe("the lock", () => {
   });
 });
 
-describe("a damaged file", () => {
+describe("A damaged file", () => {
   const flip = (offset: number, count: number) => {
     const bytes = readFileSync(file);
     const handle = openSync(file, "r+");
@@ -107,11 +107,11 @@ describe("a damaged file", () => {
   test.each([
     ["in its first bytes", () => flip(0, 16)],
     ["in its schema", () => flip(100, 8)],
-    ["in the head of a page", () => flip(2 * 4096, 8)],
+    ["in the header of a page", () => flip(2 * 4096, 8)],
     ["in the middle of a page's pointers", () => flip(4 * 4096 + 12, 16)],
-    ["by losing its second half", () => truncateSync(file, Math.floor(readFileSync(file).length / 8192) * 4096)],
-    ["by being something else", () => writeFileSync(file, "this is a letter, and no database\n".repeat(200))],
-  ])("%s is refused, and not changed", async (_how, damage) => {
+    ["the loss of its second half", () => truncateSync(file, Math.floor(readFileSync(file).length / 8192) * 4096)],
+    ["another content altogether", () => writeFileSync(file, "this is a letter, and no database\n".repeat(200))],
+  ])("is refused and not changed when the damage is %s", async (_how, damage) => {
     await fill();
     damage();
     const before = readFileSync(file);
@@ -119,7 +119,7 @@ describe("a damaged file", () => {
     expect(readFileSync(file).equals(before)).toBe(true);
   });
 
-  test("whose last commit was torn by a crash has all before it", async () => {
+  test("whose last commit was torn by a crash has everything before that commit", async () => {
     const child = await startProcess("load");
     await child.hear(200);
     await child.kill();
@@ -131,15 +131,15 @@ describe("a damaged file", () => {
   });
 });
 
-describe("the schema", () => {
-  test("of a newer version is refused, and not changed", async () => {
+describe("The schema", () => {
+  test("of a newer version is refused and not changed", async () => {
     await fill();
     inspect((database) => database.exec("PRAGMA user_version = 99"));
     await expect(openStore()).rejects.toThrow(`data folder ${folder} was written by a newer version (schema 99)`);
     expect(version()).toBe(99);
   });
 
-  test("is made in an empty database, which has version 0", async () => {
+  test("is created in an empty database, which has version 0", async () => {
     inspect((database) => database.exec("CREATE TABLE scratch (a); DROP TABLE scratch"));
     expect(version()).toBe(0);
     const store = await openStore();
@@ -148,7 +148,7 @@ describe("the schema", () => {
     expect(version()).toBeGreaterThan(0);
   });
 
-  test("is made whole or not at all", async () => {
+  test("is created as a whole or not at all", async () => {
     inspect((database) => database.exec("CREATE TABLE read_states (a)"));
     await expect(openStore()).rejects.toThrow(/read_states/);
     expect(version()).toBe(0);
@@ -157,8 +157,8 @@ describe("the schema", () => {
   });
 });
 
-describe("the folder", () => {
-  test("is made, with those above it", async () => {
+describe("The data folder", () => {
+  test("is created, with its parents", async () => {
     folder = join(folder, "a", "b");
     file = join(folder, "tidings.db");
     const store = await openStore();
@@ -167,7 +167,7 @@ describe("the folder", () => {
     expect(version()).toBeGreaterThan(0);
   });
 
-  test("that cannot be one is refused with its name", async () => {
+  test("is named in the error when it cannot be created", async () => {
     const taken = join(folder, "taken");
     writeFileSync(taken, "");
     folder = taken;

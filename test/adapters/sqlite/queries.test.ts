@@ -5,22 +5,22 @@ import { Database } from "../../../src/adapters/sqlite/database.ts";
 import { SqliteFeeds } from "../../../src/adapters/sqlite/feeds.ts";
 import { SqliteInbox } from "../../../src/adapters/sqlite/inbox.ts";
 import { rowColumns } from "../../../src/adapters/sqlite/row.ts";
-import { keyLifetimeMs, type Selection } from "../../../src/ports/store.ts";
-import { endless, message, messages, selection, start, userFeed } from "../../support/store-messages.ts";
+import { keyLifetimeMs, type Selection, unbounded } from "../../../src/ports/store.ts";
+import { message, messages, selection, start, userFeed } from "../../support/store-messages.ts";
 import { makeFolder, openSqlite } from "../../support/store-sqlite.ts";
 
 const sources = join(import.meta.dirname, "../../../src/adapters/sqlite");
 
-describe("every statement", () => {
+describe("Every SQL statement", () => {
   const folder = makeFolder();
   let database: Database;
-  /** All texts that were prepared, in use. */
+  /** The texts of all statements that were prepared. */
   const used = new Set<string>();
 
   beforeAll(() => {
     database = new Database(folder);
     const sql = vi.spyOn(database, "sql");
-    useAll(database);
+    prepareAll(database);
     for (const [text] of sql.mock.calls) used.add(text);
     sql.mockRestore();
   });
@@ -29,7 +29,7 @@ describe("every statement", () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  test("of the sources was used here", () => {
+  test("of the sources is prepared by this test", () => {
     const texts = ["feeds.ts", "inbox.ts"]
       .flatMap((name) => [...readFileSync(join(sources, name), "utf8").matchAll(/\.sql\(\s*(?:"([^"]+)"|`([^`]+)`)/g)])
       .map(([, plain, template]) => (plain ?? template ?? "").replace(/\$\{rowColumns\}/, rowColumns))
@@ -44,7 +44,7 @@ describe("every statement", () => {
         .sql(`EXPLAIN QUERY PLAN ${text}`)
         .all()
         .map(({ detail }) => String(detail));
-      // A scan of a list that came with the statement, or one that ends at the statement's limit, is none.
+      // A scan of a list that is a parameter is none, nor is one that the LIMIT ends.
       const bounded = !/\bWHERE\b/.test(text) && /\bLIMIT \?$/.test(text);
       const bad = plan.filter((detail) => /^SCAN /.test(detail) && !/VIRTUAL TABLE|CONSTANT ROW/.test(detail));
       return bad.length > 0 && !bounded ? [{ text, bad }] : [];
@@ -52,7 +52,7 @@ describe("every statement", () => {
     expect(scans).toEqual([]);
   });
 
-  test("that reads a feed does so by its key or by a more exact index", () => {
+  test("that reads a feed uses its primary key or a more selective index", () => {
     const plans = [...used]
       .filter((text) => /FROM entries e|CROSS JOIN entries e/.test(text))
       .map((text) =>
@@ -73,8 +73,8 @@ describe("every statement", () => {
   });
 });
 
-/** Calls everything in every way that makes a statement of its own. */
-function useAll(database: Database): void {
+/** Makes every call in every way that prepares another statement. */
+function prepareAll(database: Database): void {
   const feeds = new SqliteFeeds(database, 10);
   const inbox = new SqliteInbox(database, feeds);
   const both = { feeds: ["user/ann", "activity"] };
@@ -88,16 +88,16 @@ function useAll(database: Database): void {
   inbox.batch("t", "b", "", 10, start);
   feeds.trim(start + 1, start + 100);
   inbox.find([userFeed("t")], [batch[597]?.id ?? ""]);
-  inbox.countNotifications([{ feed: userFeed("t"), ranges: [[1, endless]] }], start);
+  inbox.countNotifications([{ feed: userFeed("t"), ranges: [[1, unbounded]] }], start);
   inbox.saveReadState("t", "ann", { version: 1, json: "" });
   inbox.saveReadState("t", "ann", { version: 2, json: "" });
   inbox.readState("t", "ann");
   feeds.append([message("t", both)]);
   feeds.forget();
-  for (const asked of selections()) inbox.select(asked);
+  for (const each of selections()) inbox.select(each);
 }
 
-/** Every combination of filters, orders and shapes. */
+/** Returns selections with every combination of filters and orders. */
 function selections(): Selection[] {
   const choices: [Partial<Selection>, Partial<Selection>][] = [
     [{ feed: userFeed("t") }, { feed: { tenant: "t", name: "activity" } }],
@@ -121,19 +121,19 @@ function selections(): Selection[] {
   return combined.map((asked) => selection(userFeed("t"), asked));
 }
 
-test("10,000 unread are counted and listed; how long that takes is printed", async () => {
+test("SqliteStore counts and lists 10,000 unread messages, and prints the time that it takes", async () => {
   const opened = await openSqlite(10_000);
   const feed = userFeed("t");
   for (let round = 0; round < 10; round++) {
     await opened.store.append(messages("t", 1000, () => ({ category: `c${round}`, body: new Uint8Array(500) })));
   }
-  const begun = performance.now();
-  const { byCategory } = await opened.store.countNotifications([{ feed, ranges: [[1, endless]] }], start);
+  const started = performance.now();
+  const { byCategory } = await opened.store.countNotifications([{ feed, ranges: [[1, unbounded]] }], start);
   const counted = performance.now();
   const page = await opened.store.select(selection(feed, { order: "newest", kinds: [1], limit: 11 }));
   const listed = performance.now();
   console.log(
-    `10,000 unread: totals ${(counted - begun).toFixed(1)} ms, first page ${(listed - counted).toFixed(1)} ms`,
+    `10,000 unread: totals ${(counted - started).toFixed(1)} ms, first page ${(listed - counted).toFixed(1)} ms`,
   );
   expect([...byCategory.values()]).toEqual(Array(10).fill(1000));
   expect(page.map(({ seq }) => seq)).toEqual([...Array(11)].map((_, index) => 10_000 - index));
