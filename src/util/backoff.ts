@@ -7,9 +7,9 @@ export interface BackoffTimes {
 }
 
 /**
- * Returns the wait before a retry, in ms: `fraction` of min(capMs, baseMs × 2^retries), where `retries` counts those made
- * before. A random fraction keeps callers that failed together from returning together: one in [0, 1) gives "full jitter",
- * one in [0.5, 1) gives "equal jitter", which has a lower bound. See
+ * Returns the wait before a retry, in ms: `fraction` of min(capMs, baseMs × 2^retries), where `retries` counts those
+ * made before. A random fraction keeps callers that failed together from returning together: one in [0, 1) gives "full
+ * jitter", one in [0.5, 1) gives "equal jitter", which has a lower bound. See
  * https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
  */
 export function backoffMs({ baseMs, capMs }: BackoffTimes, retries: number, fraction: number): number {

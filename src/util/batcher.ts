@@ -2,8 +2,8 @@
 export type FetchBatch<V> = (keys: readonly string[], group: string) => Promise<ReadonlyMap<string, V>>;
 
 /**
- * Collects the keys requested within one event-loop tick and fetches them together, so that a thousand streams that open
- * at once cost the store one query. A key requested twice in a tick is fetched once.
+ * Collects the keys requested within one event-loop tick and fetches them together, so that a thousand streams that
+ * open at once cost the store one query. A key requested twice in a tick is fetched once.
  */
 export class Batcher<V> {
   readonly #fetch: FetchBatch<V>;
@@ -16,7 +16,7 @@ export class Batcher<V> {
     this.#fetch = fetch;
   }
 
-  /** Returns the value of a key, read after this call, or undefined. Keys of different groups are never fetched together. */
+  /** Returns the value of a key, read after this call, or undefined. Different groups are never fetched together. */
   get(key: string, group = ""): Promise<V | undefined> {
     if (this.#groups.size === 0) setImmediate(() => this.#flush());
     const keys = this.#groups.get(group) ?? new Map<string, PromiseWithResolvers<V | undefined>>();

@@ -1,6 +1,6 @@
 import { type Clock, systemClock, type Timer } from "../ports/clock.ts";
 
-/** A time by which work has to be done. It holds a timer until it passes, or until `race` settles or `end` is called. */
+/** A time by which work has to be done. Its timer runs until it passes, `race` settles or `end` is called. */
 export class Deadline {
   readonly #passed = Promise.withResolvers<never>();
   readonly #timer: Timer;
@@ -17,7 +17,7 @@ export class Deadline {
     });
   }
 
-  /** Whether the deadline has passed or was ended. Work that can stop should then stop: its result is not wanted any more. */
+  /** Whether the deadline has passed or was ended. Work that can stop should stop: its result is not used. */
   get isOver(): boolean {
     return this.#error !== undefined || this.#ended;
   }
@@ -28,8 +28,8 @@ export class Deadline {
   }
 
   /**
-   * Settles as `work` does, or rejects with the deadline's error when that passes first; the work is not interrupted, but
-   * its outcome is ignored. Ends the deadline either way.
+   * Settles as `work` does, or rejects with the deadline's error when that passes first; the work is not interrupted,
+   * but its outcome is ignored. Ends the deadline either way.
    */
   async race<T>(work: Promise<T>): Promise<T> {
     try {

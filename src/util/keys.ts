@@ -25,8 +25,8 @@ const offsetBasis = 0x811c9dc5;
 const prime = 0x01000193;
 
 /**
- * Returns the 32-bit FNV-1a hash of the UTF-16 code units of a text (draft-eastlake-fnv). It is the same on every node and
- * in every version, which shards rely on. `hash`, the hash of an earlier text, continues that text.
+ * Returns the 32-bit FNV-1a hash of the UTF-16 code units of a text (draft-eastlake-fnv). It is the same on every node
+ * and in every version, which shards rely on. `hash`, the hash of an earlier text, continues that text.
  */
 export function fnv1a(text: string, hash: number = offsetBasis): number {
   let mixed = hash;

@@ -34,7 +34,7 @@ export class ConcurrencyLimit {
   }
 }
 
-/** Runs a task for each item, at most `limit` at once. Resolves in the order of the items; rejects with the first error. */
+/** Runs a task per item, at most `limit` at once. Resolves in the order of the items; rejects with the first error. */
 export function mapLimited<T, R>(limit: number, items: readonly T[], task: (item: T) => Promise<R>): Promise<R[]> {
   const slots = new ConcurrencyLimit(limit);
   return Promise.all(items.map((item) => slots.run(() => task(item))));

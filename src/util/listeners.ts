@@ -12,7 +12,7 @@ export class Listeners<T> {
     };
   }
 
-  /** Calls every listener with a value. Never throws: an error is a bug of the listener, and is reported as a warning. */
+  /** Calls every listener with a value. Never throws: an error is a bug of the listener, and becomes a warning. */
   call(value: T): void {
     for (const { call } of this.#entries) {
       try {

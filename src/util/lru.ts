@@ -9,8 +9,8 @@ export interface LruLimits<V> {
 }
 
 /**
- * A cache that evicts the least recently used entry when it is full. It never drops everything at once, which would send
- * every caller to the store at the same moment.
+ * A cache that evicts the least recently used entry when it is full. It never drops everything at once, which would
+ * send every caller to the store at the same moment.
  */
 export class LruCache<K, V> {
   readonly #maxEntries: number;
@@ -59,7 +59,7 @@ export class LruCache<K, V> {
     return created;
   }
 
-  /** Sets a value, counts it as used, and evicts entries until the limits hold. A value above the cost limit is not kept. */
+  /** Sets a value, counts it as used, and evicts others until the limits hold. One above the cost limit is not kept. */
   set(key: K, value: V): void {
     this.delete(key);
     this.#entries.set(key, value);

@@ -11,7 +11,8 @@ export function createIds(clock: Clock, random: Random): () => string {
   let lastTime = 0;
   let counter = 0;
   return () => {
-    // When the clock steps back, or a millisecond has more ids than the counter can tell apart, use the next millisecond.
+    // When the clock steps back, or a millisecond has more ids than the counter can tell apart, use the next
+    // millisecond.
     const time = Math.max(clock.now(), lastTime);
     if (time > lastTime) counter = Math.floor(random.fraction() * 0x400);
     else counter++;

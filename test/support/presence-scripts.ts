@@ -1,4 +1,4 @@
-/** Random scripts of events on nodes that share a Redis. After each script, every node must count exactly what is open. */
+/** Random scripts of events on nodes that share a Redis. After each, every node must count exactly what is open. */
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { expect } from "vitest";
@@ -37,7 +37,7 @@ export interface PresenceScripts {
   readonly tookMs: readonly number[];
 }
 
-/** Runs `count` scripts; the events between two pauses happen at once. Throws after the first that leaves a node wrong. */
+/** Runs `count` scripts; the events between two pauses happen at once. Throws when one leaves a node wrong. */
 export async function runPresenceScripts(redis: TestRedis, count: number, seed?: number): Promise<PresenceScripts> {
   const stage = new Stage(redis);
   try {
@@ -122,7 +122,7 @@ class Stage implements PresenceScripts {
     await Promise.all([...this.#nodes.map((node) => node.end()), ...this.#ending]);
   }
 
-  /** Plays one event. The open streams change before this returns; what Redis has to learn of it may overlap later events. */
+  /** Plays one event. The open streams change before this returns; Redis may learn of it during later events. */
   async #do({ id, node, action }: Step): Promise<void> {
     this.steps++;
     // Cables are not out for long: a node that is cut off for a whole lease rightly loses its connections.

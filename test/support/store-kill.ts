@@ -9,8 +9,8 @@ import { makeFolder } from "./store-sqlite.ts";
 type Acked = Map<string, string>;
 
 /**
- * Kills a store at full load, again and again on the same data. After each kill it must open, which checks the file, and
- * have everything that was ever answered, once and at its location, without a gap in any feed.
+ * Kills a store at full load, again and again on the same data. After each kill it must open, which checks the file,
+ * and have everything that was ever answered, once and at its location, without a gap in any feed.
  */
 export async function killRounds(rounds: number): Promise<void> {
   const folder = makeFolder();
@@ -19,7 +19,7 @@ export async function killRounds(rounds: number): Promise<void> {
     for (let round = 1; round <= rounds; round++) {
       const child = new StoreProcess("load", folder);
       try {
-        await child.hear(20 + Math.floor(Math.random() * 1500));
+        await child.waitForLines(20 + Math.floor(Math.random() * 1500));
       } finally {
         await child.kill();
       }

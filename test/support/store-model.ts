@@ -15,45 +15,45 @@ import {
 } from "../../src/ports/store.ts";
 
 /** A message of the model. */
-interface ModelMessage {
+interface Known {
   readonly append: Append;
-  /** Feed → seq, where readers can still see it. */
-  readonly visible: Map<string, number>;
-  /** Feed → seq, where it was when it was recalled. */
-  readonly withdrawn: Map<string, number>;
+  /** Its seq in each feed, as far as readers can see it. */
+  readonly seqs: Map<string, number>;
+  /** Its seqs at the time of its recall. */
+  readonly recalledSeqs: Map<string, number>;
   recalled: boolean;
-  /** It has expired, and another message has its key. */
+  /** The message has expired, and another one has its key. */
   keyless: boolean;
 }
 
 interface Feed {
   seq: number;
-  /** The bounds of the tail: retention may raise it over entries that were recalled or have expired. */
+  /** The tail lies between these: retention may pass over recalled and expired messages, but does not have to. */
   tail: [least: number, most: number];
 }
 
-/** A store as the law describes it, in memory and slow. Publish times must not decrease. */
+/** A slow store in memory that defines what every store must do. Publish times must not decrease. */
 export class StoreModel {
   readonly #keep: number;
   readonly #feeds = new Map<string, Feed>();
-  #messages: ModelMessage[] = [];
+  #messages: Known[] = [];
   readonly #states = new Map<string, StoredReadState>();
 
   constructor(keep: number) {
     this.#keep = keep;
   }
 
-  /** Returns the ids of a tenant's messages, including those that are gone and that the model still has. */
+  /** Returns the ids of a tenant's messages, including recalled and expired ones that the model still has. */
   ids(tenant: string): string[] {
     return this.#messages.filter(({ append }) => append.tenant === tenant).map(({ append }) => append.id);
   }
 
-  /** Returns what the answer must match. Where the law permits two answers, `answer` decides. */
+  /** Appends a message, and returns what the store's answer must match. `answer` decides where the law allows either. */
   append(append: Append, answer: AppendResult): object {
     const holder = this.#holder(append);
     if (holder) {
-      // Retention by count may have deleted a message whose key need not hold any more, or not yet.
-      const gone = !holder.recalled && holder.visible.size === 0 && holder.append.feeds.length > 0;
+      // Retention by count may have dropped the message once its key may be reused, or may drop it later.
+      const gone = !holder.recalled && holder.seqs.size === 0 && holder.append.feeds.length > 0;
       const open = gone && holder.append.publishTime + keyLifetimeMs <= append.publishTime;
       if (!open || answer.outcome !== "stored") {
         if (holder.append.digest !== append.digest) return { outcome: "conflict" };
@@ -62,22 +62,22 @@ export class StoreModel {
       this.#messages = this.#messages.filter((known) => known !== holder);
     }
     for (const known of this.#messages) known.keyless ||= append.key !== "" && sameKey(known.append, append);
-    const known: ModelMessage = { append, visible: new Map(), withdrawn: new Map(), recalled: false, keyless: false };
+    const known: Known = { append, seqs: new Map(), recalledSeqs: new Map(), recalled: false, keyless: false };
     this.#messages.push(known);
     const seqs = append.feeds.map((name) => {
       const key = keyOf({ tenant: append.tenant, name });
       const feed = this.#feeds.get(key) ?? { seq: 0, tail: [1, 1] };
       this.#feeds.set(key, feed);
-      known.visible.set(key, ++feed.seq);
+      known.seqs.set(key, ++feed.seq);
       const tail = Math.max(feed.tail[0], feed.seq - this.#keep + 1);
       feed.tail = [tail, tail];
-      for (const { visible } of this.#messages) if ((visible.get(key) ?? tail) < tail) visible.delete(key);
+      for (const { seqs } of this.#messages) if ((seqs.get(key) ?? tail) < tail) seqs.delete(key);
       return feed.seq;
     });
     return { outcome: "stored", id: append.id, publishTime: append.publishTime, seqs };
   }
 
-  /** Deletes the message that holds the key of the next one. Returns where it was visible. */
+  /** Removes the message that holds the key of `next` for good, and returns where readers could see it. */
   replace(next: Append): MessageLocation[] {
     const holder = this.#messages.find(({ append, keyless }) => !keyless && sameKey(append, next));
     if (!holder) return [];
@@ -87,17 +87,17 @@ export class StoreModel {
     return locations;
   }
 
-  /** Returns `id feed` for every location of a batch's messages that is live at a time. */
+  /** Returns `id feed` for every live message of a batch in every feed. */
   batch(tenant: string, batchId: string, now: number): string[] {
     const batch = this.#messages.filter(({ append }) => append.tenant === tenant && append.batchId === batchId);
     return batch
       .filter(({ append }) => append.expireTime > now)
-      .flatMap(({ append, visible }) =>
-        append.feeds.filter((name) => visible.has(keyOf({ tenant, name }))).map((name) => `${append.id} ${name}`),
+      .flatMap(({ append, seqs }) =>
+        append.feeds.filter((name) => seqs.has(keyOf({ tenant, name }))).map((name) => `${append.id} ${name}`),
       );
   }
 
-  /** Whether the law permits these bounds. The model takes over their tail. */
+  /** Reports whether the law allows these bounds of a feed, and adopts their tail. */
   agreesOn(feed: FeedKey, bounds: FeedBounds): boolean {
     const known = this.#feeds.get(keyOf(feed)) ?? { seq: 0, tail: [1, 1] };
     const [least, most] = known.tail;
@@ -105,6 +105,7 @@ export class StoreModel {
     return bounds.seq === known.seq && least <= bounds.tail && bounds.tail <= most;
   }
 
+  /** Reports whether the law allows the `through` of a slice. */
   agreesOnSlice(feed: FeedKey, after: number, upTo: number, limit: number, now: number, slice: FeedSlice): boolean {
     const live = this.#entries(feed, now).filter(({ seq }) => seq > after && seq <= upTo);
     const last = slice.entries.at(-1)?.seq ?? after;
@@ -114,11 +115,13 @@ export class StoreModel {
     return full ? last <= slice.through && slice.through < next : slice.through === end;
   }
 
+  /** Returns the seqs that a read must give. */
   read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): number[] {
     const seqs = this.#entries(feed, now).map(({ seq }) => seq);
     return seqs.filter((seq) => seq > after && seq <= upTo).slice(0, limit);
   }
 
+  /** Returns the seqs that a selection must give. */
   select({ feed, ranges, kinds, order, limit, now }: Selection): number[] {
     const found = this.#entries(feed, now).filter(
       ({ seq, kind }) => within(ranges, seq) && (kinds.length === 0 || kinds.includes(kind)),
@@ -126,7 +129,8 @@ export class StoreModel {
     return (order === "newest" ? found.reverse() : found).slice(0, limit).map(({ seq }) => seq);
   }
 
-  tally(
+  /** Counts the live notifications in some ranges of each feed. */
+  countNotifications(
     feeds: readonly FeedKey[],
     ranges: SeqRanges,
     now: number,
@@ -142,7 +146,7 @@ export class StoreModel {
     };
   }
 
-  /** Returns every entry of a feed that is live at a time, oldest first. */
+  /** Returns the live entries of a feed, oldest first. */
   entries(
     feed: FeedKey,
     now: number,
@@ -157,57 +161,62 @@ export class StoreModel {
     }));
   }
 
+  /** Returns where messages lie within some feeds. */
   find(feeds: readonly FeedKey[], ids: readonly string[]): MessageLocation[] {
     return this.#messages.filter(({ append }) => ids.includes(append.id)).flatMap((known) => locationsOf(known, feeds));
   }
 
+  /** Recalls messages, and returns where readers could see them. */
   recall(tenant: string, ids: readonly string[]): Recalled[] {
     const named = this.#messages.filter(({ append }) => append.tenant === tenant && ids.includes(append.id));
     return named.flatMap((known) => {
-      const again = known.withdrawn.size > 0;
-      known.recalled ||= known.visible.size > 0 || known.append.feeds.length === 0;
-      for (const [key, seq] of known.visible) known.withdrawn.set(key, seq);
-      known.visible.clear();
+      const again = known.recalledSeqs.size > 0;
+      known.recalled ||= known.seqs.size > 0 || known.append.feeds.length === 0;
+      for (const [key, seq] of known.seqs) known.recalledSeqs.set(key, seq);
+      known.seqs.clear();
       return known.append.feeds.flatMap((name) => {
         const feed = { tenant, name };
-        const seq = known.withdrawn.get(keyOf(feed)) ?? 0;
+        const seq = known.recalledSeqs.get(keyOf(feed)) ?? 0;
         const tail = this.#feeds.get(keyOf(feed))?.tail[0] ?? 1;
         return seq >= tail ? [{ id: known.append.id, feed, seq, again }] : [];
       });
     });
   }
 
+  /** Drops messages from before a time, and those that have expired. */
   trim(before: number, now: number): void {
-    for (const { append, visible } of this.#messages) {
+    for (const { append, seqs } of this.#messages) {
       if (append.publishTime >= before) continue;
-      for (const [key, seq] of visible) {
+      for (const [key, seq] of seqs) {
         const feed = this.#feeds.get(key);
         if (feed) feed.tail[0] = Math.max(feed.tail[0], seq + 1);
       }
     }
     this.#messages = this.#messages.filter(({ append }) => append.publishTime >= before && keyExpiry(append) > now);
-    for (const { append, visible, withdrawn } of this.#messages) {
+    for (const { append, seqs, recalledSeqs } of this.#messages) {
       if (append.expireTime > now) continue;
-      visible.clear();
-      withdrawn.clear();
+      seqs.clear();
+      recalledSeqs.clear();
     }
     for (const [key, feed] of this.#feeds) {
-      const kept = this.#messages.flatMap(({ visible }) => visible.get(key) ?? []);
+      const kept = this.#messages.flatMap(({ seqs }) => seqs.get(key) ?? []);
       feed.tail[1] = Math.max(feed.tail[0], Math.min(feed.seq + 1, ...kept));
     }
   }
 
+  /** Returns a user's read state. */
   readState(tenant: string, user: string): StoredReadState {
     return this.#states.get(JSON.stringify([tenant, user])) ?? { version: 0, json: "" };
   }
 
+  /** Saves a read state if it is the next version, and reports whether it did. */
   saveReadState(tenant: string, user: string, state: StoredReadState): boolean {
     if (state.version !== this.readState(tenant, user).version + 1) return false;
     this.#states.set(JSON.stringify([tenant, user]), state);
     return true;
   }
 
-  #holder({ tenant, key, publishTime }: Append): ModelMessage | undefined {
+  #holder({ tenant, key, publishTime }: Append): Known | undefined {
     if (key === "") return undefined;
     return this.#messages.findLast(
       ({ append }) => append.tenant === tenant && append.key === key && keyExpiry(append) > publishTime,
@@ -217,8 +226,8 @@ export class StoreModel {
   #entries(feed: FeedKey, now: number): (Append & { seq: number })[] {
     const key = keyOf(feed);
     return this.#messages
-      .flatMap(({ append, visible }) =>
-        visible.has(key) && append.expireTime > now ? [{ ...append, seq: visible.get(key) ?? 0 }] : [],
+      .flatMap(({ append, seqs }) =>
+        seqs.has(key) && append.expireTime > now ? [{ ...append, seq: seqs.get(key) ?? 0 }] : [],
       )
       .sort((a, b) => a.seq - b.seq);
   }
@@ -236,10 +245,10 @@ function within(ranges: SeqRanges, seq: number): boolean {
   return ranges.some(([from, to]) => from <= seq && seq <= to);
 }
 
-function locationsOf({ append, visible }: ModelMessage, feeds: readonly FeedKey[]): MessageLocation[] {
+function locationsOf({ append, seqs }: Known, feeds: readonly FeedKey[]): MessageLocation[] {
   const { id, kind, category, expireTime } = append;
   return feeds.flatMap((feed) => {
-    const seq = visible.get(keyOf(feed));
+    const seq = seqs.get(keyOf(feed));
     return seq === undefined ? [] : [{ id, feed, seq, kind, category, expireTime }];
   });
 }

@@ -33,7 +33,7 @@ export class StoreProcess {
   }
 
   /** Resolves when it has printed `count` lines. Rejects when it ends before. */
-  async hear(count: number): Promise<readonly string[]> {
+  async waitForLines(count: number): Promise<readonly string[]> {
     const enough = new Promise<void>((resolve) => {
       this.#onLine = () => {
         if (this.lines.length >= count) resolve();

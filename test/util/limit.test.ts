@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { ConcurrencyLimit, mapLimited } from "../../src/util/limit.ts";
 
-test("ConcurrencyLimit runs at most its limit of tasks at once, and the others in the order of their calls", async () => {
+test("ConcurrencyLimit runs at most its limit of tasks at once, in the order of their calls", async () => {
   const limit = new ConcurrencyLimit(2);
   const tasks = ["a", "b", "c", "d"].map((name) => ({ name, end: Promise.withResolvers<void>() }));
   const started: string[] = [];

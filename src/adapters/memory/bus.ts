@@ -9,7 +9,7 @@ export class MemoryBus implements Bus {
     for (const notice of notices) this.#listeners.call(notice);
   }
 
-  subscribe(listener: (heard: BusEvent) => void): () => void {
+  subscribe(listener: (event: BusEvent) => void): () => void {
     return this.#listeners.add(listener);
   }
 

@@ -2,7 +2,7 @@ import type { Connection, Membership, OnlineTotals, Presence, PresenceChange } f
 import { Listeners } from "../../util/listeners.ts";
 import { MemoryRooms } from "./rooms.ts";
 
-/** Port Presence within one process. It needs no leases that expire: a process that dies takes its connections with it. */
+/** Port Presence within one process. It needs no leases: a process that dies takes its connections with it. */
 export class MemoryPresence implements Presence {
   /** Tenant → user → ids of open streams. Empty maps are dropped. */
   readonly #tenants = new Map<string, Map<string, Set<string>>>();

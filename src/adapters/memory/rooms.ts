@@ -13,7 +13,7 @@ export class MemoryRooms {
     const { connection, room, mode } = membership;
     const key = exactKey(connection.tenant, room);
     const members = this.#rooms.get(key) ?? new Map<string, Membership>();
-    // ANY does not look at the others: a thousand connections that enter one room would take a million looks.
+    // ANY skips the others: a thousand connections that enter one room would take a million steps.
     const others = mode === "any" ? [] : [...members.values()].filter((other) => other.connection.id !== connection.id);
     if (mode === "first" && others.some((other) => !isStale(other, membership))) return undefined;
     for (const { connection: other } of others) this.leave(other, room);

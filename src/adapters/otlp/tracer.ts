@@ -29,8 +29,9 @@ export interface OtlpOptions {
 
 /**
  * Port Tracer on OpenTelemetry's SDK, exporting by OTLP over HTTP. The SDK honours the environment variables of
- * OpenTelemetry's specification for the sampler (OTEL_TRACES_SAMPLER) and for headers (OTEL_EXPORTER_OTLP_HEADERS). Without
- * them, a trace is sampled when its caller samples it, and every trace that starts here. Nothing is registered globally.
+ * OpenTelemetry's specification for the sampler (OTEL_TRACES_SAMPLER) and for headers (OTEL_EXPORTER_OTLP_HEADERS).
+ * Without them, a trace is sampled when its caller samples it, and every trace that starts here. Nothing is registered
+ * globally.
  */
 export class OtlpTracer implements Tracer {
   readonly #provider: BasicTracerProvider;
@@ -67,7 +68,7 @@ export class OtlpTracer implements Tracer {
     };
   }
 
-  /** Sends the spans that have ended. A collector that is away neither delays the shutdown for long nor makes it fail. */
+  /** Sends the spans that have ended. A collector that is away neither delays a shutdown for long nor makes it fail. */
   async close(): Promise<void> {
     await this.#provider.shutdown().catch(() => {});
   }

@@ -7,8 +7,8 @@ const maxConnections = 16;
 const timeoutMs = 10_000;
 
 /**
- * Serves /metrics on an address of its own, since clients of the main port must not read the metrics, and a scraper should
- * not need a token.
+ * Serves /metrics on an address of its own, since clients of the main port must not read the metrics, and a scraper
+ * should not need a token.
  */
 export class MetricsListener {
   readonly #server: Server;
@@ -26,7 +26,7 @@ export class MetricsListener {
   listen(host: string, port: number): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once("error", reject);
-      // Without `exclusive`, the workers of a cluster would share the port, and each scrape would reach another of them.
+      // Without `exclusive`, the workers of a cluster would share the port, and a scrape would reach any of them.
       this.#server.listen({ host, port, exclusive: true }, () => {
         this.#server.off("error", reject);
         resolve((this.#server.address() as AddressInfo).port);

@@ -1,6 +1,6 @@
 /**
- * Metrics of the process, under the names of prom-client's default metrics, so that ready-made dashboards show them. The
- * default metrics themselves cannot be stopped again, and list every socket of the process at each scrape.
+ * Metrics of the process, under the names of prom-client's default metrics, so that ready-made dashboards show them.
+ * The default metrics themselves cannot be stopped again, and list every socket of the process at each scrape.
  */
 import { readFileSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";

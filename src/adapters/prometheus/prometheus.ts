@@ -7,7 +7,7 @@ export interface Prometheus {
   readonly metrics: PrometheusMetrics;
   /** Returns the current values in the text format of Prometheus. */
   page(): Promise<{ contentType: string; text: string }>;
-  /** Serves the same under /metrics. Resolves with the URL; rejects when the port is in use. Default host: 127.0.0.1. */
+  /** Serves them under /metrics. Resolves with the URL; rejects when the port is in use. Default host: 127.0.0.1. */
   serve(at: { readonly host?: string; readonly port: number }): Promise<string>;
   /** Stops measuring and serving. */
   close(): Promise<void>;

@@ -1,11 +1,11 @@
 /**
  * Port Bus over Redis Pub/Sub. Feeds and users are hashed to a fixed number of shards, a channel each, and every node
  * subscribes to all of them: a Redis that restarts costs one SUBSCRIBE, not one per user. A Cluster gets plain PUBLISH,
- * too: every node wants every channel anyway, one connection receives them all, and slots that move end no subscription, as
- * they would with SPUBLISH.
+ * too: every node wants every channel anyway, one connection receives them all, and slots that move end no
+ * subscription, as they would with SPUBLISH.
  *
- * Pub/Sub may lose messages. gap-detector.ts finds what was lost, and the bus reports it as a LostNotice. While this node
- * does not receive its own heartbeat, it cannot hear the others either, and reports every shard, again and again.
+ * Pub/Sub may lose messages. gap-detector.ts finds what was lost, and the bus reports it as a LostNotice. While this
+ * node does not receive its own heartbeat, it cannot hear the others either, and reports every shard every 1.5 s.
  */
 
 import { randomUUID } from "node:crypto";
@@ -37,7 +37,7 @@ export interface BusCounts {
   /** Messages dropped because Redis was away or too slow. */
   dropped: number;
   /** Messages received from other nodes. */
-  heard: number;
+  received: number;
   /** LostNotices about messages that are missing for certain. */
   lost: number;
 }
@@ -46,7 +46,7 @@ export interface BusCounts {
 const shards = 32;
 /** The most bytes of one message, apart from a notice that is larger. */
 const maxMessageBytes = 256 * 1024;
-/** The most bytes in flight to Redis. Messages beyond are dropped and counted: other nodes see the gap and ask the store. */
+/** The most bytes in flight to Redis. Messages beyond are dropped: other nodes find the gap and read the store. */
 const maxInFlightBytes = 16 * 1024 * 1024;
 const checkMs = 500;
 /** A heartbeat is sent with every second check. */
@@ -64,7 +64,7 @@ const closeMs = 500;
 
 /** The bus of one node. */
 export class RedisBus implements Bus {
-  readonly counts: BusCounts = { sent: 0, dropped: 0, heard: 0, lost: 0 };
+  readonly counts: BusCounts = { sent: 0, dropped: 0, received: 0, lost: 0 };
   readonly #node = randomUUID();
   readonly #prefix: string;
   readonly #logger: Logger | undefined;
@@ -126,8 +126,8 @@ export class RedisBus implements Bus {
   }
 
   figures(): BusFigures {
-    const { lost, sent, heard, dropped } = this.counts;
-    return { connected: this.isConnected, losses: lost, sent, heard, dropped };
+    const { lost, sent, received, dropped } = this.counts;
+    return { connected: this.isConnected, losses: lost, sent, heard: received, dropped };
   }
 
   publish(notices: readonly Notice[]): void {
@@ -141,7 +141,7 @@ export class RedisBus implements Bus {
     for (const notice of notices) this.#listeners.call(notice);
   }
 
-  subscribe(listener: (heard: BusEvent) => void): () => void {
+  subscribe(listener: (event: BusEvent) => void): () => void {
     return this.#listeners.add(listener);
   }
 
@@ -155,7 +155,7 @@ export class RedisBus implements Bus {
     this.#listeners.clear();
     this.#flush();
     if (this.#link.isUp) {
-      // The last heartbeat spares the other nodes five minutes of polling for a node that is gone. It may fail to arrive.
+      // Without this heartbeat, the other nodes would poll for messages of this one for five minutes.
       const goodbye = this.#send("beat", encodeHeartbeat({ node: this.#node, leaves: true, sent: this.#sent }));
       await new Deadline(closeMs, () => new Error("Redis did not answer in time")).race(goodbye).catch(() => {});
     }
@@ -217,7 +217,7 @@ export class RedisBus implements Bus {
       const { node, shard, n, notices } = decodeNotices(bytes);
       if (node === this.#node) return;
       const decoded = notices();
-      this.counts.heard++;
+      this.counts.received++;
       this.#gaps.received(node, shard, n, now);
       for (const notice of decoded) this.#listeners.call(notice);
     } catch {
@@ -233,7 +233,7 @@ export class RedisBus implements Bus {
   /** Finds out whether this node still receives messages, and acts on what it finds. */
   #checkConnection(): void {
     const now = performance.now();
-    // After an event-loop stall, heartbeats wait to be processed: count the stall neither for this node nor for the others.
+    // After an event-loop stall, heartbeats wait to be processed: do not count it, here or for the other nodes.
     const stalledMs = now - this.#checkedAt - 2 * checkMs;
     this.#checkedAt = now;
     if (stalledMs > 0) this.#ownHeartbeatAt += stalledMs;
@@ -278,7 +278,7 @@ export class RedisBus implements Bus {
     if (connected) this.#logger?.info("the bus is connected to Redis");
     else {
       const reason = this.#link.error || "no heartbeat arrives";
-      this.#logger?.warn({ reason }, "the bus has lost Redis; polling the store for messages of other nodes meanwhile");
+      this.#logger?.warn({ reason }, "the bus has lost Redis; polling the store for messages of other nodes");
     }
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The wire format of the bus: fields in a fixed order, without tags, each of a fixed size or with its length before it. The
- * first byte is the version. A message of another version is not read and counts as lost, so an upgrade node by node costs
- * latency and nothing else.
+ * The wire format of the bus: fields in a fixed order, without tags, each of a fixed size or with its length before it.
+ * The first byte is the version. A message of another version is not read and counts as lost, so an upgrade node by
+ * node costs latency and nothing else.
  */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { Notice, ReadNotice } from "../../ports/bus.ts";
@@ -43,8 +43,8 @@ export function encodeNotices({ node, shard, n }: Header, notices: readonly Noti
 }
 
 /**
- * Decodes a message; `notices` decodes the notices, so that a node can skip its own. Both throw for anything but a message
- * of this version.
+ * Decodes a message; `notices` decodes the notices, so that a node can skip its own. Both throw for anything but a
+ * message of this version.
  */
 export function decodeNotices(bytes: Uint8Array): Header & { readonly notices: () => Notice[] } {
   const reader = open(bytes);

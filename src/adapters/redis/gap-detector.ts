@@ -1,12 +1,12 @@
 /**
  * Gap detection. Redis Pub/Sub may lose messages, and neither the publisher nor the subscriber notices. So each node
- * numbers its messages per shard, 1, 2, 3 and so on, before it sends them, and repeats the last number of every shard in a
- * heartbeat once a second. A receiver then knows which numbers are due, whether they were lost between two others, before a
- * silence, or before they were sent at all.
+ * numbers its messages per shard, 1, 2, 3 and so on, before it sends them, and repeats the last number of every shard
+ * in a heartbeat once a second. A receiver then knows which numbers are due, whether they were lost between two others,
+ * before a silence, or before they were sent at all.
  *
  * A number that is due may still be on its way. It counts as lost once it has been due for a whole interval between two
- * checks, half a second. Example: 5 and 7 have arrived, and the heartbeat says 8. The next check notes 8 as due; 6 arrives
- * late; the check after that reports a gap, for 8, and goes on from 8.
+ * checks, half a second. Example: 5 and 7 have arrived, and the heartbeat says 8. The next check notes 8 as due; 6
+ * arrives late; the check after that reports a gap, for 8, and goes on from 8.
  *
  * A node whose heartbeat stays away is silent. It may be dead, or cut off from Redis and still storing messages that it
  * cannot announce, so its silence is reported until it is heard again or, after five minutes, given up.
@@ -26,7 +26,7 @@ const newcomerMs = 2_500;
 export interface Gaps {
   /** Shards on which messages were lost. */
   readonly missing: ReadonlySet<number>;
-  /** Shards on which others sent messages before this node was connected: it may have missed them while it connected. */
+  /** Shards on which others sent messages before this node was connected: it may have missed some of them. */
   readonly uncertain: ReadonlySet<number>;
   /** The number of silent nodes. */
   readonly silent: number;

@@ -1,19 +1,20 @@
 /**
- * Leases. Redis holds each member of a set under a lease, so that the members of a node that dies or is cut off leave every
- * count and room by themselves. A live node renews its leases in rounds, every three tenths of the lease: one missed round
- * costs nothing, and a node that stops is gone within the lease. A renewal carries everything about a member, so that it
- * also restores what Redis has lost in a restart or a failover, and it reports the members that lost their room meanwhile.
+ * Leases. Redis holds each member of a set under a lease, so that the members of a node that dies or is cut off leave
+ * every count and room by themselves. A live node renews its leases in rounds, every three tenths of the lease: one
+ * missed round costs nothing, and a node that stops is gone within the lease. A renewal carries everything about a
+ * member, so that it also restores what Redis has lost in a restart or a failover, and it reports the members that have
+ * lost their room.
  *
- * A full round renews every member. A partial round, which follows the first full one on a new connection, sends only what
- * Redis has not confirmed: what has changed during the full round. Each round first repeats the leaves that Redis missed, so
- * that a room that was left does not look taken until its lease ends.
+ * A full round renews every member. A partial round, which follows the first full one on a new connection, sends only
+ * what Redis has not confirmed: what has changed during the full round. Each round first repeats the leaves that Redis
+ * missed: otherwise a room that was left would count as taken until the lease ends.
  */
 import type { OnlineTotals } from "../../ports/presence.ts";
 import { exactKey } from "../../util/keys.ts";
 import type { LocalMember, LocalMembers } from "./local-members.ts";
 import { type Kicked, type MemberSet, type PresenceCommands, setKey } from "./presence-commands.ts";
 
-/** Members renewed at once. Redis answers nobody else meanwhile: this is some milliseconds. */
+/** The number of members renewed at once, which blocks Redis for some milliseconds. */
 const maxMembersAtOnce = 500;
 /** The cost of a script itself, in members. */
 const scriptCost = 10;
@@ -141,7 +142,7 @@ export class LeaseRenewal {
     this.#listener.counted(set, totals);
     for (const { name, token } of current) if (lost.includes(name)) this.#listener.lost(set, { member: name, token });
     for (const member of current) member.confirmed = true;
-    // The leave of a member that left meanwhile may have reached Redis before the renewal, which then added it again.
+    // The leave of a member that left just now may have reached Redis before the renewal, which then added it again.
     const left = current.filter(({ name }) => !this.#members.get(set, name));
     if (left.length > 0) await this.#commands.leave(set, left.map(nameOf));
     return totals;

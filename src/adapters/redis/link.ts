@@ -15,8 +15,8 @@ export interface LinkListener {
 }
 
 /**
- * A link to Redis, which reconnects until it is closed: one connection for commands and one for the subscription, since a
- * subscribed connection takes no other commands.
+ * A link to Redis, which reconnects until it is closed: one connection for commands and one for the subscription, since
+ * a subscribed connection takes no other commands.
  */
 export class RedisLink {
   readonly commands: Redis | Cluster;

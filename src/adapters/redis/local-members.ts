@@ -10,7 +10,7 @@ export interface LocalMember {
   readonly name: string;
   /** Mode, token and instance of a member of a room, for the scripts; "" in a tenant's set. */
   readonly info: string;
-  /** Tells this membership from earlier and later ones of the same connection. */
+  /** Distinguishes this membership from earlier and later ones of the same connection. */
   readonly token: string;
   /** Redis has not answered yet whether the connection may enter. */
   pending: boolean;
@@ -25,7 +25,7 @@ interface LocalSet {
   readonly users: Map<string, number>;
 }
 
-/** The members that are connections of this node: the truth about them, and what Redis gets again after it lost them. */
+/** The members that are connections of this node: the truth about them, and what restores them in Redis. */
 export class LocalMembers {
   /** Empty maps are dropped, here and below. */
   readonly #sets = new Map<string, LocalSet>();

@@ -60,7 +60,7 @@ export class PresenceCommands {
     return kicked.flatMap((each, index) => (index % 2 === 0 ? [{ member: each, token: kicked[index + 1] ?? "" }] : []));
   }
 
-  /** Renews members, adding those that Redis does not have. Resolves with the set's totals, and the members it refuses. */
+  /** Renews members, adding those that Redis lacks. Resolves with the set's totals and the members that it refuses. */
   async renew(set: MemberSet, members: readonly (readonly [member: string, info: string])[]) {
     const answer = await this.#run(scripts.renew, set, [`${this.#leaseMs}`, ...members.flat()]);
     const [users, connections, ...lost] = answer as [number, number, ...string[]];
@@ -104,7 +104,7 @@ export class PresenceCommands {
     return this.#call(script, keys, args);
   }
 
-  /** Sends a script by its digest; its text follows only when a server does not know it, once per start of that server. */
+  /** Sends a script by its digest, and its text only when the server does not know it: once per start of a server. */
   async #call({ text, sha1 }: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     try {
       return await this.#redis.evalsha(sha1, keys.length, ...keys, ...args);

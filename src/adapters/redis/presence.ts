@@ -1,7 +1,7 @@
 /**
  * Port Presence over Redis. This node's memory holds the truth about its own connections; Redis holds it under leases
- * (lease-renewal.ts), beside that of the other nodes, for counts and for rooms. Only entering a room by FIRST or LAST needs
- * Redis: everything else works from memory while Redis does not answer, and reaches it later.
+ * (lease-renewal.ts), beside that of the other nodes, for counts and for rooms. Only entering a room by FIRST or LAST
+ * needs Redis: everything else works from memory while Redis does not answer, and reaches it later.
  */
 
 import { randomUUID } from "node:crypto";
@@ -54,7 +54,7 @@ export class RedisPresence implements Presence {
   readonly #counts = new LastCounts(this.#members);
   readonly #link: RedisLink;
   readonly #commands: PresenceCommands;
-  /** Open streams of users, by tenant: every publish asks for some. */
+  /** Counts the open streams of users: every publish needs some of these numbers. */
   readonly #openStreams: Batcher<number>;
   readonly #renewal: LeaseRenewal;
   readonly #timer: NodeJS.Timeout;
@@ -148,7 +148,9 @@ export class RedisPresence implements Presence {
       }
       // Redis may still execute the script, so the member has to be removed there later.
       this.#keepDeparted(member);
-      throw fail("ROOMS_UNAVAILABLE", "it cannot be told now who is in the room; try again", { retryAfterMs: 1000 });
+      throw fail("ROOMS_UNAVAILABLE", "the members of the room are not known at the moment; try again", {
+        retryAfterMs: 1000,
+      });
     });
   }
 
@@ -206,7 +208,7 @@ export class RedisPresence implements Presence {
     this.#link.close();
   }
 
-  /** Runs the steps of a connection one after the other. The first starts at once, so that Redis gets steps in call order. */
+  /** Runs the steps of a connection one after the other. The first starts at once, so Redis gets them in call order. */
   async #inOrder<T>({ tenant, id }: Connection, step: () => Promise<T>): Promise<T> {
     const key = exactKey(tenant, id);
     const before = this.#steps.get(key);
@@ -302,7 +304,7 @@ export class RedisPresence implements Presence {
     }, announceMs).unref();
   }
 
-  /** Notifies the other nodes of changed counts. A node that misses the notice sees the change in its next full round. */
+  /** Notifies the other nodes of changed counts. One that misses it sees the change in its next full round. */
   async #announce(): Promise<void> {
     const tenants = [...this.#changedTenants];
     this.#changedTenants.clear();
@@ -317,8 +319,8 @@ export class RedisPresence implements Presence {
   }
 
   /**
-   * Ends a membership of this node and notifies the watchers. The script's answer, the channel and a renewal may all report
-   * the same one: the first report counts.
+   * Ends a membership of this node and notifies the watchers. The script's answer, the channel and a renewal may all
+   * report the same one: the first report counts.
    */
   #kick(set: MemberSet, { member: name, token }: Kicked): void {
     const member = this.#members.get(set, name);

@@ -1,6 +1,6 @@
 /**
- * The Lua scripts of presence. Each is one atomic step of Redis, and is documented at the head of its file in `lua/`, a
- * folder beside this module in the sources and in the built package.
+ * The Lua scripts of presence. Each is one atomic step of Redis, and is documented at the start of its file in `lua/`,
+ * a folder beside this module in the sources and in the built package.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";

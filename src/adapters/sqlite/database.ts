@@ -8,7 +8,8 @@ const migrations = [
   `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
   CREATE TABLE feeds (id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, tail INTEGER NOT NULL, UNIQUE (tenant, name));
-  -- One row per message. feed and seq locate a message of one feed; a message of several feeds has a row in places for each.
+  -- One row per message. feed and seq locate a message of one feed; a message of several feeds has a row in places for
+  -- each.
   CREATE TABLE messages (
     row INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, tenant TEXT NOT NULL, key TEXT, digest TEXT,
     publish_time INTEGER NOT NULL, expire_time INTEGER, feed INTEGER, seq INTEGER, body BLOB NOT NULL
@@ -16,8 +17,8 @@ const migrations = [
   CREATE UNIQUE INDEX messages_key ON messages (tenant, key) WHERE key IS NOT NULL;
   CREATE INDEX messages_expire_time ON messages (expire_time) WHERE expire_time IS NOT NULL;
   CREATE TABLE places (message INTEGER, feed INTEGER, seq INTEGER, PRIMARY KEY (message, feed)) WITHOUT ROWID;
-  -- One row per message and feed. The entry with the last seq of a feed is never deleted, since the numbering would start
-  -- again without it: when its message goes it becomes a tombstone, with message 0.
+  -- One row per message and feed. The entry with the last seq of a feed is never deleted, since the numbering would
+  -- start again without it: when its message goes it becomes a tombstone, with message 0.
   CREATE TABLE entries (
     feed INTEGER, seq INTEGER, message INTEGER NOT NULL, kind INTEGER NOT NULL, category TEXT NOT NULL,
     publish_time INTEGER NOT NULL, expire_time INTEGER, actor_id TEXT, object_type TEXT, object_id TEXT, batch_id TEXT,
@@ -49,8 +50,8 @@ export class Database {
   readonly #statements = new Map<string, StatementSync>();
 
   /**
-   * Opens or creates `tidings.db` in the folder, or a database in memory for `:memory:`. Throws when another process has it
-   * open, and when it is damaged or of a newer version.
+   * Opens or creates `tidings.db` in the folder, or a database in memory for `:memory:`. Throws when another process
+   * has it open, and when it is damaged or of a newer version.
    */
   constructor(folder: string) {
     const file = folder === ":memory:" ? folder : join(folder, "tidings.db");
@@ -104,8 +105,8 @@ export class Database {
   }
 
   /**
-   * Locks the file, which EXCLUSIVE keeps locked for the life of the process; it also makes the shared-memory file of the
-   * WAL unnecessary. The empty transaction takes the lock now instead of with the first write.
+   * Locks the file, which EXCLUSIVE keeps locked for the life of the process; it also makes the shared-memory file of
+   * the WAL unnecessary. The empty transaction takes the lock now instead of with the first write.
    */
   #lock(): void {
     this.#connection.exec(`

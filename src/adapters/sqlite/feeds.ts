@@ -16,8 +16,8 @@ import { type Database, fromTime, fromUuid, toTime, toUuid } from "./database.ts
 import { rowColumns, toEntry } from "./row.ts";
 
 /**
- * The number of entries that retention deletes in one step, which other calls wait for; a message of many feeds may exceed
- * it. Entries below the tail are invisible even before they are deleted.
+ * The number of entries that retention deletes in one step, which other calls wait for; a message of many feeds may
+ * exceed it. Entries below the tail are invisible even before they are deleted.
  */
 const trimStep = 256;
 /** A slice ends once its bodies reach this size, in bytes, so that a lagging reader costs a bounded page. */
@@ -104,8 +104,8 @@ export class SqliteFeeds {
         if (seq >= this.boundsOf(key).tail) recalled.push({ id, feed: key, seq, again: !exists });
         if (exists) this.#erase(feed, seq);
       }
-      // The row stays, so that a late retry under its key does not bring the message back. Its locations stay, so that a
-      // repeated recall returns them again.
+      // The row stays, so that a late retry under its key does not bring the message back. Its locations stay, so that
+      // a repeated recall returns them again.
       this.#db.sql("UPDATE messages SET body = x'', batch_id = NULL WHERE row = ?").run(message.row);
     }
     return recalled;
@@ -278,7 +278,10 @@ export class SqliteFeeds {
     this.#raiseTail(feed, tail);
   }
 
-  /** Drops messages older than `before`, in the order of arrival. One that a slow clock stamped too early waits for those before it. */
+  /**
+   * Drops messages older than `before`, in the order of arrival. One that a slow clock stamped too early waits for
+   * those before it.
+   */
   #trimOld(before: number): number {
     const oldest = this.#db.sql("SELECT row, publish_time FROM messages ORDER BY row LIMIT ?").all(trimStep) as {
       row: number;
@@ -294,8 +297,9 @@ export class SqliteFeeds {
   }
 
   /**
-   * Removes messages from their feeds, in order, until the step is full. Returns how many it removed. With `now`, these are
-   * messages that have expired, whose keys stay; without, they are too old, and the tails of their feeds rise above them.
+   * Removes messages from their feeds, in order, until the step is full. Returns how many it removed. With `now`, these
+   * are messages that have expired, whose keys stay; without, they are too old, and the tails of their feeds rise above
+   * them.
    */
   #drop(messages: readonly { row: number }[], now?: number): number {
     let dropped = 0;
@@ -326,7 +330,7 @@ export class SqliteFeeds {
     this.#dropRow(message, now);
   }
 
-  /** Deletes the row of a message that is in no feed any more, unless its key still holds: the row then stays for the key. */
+  /** Deletes the row of a message that is in no feed any more, or keeps it for its key as long as that holds. */
   #dropRow(row: number, now = Number.MAX_SAFE_INTEGER): void {
     const { changes } = this.#db
       .sql(

@@ -126,7 +126,7 @@ export class SqliteInbox {
     return { entries, next: messages.length > limit ? `${messages[limit]?.row}/${unbounded}` : "" };
   }
 
-  /** Yields the locations of a message in feeds after `after`, read `step` at a time: a page takes a few of maybe 10,000. */
+  /** Yields the locations of a message in feeds after `after`, read `step` at a time: there may be 10,000. */
   *#locationsAfter(row: number, after: number, step: number): Generator<{ feed: number; seq: number }> {
     for (let last = after; ; ) {
       const locations = this.#feeds.locationsOf(row, last, step);

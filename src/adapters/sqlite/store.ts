@@ -29,8 +29,8 @@ interface Pending {
 }
 
 /**
- * Port Store on SQLite: one file, in WAL mode, with an fsync at each commit, on a thread of its own. This side sends the
- * calls to that thread, all calls of one event-loop tick in one message; worker.ts explains the group commit.
+ * Port Store on SQLite: one file, in WAL mode, with an fsync at each commit, on a thread of its own. This side sends
+ * the calls to that thread, all calls of one event-loop tick in one message; worker.ts explains the group commit.
  */
 export class SqliteStore implements Store {
   readonly #worker: Worker;

@@ -1,13 +1,13 @@
 /**
- * The thread that owns the database, and its group commit. A commit waits for an fsync, some milliseconds on a disk, so one
- * commit per call would allow a few hundred calls a second. Instead, all calls that have arrived when the thread is free run
- * in one transaction and share its fsync. While it works on one batch, the next one gathers in the store's outbox: the
- * longer a commit takes, the more calls share the next. No timer delays anything: a call that finds the thread idle is
- * committed at once.
+ * The thread that owns the database, and its group commit. A commit waits for an fsync, some milliseconds on a disk, so
+ * one commit per call would allow a few hundred calls a second. Instead, all calls that have arrived when the thread is
+ * free run in one transaction and share its fsync. While it works on one batch, the next one gathers in the store's
+ * outbox: the longer a commit takes, the more calls share the next. No timer delays anything: a call that finds the
+ * thread idle is committed at once.
  *
- * The answers of a batch leave after its commit, so a call that was answered is on the disk. When the transaction fails,
- * every call of the batch fails, since any of them may have read what was rolled back. A batch without writes runs without
- * a transaction.
+ * The answers of a batch leave after its commit, so a call that was answered is on the disk. When the transaction
+ * fails, every call of the batch fails, since any of them may have read what was rolled back. A batch without writes
+ * runs without a transaction.
  */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import type { Commit } from "../../ports/store.ts";

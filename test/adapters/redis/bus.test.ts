@@ -16,14 +16,14 @@ class Closing implements AsyncDisposable {
   }
 }
 
-describe.skipIf(!hasRedis)("RedisBus over one Redis", () => {
+describe.skipIf(!hasRedis)("Over one Redis,", () => {
   let redis: Awaited<ReturnType<typeof sharedRedis>>;
   beforeAll(async () => {
     redis = await sharedRedis();
   });
   afterAll(() => redis.stop());
 
-  test("counts what it has sent, received and missed", async () => {
+  test("RedisBus counts what it has sent, received and missed", async () => {
     const prefix = randomPrefix();
     await using one = new Closing(new RedisBus({ url: redis.url, prefix }));
     await using two = new Closing(new RedisBus({ url: redis.url, prefix }));
@@ -37,7 +37,7 @@ describe.skipIf(!hasRedis)("RedisBus over one Redis", () => {
   });
 
   test.skipIf(!redisProgram)(
-    "sends the messages of one event-loop tick for all shards with one write, without waiting for answers",
+    "RedisBus sends the messages of one event-loop tick for all shards with one write, without waiting for answers",
     async () => {
       const own = await startRedis();
       const bus = new RedisBus({ url: own.url, prefix: randomPrefix() });
@@ -61,7 +61,7 @@ describe.skipIf(!hasRedis)("RedisBus over one Redis", () => {
     },
   );
 
-  test("keeps buses apart whose URLs name different prefixes", async () => {
+  test("RedisBus keeps buses apart whose URLs name different prefixes", async () => {
     const urls = [randomPrefix(), randomPrefix()].map((prefix) => `${redis.url}?prefix=${prefix}`);
     const open = (which: number) => new Closing(new RedisBus({ url: urls[which] ?? "" }));
     await using one = open(0);
@@ -70,19 +70,19 @@ describe.skipIf(!hasRedis)("RedisBus over one Redis", () => {
     await using another = open(1);
     for (const { bus } of [one, two, other, another])
       await expect.poll(() => bus.isConnected, { interval: 5 }).toBe(true);
-    const heard: string[] = [];
+    const received: string[] = [];
     for (const [name, { bus }] of Object.entries({ two, other })) {
       bus.subscribe((notice) => {
-        if (notice.type === "recall") heard.push(`${name} ${notice.ids[0]}`);
+        if (notice.type === "recall") received.push(`${name} ${notice.ids[0]}`);
       });
     }
     const publish = (bus: RedisBus, id: string) =>
       bus.publish([{ type: "recall", feed: { tenant: "t", name: "user/ann" }, ids: [id] }]);
     publish(one.bus, "1");
-    await expect.poll(() => heard, { interval: 5 }).toEqual(["two 1"]);
+    await expect.poll(() => received, { interval: 5 }).toEqual(["two 1"]);
     // Redis keeps the order: had the first message reached this bus, it would be here by now.
     publish(another.bus, "2");
-    await expect.poll(() => heard, { interval: 5 }).toEqual(["two 1", "other 2"]);
+    await expect.poll(() => received, { interval: 5 }).toEqual(["two 1", "other 2"]);
   });
 
   busContract("RedisBus", async () => {

@@ -14,14 +14,14 @@ const groups = [
 /** A replica takes over within three or four seconds. */
 const soon = { timeout: 10_000, interval: 20 };
 
-describe.skipIf(!redisProgram).each(groups)("Over $kind", ({ kind, start }) => {
+describe.skipIf(!redisProgram).each(groups)("Over $kind,", ({ start }) => {
   let group: RedisGroup;
   beforeAll(async () => {
     group = await start();
   });
   afterAll(() => group.stop());
 
-  busContract(`RedisBus on ${kind}`, async () => {
+  busContract("RedisBus", async () => {
     const prefix = randomPrefix();
     const make = () => new RedisBus({ url: group.url, prefix });
     const buses = [make(), make(), make()] as const;
@@ -37,7 +37,7 @@ describe.skipIf(!redisProgram).each(groups)("Over $kind", ({ kind, start }) => {
     return { nodes, close: async () => void (await Promise.all(nodes.map((node) => node.close()))) };
   };
   // Fewer random scripts than on one server: they are the same, and slower here.
-  presenceContract(`RedisPresence on ${kind}`, open, 0.1);
+  presenceContract("RedisPresence", open, 0.1);
 });
 
 describe.skipIf(!redisProgram).each(groups)("When a master of $kind dies,", ({ start }) => {
@@ -62,7 +62,8 @@ describe.skipIf(!redisProgram).each(groups)("When a master of $kind dies,", ({ s
       [one, two],
       [two, one],
     ] as const) {
-      // Messages sent during the failover are lost, and in production read from the store: here, publish until one arrives.
+      // Messages sent during the failover are lost, and in production read from the store: here, publish until one
+      // arrives.
       await expect.poll(() => reaches(from, to), soon).toBe(true);
     }
     for (const bus of [one, two]) await expect.poll(() => bus.isConnected, soon).toBe(true);
@@ -89,17 +90,17 @@ describe.skipIf(!redisProgram).each(groups)("When a master of $kind dies,", ({ s
 
 /** Returns whether a notice published now on one bus arrives at the other. */
 async function reaches(from: RedisBus, to: RedisBus): Promise<boolean> {
-  let heard = false;
+  let arrived = false;
   const end = to.subscribe(({ type }) => {
-    heard ||= type === "recall";
+    arrived ||= type === "recall";
   });
   from.publish([{ type: "recall", feed: { tenant: "t", name: "user/ann" }, ids: ["1"] }]);
   await expect
-    .poll(() => heard, { timeout: 500, interval: 5 })
+    .poll(() => arrived, { timeout: 500, interval: 5 })
     .toBe(true)
     .catch(() => {});
   end();
-  return heard;
+  return arrived;
 }
 
 function connection(tenant: string, user: string): Connection {

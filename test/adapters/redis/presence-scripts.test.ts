@@ -3,7 +3,7 @@ import { runPresenceScripts } from "../../support/presence-scripts.ts";
 import { redisProgram, startRedis } from "../../support/redis.ts";
 
 test.skipIf(!redisProgram)(
-  "RedisPresence converges to the exact counts after random scripts of enters, leaves, moves, cut cables and killed nodes",
+  "RedisPresence converges to exact counts after random enters, leaves, moves, cut cables and killed nodes",
   async () => {
     const redis = await startRedis();
     try {

@@ -3,7 +3,7 @@ import { RedisPresence } from "../../../src/adapters/redis/presence.ts";
 import { presenceContract } from "../../ports/presence.ts";
 import { hasRedis, randomPrefix, sharedRedis } from "../../support/redis.ts";
 
-describe.skipIf(!hasRedis)("RedisPresence over one Redis", () => {
+describe.skipIf(!hasRedis)("Over one Redis,", () => {
   let redis: Awaited<ReturnType<typeof sharedRedis>>;
   beforeAll(async () => {
     redis = await sharedRedis();

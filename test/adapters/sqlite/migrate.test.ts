@@ -146,7 +146,7 @@ describe("A database of version 1", () => {
     );
   });
 
-  test("goes on after its migration: new messages join its batches, recalls empty them, replacements take its keys", async () => {
+  test("takes new messages into its batches, recalls them and replaces them after its migration", async () => {
     writeOld();
     const { store } = await openStore();
     const next = message("t", { batchId: "b" });

@@ -41,15 +41,15 @@ async function fill(): Promise<void> {
 async function startProcess(mode: "hold" | "load"): Promise<StoreProcess> {
   const child = new StoreProcess(mode, folder);
   opened.push({ close: () => child.kill() });
-  expect((await child.hear(1))[0]).toBe("open");
+  expect((await child.waitForLines(1))[0]).toBe("open");
   return child;
 }
 
 /** Reads the database file without the store. */
-function inspect<T>(look: (database: DatabaseSync) => T): T {
+function inspect<T>(read: (database: DatabaseSync) => T): T {
   const database = new DatabaseSync(file);
   try {
-    return look(database);
+    return read(database);
   } finally {
     database.close();
   }
@@ -72,7 +72,7 @@ describe("The lock of a store", () => {
   test("refuses another process without disturbing this one", async () => {
     const store = await openStore();
     const child = new StoreProcess("hold", folder);
-    expect(await child.hear(1)).toEqual([`failed ${inUse()}`]);
+    expect(await child.waitForLines(1)).toEqual([`failed ${inUse()}`]);
     expect(await appendOne(store, message("t"))).toBe(1);
   });
 
@@ -84,9 +84,9 @@ describe("The lock of a store", () => {
 
   test("refuses a second store while the first one is writing", async () => {
     const child = await startProcess("load");
-    await child.hear(100);
+    await child.waitForLines(100);
     await expect(openStore()).rejects.toThrow(inUse());
-    await child.hear(child.lines.length + 100);
+    await child.waitForLines(child.lines.length + 100);
   });
 });
 
@@ -121,7 +121,7 @@ describe("A damaged file", () => {
 
   test("whose last commit was torn by a crash has everything before that commit", async () => {
     const child = await startProcess("load");
-    await child.hear(200);
+    await child.waitForLines(200);
     await child.kill();
     truncateSync(`${file}-wal`, readFileSync(`${file}-wal`).length - 1000);
     const store = await openStore();

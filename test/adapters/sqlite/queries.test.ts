@@ -118,7 +118,7 @@ function selections(): Selection[] {
       ]),
     [{}],
   );
-  return combined.map((asked) => selection(userFeed("t"), asked));
+  return combined.map((overrides) => selection(userFeed("t"), overrides));
 }
 
 test("SqliteStore counts and lists 10,000 unread messages, and prints the time that it takes", async () => {

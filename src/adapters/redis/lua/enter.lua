@@ -4,8 +4,8 @@
 --
 -- Keys: those of prelude.lua.
 -- Arguments: 1 lease in ms; 2 member; 3 info; 4 channel, 5 tenant and 6 room for the notice about kicked members.
--- Returns {0} when it is refused; else 1, then member and token of each member that was kicked. The notice, published on
--- the channel, tells the nodes of those members: {"tenant", "room", "kicked": [[member, token], …]}.
+-- Returns {0} when it is refused; else 1, then member and token of each member that was kicked. The notice, published
+-- on the channel, reaches the nodes of those members: {"tenant", "room", "kicked": [[member, token], …]}.
 
 local lease, member, info = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local mode, _, instance = parse(info)

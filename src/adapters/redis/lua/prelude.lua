@@ -10,8 +10,9 @@
 --   3  hash         member → info; members of rooms only
 --   4  sorted set   member, newline, token → when that membership was kicked, in ms since the Unix epoch
 --
--- A member is a connection's id and its user, joined by a newline. An info is mode ("any", "first" or "last"), token and
--- instance, joined by newlines; the token tells one membership of a connection from its earlier and later ones.
+-- A member is a connection's id and its user, joined by a newline. An info is mode ("any", "first" or "last"), token
+-- and instance, joined by newlines; the token distinguishes a membership from earlier and later ones of the same
+-- connection.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -36,11 +37,12 @@ end
 
 -- Adds a member, or renews its lease.
 local function add(member, info, lease)
-  if redis.call('ZADD', KEYS[1], text(now + lease), member) == 1 then redis.call('HINCRBY', KEYS[2], user_of(member), 1) end
+  local is_new = redis.call('ZADD', KEYS[1], text(now + lease), member) == 1
+  if is_new then redis.call('HINCRBY', KEYS[2], user_of(member), 1) end
   if info ~= '' then redis.call('HSET', KEYS[3], member, info) end
 end
 
--- Keeps the keys for ten leases from now, so that a set that nobody renews or reads goes by itself.
+-- Lets the keys expire after ten leases, so that a set that is no longer used goes by itself.
 local function extend(lease)
   for index = 1, 4 do redis.call('PEXPIRE', KEYS[index], text(lease * 10)) end
 end

@@ -1,6 +1,6 @@
 -- Renews the leases of a node's members, and adds those that Redis does not have: it may have lost its memory, or their
--- leases may have ended while the node was cut off. A member is lost instead of added when its membership was kicked, or
--- when its lease ended and another member has taken the room for itself since.
+-- leases may have ended while the node was cut off. A member is lost instead of added when its membership was kicked,
+-- or when its lease ended and another member has taken the room for itself since.
 --
 -- Keys: those of prelude.lua.
 -- Arguments: 1 lease in ms; then member and info of each member.
