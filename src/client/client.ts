@@ -11,7 +11,6 @@ import {
   type MarkReadResponse,
   type OnlineCountResponse,
   type PublishBatchResponse,
-  type PublishRequestSchema,
   type PublishResponse,
   PushService,
 } from "../../gen/tidings/v1/push_service_pb.ts";
@@ -20,11 +19,11 @@ import { fetchCaller } from "./calls/fetch-caller.ts";
 import { type CallOptions, callWithToken } from "./calls/unary.ts";
 import { readTotals } from "./codec/proto-events.ts";
 import { protoCodec } from "./codec/proto-frames.ts";
-import { deleteInit, markInit, onlineInit } from "./codec/proto-requests.ts";
+import { deleteInit, markInit, onlineInit, type PublishInit, publishInit } from "./codec/proto-requests.ts";
 import { Session } from "./connection/session.ts";
 import type { TidingsEvent as EventOf, OpenStream } from "./events.ts";
 import { type BaseOptions, type BaseSettings, resolveBase } from "./options.ts";
-import type { DeleteRequest, MarkRequest, OnlineRequest } from "./requests.ts";
+import type { DeleteRequest, MarkRequest, OnlineRequest, PublishRequest } from "./requests.ts";
 import { RoomWishes } from "./state/rooms.ts";
 import { autoStream } from "./streams/auto.ts";
 import { connectStream } from "./streams/connect.ts";
@@ -47,9 +46,6 @@ export interface TidingsOptions extends BaseOptions {
 /** One event of events(). */
 export type TidingsEvent = EventOf<Message>;
 
-/** A request of Publish. */
-export type PublishInit = MessageInitShape<typeof PublishRequestSchema>;
-
 /** A connected client. Its calls throw TidingsErrors, and ask for a fresh token once if theirs is refused. */
 export interface TidingsClient extends TidingsStream<Message> {
   /** Marks messages as read, or back as unread. */
@@ -69,12 +65,15 @@ export interface TidingsClient extends TidingsStream<Message> {
   /** Counts who is online. */
   onlineCount(request?: OnlineRequest, options?: CallOptions): Promise<OnlineCountResponse>;
   /**
-   * Publishes one message. For services; for users to rooms. It is not repeated by itself: after an error give the same
-   * `requestId` again, so that it is published once.
+   * Publishes one message, given in the plain form or in the contract's. For services, and for users to rooms. The client
+   * does not retry it: after an error repeat the call with the same `requestId`, so that the message is published once.
    */
-  publish(request: PublishInit, options?: CallOptions): Promise<PublishResponse>;
-  /** Publishes 1 to 1,000 messages, with an outcome each. For services. */
-  publishBatch(requests: readonly PublishInit[], options?: CallOptions): Promise<PublishBatchResponse>;
+  publish(request: PublishRequest | PublishInit, options?: CallOptions): Promise<PublishResponse>;
+  /** Publishes 1 to 1,000 messages, in either form, with an outcome for each. For services. */
+  publishBatch(
+    requests: readonly (PublishRequest | PublishInit)[],
+    options?: CallOptions,
+  ): Promise<PublishBatchResponse>;
 }
 
 /**
@@ -119,8 +118,9 @@ export function connectTidings(options: TidingsOptions): TidingsClient {
     },
     listMessages: (request = {}, callOptions) => call(method.listMessages, request, callOptions),
     onlineCount: async (request = {}, callOptions) => call(method.onlineCount, onlineInit(request), callOptions),
-    publish: (request, callOptions) => call(method.publish, request, callOptions),
-    publishBatch: (requests, callOptions) => call(method.publishBatch, { requests: [...requests] }, callOptions),
+    publish: async (request, callOptions) => call(method.publish, publishInit(request), callOptions),
+    publishBatch: async (requests, callOptions) =>
+      call(method.publishBatch, { requests: requests.map(publishInit) }, callOptions),
   };
 }
 

@@ -5,12 +5,12 @@ export type { SubscribeOptions } from "./calls/caller.ts";
 export type { CallOptions } from "./calls/unary.ts";
 export {
   connectTidings,
-  type PublishInit,
   type TidingsClient,
   type TidingsEvent,
   type TidingsOptions,
   type TransportChoice,
 } from "./client.ts";
+export type { PublishInit } from "./codec/proto-requests.ts";
 export type { TokenSource } from "./connection/tokens.ts";
 export type { TidingsState } from "./connection/transitions.ts";
 export type {
@@ -29,7 +29,7 @@ export type {
   TidingsListeners,
   UnreadTotals,
 } from "./events.ts";
-export type { DeleteRequest, MarkRequest, OnlineRequest } from "./requests.ts";
+export type { DeleteRequest, MarkRequest, OnlineRequest, PublishRequest } from "./requests.ts";
 export type { Observable } from "./state/observable.ts";
 export type { PositionStorage } from "./state/position-saver.ts";
 export type { TidingsStream } from "./tidings.ts";

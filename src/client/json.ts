@@ -20,11 +20,11 @@ import { post, servicePath } from "./calls/http-call.ts";
 import { type CallOptions, callWithToken } from "./calls/unary.ts";
 import { readTotals } from "./codec/json-events.ts";
 import { jsonCodec } from "./codec/json-frames.ts";
-import { idsJson, type PublishRequest, publishJson } from "./codec/json-requests.ts";
+import { idsJson, publishJson } from "./codec/json-requests.ts";
 import { Session } from "./connection/session.ts";
 import type { TidingsEvent as EventOf, RoomEntry, RoomWish } from "./events.ts";
 import { type BaseOptions, resolveBase } from "./options.ts";
-import type { DeleteRequest, MarkRequest, OnlineRequest } from "./requests.ts";
+import type { DeleteRequest, MarkRequest, OnlineRequest, PublishRequest } from "./requests.ts";
 import { RoomWishes } from "./state/rooms.ts";
 import { webSocketStream } from "./streams/ws.ts";
 import { streamOf, type TidingsStream } from "./tidings.ts";
@@ -89,11 +89,11 @@ export interface TidingsClient extends TidingsStream<MessageJson> {
   /** Counts who is online. */
   onlineCount(request?: OnlineRequest, options?: CallOptions): Promise<OnlineCountResponseJson>;
   /**
-   * Publishes one message, in the plain form or in the contract's. For services; for users to rooms. It is not repeated by
-   * itself: after an error give the same `requestId` again, so that it is published once.
+   * Publishes one message, given in the plain form or in the contract's. For services, and for users to rooms. The client
+   * does not retry it: after an error repeat the call with the same `requestId`, so that the message is published once.
    */
   publish(request: PublishRequest | PublishRequestJson, options?: CallOptions): Promise<PublishResponseJson>;
-  /** Publishes 1 to 1,000 messages, with an outcome each. For services. */
+  /** Publishes 1 to 1,000 messages, in either form, with an outcome for each. For services. */
   publishBatch(
     requests: readonly (PublishRequest | PublishRequestJson)[],
     options?: CallOptions,

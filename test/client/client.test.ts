@@ -264,6 +264,9 @@ describe.each(["Protobuf over ws", "JSON over ws", "Protobuf in memory"] as cons
     expect((await client.onlineCount({ users: ["7"] })).users).toBe(4);
     await client.onlineCount({ roomId: "r" });
     await client.onlineCount();
+    const plain = { userId: "ada", kind: "notification", requestId: "r1" } as const;
+    expect((await client.publish(plain)).messageId).toBe("ada/r1");
+    expect((await client.publishBatch([plain, { tenant: true, kind: "event" }])).outcomes).toHaveLength(2);
     expect(asked).toEqual([
       ["all", []],
       ["ids", ["a"]],
@@ -275,6 +278,14 @@ describe.each(["Protobuf over ws", "JSON over ws", "Protobuf in memory"] as cons
       "roomId",
       undefined,
     ]);
+  });
+
+  test("refuse a publish without exactly one audience before it is sent", async () => {
+    const client = connect();
+    await expect(client.publish({ kind: "event" })).rejects.toThrow(TypeError);
+    await expect(client.publishBatch([{ tenant: true, kind: "event" }, { kind: "event" }])).rejects.toThrow(
+      new TypeError("requests[1]: give one of roomId, userId, users, tenant, everyone"),
+    );
   });
 
   test("throw the server's code and reason", async () => {

@@ -30,7 +30,7 @@ async function bundle(entry: string) {
 }
 
 describe.each([
-  ["index.ts", 32_000],
+  ["index.ts", 34_000],
   ["json.ts", 10_000],
 ])("%s", (entry, limit) => {
   test(`is at most ${limit} bytes, minified and gzipped`, async () => {

@@ -1,14 +1,28 @@
 /** From plain requests to Protobuf ones. */
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { JsonValue, MessageInitShape } from "@bufbuild/protobuf";
+import { NullValue, type ValueSchema } from "@bufbuild/protobuf/wkt";
+import { Kind } from "../../../gen/tidings/v1/message_pb.ts";
 import {
   type DeleteMessagesRequestSchema,
   type MarkReadRequestSchema,
   type OnlineCountRequestSchema,
+  type PublishRequestSchema,
   RoomMode,
 } from "../../../gen/tidings/v1/push_service_pb.ts";
 import type { SubscribeInit } from "../calls/caller.ts";
 import type { StreamRequest } from "../events.ts";
-import type { DeleteRequest, MarkRequest, OnlineRequest } from "../requests.ts";
+import {
+  type DeleteRequest,
+  isPlainPublish,
+  type MarkRequest,
+  type OnlineRequest,
+  oneofOf,
+  type PublishRequest,
+  splitPublish,
+} from "../requests.ts";
+
+/** A request of Publish in the contract's form. */
+export type PublishInit = MessageInitShape<typeof PublishRequestSchema>;
 
 /** A request of Subscribe: what stays, and what each stream begins with. */
 export function subscribeInit(filters: SubscribeInit, request: StreamRequest): SubscribeInit {
@@ -19,17 +33,40 @@ export function subscribeInit(filters: SubscribeInit, request: StreamRequest): S
   return { ...filters, positions: [...request.positions], rooms };
 }
 
+/** A request of Publish, from either form; `index` is its position in a batch. Throws as splitPublish does. */
+export function publishInit(publish: PublishRequest | PublishInit, index?: number): PublishInit {
+  if (!isPlainPublish(publish)) return publish;
+  const { request, to, kind, payload, ttlMs, draft } = splitPublish(publish, index);
+  return {
+    ...request,
+    audience: { to },
+    message: {
+      ...draft,
+      kind: Kind[kind],
+      payload: payload.case === "json" ? { case: "json", value: valueInit(payload.value) } : payload,
+      ...(ttlMs !== undefined && {
+        ttl: { seconds: BigInt(Math.floor(ttlMs / 1000)), nanos: (ttlMs % 1000) * 1_000_000 },
+      }),
+    },
+  };
+}
+
+/** Not fromJson(), which would bring all of Protobuf's JSON format into the bundle. */
+function valueInit(json: JsonValue): MessageInitShape<typeof ValueSchema> {
+  if (json === null) return { kind: { case: "nullValue", value: NullValue.NULL_VALUE } };
+  if (typeof json === "number") return { kind: { case: "numberValue", value: json } };
+  if (typeof json === "string") return { kind: { case: "stringValue", value: json } };
+  if (typeof json === "boolean") return { kind: { case: "boolValue", value: json } };
+  if (Array.isArray(json)) return { kind: { case: "listValue", value: { values: json.map(valueInit) } } };
+  const fields = Object.fromEntries(Object.entries(json).map(([key, value]) => [key, valueInit(value)]));
+  return { kind: { case: "structValue", value: { fields } } };
+}
+
 /** A request of MarkRead. Throws a TypeError for more than one target. */
 export function markInit(request: MarkRequest): MessageInitShape<typeof MarkReadRequestSchema> {
   const { ids, all, oldest, categories = [], unread = false, upTo = [] } = request;
-  const rest = { categories: [...categories], unread, upTo: [...upTo] };
-  if ([ids, all, oldest].filter((target) => target !== undefined).length > 1) {
-    throw new TypeError("markRead: give only one of ids, all and oldest");
-  }
-  if (ids) return { ...rest, target: { case: "ids", value: { messageIds: [...ids] } } };
-  if (all) return { ...rest, target: { case: "all", value: all } };
-  if (oldest !== undefined) return { ...rest, target: { case: "oldest", value: oldest } };
-  return rest;
+  const target = oneofOf("request", { ids: ids && { messageIds: [...ids] }, all, oldest });
+  return { target, categories: [...categories], unread, upTo: [...upTo] };
 }
 
 /** A request of DeleteMessages. */
@@ -40,7 +77,5 @@ export function deleteInit({ ids, ...rest }: DeleteRequest): MessageInitShape<ty
 /** A request of OnlineCount. Throws a TypeError for more than one scope. */
 export function onlineInit(request: OnlineRequest): MessageInitShape<typeof OnlineCountRequestSchema> {
   const { users, roomId, ...rest } = request;
-  if (users && roomId !== undefined) throw new TypeError("onlineCount: give only one of users and roomId");
-  if (users) return { ...rest, scope: { case: "users", value: { userIds: [...users] } } };
-  return roomId === undefined ? rest : { ...rest, scope: { case: "roomId", value: roomId } };
+  return { ...rest, scope: oneofOf("request", { users: users && { userIds: [...users] }, roomId }) };
 }
