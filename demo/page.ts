@@ -1,7 +1,7 @@
 /** The demo page: two people of one company side by side, each with a client of their own. */
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { Kind, type Message } from "../gen/tidings/v1/message_pb.ts";
-import { connectTidings, type TidingsClient } from "../src/client/index.ts";
+import { connectTidings, type PublishRequest, type TidingsClient } from "../src/client/index.ts";
 
 /** Fresh tokens, as a company's own backend would hand them out after login. */
 async function tokenOf(name: string): Promise<string> {
@@ -124,10 +124,10 @@ class Panel {
   }
 }
 
-function audienceOf(to: string) {
-  if (to === "company") return { to: { case: "tenant" as const, value: true } };
-  if (to === "both") return { to: { case: "users" as const, value: { userIds: ["ada", "bob"] } } };
-  return { to: { case: "userId" as const, value: to } };
+/** The plain form's audience for a choice of the form: one of the two users, both, or the company. */
+function audienceOf(to: string): Pick<PublishRequest, "userId" | "users" | "tenant"> {
+  if (to === "company") return { tenant: true };
+  return to === "both" ? { users: ["ada", "bob"] } : { userId: to };
 }
 
 /** The company's backend, played by this form. */
@@ -137,12 +137,12 @@ function publisher(form: HTMLFormElement): void {
   form.onsubmit = async (event) => {
     event.preventDefault();
     const data = new FormData(form);
-    const kind = Kind[data.get("kind") as keyof typeof Kind];
-    const message = { kind, title: String(data.get("title")), category: String(data.get("category")) };
     try {
       const { messageId, receipts } = await backend.publish({
-        audience: audienceOf(String(data.get("to"))),
-        message,
+        ...audienceOf(String(data.get("to"))),
+        kind: data.get("kind") as PublishRequest["kind"],
+        title: String(data.get("title")),
+        category: String(data.get("category")),
         requestId: crypto.randomUUID(),
       });
       const people = receipts.map(({ userId, online }) => `${userId} is ${online ? "online" : "offline"}`).join(", ");

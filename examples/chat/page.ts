@@ -96,22 +96,18 @@ function showTyping(text: string): void {
   typingTimer = setTimeout(() => showTyping(""), 3_000);
 }
 
-function inRoom() {
-  return { to: { case: "roomId", value: room } } as const;
-}
-
 const form = find<HTMLFormElement>("form");
 let toldTypingAt = 0;
 form.oninput = () => {
   if (Date.now() - toldTypingAt < 2_000) return;
   toldTypingAt = Date.now();
   // Live only: without a ttl it is not stored, and losing it harms nobody.
-  tidings.publish({ audience: inRoom(), message: { kind: Kind.EVENT, event: "typing" } }).catch(() => {});
+  tidings.publish({ roomId: room, kind: "event", event: "typing" }).catch(() => {});
 };
 onSubmit(form, async ({ text = "" }) => {
   toldTypingAt = 0;
-  const message = { kind: Kind.NOTIFICATION, event: "line", content: text };
-  await tidings.publish({ audience: inRoom(), message, requestId: crypto.randomUUID() });
+  const requestId = crypto.randomUUID();
+  await tidings.publish({ roomId: room, kind: "notification", event: "line", content: text, requestId });
   return undefined;
 });
 document.title = `Chat · ${nameOf(user)}`;
