@@ -1,6 +1,6 @@
 /** Runs one command line. */
 import { ConnectError } from "@connectrpc/connect";
-import { errorFromThrown } from "../client/calls/wire-error.ts";
+import { errorFromConnect } from "../client/calls/wire-error.ts";
 import { TidingsError } from "../client/tidings-error.ts";
 import type { Command, Dependencies } from "./commands/command.ts";
 import { dev } from "./commands/dev.ts";
@@ -59,7 +59,7 @@ async function run(
 /** `code REASON: sentence` for what a server answered, the sentence alone for everything else. */
 function sentenceOf(error: unknown): string {
   if (error instanceof ConnectError || error instanceof TidingsError) {
-    const { code, reason, message } = errorFromThrown(error);
+    const { code, reason, message } = errorFromConnect(error);
     return `${code}${reason === undefined ? "" : ` ${reason}`}: ${message}`;
   }
   return error instanceof Error ? error.message : String(error);

@@ -17,14 +17,22 @@ import {
 import { type Caller, type SubscribeInit, type SubscribeOptions, transportCaller } from "./calls/caller.ts";
 import { fetchCaller } from "./calls/fetch-caller.ts";
 import { type CallOptions, callWithToken } from "./calls/unary.ts";
+import { anArray, anObject, check, checkShape, numbers, oneOf, withMethods } from "./check.ts";
 import { readTotals } from "./codec/proto-events.ts";
 import { protoCodec } from "./codec/proto-frames.ts";
-import { deleteInit, markInit, onlineInit, type PublishInit, publishInit } from "./codec/proto-requests.ts";
+import { markInit, onlineInit, type PublishInit, publishInit } from "./codec/proto-requests.ts";
 import { Session } from "./connection/session.ts";
 import type { TidingsEvent as EventOf, OpenStream } from "./events.ts";
-import { type BaseOptions, type BaseSettings, resolveBase } from "./options.ts";
-import type { DeleteRequest, MarkRequest, OnlineRequest, PublishRequest } from "./requests.ts";
-import { RoomWishes } from "./state/rooms.ts";
+import { type BaseOptions, type BaseSettings, resolveBase, splitSubscribe } from "./options.ts";
+import {
+  type DeleteRequest,
+  deleteRequest,
+  listMessagesShape,
+  listUnreadShape,
+  type MarkRequest,
+  type OnlineRequest,
+  type PublishRequest,
+} from "./requests.ts";
 import { autoStream } from "./streams/auto.ts";
 import { connectStream } from "./streams/connect.ts";
 import { webSocketStream } from "./streams/ws.ts";
@@ -46,7 +54,11 @@ export interface TidingsOptions extends BaseOptions {
 /** One event of events(). */
 export type TidingsEvent = EventOf<Message>;
 
-/** A connected client. Its calls throw TidingsErrors, and ask for a fresh token once if theirs is refused. */
+/**
+ * A connected client. Its calls reject with a TidingsError when they fail, and with a TypeError that names the argument when
+ * one is of a wrong type or has an unknown key; then nothing is sent. A call whose token is refused is repeated once, with
+ * a fresh token.
+ */
 export interface TidingsClient extends TidingsStream<Message> {
   /** Marks messages as read, or back as unread. */
   markRead(request: MarkRequest, options?: CallOptions): Promise<MarkReadResponse>;
@@ -78,25 +90,29 @@ export interface TidingsClient extends TidingsStream<Message> {
 
 /**
  * Connects to a Tidings server and stays connected until close() or until the server refuses for good. Returns at once:
- * listeners added right after it miss nothing. Throws a TypeError or RangeError that names the option at fault.
+ * listeners added right after it miss nothing. Throws a TypeError or RangeError that names the option at fault, and a
+ * TypeError for an option that does not exist.
  */
 export function connectTidings(options: TidingsOptions): TidingsClient {
-  const base = resolveBase(options);
+  const base = resolveBase(options, {
+    transport: oneOf("auto", "connect", "ws"),
+    connect: withMethods("unary", "stream"),
+  });
   const caller = options.connect ? transportCaller(options.connect) : fetchCaller(base.url, base.fetch);
-  const { rooms, ...filters } = options.subscribe ?? {};
+  const { rooms, filters } = splitSubscribe(options.subscribe ?? {}, { kinds: numbers });
   const fixed = { ...filters, instanceId: base.instanceId };
   const session = new Session<Message>({
     ...base,
     open: chooseStream(options.transport ?? "auto", fixed, caller, base),
-    rooms: new RoomWishes(rooms),
+    rooms,
   });
 
-  function call<I extends DescMessage, O extends DescMessage>(
+  async function call<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     init: MessageInitShape<I>,
     callOptions: CallOptions = {},
   ): Promise<MessageShape<O>> {
-    return callWithToken(session, callOptions, (token, signal) => caller.unary(method, init, token, signal));
+    return callWithToken(session, callOptions, caller.unary(method, init));
   }
   const { method } = PushService;
   return {
@@ -107,22 +123,31 @@ export function connectTidings(options: TidingsOptions): TidingsClient {
       return response;
     },
     async listUnread(request = {}, callOptions) {
+      checkShape("request", request, { ...listUnreadShape, ...times });
       const response = await call(method.listUnread, request, callOptions);
       session.intake.badge.answer(readTotals(response.unread));
       return response;
     },
     async deleteMessages(request, callOptions) {
-      const response = await call(method.deleteMessages, deleteInit(request), callOptions);
+      const response = await call(method.deleteMessages, deleteRequest(request), callOptions);
       session.intake.badge.answer(readTotals(response.unread));
       return response;
     },
-    listMessages: (request = {}, callOptions) => call(method.listMessages, request, callOptions),
+    async listMessages(request = {}, callOptions) {
+      checkShape("request", request, { ...listMessagesShape, ...times, kinds: numbers });
+      return call(method.listMessages, request, callOptions);
+    },
     onlineCount: async (request = {}, callOptions) => call(method.onlineCount, onlineInit(request), callOptions),
     publish: async (request, callOptions) => call(method.publish, publishInit(request), callOptions),
-    publishBatch: async (requests, callOptions) =>
-      call(method.publishBatch, { requests: requests.map(publishInit) }, callOptions),
+    async publishBatch(requests, callOptions) {
+      check("requests", requests, anArray);
+      return call(method.publishBatch, { requests: requests.map(publishInit) }, callOptions);
+    },
   };
 }
+
+/** Filters by time, which are strings in JSON, are Timestamps here. */
+const times = { startTime: anObject, endTime: anObject };
 
 function chooseStream(
   choice: TransportChoice,
@@ -132,8 +157,7 @@ function chooseStream(
 ): OpenStream<Message> {
   const connect = connectStream(caller, filters);
   if (choice === "connect" || (choice === "auto" && WebSocket === undefined)) return connect;
-  if (choice !== "ws" && choice !== "auto") throw new TypeError("transport: must be auto, connect or ws");
-  if (WebSocket === undefined) throw new TypeError("transport: there is no WebSocket here; use connect");
+  if (WebSocket === undefined) throw new TypeError("transport: this environment has no WebSocket; use connect");
   const ws = webSocketStream(socketUrl, protoCodec(filters), WebSocket);
   return choice === "ws" ? ws : autoStream(ws, connect);
 }

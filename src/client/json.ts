@@ -18,14 +18,22 @@ import type {
 } from "../../gen/tidings/v1/push_service_pb.ts";
 import { post, servicePath } from "./calls/http-call.ts";
 import { type CallOptions, callWithToken } from "./calls/unary.ts";
+import { anArray, check, checkShape } from "./check.ts";
 import { readTotals } from "./codec/json-events.ts";
 import { jsonCodec } from "./codec/json-frames.ts";
-import { idsJson, publishJson } from "./codec/json-requests.ts";
+import { markJson, onlineJson, publishJson } from "./codec/json-requests.ts";
 import { Session } from "./connection/session.ts";
 import type { TidingsEvent as EventOf, RoomEntry, RoomWish } from "./events.ts";
-import { type BaseOptions, resolveBase } from "./options.ts";
-import type { DeleteRequest, MarkRequest, OnlineRequest, PublishRequest } from "./requests.ts";
-import { RoomWishes } from "./state/rooms.ts";
+import { type BaseOptions, resolveBase, splitSubscribe } from "./options.ts";
+import {
+  type DeleteRequest,
+  deleteRequest,
+  listMessagesShape,
+  listUnreadShape,
+  type MarkRequest,
+  type OnlineRequest,
+  type PublishRequest,
+} from "./requests.ts";
 import { webSocketStream } from "./streams/ws.ts";
 import { streamOf, type TidingsStream } from "./tidings.ts";
 
@@ -76,7 +84,11 @@ export interface TidingsOptions extends BaseOptions {
 /** One event of events(). */
 export type TidingsEvent = EventOf<MessageJson>;
 
-/** A connected client. Its calls throw TidingsErrors, and ask for a fresh token once if theirs is refused. */
+/**
+ * A connected client. Its calls reject with a TidingsError when they fail, and with a TypeError that names the argument when
+ * one is of a wrong type or has an unknown key; then nothing is sent. A call whose token is refused is repeated once, with
+ * a fresh token.
+ */
 export interface TidingsClient extends TidingsStream<MessageJson> {
   /** Marks messages as read, or back as unread. */
   markRead(request: MarkRequest, options?: CallOptions): Promise<MarkReadResponseJson>;
@@ -102,24 +114,27 @@ export interface TidingsClient extends TidingsStream<MessageJson> {
 
 /**
  * Connects to a Tidings server and stays connected until close() or until the server refuses for good. Returns at once:
- * listeners added right after it miss nothing. Throws a TypeError or RangeError that names the option at fault.
+ * listeners added right after it miss nothing. Throws a TypeError or RangeError that names the option at fault, and a
+ * TypeError for an option that does not exist.
  */
 export function connectTidings(options: TidingsOptions): TidingsClient {
   const base = resolveBase(options);
-  if (base.WebSocket === undefined) throw new TypeError("WebSocket: there is none here");
-  const { rooms, ...filters } = options.subscribe ?? {};
+  if (base.WebSocket === undefined) throw new TypeError("WebSocket: this environment has none; pass one");
+  const { rooms, filters } = splitSubscribe(options.subscribe ?? {});
   const session = new Session<MessageJson>({
     ...base,
     open: webSocketStream(base.socketUrl, jsonCodec({ ...filters, instanceId: base.instanceId }), base.WebSocket),
-    rooms: new RoomWishes(rooms),
+    rooms,
   });
 
-  function call<T>(name: string, request: object, callOptions: CallOptions = {}): Promise<T> {
+  async function call<T>(name: string, request: object, callOptions: CallOptions = {}): Promise<T> {
+    // Before the call, so that a value that JSON cannot hold is the caller's TypeError rather than a failed call.
+    const body = JSON.stringify(request);
     return callWithToken(session, callOptions, async (token, signal) => {
       const response = await post(base.fetch, {
         url: `${base.url}/${servicePath}/${name}`,
         contentType: "application/json",
-        body: JSON.stringify(request),
+        body,
         headers: { authorization: `Bearer ${token}` },
         signal,
       });
@@ -137,14 +152,22 @@ export function connectTidings(options: TidingsOptions): TidingsClient {
   }
   return {
     ...streamOf(session),
-    markRead: (request, callOptions) => callWithTotals("MarkRead", idsJson(request), callOptions),
-    listUnread: (request = {}, callOptions) => callWithTotals("ListUnread", request, callOptions),
-    deleteMessages: (request, callOptions) => callWithTotals("DeleteMessages", idsJson(request), callOptions),
-    listMessages: (request = {}, callOptions) => call("ListMessages", request, callOptions),
-    onlineCount: ({ users, ...rest } = {}, callOptions) =>
-      call("OnlineCount", users ? { ...rest, users: { userIds: users } } : rest, callOptions),
+    markRead: async (request, callOptions) => callWithTotals("MarkRead", markJson(request), callOptions),
+    async listUnread(request = {}, callOptions) {
+      checkShape("request", request, listUnreadShape);
+      return callWithTotals("ListUnread", request, callOptions);
+    },
+    deleteMessages: async (request, callOptions) =>
+      callWithTotals("DeleteMessages", deleteRequest(request), callOptions),
+    async listMessages(request = {}, callOptions) {
+      checkShape("request", request, listMessagesShape);
+      return call("ListMessages", request, callOptions);
+    },
+    onlineCount: async (request = {}, callOptions) => call("OnlineCount", onlineJson(request), callOptions),
     publish: async (request, callOptions) => call("Publish", publishJson(request), callOptions),
-    publishBatch: async (requests, callOptions) =>
-      call("PublishBatch", { requests: requests.map(publishJson) }, callOptions),
+    async publishBatch(requests, callOptions) {
+      check("requests", requests, anArray);
+      return call("PublishBatch", { requests: requests.map(publishJson) }, callOptions);
+    },
   };
 }

@@ -1,9 +1,25 @@
-/** What both entries are told, and what they make of it. */
-import { type Clock, type Random, systemRandom } from "../ports/clock.ts";
+/** The options that both clients share, checked and with their defaults. */
+import type { Clock, Random } from "../ports/clock.ts";
 import type { Fetch } from "./calls/http-call.ts";
+import {
+  type ArgumentType,
+  aBoolean,
+  aFunction,
+  aNumber,
+  anArray,
+  anObject,
+  aString,
+  check,
+  checkShape,
+  type Shape,
+  strings,
+  withMethods,
+} from "./check.ts";
 import { foregroundClock } from "./connection/foreground-clock.ts";
 import type { TokenSource } from "./connection/tokens.ts";
+import type { RoomWish } from "./events.ts";
 import type { PositionStorage } from "./state/position-saver.ts";
+import { RoomWishes } from "./state/rooms.ts";
 import type { SocketConstructor } from "./streams/ws.ts";
 
 /** Options of connectTidings, but for what to subscribe to. */
@@ -48,14 +64,32 @@ export interface BaseSettings {
   readonly fraction: () => number;
 }
 
-/** Fills in the defaults. Throws a TypeError or RangeError that names the option. */
-export function resolveBase(options: BaseOptions): BaseSettings {
+const baseShape: Shape<BaseOptions & { subscribe?: unknown }> = {
+  url: aString,
+  token: aFunction,
+  subscribe: anObject,
+  instanceId: aString,
+  storage: withMethods("load", "save"),
+  queueLimit: aNumber,
+  fetch: aFunction,
+  WebSocket: aFunction,
+  clock: withMethods("now", "after"),
+  random: withMethods("fraction"),
+};
+
+/**
+ * Fills in the defaults. `own` are the types of options that one client alone has. Throws a TypeError or RangeError that
+ * names the option, also for an option that does not exist.
+ */
+export function resolveBase(options: BaseOptions, own: Readonly<Record<string, ArgumentType>> = {}): BaseSettings {
+  checkShape("options", options, { ...baseShape, ...own });
+  check("url", options.url, aString);
+  check("token", options.token, aFunction);
   const url = resolveUrl(options.url);
   const queueLimit = options.queueLimit ?? 1_000;
   if (!Number.isInteger(queueLimit) || queueLimit < 1)
     throw new RangeError("queueLimit: must be a whole number from 1");
-  if (typeof options.token !== "function") throw new TypeError("token: must be a function that gives a JWT");
-  const random = options.random ?? systemRandom;
+  const random = options.random ?? { fraction: Math.random };
   return {
     url,
     socketUrl: `${url.replace(/^http/, "ws")}/ws`,
@@ -71,9 +105,22 @@ export function resolveBase(options: BaseOptions): BaseSettings {
   };
 }
 
-/** Not crypto.randomUUID(): pages over plain http have none. */
+const subscribeShape = { kinds: strings, categories: strings, events: strings, onlineCount: aBoolean, rooms: anArray };
+
+/** Filters of a subscription, which stay the same for each of its streams, and its rooms, which do not. */
+export function splitSubscribe<T extends { readonly rooms?: readonly RoomWish[] }>(
+  subscribe: T,
+  own?: Readonly<Record<string, ArgumentType>>,
+) {
+  checkShape("subscribe", subscribe, { ...subscribeShape, ...own });
+  const { rooms, ...filters } = subscribe;
+  return { rooms: new RoomWishes(rooms), filters };
+}
+
+/** 128 random bits in hex. Not crypto.randomUUID(), which pages over plain http do not have. */
 function randomId(): string {
-  return systemRandom.bytes(16).reduce((text, byte) => text + byte.toString(16).padStart(2, "0"), "");
+  const random = crypto.getRandomValues(new Uint8Array(16));
+  return random.reduce((text, byte) => text + byte.toString(16).padStart(2, "0"), "");
 }
 
 function resolveUrl(text: string): string {

@@ -1,5 +1,26 @@
 /** Requests in a plainer form than the contract's, the same for Protobuf and JSON. */
 import type { JsonValue } from "@bufbuild/protobuf";
+import type {
+  ListMessagesRequestJson,
+  ListUnreadRequestJson,
+  PublishRequestJson,
+} from "../../gen/tidings/v1/push_service_pb.ts";
+import {
+  aBoolean,
+  aNumber,
+  anArray,
+  anObject,
+  anyValue,
+  aString,
+  bytes,
+  check,
+  checkShape,
+  oneOf,
+  onlyTrue,
+  pathOf,
+  type Shape,
+  strings,
+} from "./check.ts";
 import type { Position } from "./events.ts";
 
 /**
@@ -104,41 +125,136 @@ export type Oneof<T> =
   | { [K in keyof T]-?: { readonly case: K; readonly value: Exclude<T[K], undefined> } }[keyof T]
   | { readonly case: undefined };
 
-/** The field that is set. Throws a TypeError that lists the fields if more than one is. */
-export function oneofOf<T extends object>(request: string, fields: T): Oneof<T> {
-  const [first, second] = Object.entries(fields).filter(([, value]) => value !== undefined);
-  if (second !== undefined) throw new TypeError(`${request}: give only one of ${Object.keys(fields).join(", ")}`);
-  return (first === undefined ? { case: undefined } : { case: first[0], value: first[1] }) as Oneof<T>;
+/**
+ * The field that is set. Throws a TypeError that lists the fields if more than one is, and, where one is `required`, if
+ * none is.
+ */
+export function oneofOf<T extends object>(name: string, fields: T, required = false): Oneof<T> {
+  const set = Object.entries(fields).filter(([, value]) => value !== undefined);
+  if (set.length > 1 || (required && set.length < 1)) {
+    throw new TypeError(`${name}: give ${required ? "exactly" : "only"} one of ${Object.keys(fields).join(", ")}`);
+  }
+  return { case: set[0]?.[0], value: set[0]?.[1] } as Oneof<T>;
 }
 
-/** Whether a publish is in the plain form rather than in the contract's. */
-export function isPlainPublish(request: object): request is PublishRequest {
-  return !("audience" in request || "message" in request || "$typeName" in request);
+const pageShape = { categories: strings, startTime: aString, endTime: aString, pageSize: aNumber, pageToken: aString };
+
+/** A request of ListUnread in JSON. */
+export const listUnreadShape: Shape<ListUnreadRequestJson> = { ...pageShape, senderId: aString };
+
+/** A request of ListMessages in JSON. */
+export const listMessagesShape: Shape<ListMessagesRequestJson> = {
+  ...pageShape,
+  tenantId: aString,
+  kinds: strings,
+  actorId: aString,
+  object: anObject,
+  roomId: aString,
+  batchId: aString,
+};
+
+const markShape: Shape<MarkRequest> = {
+  ids: strings,
+  all: onlyTrue,
+  oldest: aNumber,
+  categories: strings,
+  unread: aBoolean,
+  upTo: anArray,
+};
+
+/** Takes a request of MarkRead apart. Throws a TypeError for more than one target. */
+export function splitMark(request: MarkRequest) {
+  checkShape("request", request, markShape);
+  const { ids, all, oldest, ...rest } = request;
+  return { target: oneofOf("request", { ids: ids && { messageIds: [...ids] }, all, oldest }), rest };
 }
 
-/** Ten years, the longest lifetime, in ms. */
-const maxTtlMs = 315_360_000_000;
+const deleteShape: Shape<DeleteRequest> = {
+  ids: strings,
+  category: aString,
+  expiredOnly: aBoolean,
+  recall: aBoolean,
+  batchId: aString,
+  tenantId: aString,
+};
+
+/** A request of DeleteMessages, which is the same in Protobuf and JSON. */
+export function deleteRequest(request: DeleteRequest) {
+  checkShape("request", request, deleteShape);
+  const { ids, ...rest } = request;
+  return ids ? { ...rest, ids: { messageIds: [...ids] } } : rest;
+}
+
+const onlineShape: Shape<OnlineRequest> = { users: strings, roomId: aString, tenantId: aString };
+
+/** Takes a request of OnlineCount apart. Throws a TypeError for more than one scope. */
+export function splitOnline(request: OnlineRequest) {
+  checkShape("request", request, onlineShape);
+  const { users, roomId, ...rest } = request;
+  return { scope: oneofOf("request", { users: users && { userIds: [...users] }, roomId }), rest };
+}
+
+const kinds = oneOf("notification", "activity", "event");
+
+const plainShape: Shape<PublishRequest> = {
+  roomId: aString,
+  userId: aString,
+  users: strings,
+  tenant: onlyTrue,
+  everyone: onlyTrue,
+  kind: kinds,
+  title: aString,
+  content: aString,
+  url: aString,
+  category: aString,
+  event: aString,
+  json: anyValue,
+  binary: bytes,
+  contentType: aString,
+  ttlMs: aNumber,
+  requestId: aString,
+  replace: aBoolean,
+  batchId: aString,
+  actor: anObject,
+  object: anObject,
+  tenantId: aString,
+};
+
+const actorShape: Shape<NonNullable<PublishRequest["actor"]>> = { id: aString, name: aString, avatarUrl: aString };
+const objectShape: Shape<NonNullable<PublishRequest["object"]>> = { type: aString, id: aString };
+
+const contractShape: Shape<PublishRequestJson> = {
+  audience: anObject,
+  message: anObject,
+  requestId: aString,
+  replace: aBoolean,
+  tenantId: aString,
+};
 
 /**
- * Takes a plain publish apart for the codecs; `index` is its position in a batch. Throws a TypeError unless there is
- * exactly one audience and at most one payload, and a RangeError for a `ttlMs` out of range.
+ * Takes a plain publish apart for the codecs; undefined for one in the contract's form. `index` is its position in a batch.
+ * Throws a TypeError for an unknown key, a value of the wrong type, and unless there is exactly one audience and at most
+ * one payload.
  */
-export function splitPublish(request: PublishRequest, index?: number) {
-  const { roomId, userId, users, tenant, everyone, kind, json, binary, ttlMs, ...rest } = request;
+export function splitPublish(publish: PublishRequest | object, index?: number) {
+  const name = index === undefined ? "request" : `requests[${index}]`;
+  check(name, publish, anObject);
+  const contract = "audience" in publish || "message" in publish || "$typeName" in publish;
+  checkShape(name, publish, contract ? contractShape : plainShape);
+  if (contract) return undefined;
+  const path = pathOf(name);
+  const { roomId, userId, users, tenant, everyone, kind, json, binary, ttlMs, ...rest } = publish as PublishRequest;
   const { tenantId = "", requestId = "", replace = false, ...draft } = rest;
-  const [name, path] = index === undefined ? ["request", ""] : [`requests[${index}]`, `requests[${index}].`];
-  const audiences = { roomId, userId, users: users && { userIds: [...users] }, tenant, everyone };
-  const to = oneofOf(name, audiences);
-  if (to.case === undefined) throw new TypeError(`${name}: give one of ${Object.keys(audiences).join(", ")}`);
-  if (ttlMs !== undefined && !(ttlMs > 0 && ttlMs <= maxTtlMs)) {
-    throw new RangeError(`${path}ttlMs: must be more than 0 and at most 10 years`);
-  }
+  check(`${path}kind`, kind, kinds);
+  checkShape(`${path}actor`, draft.actor ?? {}, actorShape);
+  checkShape(`${path}object`, draft.object ?? {}, objectShape);
+  const audience = { roomId, userId, users: users && { userIds: [...users] }, tenant, everyone };
   return {
     /** The fields beside the audience and the message. */
-    request: { tenantId, requestId, replace },
-    to,
+    envelope: { tenantId, requestId, replace },
+    to: oneofOf(name, audience, true),
     kind: kind.toUpperCase() as Uppercase<typeof kind>,
-    payload: oneofOf(name, { json: plainJson(json, path), binary }),
+    payload: oneofOf(name, { json: json === undefined ? json : plainJson(json, path), binary }),
     ttlMs: ttlMs && Math.ceil(ttlMs),
     /** The fields of the message that are the same in every form. */
     draft,
@@ -146,14 +262,11 @@ export function splitPublish(request: PublishRequest, index?: number) {
 }
 
 /** The value as JSON.stringify sees it: without functions and `undefined`, with the results of toJSON(). */
-function plainJson(value: unknown, path: string): JsonValue | undefined {
-  if (value === undefined) return undefined;
-  let cause: unknown;
+function plainJson(value: unknown, path: string): JsonValue {
   try {
-    const text = JSON.stringify(value) as string | undefined;
-    if (text !== undefined) return JSON.parse(text) as JsonValue;
-  } catch (thrown) {
-    cause = thrown;
+    // Of a function or a symbol, JSON.stringify gives undefined, which JSON.parse refuses.
+    return JSON.parse(JSON.stringify(value)) as JsonValue;
+  } catch (cause) {
+    throw new TypeError(`${path}json: must be a value that JSON.stringify takes`, { cause });
   }
-  throw new TypeError(`${path}json: must be a value that JSON.stringify takes`, { cause });
 }

@@ -1,5 +1,5 @@
 /** What a connected client offers, whatever the form of its messages. */
-
+import { aString, checkShape } from "./check.ts";
 import type { Session } from "./connection/session.ts";
 import type { TidingsState } from "./connection/transitions.ts";
 import type { OnlineState, RoomEntry, TidingsEvent, TidingsListeners, UnreadTotals } from "./events.ts";
@@ -50,7 +50,10 @@ export function streamOf<M>(session: Session<M>): TidingsStream<M> {
     online: intake.online,
     on: (type, listener) => intake.listeners.add(type, listener),
     events: () => intake.deliveries.read(),
-    join: (roomId, options) => session.join(roomId, options?.mode),
+    join(roomId, options = {}) {
+      checkShape("options", options, { mode: aString });
+      session.join(roomId, options.mode);
+    },
     leave: (roomId) => session.leave(roomId),
     close: () => session.close(),
     [Symbol.dispose]: () => session.close(),

@@ -25,8 +25,12 @@ export function canonicalRoom(room: string): string {
   return users ? directRoom(...users) : room;
 }
 
-/** A user's id as part of a room's. A slash in it must not end it: "1/2" with "3" is not "1" with "2/3". */
+/**
+ * A user's id as part of a room's id, with its slashes escaped: the room of "1/2" and "3" is not that of "1" and "2/3".
+ * Throws a TypeError for an id that is not a string.
+ */
 export function escapeId(id: string): string {
+  if (typeof id !== "string") throw new TypeError("id: must be a string");
   return id.replaceAll("%", "%25").replaceAll("/", "%2F");
 }
 

@@ -284,7 +284,7 @@ describe.each(["Protobuf over ws", "JSON over ws", "Protobuf in memory"] as cons
     const client = connect();
     await expect(client.publish({ kind: "event" })).rejects.toThrow(TypeError);
     await expect(client.publishBatch([{ tenant: true, kind: "event" }, { kind: "event" }])).rejects.toThrow(
-      new TypeError("requests[1]: give one of roomId, userId, users, tenant, everyone"),
+      new TypeError("requests[1]: give exactly one of roomId, userId, users, tenant, everyone"),
     );
   });
 
@@ -386,8 +386,8 @@ test.each([
   [{ url: "nowhere" }, "url: must be an http or https URL"],
   [{ url: "http://x/?token=1" }, "url: must have no user, password, query or fragment"],
   [{ queueLimit: 0 }, "queueLimit: must be a whole number from 1"],
-  [{ transport: "sse" }, "transport: must be auto, connect or ws"],
-  [{ token: "jwt" }, "token: must be a function that gives a JWT"],
+  [{ transport: "sse" }, "transport: must be one of auto, connect, ws"],
+  [{ token: "jwt" }, "token: must be a function"],
   [{ subscribe: { rooms: [{ roomId: "" }] } }, "roomId: must be an id of 1 to 320 characters"],
 ])("options are checked at the door: %j", (wrong, sentence) => {
   expect(() => connectTidings({ ...base(), ...(wrong as object) })).toThrow(sentence);

@@ -107,6 +107,16 @@ describe.each(Object.entries(entries))("%s", (_name, connect) => {
     expect(newer.rooms.toSorted()).toEqual(["hall joined", "solo joined", "solo joined"]);
   });
 
+  test("join() with mode last takes a room: the client that was in it is kicked", async () => {
+    const [older, newer] = [page("ada"), page("ada")];
+    await Promise.all([live(older), live(newer)]);
+    older.client.join("solo", { mode: "last" });
+    await vi.waitFor(() => expect(older.rooms).toEqual(["solo joined"]));
+    newer.client.join("solo", { mode: "last" });
+    await vi.waitFor(() => expect(older.rooms).toEqual(["solo joined", "solo kicked already_exists"]));
+    await vi.waitFor(() => expect(newer.rooms).toEqual(["solo joined"]));
+  });
+
   test("its user's own word is no unread one, and asks for no sound here", async () => {
     const subscribe = { rooms: [{ roomId: "dm/ada/bob" }] };
     const [ada, bob] = [page("ada", { subscribe }), page("bob", { subscribe })];

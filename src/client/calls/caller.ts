@@ -8,6 +8,7 @@ import {
   type SubscribeResponse,
 } from "../../../gen/tidings/v1/push_service_pb.ts";
 import type { RoomWish } from "../events.ts";
+import { errorFromConnect } from "./wire-error.ts";
 
 /** A request of Subscribe. */
 export type SubscribeInit = Exclude<MessageInitShape<typeof SubscribeRequestSchema>, SubscribeRequest>;
@@ -20,13 +21,14 @@ export type SubscribeOptions = Omit<SubscribeInit, "positions" | "rooms" | "inst
 
 /** Sends requests; what it throws is read by errorFromThrown. */
 export interface Caller {
-  /** Calls a method that has one answer. */
+  /**
+   * Prepares a call of a method that has one answer; the returned function sends it, any number of times. Throws a
+   * TypeError for a request that Protobuf cannot encode.
+   */
   unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     init: MessageInitShape<I>,
-    token: string,
-    signal: AbortSignal,
-  ): Promise<MessageShape<O>>;
+  ): (token: string, signal: AbortSignal) => Promise<MessageShape<O>>;
   /** Calls Subscribe. Ends when the stream does; only aborting the signal drops it. */
   subscribe(init: SubscribeInit, token: string, signal: AbortSignal): AsyncIterable<SubscribeResponse>;
 }
@@ -39,15 +41,22 @@ export function authorization(token: string): HeadersInit {
 /** Sends requests over any Connect transport: gRPC, HTTP/2 in Node, in memory. */
 export function transportCaller(transport: Transport): Caller {
   return {
-    async unary(method, init, token, signal) {
-      const { message } = await transport.unary(method, signal, undefined, authorization(token), init);
-      return message;
+    unary: (method, init) => async (token, signal) => {
+      try {
+        return (await transport.unary(method, signal, undefined, authorization(token), init)).message;
+      } catch (thrown) {
+        throw errorFromConnect(thrown);
+      }
     },
     async *subscribe(init, token, signal) {
       const headers = authorization(token);
-      // 0: no deadline, whatever the transport's default is.
-      const stream = await transport.stream(PushService.method.subscribe, signal, 0, headers, once(init));
-      yield* stream.message;
+      try {
+        // 0: no deadline, whatever the transport's default is.
+        const stream = await transport.stream(PushService.method.subscribe, signal, 0, headers, once(init));
+        yield* stream.message;
+      } catch (thrown) {
+        throw errorFromConnect(thrown);
+      }
     },
   };
 }

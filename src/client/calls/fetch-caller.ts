@@ -5,7 +5,7 @@
 import { create, type DescMessage, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { PushService, type SubscribeResponse } from "../../../gen/tidings/v1/push_service_pb.ts";
 import { endStreamFlag, envelope, envelopes } from "../streams/envelopes.ts";
-import { TidingsError } from "../tidings-error.ts";
+import { sentenceOf, TidingsError } from "../tidings-error.ts";
 import { authorization, type Caller } from "./caller.ts";
 import { type Fetch, post, servicePath } from "./http-call.ts";
 import { errorFromJson } from "./wire-error.ts";
@@ -27,9 +27,12 @@ export function fetchCaller(baseUrl: string, fetcher: Fetch): Caller {
       signal,
     });
   return {
-    async unary(method, init, token, signal) {
-      const response = await send(method, "application/proto", encode(method.input, init), token, signal);
-      return fromBinary(method.output, new Uint8Array(await response.arrayBuffer()));
+    unary(method, init) {
+      const body = encode(method.input, init);
+      return async (token, signal) => {
+        const response = await send(method, "application/proto", body, token, signal);
+        return fromBinary(method.output, new Uint8Array(await response.arrayBuffer()));
+      };
     },
     async *subscribe(init, token, signal) {
       const method = PushService.method.subscribe;
@@ -40,7 +43,11 @@ export function fetchCaller(baseUrl: string, fetcher: Fetch): Caller {
 }
 
 function encode<I extends DescMessage>(schema: I, init: MessageInitShape<I>): Uint8Array<ArrayBuffer> {
-  return toBinary(schema, create(schema, init));
+  try {
+    return toBinary(schema, create(schema, init));
+  } catch (cause) {
+    throw new TypeError(`request: ${sentenceOf(cause)}`, { cause });
+  }
 }
 
 async function* messages(response: Response): AsyncGenerator<SubscribeResponse> {

@@ -1,14 +1,14 @@
 /** One call with the token in use, and once more with a fresh one if that is refused. */
-
+import { aNumber, checkShape, type Shape, withMethods } from "../check.ts";
 import type { Tokens } from "../connection/tokens.ts";
 import { TidingsError } from "../tidings-error.ts";
 import { errorFromThrown } from "./wire-error.ts";
 
 /** Options of one call. */
 export interface CallOptions {
-  /** Gives the call up when aborted. */
+  /** Cancels the call when aborted. */
   readonly signal?: AbortSignal;
-  /** How long the call may take, in ms. Default 30,000. */
+  /** The longest time that the call may take, in ms; more than 24 days count as 24 days. Default 30,000. */
   readonly timeoutMs?: number;
 }
 
@@ -21,13 +21,23 @@ export interface CallContext {
 
 const defaultTimeoutMs = 30_000;
 
-/** Makes a call; whatever goes wrong is thrown as a TidingsError. */
+/** The longest timer of browsers and Node; a longer one would fire at once. */
+const maxTimeoutMs = 2_147_483_647;
+
+const optionsShape: Shape<CallOptions> = { signal: withMethods("throwIfAborted"), timeoutMs: aNumber };
+
+/**
+ * Makes a call. Every failure of the call is thrown as a TidingsError; a wrong option is thrown as a TypeError that
+ * names it.
+ */
 export async function callWithToken<T>(
   context: CallContext,
   options: CallOptions,
   attempt: (token: string, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const timeout = AbortSignal.timeout(options.timeoutMs ?? defaultTimeoutMs);
+  checkShape("options", options, optionsShape);
+  const { timeoutMs = defaultTimeoutMs } = options;
+  const timeout = AbortSignal.timeout(Math.ceil(Math.min(Math.max(0, timeoutMs), maxTimeoutMs)));
   const signal = AbortSignal.any([context.signal, timeout, ...(options.signal ? [options.signal] : [])]);
   const run = async () => {
     signal.throwIfAborted();

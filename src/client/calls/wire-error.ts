@@ -41,13 +41,19 @@ export async function errorFromResponse(response: Response): Promise<TidingsErro
   );
 }
 
-/** Whatever a transport, fetch or a parser threw; a ConnectError keeps its code and details. */
+/** The error for any thrown value. What fetch, a parser or a callback throws may pass, so it counts as unavailable. */
 export function errorFromThrown(thrown: unknown): TidingsError {
-  if (thrown instanceof TidingsError) return thrown;
+  return thrown instanceof TidingsError
+    ? thrown
+    : new TidingsError("unavailable", sentenceOf(thrown), { cause: thrown });
+}
+
+/** As errorFromThrown, but a ConnectError keeps its code and details. */
+export function errorFromConnect(thrown: unknown): TidingsError {
   const { code: number, rawMessage, details } = asRecord(thrown);
   const code = typeof number === "number" ? codeOfNumber(number) : undefined;
   if (code === undefined || typeof rawMessage !== "string") {
-    return new TidingsError("unavailable", sentenceOf(thrown), { cause: thrown });
+    return errorFromThrown(thrown);
   }
   const read = (Array.isArray(details) ? details : []).flatMap((detail: unknown) => {
     const { type, value } = asRecord(detail);

@@ -1,7 +1,15 @@
 /** From plain requests to the contract's JSON. */
 import type { PublishRequestJson, SubscribeRequestJson } from "../../../gen/tidings/v1/push_service_pb.ts";
 import type { StreamRequest } from "../events.ts";
-import { isPlainPublish, type PublishRequest, splitPublish } from "../requests.ts";
+import {
+  type MarkRequest,
+  type Oneof,
+  type OnlineRequest,
+  type PublishRequest,
+  splitMark,
+  splitOnline,
+  splitPublish,
+} from "../requests.ts";
 
 /** A request of Subscribe: what stays, and what each stream begins with. */
 export function subscribeJson(filters: SubscribeRequestJson, request: StreamRequest): SubscribeRequestJson {
@@ -11,24 +19,36 @@ export function subscribeJson(filters: SubscribeRequestJson, request: StreamRequ
 
 /** A request of Publish, from either form; `index` is its position in a batch. Throws as splitPublish does. */
 export function publishJson(publish: PublishRequest | PublishRequestJson, index?: number): PublishRequestJson {
-  if (!isPlainPublish(publish)) return publish;
-  const { request, to, kind, payload, ttlMs, draft } = splitPublish(publish, index);
+  const parts = splitPublish(publish, index);
+  if (parts === undefined) return publish as PublishRequestJson;
+  const { envelope, to, kind, payload, ttlMs, draft } = parts;
   return {
-    ...request,
-    audience: { [to.case]: to.value },
+    ...envelope,
+    audience: fieldOf(to),
     message: {
       ...draft,
       kind: named("KIND_", kind),
-      ...(payload.case === "json" && { json: payload.value }),
-      ...(payload.case === "binary" && { binary: toBase64(payload.value) }),
+      ...fieldOf(payload.case === "binary" ? { case: payload.case, value: toBase64(payload.value) } : payload),
       ...(ttlMs !== undefined && { ttl: `${ttlMs / 1000}s` }),
     },
   };
 }
 
-/** Messages by their ids, in the contract's form. */
-export function idsJson({ ids, ...rest }: { readonly ids?: readonly string[] }): object {
-  return ids ? { ...rest, ids: { messageIds: ids } } : rest;
+/** A request of MarkRead. Throws as splitMark does. */
+export function markJson(request: MarkRequest): object {
+  const { target, rest } = splitMark(request);
+  return { ...rest, ...fieldOf(target) };
+}
+
+/** A request of OnlineCount. Throws as splitOnline does. */
+export function onlineJson(request: OnlineRequest): object {
+  const { scope, rest } = splitOnline(request);
+  return { ...rest, ...fieldOf(scope) };
+}
+
+/** In JSON a oneof is nothing but the field that is set. */
+function fieldOf<T>(oneof: Oneof<T>): Partial<T> {
+  return ("value" in oneof ? { [oneof.case]: oneof.value } : {}) as Partial<T>;
 }
 
 function toBase64(bytes: Uint8Array): string {

@@ -3,7 +3,6 @@ import type { JsonValue, MessageInitShape } from "@bufbuild/protobuf";
 import { NullValue, type ValueSchema } from "@bufbuild/protobuf/wkt";
 import { Kind } from "../../../gen/tidings/v1/message_pb.ts";
 import {
-  type DeleteMessagesRequestSchema,
   type MarkReadRequestSchema,
   type OnlineCountRequestSchema,
   type PublishRequestSchema,
@@ -12,12 +11,11 @@ import {
 import type { SubscribeInit } from "../calls/caller.ts";
 import type { StreamRequest } from "../events.ts";
 import {
-  type DeleteRequest,
-  isPlainPublish,
   type MarkRequest,
   type OnlineRequest,
-  oneofOf,
   type PublishRequest,
+  splitMark,
+  splitOnline,
   splitPublish,
 } from "../requests.ts";
 
@@ -35,10 +33,11 @@ export function subscribeInit(filters: SubscribeInit, request: StreamRequest): S
 
 /** A request of Publish, from either form; `index` is its position in a batch. Throws as splitPublish does. */
 export function publishInit(publish: PublishRequest | PublishInit, index?: number): PublishInit {
-  if (!isPlainPublish(publish)) return publish;
-  const { request, to, kind, payload, ttlMs, draft } = splitPublish(publish, index);
+  const parts = splitPublish(publish, index);
+  if (parts === undefined) return publish as PublishInit;
+  const { envelope, to, kind, payload, ttlMs, draft } = parts;
   return {
-    ...request,
+    ...envelope,
     audience: { to },
     message: {
       ...draft,
@@ -62,20 +61,15 @@ function valueInit(json: JsonValue): MessageInitShape<typeof ValueSchema> {
   return { kind: { case: "structValue", value: { fields } } };
 }
 
-/** A request of MarkRead. Throws a TypeError for more than one target. */
+/** A request of MarkRead. Throws as splitMark does. */
 export function markInit(request: MarkRequest): MessageInitShape<typeof MarkReadRequestSchema> {
-  const { ids, all, oldest, categories = [], unread = false, upTo = [] } = request;
-  const target = oneofOf("request", { ids: ids && { messageIds: [...ids] }, all, oldest });
+  const { target, rest } = splitMark(request);
+  const { categories = [], unread = false, upTo = [] } = rest;
   return { target, categories: [...categories], unread, upTo: [...upTo] };
 }
 
-/** A request of DeleteMessages. */
-export function deleteInit({ ids, ...rest }: DeleteRequest): MessageInitShape<typeof DeleteMessagesRequestSchema> {
-  return ids ? { ...rest, ids: { messageIds: [...ids] } } : rest;
-}
-
-/** A request of OnlineCount. Throws a TypeError for more than one scope. */
+/** A request of OnlineCount. Throws as splitOnline does. */
 export function onlineInit(request: OnlineRequest): MessageInitShape<typeof OnlineCountRequestSchema> {
-  const { users, roomId, ...rest } = request;
-  return { ...rest, scope: oneofOf("request", { users: users && { userIds: [...users] }, roomId }) };
+  const { scope, rest } = splitOnline(request);
+  return { ...rest, scope };
 }

@@ -1,15 +1,23 @@
 /** Callbacks by the name of an event. */
+import { aFunction, check, oneOf } from "../check.ts";
 import type { TidingsEvent, TidingsListeners } from "../events.ts";
 import type { TidingsError } from "../tidings-error.ts";
 import { callIsolated } from "./observable.ts";
+
+const eventName = oneOf("hello", "message", "readState", "online", "caughtUp", "gap", "reset", "room", "error");
 
 /** The listeners of one client. */
 export class Listeners<M> {
   /** What `add` puts under a name takes what `tell` and `fail` give to that name. */
   readonly #all = new Map<string, Set<(payload: never) => void>>();
 
-  /** Calls the listener on each event of this name, until the returned function is called. */
+  /**
+   * Calls the listener on each event of this name, until the returned function is called. Throws a TypeError for a name
+   * that no event has, and for a listener that is not a function.
+   */
   add<K extends keyof TidingsListeners<M>>(type: K, listener: (event: TidingsListeners<M>[K]) => void): () => void {
+    check("type", type, eventName);
+    check("listener", listener, aFunction);
     // Wrapped, so that a function added twice can leave once.
     const own = (event: TidingsListeners<M>[K]) => listener(event);
     const listeners = this.#all.get(type) ?? new Set();

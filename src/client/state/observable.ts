@@ -1,10 +1,15 @@
 /** A value that tells its listeners when it changes: all that a badge, a status light or a framework's store needs. */
 
+import { aFunction, check } from "../check.ts";
+
 /** A value that can be read and watched. */
 export interface Observable<T> {
   /** The value now. */
   readonly value: T;
-  /** Calls at once with the value and again on each change, until the returned function is called. */
+  /**
+   * Calls the listener at once with the value and again on each change, until the returned function is called. Throws a
+   * TypeError for a listener that is not a function.
+   */
   subscribe(listener: (value: T) => void): () => void;
 }
 
@@ -33,6 +38,7 @@ export class Variable<T> implements Observable<T> {
   }
 
   subscribe(listener: (value: T) => void): () => void {
+    check("listener", listener, aFunction);
     // Wrapped, so that a function subscribed twice can leave once.
     const own = (value: T) => listener(value);
     this.#listeners.add(own);

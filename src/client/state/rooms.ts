@@ -1,5 +1,6 @@
 /** The rooms that a client asks for, and what becomes of them. */
 import { canonicalRoom, isBrokenDirect } from "../../rooms/room-ids.ts";
+import { aString, check, checkShape } from "../check.ts";
 import type { RoomEntry, RoomEvent, RoomWish } from "../events.ts";
 
 /** SubscribeRequest takes no more. */
@@ -11,9 +12,14 @@ export class RoomWishes {
   /** `held`: it has been entered since it was asked for. */
   readonly #wishes = new Map<string, { readonly mode: RoomEntry; held: boolean }>();
 
-  /** Throws a RangeError for what no server takes: a malformed id, a room named twice, too many. */
+  /**
+   * Throws a TypeError for a value of the wrong type or an unknown key, and a RangeError for what no server takes: a
+   * malformed id, a room named twice, too many rooms.
+   */
   constructor(rooms: readonly RoomWish[] = []) {
-    rooms.forEach(({ roomId, mode }, index) => {
+    rooms.forEach((room, index) => {
+      checkShape(`rooms[${index}]`, room, { roomId: aString, mode: aString });
+      const { roomId, mode } = room;
       this.join(roomId, mode);
       if (this.#wishes.size === index) throw new RangeError(`rooms: ${roomId} is named twice`);
     });
@@ -33,6 +39,7 @@ export class RoomWishes {
 
   /** Asks for a room no more; answers the name of its feed, or nothing if it was not asked for. */
   leave(roomId: string): string | undefined {
+    check("roomId", roomId, aString);
     const room = canonicalRoom(roomId);
     return this.#wishes.delete(room) ? `room/${room}` : undefined;
   }
@@ -71,6 +78,7 @@ export function isRoomFeed(feed: string): boolean {
 
 /** The canonical id. One bad id would be an error of the whole subscription, so it is found here. */
 function requireRoom(roomId: string): string {
+  check("roomId", roomId, aString);
   const room = canonicalRoom(roomId);
   const length = [...room].length;
   if (length < 1 || length > longestId || isBrokenDirect(room) || /[\p{Cc}\p{Cs}]/u.test(room)) {

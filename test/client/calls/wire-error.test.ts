@@ -4,9 +4,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   errorFromClose,
+  errorFromConnect,
   errorFromJson,
   errorFromResponse,
-  errorFromThrown,
 } from "../../../src/client/calls/wire-error.ts";
 import { fail } from "../../../src/errors.ts";
 
@@ -14,7 +14,7 @@ test("every code of Connect keeps its name", () => {
   for (const code of Object.values(Code).filter((value) => typeof value === "number")) {
     const json = errorToJson(new ConnectError("x", code), undefined);
     expect(errorFromJson(json)?.code).toBe((json as { code: string }).code);
-    expect(errorFromThrown(new ConnectError("x", code)).code).toBe((json as { code: string }).code);
+    expect(errorFromConnect(new ConnectError("x", code)).code).toBe((json as { code: string }).code);
     expect(errorFromClose(4000 + code, "").code).toBe((json as { code: string }).code);
   }
 });
@@ -68,7 +68,7 @@ test("only a Connect error speaks for the server", async () => {
 test("nothing that can be thrown or sent breaks it", () => {
   fc.assert(
     fc.property(fc.anything(), (thing) => {
-      expect(errorFromThrown(thing).name).toBe("TidingsError");
+      expect(errorFromConnect(thing).name).toBe("TidingsError");
       errorFromJson({ code: "internal", details: [thing, { type: "google.rpc.ErrorInfo", value: thing }] });
     }),
   );

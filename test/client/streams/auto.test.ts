@@ -51,7 +51,9 @@ describe("auto", () => {
     Reflect.deleteProperty(globalThis, "WebSocket");
     try {
       auto();
-      expect(() => connectTidings({ ...base(), transport: "ws" })).toThrow("transport: there is no WebSocket here");
+      expect(() => connectTidings({ ...base(), transport: "ws" })).toThrow(
+        "transport: this environment has no WebSocket",
+      );
     } finally {
       globalThis.WebSocket = global;
     }
