@@ -18,9 +18,7 @@ import { type Caller, type SubscribeInit, type SubscribeOptions, transportCaller
 import { fetchCaller } from "./calls/fetch-caller.ts";
 import { type CallOptions, callWithToken } from "./calls/unary.ts";
 import { anArray, anObject, check, checkShape, numbers, oneOf, withMethods } from "./check.ts";
-import { readTotals } from "./codec/proto-events.ts";
-import { protoCodec } from "./codec/proto-frames.ts";
-import { markInit, onlineInit, type PublishInit, publishInit } from "./codec/proto-requests.ts";
+import { markInit, onlineInit, type PublishInit, protoCodec, publishInit, readTotals } from "./codec/proto.ts";
 import { Session } from "./connection/session.ts";
 import type { TidingsEvent as EventOf, OpenStream } from "./events.ts";
 import { type BaseOptions, type BaseSettings, resolveBase, splitSubscribe } from "./options.ts";

@@ -2,14 +2,14 @@
 import type { TidingsError } from "./tidings-error.ts";
 
 /** How to enter a room: `any` always; `first` only while nobody else is in it; `last` always, and all others are out. */
-export type RoomEntry = "any" | "first" | "last";
+export type JoinMode = "any" | "first" | "last";
 
 /** A room to enter. */
-export interface RoomWish {
+export interface RoomJoin {
   /** 1 to 320 characters; directRoom() makes that of two users. */
   readonly roomId: string;
   /** Default `any`. */
-  readonly mode?: RoomEntry;
+  readonly mode?: JoinMode;
 }
 
 /** A place in one feed. */
@@ -172,7 +172,7 @@ export interface StreamRequest {
   readonly token: string;
   readonly positions: readonly Position[];
   /** What to enter. */
-  readonly rooms: readonly Required<RoomWish>[];
+  readonly rooms: readonly Required<RoomJoin>[];
 }
 
 /**

@@ -10,22 +10,22 @@ export {
   type TidingsOptions,
   type TransportChoice,
 } from "./client.ts";
-export type { PublishInit } from "./codec/proto-requests.ts";
+export type { PublishInit } from "./codec/proto.ts";
 export type { TokenSource } from "./connection/tokens.ts";
 export type { TidingsState } from "./connection/transitions.ts";
 export type {
   CaughtUpEvent,
   GapEvent,
   HelloEvent,
+  JoinMode,
   MessageEvent,
   OnlineEvent,
   OnlineState,
   Position,
   ReadStateEvent,
   ResetEvent,
-  RoomEntry,
   RoomEvent,
-  RoomWish,
+  RoomJoin,
   TidingsListeners,
   UnreadTotals,
 } from "./events.ts";

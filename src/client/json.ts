@@ -19,11 +19,9 @@ import type {
 import { post, servicePath } from "./calls/http-call.ts";
 import { type CallOptions, callWithToken } from "./calls/unary.ts";
 import { anArray, check, checkShape } from "./check.ts";
-import { readTotals } from "./codec/json-events.ts";
-import { jsonCodec } from "./codec/json-frames.ts";
-import { markJson, onlineJson, publishJson } from "./codec/json-requests.ts";
+import { jsonCodec, markJson, onlineJson, publishJson, readTotals } from "./codec/json.ts";
 import { Session } from "./connection/session.ts";
-import type { TidingsEvent as EventOf, RoomEntry, RoomWish } from "./events.ts";
+import type { TidingsEvent as EventOf, JoinMode, RoomJoin } from "./events.ts";
 import { type BaseOptions, resolveBase, splitSubscribe } from "./options.ts";
 import {
   type DeleteRequest,
@@ -60,19 +58,19 @@ export { type ErrorCode, TidingsError } from "./tidings-error.ts";
 export type {
   CallOptions,
   DeleteRequest,
+  JoinMode,
   MarkRequest,
   MessageJson,
   OnlineRequest,
   PublishRequest,
-  RoomEntry,
-  RoomWish,
+  RoomJoin,
   TidingsStream,
 };
 
 /** What to receive: SubscribeRequest without what the client keeps itself, and rooms in a plainer form. */
 export type SubscribeOptions = Omit<SubscribeRequestJson, "positions" | "rooms" | "instanceId"> & {
   /** Rooms to enter: at most 100; join() and leave() change them later. */
-  readonly rooms?: readonly RoomWish[];
+  readonly rooms?: readonly RoomJoin[];
 };
 
 /** Options of connectTidings. */

@@ -17,9 +17,9 @@ import {
 } from "./check.ts";
 import { foregroundClock } from "./connection/foreground-clock.ts";
 import type { TokenSource } from "./connection/tokens.ts";
-import type { RoomWish } from "./events.ts";
+import type { RoomJoin } from "./events.ts";
 import type { PositionStorage } from "./state/position-saver.ts";
-import { RoomWishes } from "./state/rooms.ts";
+import { RoomJoins } from "./state/rooms.ts";
 import type { SocketConstructor } from "./streams/ws.ts";
 
 /** Options of connectTidings, but for what to subscribe to. */
@@ -108,13 +108,13 @@ export function resolveBase(options: BaseOptions, own: Readonly<Record<string, A
 const subscribeShape = { kinds: strings, categories: strings, events: strings, onlineCount: aBoolean, rooms: anArray };
 
 /** Filters of a subscription, which stay the same for each of its streams, and its rooms, which do not. */
-export function splitSubscribe<T extends { readonly rooms?: readonly RoomWish[] }>(
+export function splitSubscribe<T extends { readonly rooms?: readonly RoomJoin[] }>(
   subscribe: T,
   own?: Readonly<Record<string, ArgumentType>>,
 ) {
   checkShape("subscribe", subscribe, { ...subscribeShape, ...own });
   const { rooms, ...filters } = subscribe;
-  return { rooms: new RoomWishes(rooms), filters };
+  return { rooms: new RoomJoins(rooms), filters };
 }
 
 /** 128 random bits in hex. Not crypto.randomUUID(), which pages over plain http do not have. */

@@ -123,7 +123,7 @@ export interface OnlineRequest {
 /** The field of a Protobuf oneof that is set, with its value. */
 export type Oneof<T> =
   | { [K in keyof T]-?: { readonly case: K; readonly value: Exclude<T[K], undefined> } }[keyof T]
-  | { readonly case: undefined };
+  | { readonly case: undefined; readonly value?: undefined };
 
 /**
  * The field that is set. Throws a TypeError that lists the fields if more than one is, and, where one is `required`, if

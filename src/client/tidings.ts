@@ -2,7 +2,7 @@
 import { aString, checkShape } from "./check.ts";
 import type { Session } from "./connection/session.ts";
 import type { TidingsState } from "./connection/transitions.ts";
-import type { OnlineState, RoomEntry, TidingsEvent, TidingsListeners, UnreadTotals } from "./events.ts";
+import type { JoinMode, OnlineState, TidingsEvent, TidingsListeners, UnreadTotals } from "./events.ts";
 import type { Observable } from "./state/observable.ts";
 
 /** The receiving half of a client; `M` is the form of a message. */
@@ -32,7 +32,7 @@ export interface TidingsStream<M> {
    * event. A room that is asked for in the same mode already is left as it is; to ask at once for one that was refused,
    * leave it first. Throws a RangeError for an id that no server takes, and for a 101st room.
    */
-  join(roomId: string, options?: { readonly mode?: RoomEntry }): void;
+  join(roomId: string, options?: { readonly mode?: JoinMode }): void;
   /** Leaves a room, and forgets its position: who joins it again is new there. A room that was not asked for is left alone. */
   leave(roomId: string): void;
   /** Ends the stream, all loops, timers, listeners and calls. Harmless when repeated. */

@@ -1,6 +1,6 @@
 import { Session, type SessionOptions } from "../../src/client/connection/session.ts";
 import type { OpenStream, StreamEvent, StreamRequest, StreamSink } from "../../src/client/events.ts";
-import { RoomWishes } from "../../src/client/state/rooms.ts";
+import { RoomJoins } from "../../src/client/state/rooms.ts";
 import { type ErrorCode, type ErrorExtras, TidingsError } from "../../src/client/tidings-error.ts";
 import { FakeClock, settled } from "./fake-clock.ts";
 
@@ -70,7 +70,7 @@ export function fakeSession(options: Partial<SessionOptions<Text>> = {}) {
     open,
     token: () => "token",
     storage: undefined,
-    rooms: new RoomWishes(),
+    rooms: new RoomJoins(),
     queueLimit: 1_000,
     clock,
     fraction: () => 0.5,

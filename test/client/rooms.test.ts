@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { RoomEvent, StreamEvent } from "../../src/client/events.ts";
-import { RoomWishes } from "../../src/client/state/rooms.ts";
+import { RoomJoins } from "../../src/client/state/rooms.ts";
 import { settled } from "./fake-clock.ts";
 import { caughtUp, fakeSession, hello, message, place, type Text } from "./fake-streams.ts";
 
@@ -19,7 +19,7 @@ const said = (seq: number, id = "r"): StreamEvent<Text> => ({
   category: "",
   notification: false,
 });
-const asking = (...ids: string[]) => new RoomWishes(ids.map((roomId) => ({ roomId })));
+const asking = (...ids: string[]) => new RoomJoins(ids.map((roomId) => ({ roomId })));
 const ids = (stream: { request: { rooms: readonly { roomId: string }[] } }) =>
   stream.request.rooms.map(({ roomId }) => roomId);
 
@@ -158,7 +158,7 @@ describe("a room that was lost", () => {
   });
 
   test("while the connection was lost is lost, although it was entered by `last`", async () => {
-    const { session, clock, stream } = fakeSession({ rooms: new RoomWishes([{ roomId: "r", mode: "last" }]) });
+    const { session, clock, stream } = fakeSession({ rooms: new RoomJoins([{ roomId: "r", mode: "last" }]) });
     const told: string[] = [];
     session.intake.listeners.add("room", ({ status }) => void told.push(status));
     const first = await stream();

@@ -1,6 +1,6 @@
 import { connectTidings } from "../../client/client.ts";
-import type { RoomEntry, RoomWish } from "../../client/events.ts";
-import { RoomWishes } from "../../client/state/rooms.ts";
+import type { JoinMode, RoomJoin } from "../../client/events.ts";
+import { RoomJoins } from "../../client/state/rooms.ts";
 import { isTerminal, type TidingsError } from "../../client/tidings-error.ts";
 import { UsageError } from "../config/usage-error.ts";
 import { eventJson, eventLine } from "../output/event-line.ts";
@@ -62,13 +62,13 @@ export const tail: Command = {
 };
 
 /** `id` or `id:mode`. Throws a UsageError for what no server takes. */
-function readRooms(texts: readonly string[]): RoomWish[] {
+function readRooms(texts: readonly string[]): RoomJoin[] {
   const rooms = texts.map((text) => {
     const [, roomId = text, mode = "any"] = /^(.+):(any|first|last)$/s.exec(text) ?? [];
-    return { roomId, mode: mode as RoomEntry };
+    return { roomId, mode: mode as JoinMode };
   });
   try {
-    return new RoomWishes(rooms).list();
+    return new RoomJoins(rooms).list();
   } catch (error) {
     throw new UsageError(`--room: ${error instanceof Error ? error.message : error}`, "tail");
   }

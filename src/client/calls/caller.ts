@@ -7,7 +7,7 @@ import {
   type SubscribeRequestSchema,
   type SubscribeResponse,
 } from "../../../gen/tidings/v1/push_service_pb.ts";
-import type { RoomWish } from "../events.ts";
+import type { RoomJoin } from "../events.ts";
 import { errorFromConnect } from "./wire-error.ts";
 
 /** A request of Subscribe. */
@@ -16,7 +16,7 @@ export type SubscribeInit = Exclude<MessageInitShape<typeof SubscribeRequestSche
 /** What to receive: SubscribeRequest without what the client keeps itself, and rooms in a plainer form. */
 export type SubscribeOptions = Omit<SubscribeInit, "positions" | "rooms" | "instanceId" | "$typeName"> & {
   /** Rooms to enter: at most 100; join() and leave() change them later. */
-  readonly rooms?: readonly RoomWish[];
+  readonly rooms?: readonly RoomJoin[];
 };
 
 /** Sends requests; what it throws is read by errorFromThrown. */

@@ -3,11 +3,11 @@
  * stream means. Knows neither Protobuf nor JSON nor sockets.
  */
 import type { Clock, Timer } from "../../ports/clock.ts";
-import type { OpenStream, RoomEntry, StreamEvent } from "../events.ts";
+import type { JoinMode, OpenStream, StreamEvent } from "../events.ts";
 import { Intake } from "../state/intake.ts";
 import { type Observable, Variable } from "../state/observable.ts";
 import type { PositionStorage } from "../state/position-saver.ts";
-import type { RoomWishes } from "../state/rooms.ts";
+import type { RoomJoins } from "../state/rooms.ts";
 import { isTerminal, refusesPositions, sentenceOf, TidingsError } from "../tidings-error.ts";
 import { type Input, initialMachine, type Machine, step } from "./machine.ts";
 import { watchPage } from "./page.ts";
@@ -26,7 +26,7 @@ export interface SessionOptions<M> {
   readonly token: TokenSource;
   readonly storage: PositionStorage | undefined;
   /** What the stream enters. */
-  readonly rooms: RoomWishes;
+  readonly rooms: RoomJoins;
   /** How many events may wait for one loop over events(). */
   readonly queueLimit: number;
   readonly clock: Clock;
@@ -89,7 +89,7 @@ export class Session<M> {
   }
 
   /** Enters a room. Throws a RangeError for an id or a mode that no server takes. */
-  join(roomId: string, mode?: RoomEntry): void {
+  join(roomId: string, mode?: JoinMode): void {
     if (this.#options.rooms.join(roomId, mode)) this.#resubscribe();
   }
 

@@ -11,11 +11,11 @@ import { Listeners } from "./listeners.ts";
 import { Variable } from "./observable.ts";
 import { PositionSaver, type PositionStorage } from "./position-saver.ts";
 import { Positions } from "./positions.ts";
-import { isRoomFeed, type RoomWishes } from "./rooms.ts";
+import { isRoomFeed, type RoomJoins } from "./rooms.ts";
 
 /** What an intake works with. */
 export interface IntakeOptions {
-  readonly rooms: RoomWishes;
+  readonly rooms: RoomJoins;
   readonly storage: PositionStorage | undefined;
   readonly clock: Clock;
   /** How many events may wait for one loop. */
@@ -41,7 +41,7 @@ export class Intake<M> {
   /** How far the caller has consumed them: what is kept. */
   readonly #consumed = new Positions();
   readonly #keeper: PositionSaver;
-  readonly #rooms: RoomWishes;
+  readonly #rooms: RoomJoins;
 
   constructor({ rooms, storage, clock, queueLimit, drained, left }: IntakeOptions) {
     this.#rooms = rooms;

@@ -1,22 +1,22 @@
 /** The rooms that a client asks for, and what becomes of them. */
 import { canonicalRoom, isBrokenDirect } from "../../rooms/room-ids.ts";
 import { aString, check, checkShape } from "../check.ts";
-import type { RoomEntry, RoomEvent, RoomWish } from "../events.ts";
+import type { JoinMode, RoomEvent, RoomJoin } from "../events.ts";
 
 /** SubscribeRequest takes no more. */
 const mostRooms = 100;
 const longestId = 320;
 
 /** The rooms of one client, by their canonical ids. */
-export class RoomWishes {
+export class RoomJoins {
   /** `held`: it has been entered since it was asked for. */
-  readonly #wishes = new Map<string, { readonly mode: RoomEntry; held: boolean }>();
+  readonly #wishes = new Map<string, { readonly mode: JoinMode; held: boolean }>();
 
   /**
    * Throws a TypeError for a value of the wrong type or an unknown key, and a RangeError for what no server takes: a
    * malformed id, a room named twice, too many rooms.
    */
-  constructor(rooms: readonly RoomWish[] = []) {
+  constructor(rooms: readonly RoomJoin[] = []) {
     rooms.forEach((room, index) => {
       checkShape(`rooms[${index}]`, room, { roomId: aString, mode: aString });
       const { roomId, mode } = room;
@@ -26,7 +26,7 @@ export class RoomWishes {
   }
 
   /** Asks for a room; false if it is asked for so already. Throws as the constructor does. */
-  join(roomId: string, mode: RoomEntry = "any"): boolean {
+  join(roomId: string, mode: JoinMode = "any"): boolean {
     const room = requireRoom(roomId);
     if (!["any", "first", "last"].includes(mode)) throw new RangeError("mode: must be any, first or last");
     if (this.#wishes.get(room)?.mode === mode) return false;
@@ -53,7 +53,7 @@ export class RoomWishes {
    * What to ask for now. Who has had a room by `last` and comes back after a lost connection asks by `first`: a page that
    * slept while another took the room must not take it back by itself.
    */
-  list(): Required<RoomWish>[] {
+  list(): Required<RoomJoin>[] {
     return [...this.#wishes].map(([roomId, { mode, held }]) => ({
       roomId,
       mode: held && mode === "last" ? "first" : mode,

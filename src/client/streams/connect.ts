@@ -2,8 +2,7 @@
 import type { Message } from "../../../gen/tidings/v1/message_pb.ts";
 import type { Caller, SubscribeInit } from "../calls/caller.ts";
 import { errorFromThrown } from "../calls/wire-error.ts";
-import { readEvent } from "../codec/proto-events.ts";
-import { subscribeInit } from "../codec/proto-requests.ts";
+import { readEvent, subscribeInit } from "../codec/proto.ts";
 import type { OpenStream } from "../events.ts";
 import { TidingsError } from "../tidings-error.ts";
 

@@ -3,8 +3,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Kind } from "../../../gen/tidings/v1/message_pb.ts";
 import { PublishRequestSchema } from "../../../gen/tidings/v1/push_service_pb.ts";
-import { publishJson } from "../../../src/client/codec/json-requests.ts";
-import { publishInit } from "../../../src/client/codec/proto-requests.ts";
+import { publishJson } from "../../../src/client/codec/json.ts";
+import { publishInit } from "../../../src/client/codec/proto.ts";
 import type { PublishRequest } from "../../../src/client/requests.ts";
 
 /** Encodes a request as each client does, and returns the message that the server reads. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { RoomWishes } from "../../../src/client/state/rooms.ts";
+import { RoomJoins } from "../../../src/client/state/rooms.ts";
 import { settled } from "../fake-clock.ts";
 import { caughtUp, fakeSession, hello, message, place } from "../fake-streams.ts";
 
@@ -82,7 +82,7 @@ describe("the storage", () => {
   test("places of rooms that are not asked for stay behind", async () => {
     const room = (id: string) => ({ feed: `room/${id}`, epoch: 1, seq: "3" });
     const storage = memoryStorage(JSON.stringify([place(5), room("a"), room("b")]));
-    const { stream } = fakeSession({ storage, rooms: new RoomWishes([{ roomId: "b" }]) });
+    const { stream } = fakeSession({ storage, rooms: new RoomJoins([{ roomId: "b" }]) });
     expect((await stream()).request.positions).toEqual([place(5), room("b")]);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { RoomEvent } from "../../../src/client/events.ts";
-import { RoomWishes } from "../../../src/client/state/rooms.ts";
+import { RoomJoins } from "../../../src/client/state/rooms.ts";
 
 const event = (status: RoomEvent["status"], roomId = "r", code = ""): RoomEvent => ({
   type: "room",
@@ -11,7 +11,7 @@ const event = (status: RoomEvent["status"], roomId = "r", code = ""): RoomEvent 
 });
 
 test("either order of a direct room's users is one room", () => {
-  const wishes = new RoomWishes([{ roomId: "dm/b%2fc/a" }]);
+  const wishes = new RoomJoins([{ roomId: "dm/b%2fc/a" }]);
   expect(wishes.list()).toEqual([{ roomId: "dm/a/b%2Fc", mode: "any" }]);
   expect(wishes.join("dm/a/b%2Fc")).toBe(false);
   expect(wishes.follows("room/dm/a/b%2Fc")).toBe(true);
@@ -20,7 +20,7 @@ test("either order of a direct room's users is one room", () => {
 });
 
 test("only what changes something is a change", () => {
-  const wishes = new RoomWishes();
+  const wishes = new RoomJoins();
   expect([wishes.join("r"), wishes.join("r", "any"), wishes.join("r", "last"), wishes.join("r", "last")]).toEqual([
     true,
     false,
@@ -32,7 +32,7 @@ test("only what changes something is a change", () => {
 
 describe("what the server says", () => {
   test("a room that was lost is asked for no more, until it is joined again", () => {
-    const wishes = new RoomWishes([{ roomId: "r", mode: "first" }, { roomId: "s" }]);
+    const wishes = new RoomJoins([{ roomId: "r", mode: "first" }, { roomId: "s" }]);
     wishes.hear(event("joined"));
     expect(wishes.hear(event("kicked", "r", "already_exists"))).toEqual(event("kicked", "r", "already_exists"));
     expect(wishes.list()).toEqual([{ roomId: "s", mode: "any" }]);
@@ -40,13 +40,13 @@ describe("what the server says", () => {
   });
 
   test("a refused room is still asked for", () => {
-    const wishes = new RoomWishes([{ roomId: "r", mode: "last" }]);
+    const wishes = new RoomJoins([{ roomId: "r", mode: "last" }]);
     expect(wishes.hear(event("refused", "r", "unavailable")).status).toBe("refused");
     expect(wishes.list()).toEqual([{ roomId: "r", mode: "last" }]);
   });
 
   test("who comes back to a room that it had by `last` does not take it from whoever took it meanwhile", () => {
-    const wishes = new RoomWishes([{ roomId: "r", mode: "last" }]);
+    const wishes = new RoomJoins([{ roomId: "r", mode: "last" }]);
     wishes.hear(event("joined"));
     expect(wishes.list()).toEqual([{ roomId: "r", mode: "first" }]);
     expect(wishes.join("r", "last"), "it is in already").toBe(false);
@@ -58,7 +58,7 @@ describe("what the server says", () => {
   });
 
   test("of rooms that were never asked for changes nothing", () => {
-    const wishes = new RoomWishes([{ roomId: "r" }]);
+    const wishes = new RoomJoins([{ roomId: "r" }]);
     for (const status of ["joined", "refused", "kicked"] as const) wishes.hear(event(status, "x"));
     expect(wishes.list()).toEqual([{ roomId: "r", mode: "any" }]);
   });
@@ -66,21 +66,21 @@ describe("what the server says", () => {
 
 describe("what no server takes is found at once", () => {
   test.each(["", "a".repeat(321), "a\nb", "\ud800", "dm/a", "dm//b", "dm/a/b/c"])("the id %j", (roomId) => {
-    expect(() => new RoomWishes([{ roomId }])).toThrow("roomId: must be an id of 1 to 320 characters");
-    expect(() => new RoomWishes().join(roomId)).toThrow(RangeError);
+    expect(() => new RoomJoins([{ roomId }])).toThrow("roomId: must be an id of 1 to 320 characters");
+    expect(() => new RoomJoins().join(roomId)).toThrow(RangeError);
   });
 
   test("a mode that is none", () => {
-    expect(() => new RoomWishes().join("r", "ROOM_MODE_ANY" as "any")).toThrow("mode: must be any, first or last");
+    expect(() => new RoomJoins().join("r", "ROOM_MODE_ANY" as "any")).toThrow("mode: must be any, first or last");
   });
 
   test.each([[undefined], ["last" as const]])("a room named twice, then with mode %s", (mode) => {
     const twice = [{ roomId: "dm/a/b" }, { roomId: "dm/b/a", ...(mode && { mode }) }];
-    expect(() => new RoomWishes(twice)).toThrow("rooms: dm/b/a is named twice");
+    expect(() => new RoomJoins(twice)).toThrow("rooms: dm/b/a is named twice");
   });
 
   test("a 101st room; the others stay", () => {
-    const wishes = new RoomWishes(Array.from({ length: 100 }, (_, i) => ({ roomId: "💬".repeat(310) + i })));
+    const wishes = new RoomJoins(Array.from({ length: 100 }, (_, i) => ({ roomId: "💬".repeat(310) + i })));
     expect(() => wishes.join("one more")).toThrow("rooms: at most 100 at once");
     expect(wishes.join("💬".repeat(310) + 7, "last")).toBe(true);
     expect(wishes.list().length).toBe(100);

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { jsonCodec } from "../../../src/client/codec/json-frames.ts";
-import { protoCodec } from "../../../src/client/codec/proto-frames.ts";
+import { jsonCodec } from "../../../src/client/codec/json.ts";
+import { protoCodec } from "../../../src/client/codec/proto.ts";
 import { type FrameCodec, type Socket, webSocketStream } from "../../../src/client/streams/ws.ts";
 import { settled } from "../fake-clock.ts";
 

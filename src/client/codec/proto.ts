@@ -1,0 +1,160 @@
+/**
+ * Binary Protobuf: the frames of the WebSocket bridge, from messages to the plain events of a session, and from plain
+ * requests to messages.
+ */
+import { create, fromBinary, type JsonValue, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { type Duration, durationMs, NullValue, type ValueSchema } from "@bufbuild/protobuf/wkt";
+import { BridgeFrameSchema } from "../../../gen/tidings/v1/bridge_pb.ts";
+import { Kind, type Message } from "../../../gen/tidings/v1/message_pb.ts";
+import {
+  type MarkReadRequestSchema,
+  type OnlineCountRequestSchema,
+  type PublishRequestSchema,
+  RoomMode,
+  type RoomState,
+  RoomState_Status as Status,
+  type SubscribeResponse,
+  SubscribeResponseSchema,
+} from "../../../gen/tidings/v1/push_service_pb.ts";
+import type { SubscribeInit } from "../calls/caller.ts";
+import type { RoomEvent, StreamEvent, StreamRequest, UnreadTotals } from "../events.ts";
+import {
+  type MarkRequest,
+  type OnlineRequest,
+  type PublishRequest,
+  splitMark,
+  splitOnline,
+  splitPublish,
+} from "../requests.ts";
+import type { FrameCodec } from "../streams/ws.ts";
+
+/** The codec of streams that subscribe with these filters. */
+export function protoCodec(filters: SubscribeInit): FrameCodec<Message> {
+  return {
+    subprotocol: "tidings.v1.proto",
+    encode: (request) =>
+      toBinary(
+        BridgeFrameSchema,
+        create(BridgeFrameSchema, { token: request.token, subscribe: subscribeInit(filters, request) }),
+      ),
+    decode(data) {
+      if (!(data instanceof ArrayBuffer)) throw new TypeError("not a binary frame");
+      return readEvent(fromBinary(SubscribeResponseSchema, new Uint8Array(data)));
+    },
+  };
+}
+
+/** One event of a stream. */
+export function readEvent({ event }: SubscribeResponse): StreamEvent<Message> {
+  switch (event.case) {
+    case "hello": {
+      const { subscriptionId, heartbeatInterval, unread, online, positions } = event.value;
+      return {
+        type: "hello",
+        subscriptionId,
+        heartbeatMs: milliseconds(heartbeatInterval),
+        unread: readTotals(unread),
+        online: online && { users: online.users, connections: online.connections },
+        positions,
+      };
+    }
+    case "message": {
+      const { position, category, kind } = event.value;
+      const notification = kind === Kind.NOTIFICATION;
+      return { type: "message", message: event.value, position, category, notification };
+    }
+    case "readState": {
+      const { unread, readIds, unreadIds, deletedIds, all } = event.value;
+      return { type: "readState", unread: readTotals(unread), readIds, unreadIds, deletedIds, all };
+    }
+    case "online":
+      return { type: "online", users: event.value.users, connections: event.value.connections };
+    case "caughtUp":
+      return { type: "caughtUp", positions: event.value.positions };
+    case "gap":
+      return { type: "gap", from: event.value.from, to: event.value.to };
+    case "room":
+      return readRoom(event.value);
+    case "heartbeat":
+      return { type: "heartbeat", positions: event.value.positions };
+    case "goAway":
+      return { type: "goAway", reconnectAfterMs: milliseconds(event.value.reconnectAfter) };
+    default:
+      return { type: "unknown" };
+  }
+}
+
+/** Unread totals, without the fields that Protobuf adds to every message. */
+export function readTotals(totals: UnreadTotals | undefined): UnreadTotals | undefined {
+  return totals && { total: totals.total, byCategory: totals.byCategory, version: totals.version };
+}
+
+const statuses: Readonly<Record<number, RoomEvent["status"]>> = {
+  [Status.JOINED]: "joined",
+  [Status.REFUSED]: "refused",
+  [Status.KICKED]: "kicked",
+};
+
+function readRoom({ roomId, status, reason, code }: RoomState): StreamEvent<Message> {
+  const known = statuses[status];
+  return known === undefined ? { type: "unknown" } : { type: "room", roomId, status: known, reason, code };
+}
+
+function milliseconds(duration: Duration | undefined): number {
+  return duration === undefined ? 0 : durationMs(duration);
+}
+
+/** A request of Subscribe: the client's filters, with the positions and rooms of one stream. */
+export function subscribeInit(filters: SubscribeInit, request: StreamRequest): SubscribeInit {
+  const rooms = request.rooms.map(({ roomId, mode }) => ({
+    roomId,
+    mode: RoomMode[mode.toUpperCase() as Uppercase<typeof mode>],
+  }));
+  return { ...filters, positions: [...request.positions], rooms };
+}
+
+/** A request of Publish in the contract's form. */
+export type PublishInit = MessageInitShape<typeof PublishRequestSchema>;
+
+/** A request of Publish, from either form; `index` is its position in a batch. Throws as splitPublish does. */
+export function publishInit(publish: PublishRequest | PublishInit, index?: number): PublishInit {
+  const parts = splitPublish(publish, index);
+  if (parts === undefined) return publish as PublishInit;
+  const { envelope, to, kind, payload, ttlMs, draft } = parts;
+  return {
+    ...envelope,
+    audience: { to },
+    message: {
+      ...draft,
+      kind: Kind[kind],
+      payload: payload.case === "json" ? { case: "json", value: valueInit(payload.value) } : payload,
+      ...(ttlMs !== undefined && {
+        ttl: { seconds: BigInt(Math.floor(ttlMs / 1000)), nanos: (ttlMs % 1000) * 1_000_000 },
+      }),
+    },
+  };
+}
+
+/** A google.protobuf.Value. Not by fromJson(), which would bring all of Protobuf's JSON format into the bundle. */
+function valueInit(json: JsonValue): MessageInitShape<typeof ValueSchema> {
+  if (json === null) return { kind: { case: "nullValue", value: NullValue.NULL_VALUE } };
+  if (typeof json === "number") return { kind: { case: "numberValue", value: json } };
+  if (typeof json === "string") return { kind: { case: "stringValue", value: json } };
+  if (typeof json === "boolean") return { kind: { case: "boolValue", value: json } };
+  if (Array.isArray(json)) return { kind: { case: "listValue", value: { values: json.map(valueInit) } } };
+  const fields = Object.fromEntries(Object.entries(json).map(([key, value]) => [key, valueInit(value)]));
+  return { kind: { case: "structValue", value: { fields } } };
+}
+
+/** A request of MarkRead. Throws as splitMark does. */
+export function markInit(request: MarkRequest): MessageInitShape<typeof MarkReadRequestSchema> {
+  const { target, rest } = splitMark(request);
+  const { categories = [], unread = false, upTo = [] } = rest;
+  return { target, categories: [...categories], unread, upTo: [...upTo] };
+}
+
+/** A request of OnlineCount. Throws as splitOnline does. */
+export function onlineInit(request: OnlineRequest): MessageInitShape<typeof OnlineCountRequestSchema> {
+  const { scope, rest } = splitOnline(request);
+  return { ...rest, scope };
+}
