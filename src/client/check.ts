@@ -1,6 +1,6 @@
 /**
- * Checks the arguments of the public functions. TypeScript finds these mistakes at compile time; in JavaScript a misspelled
- * option would otherwise count as one that is not set.
+ * Checks the arguments of the public functions. TypeScript finds these mistakes at compile time; in JavaScript a
+ * misspelled option would otherwise count as one that is not set.
  */
 
 /** A type of an argument: its name in errors, and the test for it. */
@@ -57,8 +57,8 @@ export function check(name: string, value: unknown, [type, test]: ArgumentType):
 }
 
 /**
- * Throws a TypeError unless the argument is an object with no keys but these, each unset or of its type. Errors call a key
- * of `options` or `request` by its name, and any other by its path, such as `rooms[0].mode`.
+ * Throws a TypeError unless the argument is an object with no keys but these, each unset or of its type. Errors call a
+ * key of `options` or `request` by its name, and any other by its path, such as `rooms[0].mode`.
  */
 export function checkShape(name: string, value: unknown, shape: Readonly<Record<string, ArgumentType>>): void {
   check(name, value, anObject);

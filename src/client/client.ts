@@ -36,47 +36,54 @@ import { connectStream } from "./streams/connect.ts";
 import { webSocketStream } from "./streams/ws.ts";
 import { streamOf, type TidingsStream } from "./tidings.ts";
 
-/** How the stream travels. `auto` takes the WebSocket bridge, and a Connect stream where that does not get through. */
+/**
+ * The transport of the stream. `auto` is the WebSocket bridge, and a Connect stream where WebSockets do not get
+ * through.
+ */
 export type TransportChoice = "auto" | "connect" | "ws";
 
-/** Options of connectTidings. */
+/** The options of connectTidings. */
 export interface TidingsOptions extends BaseOptions {
-  /** Default `auto`. Calls other than the stream always go by HTTP. */
+  /** The transport of the stream. Default `auto`. Other calls always use HTTP. */
   readonly transport?: TransportChoice;
-  /** Default: everything that the token entitles to. */
+  /** The subscription. Default: everything that the token entitles the caller to, and no rooms. */
   readonly subscribe?: SubscribeOptions;
-  /** For tests and special environments, such as gRPC in Node: carries all calls, and the stream unless it goes by ws. */
+  /**
+   * A transport of the Connect libraries, for tests and special environments such as gRPC in Node. It carries all
+   * calls, and the stream unless that uses the bridge.
+   */
   readonly connect?: Transport;
 }
 
-/** One event of events(). */
+/** An event of events(). */
 export type TidingsEvent = EventOf<Message>;
 
 /**
- * A connected client. Its calls reject with a TidingsError when they fail, and with a TypeError that names the argument when
- * one is of a wrong type or has an unknown key; then nothing is sent. A call whose token is refused is repeated once, with
- * a fresh token.
+ * A connected client. Its calls reject with a TidingsError when they fail, and with a TypeError that names the argument
+ * when one is of a wrong type or has an unknown key; then nothing is sent. A call whose token is refused is repeated
+ * once, with a fresh token.
  */
 export interface TidingsClient extends TidingsStream<Message> {
-  /** Marks messages as read, or back as unread. */
+  /** Marks messages as read, or as unread again. */
   markRead(request: MarkRequest, options?: CallOptions): Promise<MarkReadResponse>;
-  /** Lists what is not read, newest first, with totals. */
+  /** Lists unread messages, newest first, with totals. */
   listUnread(
     request?: MessageInitShape<typeof ListUnreadRequestSchema>,
     options?: CallOptions,
   ): Promise<ListUnreadResponse>;
-  /** Lists what is stored, read or not, newest first. */
+  /** Lists stored messages, read or not, newest first. */
   listMessages(
     request?: MessageInitShape<typeof ListMessagesRequestSchema>,
     options?: CallOptions,
   ): Promise<ListMessagesResponse>;
-  /** Deletes messages from the own inbox; a service recalls them everywhere. */
+  /** Deletes messages from the caller's inbox; a service recalls them from every inbox. */
   deleteMessages(request: DeleteRequest, options?: CallOptions): Promise<DeleteMessagesResponse>;
-  /** Counts who is online. */
+  /** Counts the users who are online. */
   onlineCount(request?: OnlineRequest, options?: CallOptions): Promise<OnlineCountResponse>;
   /**
-   * Publishes one message, given in the plain form or in the contract's. For services, and for users to rooms. The client
-   * does not retry it: after an error repeat the call with the same `requestId`, so that the message is published once.
+   * Publishes one message, given in the plain form or in the contract's. For services, and for users to rooms. The
+   * client does not retry it: after an error repeat the call with the same `requestId`, so that the message is
+   * published once.
    */
   publish(request: PublishRequest | PublishInit, options?: CallOptions): Promise<PublishResponse>;
   /** Publishes 1 to 1,000 messages, in either form, with an outcome for each. For services. */
@@ -87,9 +94,9 @@ export interface TidingsClient extends TidingsStream<Message> {
 }
 
 /**
- * Connects to a Tidings server and stays connected until close() or until the server refuses for good. Returns at once:
- * listeners added right after it miss nothing. Throws a TypeError or RangeError that names the option at fault, and a
- * TypeError for an option that does not exist.
+ * Connects to a Tidings server, and reconnects until close() or an error that a retry cannot resolve. Returns at once,
+ * so that listeners added right after it miss nothing. Throws a TypeError or RangeError that names the option at fault,
+ * and a TypeError for an option that does not exist.
  */
 export function connectTidings(options: TidingsOptions): TidingsClient {
   const base = resolveBase(options, {

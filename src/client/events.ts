@@ -1,38 +1,44 @@
-/** What a stream says, in plain values that are the same whether it came as Protobuf or as JSON. */
+/** The events of a stream as plain values, the same for Protobuf and JSON, and the interface of a stream. */
 import type { TidingsError } from "./tidings-error.ts";
 
-/** How to enter a room: `any` always; `first` only while nobody else is in it; `last` always, and all others are out. */
+/**
+ * How to join a room: `any` always succeeds, `first` only while nobody else is in the room, and `last` always, removing
+ * everybody else.
+ */
 export type JoinMode = "any" | "first" | "last";
 
-/** A room to enter. */
+/** A room to join. */
 export interface RoomJoin {
-  /** 1 to 320 characters; directRoom() makes that of two users. */
+  /** The id: 1 to 320 characters. directRoom() returns the id for two users. */
   readonly roomId: string;
-  /** Default `any`. */
+  /** How to join. Default `any`. */
   readonly mode?: JoinMode;
 }
 
-/** A place in one feed. */
+/** A position in one feed. */
 export interface Position {
-  /** `user`, `tenant`, `activity`, `everyone` or `room/<id>`. */
+  /** The feed: `user`, `tenant`, `activity`, `everyone` or `room/<id>`. */
   readonly feed: string;
-  /** The life of the feed that `seq` counts in. */
+  /**
+   * The epoch of the feed, which changes when the feed is rebuilt. After a store is restored from a backup, seq 40 of
+   * the old epoch names another message than seq 40 of the new one.
+   */
   readonly epoch: number;
-  /** The last message seen, as a decimal number. */
+  /** The sequence number of the last message received, in decimal. */
   readonly seq: string;
 }
 
-/** How many messages a user has not read. */
+/** The number of messages that a user has not read. */
 export interface UnreadTotals {
-  /** All of them. */
+  /** All unread messages. */
   readonly total: number;
-  /** The same by category; categories with none are left out. */
+  /** Unread messages by category, without the categories that have none. Messages without a category count under "". */
   readonly byCategory: Readonly<Record<string, number>>;
-  /** Grows with every change of the user's read state; a decimal number. */
+  /** The version of the user's read state, in decimal; it grows with every change. */
   readonly version: string;
 }
 
-/** How many are connected. */
+/** The number of users who are connected. */
 export interface OnlineState {
   /** Distinct users. */
   readonly users: number;
@@ -40,75 +46,80 @@ export interface OnlineState {
   readonly connections: number;
 }
 
-/** A stream has begun. */
+/** A stream has started. */
 export interface HelloEvent {
   readonly type: "hello";
-  /** Names the stream in the server's logs. */
+  /** The id of the stream in the server's logs. */
   readonly subscriptionId: string;
 }
 
-/** A message, missed or live. */
+/** A message: replayed or live. */
 export interface MessageEvent<M> {
   readonly type: "message";
   readonly message: M;
 }
 
-/** The user's read state changed, on whatever device. */
+/** The user's read state has changed, on this or another device. */
 export interface ReadStateEvent {
   readonly type: "readState";
-  /** The new totals; `undefined` from a server that did not send them. */
+  /** The new totals; undefined if the server did not send them. */
   readonly unread: UnreadTotals | undefined;
-  /** Messages that are now read. Empty when too many to name: list again. */
+  /** Messages that are now read. Empty if there are too many to name (over 1,000): then list again. */
   readonly readIds: readonly string[];
   /** Messages that are now unread. */
   readonly unreadIds: readonly string[];
-  /** Messages that are gone. */
+  /** Messages that were deleted or recalled. */
   readonly deletedIds: readonly string[];
   /** All messages were marked as read. */
   readonly all: boolean;
 }
 
-/** The tenant's online count changed. */
+/** The tenant's online count has changed. */
 export interface OnlineEvent extends OnlineState {
   readonly type: "online";
 }
 
-/** All that was missed has been given; what follows is live. */
+/** The replay is complete; the events that follow are live. */
 export interface CaughtUpEvent {
   readonly type: "caughtUp";
 }
 
-/** Messages after `from`, up to and including `to`, cannot be sent any more; lists show what is left. */
+/**
+ * Messages after `from`, up to and including `to`, are no longer available to the stream; lists show those that remain.
+ */
 export interface GapEvent {
   readonly type: "gap";
   readonly from: Position | undefined;
   readonly to: Position | undefined;
 }
 
-/** The server does not know the kept positions, so the stream starts anew; what was missed is in the lists. */
+/** The server does not know the saved positions, so the stream starts anew. Lists show the messages that it missed. */
 export interface ResetEvent {
   readonly type: "reset";
-  /** The server's reason, such as `POSITION_IN_FUTURE`. */
+  /** The reason of the server's error, such as `POSITION_IN_FUTURE`. */
   readonly reason: string;
 }
 
-/** What became of a room that was asked for; the rest of the stream goes on. */
+/** The status of a room that the client asked for has changed. The rest of the stream is not affected. */
 export interface RoomEvent {
   readonly type: "room";
-  /** The canonical id: of a direct room, what directRoom() gives. */
+  /** The canonical id: for a direct room the one that directRoom() returns. */
   readonly roomId: string;
   /**
-   * `refused`: the caller may not enter, or someone else is in; asked for again when the client next connects. `kicked`:
-   * someone else took the room, or the caller may no longer be in it; not asked for again but by join().
+   * `joined`: the client is in the room. `refused`: the caller may not enter, or somebody else is in it; the client
+   * asks again when it next connects. `kicked`: somebody else took the room, or the caller may no longer be in it; the
+   * client does not ask again until join() is called.
    */
   readonly status: "joined" | "refused" | "kicked";
-  /** Why, in English; empty when joined. */
+  /** The reason, one English sentence; empty if joined. */
   readonly reason: string;
-  /** Unless joined, the Connect code: `permission_denied`, `already_exists`, `unavailable`, `resource_exhausted`. */
+  /**
+   * The Connect code: `permission_denied`, `already_exists`, `unavailable` or `resource_exhausted`; empty if joined.
+   */
   readonly code: string;
 }
 
-/** What events() gives; `M` is the form of a message: Protobuf or JSON. */
+/** An event of events(). `M` is the type of a message: Protobuf or JSON. */
 export type TidingsEvent<M> =
   | HelloEvent
   | MessageEvent<M>
@@ -119,7 +130,7 @@ export type TidingsEvent<M> =
   | ResetEvent
   | RoomEvent;
 
-/** What on() gives to a listener, by name. */
+/** The arguments of the listeners of on(), by the name of the event. */
 export interface TidingsListeners<M> {
   hello: HelloEvent;
   /** The message itself. */
@@ -130,14 +141,17 @@ export interface TidingsListeners<M> {
   gap: GapEvent;
   reset: ResetEvent;
   room: RoomEvent;
-  /** Told once per trouble, not once per attempt; after it, `state` says whether the client goes on. */
+  /**
+   * Reported when trouble begins and when its kind changes, not at every attempt. `state` tells whether the client
+   * retries.
+   */
   error: TidingsError;
 }
 
-/** What a stream hands to the session: what callers get, with what only the session needs. */
+/** An event as a stream passes it to the session: the event of the caller, with the fields that the session needs. */
 export type StreamEvent<M> =
   | (HelloEvent & {
-      /** The longest silence, in ms; 0: unknown. */
+      /** The heartbeat interval in ms; 0 if unknown. */
       readonly heartbeatMs: number;
       readonly unread: UnreadTotals | undefined;
       readonly online: OnlineState | undefined;
@@ -146,7 +160,7 @@ export type StreamEvent<M> =
   | (MessageEvent<M> & {
       readonly position: Position | undefined;
       readonly category: string;
-      /** A NOTIFICATION: unread until marked. */
+      /** Whether the message is a NOTIFICATION, which is unread until marked. */
       readonly notification: boolean;
     })
   | ReadStateEvent
@@ -156,27 +170,27 @@ export type StreamEvent<M> =
   | RoomEvent
   | { readonly type: "heartbeat"; readonly positions: readonly Position[] }
   | { readonly type: "goAway"; readonly reconnectAfterMs: number }
-  /** From a newer server. */
+  /** An event of a newer server. */
   | { readonly type: "unknown" };
 
-/** Takes what a stream says. */
+/** Receives the events of a stream. */
 export interface StreamSink<M> {
-  /** The next event. */
+  /** Called with each event. */
   event(event: StreamEvent<M>): void;
-  /** The stream is over; called at most once, and the last call. */
+  /** Called when the stream has ended: at most once, and last. */
   end(error: TidingsError): void;
 }
 
-/** What a stream begins with. */
+/** The parameters of one stream. */
 export interface StreamRequest {
   readonly token: string;
   readonly positions: readonly Position[];
-  /** What to enter. */
+  /** The rooms to join. */
   readonly rooms: readonly Required<RoomJoin>[];
 }
 
 /**
- * Opens a stream. Never throws and never calls the sink before it has returned. Returns the way to drop the stream, after
- * which the sink is not called again.
+ * Opens a stream. Never throws, and never calls the sink before it has returned. Returns a function that drops the
+ * stream; after that the sink is not called again.
  */
 export type OpenStream<M> = (request: StreamRequest, sink: StreamSink<M>) => () => void;

@@ -1,6 +1,6 @@
 /**
- * The small client: JSON over the WebSocket bridge, calls by Connect's JSON over fetch, no Protobuf runtime. The package's
- * entry `tidings/client/json`.
+ * The entry `tidings/client/json`: the small client, without a Protobuf runtime. Its stream is JSON over the WebSocket
+ * bridge, its calls are JSON of the Connect protocol over fetch.
  */
 import type { MessageJson } from "../../gen/tidings/v1/message_pb.ts";
 import type {
@@ -67,40 +67,41 @@ export type {
   TidingsStream,
 };
 
-/** What to receive: SubscribeRequest without what the client keeps itself, and rooms in a plainer form. */
+/** A subscription: SubscribeRequest without the fields that the client fills in, and with rooms in a plainer form. */
 export type SubscribeOptions = Omit<SubscribeRequestJson, "positions" | "rooms" | "instanceId"> & {
-  /** Rooms to enter: at most 100; join() and leave() change them later. */
+  /** The rooms to join: at most 100. join() and leave() change them later. */
   readonly rooms?: readonly RoomJoin[];
 };
 
-/** Options of connectTidings. */
+/** The options of connectTidings. */
 export interface TidingsOptions extends BaseOptions {
-  /** What to receive. Default: everything that the token entitles to, and no rooms. */
+  /** The subscription. Default: everything that the token entitles the caller to, and no rooms. */
   readonly subscribe?: SubscribeOptions;
 }
 
-/** One event of events(). */
+/** An event of events(). */
 export type TidingsEvent = EventOf<MessageJson>;
 
 /**
- * A connected client. Its calls reject with a TidingsError when they fail, and with a TypeError that names the argument when
- * one is of a wrong type or has an unknown key; then nothing is sent. A call whose token is refused is repeated once, with
- * a fresh token.
+ * A connected client. Its calls reject with a TidingsError when they fail, and with a TypeError that names the argument
+ * when one is of a wrong type or has an unknown key; then nothing is sent. A call whose token is refused is repeated
+ * once, with a fresh token.
  */
 export interface TidingsClient extends TidingsStream<MessageJson> {
-  /** Marks messages as read, or back as unread. */
+  /** Marks messages as read, or as unread again. */
   markRead(request: MarkRequest, options?: CallOptions): Promise<MarkReadResponseJson>;
-  /** Lists what is not read, newest first, with totals. */
+  /** Lists unread messages, newest first, with totals. */
   listUnread(request?: ListUnreadRequestJson, options?: CallOptions): Promise<ListUnreadResponseJson>;
-  /** Lists what is stored, read or not, newest first. */
+  /** Lists stored messages, read or not, newest first. */
   listMessages(request?: ListMessagesRequestJson, options?: CallOptions): Promise<ListMessagesResponseJson>;
-  /** Deletes messages from the own inbox; a service recalls them everywhere. */
+  /** Deletes messages from the caller's inbox; a service recalls them from every inbox. */
   deleteMessages(request: DeleteRequest, options?: CallOptions): Promise<DeleteMessagesResponseJson>;
-  /** Counts who is online. */
+  /** Counts the users who are online. */
   onlineCount(request?: OnlineRequest, options?: CallOptions): Promise<OnlineCountResponseJson>;
   /**
-   * Publishes one message, given in the plain form or in the contract's. For services, and for users to rooms. The client
-   * does not retry it: after an error repeat the call with the same `requestId`, so that the message is published once.
+   * Publishes one message, given in the plain form or in the contract's. For services, and for users to rooms. The
+   * client does not retry it: after an error repeat the call with the same `requestId`, so that the message is
+   * published once.
    */
   publish(request: PublishRequest | PublishRequestJson, options?: CallOptions): Promise<PublishResponseJson>;
   /** Publishes 1 to 1,000 messages, in either form, with an outcome for each. For services. */
@@ -111,9 +112,9 @@ export interface TidingsClient extends TidingsStream<MessageJson> {
 }
 
 /**
- * Connects to a Tidings server and stays connected until close() or until the server refuses for good. Returns at once:
- * listeners added right after it miss nothing. Throws a TypeError or RangeError that names the option at fault, and a
- * TypeError for an option that does not exist.
+ * Connects to a Tidings server, and reconnects until close() or an error that a retry cannot resolve. Returns at once,
+ * so that listeners added right after it miss nothing. Throws a TypeError or RangeError that names the option at fault,
+ * and a TypeError for an option that does not exist.
  */
 export function connectTidings(options: TidingsOptions): TidingsClient {
   const base = resolveBase(options);

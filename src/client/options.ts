@@ -22,37 +22,37 @@ import type { PositionStorage } from "./state/position-saver.ts";
 import { RoomJoins } from "./state/rooms.ts";
 import type { SocketConstructor } from "./streams/ws.ts";
 
-/** Options of connectTidings, but for what to subscribe to. */
+/** The options of connectTidings that are the same for Protobuf and JSON. */
 export interface BaseOptions {
-  /** Where the server is: an http or https URL; in a page it may be relative, such as `/`. */
+  /** The URL of the server: http or https; in a page it may be relative, such as `/`. */
   readonly url: string;
-  /** Gives the user's token. For another user make another client. */
+  /** Returns the user's token. For another user create another client. */
   readonly token: TokenSource;
   /**
-   * Names this page or device to rooms that admit one: 1 to 128 characters. Default: a random one, so that this client is
-   * not refused by its own lost connection, but a reloaded page may be. Kept in the page's sessionStorage, it is the same
-   * after a reload.
+   * The id of this page or device for rooms that admit only one: 1 to 128 characters. Default: a random id, with which
+   * the client is not refused because of its own lost connection, but a reloaded page may be. To prevent that, keep an
+   * id in the page's sessionStorage.
    */
   readonly instanceId?: string;
-  /** Where positions outlive the page, one place per user. Default: memory only. */
+  /** Keeps positions between page loads, one storage per user. Default: positions are kept in memory only. */
   readonly storage?: PositionStorage;
-  /** How many events may wait for one loop over events() before the stream pauses. Default 1,000. */
+  /** The number of events that one loop over events() may leave queued before the stream pauses. Default 1,000. */
   readonly queueLimit?: number;
-  /** For tests and special environments. Default: the global one. */
+  /** For tests and special environments. Default: the global `fetch`. */
   readonly fetch?: Fetch;
-  /** For tests and special environments. Default: the global one. */
+  /** For tests and special environments. Default: the global `WebSocket`. */
   readonly WebSocket?: SocketConstructor;
-  /** For tests. Default: the machine's. */
+  /** For tests. Default: the system clock. */
   readonly clock?: Clock;
-  /** For tests. Default: the machine's. */
+  /** For tests. Default: Math.random. */
   readonly random?: Pick<Random, "fraction">;
 }
 
-/** BaseOptions, checked and with their defaults. */
+/** The checked options with their defaults filled in. */
 export interface BaseSettings {
-  /** Without a slash at its end. */
+  /** The server's URL, without a slash at its end. */
   readonly url: string;
-  /** The bridge's. */
+  /** The URL of the WebSocket bridge. */
   readonly socketUrl: string;
   readonly token: TokenSource;
   readonly instanceId: string;
@@ -78,8 +78,8 @@ const baseShape: Shape<BaseOptions & { subscribe?: unknown }> = {
 };
 
 /**
- * Fills in the defaults. `own` are the types of options that one client alone has. Throws a TypeError or RangeError that
- * names the option, also for an option that does not exist.
+ * Fills in the defaults. `own` are the types of options that one client alone has. Throws a TypeError or RangeError
+ * that names the option, also for an option that does not exist.
  */
 export function resolveBase(options: BaseOptions, own: Readonly<Record<string, ArgumentType>> = {}): BaseSettings {
   checkShape("options", options, { ...baseShape, ...own });
@@ -97,7 +97,7 @@ export function resolveBase(options: BaseOptions, own: Readonly<Record<string, A
     instanceId: options.instanceId ?? randomId(),
     storage: options.storage,
     queueLimit,
-    // Called as a method of another object, the browser's fetch throws.
+    // The browser's fetch throws when it is called as a method of another object.
     fetch: options.fetch ?? ((input, init) => fetch(input, init)),
     WebSocket: options.WebSocket ?? globalThis.WebSocket,
     clock: options.clock ?? foregroundClock,
@@ -107,7 +107,9 @@ export function resolveBase(options: BaseOptions, own: Readonly<Record<string, A
 
 const subscribeShape = { kinds: strings, categories: strings, events: strings, onlineCount: aBoolean, rooms: anArray };
 
-/** Filters of a subscription, which stay the same for each of its streams, and its rooms, which do not. */
+/**
+ * Separates the filters of a subscription, which are the same for all its streams, from its rooms, which can change.
+ */
 export function splitSubscribe<T extends { readonly rooms?: readonly RoomJoin[] }>(
   subscribe: T,
   own?: Readonly<Record<string, ArgumentType>>,
@@ -127,7 +129,7 @@ function resolveUrl(text: string): string {
   const base = globalThis.location?.href;
   const url = URL.canParse(text, base) ? new URL(text, base) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) throw new TypeError("url: must be an http or https URL");
-  // A credential in a URL would end up in logs, and fetch refuses it.
+  // A credential in a URL would appear in logs, and fetch refuses it.
   if (url.username || url.password || url.search || url.hash) {
     throw new TypeError("url: must have no user, password, query or fragment");
   }

@@ -39,8 +39,8 @@ export interface PublishRequest {
   /** Every user of every tenant. */
   readonly everyone?: true;
   /**
-   * A `notification` is stored and unread until marked, an `activity` is stored, and an `event` is live only, or kept for
-   * its `ttlMs`.
+   * A `notification` is stored and unread until marked, an `activity` is stored, and an `event` is live only, or kept
+   * for its `ttlMs`.
    */
   readonly kind: "notification" | "activity" | "event";
   /** One line of plain text: at most 512 characters. */
@@ -60,8 +60,8 @@ export interface PublishRequest {
   /** The media type of `binary`: at most 128 characters. */
   readonly contentType?: string;
   /**
-   * The lifetime of the message, in ms: more than 0, at most 10 years; fractions are rounded up. Default: until retention
-   * removes it; an event is not kept at all.
+   * The lifetime of the message, in ms: more than 0, at most 10 years; fractions are rounded up. Default: until
+   * retention removes it; an event is not kept at all.
    */
   readonly ttlMs?: number;
   /** Makes it safe to repeat the call: at most 128 characters. */
@@ -78,7 +78,7 @@ export interface PublishRequest {
   readonly tenantId?: string;
 }
 
-/** Which messages to mark: one of `ids`, `all`, `oldest`, or categories alone. Repeating it changes nothing more. */
+/** The messages to mark: one of `ids`, `all` and `oldest`, or categories alone. Idempotent. */
 export interface MarkRequest {
   /** These messages: 1 to 1,000. */
   readonly ids?: readonly string[];
@@ -88,17 +88,17 @@ export interface MarkRequest {
   readonly oldest?: number;
   /** Of these, only messages of these categories: at most 100. */
   readonly categories?: readonly string[];
-  /** Back to unread. */
+  /** Mark as unread instead. */
   readonly unread?: boolean;
-  /** Of these, only messages up to these positions: what the page had shown when its user clicked. */
+  /** Of these, only messages up to these positions: those that the page had shown when its user clicked. */
   readonly upTo?: readonly Position[];
 }
 
-/** Which messages to delete. Repeating it changes nothing more. */
+/** The messages to delete. Idempotent. */
 export interface DeleteRequest {
   /** These messages: 1 to 1,000. */
   readonly ids?: readonly string[];
-  /** All of this category in the caller's inbox, or of `ids` only those of it. */
+  /** The messages of this category: all in the caller's inbox, or, with `ids`, only those among them. */
   readonly category?: string;
   /** Of these, only messages that have expired. */
   readonly expiredOnly?: boolean;
@@ -110,11 +110,11 @@ export interface DeleteRequest {
   readonly tenantId?: string;
 }
 
-/** Whom to count: `users`, the members of a room, or, with neither, the whole tenant. */
+/** The users to count: those in `users`, the members of a room, or, with neither, the whole tenant. */
 export interface OnlineRequest {
-  /** Of these users, each with a presence: 1 to 10,000. */
+  /** These users, each with a presence in the response: 1 to 10,000. */
   readonly users?: readonly string[];
-  /** Of the members of this room. */
+  /** The members of this room. */
   readonly roomId?: string;
   /** The tenant, for a service that is not bound to one. */
   readonly tenantId?: string;
@@ -232,9 +232,9 @@ const contractShape: Shape<PublishRequestJson> = {
 };
 
 /**
- * Takes a plain publish apart for the codecs; undefined for one in the contract's form. `index` is its position in a batch.
- * Throws a TypeError for an unknown key, a value of the wrong type, and unless there is exactly one audience and at most
- * one payload.
+ * Takes a plain publish apart for the codecs; undefined for one in the contract's form. `index` is its position in a
+ * batch. Throws a TypeError for an unknown key, a value of the wrong type, and unless there is exactly one audience and
+ * at most one payload.
  */
 export function splitPublish(publish: PublishRequest | object, index?: number) {
   const name = index === undefined ? "request" : `requests[${index}]`;

@@ -1,6 +1,6 @@
-/** Errors as callers see them: the same for Protobuf and JSON, for streams and calls. */
+/** The errors of the client, the same for Protobuf and JSON, for streams and calls. */
 
-/** Connect's codes by their number, 1 to 16. Source: https://connectrpc.com/docs/protocol#error-codes */
+/** The codes of the Connect protocol by number, 1 to 16. Source: https://connectrpc.com/docs/protocol#error-codes */
 const codes = [
   "canceled",
   "unknown",
@@ -23,30 +23,30 @@ const codes = [
 /** The code of an error. */
 export type ErrorCode = (typeof codes)[number];
 
-/** The code with this number, if there is one. */
+/** The code with this number; undefined if there is none. */
 export function codeOfNumber(number: number): ErrorCode | undefined {
   return codes[number - 1];
 }
 
-/** The code of this name, if there is one. */
+/** The code with this name; undefined if there is none. */
 export function codeOfName(name: unknown): ErrorCode | undefined {
   return codes.find((code) => code === name);
 }
 
-/** What an error may carry besides its code and sentence. */
+/** The optional fields of a TidingsError. */
 export interface ErrorExtras {
   readonly reason?: string | undefined;
   readonly retryAfterMs?: number | undefined;
   readonly cause?: unknown;
 }
 
-/** What went wrong: on the server, on the way, or in the token function. */
+/** An error of the server, of the connection or of the token function. */
 export class TidingsError extends Error {
-  /** What kind of error. */
+  /** The Connect code. */
   readonly code: ErrorCode;
-  /** The server's reason, such as `TOKEN_EXPIRED`; `undefined` for errors that did not come from a Tidings server. */
+  /** The server's reason, such as `TOKEN_EXPIRED`; undefined if the error did not come from a Tidings server. */
   readonly reason: string | undefined;
-  /** When a repetition makes sense, in ms. */
+  /** The delay after which the server suggests a retry, in ms; undefined if it suggests none. */
   readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, extras: ErrorExtras = {}) {
@@ -58,7 +58,7 @@ export class TidingsError extends Error {
   }
 }
 
-/** Codes of a subscription that no repetition can heal. */
+/** The codes with which a subscription fails again however often it is retried. */
 const terminal: ReadonlySet<ErrorCode> = new Set([
   "permission_denied",
   "invalid_argument",
@@ -67,20 +67,20 @@ const terminal: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /**
- * Whether a subscription that ended so will end so again. Only a Tidings server can say that, and it names a reason: from a
- * Connect library, `invalid_argument` is also what a stream looks like that was cut within a message, and `unimplemented`
- * the 404 of a proxy during a deployment.
+ * Whether a retry of the subscription would end with the same error. Only an error with a reason, so one of a Tidings
+ * server, is terminal: the Connect libraries also report `invalid_argument` for a stream that was cut within a message,
+ * and `unimplemented` for a 404 of a proxy during a deployment.
  */
 export function isTerminal(error: TidingsError): boolean {
   return error.reason !== undefined && terminal.has(error.code);
 }
 
-/** Whether the server refused the positions rather than the subscription. */
+/** Whether the server refused the positions of the request rather than the subscription. */
 export function refusesPositions(error: TidingsError): boolean {
   return error.reason === "POSITION_IN_FUTURE" || error.reason === "POSITION_INVALID";
 }
 
-/** The sentence of whatever was thrown. Not String(thrown), which throws for some objects. */
+/** The message of any thrown value. Not String(thrown), which throws for some objects. */
 export function sentenceOf(thrown: unknown): string {
   if (thrown instanceof Error) return thrown.message;
   return typeof thrown === "string" ? thrown : "no reason was given";

@@ -1,47 +1,52 @@
-/** What a connected client offers, whatever the form of its messages. */
+/** The receiving half of a client, the same for Protobuf and JSON. */
 import { aString, checkShape } from "./check.ts";
 import type { Session } from "./connection/session.ts";
 import type { TidingsState } from "./connection/transitions.ts";
 import type { JoinMode, OnlineState, TidingsEvent, TidingsListeners, UnreadTotals } from "./events.ts";
 import type { Observable } from "./state/observable.ts";
 
-/** The receiving half of a client; `M` is the form of a message. */
+/** The receiving half of a client. `M` is the type of a message. */
 export interface TidingsStream<M> {
-  /** Where the connection is. */
+  /** The state of the connection. */
   readonly state: Observable<TidingsState>;
-  /** The user's unread totals, counted as messages come in; `undefined` until known, and for services. */
+  /** The user's unread totals, kept up to date as messages arrive; undefined until known, and for services. */
   readonly unread: Observable<UnreadTotals | undefined>;
-  /** The tenant's online count, kept up to date if the subscription asks for `onlineCount`; `undefined` until known. */
+  /** The tenant's online count, kept up to date if the subscription asks for `onlineCount`; undefined until known. */
   readonly online: Observable<OnlineState | undefined>;
   /**
-   * Calls a listener on each event of this name, until the returned function is called. A message counts as consumed when
-   * its listeners return. A listener's exception is reported as uncaught and stops nothing.
+   * Calls the listener on each event of this name, until the returned function is called. A message is consumed when
+   * its listeners return. An exception of a listener is reported as uncaught and affects nothing else. Throws a
+   * TypeError for a name that no event has, and for a listener that is not a function.
    */
   on<K extends keyof TidingsListeners<M>>(type: K, listener: (event: TidingsListeners<M>[K]) => void): () => void;
   /**
-   * The events from this call on, for `for await`. Each is consumed when the loop asks for the next one; only consumed
-   * positions are kept in the storage, so a loop that dies is given the event it died of again. If `queueLimit` events
-   * wait, the stream pauses until the loop has caught up. Ends when the client is closed; throws what closed it, if that
-   * was an error. Leaving the loop early closes the client, without having consumed the event at which it was left: to
-   * listen for a while only, use on().
+   * The events from this call on, for `for await`. An event is consumed when the loop asks for the next one; only
+   * consumed positions are saved in the storage, so after a crash the loop gets the event again that it was processing.
+   * When `queueLimit` events are queued, the stream pauses until the loop has caught up. The loop ends when the client
+   * is closed, and throws the error that closed it, if any. Leaving the loop early closes the client without consuming
+   * the current event; to listen for a limited time use on().
    */
   events(): AsyncIterableIterator<TidingsEvent<M>>;
   /**
-   * Enters a room, from the caller's point of view for ever: until leave(), a `room` event of status `kicked`, or the end
-   * of the client. The client reconnects at once, from the same positions; whether the room was entered comes as a `room`
-   * event. A room that is asked for in the same mode already is left as it is; to ask at once for one that was refused,
-   * leave it first. Throws a RangeError for an id that no server takes, and for a 101st room.
+   * Joins a room until leave(), a `room` event with the status `kicked`, or the end of the client. The client
+   * reconnects at once, from the same positions; a `room` event reports whether the server admitted it. Does nothing
+   * for a room that was joined in the same mode before; to retry a refused room at once, leave it first. Throws a
+   * TypeError for an argument of a wrong type or an unknown option, and a RangeError for an id or a mode that no server
+   * accepts, and for a 101st room.
    */
   join(roomId: string, options?: { readonly mode?: JoinMode }): void;
-  /** Leaves a room, and forgets its position: who joins it again is new there. A room that was not asked for is left alone. */
+  /**
+   * Leaves a room and forgets its position, so that a later join() starts as a new member. Does nothing for a room that
+   * was not joined. Throws a TypeError for an id that is not a string.
+   */
   leave(roomId: string): void;
-  /** Ends the stream, all loops, timers, listeners and calls. Harmless when repeated. */
+  /** Ends the stream, the loops, the timers and the calls. Does nothing when repeated. */
   close(): void;
-  /** As close(). */
+  /** Closes the client, as close() does. */
   [Symbol.dispose](): void;
 }
 
-/** The receiving half on top of a session. */
+/** The receiving half of the client that this session drives. */
 export function streamOf<M>(session: Session<M>): TidingsStream<M> {
   const { intake } = session;
   return {

@@ -1,31 +1,31 @@
-/** Time and randomness as arguments, so that a whole server can run inside one seeded test. */
+/** Time and randomness as interfaces, so that a test can run a whole server on a clock and a seed of its own. */
 
 /** A pending call of a Clock. */
 export interface Timer {
-  /** Takes the call back; harmless after it. */
+  /** Cancels the call. Does nothing once the call has run. */
   cancel(): void;
 }
 
-/** Where the core takes time from. */
+/** A source of time. */
 export interface Clock {
-  /** Milliseconds since the Unix epoch. */
+  /** The current time, in ms since the Unix epoch. */
   now(): number;
-  /** Calls once, after so many milliseconds; longer than 24 days counts as 24 days. */
+  /** Calls the function once after the delay in ms. A delay of more than 24 days counts as 24 days. */
   after(milliseconds: number, call: () => void): Timer;
 }
 
-/** Where the core takes randomness from. */
+/** A source of randomness. */
 export interface Random {
-  /** So many random bytes. */
+  /** Returns this number of random bytes. */
   bytes(count: number): Uint8Array;
-  /** A number in [0, 1). */
+  /** Returns a number in [0, 1). */
   fraction(): number;
 }
 
-/** setTimeout fires at once beyond this. */
+/** The longest delay in ms that setTimeout takes; a longer one would fire at once. */
 const longestTimeout = 2_147_483_647;
 
-/** No closure of its own: every stream has one. */
+/** A class rather than a closure, which saves memory: every stream has a timer. */
 class SystemTimer implements Timer {
   readonly #timeout: NodeJS.Timeout;
 
@@ -39,7 +39,7 @@ class SystemTimer implements Timer {
   }
 }
 
-/** The machine's clock. Its timers do not keep the process alive. */
+/** The system clock. Its timers do not keep the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(milliseconds, call) {
@@ -47,12 +47,12 @@ export const systemClock: Clock = {
   },
 };
 
-/** One call of the system for many ids. */
+/** The bytes that one call of the system provides, for many ids. */
 const poolBytes = 4096;
 let pool = new Uint8Array(0);
 let used = 0;
 
-/** The machine's randomness. */
+/** The system's randomness. */
 export const systemRandom: Random = {
   bytes(count) {
     if (used + count > pool.length) {

@@ -1,9 +1,11 @@
-/** Ids of rooms: pure text, the same for the server and its clients. */
+/** The ids of rooms, the same functions for the server and its clients. */
 
-/** What the id of a direct room begins with. */
+/** The prefix of the id of a direct room. */
 export const directPrefix = "dm/";
 
-/** The room of two users: the same whoever asks. */
+/**
+ * The id of the direct room of two users, the same in either order. Throws a TypeError for an id that is not a string.
+ */
 export function directRoom(a: string, b: string): string {
   return `${directPrefix}${[a, b].sort().map(escapeId).join("/")}`;
 }
@@ -14,12 +16,12 @@ export function directUsers(room: string): readonly [string, string] | undefined
   return a === undefined || b === undefined ? undefined : [unescapeId(a), unescapeId(b)];
 }
 
-/** Whether an id promises a direct room and names none. */
+/** Whether an id has the prefix of a direct room but does not name two users. */
 export function isBrokenDirect(room: string): boolean {
   return room.startsWith(directPrefix) && directUsers(room) === undefined;
 }
 
-/** One text for one room: the ids of a direct room in order, with what must be escaped and nothing else. */
+/** The canonical id of a room: for a direct room with its users in order and only `%` and `/` escaped. */
 export function canonicalRoom(room: string): string {
   const users = directUsers(room);
   return users ? directRoom(...users) : room;

@@ -1,4 +1,4 @@
-/** How Protobuf requests reach the service: over fetch, or over a Connect transport that the caller brings. */
+/** Sends Protobuf requests to the service: over fetch, or over a Connect transport of the caller. */
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import {
@@ -10,35 +10,35 @@ import {
 import type { RoomJoin } from "../events.ts";
 import { errorFromConnect } from "./wire-error.ts";
 
-/** A request of Subscribe. */
+/** A request of Subscribe in the contract's form. */
 export type SubscribeInit = Exclude<MessageInitShape<typeof SubscribeRequestSchema>, SubscribeRequest>;
 
-/** What to receive: SubscribeRequest without what the client keeps itself, and rooms in a plainer form. */
+/** A subscription: SubscribeRequest without the fields that the client fills in, and with rooms in a plainer form. */
 export type SubscribeOptions = Omit<SubscribeInit, "positions" | "rooms" | "instanceId" | "$typeName"> & {
-  /** Rooms to enter: at most 100; join() and leave() change them later. */
+  /** The rooms to join: at most 100. join() and leave() change them later. */
   readonly rooms?: readonly RoomJoin[];
 };
 
-/** Sends requests; what it throws is read by errorFromThrown. */
+/** Sends requests. Errors of the server are thrown as TidingsErrors. */
 export interface Caller {
   /**
-   * Prepares a call of a method that has one answer; the returned function sends it, any number of times. Throws a
+   * Prepares a call of a unary method; the returned function sends it, any number of times. Over fetch, throws a
    * TypeError for a request that Protobuf cannot encode.
    */
   unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     init: MessageInitShape<I>,
   ): (token: string, signal: AbortSignal) => Promise<MessageShape<O>>;
-  /** Calls Subscribe. Ends when the stream does; only aborting the signal drops it. */
+  /** Calls Subscribe. The iteration ends with the stream; only aborting the signal drops the stream. */
   subscribe(init: SubscribeInit, token: string, signal: AbortSignal): AsyncIterable<SubscribeResponse>;
 }
 
-/** The header that carries a token. */
+/** The header with the token. */
 export function authorization(token: string): HeadersInit {
   return { authorization: `Bearer ${token}` };
 }
 
-/** Sends requests over any Connect transport: gRPC, HTTP/2 in Node, in memory. */
+/** A caller over any Connect transport, such as gRPC, HTTP/2 in Node, or in memory. */
 export function transportCaller(transport: Transport): Caller {
   return {
     unary: (method, init) => async (token, signal) => {
@@ -51,7 +51,7 @@ export function transportCaller(transport: Transport): Caller {
     async *subscribe(init, token, signal) {
       const headers = authorization(token);
       try {
-        // 0: no deadline, whatever the transport's default is.
+        // A timeout of 0 disables the default deadline of the transport.
         const stream = await transport.stream(PushService.method.subscribe, signal, 0, headers, once(init));
         yield* stream.message;
       } catch (thrown) {

@@ -1,6 +1,6 @@
 /**
- * The Connect protocol over fetch, in binary Protobuf only. The transport of @connectrpc/connect-web also brings JSON, GET
- * and interceptors, which alone exceed what this client may weigh.
+ * The Connect protocol over fetch, in binary Protobuf only. The transport of @connectrpc/connect-web also has JSON, GET
+ * and interceptors, which alone would exceed the size limit of this client.
  */
 import { create, type DescMessage, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { PushService, type SubscribeResponse } from "../../../gen/tidings/v1/push_service_pb.ts";
@@ -10,7 +10,7 @@ import { authorization, type Caller } from "./caller.ts";
 import { type Fetch, post, servicePath } from "./http-call.ts";
 import { errorFromJson } from "./wire-error.ts";
 
-/** Sends requests to the server at this URL. */
+/** A caller of the server at this URL. */
 export function fetchCaller(baseUrl: string, fetcher: Fetch): Caller {
   const send = (
     method: { name: string },
@@ -51,7 +51,7 @@ function encode<I extends DescMessage>(schema: I, init: MessageInitShape<I>): Ui
 }
 
 async function* messages(response: Response): AsyncGenerator<SubscribeResponse> {
-  if (response.body === null) throw new TidingsError("unavailable", "an answer without a body");
+  if (response.body === null) throw new TidingsError("unavailable", "the response has no body");
   for await (const { flags, data } of envelopes(response.body)) {
     if (flags === 0) {
       yield fromBinary(PushService.method.subscribe.output, data);
@@ -59,11 +59,11 @@ async function* messages(response: Response): AsyncGenerator<SubscribeResponse> 
       const { error } = JSON.parse(new TextDecoder().decode(data)) as { error?: unknown };
       if (error === undefined) return;
       throw (
-        errorFromJson(error) ?? new TidingsError("unavailable", "the stream ended with an error that cannot be read")
+        errorFromJson(error) ?? new TidingsError("unavailable", "the stream ended with an error in an unknown format")
       );
     } else {
-      // Compressed, although no compression was offered.
-      throw new TidingsError("internal", `an envelope with flags ${flags}`);
+      // Compressed, although the request accepts no compression.
+      throw new TidingsError("internal", `the stream has an envelope with the flags ${flags}`);
     }
   }
 }

@@ -4,10 +4,10 @@ import { errorFromResponse } from "./wire-error.ts";
 /** The part of `fetch` that the client uses. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
-/** The service's part of a URL. */
+/** The path of the service in a URL. */
 export const servicePath = "tidings.v1.PushService";
 
-/** What to send. */
+/** A request. */
 export interface HttpCall {
   readonly url: string;
   readonly contentType: string;
@@ -16,14 +16,14 @@ export interface HttpCall {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Posts a request. Any other answer than one of the same content type is thrown as a TidingsError. */
+/** Posts a request. Throws a TidingsError unless the response is successful and has the content type of the request. */
 export async function post(fetcher: Fetch, call: HttpCall): Promise<Response> {
   const headers = new Headers(call.headers);
   headers.set("content-type", call.contentType);
   headers.set("connect-protocol-version", "1");
   const response = await fetcher(call.url, {
     method: "POST",
-    // A redirected request would have lost its body or its credential.
+    // After a redirect the request would lack its body or its credential.
     redirect: "error",
     headers,
     body: call.body,

@@ -1,10 +1,10 @@
-/** One call with the token in use, and once more with a fresh one if that is refused. */
+/** Makes a call with the token in use, and repeats it once with a fresh token if that one is refused. */
 import { aNumber, checkShape, type Shape, withMethods } from "../check.ts";
 import type { Tokens } from "../connection/tokens.ts";
 import { TidingsError } from "../tidings-error.ts";
 import { errorFromThrown } from "./wire-error.ts";
 
-/** Options of one call. */
+/** The options of one call. */
 export interface CallOptions {
   /** Cancels the call when aborted. */
   readonly signal?: AbortSignal;
@@ -12,7 +12,7 @@ export interface CallOptions {
   readonly timeoutMs?: number;
 }
 
-/** What calls share with the stream. */
+/** The state that calls share with the stream. */
 export interface CallContext {
   readonly tokens: Tokens;
   /** Aborted when the client is closed. */
@@ -21,7 +21,7 @@ export interface CallContext {
 
 const defaultTimeoutMs = 30_000;
 
-/** The longest timer of browsers and Node; a longer one would fire at once. */
+/** The longest timer of browsers and Node, in ms; a longer one would fire at once. */
 const maxTimeoutMs = 2_147_483_647;
 
 const optionsShape: Shape<CallOptions> = { signal: withMethods("throwIfAborted"), timeoutMs: aNumber };
@@ -56,13 +56,14 @@ export async function callWithToken<T>(
       throw thrown;
     });
   } catch (thrown) {
-    if (timeout.aborted) throw new TidingsError("deadline_exceeded", "the call took too long", { cause: thrown });
-    if (signal.aborted) throw new TidingsError("canceled", "the call was given up", { cause: thrown });
+    if (timeout.aborted)
+      throw new TidingsError("deadline_exceeded", "the deadline of the call has passed", { cause: thrown });
+    if (signal.aborted) throw new TidingsError("canceled", "the call was canceled", { cause: thrown });
     throw errorFromThrown(thrown);
   }
 }
 
-/** A token function may never answer. */
+/** The promise, or a rejection as soon as the signal is aborted: a token function may never answer. */
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);

@@ -1,14 +1,14 @@
-/** Reads the errors of the Connect protocol and of its libraries, without the Protobuf runtime. */
+/** Decodes errors of the Connect protocol and of the Connect libraries, without the Protobuf runtime. */
 import { codeOfName, codeOfNumber, sentenceOf, TidingsError } from "../tidings-error.ts";
 
-/** A google.protobuf.Any of an error: the name of its type, and its bytes. */
+/** A detail of an error, a google.protobuf.Any: the name of its type, and its bytes. */
 interface Detail {
   readonly type: string;
   readonly bytes: Uint8Array;
 }
 
 /**
- * An error as Connect writes it in JSON: `{code, message, details: [{type, value}]}`; `undefined` if it is not one.
+ * Decodes an error in Connect's JSON, `{code, message, details: [{type, value}]}`; undefined if the value is none.
  * Source: https://connectrpc.com/docs/protocol#error-end-stream
  */
 export function errorFromJson(json: unknown): TidingsError | undefined {
@@ -23,8 +23,8 @@ export function errorFromJson(json: unknown): TidingsError | undefined {
 }
 
 /**
- * The error of an HTTP answer that is not what was asked for. Only a Connect error speaks for a Tidings server. Any other
- * answer comes from something in between, such as a proxy during a deployment, and counts as unavailable: it may pass.
+ * The error for an unexpected HTTP response. Only a Connect error comes from a Tidings server. Any other response comes
+ * from an intermediary, such as a proxy during a deployment, and counts as unavailable, since it may be transient.
  */
 export async function errorFromResponse(response: Response): Promise<TidingsError> {
   const text = await response.text();
@@ -32,7 +32,7 @@ export async function errorFromResponse(response: Response): Promise<TidingsErro
     const error = errorFromJson(JSON.parse(text));
     if (error !== undefined) return error;
   } catch {
-    // Not JSON, so not a Connect error.
+    // The body is not JSON, so it is no Connect error.
   }
   const code = response.status === 401 ? "unauthenticated" : "unavailable";
   return new TidingsError(
@@ -41,14 +41,14 @@ export async function errorFromResponse(response: Response): Promise<TidingsErro
   );
 }
 
-/** The error for any thrown value. What fetch, a parser or a callback throws may pass, so it counts as unavailable. */
+/** The error for any thrown value. One of fetch, a parser or a callback counts as unavailable: it may be transient. */
 export function errorFromThrown(thrown: unknown): TidingsError {
   return thrown instanceof TidingsError
     ? thrown
     : new TidingsError("unavailable", sentenceOf(thrown), { cause: thrown });
 }
 
-/** As errorFromThrown, but a ConnectError keeps its code and details. */
+/** The error for any value that a Connect library threw: a ConnectError keeps its code and details. */
 export function errorFromConnect(thrown: unknown): TidingsError {
   const { code: number, rawMessage, details } = asRecord(thrown);
   const code = typeof number === "number" ? codeOfNumber(number) : undefined;
@@ -62,7 +62,10 @@ export function errorFromConnect(thrown: unknown): TidingsError {
   return new TidingsError(code, rawMessage, { ...readDetails(read), cause: thrown });
 }
 
-/** The error of a WebSocket's close: 4000 + the number of the code, and the text `REASON: sentence`. */
+/**
+ * The error for the close of a WebSocket: its code is 4000 plus the number of the error's code, its text `REASON:
+ * sentence`.
+ */
 export function errorFromClose(code: number, text: string): TidingsError {
   const named = codeOfNumber(code - 4000);
   if (named === undefined) return new TidingsError("unavailable", text || `the WebSocket closed with code ${code}`);
@@ -73,7 +76,7 @@ export function errorFromClose(code: number, text: string): TidingsError {
 function readDetails(details: readonly Detail[]): { reason?: string; retryAfterMs?: number } {
   const read: { reason?: string; retryAfterMs?: number } = {};
   for (const { type, bytes } of details) {
-    // A detail that cannot be read costs the detail, not the error.
+    // A malformed detail is ignored; the rest of the error is still valid.
     try {
       if (type === "google.rpc.ErrorInfo") read.reason = new TextDecoder().decode(bytesOf(fields(bytes).get(1)));
       if (type === "google.rpc.RetryInfo") read.retryAfterMs = milliseconds(bytesOf(fields(bytes).get(1)));
@@ -82,7 +85,7 @@ function readDetails(details: readonly Detail[]): { reason?: string; retryAfterM
   return read;
 }
 
-/** A google.protobuf.Duration. */
+/** A google.protobuf.Duration in ms. */
 function milliseconds(duration: Uint8Array): number {
   const parts = fields(duration);
   return Number(parts.get(1) ?? 0) * 1000 + Number(parts.get(2) ?? 0) / 1e6;
@@ -92,7 +95,9 @@ function bytesOf(field: number | Uint8Array | undefined): Uint8Array {
   return field instanceof Uint8Array ? field : new Uint8Array();
 }
 
-/** The fields of a Protobuf message by number: varints as numbers, the rest as bytes; the last of a number counts. */
+/**
+ * The fields of a Protobuf message by number: varints as numbers, others as bytes. The last value of a field counts.
+ */
 function fields(bytes: Uint8Array): Map<number, number | Uint8Array> {
   const found = new Map<number, number | Uint8Array>();
   let at = 0;

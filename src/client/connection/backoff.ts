@@ -1,14 +1,14 @@
-/** How long to wait before the next attempt. */
+/** The delay before the next attempt to connect. */
 
-/** The longest wait between two attempts, in ms. */
+/** The longest back-off delay, in ms. */
 export const backoffCapMs = 30_000;
 
-/** The bound of the first wait, in ms; it doubles with every failure. */
+/** The bound of the first back-off delay, in ms; it doubles with every failure. */
 export const backoffBaseMs = 500;
 
 /**
- * Full jitter: evenly spread over [0, min(30 s, 0.5 s × 2^failures)), so that clients which lost one server together do
- * not return together. `fraction` is a number in [0, 1).
+ * The back-off delay in ms, with full jitter: uniform over [0, min(30 s, 0.5 s × 2^failures)), so that clients which
+ * lost one server at the same moment do not return at the same moment. `fraction` is a number in [0, 1).
  */
 export function backoffMs(failures: number, fraction: number): number {
   // 2^1024 is Infinity, which Math.min turns into the cap: a client may fail for years.
@@ -16,24 +16,24 @@ export function backoffMs(failures: number, fraction: number): number {
 }
 
 /**
- * Whether a time that the server named is a turn that it gives, in ms. A shorter one is no pace to keep: there the
- * back-off counts, so that a client which is told "at once" each time slows down.
+ * Whether a delay that the server named, in ms, assigns a retry slot to this client. A shorter delay is no schedule, so
+ * the back-off applies: a client that is always asked to return at once must still slow down.
  */
-export function isTurn(askedMs: number): boolean {
+export function isRetrySlot(askedMs: number): boolean {
   return askedMs >= backoffBaseMs;
 }
 
 /**
- * The wait where the server named one, in ms: never shorter than it, and spread over half a second more, since many may
- * have been told the same. The back-off is not added to a turn: after an outage, a server that lets its clients in one
- * after another would wait for those that had tried the most.
+ * The delay in ms where the server named one: never shorter than that, and spread over another half a second, since
+ * many clients may have been given the same one. The back-off is not added to a retry slot: after an outage a server
+ * that admits its clients one after another would otherwise wait for those that had failed most often.
  */
 export function heldMs(askedMs: number, failures: number, fraction: number): number {
-  if (!isTurn(askedMs)) return Math.max(askedMs, backoffMs(failures, fraction));
+  if (!isRetrySlot(askedMs)) return Math.max(askedMs, backoffMs(failures, fraction));
   return askedMs + backoffMs(0, fraction);
 }
 
-/** The wait while fresh tokens are refused, in ms: the capped delay, from its middle on, so that it is never short. */
+/** The delay in ms while fresh tokens are refused: the upper half of the capped back-off, so that it is never short. */
 export function refusedMs(fraction: number): number {
   return (backoffCapMs / 2) * (1 + fraction);
 }

@@ -1,10 +1,10 @@
-/** Time for clients. */
+/** The clock of clients. */
 import type { Clock } from "../../ports/clock.ts";
 
-/** setTimeout fires at once beyond this. */
+/** The longest delay in ms that setTimeout takes; a longer one would fire at once. */
 const longestTimeout = 2_147_483_647;
 
-/** The machine's clock. Its timers keep a Node process alive: a client that waits to reconnect is at work. */
+/** The system clock. Unlike the server's, its timers keep a Node process alive while a client waits to reconnect. */
 export const foregroundClock: Clock = {
   now: () => Date.now(),
   after(milliseconds, call) {

@@ -1,46 +1,46 @@
 /**
- * The life of a client's connection as a pure state machine. Streams, timers and the token function sit outside: they
- * feed it inputs and do what the state it answers with says (see session.ts). Nothing here waits, calls or remembers.
+ * The connection of a client as a pure state machine. The session feeds it inputs from streams, timers and the token
+ * function, and acts on the state that it returns (see session.ts). Nothing here waits, calls back or keeps state.
  */
-import { backoffMs, heldMs, isTurn, refusedMs } from "./backoff.ts";
+import { backoffMs, heldMs, isRetrySlot, refusedMs } from "./backoff.ts";
 import { type Signal, stay, type TidingsState, transitions } from "./transitions.ts";
 
-/** What happened, with what the machine must know about it. */
+/** An input of the machine. */
 export interface Input {
-  /** `unauthenticated` becomes `stale` or `refused`. */
+  /** The signal; `unauthenticated` stands for `stale` or `refused`, depending on earlier refusals. */
   readonly type: Exclude<Signal, "stale" | "refused"> | "unauthenticated";
-  /** How long the stream that ended had been open since its Hello, in ms. Unset: there was no Hello. */
+  /** The time since the Hello of the stream that ended, in ms; unset if there was no Hello. */
   readonly uptimeMs?: number;
-  /** For `later`: when to come back, in ms. */
+  /** For `later`: the delay that the server named, in ms. */
   readonly afterMs?: number;
 }
 
-/** The machine: a value; `step` makes the next one. */
+/** The state of the machine, an immutable value; `step` returns the next one. */
 export interface Machine {
   readonly state: TidingsState;
-  /** Ends of connections since one was healthy, but for those after which the server gave a turn. */
+  /** Failures since a connection was healthy; an end for which the server assigned a retry slot is none. */
   readonly failures: number;
   /** Refusals of a token since a connection was healthy. */
   readonly refusals: number;
-  /** In waiting, held and unauthorized: how long, in ms. */
+  /** The delay of the states waiting, held and unauthorized, in ms. */
   readonly delayMs: number;
 }
 
-/** A client before its start. */
+/** The state of a client before its start. */
 export const initialMachine: Machine = { state: "idle", failures: 0, refusals: 0, delayMs: 0 };
 
-/** A connection of this age proves that all is well, so that the next failure is the first one again. In ms. */
+/** The age in ms at which a connection is healthy, so that the next failure counts as the first. */
 export const healthyAfterMs = 5_000;
 
-/** Longer times to come back are cut to this, in ms, so that one wrong answer cannot silence a client for days. */
+/** The longest delay in ms that a server can impose, so that one wrong answer cannot silence a client for days. */
 export const longestHoldMs = 300_000;
 
 /**
- * The machine after an input; the same object if the input changes nothing. `fraction` gives numbers in [0, 1).
+ * The state after an input; the same object if the input changes nothing. `fraction` returns numbers in [0, 1).
  *
- * No chain of answers from a server can make a client hurry: every way back to `authorizing` passes a wait, but for one
- * refused token per healthy connection, for `drained`, which costs the caller a full queue's work, and for `resubscribe`,
- * which is the caller's own wish.
+ * No sequence of answers from a server makes a client retry in a tight loop: every path back to `authorizing` includes
+ * a delay, with three exceptions. One refused token per healthy connection is replaced at once, `drained` follows only
+ * after the caller has consumed a full queue, and `resubscribe` is the caller's own request.
  */
 export function step(machine: Machine, input: Input, fraction: () => number): Machine {
   const healthy = (input.uptimeMs ?? 0) >= healthyAfterMs;
@@ -50,8 +50,8 @@ export function step(machine: Machine, input: Input, fraction: () => number): Ma
   const state = transitions[machine.state][signal];
   if (state === stay) return machine;
   const refused = signal === "stale" || signal === "refused";
-  // Who keeps to the pace that the server sets has not failed.
-  const failed = refused || state === "waiting" || (state === "held" && !isTurn(input.afterMs ?? 0));
+  // A client that waits for its retry slot has not failed.
+  const failed = refused || state === "waiting" || (state === "held" && !isRetrySlot(input.afterMs ?? 0));
   return {
     state,
     failures: failed ? failures + 1 : failures,

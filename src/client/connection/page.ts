@@ -1,10 +1,13 @@
-/** The page's hints that a retry makes sense now, or that its time is up. Outside a browser there are none. */
+/**
+ * Watches the page for signs that a retry can succeed now, or that the page is about to end. Does nothing outside a
+ * browser.
+ */
 
-/** What watchPage reports. */
+/** The callbacks of watchPage. */
 export interface PageHooks {
-  /** The network is back, or the page is in view again. */
+  /** The network is back, or the page is visible again. */
   wake(): void;
-  /** The page may be gone for good after this. */
+  /** The page is hidden; the browser may discard it without another event. */
   leave(): void;
 }
 
@@ -17,7 +20,7 @@ export function watchPage(hooks: PageHooks): () => void {
   };
   if (typeof globalThis.addEventListener === "function") {
     listen(globalThis, "online", hooks.wake);
-    // Back from the back-forward cache, where every connection was cut.
+    // A page that returns from the back-forward cache has lost its connections.
     listen(globalThis, "pageshow", hooks.wake);
     listen(globalThis, "pagehide", hooks.leave);
   }

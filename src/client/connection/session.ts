@@ -1,6 +1,6 @@
 /**
- * Drives the state machine: opens and drops streams, keeps the one timer, asks for tokens, and decides what the end of a
- * stream means. Knows neither Protobuf nor JSON nor sockets.
+ * Drives the state machine: opens and drops streams, owns the one timer, gets tokens, and classifies the end of a
+ * stream. Independent of Protobuf, JSON and sockets.
  */
 import type { Clock, Timer } from "../../ports/clock.ts";
 import type { JoinMode, OpenStream, StreamEvent } from "../events.ts";
@@ -14,31 +14,31 @@ import { watchPage } from "./page.ts";
 import { type TokenSource, Tokens } from "./tokens.ts";
 import type { TidingsState } from "./transitions.ts";
 
-/** How long the token function may take, in ms. */
+/** The deadline of the token function, in ms. */
 export const tokenTimeoutMs = 30_000;
 
-/** How long a stream may take to its Hello, in ms. */
+/** The deadline of a stream's Hello, in ms. */
 export const helloTimeoutMs = 10_000;
 
-/** What a session works with. */
+/** The dependencies of a session. */
 export interface SessionOptions<M> {
   readonly open: OpenStream<M>;
   readonly token: TokenSource;
   readonly storage: PositionStorage | undefined;
-  /** What the stream enters. */
+  /** The rooms that the streams join. */
   readonly rooms: RoomJoins;
-  /** How many events may wait for one loop over events(). */
+  /** The capacity of the queue of one loop over events(). */
   readonly queueLimit: number;
   readonly clock: Clock;
-  /** Numbers in [0, 1). */
+  /** Returns numbers in [0, 1). */
   readonly fraction: () => number;
 }
 
-/** One client's subscription, through any number of streams. */
+/** The subscription of one client, over any number of streams. */
 export class Session<M> {
-  /** Where events go. */
+  /** Receives the events. */
   readonly intake: Intake<M>;
-  /** The token in use, shared with unary calls. */
+  /** The token in use, which unary calls share. */
   readonly tokens: Tokens;
   readonly #options: SessionOptions<M>;
   readonly #state = new Variable<TidingsState>("idle");
@@ -48,16 +48,16 @@ export class Session<M> {
   #machine: Machine = initialMachine;
   #timer: Timer | undefined;
   #drop: (() => void) | undefined;
-  /** The stream's token. */
+  /** The token of the current stream. */
   #token = "";
   /** The rooms have changed since the stream was opened. */
-  #outdated = false;
-  /** When the stream said Hello; unset: not yet. */
+  #roomsChanged = false;
+  /** When the Hello of the current stream arrived; undefined before that. */
   #helloAt: number | undefined;
-  #heardAt = 0;
-  /** How long silence is endured, in ms; 0: for ever. */
+  #lastEventAt = 0;
+  /** The longest silence of a stream before it counts as dead, in ms; 0: unlimited. */
   #silenceMs = 0;
-  /** The kind of trouble that the caller knows of. */
+  /** The state whose error was reported last; undefined since the client was live. */
   #reported: TidingsState | undefined;
 
   constructor(options: SessionOptions<M>) {
@@ -72,13 +72,13 @@ export class Session<M> {
       left: () => this.close(),
     });
     this.#unwatchPage = watchPage({ wake: () => this.#wake(), leave: () => this.intake.flush() });
-    // Not before the caller has added its listeners.
+    // Asynchronously, so that the caller can add its listeners first.
     void Promise.resolve()
       .then(() => this.intake.load())
       .then(() => this.#dispatch({ type: "start" }));
   }
 
-  /** Where the connection is. */
+  /** The state of the connection. */
   get state(): Observable<TidingsState> {
     return this.#state;
   }
@@ -88,7 +88,7 @@ export class Session<M> {
     return this.#closing.signal;
   }
 
-  /** Enters a room. Throws a RangeError for an id or a mode that no server takes. */
+  /** Joins a room. Throws a TypeError or a RangeError for an id or a mode that no server accepts. */
   join(roomId: string, mode?: JoinMode): void {
     if (this.#options.rooms.join(roomId, mode)) this.#resubscribe();
   }
@@ -98,7 +98,7 @@ export class Session<M> {
     if (this.intake.leave(roomId)) this.#resubscribe();
   }
 
-  /** Ends everything; harmless when repeated. */
+  /** Ends the stream, the timer, the loops and the calls. Does nothing when repeated. */
   close(): void {
     this.#dispatch({ type: "close" });
   }
@@ -112,11 +112,11 @@ export class Session<M> {
     if (after.state === "live") this.#reported = undefined;
     if (error !== undefined) this.#report(after.state, error);
     if (after.state === "closed") this.#finish(error);
-    // Last, and what is true by now: a listener may have closed the session in between.
+    // Last, and from the field: a listener may have closed the session meanwhile.
     this.#state.set(this.#machine.state);
   }
 
-  /** Does what a state stands for. */
+  /** Performs the actions of a state. */
   #enter({ state, delayMs }: Machine) {
     this.#timer?.cancel();
     this.#timer = undefined;
@@ -152,7 +152,7 @@ export class Session<M> {
         this.tokens.abandon();
         return this.#overdue("token: the token function took longer than 30 s");
       case "connecting":
-        return this.#overdue("the stream did not begin within 10 s");
+        return this.#overdue("the server sent no Hello within 10 s");
       case "replaying":
       case "live":
         return this.#checkSilence();
@@ -161,11 +161,11 @@ export class Session<M> {
     }
   }
 
-  /** The watchdog is set once and looks back when it fires, rather than being set again by every event. */
+  /** The watchdog looks back at the last event when it fires, so that an event does not have to reset the timer. */
   #checkSilence() {
     if (this.#silenceMs <= 0) return;
-    const left = this.#heardAt + this.#silenceMs - this.#options.clock.now();
-    if (left <= 0) return this.#overdue("the stream was silent for two heartbeats");
+    const left = this.#lastEventAt + this.#silenceMs - this.#options.clock.now();
+    if (left <= 0) return this.#overdue("the stream was silent for two heartbeat intervals");
     this.#timer?.cancel();
     this.#arm(left);
   }
@@ -176,42 +176,46 @@ export class Session<M> {
 
   #wake(): void {
     const { state } = this.#machine;
-    // After a sleep the timer is late, the clock is not.
+    // After the machine slept, the timer is late and the clock is right.
     if (state === "replaying" || state === "live") this.#checkSilence();
     else this.#dispatch({ type: "wake" });
   }
 
   #authorize(): void {
-    const turn = this.#machine;
+    // The same object unless another input came first; then this token is late.
+    const expected = this.#machine;
     this.tokens.get().then(
       (token) => {
-        if (turn !== this.#machine) return;
+        if (expected !== this.#machine) return;
         this.#token = token;
         this.#dispatch({ type: "token" });
       },
       (cause: unknown) => {
-        if (turn !== this.#machine) return;
+        if (expected !== this.#machine) return;
         this.#dispatch({ type: "failed" }, new TidingsError("unavailable", `token: ${sentenceOf(cause)}`, { cause }));
       },
     );
   }
 
   #open(): void {
-    this.#outdated = false;
+    this.#roomsChanged = false;
     const request = {
       token: this.#token,
       positions: this.intake.positions(),
       rooms: this.#options.rooms.list(),
     };
     this.#drop = this.#options.open(request, {
-      event: (event) => this.#hear(event),
+      event: (event) => this.#receive(event),
       end: (error) => this.#ended(error),
     });
   }
 
-  /** A stream that has not begun is left to: dropping it would look as if its way did not get through. */
+  /**
+   * Opens another stream for the changed rooms. A stream without a Hello is left to finish: dropping it would count as
+   * a failure of its transport.
+   */
   #resubscribe(): void {
-    this.#outdated = true;
+    this.#roomsChanged = true;
     this.#dispatch({ type: "resubscribe", ...this.#uptime() });
   }
 
@@ -226,24 +230,24 @@ export class Session<M> {
     return this.#helloAt === undefined ? {} : { uptimeMs: this.#options.clock.now() - this.#helloAt };
   }
 
-  #hear(event: StreamEvent<M>) {
-    this.#heardAt = this.#options.clock.now();
+  #receive(event: StreamEvent<M>) {
+    this.#lastEventAt = this.#options.clock.now();
     if (event.type === "goAway") {
       return this.#dispatch({ type: "later", afterMs: event.reconnectAfterMs, ...this.#uptime() });
     }
-    // Nothing counts before Hello, and there is one Hello.
+    // Ignore events before Hello, and a second Hello.
     if ((this.#machine.state === "connecting") !== (event.type === "hello")) return;
     if (event.type === "hello") {
-      this.#helloAt = this.#heardAt;
+      this.#helloAt = this.#lastEventAt;
       this.#silenceMs = 2 * event.heartbeatMs;
     } else if (event.type !== "heartbeat" && this.intake.deliveries.full) {
-      // Not taken, so the next stream sends it again.
+      // Discard the event: the next stream starts before it.
       return this.#dispatch({ type: "overflow" });
     }
     this.intake.take(event);
-    // After the event, so that whoever sees the state finds the totals that belong to it.
+    // Change the state after the event, so that an observer of the state finds the totals that belong to it.
     if (event.type === "hello" || event.type === "caughtUp") this.#dispatch({ type: event.type });
-    if (event.type === "hello" && this.#outdated) this.#resubscribe();
+    if (event.type === "hello" && this.#roomsChanged) this.#resubscribe();
   }
 
   #ended(error: TidingsError) {
@@ -261,9 +265,9 @@ export class Session<M> {
     this.#dispatch({ type: "later", afterMs: error.retryAfterMs, ...uptime }, error);
   }
 
-  /** Tells the caller of trouble when it begins and when its kind changes, not at every attempt. */
+  /** Reports an error when trouble begins and when its kind changes, not at every attempt. */
   #report(state: TidingsState, error: TidingsError): void {
-    // A token that grew old is replaced without a word.
+    // An expired token is replaced; that is no error.
     if (state === "authorizing") return;
     const kind = state === "held" ? "waiting" : state;
     if (kind === this.#reported) return;

@@ -1,53 +1,53 @@
-/** Asks the caller's token function: once at a time, and again only when a token was refused. */
+/** The token in use, from the caller's token function: single-flight, and asked again only after a refusal. */
 
 /**
- * Gives a JWT. Called for the first connection and whenever a token was refused, then with `refresh: true`: answer with a
- * new one. May throw or reject: the client tries again later.
+ * Returns a JWT. The client calls it for the first connection, and with `refresh: true` after a token was refused; then
+ * it must return a new one. If it throws or rejects, the client tries again later.
  */
 export type TokenSource = (request: { readonly refresh: boolean }) => string | Promise<string>;
 
-/** The token in use. */
+/** The token that the stream and the calls share. */
 export class Tokens {
   readonly #source: TokenSource;
   #token: string | undefined;
   #refresh = false;
-  #asking: Promise<string> | undefined;
+  #request: Promise<string> | undefined;
 
   constructor(source: TokenSource) {
     this.#source = source;
   }
 
-  /** The token in use, or a new one. Concurrent callers share one question. */
+  /** The token in use, or a new one. Concurrent callers share one call of the token function. */
   get(): Promise<string> {
     if (this.#token !== undefined) return Promise.resolve(this.#token);
-    if (this.#asking !== undefined) return this.#asking;
-    const asking: Promise<string> = this.#ask()
+    if (this.#request !== undefined) return this.#request;
+    const request: Promise<string> = this.#fetch()
       .then((token) => {
-        if (this.#asking === asking) this.#token = token;
+        if (this.#request === request) this.#token = token;
         return token;
       })
       .finally(() => {
-        if (this.#asking === asking) this.#asking = undefined;
+        if (this.#request === request) this.#request = undefined;
       });
-    this.#asking = asking;
-    return asking;
+    this.#request = request;
+    return request;
   }
 
-  /** The server refused this token; harmless if another has taken its place already. */
+  /** Drops a token that the server refused; does nothing if another has replaced it already. */
   refuse(token: string): void {
     if (token !== this.#token) return;
     this.#token = undefined;
     this.#refresh = true;
   }
 
-  /** Gives up on a question that is not answered, so that the next get() asks again. */
+  /** Stops waiting for a token function that does not answer, so that the next get() calls it again. */
   abandon(): void {
-    this.#asking = undefined;
+    this.#request = undefined;
   }
 
-  async #ask(): Promise<string> {
+  async #fetch(): Promise<string> {
     const token = await this.#source({ refresh: this.#refresh });
-    if (typeof token !== "string" || token === "") throw new TypeError("the token function must give a JWT");
+    if (typeof token !== "string" || token === "") throw new TypeError("the token function must return a JWT");
     return token;
   }
 }

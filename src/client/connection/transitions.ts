@@ -1,70 +1,70 @@
 /**
- * The transition table of a client's connection: every state, every signal, one cell each. The types make a missing cell
- * an error of compilation, so that "that cannot happen here" is always written down.
+ * The transition table of a client's connection, with one cell for every state and signal. A missing cell is a compile
+ * error, so that a signal which a state ignores is written down as `stay`.
  */
 
-/** Where a client is. */
+/** The state of a client's connection. */
 export type TidingsState =
-  /** Made, and reading the kept positions. */
+  /** Created; reads the saved positions. */
   | "idle"
-  /** Asking the token function. */
+  /** Waits for the token function. */
   | "authorizing"
-  /** Opening a stream, until its Hello. */
+  /** Opens a stream, until its Hello. */
   | "connecting"
-  /** Receiving what was missed. */
+  /** Receives the messages that it missed. */
   | "replaying"
-  /** Receiving what happens. */
+  /** Receives messages as they are published. */
   | "live"
   /** Between two attempts, after a failure; `online` and `visibilitychange` end it. */
   | "waiting"
-  /** Between two attempts, for as long as the server asked; nothing ends it early. */
+  /** Between two attempts, for the delay that the server named; nothing ends it early. */
   | "held"
   /** Between two attempts, after a fresh token was refused; `online` and `visibilitychange` end it. */
   | "unauthorized"
-  /** The loop over events() fell behind; goes on when it has caught up. */
+  /** A loop over events() fell behind; the stream is opened again when it has caught up. */
   | "paused"
-  /** Ended by close() or by an error that no repetition can heal. */
+  /** Ended by close() or by an error that a retry cannot resolve. */
   | "closed";
 
-/** What can happen to a client, as the table sees it. */
+/** An event that can change the state. */
 export type Signal =
-  /** The kept positions were read. */
+  /** The saved positions were read. */
   | "start"
-  /** The token function answered. */
+  /** The token function returned a token. */
   | "token"
-  /** The stream's first event came. */
+  /** The stream's first event arrived. */
   | "hello"
-  /** All that was missed has been sent. */
+  /** All missed messages have been sent. */
   | "caughtUp"
-  /** The server named a time to come back: go_away, or an error with RetryInfo. */
+  /** The server named the delay before the next attempt: GoAway, or an error with RetryInfo. */
   | "later"
-  /** The stream or the token function failed in a way that may pass. */
+  /** The stream or the token function failed with an error that may be transient. */
   | "failed"
-  /** A token was refused, for the first time since the connection was healthy: it has grown old. */
+  /** A token was refused, for the first time since the connection was healthy: it has expired. */
   | "stale"
   /** A token was refused again. */
   | "refused"
-  /** The server refused the positions, which are forgotten by now. */
+  /** The server refused the positions, which the client has forgotten by now. */
   | "reset"
   /** The server refused the subscription itself. */
   | "rejected"
-  /** The state's timer ran out: token, Hello or heartbeat overdue, or a wait at its end. */
+  /** The state's timer fired: the token, the Hello or a heartbeat is overdue, or the delay is over. */
   | "timer"
-  /** The page came online or into view. */
+  /** The page came online or became visible. */
   | "wake"
-  /** The caller asks for other rooms. */
+  /** The caller changed the rooms. */
   | "resubscribe"
-  /** A loop over events() is too far behind. */
+  /** The queue of a loop over events() is full. */
   | "overflow"
-  /** Every loop over events() has consumed all it was given. */
+  /** Every loop over events() has consumed its queue. */
   | "drained"
-  /** The caller ended it. */
+  /** The caller closed the client. */
   | "close";
 
-/** A cell that changes nothing: the signal is late, or says nothing in this state. */
+/** The cell of a signal that changes nothing: it is late, or has no meaning in this state. */
 export const stay = "stay";
 
-/** What follows: `transitions[state][signal]`. */
+/** The next state: `transitions[state][signal]`. */
 export const transitions: Readonly<Record<TidingsState, Readonly<Record<Signal, TidingsState | typeof stay>>>> = {
   idle: {
     start: "authorizing",

@@ -1,40 +1,40 @@
 /**
- * The unread rule: how totals follow a stream without asking. Hello's totals are true at CaughtUp; those of a read_state
- * are true where it stands; from there on each live NOTIFICATION adds one.
+ * Counts unread messages from the stream alone. The totals of Hello are exact at CaughtUp, those of a ReadState at its
+ * position in the stream, and each NOTIFICATION after that adds one.
  */
 import type { UnreadTotals } from "../events.ts";
 import { type Observable, Variable } from "./observable.ts";
 
-/** The totals of one client. */
+/** The unread totals of one client. */
 export class Badge {
   readonly #totals = new Variable<UnreadTotals | undefined>(undefined);
-  /** Whether messages from here on are not in the totals yet. */
+  /** Whether the totals leave out the messages that follow. During the replay they include them. */
   #counting = false;
 
-  /** The totals; `undefined` before the first Hello, and for services. */
+  /** The totals; undefined before the first Hello, and for services. */
   get totals(): Observable<UnreadTotals | undefined> {
     return this.#totals;
   }
 
-  /** A stream began: its totals hold already what is about to be replayed. */
+  /** Takes the totals of Hello, which include the messages that are replayed next. */
   hello(unread: UnreadTotals | undefined): void {
     this.#counting = false;
     this.#totals.set(unread);
   }
 
-  /** The replay is over. */
+  /** Starts to count: the replay is over. */
   caughtUp(): void {
     this.#counting = true;
   }
 
-  /** The totals are true here. */
+  /** Takes totals that are exact at this position of the stream. */
   readState(unread: UnreadTotals | undefined): void {
     if (unread === undefined) return;
     this.#counting = true;
     this.#totals.set(unread);
   }
 
-  /** A NOTIFICATION with a place in a feed. */
+  /** Counts a NOTIFICATION that has a position in a feed. */
   notification(category: string): void {
     const before = this.#totals.value;
     if (!this.#counting || before === undefined) return;
@@ -46,7 +46,7 @@ export class Badge {
     });
   }
 
-  /** Totals of a unary answer: news only if their version is greater than the last seen; the stream will repeat them. */
+  /** Takes the totals of a unary response if their version is newer. The stream repeats them in a ReadState. */
   answer(unread: UnreadTotals | undefined): void {
     const before = this.#totals.value;
     if (unread === undefined) return;

@@ -1,24 +1,24 @@
 /**
- * Hands events to the loops over events(), and says which positions are consumed. Each loop has a bounded queue. An event
- * is consumed when every loop has asked for the one after it; positions are reported in the order of the stream, and only
- * up to the first event that some loop still works on, so that what was not worked on is sent again.
+ * Distributes events to the loops over events(), and reports which positions are consumed. Each loop has a bounded
+ * queue. An event is consumed when every loop has asked for the next one. Positions are reported in stream order, up to
+ * the first event that a loop still processes, so that events which were not processed are sent again.
  */
 import type { Position } from "../events.ts";
 
-/** What Deliveries tell. */
+/** The callbacks of Deliveries. */
 export interface DeliveriesHooks {
-  /** All up to these positions is consumed. */
+  /** Everything up to these positions is consumed. */
   consumed(positions: readonly Position[]): void;
-  /** No loop has anything left. */
+  /** Every loop has consumed its queue. */
   drained(): void;
-  /** A loop was left early. */
+  /** The caller left a loop before its end. */
   left(): void;
 }
 
 interface Entry<E> {
   readonly event: E;
   positions: readonly Position[];
-  /** Loops that have not consumed it. */
+  /** The number of loops that have not consumed it. */
   readers: number;
 }
 
@@ -32,51 +32,51 @@ export class Deliveries<E> {
   readonly #limit: number;
   readonly #hooks: DeliveriesHooks;
   readonly #readers = new Set<Reader<E>>();
-  /** What some loop has not consumed, in the order of the stream. */
-  readonly #line: Entry<E>[] = [];
+  /** The entries that at least one loop has not consumed, in stream order. */
+  readonly #pending: Entry<E>[] = [];
   #ended = false;
   #error: Error | undefined;
 
-  /** `limit`: how many events may wait for one loop. */
+  /** `limit` is the capacity of the queue of one loop. */
   constructor(limit: number, hooks: DeliveriesHooks) {
     this.#limit = limit;
     this.#hooks = hooks;
   }
 
-  /** Whether a loop can take no more. */
+  /** Whether the queue of any loop is full. */
   get full(): boolean {
     for (const { queue } of this.#readers) if (queue.length >= this.#limit) return true;
     return false;
   }
 
-  /** Gives an event to every loop; without loops it is consumed at once. */
+  /** Appends an event to the queue of every loop; without loops it is consumed at once. */
   push(event: E, positions: readonly Position[]) {
     if (this.#readers.size === 0) return this.pass(positions);
     if (this.#ended) return;
     const entry = { event, positions, readers: this.#readers.size };
-    this.#line.push(entry);
+    this.#pending.push(entry);
     for (const reader of this.#readers) {
       reader.queue.push(entry);
       reader.wake();
     }
   }
 
-  /** Positions without an event: consumed with all that came before them. */
+  /** Takes positions without an event, which are consumed together with everything before them. */
   pass(positions: readonly Position[]) {
     if (positions.length === 0) return;
-    const last = this.#line.at(-1);
+    const last = this.#pending.at(-1);
     if (last === undefined) return this.#hooks.consumed(positions);
-    // Replaced by feed rather than appended, so that a loop that stands still does not collect heartbeats.
+    // Replace positions of the same feed, so that heartbeats do not accumulate while a loop stands still.
     const feeds = new Set(positions.map(({ feed }) => feed));
     last.positions = [...last.positions.filter(({ feed }) => !feeds.has(feed)), ...positions];
   }
 
-  /** The positions of what waits mean nothing any more. */
+  /** Drops the positions of the pending events: the server no longer knows them. */
   forgetPositions(): void {
-    for (const entry of this.#line) entry.positions = [];
+    for (const entry of this.#pending) entry.positions = [];
   }
 
-  /** Ends all loops: at once, or, with an error, by throwing it after what waits. */
+  /** Ends all loops: at once, or, with an error, by throwing it after the queued events. */
   end(error?: Error): void {
     this.#ended = true;
     this.#error = error;
@@ -86,7 +86,7 @@ export class Deliveries<E> {
     }
   }
 
-  /** A loop; it takes part from this call on. */
+  /** Starts a loop, which gets the events from this call on. */
   read(): AsyncGenerator<E, void, undefined> {
     const reader: Reader<E> = { queue: [], wake: () => {} };
     this.#readers.add(reader);
@@ -117,7 +117,7 @@ export class Deliveries<E> {
 
   #consume(entry: Entry<E>): void {
     entry.readers -= 1;
-    while (this.#line[0]?.readers === 0) this.#hooks.consumed(this.#line.shift()?.positions ?? []);
-    if (this.#line.length === 0) this.#hooks.drained();
+    while (this.#pending[0]?.readers === 0) this.#hooks.consumed(this.#pending.shift()?.positions ?? []);
+    if (this.#pending.length === 0) this.#hooks.drained();
   }
 }

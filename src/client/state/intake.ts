@@ -1,6 +1,6 @@
 /**
- * Takes what streams say to where it belongs: positions, badge, online count, listeners and loops. Sees one unbroken
- * sequence of events; which stream they came from is the session's business.
+ * Applies the events of the streams to the positions, the badge, the online count, the listeners and the loops. Sees
+ * one unbroken sequence of events, whatever streams they came from.
  */
 import type { Clock } from "../../ports/clock.ts";
 import type { OnlineState, Position, StreamEvent, TidingsEvent } from "../events.ts";
@@ -13,16 +13,16 @@ import { PositionSaver, type PositionStorage } from "./position-saver.ts";
 import { Positions } from "./positions.ts";
 import { isRoomFeed, type RoomJoins } from "./rooms.ts";
 
-/** What an intake works with. */
+/** The dependencies of an intake. */
 export interface IntakeOptions {
   readonly rooms: RoomJoins;
   readonly storage: PositionStorage | undefined;
   readonly clock: Clock;
-  /** How many events may wait for one loop. */
+  /** The capacity of the queue of one loop. */
   readonly queueLimit: number;
-  /** Every loop has consumed what it was given. */
+  /** Called when every loop has consumed its queue. */
   readonly drained: () => void;
-  /** A loop was left early. */
+  /** Called when the caller left a loop before its end. */
   readonly left: () => void;
 }
 
@@ -32,21 +32,21 @@ export class Intake<M> {
   readonly badge = new Badge();
   /** The tenant's online count. */
   readonly online = new Variable<OnlineState | undefined>(undefined);
-  /** The callbacks. */
+  /** The listeners of on(). */
   readonly listeners = new Listeners<M>();
-  /** The loops. */
+  /** The loops over events(). */
   readonly deliveries: Deliveries<TidingsEvent<M>>;
-  /** How far messages came in: what tells duplicates, and where the next stream starts. */
+  /** The positions received: they identify duplicates, and the next stream starts there. */
   readonly #received = new Positions();
-  /** How far the caller has consumed them: what is kept. */
+  /** The positions that the caller has consumed: these are saved. */
   readonly #consumed = new Positions();
-  readonly #keeper: PositionSaver;
+  readonly #saver: PositionSaver;
   readonly #rooms: RoomJoins;
 
   constructor({ rooms, storage, clock, queueLimit, drained, left }: IntakeOptions) {
     this.#rooms = rooms;
     this.deliveries = new Deliveries(queueLimit, { consumed: (positions) => this.#consume(positions), drained, left });
-    this.#keeper = new PositionSaver({
+    this.#saver = new PositionSaver({
       storage,
       clock,
       positions: () => this.#followed(this.#consumed),
@@ -54,25 +54,27 @@ export class Intake<M> {
     });
   }
 
-  /** Reads the kept positions. */
+  /** Reads the saved positions. */
   async load(): Promise<void> {
-    const positions = await this.#keeper.load();
+    const positions = await this.#saver.load();
     this.#received.advance(positions);
     this.#consumed.advance(positions);
   }
 
-  /** Where the next stream starts. */
+  /** The positions at which the next stream starts. */
   positions(): Position[] {
     return this.#followed(this.#received);
   }
 
-  /** Forgets a room, so that it is entered as a new one the next time; false if it was not asked for. */
+  /**
+   * Leaves a room and forgets its position, so that the next join starts anew; false for a room that was not asked for.
+   */
   leave(roomId: string): boolean {
     const feed = this.#rooms.leave(roomId);
     if (feed === undefined) return false;
     this.#received.forget(feed);
     this.#consumed.forget(feed);
-    this.#keeper.changed();
+    this.#saver.changed();
     return true;
   }
 
@@ -82,7 +84,7 @@ export class Intake<M> {
       case "hello":
         this.badge.hello(event.unread);
         if (event.online !== undefined) this.online.set(event.online);
-        return this.#give({ type: "hello", subscriptionId: event.subscriptionId }, this.#begun(event.positions));
+        return this.#give({ type: "hello", subscriptionId: event.subscriptionId }, this.#startOf(event.positions));
       case "message":
         return this.#takeMessage(event);
       case "readState":
@@ -97,7 +99,7 @@ export class Intake<M> {
       case "gap":
         return this.#give(event, event.to === undefined ? [] : [event.to]);
       case "room":
-        return this.#give(this.#rooms.hear(event), []);
+        return this.#give(this.#rooms.apply(event), []);
       case "heartbeat":
         this.#received.advance(event.positions);
         return this.deliveries.pass(event.positions);
@@ -107,33 +109,36 @@ export class Intake<M> {
     }
   }
 
-  /** The server does not know the positions: forgets them and says so. */
+  /** Forgets the positions, which the server does not know, and gives a `reset` event. */
   reset(reason: string): void {
     this.#received.forget();
     this.#consumed.forget();
     this.deliveries.forgetPositions();
-    this.#keeper.changed();
+    this.#saver.changed();
     this.#give({ type: "reset", reason }, []);
   }
 
-  /** Saves at once: the page may be gone soon. */
+  /** Saves the consumed positions at once: the page may be gone soon. */
   flush(): void {
-    this.#keeper.flush();
+    this.#saver.flush();
   }
 
-  /** Ends all loops, with an error by throwing it, and saves. */
+  /** Ends all loops, with an error by throwing it there, and saves the consumed positions. */
   close(error: TidingsError | undefined): void {
     this.deliveries.end(error);
-    this.#keeper.close();
+    this.#saver.close();
   }
 
-  /** What the server takes: it refuses places of feeds that a stream does not follow. */
+  /** The positions that the server accepts: it refuses those of feeds that the stream does not follow. */
   #followed(positions: Positions): Position[] {
     return positions.list().filter(({ feed }) => this.#rooms.follows(feed));
   }
 
-  /** Of a room that is entered without a place, events from before its head are yet to come: they are no duplicates. */
-  #begun(positions: readonly Position[]): Position[] {
+  /**
+   * The positions of Hello that count as received. Not those of a room that was joined without a position: the server
+   * replays messages of that room from before its Hello position, and these are no duplicates.
+   */
+  #startOf(positions: readonly Position[]): Position[] {
     return positions.filter(({ feed }) => !isRoomFeed(feed) || this.#received.has(feed));
   }
 
@@ -144,16 +149,16 @@ export class Intake<M> {
     this.#give({ type: "message", message }, [position]);
   }
 
-  /** To listeners first: when a loop gets the event, their work is done. */
+  /** Calls the listeners before the loops get the event, so that a loop sees the effects of the listeners. */
   #give(event: TidingsEvent<M>, positions: readonly Position[]): void {
     this.#received.advance(positions);
-    this.listeners.tell(event);
+    this.listeners.emit(event);
     this.deliveries.push(event, positions);
   }
 
   #consume(positions: readonly Position[]): void {
     if (positions.length === 0) return;
     this.#consumed.advance(positions);
-    this.#keeper.changed();
+    this.#saver.changed();
   }
 }

@@ -1,4 +1,4 @@
-/** Callbacks by the name of an event. */
+/** The listeners of on(), by the name of their event. */
 import { aFunction, check, oneOf } from "../check.ts";
 import type { TidingsEvent, TidingsListeners } from "../events.ts";
 import type { TidingsError } from "../tidings-error.ts";
@@ -8,7 +8,7 @@ const eventName = oneOf("hello", "message", "readState", "online", "caughtUp", "
 
 /** The listeners of one client. */
 export class Listeners<M> {
-  /** What `add` puts under a name takes what `tell` and `fail` give to that name. */
+  /** The listeners under a name take the payload that `emit` and `fail` pass under that name. */
   readonly #all = new Map<string, Set<(payload: never) => void>>();
 
   /**
@@ -18,7 +18,7 @@ export class Listeners<M> {
   add<K extends keyof TidingsListeners<M>>(type: K, listener: (event: TidingsListeners<M>[K]) => void): () => void {
     check("type", type, eventName);
     check("listener", listener, aFunction);
-    // Wrapped, so that a function added twice can leave once.
+    // Wrapped, so that a function added twice can be removed once.
     const own = (event: TidingsListeners<M>[K]) => listener(event);
     const listeners = this.#all.get(type) ?? new Set();
     this.#all.set(type, listeners.add(own));
@@ -26,7 +26,7 @@ export class Listeners<M> {
   }
 
   /** Calls the listeners of an event. */
-  tell(event: TidingsEvent<M>): void {
+  emit(event: TidingsEvent<M>): void {
     this.#call(event.type, event.type === "message" ? event.message : event);
   }
 

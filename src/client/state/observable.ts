@@ -1,10 +1,10 @@
-/** A value that tells its listeners when it changes: all that a badge, a status light or a framework's store needs. */
+/** A value that notifies its listeners when it changes, as a badge, a status light or a framework's store needs. */
 
 import { aFunction, check } from "../check.ts";
 
 /** A value that can be read and watched. */
 export interface Observable<T> {
-  /** The value now. */
+  /** The current value. */
   readonly value: T;
   /**
    * Calls the listener at once with the value and again on each change, until the returned function is called. Throws a
@@ -13,7 +13,7 @@ export interface Observable<T> {
   subscribe(listener: (value: T) => void): () => void;
 }
 
-/** An Observable with its writing end. */
+/** An Observable that can be set. */
 export class Variable<T> implements Observable<T> {
   #value: T;
   readonly #listeners = new Set<(value: T) => void>();
@@ -26,12 +26,12 @@ export class Variable<T> implements Observable<T> {
     return this.#value;
   }
 
-  /** Changes the value; setting what it already is tells nobody. */
+  /** Sets the value and notifies the listeners, unless it is the same value as before. */
   set(value: T): void {
     if (Object.is(value, this.#value)) return;
     this.#value = value;
     for (const listener of [...this.#listeners]) {
-      // A listener changed the value again: everybody has been told the newer one already.
+      // A listener set another value, and that call has notified all listeners.
       if (!Object.is(value, this.#value)) return;
       if (this.#listeners.has(listener)) callIsolated(listener, value);
     }
@@ -39,7 +39,7 @@ export class Variable<T> implements Observable<T> {
 
   subscribe(listener: (value: T) => void): () => void {
     check("listener", listener, aFunction);
-    // Wrapped, so that a function subscribed twice can leave once.
+    // Wrapped, so that a function subscribed twice can be removed once.
     const own = (value: T) => listener(value);
     this.#listeners.add(own);
     callIsolated(own, this.#value);
@@ -47,7 +47,7 @@ export class Variable<T> implements Observable<T> {
   }
 }
 
-/** Calls a listener so that its exception is reported as uncaught and harms neither the caller nor other listeners. */
+/** Calls a listener. Its exception is reported as uncaught, and affects neither the caller nor other listeners. */
 export function callIsolated<T>(listener: (value: T) => void, value: T): void {
   try {
     listener(value);

@@ -1,47 +1,51 @@
-/** Writes positions to the caller's storage: soon, not for each message, and one write at a time. */
+/**
+ * Saves positions in the caller's storage: after a short delay rather than for each message, and one write at a time.
+ */
 import type { Clock, Timer } from "../../ports/clock.ts";
 import type { Position } from "../events.ts";
 import { formatPositions, parsePositions } from "./positions.ts";
 
 /**
- * Where a client keeps its positions between page loads. One storage, or one key of it, per user: places in one user's
- * feeds mean nothing in another's.
+ * Keeps the positions of a client between page loads. Use one storage, or one key of it, per user: positions in the
+ * feeds of one user mean nothing in those of another.
  */
 export interface PositionStorage {
-  /** What save was given last, or null. */
+  /** Returns the text that save was given last, or null. */
   load(): string | null | Promise<string | null>;
-  /** Keeps a text of at most 40 KB. */
+  /** Stores a text of at most 40 KB. */
   save(text: string): void | Promise<void>;
 }
 
-/** How long a change waits for others, in ms. */
+/** The delay of a save in ms, so that the changes of that time are one write. */
 const saveDelayMs = 250;
 
-/** What a Keeper works with. */
-export interface KeeperOptions {
+/** The dependencies of a PositionSaver. */
+export interface SaverOptions {
   readonly storage: PositionStorage | undefined;
   readonly clock: Clock;
-  /** What to save. */
+  /** Returns the positions to save. */
   readonly positions: () => readonly Position[];
-  /** Called when the storage begins to fail; the client goes on without it. */
+  /** Called when the storage starts to fail; the client continues without it. */
   readonly failed: (cause: unknown) => void;
 }
 
-/** The storage's one reader and writer. */
+/** Reads and writes the storage of one client. */
 export class PositionSaver {
-  readonly #options: KeeperOptions;
+  readonly #options: SaverOptions;
   #timer: Timer | undefined;
-  /** What the storage holds; before it was read: nothing, so that an early close() does not empty it. */
+  /**
+   * The text in the storage. Before the first read that of no positions, so that an early close() does not erase it.
+   */
   #saved = formatPositions([]);
   #saving = false;
   #failing = false;
   #closed = false;
 
-  constructor(options: KeeperOptions) {
+  constructor(options: SaverOptions) {
     this.#options = options;
   }
 
-  /** What was kept, as far as it is usable. */
+  /** Reads the saved positions, as far as they are valid. */
   async load(): Promise<Position[]> {
     try {
       const positions = parsePositions((await this.#options.storage?.load()) ?? null);
@@ -53,14 +57,14 @@ export class PositionSaver {
     }
   }
 
-  /** The positions changed. */
+  /** Schedules a save: the positions changed. */
   changed() {
     if (this.#options.storage === undefined) return;
     if (this.#closed) return this.flush();
     this.#timer ??= this.#options.clock.after(saveDelayMs, () => this.flush());
   }
 
-  /** Saves now: the page is about to go. */
+  /** Saves now: the page may end soon. */
   flush(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
@@ -75,7 +79,7 @@ export class PositionSaver {
 
   async #save(): Promise<void> {
     const { storage, positions } = this.#options;
-    // While a write is under way its end looks again.
+    // The write in flight checks again at its end.
     if (storage === undefined || this.#saving) return;
     this.#saving = true;
     try {
@@ -87,7 +91,7 @@ export class PositionSaver {
         this.#failing = false;
       }
     } catch (cause) {
-      // Unknown what it holds now: the next change writes again.
+      // The content of the storage is unknown, so the next change writes again.
       this.#saved = "";
       this.#failed(cause);
     } finally {

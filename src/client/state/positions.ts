@@ -1,62 +1,62 @@
-/** How far the feeds have been received: what is given back on reconnect, and what tells a duplicate. */
+/** The position in each feed: sent when the client reconnects, and compared to detect duplicates. */
 import type { Position } from "../events.ts";
 import { isRoomFeed } from "./rooms.ts";
 
-/** SubscribeRequest takes no more. */
-const mostPositions = 128;
+/** The limit of SubscribeRequest. */
+const maxPositions = 128;
 
-/** One place per feed. */
+/** One position per feed. */
 export class Positions {
-  readonly #places = new Map<string, { readonly epoch: number; readonly seq: bigint }>();
+  readonly #positions = new Map<string, { readonly epoch: number; readonly seq: bigint }>();
 
   constructor(positions: readonly Position[] = []) {
     this.advance(positions);
   }
 
-  /** Whether a message at this place has been received before. */
+  /** Whether the position is at or before the one of its feed, in the same epoch. */
   includes({ feed, epoch, seq }: Position): boolean {
-    const place = this.#places.get(feed);
-    return place !== undefined && place.epoch === epoch && BigInt(seq) <= place.seq;
+    const known = this.#positions.get(feed);
+    return known !== undefined && known.epoch === epoch && BigInt(seq) <= known.seq;
   }
 
-  /** Moves on to these places, never back; a place of another epoch replaces the old one. */
+  /** Advances to these positions, never back; a position of another epoch replaces the old one. */
   advance(positions: readonly Position[]): void {
     for (const position of positions) {
       if (this.includes(position)) continue;
-      this.#places.set(position.feed, { epoch: position.epoch, seq: BigInt(position.seq) });
+      this.#positions.set(position.feed, { epoch: position.epoch, seq: BigInt(position.seq) });
     }
   }
 
-  /** Whether anything of the feed has been received. */
+  /** Whether there is a position of the feed. */
   has(feed: string): boolean {
-    return this.#places.has(feed);
+    return this.#positions.has(feed);
   }
 
   /** Forgets one feed, or all. */
   forget(feed?: string): void {
-    if (feed === undefined) this.#places.clear();
-    else this.#places.delete(feed);
+    if (feed === undefined) this.#positions.clear();
+    else this.#positions.delete(feed);
   }
 
-  /** All places. */
+  /** All positions. */
   list(): Position[] {
-    return [...this.#places].map(([feed, { epoch, seq }]) => ({ feed, epoch, seq: seq.toString() }));
+    return [...this.#positions].map(([feed, { epoch, seq }]) => ({ feed, epoch, seq: seq.toString() }));
   }
 }
 
-/** The text of positions for a storage. */
+/** Encodes positions for the storage. */
 export function formatPositions(positions: readonly Position[]): string {
   return JSON.stringify(positions);
 }
 
 /**
- * Reads what formatPositions wrote. Whatever is not a position is left out, since a storage is open to others: a page's
- * older version, or its user.
+ * Decodes the text of formatPositions. Entries that are no positions are ignored, since an older version of the page,
+ * or its user, may have written to the storage.
  */
 export function parsePositions(text: string | null): Position[] {
   const parsed = readJson(text);
   if (!Array.isArray(parsed)) return [];
-  return parsed.filter(isPosition).slice(0, mostPositions);
+  return parsed.filter(isPosition).slice(0, maxPositions);
 }
 
 function readJson(text: string | null): unknown {

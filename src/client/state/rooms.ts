@@ -1,72 +1,73 @@
-/** The rooms that a client asks for, and what becomes of them. */
+/** The rooms that a client asks for, whether or not the server has admitted it to them. */
 import { canonicalRoom, isBrokenDirect } from "../../rooms/room-ids.ts";
 import { aString, check, checkShape } from "../check.ts";
 import type { JoinMode, RoomEvent, RoomJoin } from "../events.ts";
 
-/** SubscribeRequest takes no more. */
-const mostRooms = 100;
-const longestId = 320;
+/** The limit of SubscribeRequest. */
+const maxRooms = 100;
+/** The longest id of a room, in characters. */
+const maxIdLength = 320;
 
 /** The rooms of one client, by their canonical ids. */
 export class RoomJoins {
-  /** `held`: it has been entered since it was asked for. */
-  readonly #wishes = new Map<string, { readonly mode: JoinMode; held: boolean }>();
+  /** `held`: the server has admitted the client since join(). */
+  readonly #joins = new Map<string, { readonly mode: JoinMode; held: boolean }>();
 
   /**
-   * Throws a TypeError for a value of the wrong type or an unknown key, and a RangeError for what no server takes: a
-   * malformed id, a room named twice, too many rooms.
+   * Throws a TypeError for a value of the wrong type or an unknown key, and a RangeError for values that no server
+   * accepts: a malformed id, a room named twice, too many rooms.
    */
   constructor(rooms: readonly RoomJoin[] = []) {
     rooms.forEach((room, index) => {
       checkShape(`rooms[${index}]`, room, { roomId: aString, mode: aString });
       const { roomId, mode } = room;
       this.join(roomId, mode);
-      if (this.#wishes.size === index) throw new RangeError(`rooms: ${roomId} is named twice`);
+      if (this.#joins.size === index) throw new RangeError(`rooms: ${roomId} is named twice`);
     });
   }
 
-  /** Asks for a room; false if it is asked for so already. Throws as the constructor does. */
+  /** Adds a room; false if it is there in this mode already. Throws as the constructor does. */
   join(roomId: string, mode: JoinMode = "any"): boolean {
     const room = requireRoom(roomId);
     if (!["any", "first", "last"].includes(mode)) throw new RangeError("mode: must be any, first or last");
-    if (this.#wishes.get(room)?.mode === mode) return false;
-    if (this.#wishes.size >= mostRooms && !this.#wishes.has(room)) {
-      throw new RangeError(`rooms: at most ${mostRooms} at once`);
+    if (this.#joins.get(room)?.mode === mode) return false;
+    if (this.#joins.size >= maxRooms && !this.#joins.has(room)) {
+      throw new RangeError(`rooms: at most ${maxRooms} at once`);
     }
-    this.#wishes.set(room, { mode, held: false });
+    this.#joins.set(room, { mode, held: false });
     return true;
   }
 
-  /** Asks for a room no more; answers the name of its feed, or nothing if it was not asked for. */
+  /** Removes a room and returns the name of its feed; undefined if the room is not there. */
   leave(roomId: string): string | undefined {
     check("roomId", roomId, aString);
     const room = canonicalRoom(roomId);
-    return this.#wishes.delete(room) ? `room/${room}` : undefined;
+    return this.#joins.delete(room) ? `room/${room}` : undefined;
   }
 
   /** Whether a stream with these rooms may follow the feed. */
   follows(feed: string): boolean {
-    return !isRoomFeed(feed) || this.#wishes.has(feed.slice("room/".length));
+    return !isRoomFeed(feed) || this.#joins.has(feed.slice("room/".length));
   }
 
   /**
-   * What to ask for now. Who has had a room by `last` and comes back after a lost connection asks by `first`: a page that
-   * slept while another took the room must not take it back by itself.
+   * The rooms for the next stream. A client that has held a room by `last` asks for it by `first` when it reconnects: a
+   * page that slept while another page took the room must not take it back by itself.
    */
   list(): Required<RoomJoin>[] {
-    return [...this.#wishes].map(([roomId, { mode, held }]) => ({
+    return [...this.#joins].map(([roomId, { mode, held }]) => ({
       roomId,
       mode: held && mode === "last" ? "first" : mode,
     }));
   }
 
-  /** Takes the server's word on a room. A room that was lost, or that another took meanwhile, is asked for no more. */
-  hear(event: RoomEvent): RoomEvent {
-    const wish = this.#wishes.get(event.roomId);
-    const taken = event.status === "refused" && event.code === "already_exists" && wish?.held && wish.mode === "last";
-    if (wish !== undefined && event.status === "joined") wish.held = true;
+  /** Applies an event of a room, and returns it for the caller. A room that another client took is not joined again. */
+  apply(event: RoomEvent): RoomEvent {
+    const join = this.#joins.get(event.roomId);
+    const taken = event.status === "refused" && event.code === "already_exists" && join?.held && join.mode === "last";
+    if (join !== undefined && event.status === "joined") join.held = true;
     if (event.status !== "kicked" && !taken) return event;
-    this.#wishes.delete(event.roomId);
+    this.#joins.delete(event.roomId);
     return { ...event, status: "kicked" };
   }
 }
@@ -76,13 +77,13 @@ export function isRoomFeed(feed: string): boolean {
   return feed.startsWith("room/");
 }
 
-/** The canonical id. One bad id would be an error of the whole subscription, so it is found here. */
+/** The canonical id. Checked here, since a bad id would be an error of the whole subscription. */
 function requireRoom(roomId: string): string {
   check("roomId", roomId, aString);
   const room = canonicalRoom(roomId);
   const length = [...room].length;
-  if (length < 1 || length > longestId || isBrokenDirect(room) || /[\p{Cc}\p{Cs}]/u.test(room)) {
-    throw new RangeError("roomId: must be an id of 1 to 320 characters, such as directRoom() gives");
+  if (length < 1 || length > maxIdLength || isBrokenDirect(room) || /[\p{Cc}\p{Cs}]/u.test(room)) {
+    throw new RangeError("roomId: must be an id of 1 to 320 characters, as directRoom() returns");
   }
   return room;
 }

@@ -1,33 +1,34 @@
 /**
- * Chooses between the WebSocket bridge and the Connect stream. The bridge comes first: a browser opens six HTTP/1.1
- * connections per host for all its tabs, and a seventh stream would hang, while WebSockets have a budget of their own.
+ * Chooses between the WebSocket bridge and the Connect stream. The bridge comes first: a browser opens at most six
+ * HTTP/1.1 connections per host for all its tabs, so a seventh stream would hang, while WebSockets have a limit of
+ * their own.
  */
 import type { OpenStream, StreamSink } from "../events.ts";
 import type { TidingsError } from "../tidings-error.ts";
 
-type Way = "ws" | "connect";
+type Transport = "ws" | "connect";
 
-/** Opens streams by the bridge, and by Connect where the bridge does not get through. */
+/** Opens streams over the bridge, and over Connect where the bridge does not get through. */
 export function autoStream<M>(ws: OpenStream<M>, connect: OpenStream<M>): OpenStream<M> {
-  const ways = { ws, connect };
-  /** The way that worked; used alone until it fails to bring a Hello. */
-  let proven: Way | undefined;
-  /** Where to begin while none is proven. */
-  let first: Way = "ws";
+  const transports = { ws, connect };
+  /** The transport that delivered a Hello last; used alone until it fails to. */
+  let proven: Transport | undefined;
+  /** The transport to try first while none is proven. */
+  let first: Transport = "ws";
 
   return (request, sink) => {
     const start = proven ?? first;
     let drop = () => {};
-    /** Hello came, the stream ended, or it was dropped: nothing more to learn. */
+    /** The attempt is decided: Hello arrived, the stream ended, or it was dropped. */
     let settled = false;
 
-    const open = (way: Way) => {
-      drop = ways[way](request, watch(way));
+    const open = (transport: Transport) => {
+      drop = transports[transport](request, watch(transport));
     };
-    const watch = (way: Way): StreamSink<M> => ({
+    const watch = (transport: Transport): StreamSink<M> => ({
       event(event) {
         settled = true;
-        proven = way;
+        proven = transport;
         sink.event(event);
       },
       end(error) {
@@ -35,10 +36,10 @@ export function autoStream<M>(ws: OpenStream<M>, connect: OpenStream<M>): OpenSt
           settled = true;
           return sink.end(error);
         }
-        const alternative = way === "ws" && proven === undefined;
+        const fallback = transport === "ws" && proven === undefined;
         proven = undefined;
         first = "ws";
-        if (alternative) return open("connect");
+        if (fallback) return open("connect");
         settled = true;
         sink.end(error);
       },
@@ -47,8 +48,8 @@ export function autoStream<M>(ws: OpenStream<M>, connect: OpenStream<M>): OpenSt
     open(start);
     return () => {
       if (!settled) {
-        // No word in good time: a proxy may swallow the upgrade. The next attempt begins with the other way, unless this one
-        // has worked before and deserves another try.
+        // No answer before the deadline: a proxy may swallow the upgrade. Start the next attempt with the other
+        // transport, unless this one has worked before; then try it again.
         first = proven === undefined && start === "ws" ? "connect" : "ws";
         proven = undefined;
       }
@@ -58,7 +59,10 @@ export function autoStream<M>(ws: OpenStream<M>, connect: OpenStream<M>): OpenSt
   };
 }
 
-/** Whether the server itself said it, and named a reason; or a gateway that checks tokens for it, whichever the way. */
+/**
+ * Whether the error is an answer that the other transport would get too: of the server, or of a gateway that checks
+ * tokens.
+ */
 function isAnswer(error: TidingsError): boolean {
   return error.reason !== undefined || error.code === "unauthenticated";
 }

@@ -6,21 +6,21 @@ import { readEvent, subscribeInit } from "../codec/proto.ts";
 import type { OpenStream } from "../events.ts";
 import { TidingsError } from "../tidings-error.ts";
 
-/** Opens streams with these filters. */
+/** Opens streams that subscribe with these filters. */
 export function connectStream(caller: Caller, filters: SubscribeInit): OpenStream<Message> {
   return (request, sink) => {
     const dropped = new AbortController();
     const pump = async () => {
       const init = subscribeInit(filters, request);
       for await (const response of caller.subscribe(init, request.token, dropped.signal)) {
-        // What was read before the drop is still handed out after it.
+        // The iteration may still yield events that were read before the drop.
         if (dropped.signal.aborted) return;
         sink.event(readEvent(response));
       }
       throw new TidingsError("unavailable", "the stream ended");
     };
     pump().catch((thrown: unknown) => {
-      // Its own signal, not the code, says whether the client ended the stream: a lost connection is `canceled`, too.
+      // The code does not tell whether the client dropped the stream: a lost connection is `canceled`, too.
       if (!dropped.signal.aborted) sink.end(errorFromThrown(thrown));
     });
     return () => dropped.abort();

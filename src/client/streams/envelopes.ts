@@ -1,4 +1,4 @@
-/** Envelopes of the Connect protocol's streams: a byte of flags, four of length, the data. */
+/** The envelopes of streams of the Connect protocol: one byte of flags, four bytes of length, and the data. */
 import { TidingsError } from "../tidings-error.ts";
 
 /** One envelope. */
@@ -7,15 +7,15 @@ export interface Envelope {
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
-/** Flag of the last envelope, which holds JSON. */
+/** The flag of the last envelope, whose data is JSON. */
 export const endStreamFlag = 2;
 
 const headerBytes = 5;
 
-/** A longer one is the sign of something that is not a Tidings server. */
-const mostBytes = 16 * 1024 * 1024;
+/** The limit of an envelope in bytes. A longer one does not come from a Tidings server. */
+const maxBytes = 16 * 1024 * 1024;
 
-/** Puts one message into an envelope. */
+/** The envelope of one message. */
 export function envelope(data: Uint8Array): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(headerBytes + data.length);
   new DataView(bytes.buffer).setUint32(1, data.length);
@@ -23,7 +23,7 @@ export function envelope(data: Uint8Array): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Takes a body apart, however it was cut in pieces on its way. Leaving the loop gives the body up. */
+/** Splits a body into envelopes, however the network cut it into chunks. Leaving the loop cancels the body. */
 export async function* envelopes(body: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<Envelope, void> {
   const reader = body.getReader();
   let rest = new Uint8Array();
@@ -38,7 +38,7 @@ export async function* envelopes(body: ReadableStream<Uint8Array<ArrayBuffer>>):
       }
     }
   } finally {
-    // Already failed or aborted: then there is nothing to give up.
+    // Fails if the body has failed or was aborted already; then there is nothing to cancel.
     reader.cancel().catch(() => {});
   }
 }
@@ -46,7 +46,7 @@ export async function* envelopes(body: ReadableStream<Uint8Array<ArrayBuffer>>):
 function first(bytes: Uint8Array<ArrayBuffer>): Envelope | undefined {
   if (bytes.length < headerBytes) return undefined;
   const size = new DataView(bytes.buffer, bytes.byteOffset).getUint32(1);
-  if (size > mostBytes) throw new TidingsError("internal", `an envelope of ${size} bytes`);
+  if (size > maxBytes) throw new TidingsError("internal", `the stream has an envelope of ${size} bytes`);
   if (bytes.length < headerBytes + size) return undefined;
   return { flags: bytes[0] ?? 0, data: bytes.subarray(headerBytes, headerBytes + size) };
 }

@@ -1,4 +1,4 @@
-/** Subscribe over the WebSocket bridge, in whatever form the codec gives to its frames. */
+/** Subscribe over the WebSocket bridge, in the form of its codec. */
 
 import { errorFromClose, errorFromThrown } from "../calls/wire-error.ts";
 import type { OpenStream, StreamEvent, StreamRequest } from "../events.ts";
@@ -15,16 +15,16 @@ export interface Socket {
   close(): void;
 }
 
-/** Makes a Socket. */
+/** The constructor of a Socket. */
 export type SocketConstructor = new (url: string, protocols: string[]) => Socket;
 
-/** The form of frames. */
+/** Encodes and decodes the frames of the bridge. */
 export interface FrameCodec<M> {
-  /** `tidings.v1.proto` or `tidings.v1.json`. */
+  /** The subprotocol of the WebSocket: `tidings.v1.proto` or `tidings.v1.json`. */
   readonly subprotocol: string;
-  /** The first frame. */
+  /** Encodes the first frame. */
   encode(request: StreamRequest): string | Uint8Array<ArrayBuffer>;
-  /** One event; throws if the data is none. */
+  /** Decodes one event. Throws if the data is none. */
   decode(data: unknown): StreamEvent<M>;
 }
 
@@ -48,23 +48,23 @@ export function webSocketStream<M>(url: string, codec: FrameCodec<M>, WebSocket:
       try {
         event = codec.decode(data);
       } catch (cause) {
-        return end(new TidingsError("internal", `a frame that is no event: ${sentenceOf(cause)}`, { cause }));
+        return end(new TidingsError("internal", `the server sent a malformed frame: ${sentenceOf(cause)}`, { cause }));
       }
       sink.event(event);
     };
     try {
       const opening = new WebSocket(url, [codec.subprotocol]);
       opening.binaryType = "arraybuffer";
-      // The token goes into a frame, since a URL would end up in logs.
+      // The token is in a frame, since a URL would appear in logs.
       opening.onopen = () => opening.send(codec.encode(request));
       opening.onmessage = receive;
-      // A close follows every error; without a listener the package `ws` throws it.
+      // A close follows every error. Without this listener the package `ws` would throw the error.
       opening.onerror = () => {};
       opening.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) =>
         end(errorFromClose(code, reason));
       socket = opening;
     } catch (thrown) {
-      // A page's content security policy may forbid it.
+      // A content security policy may forbid the connection.
       queueMicrotask(() => end(errorFromThrown(thrown)));
     }
     return drop;

@@ -33,25 +33,25 @@ test("only what changes something is a change", () => {
 describe("what the server says", () => {
   test("a room that was lost is asked for no more, until it is joined again", () => {
     const wishes = new RoomJoins([{ roomId: "r", mode: "first" }, { roomId: "s" }]);
-    wishes.hear(event("joined"));
-    expect(wishes.hear(event("kicked", "r", "already_exists"))).toEqual(event("kicked", "r", "already_exists"));
+    wishes.apply(event("joined"));
+    expect(wishes.apply(event("kicked", "r", "already_exists"))).toEqual(event("kicked", "r", "already_exists"));
     expect(wishes.list()).toEqual([{ roomId: "s", mode: "any" }]);
     expect(wishes.join("r", "first")).toBe(true);
   });
 
   test("a refused room is still asked for", () => {
     const wishes = new RoomJoins([{ roomId: "r", mode: "last" }]);
-    expect(wishes.hear(event("refused", "r", "unavailable")).status).toBe("refused");
+    expect(wishes.apply(event("refused", "r", "unavailable")).status).toBe("refused");
     expect(wishes.list()).toEqual([{ roomId: "r", mode: "last" }]);
   });
 
   test("who comes back to a room that it had by `last` does not take it from whoever took it meanwhile", () => {
     const wishes = new RoomJoins([{ roomId: "r", mode: "last" }]);
-    wishes.hear(event("joined"));
+    wishes.apply(event("joined"));
     expect(wishes.list()).toEqual([{ roomId: "r", mode: "first" }]);
     expect(wishes.join("r", "last"), "it is in already").toBe(false);
-    expect(wishes.hear(event("refused", "r", "unavailable")).status).toBe("refused");
-    expect(wishes.hear(event("refused", "r", "already_exists")).status).toBe("kicked");
+    expect(wishes.apply(event("refused", "r", "unavailable")).status).toBe("refused");
+    expect(wishes.apply(event("refused", "r", "already_exists")).status).toBe("kicked");
     expect(wishes.list()).toEqual([]);
     wishes.join("r", "last");
     expect(wishes.list()).toEqual([{ roomId: "r", mode: "last" }]);
@@ -59,7 +59,7 @@ describe("what the server says", () => {
 
   test("of rooms that were never asked for changes nothing", () => {
     const wishes = new RoomJoins([{ roomId: "r" }]);
-    for (const status of ["joined", "refused", "kicked"] as const) wishes.hear(event(status, "x"));
+    for (const status of ["joined", "refused", "kicked"] as const) wishes.apply(event(status, "x"));
     expect(wishes.list()).toEqual([{ roomId: "r", mode: "any" }]);
   });
 });
