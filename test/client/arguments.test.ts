@@ -1,9 +1,9 @@
-/** What both clients do with arguments of a wrong type, which TypeScript would not let through. */
+/** How both clients refuse arguments of a wrong type, which TypeScript would not compile. */
 import { afterEach, describe, expect, test } from "vitest";
 import { connectTidings as connectProto } from "../../src/client/index.ts";
 import { connectTidings as connectJson, directRoom, escapeId } from "../../src/client/json.ts";
 
-/** A client as JavaScript sees it: anything can be given to it. */
+/** A client as JavaScript sees it, which takes any arguments. */
 interface Loose {
   readonly state: { subscribe(listener: unknown): () => void };
   join(...args: unknown[]): void;
@@ -51,7 +51,7 @@ function start(connect: Connect) {
   return { client, requests };
 }
 
-/** A wrong argument for each key, and how an error calls the type that is wanted. */
+/** Wrong values of keys, each with the type that its error asks for. */
 type WrongTypes = readonly (readonly [key: string, value: unknown, type: string])[];
 
 const wrongOptions: WrongTypes = [
@@ -105,7 +105,7 @@ const wrongPublish: WrongTypes = [
   ["tenantId", 1, "a string"],
 ];
 
-/** Wrong arguments of the calls, and the sentence of the TypeError. */
+/** Wrong arguments of the calls, each with a part of its error. */
 const wrongCalls: readonly (readonly [call: keyof Loose & string, args: readonly unknown[], sentence: string])[] = [
   ["markRead", [], "request: must be an object"],
   ["markRead", [["id"]], "request: must be an object"],
@@ -154,7 +154,7 @@ const wrongCalls: readonly (readonly [call: keyof Loose & string, args: readonly
   ["publishBatch", [[{ tenant: true, kind: "event", json: 1n }]], "requests[0].json: must be a value that JSON"],
 ];
 
-/** Calls with a request that is right, so that wrong options are all that they can be refused for. */
+/** Calls with a valid request, so that only their options can be wrong. */
 const rightCalls: readonly (readonly [call: keyof Loose & string, request: unknown])[] = [
   ["markRead", { all: true }],
   ["listUnread", {}],
@@ -175,7 +175,7 @@ const wrongCallOptions: readonly (readonly [options: unknown, sentence: string])
   [{ signal: new AbortController() }, "signal: must be an object with throwIfAborted()"],
 ];
 
-/** Wrong arguments of the functions that return at once. */
+/** Wrong arguments of the functions that are not asynchronous. */
 const wrongSteps: readonly (readonly [name: string, step: (client: Loose) => unknown, sentence: string])[] = [
   ["join()", (client) => client.join(), "roomId: must be a string"],
   ["join() of a number", (client) => client.join(7), "roomId: must be a string"],
@@ -193,7 +193,7 @@ const wrongSteps: readonly (readonly [name: string, step: (client: Loose) => unk
 
 const events = ["hello", "message", "readState", "online", "caughtUp", "gap", "reset", "room", "error"];
 
-/** What a function throws; undefined if it returns. */
+/** The error that a function throws; undefined if it throws none. */
 function thrownBy(step: () => unknown): unknown {
   try {
     step();

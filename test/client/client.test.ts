@@ -8,7 +8,7 @@ import { connectTidings as connectJson } from "../../src/client/json.ts";
 import type { Observable } from "../../src/client/state/observable.ts";
 import { fail } from "../../src/errors.ts";
 import { FakeServer } from "./fake-server.ts";
-import { caughtUp, hello, message, place, seconds, until } from "./server-events.ts";
+import { caughtUp, hello, message, positionAt, seconds, until } from "./server-events.ts";
 
 let server: FakeServer;
 const open: { close(): void }[] = [];
@@ -24,7 +24,7 @@ afterEach(async () => {
 
 const random = { fraction: () => 0 };
 
-/** The same client in all its forms. */
+/** The client with each codec and transport. */
 const forms = {
   "Protobuf over ws": (options: object = {}) => connectTidings({ ...base(), transport: "ws", ...options }),
   "Protobuf over ws, by the package ws": (options: object = {}) =>
@@ -51,8 +51,8 @@ function keep<T extends { close(): void }>(client: T): T {
   return client;
 }
 
-describe.each(Object.entries(forms))("%s", (_name, connect) => {
-  test("receives, counts, resumes after a cut without losing or repeating, and closes", async () => {
+describe.each(Object.entries(forms))("The client (%s)", (form, connect) => {
+  test("resumes after a lost connection without losing or repeating a message, and closes", async () => {
     const client = keep(connect({ subscribe: { onlineCount: true, categories: ["a"] } }));
     const ids: unknown[] = [];
     client.on("message", ({ id }) => void ids.push(id));
@@ -65,10 +65,10 @@ describe.each(Object.entries(forms))("%s", (_name, connect) => {
     expect(client.online.value).toStrictEqual({ users: 2, connections: 3 });
     expect(client.state.value).toBe("live");
 
-    if (_name === "Protobuf in memory") first.end(new ConnectError("lost", Code.Canceled));
+    if (form === "Protobuf in memory") first.end(new ConnectError("lost", Code.Canceled));
     else server.cut();
     const second = await server.stream();
-    expect(second.request.positions).toMatchObject([place(2)]);
+    expect(second.request.positions).toMatchObject([positionAt(2)]);
     second.send(hello(4), message(2), message(3), caughtUp, message(3), message(4));
     await until(client.unread, (totals) => totals?.total === 5);
     expect(ids).toEqual(["m1", "m2", "m3", "m4"]);
@@ -78,14 +78,14 @@ describe.each(Object.entries(forms))("%s", (_name, connect) => {
     expect(client.state.value).toBe("closed");
   });
 
-  test("passes on what the stream says, in order", async () => {
+  test("gives the events of the stream in order", async () => {
     const client = keep(connect());
     const events: unknown[] = [];
     const loop = client.events();
     const stream = await server.stream();
     stream.send(
       hello(0),
-      { case: "gap", value: { from: place(1), to: place(3) } },
+      { case: "gap", value: { from: positionAt(1), to: positionAt(3) } },
       caughtUp,
       { case: "readState", value: { unread: { total: 0, byCategory: {}, version: "5" }, readIds: ["x"], all: true } },
       { case: "online", value: { users: 7, connections: 8 } },
@@ -101,7 +101,7 @@ describe.each(Object.entries(forms))("%s", (_name, connect) => {
     }
     expect(events).toMatchObject([
       { type: "hello", subscriptionId: "s1" },
-      { type: "gap", from: place(1), to: place(3) },
+      { type: "gap", from: positionAt(1), to: positionAt(3) },
       { type: "caughtUp" },
       {
         type: "readState",
@@ -120,7 +120,7 @@ describe.each(Object.entries(forms))("%s", (_name, connect) => {
     await stream.gone;
   });
 
-  test("replaces a token that the server refuses, and is told of none", async () => {
+  test("replaces a token that the server refuses, without an error", async () => {
     const tokens = ["old", "new"];
     const errors: unknown[] = [];
     const client = keep(connect({ token: () => tokens.shift() ?? "none" }));
@@ -133,20 +133,20 @@ describe.each(Object.entries(forms))("%s", (_name, connect) => {
     expect(errors).toEqual([]);
   });
 
-  test("closes with the server's reason when it refuses for good", async () => {
+  test("closes with the reason of an error that a retry cannot resolve", async () => {
     const client = keep(connect());
-    const told: unknown[] = [];
-    client.on("error", ({ code, reason, message: sentence }) => void told.push([code, reason, sentence]));
+    const errors: unknown[] = [];
+    client.on("error", ({ code, reason, message: sentence }) => void errors.push([code, reason, sentence]));
     (await server.stream()).end(fail("ROLE_FORBIDDEN", "only users may do that"));
     await until(client.state, (state) => state === "closed");
-    expect(told).toEqual([["permission_denied", "ROLE_FORBIDDEN", "only users may do that"]]);
+    expect(errors).toEqual([["permission_denied", "ROLE_FORBIDDEN", "only users may do that"]]);
     await expect(client.events().next()).rejects.toMatchObject({ reason: "ROLE_FORBIDDEN" });
   });
 
   test.each([
     ["DISCONNECTED", "logged out"],
     ["CALLER_BLOCKED", "blocked until tomorrow"],
-  ] as const)("%s ends it: it does not come back by itself", async (reason, sentence) => {
+  ] as const)("closes after %s and does not reconnect", async (reason, sentence) => {
     const client = keep(connect());
     const states: string[] = [];
     const stream = await server.stream();
@@ -163,7 +163,7 @@ describe.each(Object.entries(forms))("%s", (_name, connect) => {
     });
   });
 
-  test("asks for rooms under one instance id, and for others when told", async () => {
+  test("joins and leaves rooms under one instance id", async () => {
     const rooms = [{ roomId: "dm/bob/ada" }, { roomId: "solo", mode: "first" }] as const;
     const client = keep(connect({ subscribe: { rooms } }));
     const first = await server.stream();
@@ -180,7 +180,7 @@ describe.each(Object.entries(forms))("%s", (_name, connect) => {
     const second = await server.stream();
     expect(second.request).toMatchObject({
       instanceId: first.request.instanceId,
-      positions: [place(0), inRoom],
+      positions: [positionAt(0), inRoom],
       rooms: [
         { roomId: "dm/ada/bob", mode: RoomMode.ANY },
         { roomId: "hall", mode: RoomMode.LAST },
@@ -189,7 +189,7 @@ describe.each(Object.entries(forms))("%s", (_name, connect) => {
     await first.gone;
   });
 
-  test("gives messages with what they say about sound and receiver", async () => {
+  test("gives messages with their alert and receiverId", async () => {
     const client = keep(connect({ instanceId: "page-7" }));
     const loop = client.events();
     const stream = await server.stream();
@@ -203,18 +203,18 @@ describe.each(Object.entries(forms))("%s", (_name, connect) => {
   });
 
   test("forgets positions that the server does not know", async () => {
-    const storage = { load: () => JSON.stringify([place(900)]), save: () => {} };
+    const storage = { load: () => JSON.stringify([positionAt(900)]), save: () => {} };
     const client = keep(connect({ storage }));
     const resets: string[] = [];
     client.on("reset", ({ reason }) => void resets.push(reason));
     const first = await server.stream();
-    expect(first.request.positions).toMatchObject([place(900)]);
+    expect(first.request.positions).toMatchObject([positionAt(900)]);
     first.end(fail("POSITION_IN_FUTURE", "positions: user 900 is in the future"));
     expect((await server.stream()).request.positions).toEqual([]);
     expect(resets).toEqual(["POSITION_IN_FUTURE"]);
   });
 
-  test("honours go_away", async () => {
+  test("waits after GoAway", async () => {
     const client = keep(connect());
     const stream = await server.stream();
     stream.send(hello(0), caughtUp, { case: "goAway", value: { reconnectAfter: seconds(60), reason: "deploy" } });
@@ -223,28 +223,28 @@ describe.each(Object.entries(forms))("%s", (_name, connect) => {
   });
 });
 
-describe.each(["Protobuf over ws", "JSON over ws", "Protobuf in memory"] as const)("calls: %s", (name) => {
+describe.each(["Protobuf over ws", "JSON over ws", "Protobuf in memory"] as const)("Calls (%s)", (name) => {
   const connect = (options: object = {}) => keep(forms[name](options));
 
-  test("send what is asked, and newer totals reach the badge", async () => {
+  test("send their requests, and newer totals of their responses reach the badge", async () => {
     const client = connect();
     (await server.stream()).send(hello(5), caughtUp);
     await until(client.state, (state) => state === "live");
-    const asked: unknown[] = [];
+    const received: unknown[] = [];
     server.unary = {
       markRead: ({ target, categories }) => {
-        asked.push([target.case, categories]);
+        received.push([target.case, categories]);
         const version = target.case === "all" ? "4" : "5";
         return { changed: 2, unread: { total: 3, byCategory: { a: 3 }, version } };
       },
       deleteMessages: ({ ids, batchId, recall }) => {
-        asked.push([ids?.messageIds ?? batchId, recall]);
+        received.push([ids?.messageIds ?? batchId, recall]);
         return { deleted: 1, unread: { total: 2, byCategory: { a: 2 }, version: "6" } };
       },
       listUnread: ({ pageSize }) => ({ messages: [{ id: `m${pageSize}` }], nextPageToken: "next" }),
       listMessages: () => ({ messages: [{ id: "old", read: true }] }),
       onlineCount: ({ scope }) => {
-        asked.push(scope.case === "users" ? scope.value.userIds : scope.case);
+        received.push(scope.case === "users" ? scope.value.userIds : scope.case);
         return { users: 4 };
       },
       publish: ({ audience, requestId }) => ({ messageId: `${audience?.to.value}/${requestId}` }),
@@ -267,7 +267,7 @@ describe.each(["Protobuf over ws", "JSON over ws", "Protobuf in memory"] as cons
     const plain = { userId: "ada", kind: "notification", requestId: "r1" } as const;
     expect((await client.publish(plain)).messageId).toBe("ada/r1");
     expect((await client.publishBatch([plain, { tenant: true, kind: "event" }])).outcomes).toHaveLength(2);
-    expect(asked).toEqual([
+    expect(received).toEqual([
       ["all", []],
       ["ids", ["a"]],
       ["oldest", []],
@@ -280,7 +280,7 @@ describe.each(["Protobuf over ws", "JSON over ws", "Protobuf in memory"] as cons
     ]);
   });
 
-  test("refuse a publish without exactly one audience before it is sent", async () => {
+  test("reject a publish without exactly one audience before it is sent", async () => {
     const client = connect();
     await expect(client.publish({ kind: "event" })).rejects.toThrow(TypeError);
     await expect(client.publishBatch([{ tenant: true, kind: "event" }, { kind: "event" }])).rejects.toThrow(
@@ -288,7 +288,7 @@ describe.each(["Protobuf over ws", "JSON over ws", "Protobuf in memory"] as cons
     );
   });
 
-  test("throw the server's code and reason", async () => {
+  test("reject with the code and the reason of the server", async () => {
     server.unary = {
       markRead: () => {
         throw fail("FIELD_INVALID", "is required", { field: "target", retryAfterMs: 1_500 });
@@ -303,8 +303,8 @@ describe.each(["Protobuf over ws", "JSON over ws", "Protobuf in memory"] as cons
     await expect(calling).rejects.toMatchObject({ message: "target: is required", retryAfterMs: 1_500 });
   });
 
-  test("ask for a fresh token once, and only once", async () => {
-    let asked = 0;
+  test("get a fresh token once, and only once", async () => {
+    let tokenCalls = 0;
     const seen: unknown[] = [];
     server.unary = {
       listUnread: (_request, { requestHeader }) => {
@@ -314,19 +314,19 @@ describe.each(["Protobuf over ws", "JSON over ws", "Protobuf in memory"] as cons
         return {};
       },
     };
-    const client = connect({ token: () => `t${++asked}` });
+    const client = connect({ token: () => `t${++tokenCalls}` });
     await server.stream();
     await Promise.all([client.listUnread(), client.listUnread()]);
-    expect(asked).toBe(2);
+    expect(tokenCalls).toBe(2);
     expect(seen.slice().sort()).toEqual(["Bearer t1", "Bearer t1", "Bearer t2", "Bearer t2"]);
     server.unary.listUnread = () => {
       throw fail("TOKEN_INVALID", "the token is not valid");
     };
     await expect(client.listUnread()).rejects.toMatchObject({ code: "unauthenticated", reason: "TOKEN_INVALID" });
-    expect(asked).toBe(3);
+    expect(tokenCalls).toBe(3);
   });
 
-  test("end with their deadline, their signal, and the client", async () => {
+  test("end by their deadline, by their signal, and with the client", async () => {
     server.unary = { listUnread: (_request, { signal }) => new Promise((_, reject) => (signal.onabort = reject)) };
     const client = connect();
     const given = new AbortController();
@@ -345,15 +345,15 @@ describe.each(["Protobuf over ws", "JSON over ws", "Protobuf in memory"] as cons
   });
 });
 
-test("a call on a closed client asks for no token", async () => {
-  let asked = 0;
-  const client = connectTidings({ ...base(), token: () => `t${++asked}` });
+test("A call on a closed client does not call the token function", async () => {
+  let tokenCalls = 0;
+  const client = connectTidings({ ...base(), token: () => `t${++tokenCalls}` });
   client.close();
   await expect(client.listUnread()).rejects.toMatchObject({ code: "canceled" });
-  expect(asked).toBe(0);
+  expect(tokenCalls).toBe(0);
 });
 
-test("a server that answers without Connect is no reason to give up", async () => {
+test("A client retries after responses that are no Connect errors", async () => {
   const answers = [new Response("<h1>Not found</h1>", { status: 404 }), new Response("{}", { status: 403 })];
   const errors: string[] = [];
   const client = keep(
@@ -368,7 +368,7 @@ test("a server that answers without Connect is no reason to give up", async () =
   expect(errors).toEqual(["unavailable: HTTP 404 without a Connect error: is this the URL of a Tidings server?"]);
 });
 
-test("the token is in no URL", async () => {
+test("The token is in no URL", async () => {
   const urls: string[] = [];
   class Watched extends PackageWebSocket {
     constructor(url: string, protocols: string[]) {
@@ -389,11 +389,11 @@ test.each([
   [{ transport: "sse" }, "transport: must be one of auto, connect, ws"],
   [{ token: "jwt" }, "token: must be a function"],
   [{ subscribe: { rooms: [{ roomId: "" }] } }, "roomId: must be an id of 1 to 320 characters"],
-])("options are checked at the door: %j", (wrong, sentence) => {
+])("connectTidings refuses the options %j", (wrong, sentence) => {
   expect(() => connectTidings({ ...base(), ...(wrong as object) })).toThrow(sentence);
 });
 
-test("using closes a client at the end of its block", async () => {
+test("`using` closes a client at the end of its block", async () => {
   let state: Observable<string>;
   {
     using client = connectTidings({ ...base(), transport: "connect" });

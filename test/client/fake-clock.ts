@@ -1,6 +1,6 @@
 import type { Clock } from "../../src/ports/clock.ts";
 
-/** A clock that moves when told to. */
+/** A clock that the test advances. */
 export class FakeClock implements Clock {
   #now = 1_700_000_000_000;
   readonly #timers = new Set<{ at: number; call: () => void }>();
@@ -15,12 +15,12 @@ export class FakeClock implements Clock {
     return { cancel: () => void this.#timers.delete(timer) };
   }
 
-  /** Milliseconds until each pending timer, soonest first. */
+  /** The delays of the pending timers in ms, shortest first. */
   get pending(): number[] {
     return [...this.#timers].map(({ at }) => at - this.#now).sort((a, b) => a - b);
   }
 
-  /** Moves on, calling what is due in order and letting promises settle after each call. */
+  /** Advances the time in ms, and fires the due timers in order; promises settle after each one. */
   async advance(milliseconds: number): Promise<void> {
     const end = this.#now + milliseconds;
     for (;;) {
@@ -35,13 +35,13 @@ export class FakeClock implements Clock {
     await settled();
   }
 
-  /** Moves on without calling anything, as a machine that sleeps does. */
+  /** Advances the time in ms without firing timers, as if the machine had slept. */
   sleep(milliseconds: number): void {
     this.#now += milliseconds;
   }
 }
 
-/** After every promise that can settle without input or output. */
+/** Resolves after every promise that can settle without input or output. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

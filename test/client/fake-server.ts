@@ -13,7 +13,7 @@ import {
 } from "../../gen/tidings/v1/push_service_pb.ts";
 import { fail, reasonOf, webSocketCloseCode } from "../../src/errors.ts";
 
-/** An event as tests write it. */
+/** An event in the form in which tests write it. */
 export type EventInit = NonNullable<MessageInitShape<typeof SubscribeResponseSchema>["event"]>;
 
 /** The server's end of one stream. */
@@ -24,11 +24,11 @@ export interface ServerStream {
   readonly request: SubscribeRequest;
   send(...events: EventInit[]): void;
   end(error: ConnectError): void;
-  /** Settles when the client is gone. */
+  /** Resolves when the client has dropped the stream. */
   readonly gone: Promise<void>;
 }
 
-/** A queue that is waited for. */
+/** A queue whose consumer waits for its items. */
 class Arrivals<T> {
   readonly #waiting: T[] = [];
   readonly #takers: ((value: T) => void)[] = [];
@@ -45,11 +45,11 @@ class Arrivals<T> {
   }
 }
 
-/** Acts as a Tidings server, one event at a time, on a real port: Connect and the bridge. */
+/** A Tidings server whose events the test sends one by one, on a real port, by Connect and by the bridge. */
 export class FakeServer {
-  /** Answers unary calls; replaced by tests. */
+  /** The implementations of unary calls, which tests replace. */
   unary: Partial<ServiceImpl<typeof PushService>> = {};
-  /** What happens to upgrades. */
+  /** How the server treats WebSocket upgrades. */
   upgrades: "accepted" | "refused" | "swallowed" = "accepted";
   readonly #streams = new Arrivals<ServerStream>();
   readonly #server: Server;
@@ -75,12 +75,12 @@ export class FakeServer {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** The next stream that a client opens. */
+  /** Resolves with the next stream that a client opens. */
   stream(): Promise<ServerStream> {
     return this.#streams.next();
   }
 
-  /** The same server without a network. */
+  /** A transport to this server without a network. */
   transport() {
     return createRouterTransport(this.routes);
   }
@@ -159,6 +159,6 @@ export class FakeServer {
 }
 
 function call<F>(implementation: F | undefined): F {
-  if (implementation === undefined) throw fail("SERVICE_UNKNOWN", "this fake does not answer that");
+  if (implementation === undefined) throw fail("SERVICE_UNKNOWN", "the test implements no such call");
   return implementation;
 }

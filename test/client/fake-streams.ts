@@ -4,7 +4,7 @@ import { RoomJoins } from "../../src/client/state/rooms.ts";
 import { type ErrorCode, type ErrorExtras, TidingsError } from "../../src/client/tidings-error.ts";
 import { FakeClock, settled } from "./fake-clock.ts";
 
-/** A message of these tests: a text. */
+/** The messages of these tests are texts. */
 export type Text = string;
 
 /** The server's end of one stream. */
@@ -18,7 +18,7 @@ export class FakeStream {
     this.#sink = sink;
   }
 
-  /** Sends events, as long as the client listens. */
+  /** Sends events, until the client drops the stream. */
   send(...events: StreamEvent<Text>[]): void {
     for (const event of events) if (!this.dropped) this.#sink.event(event);
   }
@@ -29,7 +29,7 @@ export class FakeStream {
   }
 }
 
-/** Hello with nothing in it but a heartbeat of 25 s. */
+/** A Hello with a heartbeat interval of 25 s and nothing else. */
 export const hello = (extra: Partial<StreamEvent<Text> & { type: "hello" }> = {}): StreamEvent<Text> => ({
   type: "hello",
   subscriptionId: "s",
@@ -40,10 +40,10 @@ export const hello = (extra: Partial<StreamEvent<Text> & { type: "hello" }> = {}
   ...extra,
 });
 
-/** CaughtUp. */
+/** A CaughtUp. */
 export const caughtUp: StreamEvent<Text> = { type: "caughtUp", positions: [] };
 
-/** A NOTIFICATION of the user's feed. */
+/** A NOTIFICATION in the user's feed. */
 export const message = (seq: number, category = "", epoch = 1): StreamEvent<Text> => ({
   type: "message",
   message: `m${seq}`,
@@ -52,10 +52,10 @@ export const message = (seq: number, category = "", epoch = 1): StreamEvent<Text
   notification: true,
 });
 
-/** A position of the user's feed. */
-export const place = (seq: number, epoch = 1) => ({ feed: "user", epoch, seq: String(seq) });
+/** A position in the user's feed. */
+export const positionAt = (seq: number, epoch = 1) => ({ feed: "user", epoch, seq: String(seq) });
 
-/** A session on fake streams and a fake clock; `fraction` is 0.5, so that the first back-off is 250 ms. */
+/** A session with fake streams and a fake clock. `fraction` is 0.5, so that the first back-off delay is 250 ms. */
 export function fakeSession(options: Partial<SessionOptions<Text>> = {}) {
   const clock = new FakeClock();
   const streams: FakeStream[] = [];
@@ -86,7 +86,7 @@ export function fakeSession(options: Partial<SessionOptions<Text>> = {}) {
     streams,
     errors,
     messages,
-    /** The newest stream, once promises have settled. */
+    /** The newest stream, after promises have settled. */
     async stream(): Promise<FakeStream> {
       await settled();
       const last = streams.at(-1);

@@ -1,4 +1,4 @@
-/** Rooms through both entries and a whole server. */
+/** Rooms with both clients and a real server. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { mintToken } from "../../src/auth/mint-token.ts";
 import * as proto from "../../src/client/index.ts";
@@ -26,9 +26,9 @@ const tokenOf = (sub: string, role: "user" | "service" = "user") => {
   return mintToken(secret, { sub, tenant: "acme", role, exp: now + 600, ...(role === "user" && grants) }, now);
 };
 
-const entries = {
-  "tidings/client": (options: object) => proto.connectTidings({ url, token: () => "", ...options }),
-  "tidings/client/json": (options: object) => json.connectTidings({ url, token: () => "", ...options }),
+const clients = {
+  "The Protobuf client": (options: object) => proto.connectTidings({ url, token: () => "", ...options }),
+  "The JSON client": (options: object) => json.connectTidings({ url, token: () => "", ...options }),
 };
 
 function backend() {
@@ -37,8 +37,8 @@ function backend() {
   return client;
 }
 
-describe.each(Object.entries(entries))("%s", (_name, connect) => {
-  /** A page of a user, and what it was told. */
+describe.each(Object.entries(clients))("%s", (_name, connect) => {
+  /** A client of a user, with the titles and the room events that it received. */
   function page(user: string, options: object = {}) {
     const client = connect({ token: () => tokenOf(user), ...options });
     open.push(client);
@@ -51,7 +51,7 @@ describe.each(Object.entries(entries))("%s", (_name, connect) => {
   const live = ({ client }: { client: { state: { value: string } } }) =>
     vi.waitFor(() => expect(client.state.value).toBe("live"));
 
-  test("enters, gets what was kept, leaves, and goes on where it was", async () => {
+  test("joins a room, gets its kept events, and leaves it without losing its other positions", async () => {
     const service = backend();
     const stage = (title: string) => service.publish({ roomId: "hall", kind: "event", title, ttlMs: 60_000 });
     await stage("one");
@@ -77,7 +77,7 @@ describe.each(Object.entries(entries))("%s", (_name, connect) => {
     expect(ada.rooms).toEqual(["hall joined", "hall joined", "dm/ada/bob joined", "dm/ada/bob joined"]);
   });
 
-  test("is refused where it may not be, and by whoever is in already; the rest goes on", async () => {
+  test("is refused by a room that it may not enter and by one that is taken, and joins the rest", async () => {
     const first = page("ada", { subscribe: { rooms: [{ roomId: "solo", mode: "first" }] } });
     await live(first);
     const rooms = [{ roomId: "solo", mode: "first" }, { roomId: "secret" }, { roomId: "hall" }];
@@ -93,7 +93,7 @@ describe.each(Object.entries(entries))("%s", (_name, connect) => {
     await vi.waitFor(() => expect(first.rooms.slice(1).toSorted()).toEqual(["hall joined", "solo joined"]));
   });
 
-  test("loses a room to the newest, and does not take it back", async () => {
+  test("loses a room to the newest client, and does not take it back", async () => {
     const rooms = [{ roomId: "solo", mode: "last" }];
     const older = page("ada", { subscribe: { rooms } });
     await live(older);
@@ -107,7 +107,7 @@ describe.each(Object.entries(entries))("%s", (_name, connect) => {
     expect(newer.rooms.toSorted()).toEqual(["hall joined", "solo joined", "solo joined"]);
   });
 
-  test("join() with mode last takes a room: the client that was in it is kicked", async () => {
+  test("takes a room by join() with the mode last: the client that was in it is kicked", async () => {
     const [older, newer] = [page("ada"), page("ada")];
     await Promise.all([live(older), live(newer)]);
     older.client.join("solo", { mode: "last" });
@@ -117,7 +117,7 @@ describe.each(Object.entries(entries))("%s", (_name, connect) => {
     await vi.waitFor(() => expect(newer.rooms).toEqual(["solo joined"]));
   });
 
-  test("its user's own word is no unread one, and asks for no sound here", async () => {
+  test("counts a notification of its own user as read, and gets no alert for it", async () => {
     const subscribe = { rooms: [{ roomId: "dm/ada/bob" }] };
     const [ada, bob] = [page("ada", { subscribe }), page("bob", { subscribe })];
     await Promise.all([live(ada), live(bob)]);
@@ -134,13 +134,13 @@ describe.each(Object.entries(entries))("%s", (_name, connect) => {
       true,
     );
     await vi.waitFor(() => expect([ada.titles, bob.titles, states.at(-1)]).toEqual([["hi"], ["hi"], 0]));
-    // The repetition may tell it once more.
+    // The repeated publish may be announced again.
     expect(new Set(states)).toEqual(new Set([0]));
     expect(alerts.toSorted()).toEqual([false, true]);
     expect([ada.client.unread.value?.total, bob.client.unread.value?.total]).toEqual([0, 1]);
   });
 
-  test("speaks only where it may", async () => {
+  test("publishes only to rooms where it may", async () => {
     const sender = json.connectTidings({ url, token: () => tokenOf("ada") });
     open.push(sender);
     expect((await sender.publish({ roomId: "hall", kind: "event", event: "typing" })).messageId).toBeTruthy();

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { RoomEvent, StreamEvent } from "../../src/client/events.ts";
 import { RoomJoins } from "../../src/client/state/rooms.ts";
 import { settled } from "./fake-clock.ts";
-import { caughtUp, fakeSession, hello, message, place, type Text } from "./fake-streams.ts";
+import { caughtUp, fakeSession, hello, message, positionAt, type Text } from "./fake-streams.ts";
 
 const room = (status: RoomEvent["status"], roomId = "r", code = ""): RoomEvent => ({
   type: "room",
@@ -19,15 +19,15 @@ const said = (seq: number, id = "r"): StreamEvent<Text> => ({
   category: "",
   notification: false,
 });
-const asking = (...ids: string[]) => new RoomJoins(ids.map((roomId) => ({ roomId })));
+const joined = (...ids: string[]) => new RoomJoins(ids.map((roomId) => ({ roomId })));
 const ids = (stream: { request: { rooms: readonly { roomId: string }[] } }) =>
   stream.request.rooms.map(({ roomId }) => roomId);
 
 describe("join() and leave()", () => {
-  test("reconnect at once, from the same positions, and only for a change", async () => {
-    const { session, clock, stream, streams, errors } = fakeSession({ rooms: asking("r") });
+  test("reconnect at once, from the same positions, if they change anything", async () => {
+    const { session, clock, stream, streams, errors } = fakeSession({ rooms: joined("r") });
     const first = await stream();
-    first.send(hello({ positions: [place(4)] }), room("joined"), caughtUp, said(7));
+    first.send(hello({ positions: [positionAt(4)] }), room("joined"), caughtUp, said(7));
     session.join("r");
     session.leave("x");
     expect(session.state.value).toBe("live");
@@ -37,7 +37,7 @@ describe("join() and leave()", () => {
     const second = await stream();
     expect(second.request).toEqual({
       token: "token",
-      positions: [place(4), at(7)],
+      positions: [positionAt(4), at(7)],
       rooms: [
         { roomId: "r", mode: "any" },
         { roomId: "s", mode: "last" },
@@ -66,7 +66,7 @@ describe("join() and leave()", () => {
     expect([ids(await stream()), streams.length]).toEqual([["r"], 1]);
   });
 
-  test("between two attempts wait for the next", async () => {
+  test("between two attempts wait for the next one", async () => {
     const { session, clock, stream, streams } = fakeSession();
     (await stream()).end("unavailable");
     session.join("r");
@@ -76,7 +76,7 @@ describe("join() and leave()", () => {
     expect(ids(await stream())).toEqual(["r"]);
   });
 
-  test("while a loop is behind wait for it", async () => {
+  test("while the stream is paused wait for the loop over events()", async () => {
     const { session, stream, streams } = fakeSession({ queueLimit: 2 });
     const loop = session.intake.deliveries.read();
     (await stream()).send(hello(), caughtUp, message(1));
@@ -89,7 +89,7 @@ describe("join() and leave()", () => {
     expect(ids(await stream())).toEqual(["r"]);
   });
 
-  test("on a closed client change nothing", async () => {
+  test("on a closed client do nothing", async () => {
     const { session, streams } = fakeSession();
     session.close();
     session.join("r");
@@ -99,7 +99,7 @@ describe("join() and leave()", () => {
   });
 
   test.each(["hello", "room", "message", "caughtUp"] as const)("may be called by a listener of %s", async (type) => {
-    const { session, stream, streams, messages } = fakeSession({ rooms: asking("r") });
+    const { session, stream, streams, messages } = fakeSession({ rooms: joined("r") });
     session.intake.listeners.add(type, () => session.join("s"));
     (await stream()).send(hello(), room("joined"), said(1), caughtUp);
     const second = await stream();
@@ -108,15 +108,15 @@ describe("join() and leave()", () => {
     expect([session.state.value, messages]).toEqual(["live", ["r1"]]);
   });
 
-  test("a bad id throws, and the stream goes on", async () => {
+  test("with a malformed id throw, and the stream is not affected", async () => {
     const { session, stream } = fakeSession();
     (await stream()).send(hello(), caughtUp);
     expect(() => session.join("dm/ada")).toThrow(RangeError);
     expect(session.state.value).toBe("live");
   });
 
-  test("who leaves a room and joins it again is new there", async () => {
-    const { session, stream, messages } = fakeSession({ rooms: asking("r") });
+  test("one after the other make the client a new member without a position", async () => {
+    const { session, stream, messages } = fakeSession({ rooms: joined("r") });
     (await stream()).send(hello(), room("joined"), said(1), caughtUp);
     session.leave("r");
     (await stream()).send(hello(), caughtUp);
@@ -128,11 +128,11 @@ describe("join() and leave()", () => {
   });
 });
 
-describe("a room that was lost", () => {
-  test("is not entered again by itself, and its place is not given back", async () => {
-    const { session, clock, stream } = fakeSession({ rooms: asking("r", "s") });
-    const told: string[] = [];
-    session.intake.listeners.add("room", ({ roomId, status }) => void told.push(`${roomId} ${status}`));
+describe("A room that another client took", () => {
+  test("is not joined again, and its position is not sent", async () => {
+    const { session, clock, stream } = fakeSession({ rooms: joined("r", "s") });
+    const events: string[] = [];
+    session.intake.listeners.add("room", ({ roomId, status }) => void events.push(`${roomId} ${status}`));
     const first = await stream();
     first.send(hello(), room("joined"), room("joined", "s"), caughtUp, said(5), said(6, "s"), room("kicked"));
     expect(session.state.value).toBe("live");
@@ -140,7 +140,7 @@ describe("a room that was lost", () => {
     await clock.advance(250);
     const second = await stream();
     expect([ids(second), second.request.positions]).toEqual([["s"], [at(6, "s")]]);
-    expect(told).toEqual(["r joined", "s joined", "r kicked"]);
+    expect(events).toEqual(["r joined", "s joined", "r kicked"]);
     second.send(hello(), caughtUp);
     session.join("r");
     const third = await stream();
@@ -150,17 +150,17 @@ describe("a room that was lost", () => {
     ]);
   });
 
-  test("may be entered again by the listener that hears of it", async () => {
-    const { session, stream } = fakeSession({ rooms: asking("r") });
+  test("may be joined again by the listener of the event", async () => {
+    const { session, stream } = fakeSession({ rooms: joined("r") });
     session.intake.listeners.add("room", ({ status }) => status === "kicked" && session.join("r", "last"));
     (await stream()).send(hello(), room("joined"), caughtUp, room("kicked"));
     expect((await stream()).request.rooms).toEqual([{ roomId: "r", mode: "last" }]);
   });
 
-  test("while the connection was lost is lost, although it was entered by `last`", async () => {
+  test("while the connection was lost is not taken back, although it was joined by `last`", async () => {
     const { session, clock, stream } = fakeSession({ rooms: new RoomJoins([{ roomId: "r", mode: "last" }]) });
-    const told: string[] = [];
-    session.intake.listeners.add("room", ({ status }) => void told.push(status));
+    const events: string[] = [];
+    session.intake.listeners.add("room", ({ status }) => void events.push(status));
     const first = await stream();
     expect(first.request.rooms).toEqual([{ roomId: "r", mode: "last" }]);
     first.send(hello(), room("joined"), caughtUp);
@@ -169,15 +169,15 @@ describe("a room that was lost", () => {
     const second = await stream();
     expect(second.request.rooms).toEqual([{ roomId: "r", mode: "first" }]);
     second.send(hello(), room("refused", "r", "already_exists"), caughtUp);
-    expect([told, session.state.value]).toEqual([["joined", "kicked"], "live"]);
+    expect([events, session.state.value]).toEqual([["joined", "kicked"], "live"]);
     second.end("unavailable");
     await clock.advance(500);
     expect(ids(await stream())).toEqual([]);
   });
 });
 
-test("a refused room is asked for again at the next reconnect, and not before", async () => {
-  const { session, clock, stream, streams } = fakeSession({ rooms: asking("r") });
+test("A refused room is asked for again at the next reconnect, and not before", async () => {
+  const { session, clock, stream, streams } = fakeSession({ rooms: joined("r") });
   (await stream()).send(hello(), room("refused", "r", "permission_denied"), caughtUp);
   session.join("r");
   await clock.advance(20_000);
@@ -187,38 +187,38 @@ test("a refused room is asked for again at the next reconnect, and not before", 
   expect(ids(await stream())).toEqual(["r"]);
 });
 
-test("who enters a room for the first time gets what it kept, once", async () => {
-  const { session, clock, stream, messages } = fakeSession({ rooms: asking("r") });
+test("A new member of a room gets the messages that the room kept, each once", async () => {
+  const { session, clock, stream, messages } = fakeSession({ rooms: joined("r") });
   const first = await stream();
-  first.send(hello({ positions: [place(4), at(9)] }), room("joined"), said(3));
+  first.send(hello({ positions: [positionAt(4), at(9)] }), room("joined"), said(3));
   first.end("unavailable");
   await clock.advance(250);
   const second = await stream();
-  expect(second.request.positions).toEqual([place(4), at(3)]);
-  second.send(hello({ positions: [place(4), at(3)] }), room("joined"), said(3), said(8));
-  second.send({ type: "caughtUp", positions: [place(4), at(9)] }, said(9), said(10));
+  expect(second.request.positions).toEqual([positionAt(4), at(3)]);
+  second.send(hello({ positions: [positionAt(4), at(3)] }), room("joined"), said(3), said(8));
+  second.send({ type: "caughtUp", positions: [positionAt(4), at(9)] }, said(9), said(10));
   expect(messages).toEqual(["r3", "r8", "r10"]);
-  expect(session.intake.positions()).toEqual([place(4), at(10)]);
+  expect(session.intake.positions()).toEqual([positionAt(4), at(10)]);
 });
 
-test("notifications of a room count like any other, and totals of the server correct them", async () => {
-  const { session, stream } = fakeSession({ rooms: asking("r") });
+test("A notification of a room counts like any other, and the totals of a ReadState replace the count", async () => {
+  const { session, stream } = fakeSession({ rooms: joined("r") });
   const total = () => session.intake.badge.totals.value?.total;
   const totals = (total: number) => ({ total, byCategory: { "": total }, version: "2" });
   const unread = (seq: number) => ({ ...said(seq), notification: true }) as StreamEvent<Text>;
   const open = await stream();
   open.send(hello({ unread: totals(1) }), room("joined"), unread(1), caughtUp, unread(2));
   expect(total()).toBe(2);
-  // The user's own word: read from the start.
+  // The user's own notification is read from the start.
   const none = { readIds: [], unreadIds: [], deletedIds: [], all: false };
   open.send(unread(3), { type: "readState", unread: totals(2), ...none });
   expect(total()).toBe(2);
 });
 
-test("what is kept in the storage are places of rooms that are asked for", async () => {
+test("Only positions of joined rooms are saved", async () => {
   const saved: string[] = [];
   const storage = { load: () => JSON.stringify([at(2), at(4, "s")]), save: (text: string) => void saved.push(text) };
-  const { session, stream } = fakeSession({ rooms: asking("r"), storage });
+  const { session, stream } = fakeSession({ rooms: joined("r"), storage });
   const open = await stream();
   expect(open.request.positions).toEqual([at(2)]);
   open.send(hello(), room("joined"), caughtUp, said(3));

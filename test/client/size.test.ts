@@ -3,7 +3,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { describe, expect, test } from "vitest";
 
-/** What a page loads: one file with all that it imports. */
+/** Bundles an entry as a page would load it: one file with everything that it imports. */
 async function bundle(entry: string) {
   const { outputFiles, metafile } = await build({
     entryPoints: [join(import.meta.dirname, "../../src/client", entry)],
@@ -21,7 +21,7 @@ async function bundle(entry: string) {
   return {
     text: new TextDecoder().decode(code),
     gzip: gzipSync(code, { level: 9 }).length,
-    /** Files that contribute code. */
+    /** The files that contribute code. */
     files: outputs.flatMap(({ inputs }) =>
       Object.keys(inputs).filter((file) => (inputs[file]?.bytesInOutput ?? 0) > 0),
     ),
@@ -32,12 +32,12 @@ async function bundle(entry: string) {
 describe.each([
   ["index.ts", 34_000],
   ["json.ts", 10_000],
-])("%s", (entry, limit) => {
+])("The bundle of %s", (entry, limit) => {
   test(`is at most ${limit} bytes, minified and gzipped`, async () => {
     expect((await bundle(entry)).gzip).toBeLessThanOrEqual(limit);
   });
 
-  test("brings no Node, no ws, no validation and nothing of the server", async () => {
+  test("has no code of Node, of ws, of validation or of the server", async () => {
     const { text, files, imports } = await bundle(entry);
     expect(imports).toEqual([]);
     expect(text).not.toMatch(/["']node:|\brequire\(/);
@@ -52,7 +52,7 @@ describe.each([
   });
 });
 
-test("the JSON entry brings neither the Protobuf runtime nor generated code", async () => {
+test("The bundle of json.ts has neither the Protobuf runtime nor generated code", async () => {
   const { files } = await bundle("json.ts");
   expect(files.filter((file) => /node_modules|^gen\//.test(file))).toEqual([]);
 });

@@ -1,4 +1,4 @@
-/** What the servers see of clients that all lost their streams at once: the state machine, and nothing else, on a clock of numbers. */
+/** The reconnects of clients that lost their streams at once: only the state machine, in simulated time. */
 import type { ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { type Input, initialMachine, type Machine, step } from "../../src/client/connection/machine.ts";
@@ -8,17 +8,17 @@ import { FakeClock, seededRandom } from "../support/clock.ts";
 
 interface Client {
   machine: Machine;
-  /** When its timer runs out, in ms after the cut. */
+  /** When its timer fires, in ms after the cut. */
   at: number;
 }
 
-/** A server's answer to a new stream at a time after the cut: taken in, or what its client hears. */
+/** The answer of a server to a new stream at a time after the cut: Hello, or the input of the client's machine. */
 type Answer = (at: number) => "hello" | Input;
 
 const clients = 5_000;
 
-/** Runs so many clients from the cut on until all are back; answers when each came back, and when each try was. */
-function storm(answer: Answer, cut: Input, seed: number): { back: number[]; tries: number[] } {
+/** Runs the clients from the cut until all are back. Returns the times of the successful attempts, and of all. */
+function storm(answer: Answer, cut: Input, seed: number): { back: number[]; attempts: number[] } {
   const { fraction } = seededRandom(seed);
   const next = (machine: Machine, ...inputs: Input[]) =>
     inputs.reduce((before, input) => step(before, input, fraction), machine);
@@ -28,24 +28,24 @@ function storm(answer: Answer, cut: Input, seed: number): { back: number[]; trie
     return { machine, at: machine.delayMs };
   });
   const back: number[] = [];
-  const tries: number[] = [];
+  const attempts: number[] = [];
   waiting.sort((a, b) => b.at - a.at);
   for (let client = waiting.pop(); client; client = waiting.pop()) {
-    tries.push(client.at);
-    const heard = answer(client.at);
-    if (heard === "hello") {
+    attempts.push(client.at);
+    const outcome = answer(client.at);
+    if (outcome === "hello") {
       back.push(client.at);
       continue;
     }
-    client.machine = next(client.machine, { type: "timer" }, { type: "token" }, heard);
+    client.machine = next(client.machine, { type: "timer" }, { type: "token" }, outcome);
     client.at += client.machine.delayMs;
-    waiting.splice(placeOf(client, waiting), 0, client);
+    waiting.splice(indexOf(client, waiting), 0, client);
   }
-  return { back, tries };
+  return { back, attempts };
 }
 
-/** Where a client stands among those that wait, the last one first. */
-function placeOf({ at }: Client, waiting: readonly Client[]): number {
+/** The index of a client among the waiting ones, which are sorted by time, latest first. */
+function indexOf({ at }: Client, waiting: readonly Client[]): number {
   let [low, high] = [0, waiting.length];
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -55,7 +55,7 @@ function placeOf({ at }: Client, waiting: readonly Client[]): number {
   return low;
 }
 
-/** A node that takes in so many per second. */
+/** A node that admits this number of streams per second. */
 function node(perSecond = 500): Answer {
   const clock = new FakeClock(0);
   const admission = new Admission(
@@ -73,7 +73,7 @@ function node(perSecond = 500): Answer {
   };
 }
 
-/** The count of the fastest second, and the mean per second until the last. */
+/** The count of the busiest second, the mean per second, and the time of the last. */
 function pace(times: number[]): { fastest: number; mean: number; last: number } {
   const last = Math.max(...times);
   const seconds = new Map<number, number>();
@@ -81,17 +81,17 @@ function pace(times: number[]): { fastest: number; mean: number; last: number } 
   return { fastest: Math.max(...seconds.values()), mean: times.length / (last / 1000), last };
 }
 
-describe.each([1, 2, 3])("5,000 clients that are cut at once, seed %i,", (seed) => {
-  test("are back within 30 s, the fastest second at most twice the mean", () => {
-    const { back, tries } = storm(node(), { type: "failed" }, seed);
+describe.each([1, 2, 3])("5,000 clients that are cut at once (seed %i)", (seed) => {
+  test("are back within 30 s, with at most twice the mean in any second", () => {
+    const { back, attempts } = storm(node(), { type: "failed" }, seed);
     const { fastest, mean, last } = pace(back);
     expect(back).toHaveLength(clients);
     expect(last).toBeLessThan(30_000);
     expect(fastest).toBeLessThanOrEqual(2 * mean);
-    expect(tries.length).toBeLessThan(3 * clients);
+    expect(attempts.length).toBeLessThan(3 * clients);
   });
 
-  test("are back within 30 s from when the node is back, too, and never faster than it takes them", () => {
+  test("are back within 30 s after the node is back, and never faster than it admits them", () => {
     const admit = node();
     const { back } = storm((at) => (at < 5_000 ? { type: "failed" } : admit(at - 5_000)), { type: "failed" }, seed);
     const { fastest, last } = pace(back.map((time) => time - 5_000));
@@ -99,20 +99,20 @@ describe.each([1, 2, 3])("5,000 clients that are cut at once, seed %i,", (seed) 
     expect(fastest).toBeLessThanOrEqual(750);
   });
 
-  test("are so, too, on two nodes that are left of three", () => {
+  test("are back within 30 s on the two nodes that are left of three", () => {
     const nodes = [node(), node()];
-    let turn = 0;
-    const answer: Answer = (at) => (nodes[turn++ % 2] as Answer)(at);
+    let count = 0;
+    const answer: Answer = (at) => (nodes[count++ % 2] as Answer)(at);
     const { fastest, mean, last } = pace(storm(answer, { type: "failed" }, seed).back);
     expect(last).toBeLessThan(30_000);
     expect(fastest).toBeLessThanOrEqual(2 * mean);
   });
 
-  test("of a node that drains come back spread over its window", () => {
+  test("by a draining node come back spread over its drain window", () => {
     const { fraction } = seededRandom(seed);
     const drainMs = 20_000;
     const { fraction: spread } = seededRandom(seed + 100);
-    // Each is told a time of its own.
+    // The node names a delay for each client.
     const times = Array.from({ length: clients }, () => {
       const live = [{ type: "start" }, { type: "token" }, { type: "hello" }, { type: "caughtUp" }] as Input[];
       const machine = live.reduce((before, input) => step(before, input, fraction), initialMachine);
@@ -124,7 +124,7 @@ describe.each([1, 2, 3])("5,000 clients that are cut at once, seed %i,", (seed) 
   });
 });
 
-test("without a limit of the node the tries themselves are spread evenly over the first wait", () => {
+test("Without an admission limit the attempts are spread evenly over the first back-off delay", () => {
   const { back } = storm(() => "hello", { type: "failed" }, 1);
   const tenths = Array.from({ length: 10 }, (_, tenth) => back.filter((at) => Math.floor(at / 50) === tenth).length);
   expect(Math.max(...back)).toBeLessThan(500);

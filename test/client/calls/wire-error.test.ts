@@ -10,7 +10,7 @@ import {
 } from "../../../src/client/calls/wire-error.ts";
 import { fail } from "../../../src/errors.ts";
 
-test("every code of Connect keeps its name", () => {
+test("Every code of Connect keeps its name", () => {
   for (const code of Object.values(Code).filter((value) => typeof value === "number")) {
     const json = errorToJson(new ConnectError("x", code), undefined);
     expect(errorFromJson(json)?.code).toBe((json as { code: string }).code);
@@ -19,7 +19,7 @@ test("every code of Connect keeps its name", () => {
   }
 });
 
-test("reason and RetryInfo are read from the wire, whatever the delay", () => {
+test("An error in JSON keeps its reason and its RetryInfo", () => {
   fc.assert(
     fc.property(fc.nat(10_000_000), (retryAfterMs) => {
       const json = errorToJson(fail("OVERLOADED", "later", { retryAfterMs, field: "message.url" }), undefined);
@@ -34,8 +34,8 @@ test("reason and RetryInfo are read from the wire, whatever the delay", () => {
   );
 });
 
-describe("a close of the bridge", () => {
-  test("carries code, reason and sentence", () => {
+describe("The close of a WebSocket", () => {
+  test("carries a code, a reason and a sentence", () => {
     expect(errorFromClose(4016, "TOKEN_EXPIRED: the token: it has expired")).toMatchObject({
       code: "unauthenticated",
       reason: "TOKEN_EXPIRED",
@@ -50,13 +50,13 @@ describe("a close of the bridge", () => {
     [1001, "going away", "unavailable", undefined, "going away"],
     [4000, "", "unavailable", undefined, "the WebSocket closed with code 4000"],
     [4017, "X: y", "unavailable", undefined, "X: y"],
-  ])("%i %j", (code, text, name, reason, message) => {
+  ])("with code %i and the text %j gives the error %s", (code, text, name, reason, message) => {
     const error = errorFromClose(code, text);
     expect([error.code, error.reason, error.message]).toEqual([name, reason, message]);
   });
 });
 
-test("only a Connect error speaks for the server", async () => {
+test("Only a Connect error counts as an error of the server", async () => {
   const read = async (body: string, status: number) => (await errorFromResponse(new Response(body, { status }))).code;
   expect(await read('{"code":"not_found"}', 404)).toBe("not_found");
   expect(await read("<html>", 404)).toBe("unavailable");
@@ -65,7 +65,7 @@ test("only a Connect error speaks for the server", async () => {
   expect(await read("", 401)).toBe("unauthenticated");
 });
 
-test("nothing that can be thrown or sent breaks it", () => {
+test("Any thrown value and any detail of an error can be decoded", () => {
   fc.assert(
     fc.property(fc.anything(), (thing) => {
       expect(errorFromConnect(thing).name).toBe("TidingsError");

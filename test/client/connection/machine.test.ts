@@ -40,7 +40,7 @@ const input = (allowed: Input["type"][]): fc.Arbitrary<Input> =>
     { requiredKeys: ["type"] },
   );
 const anyInputs = fc.array(input(types), { maxLength: 60 });
-const lively = types.filter((type) => type !== "close" && type !== "rejected");
+const nonFinal = types.filter((type) => type !== "close" && type !== "rejected");
 const fraction = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
 function run(inputs: Input[], fraction = 0.5): Machine[] {
@@ -49,8 +49,8 @@ function run(inputs: Input[], fraction = 0.5): Machine[] {
   return machines;
 }
 
-describe("the table", () => {
-  test("reads, row by row, as written here", () => {
+describe("The transition table", () => {
+  test("has these moves and no others", () => {
     const moves = (state: TidingsState) =>
       Object.entries(transitions[state])
         .filter(([, to]) => to !== stay)
@@ -73,7 +73,7 @@ describe("the table", () => {
     });
   });
 
-  test("every state can be reached, and every state but closed can reach live", () => {
+  test("reaches every state from idle, and live from every state but closed", () => {
     const reach = (from: TidingsState) => {
       const found = new Set([from]);
       for (const state of found) for (const to of Object.values(transitions[state])) if (to !== stay) found.add(to);
@@ -84,8 +84,8 @@ describe("the table", () => {
   });
 });
 
-describe("whatever happens", () => {
-  test("closed is final, and only close and rejected lead there", () => {
+describe("After any sequence of inputs", () => {
+  test("closed is final, and only close and rejected lead to it", () => {
     fc.assert(
       fc.property(anyInputs, (inputs) => {
         const machines = run(inputs);
@@ -98,9 +98,9 @@ describe("whatever happens", () => {
     );
   });
 
-  test("it never gives up: once started, two timers lead to a new attempt from wherever it waits", () => {
+  test("two timers lead a started client from any delay to a new attempt", () => {
     fc.assert(
-      fc.property(fc.array(input(lively), { maxLength: 60 }), (inputs) => {
+      fc.property(fc.array(input(nonFinal), { maxLength: 60 }), (inputs) => {
         const machine = run([{ type: "start" }, ...inputs]).at(-1) as Machine;
         if (machine.state === "paused") return;
         const once = step(machine, { type: "timer" }, () => 0);
@@ -110,7 +110,7 @@ describe("whatever happens", () => {
     );
   });
 
-  test("delays are finite, bounded, and never shorter than the server asked", () => {
+  test("delays are bounded, and never shorter than the server asked", () => {
     fc.assert(
       fc.property(anyInputs, fraction, (inputs, f) => {
         const machines = run(inputs, f);
@@ -127,7 +127,7 @@ describe("whatever happens", () => {
     );
   });
 
-  test("no answers of a server make it hurry: between two attempts lies a wait, but for one refused token", () => {
+  test("a delay lies between two attempts, except after one refused token", () => {
     const server: Input["type"][] = ["token", "hello", "caughtUp", "later", "failed", "unauthenticated", "reset"];
     const unhealthy = input(server).map(({ uptimeMs, ...rest }) => rest);
     fc.assert(
@@ -154,7 +154,7 @@ describe("whatever happens", () => {
   });
 });
 
-test("a token is replaced at once after a healthy connection, and slowly when the fresh one is refused", () => {
+test("A refused token is replaced at once after a healthy connection, and after a delay when the fresh one is refused", () => {
   const connected: Input[] = [{ type: "start" }, { type: "token" }, { type: "hello" }];
   const refused: Input = { type: "unauthenticated", uptimeMs: 0 };
   const inputs = [...connected, refused, { type: "token" }, refused] as Input[];
@@ -167,11 +167,16 @@ test("a token is replaced at once after a healthy connection, and slowly when th
     "connecting",
     "unauthorized",
   ]);
-  const healed: Input[] = [{ type: "timer" }, { type: "token" }, { type: "hello" }, { ...refused, uptimeMs: 60_000 }];
-  expect(run([...inputs, ...healed]).at(-1)?.state).toBe("authorizing");
+  const recovered: Input[] = [
+    { type: "timer" },
+    { type: "token" },
+    { type: "hello" },
+    { ...refused, uptimeMs: 60_000 },
+  ];
+  expect(run([...inputs, ...recovered]).at(-1)?.state).toBe("authorizing");
 });
 
-test("the back-off grows with failures and starts over after a healthy connection", () => {
+test("The back-off grows with each failure and restarts after a healthy connection", () => {
   const attempt: Input[] = [{ type: "timer" }, { type: "token" }, { type: "hello" }];
   const fail: Input = { type: "failed", uptimeMs: healthyAfterMs - 1 };
   const inputs = [{ type: "start" }, { type: "token" }, fail, ...attempt, fail, ...attempt, fail] as Input[];
@@ -182,23 +187,23 @@ test("the back-off grows with failures and starts over after a healthy connectio
   ]);
 });
 
-test("turns that a server gives are no failures: the first one after them is the first", () => {
-  const round: Input[] = [{ type: "token" }, { type: "later", afterMs: 500 }, { type: "timer" }];
-  const turns = Array.from({ length: 8 }, () => round).flat();
+test("A retry slot of the server counts as no failure, so the next failure is the first", () => {
+  const cycle: Input[] = [{ type: "token" }, { type: "later", afterMs: 500 }, { type: "timer" }];
+  const slots = Array.from({ length: 8 }, () => cycle).flat();
   const failed: Input[] = [{ type: "token" }, { type: "hello" }, { type: "failed", uptimeMs: 1 }];
-  const machines = run([{ type: "start" }, ...turns, ...failed]);
+  const machines = run([{ type: "start" }, ...slots, ...failed]);
   expect(machines.filter(({ state }) => state === "held").map(({ delayMs }) => delayMs)).toEqual(Array(8).fill(750));
   expect(machines.at(-1)).toMatchObject({ state: "waiting", delayMs: 250 });
 });
 
-test("a server that says come back at once, each time, is obeyed ever more slowly", () => {
-  const round: Input[] = [
+test("A client that is asked to return at once again and again slows down with each time", () => {
+  const cycle: Input[] = [
     { type: "token" },
     { type: "hello" },
     { type: "later", afterMs: 0, uptimeMs: 1 },
     { type: "timer" },
   ];
-  const machines = run([{ type: "start" }, ...Array.from({ length: 8 }, () => round).flat()]);
+  const machines = run([{ type: "start" }, ...Array.from({ length: 8 }, () => cycle).flat()]);
   const delays = machines.filter(({ state }) => state === "held").map(({ delayMs }) => delayMs);
   expect(delays).toEqual([250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
 });

@@ -1,14 +1,14 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { settled } from "../fake-clock.ts";
-import { caughtUp, fakeSession, hello, message, place } from "../fake-streams.ts";
+import { caughtUp, fakeSession, hello, message, positionAt } from "../fake-streams.ts";
 
-describe("the page", () => {
+describe("In a page,", () => {
   afterEach(() => vi.unstubAllGlobals());
 
   function fakePage() {
     const document = Object.assign(new EventTarget(), { visibilityState: "visible" });
     const window = new EventTarget();
-    /** Listeners that were added and not removed. */
+    /** The event listeners that were added and not removed. */
     const listening: string[] = [];
     for (const target of [document, window]) {
       const { addEventListener, removeEventListener } = target;
@@ -27,7 +27,7 @@ describe("the page", () => {
     return { document, window, listening };
   }
 
-  test.each(["online", "pageshow", "visibilitychange"])("%s ends the wait of a back-off", async (type) => {
+  test.each(["online", "pageshow", "visibilitychange"])("the event %s ends a back-off delay", async (type) => {
     const { document, window } = fakePage();
     const { session, stream, streams } = fakeSession();
     (await stream()).end("unavailable");
@@ -36,7 +36,7 @@ describe("the page", () => {
     expect([streams.length, session.state.value]).toEqual([2, "connecting"]);
   });
 
-  test("online does not end a wait that the server asked for", async () => {
+  test("the event online does not end a delay that the server named", async () => {
     const { window } = fakePage();
     const { session, stream } = fakeSession();
     (await stream()).send({ type: "goAway", reconnectAfterMs: 3_000 });
@@ -44,7 +44,7 @@ describe("the page", () => {
     expect(session.state.value).toBe("held");
   });
 
-  test("coming into view after a sleep finds a dead stream at once", async () => {
+  test("the event visibilitychange detects a dead stream at once after the machine slept", async () => {
     const { document } = fakePage();
     const { session, clock, stream } = fakeSession();
     (await stream()).send(hello({ heartbeatMs: 1_000 }), caughtUp);
@@ -55,7 +55,7 @@ describe("the page", () => {
     expect(session.state.value).toBe("waiting");
   });
 
-  test("being hidden saves the positions, and close() stops listening", async () => {
+  test("hiding the page saves the positions, and close() removes all event listeners", async () => {
     const { document, window, listening } = fakePage();
     const saved: string[] = [];
     const { session, stream, streams } = fakeSession({
@@ -65,7 +65,7 @@ describe("the page", () => {
     open.send(hello(), caughtUp, message(2));
     document.visibilityState = "hidden";
     document.dispatchEvent(new Event("visibilitychange"));
-    expect(saved).toEqual([JSON.stringify([place(2)])]);
+    expect(saved).toEqual([JSON.stringify([positionAt(2)])]);
     open.end("unavailable");
     session.close();
     window.dispatchEvent(new Event("online"));

@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import type { TidingsState } from "../../../src/client/connection/transitions.ts";
 import { settled } from "../fake-clock.ts";
-import { caughtUp, fakeSession, hello, message, place } from "../fake-streams.ts";
+import { caughtUp, fakeSession, hello, message, positionAt } from "../fake-streams.ts";
 
 const totals = (total: number, version = 1) => ({
   total,
@@ -9,8 +9,8 @@ const totals = (total: number, version = 1) => ({
   version: String(version),
 });
 
-describe("a stream", () => {
-  test("passes through its states, in order", async () => {
+describe("A session", () => {
+  test("passes through its states in order", async () => {
     const { session, stream } = fakeSession();
     const states: TidingsState[] = [];
     session.state.subscribe((state) => void states.push(state));
@@ -20,7 +20,7 @@ describe("a stream", () => {
     expect(states).toEqual(["idle", "authorizing", "connecting", "replaying", "live", "closed"]);
   });
 
-  test("says nothing before Hello, and greets once", async () => {
+  test("ignores events before Hello, and a second Hello", async () => {
     const { session, stream, messages } = fakeSession();
     const open = await stream();
     open.send(message(1), caughtUp);
@@ -30,7 +30,7 @@ describe("a stream", () => {
     expect(session.intake.badge.totals.value?.total).toBe(2);
   });
 
-  test("shows the totals that belong to a state by the time that state is seen", async () => {
+  test("sets the totals and the online count before the state that they belong to", async () => {
     const { session, stream } = fakeSession();
     const seen: unknown[] = [];
     session.state.subscribe((state) => void seen.push([state, session.intake.badge.totals.value?.total]));
@@ -43,12 +43,12 @@ describe("a stream", () => {
   });
 });
 
-describe("resuming", () => {
-  test("gives back the last position of each feed, and drops what is sent twice", async () => {
+describe("A session that reconnects", () => {
+  test("sends the last position of each feed, and drops duplicates", async () => {
     const { session, clock, stream, messages } = fakeSession();
     const first = await stream();
     first.send(
-      hello({ positions: [place(4), { feed: "tenant", epoch: 2, seq: "8" }] }),
+      hello({ positions: [positionAt(4), { feed: "tenant", epoch: 2, seq: "8" }] }),
       caughtUp,
       message(5),
       message(6),
@@ -57,45 +57,45 @@ describe("resuming", () => {
     expect(session.state.value).toBe("waiting");
     await clock.advance(250);
     const second = await stream();
-    expect(second.request.positions).toEqual([place(6), { feed: "tenant", epoch: 2, seq: "8" }]);
+    expect(second.request.positions).toEqual([positionAt(6), { feed: "tenant", epoch: 2, seq: "8" }]);
     second.send(hello({ unread: totals(2) }), message(6), message(7), caughtUp, message(7), message(8));
     expect(messages).toEqual(["m5", "m6", "m7", "m8"]);
     expect(session.intake.badge.totals.value?.total).toBe(3);
   });
 
-  test("positions of CaughtUp, heartbeats and gaps move the place, too", async () => {
+  test("sends the positions of CaughtUp, heartbeats and gaps as well", async () => {
     const { session, clock, stream } = fakeSession();
     const gaps: unknown[] = [];
     session.intake.listeners.add("gap", (gap) => void gaps.push([gap.from?.seq, gap.to?.seq]));
     const first = await stream();
-    first.send(hello({ positions: [place(1)] }), { type: "gap", from: place(1), to: place(9) });
-    first.send({ type: "caughtUp", positions: [place(12)] }, { type: "heartbeat", positions: [place(20)] });
+    first.send(hello({ positions: [positionAt(1)] }), { type: "gap", from: positionAt(1), to: positionAt(9) });
+    first.send({ type: "caughtUp", positions: [positionAt(12)] }, { type: "heartbeat", positions: [positionAt(20)] });
     first.end("unknown");
     await clock.advance(250);
-    expect((await stream()).request.positions).toEqual([place(20)]);
+    expect((await stream()).request.positions).toEqual([positionAt(20)]);
     expect(gaps).toEqual([["1", "9"]]);
   });
 
-  test("a rebuilt feed starts over", async () => {
+  test("follows a rebuilt feed from the first message of its new epoch", async () => {
     const { clock, stream, messages } = fakeSession();
     const first = await stream();
     first.send(hello(), caughtUp, message(50), message(1, "", 2), message(2, "", 2));
     first.end("unavailable");
     await clock.advance(250);
-    expect((await stream()).request.positions).toEqual([place(2, 2)]);
+    expect((await stream()).request.positions).toEqual([positionAt(2, 2)]);
     expect(messages).toEqual(["m50", "m1", "m2"]);
   });
 
   test.each(["POSITION_IN_FUTURE", "POSITION_INVALID"])(
-    "%s: forgets the positions, says so, and goes on",
+    "forgets its positions after %s, gives a reset event, and continues",
     async (reason) => {
       const saved: string[] = [];
-      const storage = { load: () => JSON.stringify([place(9)]), save: (text: string) => void saved.push(text) };
+      const storage = { load: () => JSON.stringify([positionAt(9)]), save: (text: string) => void saved.push(text) };
       const { session, clock, stream, errors } = fakeSession({ storage });
       const resets: string[] = [];
       session.intake.listeners.add("reset", (reset) => void resets.push(reset.reason));
       const first = await stream();
-      expect(first.request.positions).toEqual([place(9)]);
+      expect(first.request.positions).toEqual([positionAt(9)]);
       first.end("invalid_argument", { reason });
       await clock.advance(250);
       expect((await stream()).request.positions).toEqual([]);
@@ -104,7 +104,7 @@ describe("resuming", () => {
   );
 });
 
-describe("failures", () => {
+describe("A session whose stream", () => {
   test.each([
     "canceled",
     "aborted",
@@ -114,7 +114,7 @@ describe("failures", () => {
     "deadline_exceeded",
     "resource_exhausted",
     "data_loss",
-  ] as const)("%s is tried again, for ever, and told once", async (code) => {
+  ] as const)("fails with %s retries forever and reports one error", async (code) => {
     const { session, clock, stream, streams, errors } = fakeSession();
     for (let i = 0; i < 40; i++) {
       (await stream()).end(code);
@@ -132,7 +132,7 @@ describe("failures", () => {
   });
 
   test.each(["permission_denied", "invalid_argument", "unimplemented", "not_found"] as const)(
-    "%s is final: told once, thrown by loops after what came before it",
+    "fails with %s and a reason closes, and its loops throw the error after the queued events",
     async (code) => {
       const { session, clock, stream, errors } = fakeSession();
       const loop = session.intake.deliveries.read();
@@ -151,22 +151,22 @@ describe("failures", () => {
     },
   );
 
-  test("a long and healthy stream does not make those after it look healthy", async () => {
+  test("was healthy for long counts the failures that follow from the first", async () => {
     const { clock, stream } = fakeSession();
     const healthy = await stream();
     healthy.send(hello({ heartbeatMs: 0 }), caughtUp);
     clock.sleep(3_600_000);
     healthy.end("unavailable");
-    const waits: (number | undefined)[] = [];
+    const delays: (number | undefined)[] = [];
     for (let i = 0; i < 4; i++) {
-      waits.push(clock.pending[0]);
+      delays.push(clock.pending[0]);
       await clock.advance(clock.pending[0] ?? 0);
       (await stream()).end("unavailable");
     }
-    expect(waits).toEqual([250, 500, 1_000, 2_000]);
+    expect(delays).toEqual([250, 500, 1_000, 2_000]);
   });
 
-  test("go_away: leaves at once, returns when told and not before, without an error", async () => {
+  test("ends by GoAway reconnects after the delay that the server named, without an error", async () => {
     const { session, clock, stream, streams, errors } = fakeSession({ fraction: () => 0 });
     const open = await stream();
     open.send(hello(), caughtUp);
@@ -180,7 +180,7 @@ describe("failures", () => {
     expect(errors).toEqual([]);
   });
 
-  test("RetryInfo: waits at least so long", async () => {
+  test("fails with RetryInfo waits at least as long as it says", async () => {
     const { session, clock, stream, streams, errors } = fakeSession();
     (await stream()).end("resource_exhausted", { reason: "TOO_MANY_STREAMS", retryAfterMs: 5_000 });
     expect(session.state.value).toBe("held");
@@ -191,7 +191,7 @@ describe("failures", () => {
     expect(errors.map(({ reason }) => reason)).toEqual(["TOO_MANY_STREAMS"]);
   });
 
-  test("a stream without a Hello is dropped after 10 s", async () => {
+  test("sends no Hello drops it after 10 s", async () => {
     const { session, clock, stream, errors } = fakeSession();
     const silent = await stream();
     await clock.advance(9_999);
@@ -200,7 +200,7 @@ describe("failures", () => {
     expect([session.state.value, silent.dropped, errors[0]?.code]).toEqual(["waiting", true, "deadline_exceeded"]);
   });
 
-  test("a stream that is silent for two heartbeats is dropped, one that speaks is not", async () => {
+  test("sends nothing for two heartbeat intervals drops it", async () => {
     const { session, clock, stream } = fakeSession();
     const open = await stream();
     open.send(hello({ heartbeatMs: 1_000 }), caughtUp);
@@ -216,25 +216,25 @@ describe("failures", () => {
   });
 });
 
-describe("tokens", () => {
-  test("one that expired is replaced at once, without an error", async () => {
-    const asked: boolean[] = [];
-    const token = ({ refresh }: { refresh: boolean }) => `t${asked.push(refresh)}`;
+describe("The token function", () => {
+  test("is called again at once when a token has expired, without an error", async () => {
+    const refreshes: boolean[] = [];
+    const token = ({ refresh }: { refresh: boolean }) => `t${refreshes.push(refresh)}`;
     const { session, clock, stream, errors } = fakeSession({ token });
     const first = await stream();
     first.send(hello(), caughtUp, message(3));
     clock.sleep(60_000);
     first.end("unauthenticated", { reason: "TOKEN_EXPIRED" });
     const second = await stream();
-    expect(second.request).toEqual({ token: "t2", positions: [place(3)], rooms: [] });
-    expect([asked, errors, session.state.value]).toEqual([[false, true], [], "connecting"]);
+    expect(second.request).toEqual({ token: "t2", positions: [positionAt(3)], rooms: [] });
+    expect([refreshes, errors, session.state.value]).toEqual([[false, true], [], "connecting"]);
   });
 
-  test("refused again and again: slowly, told once, and healed by the first good one", async () => {
+  test("is called at long intervals while its tokens are refused, with one error, until one is accepted", async () => {
     let good = false;
-    let asked = 0;
+    let tokenCalls = 0;
     const token = () => {
-      asked += 1;
+      tokenCalls += 1;
       return good ? "good" : "bad";
     };
     const { session, clock, stream, errors } = fakeSession({ token });
@@ -245,7 +245,7 @@ describe("tokens", () => {
         await clock.advance(22_500);
       }
     }
-    expect([asked, errors.length, errors[0]?.code]).toEqual([21, 1, "unauthenticated"]);
+    expect([tokenCalls, errors.length, errors[0]?.code]).toEqual([21, 1, "unauthenticated"]);
     good = true;
     (await stream()).end("unauthenticated");
     await clock.advance(22_500);
@@ -255,7 +255,7 @@ describe("tokens", () => {
     expect(session.state.value).toBe("live");
   });
 
-  test("a token function that throws, or gives nothing, is asked again later", async () => {
+  test("is called again later when it throws or returns an empty token", async () => {
     const answers = [() => Promise.reject(new Error("login is down")), () => "", () => "t"];
     const { session, clock, stream, errors } = fakeSession({ token: () => (answers.shift() as () => string)() });
     await settled();
@@ -267,7 +267,7 @@ describe("tokens", () => {
     expect(errors.map(({ message }) => message)).toEqual(["token: login is down"]);
   });
 
-  test("a token function that never answers is asked again; its late answer is ignored", async () => {
+  test("is called again after 30 s without an answer, and its late answer is ignored", async () => {
     const late = Promise.withResolvers<string>();
     const second = Promise.withResolvers<string>();
     const answers = [late.promise, second.promise];
@@ -285,7 +285,7 @@ describe("tokens", () => {
   });
 });
 
-test("a listener's exception is uncaught, and neither stops the client nor other listeners", async () => {
+test("An exception of a listener is uncaught, and stops neither the client nor other listeners", async () => {
   const uncaught = vi.fn();
   process.once("uncaughtException", uncaught);
   const { session, stream, messages } = fakeSession();
@@ -297,7 +297,7 @@ test("a listener's exception is uncaught, and neither stops the client nor other
   expect([session.state.value, messages]).toEqual(["live", ["m1"]]);
 });
 
-test("close() from within a listener ends everything, wherever it happens", async () => {
+test("close() in a listener of any event ends the stream and the timer", async () => {
   for (const type of ["hello", "message", "caughtUp", "reset", "error"] as const) {
     const { session, clock, stream } = fakeSession();
     session.intake.listeners.add(type, () => session.close());

@@ -9,7 +9,7 @@ const totals = (byCategory: Record<string, number>, version = 1): UnreadTotals =
   version: String(version),
 });
 
-test("a replay is in Hello's totals already; after it each notification adds one", () => {
+test("A replayed notification is in the totals of Hello, and a live one adds one", () => {
   const badge = new Badge();
   badge.hello(totals({ system: 2 }));
   badge.notification("system");
@@ -20,7 +20,7 @@ test("a replay is in Hello's totals already; after it each notification adds one
   expect(badge.totals.value).toEqual(totals({ system: 3, "": 1 }));
 });
 
-test("a read state replaces the totals where it stands, even with a lower version", () => {
+test("A ReadState replaces the totals, even with a lower version", () => {
   const badge = new Badge();
   badge.hello(totals({ a: 5 }, 9));
   badge.caughtUp();
@@ -30,7 +30,7 @@ test("a read state replaces the totals where it stands, even with a lower versio
   expect(badge.totals.value).toEqual(totals({ a: 2 }, 3));
 });
 
-test("a unary answer counts only if it is newer than what was seen, compared as numbers", () => {
+test("A unary response replaces the totals only if its version is a greater number", () => {
   const badge = new Badge();
   badge.hello(totals({ a: 5 }, 9));
   badge.answer(totals({ a: 4 }, 9));
@@ -41,7 +41,7 @@ test("a unary answer counts only if it is newer than what was seen, compared as 
   expect(badge.totals.value?.total).toBe(3);
 });
 
-test("a service has no totals and never gets any from messages", () => {
+test("A service has no totals, and messages give it none", () => {
   const badge = new Badge();
   badge.hello(undefined);
   badge.caughtUp();
@@ -49,7 +49,7 @@ test("a service has no totals and never gets any from messages", () => {
   expect(badge.totals.value).toBeUndefined();
 });
 
-test("categories named like parts of Object are categories", () => {
+test("Categories named like properties of Object are counted", () => {
   const badge = new Badge();
   badge.hello(totals({}));
   badge.caughtUp();
@@ -60,7 +60,7 @@ test("categories named like parts of Object are categories", () => {
   ]);
 });
 
-test("the total is always the sum of its categories, and totals once given are never changed", () => {
+test("The total is always the sum of its categories, and totals that were given out do not change", () => {
   const step = fc.oneof(
     fc.record({ notification: fc.constantFrom("", "a", "b") }),
     fc.record({ readState: fc.dictionary(fc.constantFrom("", "a", "b"), fc.nat(9), { noNullPrototype: true }) }),

@@ -1,44 +1,44 @@
 import { describe, expect, test } from "vitest";
 import { RoomJoins } from "../../../src/client/state/rooms.ts";
 import { settled } from "../fake-clock.ts";
-import { caughtUp, fakeSession, hello, message, place } from "../fake-streams.ts";
+import { caughtUp, fakeSession, hello, message, positionAt } from "../fake-streams.ts";
 
-/** A storage that remembers every save. */
+/** A storage in memory that records every save. */
 function memoryStorage(text: string | null = null) {
   const saved: string[] = [];
   return {
     saved,
     load: () => saved.at(-1) ?? text,
     save: (next: string) => void saved.push(next),
-    get places() {
+    get positions() {
       return JSON.parse(saved.at(-1) ?? "null");
     },
   };
 }
 
-describe("the storage", () => {
-  test("outlives the client", async () => {
+describe("The storage", () => {
+  test("gives its positions to the next client", async () => {
     const storage = memoryStorage();
     const first = fakeSession({ storage });
-    (await first.stream()).send(hello(), caughtUp, message(7), { type: "heartbeat", positions: [place(11)] });
+    (await first.stream()).send(hello(), caughtUp, message(7), { type: "heartbeat", positions: [positionAt(11)] });
     first.session.close();
     const second = fakeSession({ storage: { ...storage, load: () => Promise.resolve(storage.load()) } });
     const open = await second.stream();
-    expect(open.request.positions).toEqual([place(11)]);
+    expect(open.request.positions).toEqual([positionAt(11)]);
     open.send(hello(), message(11), message(12), caughtUp);
     expect(second.messages).toEqual(["m12"]);
   });
 
-  test("is written soon, not for each message", async () => {
+  test("is written once for many messages, after a short delay", async () => {
     const storage = memoryStorage();
     const { clock, stream } = fakeSession({ storage });
     (await stream()).send(hello(), ...Array.from({ length: 500 }, (_, i) => message(i + 1)), caughtUp);
     expect(storage.saved).toEqual([]);
     await clock.advance(250);
-    expect(storage.saved).toEqual([JSON.stringify([place(500)])]);
+    expect(storage.saved).toEqual([JSON.stringify([positionAt(500)])]);
   });
 
-  test("gets one write at a time, and the last word", async () => {
+  test("gets one write at a time, and the last positions in the end", async () => {
     const writes: { text: string; done: () => void }[] = [];
     const save = (text: string) => new Promise<void>((done) => void writes.push({ text, done }));
     const { session, clock, stream } = fakeSession({ storage: { load: () => null, save } });
@@ -51,10 +51,10 @@ describe("the storage", () => {
     expect(writes.length).toBe(1);
     writes[0]?.done();
     await settled();
-    expect(writes.map(({ text }) => JSON.parse(text))).toEqual([[place(1)], [place(3)]]);
+    expect(writes.map(({ text }) => JSON.parse(text))).toEqual([[positionAt(1)], [positionAt(3)]]);
   });
 
-  test("that fails is told once, and the client works without it", async () => {
+  test("that fails is reported once, and the client continues without it", async () => {
     const save = () => Promise.reject(new Error("full"));
     const load = () => {
       throw new Error("locked");
@@ -69,50 +69,50 @@ describe("the storage", () => {
     expect(errors.map((error) => error.message)).toEqual(["storage: locked"]);
   });
 
-  test("is not emptied by a client that is closed before it has read it", async () => {
+  test("is not erased by a client that is closed before it has read it", async () => {
     const loading = Promise.withResolvers<string>();
     const storage = { ...memoryStorage(), load: () => loading.promise };
     const { session, streams } = fakeSession({ storage });
     session.close();
-    loading.resolve(JSON.stringify([place(5)]));
+    loading.resolve(JSON.stringify([positionAt(5)]));
     await settled();
     expect([storage.saved, streams.length, session.state.value]).toEqual([[], 0, "closed"]);
   });
 
-  test("places of rooms that are not asked for stay behind", async () => {
+  test("may hold positions of rooms that are not joined, which are not sent", async () => {
     const room = (id: string) => ({ feed: `room/${id}`, epoch: 1, seq: "3" });
-    const storage = memoryStorage(JSON.stringify([place(5), room("a"), room("b")]));
+    const storage = memoryStorage(JSON.stringify([positionAt(5), room("a"), room("b")]));
     const { stream } = fakeSession({ storage, rooms: new RoomJoins([{ roomId: "b" }]) });
-    expect((await stream()).request.positions).toEqual([place(5), room("b")]);
+    expect((await stream()).request.positions).toEqual([positionAt(5), room("b")]);
   });
 });
 
-describe("a loop over events()", () => {
-  test("consumes an event when it asks for the next", async () => {
+describe("A loop over events()", () => {
+  test("consumes an event when it asks for the next one", async () => {
     const storage = memoryStorage();
     const { session, clock, stream } = fakeSession({ storage });
     const loop = session.intake.deliveries.read();
-    (await stream()).send(hello(), caughtUp, message(1), message(2), { type: "heartbeat", positions: [place(9)] });
+    (await stream()).send(hello(), caughtUp, message(1), message(2), { type: "heartbeat", positions: [positionAt(9)] });
     for (const type of ["hello", "caughtUp", "message"]) expect((await loop.next()).value).toMatchObject({ type });
     await clock.advance(250);
     expect(storage.saved).toEqual([]);
     await loop.next();
     await clock.advance(250);
-    expect(storage.places).toEqual([place(1)]);
+    expect(storage.positions).toEqual([positionAt(1)]);
     void loop.next();
     await settled();
     await clock.advance(250);
-    expect(storage.places).toEqual([place(9)]);
+    expect(storage.positions).toEqual([positionAt(9)]);
   });
 
-  test("that is slow pauses the stream, and loses and repeats nothing", async () => {
+  test("that is slow pauses the stream, and loses and repeats no message", async () => {
     const { session, stream, streams, messages } = fakeSession({ queueLimit: 10 });
     const loop = session.intake.deliveries.read();
     const got: string[] = [];
     const paused: number[] = [];
     let next = loop.next();
     while (got.length < 100) {
-      // Each stream sends all that comes after the place it was given, more than fits.
+      // Each stream sends every message after its start position, which is more than the queue holds.
       const open = await stream();
       const from = Number(open.request.positions[0]?.seq ?? 0);
       open.send(hello(), ...Array.from({ length: 100 - from }, (_, i) => message(from + i + 1)));
@@ -133,22 +133,22 @@ describe("a loop over events()", () => {
     expect((await next).done).toBe(true);
   });
 
-  test("that stands still collects no heartbeats", async () => {
+  test("that stands still accumulates no heartbeats", async () => {
     const storage = memoryStorage();
     const { session, clock, stream } = fakeSession({ storage, queueLimit: 2 });
     const loop = session.intake.deliveries.read();
     const open = await stream();
     open.send(hello(), caughtUp);
-    for (let seq = 1; seq <= 50; seq++) open.send({ type: "heartbeat", positions: [place(seq)] });
+    for (let seq = 1; seq <= 50; seq++) open.send({ type: "heartbeat", positions: [positionAt(seq)] });
     expect(session.state.value).toBe("live");
     for (let i = 0; i < 2; i++) await loop.next();
     void loop.next();
     await settled();
     await clock.advance(250);
-    expect(storage.saved).toEqual([JSON.stringify([place(50)])]);
+    expect(storage.saved).toEqual([JSON.stringify([positionAt(50)])]);
   });
 
-  test("left early closes the client, and the event it was left at is given again", async () => {
+  test("that is left early closes the client, and the next client gets the current event again", async () => {
     const storage = memoryStorage();
     const first = fakeSession({ storage });
     const loop = first.session.intake.deliveries.read();
@@ -158,19 +158,19 @@ describe("a loop over events()", () => {
     }
     expect([first.session.state.value, first.clock.pending]).toEqual(["closed", []]);
     const second = fakeSession({ storage });
-    expect((await second.stream()).request.positions).toEqual([place(1)]);
+    expect((await second.stream()).request.positions).toEqual([positionAt(1)]);
   });
 
-  test("that closes the client has consumed the event it did so at", async () => {
+  test("that closes the client has consumed the current event", async () => {
     const storage = memoryStorage();
     const { session, stream } = fakeSession({ storage });
     const loop = session.intake.deliveries.read();
     (await stream()).send(hello(), caughtUp, message(1), message(2));
     for await (const event of loop) if (event.type === "message") session.close();
-    expect(storage.places).toEqual([place(1)]);
+    expect(storage.positions).toEqual([positionAt(1)]);
   });
 
-  test("ends before an event whose listener closed the client, and leaves it to the next one", async () => {
+  test("does not get an event whose listener closed the client, and the next client gets it again", async () => {
     const storage = memoryStorage();
     const { session, stream } = fakeSession({ storage });
     const loop = session.intake.deliveries.read();
@@ -180,7 +180,7 @@ describe("a loop over events()", () => {
     expect(storage.saved).toEqual([]);
   });
 
-  test("keeps back what another loop has consumed, until it has consumed it itself", async () => {
+  test("delays the positions that a faster loop has consumed until it has consumed them, too", async () => {
     const storage = memoryStorage();
     const { session, clock, stream } = fakeSession({ storage });
     const loops = [session.intake.deliveries.read(), session.intake.deliveries.read()];
@@ -189,10 +189,10 @@ describe("a loop over events()", () => {
     for (let i = 0; i < 4; i++) await fast?.next();
     for (let i = 0; i < 3; i++) await slow?.next();
     await clock.advance(250);
-    expect(storage.places).toEqual([place(1)]);
+    expect(storage.positions).toEqual([positionAt(1)]);
   });
 
-  test("on a closed client ends at once", async () => {
+  test("of a closed client ends at once", async () => {
     const { session } = fakeSession();
     session.close();
     for await (const event of session.intake.deliveries.read()) expect.unreachable(event.type);

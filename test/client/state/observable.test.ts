@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Variable } from "../../../src/client/state/observable.ts";
 
-test("a listener is called at once, on each change, and not after it has left", () => {
+test("A listener is called at once, on each change, and not after it was removed", () => {
   const variable = new Variable(1);
   const seen: number[] = [];
   const stop = variable.subscribe((value) => void seen.push(value));
@@ -14,7 +14,7 @@ test("a listener is called at once, on each change, and not after it has left", 
   expect([seen, variable.value]).toEqual([[1, 2, 3], 4]);
 });
 
-test("one function subscribed twice leaves once at a time", () => {
+test("A function that is subscribed twice is removed once at a time", () => {
   const variable = new Variable(0);
   let calls = 0;
   const listener = () => {
@@ -27,7 +27,7 @@ test("one function subscribed twice leaves once at a time", () => {
   expect(calls).toBe(1);
 });
 
-test("a listener that changes the value leaves nobody with the old one last", () => {
+test("A listener that changes the value leaves no listener with the old value", () => {
   const variable = new Variable("a");
   const seen: string[] = [];
   variable.subscribe((value) => value === "b" && variable.set("c"));
@@ -36,7 +36,7 @@ test("a listener that changes the value leaves nobody with the old one last", ()
   expect(seen).toEqual(["a", "c"]);
 });
 
-test("a listener that is removed by another during a change is not called", () => {
+test("A listener that another one removes during a change is not called", () => {
   const variable = new Variable(0);
   const seen: number[] = [];
   let stop = () => {};

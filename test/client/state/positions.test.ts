@@ -4,7 +4,7 @@ import { formatPositions, Positions, parsePositions } from "../../../src/client/
 
 const at = (seq: number | string, epoch = 1, feed = "user") => ({ feed, epoch, seq: String(seq) });
 
-test("places advance, never go back, and count in whole numbers of any size", () => {
+test("A position advances, never goes back, and is exact for every uint64", () => {
   const positions = new Positions([at("18446744073709551614")]);
   positions.advance([at(7), at("9")]);
   expect(positions.list()).toEqual([at("18446744073709551614")]);
@@ -12,27 +12,27 @@ test("places advance, never go back, and count in whole numbers of any size", ()
   expect(positions.includes(at("18446744073709551615"))).toBe(false);
 });
 
-test("another epoch replaces the place, even by a lower seq", () => {
+test("A position of another epoch replaces the old one, even with a lower seq", () => {
   const positions = new Positions([at(500, 1)]);
   expect(positions.includes(at(3, 2))).toBe(false);
   positions.advance([at(3, 2)]);
   expect(positions.list()).toEqual([at(3, 2)]);
 });
 
-test("feeds do not mix", () => {
+test("Each feed has a position of its own", () => {
   const positions = new Positions([at(5), at(9, 1, "tenant")]);
   expect(positions.includes(at(6))).toBe(false);
   expect(positions.includes(at(9, 1, "tenant"))).toBe(true);
 });
 
-describe("a storage's text", () => {
+describe("The text of positions in a storage", () => {
   const position = fc.record({
     feed: fc.constantFrom("user", "tenant", "activity", "everyone", "room/a"),
     epoch: fc.nat(0xffff_ffff),
     seq: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }).map(String),
   });
 
-  test("comes back as it was", () => {
+  test("is decoded to the positions that it encodes", () => {
     fc.assert(
       fc.property(fc.uniqueArray(position, { selector: ({ feed }) => feed }), (list) => {
         expect(parsePositions(formatPositions(list))).toEqual(list);
@@ -40,7 +40,7 @@ describe("a storage's text", () => {
     );
   });
 
-  test("is never trusted", () => {
+  test("may be anything: entries that are no positions are ignored", () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
         expect(() => new Positions(parsePositions(text))).not.toThrow();

@@ -4,17 +4,17 @@ import { autoStream } from "../../../src/client/streams/auto.ts";
 import { type ErrorCode, type ErrorExtras, TidingsError } from "../../../src/client/tidings-error.ts";
 import { hello } from "../fake-streams.ts";
 
-/** Both ways as fakes, and a log of what was opened. */
-function fakeWays() {
+/** Fakes of both transports, with a log of the streams opened and dropped. */
+function fakeTransports() {
   const opened: string[] = [];
   const dropped: string[] = [];
   let sink: StreamSink<string> | undefined;
-  const way = (name: string) => (_request: unknown, given: StreamSink<string>) => {
+  const transport = (name: string) => (_request: unknown, given: StreamSink<string>) => {
     opened.push(name);
     sink = given;
     return () => void dropped.push(name);
   };
-  const open = autoStream<string>(way("ws"), way("connect"));
+  const open = autoStream<string>(transport("ws"), transport("connect"));
   const ends: string[] = [];
   return {
     opened,
@@ -31,16 +31,16 @@ function fakeWays() {
   };
 }
 
-test("a bridge that fails before Hello is followed by Connect within the same attempt", () => {
-  const { opened, ends, attempt, lose } = fakeWays();
+test("A bridge that fails before Hello is followed by Connect in the same attempt", () => {
+  const { opened, ends, attempt, lose } = fakeTransports();
   attempt();
   lose("ws");
   lose("connect");
   expect([opened, ends]).toEqual([["ws", "connect"], ["connect"]]);
 });
 
-test("when both fail, the next attempt begins with the bridge again", () => {
-  const { opened, attempt, lose } = fakeWays();
+test("When both transports fail, the next attempt starts with the bridge again", () => {
+  const { opened, attempt, lose } = fakeTransports();
   for (let i = 0; i < 2; i++) {
     const drop = attempt();
     lose();
@@ -50,8 +50,8 @@ test("when both fail, the next attempt begins with the bridge again", () => {
   expect(opened).toEqual(["ws", "connect", "ws", "connect"]);
 });
 
-test("what worked is used alone, until it fails before Hello", () => {
-  const { opened, attempt, hello, lose } = fakeWays();
+test("A transport that delivered a Hello is used alone until it fails before Hello", () => {
+  const { opened, attempt, hello, lose } = fakeTransports();
   attempt();
   hello();
   lose();
@@ -63,8 +63,8 @@ test("what worked is used alone, until it fails before Hello", () => {
   expect(opened).toEqual(["ws", "ws", "ws", "connect"]);
 });
 
-test("what a proxy refuses is no answer, whatever its code: the other way has its turn", () => {
-  const { opened, attempt, hello, lose } = fakeWays();
+test("An error of a proxy is no answer of the server, so the other transport is tried", () => {
+  const { opened, attempt, hello, lose } = fakeTransports();
   attempt();
   lose();
   hello();
@@ -75,8 +75,8 @@ test("what a proxy refuses is no answer, whatever its code: the other way has it
   expect(opened).toEqual(["ws", "connect", "connect", "ws"]);
 });
 
-test("an error of the server itself is an answer, however early", () => {
-  const { opened, ends, attempt, lose } = fakeWays();
+test("An error of the server ends the attempt, even before Hello", () => {
+  const { opened, ends, attempt, lose } = fakeTransports();
   attempt()();
   opened.length = 0;
   attempt();
@@ -86,8 +86,8 @@ test("an error of the server itself is an answer, however early", () => {
   expect(opened).toEqual(["connect", "connect"]);
 });
 
-test("a bridge that stays silent is given up for Connect at the next attempt, and the other way round", () => {
-  const { opened, dropped, attempt } = fakeWays();
+test("A transport that stays silent is replaced by the other one at the next attempt", () => {
+  const { opened, dropped, attempt } = fakeTransports();
   for (let i = 0; i < 3; i++) attempt()();
   expect([opened, dropped]).toEqual([
     ["ws", "connect", "ws"],
@@ -95,8 +95,8 @@ test("a bridge that stays silent is given up for Connect at the next attempt, an
   ]);
 });
 
-test("a bridge that worked before and stays silent once gets another try", () => {
-  const { opened, attempt, hello } = fakeWays();
+test("A bridge that worked before and stays silent once is tried again", () => {
+  const { opened, attempt, hello } = fakeTransports();
   const drop = attempt();
   hello();
   drop();

@@ -26,15 +26,15 @@ function keep<T extends { close(): void }>(client: T): T {
   return client;
 }
 
-describe("auto", () => {
+describe("The transport auto", () => {
   const auto = (options: Partial<TidingsOptions> = {}) => keep(connectTidings({ ...base(), ...options }));
 
-  test("takes the bridge", async () => {
+  test("uses the bridge", async () => {
     auto();
     expect(await server.stream()).toMatchObject({ way: "ws", subprotocol: "tidings.v1.proto" });
   });
 
-  test("takes Connect where upgrades are refused, and stays with it", async () => {
+  test("uses Connect where upgrades are refused, and stays with it", async () => {
     server.upgrades = "refused";
     const client = auto();
     const first = await server.stream();
@@ -46,7 +46,7 @@ describe("auto", () => {
     expect((await server.stream()).way).toBe("connect");
   });
 
-  test("takes Connect where there is no WebSocket", async () => {
+  test("uses Connect where there is no WebSocket", async () => {
     const global = globalThis.WebSocket;
     Reflect.deleteProperty(globalThis, "WebSocket");
     try {

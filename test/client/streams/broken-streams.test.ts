@@ -14,7 +14,7 @@ import { caughtUp, hello, until } from "../server-events.ts";
 
 type Break = (response: Parameters<RequestListener>[1], contentType: string) => void;
 
-/** Transports of the Connect libraries, which have codes of their own for what they cannot read. */
+/** Transports of the Connect libraries, which have codes of their own for responses that they cannot read. */
 const transports: Record<string, { readonly http2?: true; readonly open?: (baseUrl: string) => Transport }> = {
   "connect-web": { open: (baseUrl) => createConnectTransport({ baseUrl, useBinaryFormat: true }) },
   "gRPC-Web of connect-web": { open: (baseUrl) => createGrpcWebTransport({ baseUrl }) },
@@ -29,37 +29,37 @@ const breaks: Record<string, Break> = {
     response.write(envelope(hello(0)));
     response.end(envelope(caughtUp).subarray(0, -1));
   },
-  "is cut within the head of a message": (response, contentType) => {
+  "is cut within the header of a message": (response, contentType) => {
     response.writeHead(200, { "content-type": contentType });
     response.write(envelope(hello(0)));
     response.end(Buffer.alloc(3));
   },
-  "ends without a word": (response, contentType) => {
+  "ends without an end of stream": (response, contentType) => {
     response.writeHead(200, { "content-type": contentType });
     response.end(envelope(hello(0)));
   },
   "is answered by a proxy that has no such path": (response) => void response.writeHead(404).end("not here"),
-  "is answered by a proxy that lets nobody in": (response) => void response.writeHead(403).end("not you"),
+  "is answered by a proxy that forbids everything": (response) => void response.writeHead(403).end("not you"),
 };
 
 function envelope(event: EventInit): Buffer {
   const message = toBinary(SubscribeResponseSchema, create(SubscribeResponseSchema, { event }));
-  const head = Buffer.alloc(5);
-  head.writeUInt32BE(message.length, 1);
-  return Buffer.concat([head, message]);
+  const header = Buffer.alloc(5);
+  header.writeUInt32BE(message.length, 1);
+  return Buffer.concat([header, message]);
 }
 
 /** Breaks the first stream, and serves the second. */
 async function serve(http2: boolean, breaks: Break) {
   let streams = 0;
-  const take: RequestListener = (request, response) => {
+  const handle: RequestListener = (request, response) => {
     request.resume();
     const contentType = request.headers["content-type"] ?? "";
     if (++streams === 1) return breaks(response, contentType);
     response.writeHead(200, { "content-type": contentType });
     response.write(Buffer.concat([envelope(hello(0)), envelope(caughtUp)]));
   };
-  const server = http2 ? createHttp2Server(take as never) : createServer(take);
+  const server = http2 ? createHttp2Server(handle as never) : createServer(handle);
   const open = new Set<{ destroy(): void }>();
   server.on("connection", (socket) => open.add(socket));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -70,8 +70,8 @@ async function serve(http2: boolean, breaks: Break) {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, streams: () => streams, close };
 }
 
-describe.each(Object.entries(transports))("over %s, a client whose stream", (_name, { http2 = false, open }) => {
-  test.each(Object.entries(breaks))("%s comes back", async (_name, broken) => {
+describe.each(Object.entries(transports))("Over %s, a client whose stream", (_name, { http2 = false, open }) => {
+  test.each(Object.entries(breaks))("%s reconnects", async (_name, broken) => {
     const server = await serve(http2, broken);
     const client = connectTidings({
       url: server.url,
@@ -89,7 +89,7 @@ describe.each(Object.entries(transports))("over %s, a client whose stream", (_na
     }
   });
 
-  test("is refused by Tidings itself is closed, with the reason", async () => {
+  test("is refused by a Tidings server closes with the reason", async () => {
     const server = await startServer();
     const token = await server.token({ tenant: newTenant() });
     const client = connectTidings({

@@ -12,18 +12,19 @@ import { settled } from "../fake-clock.ts";
 
 const heartbeat = create(SubscribeResponseSchema, { event: { case: "heartbeat", value: {} } });
 
-/** A transport whose stream does what it is told and ignores its signal, as one in the middle of a read may. */
+/** A transport whose responses the test resolves, and which ignores its signal, as one in the middle of a read may. */
 function fakeTransport() {
-  const asked: { timeoutMs: number | undefined; authorization: string | null; positions: unknown }[] = [];
-  const turns: PromiseWithResolvers<SubscribeResponse | undefined>[] = [];
-  const turn = (i: number) => {
-    const made = turns[i] ?? Promise.withResolvers<SubscribeResponse | undefined>();
-    turns[i] = made;
+  const requests: { timeoutMs: number | undefined; authorization: string | null; positions: unknown }[] = [];
+  const reads: PromiseWithResolvers<SubscribeResponse | undefined>[] = [];
+  /** The read of the response with this index; undefined ends the stream. */
+  const read = (i: number) => {
+    const made = reads[i] ?? Promise.withResolvers<SubscribeResponse | undefined>();
+    reads[i] = made;
     return made;
   };
   async function* responses() {
     for (let i = 0; ; i++) {
-      const response = await turn(i).promise;
+      const response = await read(i).promise;
       if (response === undefined) return;
       yield response;
     }
@@ -32,7 +33,7 @@ function fakeTransport() {
     const [method, , timeoutMs, headers, input] = args;
     for await (const request of input) {
       const { positions } = request as { positions?: unknown };
-      asked.push({ timeoutMs, authorization: new Headers(headers).get("authorization"), positions });
+      requests.push({ timeoutMs, authorization: new Headers(headers).get("authorization"), positions });
     }
     return {
       stream: true,
@@ -50,43 +51,43 @@ function fakeTransport() {
     { token: "t", positions: [{ feed: "user", epoch: 1, seq: "5" }], rooms: [] },
     { event: ({ type }) => void events.push(type), end: ({ code, message }) => void ends.push(`${code}: ${message}`) },
   );
-  return { asked, turn, events, ends, drop };
+  return { requests, read, events, ends, drop };
 }
 
-describe("a Connect stream", () => {
+describe("A Connect stream", () => {
   test("carries the token, the positions, and no deadline", async () => {
-    const { asked } = fakeTransport();
+    const { requests } = fakeTransport();
     await settled();
-    expect(asked).toEqual([
+    expect(requests).toEqual([
       { timeoutMs: 0, authorization: "Bearer t", positions: [{ feed: "user", epoch: 1, seq: "5" }] },
     ]);
   });
 
-  test("that ends without an error has been lost all the same", async () => {
-    const { turn, events, ends } = fakeTransport();
-    turn(0).resolve(heartbeat);
-    turn(1).resolve(undefined);
+  test("that ends without an error counts as lost", async () => {
+    const { read, events, ends } = fakeTransport();
+    read(0).resolve(heartbeat);
+    read(1).resolve(undefined);
     await settled();
     expect([events, ends]).toEqual([["heartbeat"], ["unavailable: the stream ended"]]);
   });
 
-  test("that is canceled from outside has been lost, too", async () => {
-    const { turn, ends } = fakeTransport();
-    turn(0).reject(new ConnectError("http/2 stream closed", 1));
+  test("that was not canceled by the client counts as lost", async () => {
+    const { read, ends } = fakeTransport();
+    read(0).reject(new ConnectError("http/2 stream closed", 1));
     await settled();
     expect(ends).toEqual(["canceled: http/2 stream closed"]);
   });
 
-  test("says nothing after it was dropped: no event, no error", async () => {
-    const { turn, events, ends, drop } = fakeTransport();
-    turn(0).resolve(heartbeat);
+  test("gives no event and no error after it was dropped", async () => {
+    const { read, events, ends, drop } = fakeTransport();
+    read(0).resolve(heartbeat);
     await settled();
     drop();
-    turn(1).resolve(heartbeat);
+    read(1).resolve(heartbeat);
     await settled();
     const other = fakeTransport();
     other.drop();
-    other.turn(0).reject(new Error("late"));
+    other.read(0).reject(new Error("late"));
     await settled();
     expect([events, ends, other.ends]).toEqual([["heartbeat"], [], []]);
   });

@@ -16,7 +16,7 @@ function body(bytes: Uint8Array, cuts: number[]): ReadableStream<Uint8Array<Arra
   });
 }
 
-test("messages come back whole, however the body was cut", async () => {
+test("A body is split into its envelopes, however it was cut into chunks", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 300 })), fc.array(fc.nat(5_000)), async (messages, cuts) => {
       const bytes = Buffer.concat(messages.map((message) => envelope(message)));
@@ -30,12 +30,12 @@ test("messages come back whole, however the body was cut", async () => {
   );
 });
 
-test("a length that no Tidings server sends is refused before it is waited for", async () => {
+test("An envelope longer than a Tidings server sends is refused by its header", async () => {
   const reading = envelopes(body(new Uint8Array([0, 255, 255, 255, 255]), [])).next();
   await expect(reading).rejects.toMatchObject({ code: "internal" });
 });
 
-test("leaving the loop gives the body up", async () => {
+test("Leaving the loop over envelopes cancels the body", async () => {
   let canceled = false;
   const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start: (controller) => controller.enqueue(envelope(new Uint8Array(3))),

@@ -27,7 +27,7 @@ class FakeSocket implements Socket {
     this.closed += 1;
   }
 
-  tell(type: "onopen" | "onmessage" | "onclose", event: unknown = {}): void {
+  emit(type: "onopen" | "onmessage" | "onclose", event: unknown = {}): void {
     this[type]?.(event as never);
   }
 }
@@ -46,10 +46,10 @@ function open<M>(codec: FrameCodec<M>, Constructor: new () => Socket = FakeSocke
   return { events, ends, drop, socket: FakeSocket.last };
 }
 
-test("the first frame holds the token and the request", () => {
+test("The first frame holds the token and the request", () => {
   const { socket } = open(jsonCodec({ onlineCount: true }));
   expect(socket.sent).toEqual([]);
-  socket.tell("onopen");
+  socket.emit("onopen");
   expect(socket.sent.map((frame) => JSON.parse(String(frame)))).toEqual([
     {
       token: "t",
@@ -72,29 +72,29 @@ test.each([
   [new ArrayBuffer(0), jsonCodec({})],
   ["{}", protoCodec({})],
   [new Uint8Array([255, 255]).buffer, protoCodec({})],
-])("a frame that is no event ends the stream once: %j", (data, codec) => {
+])("A malformed frame ends the stream once: %j", (data, codec) => {
   const { events, ends, socket } = open(codec as FrameCodec<unknown>);
-  socket.tell("onmessage", { data });
-  socket.tell("onmessage", { data: "{}" });
-  socket.tell("onclose", { code: 1006, reason: "" });
+  socket.emit("onmessage", { data });
+  socket.emit("onmessage", { data: "{}" });
+  socket.emit("onclose", { code: 1006, reason: "" });
   expect([events, ends, socket.closed]).toEqual([[], ["internal"], 1]);
 });
 
-test("events of a newer server are passed over", () => {
+test("An event of a newer server is ignored", () => {
   const { events, ends, socket } = open(jsonCodec({}));
-  socket.tell("onmessage", { data: '{"fireworks":{}}' });
+  socket.emit("onmessage", { data: '{"fireworks":{}}' });
   expect([events, ends]).toEqual([[{ type: "unknown" }], []]);
 });
 
-test("nothing comes after the drop", () => {
+test("A dropped stream gives neither events nor errors", () => {
   const { events, ends, socket, drop } = open(jsonCodec({}));
   drop();
-  socket.tell("onmessage", { data: '{"heartbeat":{}}' });
-  socket.tell("onclose", { code: 4014, reason: "SERVER_DRAINING: x" });
+  socket.emit("onmessage", { data: '{"heartbeat":{}}' });
+  socket.emit("onclose", { code: 4014, reason: "SERVER_DRAINING: x" });
   expect([events, ends, socket.closed]).toEqual([[], [], 1]);
 });
 
-test("a constructor that throws, as a content security policy may make it, is a failure like others", async () => {
+test("A constructor that throws, as a content security policy makes it, ends the stream with an error", async () => {
   class Forbidden extends FakeSocket {
     constructor() {
       super();
