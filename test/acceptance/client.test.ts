@@ -1,4 +1,4 @@
-/** What a page and a backend get from the typed client. */
+/** The typed client, in pages and in backends. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -11,7 +11,7 @@ import { eventually, Stage } from "./stage.ts";
 
 type Fetch = NonNullable<TidingsOptions["fetch"]>;
 
-test("row 17: of three tabs one rings, each shows the badge without a call of its own, and nobody else hears of it", async () => {
+test("row 17: of three tabs one rings, each shows the badge without a call of its own, and another user's page does neither", async () => {
   await using stage = await Stage.open();
   let calls = 0;
   const counting: Fetch = (...args) => {
@@ -35,21 +35,21 @@ test("row 17: of three tabs one rings, each shows the badge without a call of it
   for (const { tab } of tabs) tab.close();
 });
 
-describe("a push", () => {
-  /** Takes connections and says nothing. */
-  async function silence(): Promise<{ server: Server; url: string; sockets: Set<Socket> }> {
+describe("A push", () => {
+  /** A server that accepts connections and never answers. */
+  async function silentServer(): Promise<{ server: Server; url: string; sockets: Set<Socket> }> {
     const sockets = new Set<Socket>();
     const server = createServer((socket) => sockets.add(socket.on("error", () => {})));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     return { server, sockets, url: `http://127.0.0.1:${(server.address() as { port: number }).port}` };
   }
 
-  test("row 42: that nobody answers fails after the caller's time, and one that nobody takes at once", async () => {
-    const silent = await silence();
+  test("row 42: a push that no server answers fails after the caller's timeout, and one that no server accepts fails at once", async () => {
+    const silent = await silentServer();
     const backend = connectTidings({ url: silent.url, token: () => "a.b.c", transport: "connect" });
     const push = () => backend.publish({ audience: toUser("ann"), message: note("saved") }, { timeoutMs: 300 });
     const start = performance.now();
-    // What the business does does not hang on it.
+    // The caller saves its own data whatever becomes of the push.
     const saved = await push().then(
       () => "pushed",
       ({ code }) => `saved, not pushed: ${code}`,
@@ -62,11 +62,11 @@ describe("a push", () => {
     backend.close();
   });
 
-  test("row 42: whose answer was lost is repeated under its id, and there is one message", async () => {
+  test("row 42: a push whose response was lost is repeated under its id, and there is one message", async () => {
     await using stage = await Stage.open();
     const page = await stage.page("ann");
     let losing = true;
-    /** The request arrives, its answer does not. */
+    /** Delivers the request and loses the response. */
     const lossy: Fetch = async (input, init) => {
       const response = await fetch(input, init);
       if (!losing || !String(input).endsWith("/Publish")) return response;
@@ -86,7 +86,7 @@ describe("a push", () => {
   });
 });
 
-test("row 39: 150 clients outlast a minute without a server: told once, back spread over 30 s, and nothing is lost", {
+test("row 39: 150 clients outlast a minute without a server: one error each, back spread over 30 s, and nothing lost", {
   timeout: 60_000,
 }, async () => {
   const crowd = 150;
@@ -98,14 +98,14 @@ test("row 39: 150 clients outlast a minute without a server: told once, back spr
   const people = Array.from({ length: crowd }, (_, n) => {
     const token = first.token(`u${n}`);
     const client = connectTidings({ url, token: () => token, transport: "ws", clock, random: seededRandom(n) });
-    const heard: string[] = [];
+    const titles: string[] = [];
     let errors = 0;
-    client.on("message", ({ title }) => heard.push(title));
+    client.on("message", ({ title }) => titles.push(title));
     client.on("error", () => errors++);
-    return { client, heard, errors: () => errors };
+    return { client, titles, errors: () => errors };
   });
   const inState = (...states: string[]) => people.filter(({ client }) => states.includes(client.state.value)).length;
-  /** Lets a quarter of a second pass on the clients' clock, and what it began come to its end. */
+  /** Advances the clients' clock by a quarter of a second, and waits for the attempts that it started. */
   const quarter = async () => {
     await clock.advance(250);
     while (inState("authorizing", "connecting", "replaying") > 0) await turn();
@@ -126,8 +126,8 @@ test("row 39: 150 clients outlast a minute without a server: told once, back spr
   expect(inState("live")).toBe(crowd);
   expect(Math.max(...back)).toBeLessThanOrEqual(crowd / 10);
   expect(people.map(({ errors }) => errors())).toEqual(people.map(() => 1));
-  await eventually(() => people.every(({ heard }) => heard.length > 0)).toBe(true);
-  expect(people.map(({ heard }) => heard)).toEqual(people.map(() => ["what you missed"]));
+  await eventually(() => people.every(({ titles }) => titles.length > 0)).toBe(true);
+  expect(people.map(({ titles }) => titles)).toEqual(people.map(() => ["what you missed"]));
   for (const { client } of people) client.close();
   await first.close();
   rmSync(data, { recursive: true, force: true });

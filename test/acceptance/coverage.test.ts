@@ -1,4 +1,4 @@
-/** docs/coverage.md says which test shows what: every test that it names is there, and every row is shown. */
+/** docs/coverage.md names a test for each row: every test that it names exists, and every row names one. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -9,29 +9,29 @@ const rows = readFileSync(join(root, "docs/coverage.md"), "utf8")
   .filter((line) => /^\| \d/.test(line))
   .map((line) => line.slice(2, -2).split(" | "));
 
-/** Tests that are named in a text. */
+/** The tests that a text names. */
 function namedIn(text = ""): { file: string; name: string }[] {
   return [...text.matchAll(/`(test\/[^`]+)`: "([^"]+)"/g)].map(([, file = "", name = ""]) => ({ file, name }));
 }
 
-/** Names of the tests of a file. */
+/** The names of the tests of a file. */
 function testsOf(file: string): string[] {
   const text = readFileSync(join(root, file), "utf8");
   return [...text.matchAll(/\btest(?:\.each\([^)]*\))?\(\s*"([^"]+)"/g)].map(([, name = ""]) => name);
 }
 
-test("the table has rows 1 to 50, whole, and each has a test or what serves instead", () => {
+test("The table of docs/coverage.md has the rows 1 to 50, each with a test or a replacement", () => {
   expect(rows.map(([number]) => Number(number))).toEqual(Array.from({ length: 50 }, (_, index) => index + 1));
   for (const [number, ...cells] of rows) {
     expect.soft(cells.filter(Boolean), `row ${number}`).toHaveLength(4);
-    const shown = namedIn(cells[3]).length > 0 || /^Instead: .{20}/.test(cells[3] ?? "");
-    expect.soft(shown, `row ${number}`).toBe(true);
+    const covered = namedIn(cells[3]).length > 0 || /^Instead: .{20}/.test(cells[3] ?? "");
+    expect.soft(covered, `row ${number}`).toBe(true);
   }
 });
 
-test("every test that the table names is there, in its row", () => {
-  for (const [number, , , , shownBy] of rows) {
-    for (const { file, name } of namedIn(shownBy)) {
+test("Every test that docs/coverage.md names exists, and is in its row", () => {
+  for (const [number, , , , tests] of rows) {
+    for (const { file, name } of namedIn(tests)) {
       expect.soft(testsOf(file), `row ${number}: ${file}`).toContain(name);
       const own = /^row (\d+):/.exec(name);
       if (own) expect.soft(own[1], name).toBe(number);
@@ -39,13 +39,13 @@ test("every test that the table names is there, in its row", () => {
   }
 });
 
-test("every test of this folder that names a row is in the table", () => {
+test("Every acceptance test that names a row is in docs/coverage.md", () => {
   const files = readdirSync(join(root, "test/acceptance")).filter((name) => name.endsWith(".test.ts"));
-  const here = files
+  const existing = files
     .map((name) => `test/acceptance/${name}`)
     .flatMap((file) => testsOf(file).map((name) => ({ file, name })))
     .filter(({ name }) => name.startsWith("row "));
-  expect(here.length).toBeGreaterThan(50);
-  const named = rows.flatMap(([, , , , shownBy]) => namedIn(shownBy));
-  expect(here.filter((one) => !named.some(({ file, name }) => file === one.file && name === one.name))).toEqual([]);
+  expect(existing.length).toBeGreaterThan(50);
+  const named = rows.flatMap(([, , , , tests]) => namedIn(tests));
+  expect(existing.filter((one) => !named.some(({ file, name }) => file === one.file && name === one.name))).toEqual([]);
 });

@@ -1,4 +1,4 @@
-/** What a message carries arrives as it was written. */
+/** The contents of a message arrive as they were published. */
 import { type JsonValue, toJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -11,7 +11,7 @@ import { type CallWay, refusal, Stage, type Way, ways } from "./stage.ts";
 const everyCall: readonly CallWay[] = ["connect", "connect-json", "grpc", "grpc-web"];
 const everyWay: readonly Way[] = [...everyCall, "ws"];
 
-describe("what a message carries", () => {
+describe("The contents of a message", () => {
   let stage: Stage;
   beforeAll(async () => {
     stage = await Stage.open();
@@ -19,7 +19,7 @@ describe("what a message carries", () => {
   afterEach(() => stage.leave());
   afterAll(() => stage.close());
 
-  test("row 28: text stays text, byte for byte, and a link that runs a script is refused with its field's name", async () => {
+  test("row 28: text is delivered byte for byte, and a link that runs a script is refused with the name of its field", async () => {
     const attack = "<img src=x onerror=\"alert('1')\"> & &amp;\n &lt;b&gt;";
     const page = await stage.page("ann", { over: "ws" });
     await stage.publish(toUser("ann"), note(attack, { content: attack, actor: { id: "eve", name: attack } }));
@@ -45,7 +45,7 @@ describe("what a message carries", () => {
     }
   });
 
-  test("row 32: a message without a sender has none, and fields of one's own travel with it", async () => {
+  test("row 32: a message without a sender has none, and custom fields travel with a message", async () => {
     const page = await stage.page("ann");
     await stage.publish(toUser("ann"), note("anonymous", { payload: json({ priority: 5 }) }));
     await page.has(1);
@@ -56,7 +56,7 @@ describe("what a message carries", () => {
     }
   });
 
-  test("row 41: data is passed through unread: nested, null, Unicode, bytes, up to 64 KiB and no further", async () => {
+  test("row 41: data is passed through unchanged: nested, null, Unicode and bytes, up to 64 KiB and no more", async () => {
     const values: JsonValue[] = [
       null,
       false,

@@ -1,9 +1,9 @@
-/** How a message reaches the pages that it is for. */
+/** Delivery: a message reaches the pages of its audience, and no others. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { event, json, note, toEveryone, toTenant, toUser, toUsers } from "./audiences.ts";
 import { refusal, Stage, ways } from "./stage.ts";
 
-describe("delivery", () => {
+describe("Delivery", () => {
   let stage: Stage;
   beforeAll(async () => {
     stage = await Stage.open();
@@ -21,7 +21,7 @@ describe("delivery", () => {
     expect(other.messages).toEqual([]);
   });
 
-  test("row 6: the answer says for each receiver whether it is stored, and who is online on how many pages", async () => {
+  test("row 6: the response tells for each receiver whether the message is stored, and on how many pages the receiver is online", async () => {
     await stage.page("ann");
     await stage.page("ann", { over: "ws" });
     const { receipts } = await stage.publish(toUsers(["ann", "bob"]), note("truth"));
@@ -36,7 +36,7 @@ describe("delivery", () => {
     ]);
   });
 
-  test("row 30: one call reaches 10,000 users, an empty list is refused, a bad item is reported by itself", async () => {
+  test("row 30: one call reaches 10,000 users, an empty list is refused, and a bad item of a batch is reported by itself", async () => {
     const users = Array.from({ length: 10_000 }, (_, index) => `user-${index}`);
     const { receipts } = await stage.publish(toUsers(users), note("to all of you"));
     expect(receipts.filter(({ stored }) => stored)).toHaveLength(10_000);
@@ -60,7 +60,7 @@ describe("delivery", () => {
     }
   });
 
-  test("row 47: a page that opens while messages come shows the badge of the list, 100 times of 100", async () => {
+  test("row 47: a page that opens while messages arrive shows the badge of the list, 100 times out of 100", async () => {
     for (let run = 0; run < 10; run++) {
       const pages = await Promise.all(
         Array.from({ length: 10 }, async (_, index) => {

@@ -1,4 +1,4 @@
-/** Who somebody is, and for how long. */
+/** Identity: tokens, their expiry, logouts and blocks. */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
@@ -11,7 +11,7 @@ import { note, toTenant, toUser } from "./audiences.ts";
 import { openSocket, type Page } from "./page.ts";
 import { eventually, refusal, Stage, ways } from "./stage.ts";
 
-describe("identity", () => {
+describe("Identity", () => {
   let clock: FakeClock;
   let stage: Stage;
   beforeAll(async () => {
@@ -22,14 +22,14 @@ describe("identity", () => {
   afterAll(() => stage.close());
 
   const inSeconds = (seconds: number) => Math.floor(clock.now() / 1000) + seconds;
-  /** What somebody signs who does not know the secret. */
+  /** A token that is signed without knowing the secret. */
   const forge = (claims: Record<string, unknown>) =>
     mintToken({
       claims: { tenant: stage.tenant, ...claims },
       key: new TextEncoder().encode("another secret, just as long 0123"),
     });
 
-  test("row 24: only a signed token of the company publishes in it, and no reader sees any of the token", async () => {
+  test("row 24: only a signed token of the company can publish in it, and no reader sees any part of the token", async () => {
     const page = await stage.page("ann", { over: "ws" });
     const request = { audience: toUser("ann"), message: note("from the backend") };
     const forged = await forge({ sub: "backend", role: "service" });
@@ -45,11 +45,11 @@ describe("identity", () => {
     await stage.settle("ann", page);
     expect(page.titles).toEqual(["from the backend"]);
     const seen = JSON.stringify(page.events, (_, value) => (typeof value === "bigint" ? `${value}` : value));
-    // Every JWT begins with these three.
+    // Every JWT begins with these three letters.
     expect(seen).not.toContain("eyJ");
   });
 
-  test("row 25: a page is who its token says: a forged one gets no event, one that ends ends the page", async () => {
+  test("row 25: a page is the user of its token: with a forged one it gets no event, and with an expired one it ends", async () => {
     for (const over of ways) {
       const expiring = await stage.page("ann", { over, exp: inSeconds(60) });
       await clock.advance(60_000);
@@ -62,12 +62,12 @@ describe("identity", () => {
     expect(page.events).toEqual([]);
   });
 
-  test("row 25: the typed client comes back with a fresh token by itself, and misses nothing", async () => {
-    const asked: boolean[] = [];
+  test("row 25: the typed client reconnects with a fresh token and misses nothing", async () => {
+    const refreshes: boolean[] = [];
     const tidings = connectTidings({
       url: stage.server.url,
       token({ refresh }) {
-        asked.push(refresh);
+        refreshes.push(refresh);
         return stage.token("ann", { exp: inSeconds(60) });
       },
     });
@@ -80,11 +80,11 @@ describe("identity", () => {
     await clock.advance(60_000);
     await stage.publish(toUser("ann"), note("meanwhile"));
     await eventually(() => titles).toEqual(["before", "meanwhile"]);
-    expect([asked, errors]).toEqual([[false, true], []]);
+    expect([refreshes, errors]).toEqual([[false, true], []]);
     tidings.close();
   });
 
-  test("row 26: a logout ends all pages of the user, and a block keeps the user out until its time", async () => {
+  test("row 26: a logout ends all pages of the user, and a block keeps the user out until it ends", async () => {
     const pages = await Promise.all(ways.map((over) => stage.page("ann", { over })));
     const bystander = await stage.page("bob");
     const ended = (all: readonly Page[]) => Promise.all(all.map((page) => page.ended()));

@@ -1,10 +1,10 @@
-/** What waits for a user, and how it is read, marked and deleted. */
+/** The inbox of a user: listing, marking and deleting messages. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import { note, toUser, toUsers } from "./audiences.ts";
 import { type Push, refusal, Stage } from "./stage.ts";
 
-describe("the inbox", () => {
+describe("The inbox", () => {
   let stage: Stage;
   let ann: Push;
   let bob: Push;
@@ -17,7 +17,7 @@ describe("the inbox", () => {
   });
   afterEach(() => stage.leave());
 
-  /** Notifications for ann, one after the other; their ids. */
+  /** Publishes notifications for ann in this order, and returns their ids. */
   async function notify(...notes: [title: string, category?: string, actor?: string][]): Promise<string[]> {
     const requests = notes.map(([title, category = "", id]) => ({
       audience: toUser("ann"),
@@ -30,14 +30,14 @@ describe("the inbox", () => {
   const total = async (client = ann) => (await client.listUnread({})).unread?.total;
   const named = (...messageIds: string[]) => ({ case: "ids", value: { messageIds } }) as const;
 
-  test("row 4: who is offline finds everything on return, newest first, with the total", async () => {
+  test("row 4: a user who was offline finds all messages on return, newest first, with the total", async () => {
     for (const title of ["one", "two", "three"]) await stage.publish(toUser("ann"), note(title));
     expect(await unreadTitles()).toEqual(["three", "two", "one"]);
     expect(await total()).toBe(3);
     expect((await stage.page("ann")).badge).toBe(3);
   });
 
-  test("row 8: messages have categories, with a filter and a total for each; a kind must be given", async () => {
+  test("row 8: messages have categories, with a filter and a total for each; a kind is required", async () => {
     await notify(["a", "system"], ["b", "admin"], ["c", "operation"]);
     const { messages, unread } = await ann.listUnread({ categories: ["operation"] });
     expect(messages.map(({ title }) => title)).toEqual(["c"]);
@@ -47,7 +47,7 @@ describe("the inbox", () => {
     expect(await total()).toBe(3);
   });
 
-  test("row 9: 25 unread come in pages of 10 that stay stable while 5 new arrive, by sender and time too", async () => {
+  test("row 9: 25 unread messages come in pages of 10 that stay stable while 5 new ones arrive, also by sender and by time", async () => {
     await notify(
       ...Array.from({ length: 25 }, (_, n): [string, string, string] => [`${n}`, "", n < 3 ? "eve" : "bob"]),
     );
@@ -70,7 +70,7 @@ describe("the inbox", () => {
     expect(since.messages.length).toBeGreaterThan(0);
   });
 
-  test("row 10: marking changes a message once, and nobody can mark another user's", async () => {
+  test("row 10: marking a message changes it once, and a user cannot mark another user's message", async () => {
     const [id = ""] = await notify(["mine"]);
     expect(await bob.markRead({ target: named(id) })).toMatchObject({ changed: 0 });
     expect(await total()).toBe(1);
@@ -78,7 +78,7 @@ describe("the inbox", () => {
     expect(await ann.markRead({ target: named(id) })).toMatchObject({ changed: 0, unread: { total: 0 } });
   });
 
-  test("row 11: a message that came live can be marked by the id that it came with", async () => {
+  test("row 11: a message that arrived live can be marked by its id", async () => {
     const page = await stage.page("ann", { over: "ws" });
     await notify(["open me"], ["later"]);
     await page.has(2);
@@ -89,7 +89,7 @@ describe("the inbox", () => {
     expect(await unreadTitles()).toEqual(["later"]);
   });
 
-  test("row 12: read all, by category, the first N, and back to unread", async () => {
+  test("row 12: messages are marked as read all at once, by category, or the oldest N, and as unread again", async () => {
     const system = Array.from({ length: 5 }, (_, n): [string, string] => [`s${n}`, "system"]);
     const operation = Array.from({ length: 5 }, (_, n): [string, string] => [`o${n}`, "operation"]);
     await notify(...system, ...operation);
@@ -104,7 +104,7 @@ describe("the inbox", () => {
     expect(await total()).toBe(10);
   });
 
-  test("row 13: what is marked on one page is read on all others, with the total of the list", async () => {
+  test("row 13: a message that is marked on one page is read on all others, with the total of the list", async () => {
     const [tab, phone] = await Promise.all([stage.page("ann"), stage.page("ann", { over: "ws" })]);
     const [first = ""] = await notify(["a"], ["b"], ["c"]);
     await Promise.all([tab.has(3), phone.has(3)]);
@@ -115,7 +115,7 @@ describe("the inbox", () => {
     }
   });
 
-  test("row 14: a user deletes some, a category or all of the own messages, and nobody else's", async () => {
+  test("row 14: a user deletes messages by id, by category, or all of them, and none of another user", async () => {
     const [a = "", b = ""] = await notify(["a"], ["b", "system"], ["c", "system"]);
     expect(await bob.deleteMessages({ ids: { messageIds: [a, b] } })).toMatchObject({ deleted: 0 });
     expect(await ann.deleteMessages({ ids: { messageIds: [a] } })).toMatchObject({ deleted: 1, unread: { total: 2 } });
@@ -127,7 +127,7 @@ describe("the inbox", () => {
     expect((await ann.listMessages({})).messages).toEqual([]);
   });
 
-  test("row 33: publishing anew under one id gives one message, unread and new again, on every page", async () => {
+  test("row 33: publishing again under one id gives one message, unread and new, on every page", async () => {
     const page = await stage.page("ann");
     const send = (title: string, replace = true) =>
       stage.publish(toUser("ann"), note(title), { requestId: "task-7", replace });
@@ -143,11 +143,11 @@ describe("the inbox", () => {
     const { messages, unread } = await ann.listUnread({});
     expect([messages.map(({ id }) => id), unread?.total]).toEqual([[again.messageId], 1]);
     expect((await ann.listMessages({})).messages).toHaveLength(1);
-    // A retry of the same is the same message still.
+    // A retry of the same publish gives the same message.
     expect(await send("task 7 is overdue", false)).toMatchObject({ duplicate: true, messageId: again.messageId });
   });
 
-  test("row 34: a batch is listed with who has read it and taken back as a whole, and batches never mix", async () => {
+  test("row 34: a batch is listed with the receivers who have read it and recalled as a whole, and batches do not mix", async () => {
     const users = ["ann", "bob", "cy"];
     const send = (batchId: string) =>
       stage.service().publishBatch({

@@ -1,4 +1,4 @@
-/** Work that goes on while its page waits, and notices that lead somewhere. */
+/** Jobs that report their stages, and notices with a link. */
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
@@ -6,7 +6,7 @@ import { RoomMode } from "../../gen/tidings/v1/push_service_pb.ts";
 import { event, json, note, toRoom, toUser } from "./audiences.ts";
 import { Stage } from "./stage.ts";
 
-describe("jobs", () => {
+describe("Jobs", () => {
   let stage: Stage;
   beforeAll(async () => {
     stage = await Stage.open();
@@ -14,7 +14,7 @@ describe("jobs", () => {
   afterEach(() => stage.leave());
   afterAll(() => stage.close());
 
-  test("row 35: a job reports its stages in order, a page that is reloaded midway gets all of them, once each", async () => {
+  test("row 35: a job reports its stages in order, and a page that is reloaded midway gets each of them once", async () => {
     const room = "job/batchWriteCard/staff-9";
     const open = () => stage.page("staff-9", { rooms: ["job/*/{sub}"], join: { [room]: RoomMode.ANY }, over: "ws" });
     const stageData = (n: number) => ({ time: "20181203", tradeId: `trade ${n}`, phoneNo: ["13800000000"], total: n });
@@ -36,7 +36,7 @@ describe("jobs", () => {
     expect(last.messages.map(({ payload }) => payload)).toMatchObject([json(stageData(5))]);
   });
 
-  test("row 36: a notice for one of the staff waits for the login, leads where it says, and is read by the click", async () => {
+  test("row 36: a notice for one of the staff waits for the login, has its link, and is read by the click", async () => {
     const url = "app.html#writeCard?tradeId=88";
     const notice = note("Card ready", { event: "serviceMsg", url, payload: json({ msg: "Your card is ready" }) });
     const { receipts } = await stage.publish(toUser("staff-1"), notice);

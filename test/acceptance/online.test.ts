@@ -1,5 +1,4 @@
-/** Who is online, and on how many pages. */
-
+/** The online count: users, and their pages. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -14,7 +13,7 @@ import { FakeClock } from "../support/clock.ts";
 import { openSocket, openStream, type Page } from "./page.ts";
 import { eventually, Stage, ways } from "./stage.ts";
 
-describe("the online count", () => {
+describe("The online count", () => {
   let clock: FakeClock;
   let stage: Stage;
   beforeAll(async () => {
@@ -29,7 +28,7 @@ describe("the online count", () => {
     return `ERP ${users} online / ${connections} pages`;
   };
 
-  test("row 18: a page's title shows it live, told at most once a second while 100 pages open, and right in the end", async () => {
+  test("row 18: the count in a page's title is live, changes at most once a second while 100 pages open, and is exact in the end", async () => {
     const watching = await stage.page("ann", { onlineCount: true });
     expect(titleOf(watching)).toBe("ERP 1 online / 1 pages");
     await Promise.all([stage.page("ann"), stage.page("bob", { over: "ws" })]);
@@ -37,17 +36,17 @@ describe("the online count", () => {
     await watching.until((page) => titleOf(page) === "ERP 2 online / 3 pages");
     await clock.advance(1000);
 
-    const told = watching.all("online").length;
-    // The server's clock stands still: all of this is within one moment.
+    const before = watching.all("online").length;
+    // The server's clock stands still, so all of this happens at one time.
     await Promise.all(Array.from({ length: 100 }, (_, n) => stage.page(`u${n}`, { over: ways[n % 3] ?? "ws" })));
     await stage.settle("ann", watching);
-    expect(watching.all("online").length - told).toBeLessThanOrEqual(1);
+    expect(watching.all("online").length - before).toBeLessThanOrEqual(1);
     await clock.advance(1000);
     await watching.until((page) => titleOf(page) === "ERP 102 online / 103 pages");
-    expect(watching.all("online").length - told).toBeLessThanOrEqual(2);
+    expect(watching.all("online").length - before).toBeLessThanOrEqual(2);
   });
 
-  test("row 19: it counts users once and pages all, of one company, of some users, as they come and go", async () => {
+  test("row 19: the count has each user once and every page, of one company or of some users, as they come and go", async () => {
     const backend = stage.service();
     const count = async () => {
       const { users, connections } = await backend.onlineCount({});
@@ -74,7 +73,7 @@ describe("the online count", () => {
   });
 });
 
-/** Sends a token with each call. */
+/** Sends the token with each call. */
 function bearer(token: string): Interceptor {
   return (next) => (request) => {
     request.header.set("authorization", `Bearer ${token}`);
@@ -82,7 +81,7 @@ function bearer(token: string): Interceptor {
   };
 }
 
-test("row 20: after a crash with 50 open pages it counts the 10 that have come back, and no more", {
+test("row 20: after a crash with 50 open pages the count is that of the 10 pages that came back", {
   timeout: 60_000,
 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), "tidings-online-"));
@@ -116,7 +115,7 @@ test("row 20: after a crash with 50 open pages it counts the 10 that have come b
   }
 });
 
-/** A network between a server and its clients that can be cut so that neither side is told. */
+/** A proxy between a server and its clients that can be cut without closing a connection on either side. */
 async function network(port: number) {
   const sockets = new Set<Socket>();
   const server = createServer((near) => {
@@ -137,8 +136,8 @@ async function network(port: number) {
   };
 }
 
-test("row 20: pages whose network is cut without a word are out of the count after two pings", async () => {
-  // Pings are the only timers that are not the server's clock.
+test("row 20: pages whose network is cut silently are out of the count after two pings", async () => {
+  // Pings are the only timers that do not use the server's clock.
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "setTimeout", "clearTimeout"] });
   await using stage = await Stage.open();
   const { url, cut, close } = await network(stage.server.port);

@@ -1,4 +1,4 @@
-/** A page that somebody has open: one stream, read by a client that nobody here wrote. */
+/** A page of a user: one stream, read by a stock client rather than by that of Tidings. */
 import { create, fromJson, toJson } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import WebSocket from "ws";
@@ -17,9 +17,9 @@ type StreamEvent = SubscribeResponse["event"];
 type EventCase = Exclude<StreamEvent["case"], undefined>;
 type ValueOf<Case extends EventCase> = Extract<StreamEvent, { case: Case }>["value"];
 
-/** What ended a stream. */
+/** The error that ended a stream. */
 export interface End {
-  /** As Connect writes it, such as `unauthenticated`. */
+  /** The Connect code, such as `unauthenticated`. */
   readonly code: string;
   /** The reason of ErrorInfo. */
   readonly reason: string;
@@ -32,15 +32,15 @@ const statusNames: Readonly<Record<Status, string>> = {
   [Status.KICKED]: "kicked",
 };
 
-/** The name of the events by which a test finds out that nothing else came. */
+/** The name of the events after which a test knows that nothing else was sent. */
 export const marker = "marker";
 
-/** What the page has received, and how to wait for more. */
+/** The events that a page has received, and functions that wait for more. */
 export class Page {
   readonly events: StreamEvent[] = [];
-  /** What ended the stream. */
+  /** The error that ended the stream; undefined while it is open. */
   end: End | undefined;
-  /** Loses the connection without a word. */
+  /** Drops the connection. */
   readonly cut: () => void;
   readonly #reading: (on: boolean) => void;
   readonly #positions = new Map<string, Position>();
@@ -48,18 +48,18 @@ export class Page {
   #caughtUp = false;
   #waiting: (() => void)[] = [];
 
-  /** `reading` stops and goes on reading from the network, where the client can do that. */
+  /** `reading` pauses and resumes reading from the network, where the client supports that. */
   constructor(cut: () => void, reading: (on: boolean) => void = () => {}) {
     this.cut = cut;
     this.#reading = reading;
   }
 
-  /** Reads nothing more from the network; over ws only. */
+  /** Stops reading from the network; over ws only. */
   pause(): void {
     this.#reading(false);
   }
 
-  /** Reads on. */
+  /** Resumes reading from the network. */
   resume(): void {
     this.#reading(true);
   }
@@ -69,22 +69,22 @@ export class Page {
     return this.events.filter((event) => event.case === name).map((event) => event.value as ValueOf<Case>);
   }
 
-  /** All messages but markers. */
+  /** All messages except markers. */
   get messages(): Message[] {
     return this.all("message").filter(({ event }) => event !== marker);
   }
 
-  /** Their titles. */
+  /** The titles of the messages. */
   get titles(): string[] {
     return this.messages.map(({ title }) => title);
   }
 
-  /** What became of the rooms, such as `lobby refused already_exists`, in order. */
+  /** The room events in order, such as `lobby refused already_exists`. */
   get rooms(): string[] {
     return this.all("room").map(({ roomId, status, code }) => `${roomId} ${statusNames[status]} ${code}`.trim());
   }
 
-  /** The totals last told, and one more for each notification after them: all that a page has to count. */
+  /** The last totals, and one more for each notification after them, as a page counts. */
   get badge(): number {
     return this.#badge;
   }
@@ -94,32 +94,32 @@ export class Page {
     return [...this.#positions.values()];
   }
 
-  /** Waits until it is so; throws when the stream ends before. */
+  /** Waits until the predicate holds. Throws if the stream ends before. */
   async until(predicate: (page: this) => boolean): Promise<this> {
     while (!predicate(this)) {
-      if (this.end) throw new Error(`the stream has ended before: ${this.end.code} ${this.end.reason}`);
+      if (this.end) throw new Error(`the stream has ended too early: ${this.end.code} ${this.end.reason}`);
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
     return this;
   }
 
-  /** Waits for so many messages. */
+  /** Waits for this number of messages. */
   has(count: number): Promise<this> {
     return this.until(({ messages }) => messages.length >= count);
   }
 
-  /** Waits until all that was missed is there. */
+  /** Waits for CaughtUp. */
   live(): Promise<this> {
     return this.until(() => this.#caughtUp);
   }
 
-  /** Waits for the end. */
+  /** Waits for the end of the stream. */
   async ended(): Promise<End> {
     while (!this.end) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     return this.end;
   }
 
-  /** Takes an event. */
+  /** Adds an event. */
   take({ event }: SubscribeResponse): void {
     this.events.push(event);
     if (event.case === "message") this.#count(event.value);
@@ -128,13 +128,13 @@ export class Page {
     if (event.case === "hello" || event.case === "caughtUp" || event.case === "heartbeat")
       for (const position of event.value.positions) this.#positions.set(position.feed, position);
     if (event.case === "gap" && event.value.to) this.#positions.set(event.value.to.feed, event.value.to);
-    this.#tell();
+    this.#wake();
   }
 
-  /** Takes the end; the first counts. */
+  /** Sets the end, unless there is one already. */
   finish(end: End): void {
     this.end ??= end;
-    this.#tell();
+    this.#wake();
   }
 
   #count({ kind, position }: Message): void {
@@ -142,7 +142,7 @@ export class Page {
     if (this.#caughtUp && kind === Kind.NOTIFICATION) this.#badge++;
   }
 
-  #tell(): void {
+  #wake(): void {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }
@@ -168,11 +168,11 @@ export function openSocket(url: string, token: string, subscribe: SubscribeReque
   socket.on("open", () => socket.send(JSON.stringify(frame)));
   socket.on("message", (data) => page.take(fromJson(SubscribeResponseSchema, JSON.parse(String(data)))));
   socket.on("error", (error) => page.finish({ code: "unavailable", reason: error.message }));
-  socket.on("close", (code, reason) => page.finish({ code: nameOf(code - 4000), reason: wordOf(String(reason)) }));
+  socket.on("close", (code, reason) => page.finish({ code: nameOf(code - 4000), reason: reasonOf(String(reason)) }));
   return page;
 }
 
-/** The code and the reason of what a call threw. */
+/** The code and the reason of an error. */
 export function toEnd(thrown: unknown): End {
   const error = ConnectError.from(thrown);
   return { code: nameOf(error.code), reason: error.findDetails(ErrorInfoSchema)[0]?.reason ?? "" };
@@ -182,7 +182,7 @@ function nameOf(code: number): string {
   return (Code[code] ?? String(code)).replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase();
 }
 
-/** The bridge closes with `REASON: sentence`. */
-function wordOf(text: string): string {
+/** The reason of a close of the bridge, whose text is `REASON: sentence`. */
+function reasonOf(text: string): string {
   return /^\w+(?=:)/.exec(text)?.[0] ?? "";
 }

@@ -1,4 +1,4 @@
-/** What breaks, and what does not. */
+/** Robustness: lost connections, floods, malformed requests and slow readers. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type AudienceInit, note, toTenant, toUser } from "./audiences.ts";
 import { eventually, Stage, ways } from "./stage.ts";
@@ -7,7 +7,7 @@ const kept = 200;
 const payload = { case: "binary", value: new Uint8Array(60_000).fill(7) } as const;
 const numbers = (count: number, from = 0) => Array.from({ length: count }, (_, n) => `${from + n}`);
 
-describe("robustness", () => {
+describe("Robustness", () => {
   let stage: Stage;
   beforeAll(async () => {
     stage = await Stage.open({ timeouts: { stallMs: 1000 }, retention: { count: kept } });
@@ -28,7 +28,7 @@ describe("robustness", () => {
   }
 
   test.each(ways)(
-    "row 5: a page whose connection breaks gets the 100 that it missed once, in order, then live (%s)",
+    "row 5: a page that reconnects gets the 100 messages that it missed once and in order, then live ones (%s)",
     async (over) => {
       const page = await stage.page("ann", { over });
       await publishAll(["seen"]);
@@ -43,7 +43,7 @@ describe("robustness", () => {
     },
   );
 
-  test("row 5: what retention has dropped meanwhile is told as a gap, and the list shows what is left", async () => {
+  test("row 5: messages that retention removed meanwhile are reported as a gap, and the list shows the rest", async () => {
     const page = await stage.page("ann");
     page.cut();
     await publishAll(numbers(kept + 50));
@@ -54,7 +54,7 @@ describe("robustness", () => {
     expect((await stage.user("ann").listUnread({})).unread?.total).toBe(kept);
   });
 
-  test("row 23: each feed keeps its newest, one company's flood costs another nothing, and all can be marked and deleted", async () => {
+  test("row 23: each feed keeps its newest messages, the flood of one company costs another nothing, and all can be marked and deleted", async () => {
     await publishAll(numbers(kept * 5), toTenant);
     await publishAll(numbers(10), toTenant, "quiet");
     const [ann, wei] = [stage.user("ann"), stage.user("wei", { tenant: "quiet" })];
@@ -69,7 +69,7 @@ describe("robustness", () => {
     expect((await ann.listUnread({})).messages.map(({ title }) => title)).toEqual(["new"]);
   });
 
-  test("row 45: nonsense is refused with its field's name, and every page stays connected", async () => {
+  test("row 45: malformed requests are refused with the name of the field, and every page stays connected", async () => {
     const pages = await Promise.all(ways.map((over) => stage.page("ann", { over })));
     const authorization = `Bearer ${await stage.server.token({ tenant: stage.tenant, role: "service" })}`;
     const send = async (body: string | Uint8Array<ArrayBuffer>, type = "application/json") => {
@@ -79,7 +79,7 @@ describe("robustness", () => {
       return [response.status, await response.text()] as const;
     };
     const good = '{"audience":{"userId":"ann"},"message":{"kind":"KIND_NOTIFICATION","title":"x"}}';
-    const refused: readonly [body: string | Uint8Array<ArrayBuffer>, status: number, says: string][] = [
+    const refused: readonly [body: string | Uint8Array<ArrayBuffer>, status: number, part: string][] = [
       [good.replace('"x"', '["x"]'), 400, "title"],
       [good.replace('"ann"', '{"$ne":""}'), 400, "user_id"],
       [good.replace('"ann"', '""'), 400, "audience.user_id"],
@@ -90,23 +90,23 @@ describe("robustness", () => {
       [good.replace('"x"', JSON.stringify("x".repeat(4_000_000))), 429, "REQUEST_TOO_LARGE"],
       [good.replace('"x"', JSON.stringify("x".repeat(1_000))), 400, "message.title"],
     ];
-    for (const [body, status, says] of refused) {
+    for (const [body, status, part] of refused) {
       const [answered, text] = await send(body);
-      expect.soft([answered, text], says).toEqual([status, expect.stringContaining(says)]);
+      expect.soft([answered, text], part).toEqual([status, expect.stringContaining(part)]);
     }
     expect((await send("title[]=x&content=y", "application/x-www-form-urlencoded"))[0]).toBe(415);
     expect((await send(good))[0]).toBe(200);
     for (const page of pages) expect((await page.has(1)).titles).toEqual(["x"]);
   });
 
-  test("row 46: a page that stops reading while 12 MB come is cut, holds up nobody, and loses nothing on return", async () => {
-    const [slow, brisk] = await Promise.all([stage.page("slow", { over: "ws" }), stage.page("brisk")]);
+  test("row 46: a page that stops reading while 12 MB arrive is cut, delays no other page, and loses nothing on return", async () => {
+    const [slow, fast] = await Promise.all([stage.page("slow", { over: "ws" }), stage.page("fast")]);
     slow.pause();
     for (let sent = 0; sent < kept; sent += 10) {
       const requests = numbers(10, sent).map((title) => ({ audience: toTenant, message: note(title, { payload }) }));
       await stage.service().publishBatch({ requests });
     }
-    await brisk.has(kept);
+    await fast.has(kept);
     const openPages = async () => (await stage.service().onlineCount({})).connections;
     await eventually(openPages).toBe(1);
     slow.resume();
@@ -114,7 +114,7 @@ describe("robustness", () => {
     expect(slow.titles.length).toBeLessThan(kept);
     const back = await stage.page("slow", { over: "ws", positions: slow.positions });
     expect([...slow.titles, ...back.titles]).toEqual(numbers(kept));
-    expect(brisk.titles).toEqual(numbers(kept));
-    expect(brisk.end).toBeUndefined();
+    expect(fast.titles).toEqual(numbers(kept));
+    expect(fast.end).toBeUndefined();
   });
 });

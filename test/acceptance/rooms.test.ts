@@ -1,4 +1,4 @@
-/** Rooms: who is in them, who may speak, and what comes out of them. */
+/** Rooms: their members, the right to publish, and the messages that members get. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { RoomMode } from "../../gen/tidings/v1/push_service_pb.ts";
 import { event, note, toRoom, toTenant, toUser } from "./audiences.ts";
@@ -7,7 +7,7 @@ import { refusal, Stage, ways } from "./stage.ts";
 
 const { ANY, FIRST, LAST } = RoomMode;
 
-describe("rooms", () => {
+describe("Rooms", () => {
   let stage: Stage;
   beforeAll(async () => {
     stage = await Stage.open();
@@ -15,7 +15,7 @@ describe("rooms", () => {
   afterEach(() => stage.leave());
   afterAll(() => stage.close());
 
-  test("row 29: channels do not mix, neither what is public in them nor what is private", async () => {
+  test("row 29: channels do not mix, neither their public messages nor their private ones", async () => {
     const rooms = ["message", "other"];
     const [inMessage, inOther] = await Promise.all([
       stage.page("ann", { rooms, join: { message: ANY }, events: ["public", "message", marker] }),
@@ -35,19 +35,19 @@ describe("rooms", () => {
   const device = (instanceId: string, mode: RoomMode, over = ways[0]) =>
     stage.page("staff-1", { rooms: ["seat/*"], join: { "seat/1": mode }, instanceId, ...(over && { over }) });
 
-  test("row 37: the first device keeps the room, others are refused and go on, and its own ghost does not refuse it", async () => {
+  test("row 37: the first device keeps the room, others are refused and stay connected, and its own stale connection does not refuse it", async () => {
     const first = await device("a", FIRST);
     const second = await device("b", FIRST, "ws");
     expect([first.rooms, second.rooms]).toEqual([["seat/1 joined"], ["seat/1 refused already_exists"]]);
     await stage.publish(toUser("staff-1"), note("for both devices"));
     expect((await second.has(1)).titles).toEqual(["for both devices"]);
-    // The old stream is still open for the server, as after a broken network.
+    // The server still holds the old stream, as after a lost network.
     const returned = await device("a", FIRST);
     expect(returned.rooms).toEqual(["seat/1 joined"]);
     await first.until(({ rooms }) => rooms.includes("seat/1 kicked already_exists"));
   });
 
-  test("row 37: the last device takes the room, and those before are told, get no more of it and do not come back", async () => {
+  test("row 37: the last device takes the room, and the ones before are kicked, get no more of it and do not come back", async () => {
     const older = await device("a", LAST);
     const newer = await device("b", LAST, "ws");
     await older.until(({ rooms }) => rooms.length === 2);
@@ -59,20 +59,20 @@ describe("rooms", () => {
     expect(await stage.service().onlineCount(inRoom)).toMatchObject({ users: 1, connections: 1 });
   });
 
-  test("row 37: all of five devices are out when another takes the room for itself", async () => {
+  test("row 37: all of five devices are kicked when another one takes the room", async () => {
     const five = await Promise.all(["a", "b", "c", "d", "e"].map((name, n) => device(name, ANY, ways[n % 3])));
     expect(five.map(({ rooms }) => rooms)).toEqual(five.map(() => ["seat/1 joined"]));
     expect((await device("f", LAST)).rooms).toEqual(["seat/1 joined"]);
     for (const page of five) await page.until(({ rooms }) => rooms.includes("seat/1 kicked already_exists"));
   });
 
-  test("row 37: of 20 devices that want the room first at once, one gets it", async () => {
+  test("row 37: of 20 devices that join as the first at the same time, exactly one gets the room", async () => {
     const devices = await Promise.all(Array.from({ length: 20 }, (_, n) => device(`d${n}`, FIRST, ways[n % 3])));
     const outcomes = devices.flatMap(({ rooms }) => rooms).sort();
     expect(outcomes).toEqual(["seat/1 joined", ...Array(19).fill("seat/1 refused already_exists")]);
   });
 
-  test("row 38: two users meet in one room whoever comes first, and nobody else may enter or speak", async () => {
+  test("row 38: two users meet in one room in either order, and nobody else may join or publish", async () => {
     const [ann, bob] = await Promise.all([
       stage.page("ann", { join: { "dm/ann/bob": ANY } }),
       stage.page("bob", { join: { "dm/bob/ann": ANY }, over: "ws" }),
@@ -100,7 +100,7 @@ describe("rooms", () => {
     expect((await stage.user("23").listUnread({})).messages.map(({ title }) => title)).toEqual(["for 23"]);
   });
 
-  test("row 38: all members of a group get one order, the absent one finds it in the inbox, strangers nothing", async () => {
+  test("row 38: all members of a group see one order, an absent one finds it in the inbox, and strangers get nothing", async () => {
     const member = { rooms: ["group/7"], publish: ["group/7"] };
     const pages = await Promise.all(
       ["ann", "bob"].map((user, n) => stage.page(user, { ...member, join: { "group/7": ANY }, over: ways[n] ?? "ws" })),
@@ -118,7 +118,7 @@ describe("rooms", () => {
     const { messages, unread } = await stage.user("cy", member).listUnread({ pageSize: 100 });
     expect(messages.map(({ title }) => title).reverse()).toEqual(one?.titles);
     expect(unread?.total).toBe(20);
-    // What they said themselves is not unread for them.
+    // A user's own messages are read.
     expect((await stage.user("ann", member).listUnread({})).unread?.total).toBe(10);
     const stranger = stage.user("eve");
     expect((await stranger.listUnread({})).unread?.total).toBe(0);
@@ -127,7 +127,7 @@ describe("rooms", () => {
     expect(await refusal(speaking)).toBe("permission_denied ROOM_FORBIDDEN");
   });
 
-  test("row 40: a page hears the events that it listens for, of the company and of its room; unnamed ones are `message`", async () => {
+  test("row 40: a page gets the events that it listens for, of the company and of its room; unnamed ones are `message`", async () => {
     const page = await stage.page("ann", { rooms: ["*"], join: { "456": ANY }, events: ["test", marker] });
     const all = await stage.page("ann", { rooms: ["*"], join: { "456": ANY }, over: "ws" });
     await stage.publish(toTenant, event("test", { title: "global" }));

@@ -1,4 +1,7 @@
-/** A server on a port of its own, and the people of one company who use it. Rows are those of docs/coverage.md. */
+/**
+ * A server on a port of its own, and its clients: users and backends of one company. Rows are those of
+ * docs/coverage.md.
+ */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import {
@@ -15,9 +18,9 @@ import { mintToken } from "../support/token.ts";
 import { type AudienceInit, type DraftInit, event, toUser } from "./audiences.ts";
 import { marker, openSocket, openStream, type Page, toEnd } from "./page.ts";
 
-/** A stock client. */
+/** A generated client. */
 export type Push = Client<typeof PushService>;
-/** The claims of a token beside its subject, tenant and role. */
+/** The claims of a token except its subject and role. */
 export interface Claims {
   readonly tenant?: string;
   readonly rooms?: readonly string[];
@@ -25,16 +28,16 @@ export interface Claims {
   readonly exp?: number;
   readonly jti?: string;
 }
-/** How a client calls. */
+/** The protocol of a client's calls. */
 export type CallWay = "connect" | "connect-json" | "grpc" | "grpc-web";
-/** How a page connects. */
+/** The protocol of a page's stream. */
 export type Way = CallWay | "ws";
-/** The ways that most tests take in turn. */
+/** The protocols that most tests use. */
 export const ways: readonly Way[] = ["connect", "grpc", "ws"];
-/** What a page asks for, and as whom. */
+/** The subscription of a page, and the claims of its token. */
 export interface PageInit extends Claims, Omit<MessageInitShape<typeof SubscribeRequestSchema>, "rooms" | "$typeName"> {
   readonly over?: Way;
-  /** Rooms to join, by id. */
+  /** The modes of the rooms to join, by their ids. */
   readonly join?: Readonly<Record<string, RoomMode>>;
 }
 
@@ -55,18 +58,18 @@ export class Stage {
     return new Stage(await startServer(options));
   }
 
-  /** The company of the test at hand. */
+  /** The company of the current test. */
   get tenant(): string {
     return this.#tenant;
   }
 
-  /** Closes the pages of a test; the next one is about another company. */
+  /** Closes the pages of a test, and gives the next test another company. */
   leave(): void {
     for (const page of this.#pages.splice(0)) page.cut();
     this.#tenant = newTenant();
   }
 
-  /** Closes everything. */
+  /** Closes the pages and stops the server. */
   async close(): Promise<void> {
     this.leave();
     await this.server.stop();
@@ -78,7 +81,7 @@ export class Stage {
     return this.close();
   }
 
-  /** A token of a user, made by a library that is not Tidings'. */
+  /** A token of a user, signed by a library rather than by Tidings. */
   token(sub: string, { tenant = this.#tenant, ...claims }: Claims = {}): Promise<string> {
     return mintToken({ claims: { sub, tenant, ...claims } });
   }
@@ -92,22 +95,22 @@ export class Stage {
     );
   }
 
-  /** The backend's client, by gRPC. */
+  /** The client of a company's backend, by gRPC. */
   service(tenant: string | undefined = this.#tenant): Push {
     return createClient(PushService, this.transport(serviceToken(tenant), "grpc"));
   }
 
-  /** A backend of all companies. */
+  /** The client of a backend that is bound to no company. */
   provider(): Push {
     return createClient(PushService, this.transport(serviceToken(undefined)));
   }
 
-  /** The backend's client for operating. */
+  /** The client of the AdminService of a company's backend. */
   admin(tenant = this.#tenant): Client<typeof AdminService> {
     return createClient(AdminService, this.transport(serviceToken(tenant)));
   }
 
-  /** Connect's own transports for Node. */
+  /** A transport of the Connect libraries for Node. */
   transport(token: () => Promise<string>, over: CallWay = "connect"): Transport {
     const bearer: Interceptor = (next) => async (request) => {
       request.header.set("authorization", `Bearer ${await token()}`);
@@ -145,14 +148,14 @@ export class Stage {
     return page;
   }
 
-  /** The backend publishes. */
+  /** Publishes as the company's backend. */
   publish(audience: AudienceInit, message: DraftInit, more: { requestId?: string; replace?: boolean } = {}) {
     return this.service().publish({ ...more, audience, message });
   }
 
-  /** Waits until a page of a user has all that was published before, so that what is not there does not come. */
+  /** Waits until pages of a user have every message published before, so that a missing one will not arrive. */
   async settle(sub: string, ...pages: Page[]): Promise<void> {
-    // Two rounds: the first may be sent before what waits in another feed.
+    // Two rounds: the first marker may overtake a message of another feed.
     for (let round = 0; round < 2; round++) {
       const seen = pages.map(markers);
       await this.publish(toUser(sub), event(marker));
@@ -161,12 +164,12 @@ export class Stage {
   }
 }
 
-/** An expectation that comes true in time, however busy the machine is. */
+/** An expectation that becomes true within 15 s. */
 export function eventually<T>(value: () => T | Promise<T>) {
   return expect.poll(value, { timeout: 15_000, interval: 5 });
 }
 
-/** The code and reason that a call is refused with. */
+/** The code and the reason of a call that is refused. */
 export async function refusal(call: Promise<unknown>): Promise<string> {
   try {
     await call;

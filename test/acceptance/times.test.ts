@@ -1,4 +1,4 @@
-/** What time does to messages. The server's clock is in the test's hands. */
+/** Expiry, alerts and times, on a server whose clock the test advances. */
 import { durationFromMs, timestampDate } from "@bufbuild/protobuf/wkt";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { FakeClock } from "../support/clock.ts";
@@ -7,7 +7,7 @@ import { Stage } from "./stage.ts";
 
 const minute = 60_000;
 
-describe("time", () => {
+describe("Time", () => {
   let clock: FakeClock;
   let stage: Stage;
   beforeAll(async () => {
@@ -18,7 +18,7 @@ describe("time", () => {
   afterEach(() => stage.leave());
   afterAll(() => stage.close());
 
-  test("row 15: a message is gone at its time to the millisecond, from lists, totals, badges and replay", async () => {
+  test("row 15: an expired message is gone to the millisecond from lists, totals, badges and replay", async () => {
     const ann = stage.user("ann");
     const page = await stage.page("ann");
     const start = page.positions;
@@ -34,7 +34,7 @@ describe("time", () => {
     expect((await stage.page("ann", { positions: start })).titles).toEqual(["for good"]);
   });
 
-  test("row 14: of a category a user can delete what has expired, and only that", async () => {
+  test("row 14: a user can delete the expired messages of a category, and only these", async () => {
     const ann = stage.user("ann");
     const brief = { ttl: durationFromMs(2000) };
     await stage.publish(toUser("ann"), note("old offer", { ...brief, category: "offer" }));
@@ -46,9 +46,9 @@ describe("time", () => {
     expect((await ann.listUnread({})).messages.map(({ title }) => title)).toEqual(["offer"]);
   });
 
-  test("row 16: the last unread one is a list of one; it rings on return for 5 minutes, unless it was read", async () => {
+  test("row 16: a list of one shows the last unread message, and a returning page rings for it within 5 minutes unless it was read", async () => {
     const ann = stage.user("ann");
-    /** Leaves, and comes back after something was published and some time has passed. */
+    /** Closes the page, publishes, advances the clock, and opens the page again. */
     const away = async (title: string, passed: number, meanwhile = async () => {}) => {
       const page = await stage.page("ann");
       page.cut();
