@@ -1,9 +1,9 @@
-/** The demo page: two people of one company side by side, each with a client of their own. */
+/** The demo page: two users of one company side by side, each with a client of their own. */
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { Kind, type Message } from "../gen/tidings/v1/message_pb.ts";
 import { connectTidings, type PublishRequest, type TidingsClient } from "../src/client/index.ts";
 
-/** Fresh tokens, as a company's own backend would hand them out after login. */
+/** Fetches a fresh token, as a company's own backend would issue it after login. */
 async function tokenOf(name: string): Promise<string> {
   const response = await fetch("/demo/session", { cache: "no-store" });
   if (!response.ok) throw new Error(`no session: ${response.status}`);
@@ -26,12 +26,12 @@ const kindNames: Readonly<Record<number, string>> = {
   [Kind.EVENT]: "event",
 };
 
-/** Says what came of an action that has no place of its own to say it. */
+/** Shows the error of an action in the form's output. */
 function report(error: unknown): void {
   find(document, "#answer").textContent = error instanceof Error ? error.message : String(error);
 }
 
-/** One person's page. */
+/** The page of one user. */
 class Panel {
   readonly #client: TidingsClient;
   readonly #section: HTMLElement;
@@ -74,12 +74,12 @@ class Panel {
       for (const id of unreadIds) this.#mark(id, false);
       for (const id of deletedIds) this.#items.get(id)?.remove();
       if (all) for (const id of this.#items.keys()) this.#mark(id, true);
-      // Too many to name: list again.
+      // There were too many messages to name, so list again.
       else if (readIds.length + unreadIds.length + deletedIds.length === 0) this.#load();
     });
   }
 
-  /** What is stored, read or not: a page that was reloaded, or was away, shows what it would have shown. */
+  /** Lists the stored messages, read or not, so that a page shows the same after a reload. */
   #load(): void {
     this.#client.listMessages({ pageSize: 50 }).then(({ messages }) => {
       for (const message of messages) this.#show(message, message.read);
@@ -109,7 +109,7 @@ class Panel {
     this.#insert(item, message.id);
   }
 
-  /** Newest first, whatever came first: ids sort by the time of publishing. */
+  /** Inserts an item, newest first, in any order of arrival: ids sort by publish time. */
   #insert(item: HTMLLIElement, id: string): void {
     item.dataset.id = id;
     const items = [...this.#list.children] as HTMLLIElement[];
@@ -130,7 +130,7 @@ function audienceOf(to: string): Pick<PublishRequest, "userId" | "users" | "tena
   return to === "both" ? { users: ["ada", "bob"] } : { userId: to };
 }
 
-/** The company's backend, played by this form. */
+/** Makes the form publish as the company's backend. */
 function publisher(form: HTMLFormElement): void {
   const backend = connectTidings({ url: "/", token: () => tokenOf("backend") });
   const answer = find(form, "output");

@@ -1,4 +1,4 @@
-/** `npm run example -- <name> [--port 7300]`: runs an example, or, for one in another language, its program. */
+/** `npm run example -- <name> [--port 7300]` runs an example; for one in another language, its program. */
 import { existsSync, readdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { resolveEntries } from "./shared/entries.ts";
@@ -7,7 +7,7 @@ import { isProgram, programs, runProgram } from "./shared/programs.ts";
 
 const here = new URL("./", import.meta.url);
 
-/** The example that the command line names, and its port: any free one unless it says which. Throws on nonsense. */
+/** The name of the example and the port, 0 for any free one. Throws if the command line is wrong. */
 function readArguments() {
   const { values, positionals } = parseArgs({ options: { port: { type: "string" } }, allowPositionals: true });
   const port = Number(values.port ?? 0);
@@ -23,7 +23,7 @@ function readArguments() {
 async function main(): Promise<number> {
   const { name, port } = readArguments();
   resolveEntries();
-  // Only now: this module imports `tidings`.
+  // Imported after resolveEntries(), since this module imports `tidings`.
   const { serve } = await import("./shared/serve.ts");
   if (isProgram(name)) {
     const server = await serve(port);

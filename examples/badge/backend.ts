@@ -1,4 +1,4 @@
-/** The backend of an ERP: things happen in it that somebody should know of. */
+/** The backend of an ERP, which notifies users of events in it. */
 import { Kind } from "tidings/gen";
 import { type Example, nameOf, required } from "../shared/example.ts";
 
@@ -6,10 +6,10 @@ import { type Example, nameOf, required } from "../shared/example.ts";
 export const example: Example = {
   title: "Unread badge, sound, and who is online",
   about:
-    "The badge counts what is unread and is the same on every page of a user. A new message is heard on one page of each " +
-    "receiver, whatever the number of pages. The title says how many are online. No page asks the backend for anything.",
+    "The badge shows the number of unread messages and is the same on every page of a user. A new message plays a sound on " +
+    "one page of each receiver. The title shows how many users are online. No page sends a request to the backend.",
   tries: [
-    "Click into both of Ada's pages (browsers keep pages silent until then), then send Ada something: one of them rings.",
+    "Click into both of Ada's pages (browsers keep pages silent until then), then notify Ada: one of them rings.",
     "Mark as read on one page: the badge of the other follows. Reload: nothing rings again.",
     "Close and open windows: the numbers in the titles follow within a second.",
   ],
@@ -27,13 +27,15 @@ export const example: Example = {
       if (to === "everybody") {
         const audience = { to: { case: "tenant", value: true } } as const;
         const { onlineUsers } = await push.publish({ audience, message, requestId });
-        return { told: `Stored for everybody. ${onlineUsers} of them are online.` };
+        return { answer: `Stored for everybody. ${onlineUsers} of them are online.` };
       }
       const userIds = to.split(",");
       const audience = { to: { case: "users", value: { userIds } } } as const;
       const { receipts } = await push.publish({ audience, message, requestId });
-      const told = receipts.map(({ userId, connections }) => `${nameOf(userId)}: stored, on ${connections} pages now`);
-      return { told: `${told.join("; ")}.` };
+      const answers = receipts.map(
+        ({ userId, connections }) => `${nameOf(userId)}: stored, on ${connections} pages now`,
+      );
+      return { answer: `${answers.join("; ")}.` };
     },
   }),
 };

@@ -1,4 +1,4 @@
-/** A page with a badge, a bell that rings on one page only, and a title that says who is online. */
+/** A page with a badge, a sound that only one page plays, and the number of users online in its title. */
 import { connectTidings, Kind } from "tidings/client";
 import { button, fetchToken, find, make, showState, timeOf } from "../shared/browser.ts";
 import { MessageList } from "../shared/list.ts";
@@ -20,7 +20,7 @@ function showNumbers(): void {
 
 tidings.on("message", (message) => {
   if (message.kind === Kind.NOTIFICATION) inbox.add(message);
-  // True on one page of each receiver, and never for old news: just ring.
+  // True on one page of each receiver, and never for an old message.
   if (message.alert) void ring(message.title);
 });
 tidings.on("caughtUp", async () => inbox.reset((await tidings.listUnread()).messages));
@@ -39,7 +39,7 @@ find(".all").onclick = () => void tidings.markRead({ all: true });
 
 let rings = 0;
 
-/** Two notes. Browsers keep a page silent until its user has clicked into it: then the page says so instead. */
+/** Plays two notes. A browser keeps a page silent until its user has clicked into it; then the page says so. */
 async function ring(title: string): Promise<void> {
   rings += 1;
   const audio = new AudioContext();

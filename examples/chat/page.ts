@@ -1,4 +1,4 @@
-/** One member's page: a talk with each of the others, one in the group, and what is unread in each. */
+/** A member's page: a talk with each other member and one with the group, with the number of unread lines in each. */
 import { connectTidings, directRoom, Kind, type Message } from "tidings/client";
 import { button, fetchToken, find, make, onSubmit, showBadge, showState, timeOf, user } from "../shared/browser.ts";
 import { nameOf } from "../shared/example.ts";
@@ -6,12 +6,12 @@ import { MessageList } from "../shared/list.ts";
 import { team } from "./backend.ts";
 
 const others = ["ada", "bob", "cleo", "dan"].filter((name) => name !== user);
-/** The names of the talks, by room. A direct room is the same whoever of the two asks for it. */
+/** The names of the talks by their rooms. A direct room has the same id for both of its users. */
 const talks = new Map([[team, "Team"], ...others.map((name) => [directRoom(user, name), nameOf(name)] as const)]);
 let room = team;
-/** What is unread: the room of each message. */
+/** The rooms of the unread messages, by the ids of the messages. */
 const unread = new Map<string, string>();
-/** Why a room cannot be entered. */
+/** The reasons why rooms cannot be joined. */
 const refused = new Map<string, string>();
 
 const rooms = [...talks.keys()].map((roomId) => ({ roomId }));
@@ -47,7 +47,7 @@ tidings.on("readState", ({ readIds }) => {
   showTalks();
 });
 
-/** Shows a talk: what was said before, newest last, and what may be said now. */
+/** Shows a talk with its earlier lines, newest last. */
 async function open(roomId: string): Promise<void> {
   room = roomId;
   showTyping("");
@@ -58,7 +58,7 @@ async function open(roomId: string): Promise<void> {
   if (room === roomId) for (const message of messages) lines.add(message);
 }
 
-/** Whoever looks at a talk has read it. */
+/** Marks the messages of the open talk as read. */
 function readOpenTalk(): void {
   const ids = [...unread].filter(([, roomId]) => roomId === room).map(([id]) => id);
   if (ids.length > 0) void tidings.markRead({ ids });
@@ -83,8 +83,8 @@ function showTalks(): void {
 const lines = new MessageList(find("#lines"), (message: Message) => {
   const mine = message.actor?.id === user;
   const item = make("li", mine ? "line mine" : "line");
-  const who = mine ? timeOf(message) : `${nameOf(message.actor?.id ?? "")} · ${timeOf(message)}`;
-  item.append(make("small", "", who), make("p", "", message.content));
+  const header = mine ? timeOf(message) : `${nameOf(message.actor?.id ?? "")} · ${timeOf(message)}`;
+  item.append(make("small", "", header), make("p", "", message.content));
   return item;
 });
 
@@ -97,15 +97,15 @@ function showTyping(text: string): void {
 }
 
 const form = find<HTMLFormElement>("form");
-let toldTypingAt = 0;
+let typingSentAt = 0;
 form.oninput = () => {
-  if (Date.now() - toldTypingAt < 2_000) return;
-  toldTypingAt = Date.now();
-  // Live only: without a ttl it is not stored, and losing it harms nobody.
+  if (Date.now() - typingSentAt < 2_000) return;
+  typingSentAt = Date.now();
+  // An event without a ttl is not stored; losing it does no harm.
   tidings.publish({ roomId: room, kind: "event", event: "typing" }).catch(() => {});
 };
 onSubmit(form, async ({ text = "" }) => {
-  toldTypingAt = 0;
+  typingSentAt = 0;
   const requestId = crypto.randomUUID();
   await tidings.publish({ roomId: room, kind: "notification", event: "line", content: text, requestId });
   return undefined;

@@ -20,7 +20,7 @@ import (
 	"example/gen/tidings/v1/tidingsv1connect"
 )
 
-// bearer sends a token with each call.
+// bearer returns an interceptor that sends the token with each call.
 func bearer(token string) connect.UnaryInterceptorFunc {
 	return func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
@@ -30,7 +30,7 @@ func bearer(token string) connect.UnaryInterceptorFunc {
 	}
 }
 
-// reasonOf is why Tidings refused, for programs: one of docs/errors.md; empty if it was not Tidings.
+// reasonOf returns the reason of a Tidings error, one of docs/errors.md; empty for any other error.
 func reasonOf(err error) string {
 	var refusal *connect.Error
 	if !errors.As(err, &refusal) {
@@ -48,7 +48,7 @@ func reasonOf(err error) string {
 	return ""
 }
 
-// publish repeats until it is known to be done: with its request_id that is safe, however often it got through.
+// publish retries until the message is known to be published. Its request_id makes the retries safe.
 func publish(push tidingsv1connect.PushServiceClient, request *tidingsv1.PublishRequest) (*tidingsv1.PublishResponse, error) {
 	for attempt := 1; ; attempt++ {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds and runs main.go with code generated from the contract, in a temporary folder. Needs Go 1.26 and `npm ci` (buf).
-# The plugins are tools of go.mod, pinned in go.sum; Go's build cache makes all runs but the first quick.
+# The plugins are tools of go.mod, pinned in go.sum. Go's build cache makes every run but the first fast.
 set -euo pipefail
 cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
@@ -11,5 +11,5 @@ cp go.mod go.sum main.go buf.gen.yaml "$work"
 cd "$work"
 "$root/node_modules/.bin/buf" generate "$root/gen/descriptor.binpb" --path tidings/v1 \
   --exclude-type buf.validate.field --exclude-type buf.validate.message --exclude-type buf.validate.oneof
-# Paths left out, or the cache would miss in every new folder.
+# Without -trimpath the build cache would miss in every new folder.
 go run -trimpath .

@@ -1,4 +1,4 @@
-/** The backend of a long job: it answers at once, works on, and says at each stage how far it is. */
+/** The backend of a long job: it answers at once, continues in the background, and reports each stage. */
 import { setTimeout as wait } from "node:timers/promises";
 import { fromJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
@@ -6,10 +6,10 @@ import { escapeId } from "tidings";
 import { Kind } from "tidings/gen";
 import { type Example, nameOf } from "../shared/example.ts";
 
-/** What a stage says, as pages get it. */
+/** A stage, as pages receive it. */
 export type Stage = { stage: number; of: number; text: string; failed?: boolean };
 
-/** How long a stage takes, in ms. */
+/** The duration of a stage, in ms. */
 const stageMs = 700;
 const stages = ["Collecting 1,204 orders", "Checking stock", "Adding up", "Drawing charts", "Writing the report"];
 
@@ -17,12 +17,12 @@ const stages = ["Collecting 1,204 orders", "Checking stock", "Adding up", "Drawi
 export const example: Example = {
   title: "A long job that reports its stages",
   about:
-    "The page that starts a job joins the job's room and sees each stage as it happens. Stages are events with a time to " +
-    "live, so a page that was reloaded is given them again. At the end a notification waits for whoever left meanwhile.",
+    "The page that starts a job joins the job's room and shows each stage as it happens. Stages are events with a ttl, so a " +
+    "page that is reloaded gets them again. At the end a notification waits for a user who left meanwhile.",
   tries: [
     "Ada: start a report and reload while it runs, or close the window and open it again: every stage is there.",
-    "Start one that fails: the page hears that too.",
-    "Bob: watch job/ada/1. The server refuses, as Bob's token opens only his own jobs, and says so; his page goes on.",
+    "Start one that fails: the page shows that too.",
+    "Bob: watch job/ada/1. The server refuses, since Bob's token names only his own jobs; his page is not affected.",
   ],
   windows: [
     { label: "Ada", user: "ada" },
@@ -32,8 +32,8 @@ export const example: Example = {
   backend(push) {
     let jobs = 0;
 
-    /** One stage. A repeated call with the same requestId says nothing twice. */
-    async function say(roomId: string, data: Stage): Promise<void> {
+    /** Reports a stage. A retry with the same requestId publishes nothing twice. */
+    async function report(roomId: string, data: Stage): Promise<void> {
       await push.publish({
         audience: { to: { case: "roomId", value: roomId } },
         message: {
@@ -49,11 +49,11 @@ export const example: Example = {
 
     async function work(user: string, roomId: string, failAt: number): Promise<void> {
       for (const [index, text] of stages.entries()) {
-        if (index > 0) await say(roomId, { stage: index, of: stages.length, text });
+        if (index > 0) await report(roomId, { stage: index, of: stages.length, text });
         await wait(stageMs);
         if (index === failAt) throw new Error("the warehouse does not answer");
       }
-      await say(roomId, { stage: stages.length, of: stages.length, text: "The report is ready" });
+      await report(roomId, { stage: stages.length, of: stages.length, text: "The report is ready" });
       await push.publish({
         audience: { to: { case: "userId", value: user } },
         message: { kind: Kind.NOTIFICATION, category: "job", title: `Your report ${roomId} is ready`, url: "#report" },
@@ -65,16 +65,16 @@ export const example: Example = {
       async start(user, { fail }): Promise<{ roomId: string }> {
         jobs += 1;
         const roomId = `job/${escapeId(user)}/${jobs}`;
-        // The first stage is stored before the answer, so that whoever joins the room finds the job in it.
-        await say(roomId, { stage: 0, of: stages.length, text: stages[0] as string });
+        // Store the first stage before answering, so that a page which joins the room finds the job in it.
+        await report(roomId, { stage: 0, of: stages.length, text: stages[0] as string });
         work(user, roomId, fail ? 2 : -1).catch((error: Error) =>
-          say(roomId, {
+          report(roomId, {
             stage: stages.length,
             of: stages.length,
             text: `Failed: ${error.message}`,
             failed: true,
           }).catch(
-            // Nobody waits for this: the log is all that is left.
+            // No caller waits for this, so the error can only be logged.
             (cause: Error) => console.error(`${nameOf(user)}'s job: ${cause.message}`),
           ),
         );

@@ -16,9 +16,9 @@ import { nameOf } from "../shared/example.ts";
 import { MessageList } from "../shared/list.ts";
 import type { Stage } from "./backend.ts";
 
-/** Where the page remembers its job over a reload: the room's id is all it needs. */
-const memory = `job of ${user}`;
-let room = localStorage.getItem(memory) ?? "";
+/** The storage key of the job's room, which is all that the page needs to show the job again after a reload. */
+const storageKey = `job of ${user}`;
+let room = localStorage.getItem(storageKey) ?? "";
 
 const tidings = connectTidings({
   url: "/",
@@ -35,18 +35,18 @@ tidings.on("message", (message) => {
 });
 tidings.on("room", ({ roomId, status, reason }) => {
   if (status === "refused") find("#watch output").textContent = `Refused: ${reason}`;
-  // What the room holds is replayed after this, from its first stage on.
-  else if (status === "joined") enter(roomId);
+  // The server replays the stages of the room after this event, from the first one.
+  else if (status === "joined") showJob(roomId);
 });
 tidings.on("caughtUp", async () => inbox.reset((await tidings.listUnread()).messages));
 tidings.on("readState", ({ readIds, all }) => (all ? inbox.reset([]) : inbox.remove(readIds)));
 
-/** Shows another job than before. */
-function enter(roomId: string): void {
+/** Shows the job of a room, and leaves the room of the job shown before. */
+function showJob(roomId: string): void {
   if (room !== roomId) find("#stages").replaceChildren();
   if (room && room !== roomId) tidings.leave(room);
   room = roomId;
-  localStorage.setItem(memory, room);
+  localStorage.setItem(storageKey, room);
   find("#name").textContent = room;
   find("#watch output").textContent = "";
 }

@@ -8,7 +8,7 @@
 
 declare(strict_types=1);
 
-/** What Tidings refused: the code and the reason are for programs, the message is for people. */
+/** An error of Tidings: the code and the reason are for programs, the message is for people. */
 final class TidingsError extends RuntimeException
 {
     public function __construct(public readonly string $status, public readonly string $reason, string $message)
@@ -18,8 +18,8 @@ final class TidingsError extends RuntimeException
 }
 
 /**
- * Calls a method of the push service. Throws a TidingsError when it refuses, and one with the status `unavailable` when
- * it cannot be reached: the caller's own work goes on all the same.
+ * Calls a method of the push service. Throws a TidingsError when it refuses the request, and one with the status
+ * `unavailable` when it cannot be reached, so that the caller can continue its own work.
  */
 function call(string $method, array $request): array
 {
@@ -31,7 +31,7 @@ function call(string $method, array $request): array
         ],
         'content' => json_encode($request, JSON_THROW_ON_ERROR | JSON_UNESCAPED_UNICODE),
         'timeout' => 2.0,
-        // An error has a body too, and that says why.
+        // The body of an error has its reason.
         'ignore_errors' => true,
     ]]);
     $body = @file_get_contents(getenv('TIDINGS_URL') . "/tidings.v1.PushService/$method", false, $context);
@@ -47,7 +47,7 @@ function call(string $method, array $request): array
     return $answer;
 }
 
-/** Publishes until it is known to be done: with one requestId the repeats are safe, however often they got through. */
+/** Retries until the message is known to be published. Its requestId makes the retries safe. */
 function publish(array $audience, array $message, string $requestId): array
 {
     $request = ['audience' => $audience, 'message' => $message, 'requestId' => $requestId];
@@ -77,7 +77,7 @@ $message = [
 $first = publish(['users' => ['userIds' => ['ada', 'bob']]], $message, $requestId);
 echo "published {$first['messageId']}\n";
 foreach ($first['receipts'] as $receipt) {
-    // JSON leaves out what is false or zero.
+    // JSON leaves out fields that are false or zero.
     $where = ($receipt['online'] ?? false) ? "online on {$receipt['connections']} pages" : 'offline';
     echo "  {$receipt['userId']}: " . (($receipt['stored'] ?? false) ? 'stored' : 'lost') . ", $where\n";
 }

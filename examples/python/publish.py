@@ -16,12 +16,12 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 from tidings.v1 import message_pb2, push_service_pb2, push_service_pb2_grpc
 
-# A repeat may help after these; after any other the request itself is wrong.
-REPEATABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+# The codes after which a retry can succeed. After any other the request itself is wrong.
+RETRYABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def connect(url: str) -> grpc.Channel:
-    """Opens a channel; it connects when it is needed and comes back by itself."""
+    """Opens a channel, which connects on demand and reconnects by itself."""
     parts = urlsplit(url)
     if parts.scheme == "https":
         return grpc.secure_channel(parts.netloc, grpc.ssl_channel_credentials())
@@ -29,7 +29,7 @@ def connect(url: str) -> grpc.Channel:
 
 
 def reason_of(error: grpc.RpcError) -> str:
-    """Why Tidings refused, for programs: one of docs/errors.md; empty if it was not Tidings."""
+    """Returns the reason of a Tidings error, one of docs/errors.md; empty for any other error."""
     status = rpc_status.from_call(error)
     info = ErrorInfo()
     for detail in status.details if status else ():
@@ -46,12 +46,12 @@ class Publisher:
         self._metadata = (("authorization", f"Bearer {token}"),)
 
     def publish(self, request: push_service_pb2.PublishRequest) -> push_service_pb2.PublishResponse:
-        """Publishes until it is known to be done: with its request_id a repeat is safe, however often it got through."""
+        """Retries until the message is known to be published. Its request_id makes the retries safe."""
         for attempt in range(1, 4):
             try:
                 return self._push.Publish(request, metadata=self._metadata, timeout=2)
             except grpc.RpcError as error:
-                if error.code() not in REPEATABLE or attempt == 3:
+                if error.code() not in RETRYABLE or attempt == 3:
                     raise
                 time.sleep(attempt * 0.2)
         raise AssertionError("unreachable")

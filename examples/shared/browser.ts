@@ -1,18 +1,18 @@
-/** What the pages of all examples need besides Tidings: who is logged in, their backend, and the DOM. */
+/** Helpers of all example pages besides Tidings: the session, the backend and the DOM. */
 import { type JsonValue, toJson } from "@bufbuild/protobuf";
 import { timestampDate, ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { Message, TidingsClient } from "tidings/client";
 
-/** Who is logged in on this page. */
+/** The user who is logged in on this page. */
 export const user = new URLSearchParams(location.search).get("user") ?? "";
 
-/** Gets a fresh token from the company's own site, as your pages would with their session cookie. */
+/** Fetches a fresh token from the company's own site, as your pages would do with their session cookie. */
 export async function fetchToken(): Promise<string> {
   const { token } = (await read(await fetch(`/session?user=${user}`))) as { token: string };
   return token;
 }
 
-/** Asks the example's backend. Throws an Error with its sentence when it refuses. */
+/** Calls an action of the example's backend. Throws an Error with the backend's message when it refuses. */
 export async function ask<T>(action: string, input: Readonly<Record<string, string>> = {}): Promise<T> {
   const headers = { "content-type": "application/json" };
   return (await read(
@@ -22,18 +22,18 @@ export async function ask<T>(action: string, input: Readonly<Record<string, stri
 
 async function read(response: Response): Promise<unknown> {
   const answer = (await response.json()) as { error?: string };
-  if (!response.ok) throw new Error(answer.error ?? `the backend said ${response.status}`);
+  if (!response.ok) throw new Error(answer.error ?? `the backend answered with status ${response.status}`);
   return answer;
 }
 
-/** The element that a page must have. */
+/** The element with this selector. Throws if the page has none. */
 export function find<T extends HTMLElement = HTMLElement>(selector: string, parent: ParentNode = document): T {
   const element = parent.querySelector<T>(selector);
   if (!element) throw new Error(`the page has no ${selector}`);
   return element;
 }
 
-/** A new element with a class and a text: never HTML, whatever a message says. */
+/** Creates an element with a class and a text, which is never parsed as HTML. */
 export function make<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   className = "",
@@ -45,12 +45,12 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** A button that does something. */
+/** Creates a button. */
 export function button(text: string, onclick: () => void, className = ""): HTMLButtonElement {
   return Object.assign(make("button", className, text), { type: "button" as const, onclick });
 }
 
-/** Calls `submit` with the fields of a form; its answer, or why not, goes to the form's `output`. */
+/** Calls `submit` with the fields of a form, and shows its result or its error in the form's `output`. */
 export function onSubmit(
   form: HTMLFormElement,
   submit: (input: Record<string, string>) => Promise<string | undefined>,
@@ -62,7 +62,7 @@ export function onSubmit(
     try {
       output.textContent = (await submit(input)) ?? "";
       for (const field of form.querySelectorAll<HTMLInputElement>("[data-clear]")) {
-        // The next entry may have been begun meanwhile.
+        // Keep the field if its user has started the next entry meanwhile.
         if (field.value === input[field.name]) field.value = "";
       }
     } catch (error) {
@@ -71,7 +71,7 @@ export function onSubmit(
   };
 }
 
-/** Shows whether the page is connected, in the element `.state`. */
+/** Shows the state of the connection in the element `.state`. */
 export function showState(tidings: TidingsClient): void {
   const element = find(".state");
   tidings.state.subscribe((state) => {
@@ -80,7 +80,7 @@ export function showState(tidings: TidingsClient): void {
   });
 }
 
-/** Shows how many messages are unread, in the element `.badge`. */
+/** Shows the number of unread messages in the element `.badge`. */
 export function showBadge(tidings: TidingsClient): void {
   const element = find(".badge");
   tidings.unread.subscribe((totals) => {
@@ -88,12 +88,12 @@ export function showBadge(tidings: TidingsClient): void {
   });
 }
 
-/** The data of a message as plain JSON. */
+/** The data of a message as plain JSON; undefined if it has none. */
 export function dataOf<T>({ payload }: Message): T | undefined {
   return payload.case === "json" ? (toJson(ValueSchema, payload.value) as JsonValue & T) : undefined;
 }
 
-/** When a message was published, as a time of day. */
+/** The time of day at which a message was published. */
 export function timeOf({ publishTime }: Message): string {
   return publishTime ? timestampDate(publishTime).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }) : "";
 }

@@ -1,6 +1,6 @@
-/** For pages that only ask their backend: each form sends its fields to the action of its name. */
+/** For pages without a client: each form sends its fields to the action of its name and shows the answer. */
 import { ask, onSubmit } from "./browser.ts";
 
 for (const form of document.querySelectorAll("form")) {
-  onSubmit(form, async (input) => (await ask<{ told: string }>(form.name, input)).told);
+  onSubmit(form, async (input) => (await ask<{ answer: string }>(form.name, input)).answer);
 }

@@ -1,7 +1,7 @@
-/** A list of messages on a page, newest first and each once, whatever came first: ids sort by time of publishing. */
+/** A list of messages on a page, newest first and each once, in any order of arrival: ids sort by publish time. */
 import type { Message } from "tidings/client";
 
-/** Fills a `ul` with one item per message. */
+/** Fills a list element with one item per message. */
 export class MessageList {
   readonly #list: HTMLElement;
   readonly #build: (message: Message) => HTMLElement;
@@ -12,12 +12,12 @@ export class MessageList {
     this.#build = build;
   }
 
-  /** How many messages are shown. */
+  /** The number of messages shown. */
   get size(): number {
     return this.#items.size;
   }
 
-  /** Shows a message, once. */
+  /** Adds a message, unless it is shown already. */
   add(message: Message): void {
     if (this.#items.has(message.id)) return;
     const item = this.#build(message);
@@ -27,12 +27,12 @@ export class MessageList {
     this.#list.insertBefore(item, older ?? null);
   }
 
-  /** The item of a message. */
+  /** The item of a message; undefined if it is not shown. */
   get(id: string): HTMLElement | undefined {
     return this.#items.get(id);
   }
 
-  /** Takes messages off the list; those that are not on it change nothing. */
+  /** Removes messages; ignores those that are not shown. */
   remove(ids: Iterable<string>): void {
     for (const id of [...ids]) {
       this.#items.get(id)?.remove();
@@ -40,13 +40,13 @@ export class MessageList {
     }
   }
 
-  /** Shows just these messages. */
+  /** Shows these messages in place of all others. */
   reset(messages: readonly Message[]): void {
     this.remove(this.#items.keys());
     for (const message of messages) this.add(message);
   }
 
-  /** Calls back on each item. */
+  /** Calls the function with each item. */
   each(call: (item: HTMLElement) => void): void {
     for (const item of this.#items.values()) call(item);
   }

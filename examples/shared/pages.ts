@@ -1,9 +1,11 @@
-/** The files that a browser loads: each page of an example with its script bundled, and the first page around them. */
+/**
+ * The files that a browser loads: the pages of an example with their bundled scripts, and the first page around them.
+ */
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
-/** A file as it is served. */
+/** A file to serve. */
 export interface ServedFile {
   readonly type: string;
   readonly body: string | Uint8Array;
@@ -11,7 +13,7 @@ export interface ServedFile {
 
 const shared = new URL("./", import.meta.url);
 
-/** What is served, by path: `/` is the first page, `/<name>` an example's page, `/<name>.js` its script. */
+/** Loads the files by their paths: `/` is the first page, `/<name>` a page of the example, `/<name>.js` its script. */
 export async function loadPages(folder: URL): Promise<ReadonlyMap<string, ServedFile>> {
   const files = new Map<string, ServedFile>([
     ["/", page(new URL("stage.html", shared))],
@@ -31,7 +33,7 @@ function page(file: URL): ServedFile {
   return { type: "text/html; charset=utf-8", body: readFileSync(file) };
 }
 
-/** As your own bundler would. */
+/** Bundles scripts, as your own bundler would. */
 async function bundle(scripts: readonly URL[]): Promise<[path: string, body: Uint8Array][]> {
   const { outputFiles } = await build({
     entryPoints: scripts.map((script) => fileURLToPath(script)),

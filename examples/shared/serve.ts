@@ -1,4 +1,4 @@
-/** Runs an example: Tidings in memory, the example's backend and its pages, all on one port of this machine. */
+/** Runs an example: Tidings in memory, the example's backend and its pages, on one port of this machine. */
 import { randomBytes } from "node:crypto";
 import { createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -10,18 +10,21 @@ import { createSite } from "./site.ts";
 
 /** The company of the examples. */
 const tenant = "acme";
-/** How long tokens are good for, in seconds. Pages and backends get fresh ones by themselves. */
+/** The lifetime of tokens, in seconds. Pages and backends get fresh ones by themselves. */
 const tokenSeconds = 900;
 
 /** A running server. */
 export interface Running {
   readonly url: string;
-  /** A backend's token. */
+  /** A token for a backend. */
   readonly token: string;
   close(): Promise<void>;
 }
 
-/** Starts Tidings on a port of 127.0.0.1, 0 for any free one; with an example, also its site. `folder`: its pages. */
+/**
+ * Starts Tidings on a port of 127.0.0.1, or on any free one for 0; with an example also its site. `folder` has its
+ * pages.
+ */
 export async function serve(port: number, example?: Example, folder?: URL): Promise<Running> {
   const secret = randomBytes(32).toString("base64");
   const mint = (who: Pick<TokenClaims, "sub" | "role" | "rooms" | "publish">) =>
@@ -39,7 +42,7 @@ export async function serve(port: number, example?: Example, folder?: URL): Prom
   return { url, token: await mintBackend(), close: () => tidings.close() };
 }
 
-/** A backend's client: the generated code, a transport, and a token of the role `service` with each call. */
+/** The client of a backend: the generated code, a transport, and a token with the role `service` in each call. */
 function connectBackend(url: string, token: () => Promise<string>): Push {
   const bearer: Interceptor = (next) => async (request) => {
     request.header.set("authorization", `Bearer ${await token()}`);

@@ -1,4 +1,4 @@
-/** The company's own site beside Tidings: pages, sessions and what pages ask their backend. */
+/** The company's own site beside Tidings: its pages, its sessions and the actions of its backend. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isIP } from "node:net";
 import { text } from "node:stream/consumers";
@@ -6,23 +6,26 @@ import { ConnectError } from "@connectrpc/connect";
 import { type Example, type Push, Refusal } from "./example.ts";
 import type { ServedFile } from "./pages.ts";
 
-/** A page sends a few words. */
+/** The limit of a request body, in bytes. */
 const maxBodyBytes = 10_000;
-/** Pages run only what they came with, talk only to where they came from, and are framed by the first one only. */
+/** Pages run only their own scripts, connect only to their own origin, and only the first page may frame them. */
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; frame-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
-/** What a site works with. */
+/** The parts of a site. */
 export interface SiteParts {
   readonly example: Example;
   readonly files: ReadonlyMap<string, ServedFile>;
-  /** Makes a token for a user who is logged in. */
+  /** Mints a token for a user who is logged in. */
   readonly mint: (user: string) => Promise<string>;
   readonly push: Push;
 }
 
-/** Answers what is not Tidings'. Its login is a parameter of the address: whoever you say you are, you are. */
+/**
+ * Handles the requests that are not for Tidings. The user is a parameter of the URL, without any login: this is an
+ * example.
+ */
 export function createSite({ example, files, mint, push }: SiteParts) {
   const { title, about, tries, windows } = example;
   const users = new Set(windows.map(({ user }) => user).filter((user) => user !== undefined));
@@ -31,15 +34,15 @@ export function createSite({ example, files, mint, push }: SiteParts) {
   async function read(path: string, user: string): Promise<unknown> {
     if (path === "/example") return { title, about, tries, windows };
     if (path !== "/session") throw new Refusal("there is no such page");
-    if (!users.has(user)) throw new Refusal("user: nobody of this name works here");
+    if (!users.has(user)) throw new Refusal("user: there is no user of this name");
     return { token: await mint(user) };
   }
 
-  /** JSON only: a form of a foreign page cannot send it without asking first. */
+  /** Only JSON is accepted: a form of a foreign page cannot send it without a preflight request. */
   async function act(path: string, user: string, request: IncomingMessage): Promise<unknown> {
     const action = path.startsWith("/api/") ? actions[path.slice("/api/".length)] : undefined;
     if (!action || request.headers["content-type"] !== "application/json") throw new Refusal("there is no such action");
-    if (!(Number(request.headers["content-length"]) <= maxBodyBytes)) throw new Refusal("that is too much");
+    if (!(Number(request.headers["content-length"]) <= maxBodyBytes)) throw new Refusal("the request is too large");
     return action(user, JSON.parse(await text(request)) as Record<string, string>);
   }
 
@@ -47,7 +50,7 @@ export function createSite({ example, files, mint, push }: SiteParts) {
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
     const user = searchParams.get("user") ?? "";
     try {
-      // A foreign page can point a name of its own at this machine (DNS rebinding); it must get no token and no answer.
+      // A foreign page can point its own host name at this machine (DNS rebinding); it must get no token.
       if (!isLocalName(request.headers.host)) throw new Refusal("open the page by its IP address");
       const file = files.get(pathname);
       if (file) return send(response, 200, file);
@@ -60,8 +63,12 @@ export function createSite({ example, files, mint, push }: SiteParts) {
 }
 
 function send(response: ServerResponse, status: number, { type, body }: ServedFile): void {
-  const head = { "content-security-policy": policy, "cache-control": "no-store", "x-content-type-options": "nosniff" };
-  response.writeHead(status, { ...head, "content-type": type }).end(body);
+  const headers = {
+    "content-security-policy": policy,
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+  };
+  response.writeHead(status, { ...headers, "content-type": type }).end(body);
 }
 
 function json(value: unknown): ServedFile {

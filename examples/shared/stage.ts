@@ -1,13 +1,13 @@
-/** The first page of every example: what to try, and the people's pages as small browser windows side by side. */
+/** The first page of every example: suggestions to try, and the users' pages as windows side by side. */
 import type { Example, ExampleWindow } from "./example.ts";
 
-type Told = Pick<Example, "title" | "about" | "tries" | "windows">;
+type Description = Pick<Example, "title" | "about" | "tries" | "windows">;
 
 function make<K extends keyof HTMLElementTagNameMap>(tag: K, className = "", text = ""): HTMLElementTagNameMap[K] {
   return Object.assign(document.createElement(tag), { className, textContent: text });
 }
 
-/** A page in a frame, with what a browser has around one. */
+/** A page in a frame, with the controls of a browser window. */
 class Pane {
   readonly element = make("section", "window");
   readonly #frame = make("iframe");
@@ -26,7 +26,7 @@ class Pane {
     this.#toggle.onclick = () => this.#set(!this.#open);
     const tab = Object.assign(make("a", "", "Own tab"), { href: this.#address, target: "_blank" });
     bar.append(make("strong", "", label), this.#title, reload, this.#toggle, tab);
-    const away = make("p", "away", "Nobody is at this page.");
+    const away = make("p", "away", "This page is closed.");
     this.element.append(bar, away, this.#frame);
     this.#set(!closed);
   }
@@ -36,12 +36,12 @@ class Pane {
     this.element.classList.toggle("closed", !open);
     this.#toggle.textContent = open ? "Close" : "Open";
     this.#title.textContent = "";
-    // Replaced rather than navigated, so that the browser's Back stays out of the frames.
+    // Replace the location, so that the Back button of the browser does not navigate the frames.
     this.#frame.contentWindow?.location.replace(open ? this.#address : "about:blank");
     this.#frame.src = open ? this.#address : "about:blank";
   }
 
-  /** The title of the page, as its tab would show it. */
+  /** Shows the title of the page, as a tab would. */
   #watchTitle(): void {
     const page = this.#frame.contentDocument;
     if (!page || !this.#open) return;
@@ -53,7 +53,7 @@ class Pane {
   }
 }
 
-const { title, about, tries, windows } = (await (await fetch("/example")).json()) as Told;
+const { title, about, tries, windows } = (await (await fetch("/example")).json()) as Description;
 document.title = `${title} · Tidings`;
 document.querySelector("h1")?.replaceChildren(title);
 document.querySelector("header p")?.append(about);

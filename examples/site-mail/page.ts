@@ -1,4 +1,4 @@
-/** One user's mail: letters by folder, with what is unread in each, and a form to write one. */
+/** A user's mail: letters by folder, with the number of unread ones in each, and a form to write one. */
 import { connectTidings, Kind, type Message } from "tidings/client";
 import {
   ask,
@@ -17,7 +17,7 @@ import { MessageList } from "../shared/list.ts";
 import type { Sent } from "./backend.ts";
 
 const tidings = connectTidings({ url: "/", token: fetchToken });
-/** The categories of the letters; empty: all. */
+/** The categories of the letters; the empty one stands for all. */
 const folders = ["", "private", "public"];
 let folder = "";
 
@@ -37,19 +37,19 @@ tidings.on("message", (message) => {
   letters.add(message);
 });
 tidings.on("message", ({ id, actor }) => {
-  // A letter to everybody is also to its writer, who need not read it.
+  // A letter to everybody is also for its writer, who need not read it.
   if (actor?.id === user) void tidings.markRead({ ids: [id] });
 });
 tidings.on("caughtUp", () => open(folder));
 tidings.on("readState", ({ readIds, unreadIds, deletedIds, all }) => {
-  // Taken back by its sender, or deleted here: gone from every page at once.
+  // Recalled by its sender or deleted by this user: removed from all of the user's pages at once.
   letters.remove(deletedIds);
   for (const id of readIds) letters.get(id)?.classList.add("read");
   for (const id of unreadIds) letters.get(id)?.classList.remove("read");
   if (all) letters.each((item) => item.classList.add("read"));
 });
 
-/** Shows a folder: what is stored, read or not, newest first. */
+/** Shows the letters of a folder, read or not, newest first. */
 async function open(name: string): Promise<void> {
   folder = name;
   markTab();
@@ -89,18 +89,18 @@ const form = find<HTMLFormElement>("form");
 const others = ["ada", "bob", "cleo"].filter((name) => name !== user);
 for (const name of [...others, "everybody"]) find("select", form).append(new Option(nameOf(name), name));
 
-/** The same until the letter is sent: a retry sends it once. */
+/** Stays the same until the letter is sent, so that a retry does not send it twice. */
 let requestId = crypto.randomUUID();
 onSubmit(form, async (input) => {
-  const { messageId, told } = await ask<Sent>("send", { ...input, requestId });
+  const { messageId, answer } = await ask<Sent>("send", { ...input, requestId });
   requestId = crypto.randomUUID();
   const recall = find("#recall");
   recall.hidden = false;
   recall.onclick = async () => {
     recall.hidden = true;
     await ask("recall", { messageId });
-    find("output", form).textContent = "Taken back: nobody has it any more.";
+    find("output", form).textContent = "Taken back from all receivers.";
   };
-  return told;
+  return answer;
 });
 document.title = `Mail · ${nameOf(user)}`;

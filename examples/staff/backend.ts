@@ -1,4 +1,4 @@
-/** The backend of a shop's workflow: it tells the clerk whose turn it is, and everybody what everybody should know. */
+/** The backend of a workflow: it notifies the clerk who is to handle an order, and announces news to all open desks. */
 import { Kind } from "tidings/gen";
 import { type Example, nameOf, required } from "../shared/example.ts";
 
@@ -6,13 +6,13 @@ import { type Example, nameOf, required } from "../shared/example.ts";
 export const example: Example = {
   title: "Staff notifications with deep links",
   about:
-    "An order that reaches a clerk becomes a notification that leads to it; away or not, it waits until it was read. One " +
-    "desk per person: the page that was opened last takes the desk, and the one before is told so.",
+    "An order for a clerk becomes a notification that links to it and waits until it is read. Each clerk has one desk: the " +
+    "page that was opened last takes the desk, and the page before it shows that.",
   tries: [
     "Pass an order to Ada: a click on it opens the order and marks it as read.",
     "Pass one to Bob, who is at lunch. Open his page: it is there.",
     "Open Ada's tablet: it takes her desk. Work here takes it back.",
-    "Tell all open desks something: it is live only, and who is away never gets it.",
+    "Tell all open desks something: it is live only, so a clerk who is away never gets it.",
   ],
   windows: [
     { label: "The workflow", page: "workflow" },
@@ -40,12 +40,12 @@ export const example: Example = {
             url: `#/orders/${order}`,
             object: { type: "order", id: order },
           },
-          // The order and its step: a workflow that runs a step again does not bother the clerk again.
+          // The order and its step, so that a repeated step does not notify the clerk again.
           requestId: `${order}/${step}`,
         });
         const online = receipts[0]?.online;
         return {
-          told: `${order} is with ${nameOf(clerk)}, who ${online ? "has been told" : "is away and finds it later"}.`,
+          answer: `${order} is with ${nameOf(clerk)}, who ${online ? "was notified" : "is away and finds it later"}.`,
         };
       },
       async tell(_user, input) {
@@ -53,7 +53,7 @@ export const example: Example = {
           audience: { to: { case: "tenant", value: true } },
           message: { kind: Kind.EVENT, event: "announcement", title: required(input, "text") },
         });
-        return { told: `${onlineUsers} at their desks have seen it.` };
+        return { answer: `${onlineUsers} at their desks have seen it.` };
       },
     };
   },

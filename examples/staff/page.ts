@@ -1,10 +1,10 @@
-/** A clerk's desk: what waits, the order that a notification leads to, and the right to be the only desk. */
+/** A clerk's desk: the waiting orders, the order that a notification links to, and the right to be the only desk. */
 import { connectTidings, escapeId, Kind } from "tidings/client";
 import { fetchToken, find, make, showBadge, showState, timeOf, user } from "../shared/browser.ts";
 import { nameOf } from "../shared/example.ts";
 import { MessageList } from "../shared/list.ts";
 
-/** One desk per person: the newest page takes it. */
+/** The room of the desk: one per clerk, taken by the newest page. */
 const desk = { roomId: `desk/${escapeId(user)}`, mode: "last" } as const;
 
 const tidings = connectTidings({ url: "/", token: fetchToken, subscribe: { rooms: [desk] } });
@@ -27,14 +27,14 @@ tidings.on("room", ({ status, code, reason }) => {
   find("#work").hidden = !mine;
   find("#why").textContent = code === "already_exists" ? "Another page of yours has taken it." : reason;
 });
-// A page that was kicked does not come back by itself: two pages would take the desk from each other for ever.
+// A page that was kicked does not join again by itself, or two pages would take the desk from each other forever.
 find("#here").onclick = () => tidings.join(desk.roomId, { mode: desk.mode });
 
 const inbox = new MessageList(find("#inbox"), (message) => {
   const item = make("li");
   const words = make("div");
   const link = make("a", "", message.title);
-  // Only https, http and relative addresses get through the server, so a message's url is safe to be a link.
+  // The server accepts only https, http and relative URLs, so that the URL of a message is safe in a link.
   link.href = message.url;
   link.onclick = () => void tidings.markRead({ ids: [message.id] });
   words.append(link, make("p", "muted", message.content));
@@ -42,7 +42,7 @@ const inbox = new MessageList(find("#inbox"), (message) => {
   return item;
 });
 
-/** Goes where the address says: also when it was opened from a bookmark or a mail. */
+/** Shows the order in the page's address, which may come from a bookmark or a mail. */
 function route(): void {
   const [, order = ""] = /^#\/orders\/(.+)$/.exec(location.hash) ?? [];
   find("#order").hidden = !order;

@@ -1,22 +1,22 @@
-/** The backend of a company's task board: it saves a task, then tells the company and whoever it concerns. */
+/** The backend of a company's task board: it saves a task, then informs the company and the assignee. */
 import { fromJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { Kind } from "tidings/gen";
 import { type Example, nameOf, Refusal, required } from "../shared/example.ts";
 
-/** A task, as pages get it. */
+/** A task, as pages receive it. */
 export type Task = { id: string; title: string; assignee: string; done: boolean };
 
 /** The example. */
 export const example: Example = {
   title: "A company's task board",
   about:
-    "What anybody does to a task is an activity: everyone in the company sees it at once, and each task has its log. " +
-    "Being given a task is a notification: it waits, unread, for the one it was given to.",
+    "Every change of a task is an activity: everyone in the company sees it at once, and each task has its log. An " +
+    "assignment is a notification, which waits for its assignee until it is read.",
   tries: [
     "Ada: add a task and give it to Bob. Bob's badge counts it, and both boards and timelines show it.",
     "Give Cleo a task while she is away, then open her page: it is there, unread.",
-    "Press Log of a task: what happened to this one, newest first. Reload any page: nothing is lost.",
+    "Press Log of a task: its changes are listed, newest first. Reload any page: nothing is lost.",
   ],
   windows: [
     { label: "Ada", user: "ada" },
@@ -28,11 +28,11 @@ export const example: Example = {
 
     function find(id: string): Task {
       const task = tasks.get(id);
-      if (!task) throw new Refusal("task: there is none of this number");
+      if (!task) throw new Refusal("task: there is no task with this number");
       return task;
     }
 
-    /** Who did what to which task: to every page of the company, and kept as the task's log. */
+    /** Publishes an activity: to every page of the company, and to the log of the task. */
     async function log(user: string, title: string, task: Task): Promise<void> {
       await push.publish({
         audience: { to: { case: "tenant", value: true } },

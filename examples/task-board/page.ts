@@ -1,4 +1,4 @@
-/** One colleague's page: the board, what is new for this user, and the timeline of the company. */
+/** A colleague's page: the board, the user's notifications, and the timeline of the company. */
 import { connectTidings, Kind, type Message } from "tidings/client";
 import {
   ask,
@@ -38,14 +38,14 @@ tidings.on("readState", ({ readIds, deletedIds, all }) => {
   if (all) inbox.reset([]);
 });
 
-/** What was there before this page: everything is stored, so a reload shows it again. */
+/** Loads the tasks, the notifications and the timeline. All are stored, so a reload shows them again. */
 async function load(): Promise<void> {
   const [unread, tasks] = await Promise.all([tidings.listUnread(), ask<Task[]>("tasks"), loadTimeline()]);
   inbox.reset(unread.messages);
   for (const task of tasks) showTask(task);
 }
 
-/** The task whose log is shown; empty: the whole company's. */
+/** The task whose log is shown; empty for the log of the whole company. */
 let shown = "";
 
 async function loadTimeline(task = shown): Promise<void> {
@@ -61,7 +61,7 @@ async function loadTimeline(task = shown): Promise<void> {
 
 const inbox = new MessageList(find("#inbox"), (message) => {
   const item = row(message, `${message.title}: ${message.content}`);
-  // The address leads to the task; reading it is one more call.
+  // The URL of the message links to the task; marking it as read is a call of its own.
   const open = () => {
     location.hash = message.url;
     void tidings.markRead({ ids: [message.id] });

@@ -1,4 +1,4 @@
-/** The examples with pages, used as their first page suggests; npm test leaves the pages to npm run test:examples. */
+/** The examples with pages, used as their first page suggests. Only npm run test:examples runs the pages. */
 import type { Browser, BrowserContext, FrameLocator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { chromiumPath, launchChromium } from "../support/chromium.ts";
@@ -19,16 +19,16 @@ test.each([
   [["chess"], "name one of"],
   [["chat", "--port", "http"], "--port: must be a number"],
   [["chat", "--colour"], "Unknown option '--colour'"],
-])("what cannot be run says what can: %j", async (args, said) => {
+])("The example runner refuses the arguments %j", async (args, output) => {
   await expect(run(process.execPath, "examples/run.ts", ...args)).rejects.toMatchObject({
     code: 2,
-    stderr: expect.stringContaining(said),
+    stderr: expect.stringContaining(output),
   });
 });
 
-describe.runIf(whole && chromiumPath)("the example", () => {
+describe.runIf(whole && chromiumPath)("The example", () => {
   let browser: Browser;
-  /** All at once: the next ones start while a test runs. */
+  /** All examples start at once, so that the next ones start while a test runs. */
   let examples: ReadonlyMap<string, Promise<RunningExample>>;
   let context: BrowserContext;
   let page: Page;
@@ -41,8 +41,8 @@ describe.runIf(whole && chromiumPath)("the example", () => {
   });
   afterAll(async () => {
     await browser?.close();
-    const said = await Promise.all([...examples.values()].map(async (example) => (await example).stop()));
-    expect(said).toEqual(names.map(() => "Stopped."));
+    const output = await Promise.all([...examples.values()].map(async (example) => (await example).stop()));
+    expect(output).toEqual(names.map(() => "Stopped."));
   });
   beforeEach(async () => {
     uncaught = [];
@@ -56,7 +56,7 @@ describe.runIf(whole && chromiumPath)("the example", () => {
     expect(uncaught).toEqual([]);
   });
 
-  /** Opens the first page of an example and waits until the windows of these people are live. */
+  /** Opens the first page of an example and waits until these windows are live. */
   async function open(name: string, ...windows: readonly string[]): Promise<FrameLocator[]> {
     const { url } = (await examples.get(name)) as RunningExample;
     await page.goto(url);
@@ -76,7 +76,7 @@ describe.runIf(whole && chromiumPath)("the example", () => {
   const badge = (people: FrameLocator, count: number) =>
     people.locator(`.badge[data-count="${count}"]`, { hasText: String(count) }).waitFor();
 
-  test("task-board: activities for all, assignments for one, also for who was away", async () => {
+  test("task-board shows activities to all and assignments to one, also to a user who was away", async () => {
     const [ada, bob] = (await open("task-board", "Ada", "Bob")) as [FrameLocator, FrameLocator];
     await ada.getByText("2 online").waitFor();
     for (const title of ["Draw the <b>plan</b>", "Buy paint"]) {
@@ -107,7 +107,7 @@ describe.runIf(whole && chromiumPath)("the example", () => {
     await ada.locator("#timeline li").nth(4).waitFor();
   });
 
-  test("site-mail: private and public letters, counted by folder, read one by one, taken back", async () => {
+  test("site-mail counts letters by folder, marks them one by one, and takes them back", async () => {
     const [ada, bob] = (await open("site-mail", "Ada", "Bob")) as [FrameLocator, FrameLocator];
     const send = async (to: string, subject: string) => {
       await ada.getByLabel("To").selectOption(to);
@@ -136,16 +136,16 @@ describe.runIf(whole && chromiumPath)("the example", () => {
     await cleo.locator(".letter:only-child", { hasText: "Report" }).waitFor();
   });
 
-  test("badge: one number on all pages, one page rings, the title says who is online", async () => {
+  test("badge shows one number on all pages of a user, rings on one, and shows the online count in the title", async () => {
     const labels = ["Ada at her desk", "Ada's second page", "Bob"];
     const [desk, second, bob] = (await open("badge", ...labels)) as [FrameLocator, FrameLocator, FrameLocator];
     const titled = (label: string, title: string) => windowOf(label).getByText(title, { exact: true }).waitFor();
     for (const label of labels) await titled(label, "ERP · 2 online");
     await bob.getByText("2 online, 3 pages").waitFor();
-    const notify = async (to: string, told: string) => {
+    const notify = async (to: string, answer: string) => {
       await frame("The ERP").getByLabel("For").selectOption(to);
       await frame("The ERP").getByRole("button", { name: "Notify" }).click();
-      await frame("The ERP").getByText(told).waitFor();
+      await frame("The ERP").getByText(answer).waitFor();
     };
     await notify("ada", "Ada: stored, on 2 pages now");
     for (const label of labels.slice(0, 2)) await titled(label, "(1) ERP · 2 online");
@@ -173,7 +173,7 @@ describe.runIf(whole && chromiumPath)("the example", () => {
     await titled("Bob", "(1) ERP · 1 online");
   });
 
-  test("job: stages as they happen, all of them after a reload, and nobody else's", async () => {
+  test("job shows the stages as they happen, all of them after a reload, and to nobody else", async () => {
     const [ada, bob] = (await open("job", "Ada", "Bob")) as [FrameLocator, FrameLocator];
     await ada.getByRole("button", { name: "Make the report" }).click();
     await ada.locator("#stages li", { hasText: "Checking stock" }).waitFor();
@@ -195,16 +195,16 @@ describe.runIf(whole && chromiumPath)("the example", () => {
     await badge(bob, 0);
   });
 
-  test("staff: kept for who is away, a click opens and marks read, one desk per person", async () => {
+  test("staff keeps orders for a clerk who is away, marks them as read by a click, and gives each clerk one desk", async () => {
     const [desk] = (await open("staff", "Ada's desk")) as [FrameLocator];
     const workflow = frame("The workflow");
-    const pass = async (to: string, told: RegExp) => {
+    const pass = async (to: string, answer: RegExp) => {
       await workflow.getByLabel("Clerk").selectOption(to);
       await workflow.getByRole("button", { name: "Pass it on" }).click();
-      await workflow.getByText(told).waitFor();
+      await workflow.getByText(answer).waitFor();
     };
     await pass("bob", /T1001 is with Bob, who is away/);
-    await pass("ada", /T1002 is with Ada, who has been told/);
+    await pass("ada", /T1002 is with Ada, who was notified/);
     await desk.getByRole("link", { name: "Order T1002" }).waitFor();
     await workflow.getByRole("button", { name: "Tell them" }).click();
     await desk.locator("#banner", { hasText: "The card printer is back" }).waitFor();
@@ -225,7 +225,7 @@ describe.runIf(whole && chromiumPath)("the example", () => {
     await desk.getByRole("link", { name: "Order T1002" }).waitFor();
   });
 
-  test("chat: two and a group, each on a page of their own", async () => {
+  test("chat has talks of two and of a group", async () => {
     const [ada, bob] = (await open("chat", "Ada", "Bob")) as [FrameLocator, FrameLocator];
     const say = async (who: FrameLocator, text: string) => {
       await who.getByLabel("Text").fill(text);

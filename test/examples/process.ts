@@ -1,11 +1,11 @@
-/** Examples as their readers run them: by the command that README.md prints. */
+/** Runs examples by the commands that README.md prints. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../support/run.ts";
 
-/** The example's names, in README's order. */
+/** The commands of the examples by name, in the order of README.md. */
 export const commands: ReadonlyMap<string, string> = new Map(
   [...readFileSync(join(root, "README.md"), "utf8").matchAll(/^\|.*`(npm run example -- (\S+))` \|$/gm)].map(
     ([, command = "", name = ""]) => [name, command],
@@ -14,54 +14,54 @@ export const commands: ReadonlyMap<string, string> = new Map(
 
 /** A running example. */
 export interface RunningExample {
-  /** What it told to open. */
+  /** The URL that the example printed. */
   readonly url: string;
-  /** Ends it as Ctrl-C would; what it said at the end. */
+  /** Stops it as Ctrl-C would. Returns the output after that. */
   stop(): Promise<string>;
 }
 
-/** Starts an example and waits until it says what to open. Throws, with what it said, when it ends before. */
+/** Starts an example and waits for its URL. Throws an error with its output if it exits before. */
 export async function startExample(name: string): Promise<RunningExample> {
   const child = start(name);
   const closed = once(child, "close") as Promise<[number | null]>;
-  let said = "";
+  let output = "";
   const url = await new Promise<string>((resolve, reject) => {
-    const hear = (chunk: string) => {
-      said += chunk;
-      const [found] = /http:\/\/127\.0\.0\.1:\d+\//.exec(said) ?? [];
+    const read = (chunk: string) => {
+      output += chunk;
+      const [found] = /http:\/\/127\.0\.0\.1:\d+\//.exec(output) ?? [];
       if (found) resolve(found);
     };
-    child.stdout?.setEncoding("utf8").on("data", hear);
-    child.stderr?.setEncoding("utf8").on("data", hear);
-    void closed.then(([code]) => reject(new Error(`${name} ended with ${code}: ${said}`)));
+    child.stdout?.setEncoding("utf8").on("data", read);
+    child.stderr?.setEncoding("utf8").on("data", read);
+    void closed.then(([code]) => reject(new Error(`${name} ended with ${code}: ${output}`)));
   });
   return {
     url,
     async stop() {
-      const before = said.length;
+      const before = output.length;
       signal(child, "SIGINT");
-      // Once all of the group have closed their output, npm as well as the example.
+      // Resolves when every process of the group has closed its output.
       await closed;
-      return said.slice(before).trim();
+      return output.slice(before).trim();
     },
   };
 }
 
-/** Runs an example that ends by itself; what it printed. Throws, with that, unless it ends well. */
+/** Runs an example that exits by itself, and returns its output. Throws an error with its output if it fails. */
 export async function runExample(name: string): Promise<string> {
   const child = start(name);
-  let said = "";
+  let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding("utf8").on("data", (chunk: string) => {
-      said += chunk;
+      output += chunk;
     });
   }
   const [code] = (await once(child, "close")) as [number | null];
-  if (code !== 0) throw new Error(`${name} ended with ${code}: ${said}`);
-  return said;
+  if (code !== 0) throw new Error(`${name} ended with ${code}: ${output}`);
+  return output;
 }
 
-/** In a group of its own: npm, its shell and the example end together, as they do on Ctrl-C. */
+/** Starts an example in a process group of its own, so that npm, its shell and the example stop together. */
 function start(name: string): ChildProcess {
   const [program = "", ...args] = (commands.get(name) ?? "").split(" ");
   if (!program) throw new Error(`README.md has no command for ${name}`);

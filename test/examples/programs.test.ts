@@ -1,4 +1,7 @@
-/** The examples in other languages, against a real server. Python's and Go's install and compile: npm run test:examples. */
+/**
+ * The examples in other languages, against a real server. Those in Python and Go install and compile: npm run
+ * test:examples.
+ */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -24,9 +27,9 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-describe.each(Object.keys(tools) as (keyof typeof tools)[])("%s", (name) => {
+describe.each(Object.keys(tools) as (keyof typeof tools)[])("The example %s", (name) => {
   test.runIf(tools[name])(
-    "its one command publishes, retries, and is refused with a reason",
+    "publishes, retries, and prints the reason of a refusal",
     async () => {
       expect(commands.get(name)).toBe(`npm run example -- ${name}`);
       const lines = (await runExample(name)).trimEnd().split("\n").slice(-5);
@@ -42,7 +45,7 @@ describe.each(Object.keys(tools) as (keyof typeof tools)[])("%s", (name) => {
   );
 
   test.runIf(tools[name])(
-    "what it publishes arrives once, as it was",
+    "publishes a message that arrives once and unchanged",
     async () => {
       const tenant = newTenant();
       const [program, ...args] = programs[name];
@@ -67,7 +70,7 @@ describe.each(Object.keys(tools) as (keyof typeof tools)[])("%s", (name) => {
   );
 
   test.runIf(tools[name])(
-    "without a server it ends with an error, not with a claim",
+    "exits with an error when there is no server",
     async () => {
       const [program, ...args] = programs[name];
       const env = { ...process.env, TIDINGS_URL: "http://127.0.0.1:1", TIDINGS_TOKEN: "none" };
