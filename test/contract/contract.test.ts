@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { type DescField, type DescMessage, getOption, hasOption, ScalarType } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
 import { type FieldRules, field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
@@ -88,6 +89,34 @@ describe("rules", () => {
     });
     expect(others.map(({ field }) => nameOf(field))).toEqual(["Draft.url", "Actor.avatar_url", "Position.feed"]);
   });
+});
+
+describe("Generated code", () => {
+  const files = [...loadDescriptors().files].filter(({ proto }) => proto.package.startsWith("tidings."));
+  const capitals = (name: string) => name.replace(/(?:^|[._])([a-z])/g, (_, letter: string) => letter.toUpperCase());
+
+  test.each(files.map((file) => [`${file.name}.proto`, file] as const))(
+    "of %s has its own package in each language",
+    (_, file) => {
+      const words = file.proto.package.split(".");
+      const { repository } = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as {
+        repository?: { url: string };
+      };
+      const [, home = "github.com/tidings-dev/tidings"] =
+        /^(?:git\+)?https:\/\/(.*?)(?:\.git)?$/.exec(repository?.url ?? "") ?? [];
+      expect(file.proto.options).toMatchObject({
+        csharpNamespace: words.map(capitals).join("."),
+        goPackage: `${home}/gen/go/${words.join("/")};${words.slice(-2).join("")}`,
+        javaMultipleFiles: true,
+        javaOuterClassname: `${capitals(file.name.split("/").at(-1) ?? "")}Proto`,
+        javaPackage: `com.${words.join(".")}`,
+        objcClassPrefix: words.length === 2 ? "TXX" : "TVX",
+        phpNamespace: words.map(capitals).join("\\"),
+        rubyPackage: words.map(capitals).join("::"),
+        swiftPrefix: `${words.map(capitals).join("_")}_`,
+      });
+    },
+  );
 });
 
 describe("proto/", () => {
