@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs publish.py in an environment of its own with stubs generated from the contract. Needs Python 3.10 with venv.
-# The environment is kept under node_modules/.cache, so that only the first run installs; the stubs are generated each time.
+# The environment is kept under node_modules/.cache, so only the first run installs; the stubs are made each time.
 set -euo pipefail
 cd "$(dirname "$0")"
 root=../..
@@ -15,8 +15,8 @@ fi
 
 stubs=$(mktemp -d)
 trap 'rm -rf "$stubs"' EXIT
-# The descriptor set has the contract with its imports, so that no other .proto files are needed.
-"$cache/bin/python" -m grpc_tools.protoc --descriptor_set_in="$root/gen/descriptor.binpb" \
-  --python_out="$stubs" --grpc_python_out="$stubs" \
-  tidings/v1/message.proto tidings/v1/push_service.proto buf/validate/validate.proto
+# The contract as the package ships it: without validation rules, which only the server applies.
+"$root/node_modules/.bin/node" "$root/scripts/public-protos.ts" "$stubs" >/dev/null
+"$cache/bin/python" -m grpc_tools.protoc -I "$stubs" --python_out="$stubs" --grpc_python_out="$stubs" \
+  tidings/v1/message.proto tidings/v1/push_service.proto
 PYTHONPATH="$stubs" "$cache/bin/python" publish.py

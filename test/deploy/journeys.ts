@@ -1,22 +1,19 @@
 /** What must work through a proxy, by every protocol that it passes. */
 import { once } from "node:events";
-import { join } from "node:path";
 import {
   createConnectTransport,
   createGrpcTransport,
   createGrpcWebTransport,
   Http2SessionManager,
 } from "@connectrpc/connect-node";
-import { loadSync } from "@grpc/proto-loader";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import { PushService } from "../../gen/tidings/v1/push_service_pb.ts";
 import { Caller } from "../e2e/interop/caller.ts";
 import { connectDriver } from "../e2e/interop/connect-node.ts";
 import type { Driver } from "../e2e/interop/driver.ts";
-import { grpcDriver, loaderOptions } from "../e2e/interop/grpc-js.ts";
+import { grpcDriver, loadPublicContract } from "../e2e/interop/grpc-js.ts";
 import { openBridge, wsDriver } from "../e2e/interop/ws.ts";
-import { root } from "../support/run.ts";
 import { newTenant, startServer, type TestServer } from "../support/server.ts";
 import type { FrontProxy, StartProxy } from "./proxy.ts";
 
@@ -25,12 +22,6 @@ function overHttp2(url: string, createTransport: typeof createConnectTransport |
   return connectDriver(createTransport({ baseUrl: url, httpVersion: "2", sessionManager }), () =>
     sessionManager.abort(),
   );
-}
-
-function grpcJs(url: string): Driver {
-  const includeDirs = ["proto", "vendor/protovalidate"].map((folder) => join(root, folder));
-  const files = ["push_service", "admin_service"].map((name) => `tidings/v1/${name}.proto`);
-  return grpcDriver(new URL(url).host, loadSync(files, { ...loaderOptions, includeDirs }), "files");
 }
 
 const ways: readonly [name: string, connect: (proxy: FrontProxy) => Driver][] = [
@@ -44,7 +35,7 @@ const ways: readonly [name: string, connect: (proxy: FrontProxy) => Driver][] = 
   ],
   ["Connect, HTTP/2", ({ h2cUrl }) => overHttp2(h2cUrl, createConnectTransport)],
   ["gRPC, connect-node", ({ h2cUrl }) => overHttp2(h2cUrl, createGrpcTransport)],
-  ["gRPC, grpc-js", ({ h2cUrl }) => grpcJs(h2cUrl)],
+  ["gRPC, grpc-js", ({ h2cUrl }) => grpcDriver(new URL(h2cUrl).host, loadPublicContract(), "files")],
   ["WebSocket, JSON", ({ url }) => wsDriver(url, "tidings.v1.json")],
   ["WebSocket, Protobuf", ({ url }) => wsDriver(url, "tidings.v1.proto")],
 ];

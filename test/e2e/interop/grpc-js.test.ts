@@ -10,18 +10,11 @@ import {
   type ServiceDefinition,
 } from "@grpc/proto-loader";
 import { root } from "../../support/run.ts";
-import { grpcDriver, loaderOptions } from "./grpc-js.ts";
+import { grpcDriver, loaderOptions, loadPublicContract } from "./grpc-js.ts";
 import { scenario } from "./scenario/index.ts";
 
 interface Answer {
   readonly fileDescriptorResponse?: { readonly fileDescriptorProto: readonly string[] };
-}
-
-/** The contract as a program finds it that has only the repository: our files, and those that they import. */
-function fromFiles(): PackageDefinition {
-  const includeDirs = ["proto", "vendor/protovalidate"].map((folder) => join(root, folder));
-  const files = ["push_service", "admin_service"].map((name) => `tidings/v1/${name}.proto`);
-  return loadSync(files, { ...loaderOptions, includeDirs });
 }
 
 /** The contract as the server itself describes it. */
@@ -50,7 +43,7 @@ async function fromReflection(host: string): Promise<PackageDefinition> {
 
 const hostOf = (url: string) => new URL(url).host;
 
-scenario("grpc-js: contract from files", (url) => grpcDriver(hostOf(url), fromFiles(), "files"));
+scenario("grpc-js: contract from files", (url) => grpcDriver(hostOf(url), loadPublicContract(), "files"));
 scenario("grpc-js: contract by reflection", async (url) => {
   const host = hostOf(url);
   return grpcDriver(host, await fromReflection(host), "reflection");

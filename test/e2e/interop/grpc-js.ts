@@ -1,4 +1,6 @@
 /** @grpc/grpc-js with the codec of @grpc/proto-loader: no line of its Protobuf code is shared with the server. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fromJson, type JsonObject, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
@@ -10,6 +12,7 @@ import {
   type PackageDefinition,
   type ServiceDefinition,
 } from "@grpc/proto-loader";
+import { writePublicProtos } from "../../../scripts/public-protos.ts";
 import { root } from "../../support/run.ts";
 import { decodeDetail } from "./details.ts";
 import { type Call, CallError, codeName, type Detail, type Driver, endedSilently, Inflow } from "./driver.ts";
@@ -24,6 +27,16 @@ interface Status {
 const includeDirs = [join(root, "node_modules/google-proto-files")];
 const rpc = loadSync("google/rpc/status.proto", { ...loaderOptions, includeDirs });
 const statusType = rpc["google.rpc.Status"] as MessageTypeDefinition<Status, Status>;
+
+/** The contract as the package ships it. */
+export function loadPublicContract(): PackageDefinition {
+  const folder = mkdtempSync(join(tmpdir(), "tidings-protos-"));
+  try {
+    return loadSync([...writePublicProtos(folder)], { ...loaderOptions, includeDirs: [folder] });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
 
 /** Drives the services of a loaded contract. */
 export function grpcDriver(host: string, loaded: PackageDefinition, origin: Origin): Driver {
