@@ -1,7 +1,8 @@
 /** Checks requests against the rules of the contract. */
-import { create, type DescMessage, type MessageShape, type Registry } from "@bufbuild/protobuf";
+import { create, type DescMessage, type FileRegistry, type MessageShape } from "@bufbuild/protobuf";
 import { createValidator } from "@bufbuild/protovalidate";
 import { fail } from "../errors.ts";
+import { toNativePatterns } from "./native-patterns.ts";
 import { toFieldViolation } from "./violation.ts";
 
 /**
@@ -19,19 +20,20 @@ const mostViolations = 16;
 const ownPackage = "tidings.v1.";
 
 /** Compiling the rules takes longer than all else at the start: several servers of one process share them. */
-const made = new WeakMap<Registry, Validate>();
+const made = new WeakMap<FileRegistry, Validate>();
 
 /**
  * The check from descriptors with rules, one for the same descriptors. All rules of the contract are compiled here, once,
  * and tried on an empty message. Throws when one of them is broken.
  */
-export function createValidate(registry: Registry): Validate {
+export function createValidate(registry: FileRegistry): Validate {
   const validate = made.get(registry) ?? compile(registry);
   made.set(registry, validate);
   return validate;
 }
 
-function compile(registry: Registry): Validate {
+function compile(descriptors: FileRegistry): Validate {
+  const { registry, sentences } = toNativePatterns(descriptors);
   const validator = createValidator({ registry, regexMatch: createRegexMatch() });
   for (const type of registry) {
     if (type.kind !== "message" || !type.typeName.startsWith(ownPackage)) continue;
@@ -48,7 +50,9 @@ function compile(registry: Registry): Validate {
     const { violations, error } = validator.validate(desc, message);
     if (error === undefined) return;
     if (violations === undefined) throw fail("INTERNAL", "internal error", { cause: error });
-    const found = violations.slice(0, mostViolations).map((violation) => toFieldViolation(violation, prefix));
+    const found = violations
+      .slice(0, mostViolations)
+      .map((violation) => toFieldViolation(violation, { prefix, sentences }));
     const [{ field, description } = { field: prefix, description: error.message }, ...others] = found;
     throw fail("FIELD_INVALID", description, { field, violations: others });
   };

@@ -1,19 +1,21 @@
-/** What a broken validation rule is to the caller: the path of a field and a sentence that says what to do. */
+/** Turns a broken validation rule into what the caller gets: the path of a field and a sentence that says what to do. */
 import { type DescEnum, type DescField, getOption } from "@bufbuild/protobuf";
 import { isReflectMessage, type Path, pathToString, reflect } from "@bufbuild/protobuf/reflect";
 import type { Violation } from "@bufbuild/protovalidate";
 import { FieldRulesSchema, field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { FieldViolation } from "../errors.ts";
 
-/** Fields whose pattern does more than keep control characters out. */
-const patternSentences: Readonly<Record<string, string>> = {
-  "tidings.v1.Position.feed": "must be user, tenant, activity, everyone or room/<id>",
-  "tidings.v1.Actor.avatar_url": "must be an https, http or relative URL",
-  "tidings.v1.Draft.url": "must be an https, http or relative URL",
-};
+/** Where the sentence of a violation comes from. */
+export interface ViolationContext {
+  /** The path of the message that was checked, such as `requests[3]`; empty for a request itself. */
+  readonly prefix: string;
+  /** The sentences of patterns, by pattern. */
+  readonly sentences: ReadonlyMap<string, string>;
+}
 
-/** The field and the sentence of a violation. `prefix`: the path of the message that was checked. */
-export function toFieldViolation({ field: path, rule, ruleId, message }: Violation, prefix: string): FieldViolation {
+/** The field and the sentence of a violation. */
+export function toFieldViolation(violation: Violation, { prefix, sentences }: ViolationContext): FieldViolation {
+  const { field: path, rule, message } = violation;
   const last = path.at(-1);
   if (last === undefined || (last.kind === "field" && rule.length === 0)) return ofMessage(path, message, prefix);
   if (last.kind === "oneof") {
@@ -22,7 +24,7 @@ export function toFieldViolation({ field: path, rule, ruleId, message }: Violati
     return { field: join(prefix, path.slice(0, -1)), description: `set one of ${names.join(", ")}` };
   }
   const field = path.findLast((step) => step.kind === "field");
-  return { field: join(prefix, path), description: field ? sentence(ruleId, rule, field, message) : message };
+  return { field: join(prefix, path), description: field ? sentence(violation, field, sentences) : message };
 }
 
 /** A rule of a whole message names the field at fault itself: `ids: name the messages`. */
@@ -35,29 +37,33 @@ function join(prefix: string, path: Path): string {
   return [prefix, pathToString(path)].filter(Boolean).join(".");
 }
 
-function sentence(ruleId: string, rule: Path, field: DescField, given: string): string {
+function sentence(
+  { ruleId, rule, message }: Violation,
+  field: DescField,
+  sentences: ReadonlyMap<string, string>,
+): string {
   const limit = limitOf(rule, field);
   switch (ruleId) {
     case "required":
       return "must be set";
     case "string.min_len":
     case "repeated.min_items":
-      return limit === 1n ? "must not be empty" : given;
+      return limit === 1n ? "must not be empty" : message;
     case "string.max_len":
       return `must have at most ${limit} characters`;
     case "repeated.max_items":
       return `must have at most ${limit} items`;
     case "string.pattern":
-      return patternSentences[`${field.parent?.typeName}.${field.name}`] ?? "must not contain control characters";
+      return sentences.get(String(limit)) ?? message;
     case "enum.defined_only":
     case "enum.not_in":
-      return field.enum ? `must be one of ${namesOf(field.enum)}` : given;
+      return field.enum ? `must be one of ${namesOf(field.enum)}` : message;
     case "bool.const":
       return `must be ${limit}, or not be set`;
     case "int32.gte":
       return `must be at least ${limit}`;
     default:
-      return given;
+      return message;
   }
 }
 
@@ -70,7 +76,7 @@ function limitOf(rule: Path, field: DescField): unknown {
   return value;
 }
 
-/** The first is `…_UNSPECIFIED`, which nobody should be told to send. */
+/** Leaves out the value 0, which is `…_UNSPECIFIED` and refused. */
 function namesOf({ values }: DescEnum): string {
   return values
     .filter(({ number }) => number !== 0)
