@@ -32,9 +32,9 @@ tidings.on("message", (message) => {
   }
   readOpenTalk();
 });
-tidings.on("room", ({ roomId, status, code, reason }) => {
+tidings.on("room", ({ roomId, status, reason, message }) => {
   if (status === "joined") refused.delete(roomId);
-  else refused.set(roomId, code === "permission_denied" ? "this room is for its members." : reason);
+  else refused.set(roomId, reason === "ROOM_FORBIDDEN" ? "this room is for its members." : message);
   showTalks();
 });
 tidings.on("caughtUp", async () => {

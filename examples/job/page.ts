@@ -33,8 +33,8 @@ tidings.on("message", (message) => {
   if (message.roomId === room && message.event === "stage") showStage(message);
   if (message.kind === Kind.NOTIFICATION) inbox.add(message);
 });
-tidings.on("room", ({ roomId, status, reason }) => {
-  if (status === "refused") find("#watch output").textContent = `Refused: ${reason}`;
+tidings.on("room", ({ roomId, status, message }) => {
+  if (status === "refused") find("#watch output").textContent = `Refused: ${message}`;
   // The server replays the stages of the room after this event, from the first one.
   else if (status === "joined") showJob(roomId);
 });

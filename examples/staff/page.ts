@@ -21,11 +21,11 @@ tidings.on("message", (message) => {
 tidings.on("caughtUp", async () => inbox.reset((await tidings.listUnread({ pageSize: 100 })).messages));
 tidings.on("readState", ({ readIds, all }) => (all ? inbox.reset([]) : inbox.remove(readIds)));
 
-tidings.on("room", ({ status, code, reason }) => {
+tidings.on("room", ({ status, reason, message }) => {
   const mine = status === "joined";
   find("#elsewhere").hidden = mine;
   find("#work").hidden = !mine;
-  find("#why").textContent = code === "already_exists" ? "Another page of yours has taken it." : reason;
+  find("#why").textContent = reason === "ROOM_TAKEN" ? "Another page of yours has taken it." : message;
 });
 // A page that was kicked does not join again by itself, or two pages would take the desk from each other forever.
 find("#here").onclick = () => tidings.join(desk.roomId, { mode: desk.mode });

@@ -111,8 +111,10 @@ export interface RoomEvent {
    * client does not ask again until join() is called.
    */
   readonly status: "joined" | "refused" | "kicked";
-  /** The reason, one English sentence; empty if joined. */
+  /** The reason for programs, such as `ROOM_TAKEN` or `ROOM_FORBIDDEN` (docs/errors.md); empty if joined. */
   readonly reason: string;
+  /** The reason as one English sentence; empty if joined. */
+  readonly message: string;
   /**
    * The Connect code: `permission_denied`, `already_exists`, `unavailable` or `resource_exhausted`; empty if joined.
    */

@@ -52,7 +52,7 @@ export class Lists {
       ...noFilter,
       kinds: [notificationKind],
       categories: request.categories,
-      actorId: request.senderId,
+      actorId: request.actorId,
       ...timeRange(request),
     };
     const { state, feeds, unread } = await this.#inbox.totals(user);

@@ -10,7 +10,7 @@ export interface RegisteredStream {
   /** Whether its reader takes nothing for now, or it waits for the Store; and bytes in its transport. */
   readonly load: { readonly lagging: boolean; readonly queued: number };
   /** Says go_away and ends, at its next step. */
-  drain(afterMs: number, reason: string): void;
+  drain(afterMs: number, message: string): void;
   /** Another stream took the room. */
   kick(room: string): void;
   /** Whether the stream is the user's, and was opened with this token; "" is any. */

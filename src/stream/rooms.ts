@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type RoomJoin, RoomMode, RoomState_Status as Status } from "../../gen/tidings/v1/push_service_pb.ts";
 import { type Identity, isUser } from "../auth/identity.ts";
-import { codeName, fail } from "../errors.ts";
+import { codeName, fail, reasonOf } from "../errors.ts";
 import type { Connection, JoinMode } from "../ports/presence.ts";
 import { forbidden } from "../rooms/access.ts";
 import { requireRoom } from "../rooms/grants.ts";
@@ -11,7 +11,11 @@ import type { StreamContext } from "./context.ts";
 export interface RoomOutcome {
   readonly roomId: string;
   readonly status: Status;
+  /** The reason of the error table; empty when joined, as are the two below. */
   readonly reason: string;
+  /** The sentence of the error. */
+  readonly message: string;
+  /** The Connect code. */
   readonly code: string;
 }
 
@@ -142,7 +146,7 @@ export class StreamRooms {
   async #settle({ room }: Wish, enter: () => Promise<void>): Promise<RoomOutcome> {
     try {
       await enter();
-      return { roomId: room, status: Status.JOINED, reason: "", code: "" };
+      return { roomId: room, status: Status.JOINED, reason: "", message: "", code: "" };
     } catch (error) {
       const { logger } = this.#context.settings;
       if (!(error instanceof ConnectError)) logger?.error({ err: error }, "entering a room failed");
@@ -234,5 +238,6 @@ function toWishes(identity: Identity, rooms: readonly RoomJoin[]): Wish[] {
 
 function refusal(roomId: string, status: Status, error: unknown): RoomOutcome {
   const known = error instanceof ConnectError ? error : fail("INTERNAL", "internal error", { cause: error });
-  return { roomId, status, reason: known.rawMessage, code: codeName(known.code) };
+  const { code, rawMessage: message } = known;
+  return { roomId, status, reason: reasonOf(known) ?? "", message, code: codeName(code) };
 }

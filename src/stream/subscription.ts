@@ -52,7 +52,7 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   readonly #secondTries: StoreRetry;
   #identity: Identity;
   readonly #pulse = new Pending();
-  #goAway: { afterMs: number; reason: string } | undefined;
+  #goAway: { afterMs: number; message: string } | undefined;
   #end: ConnectError | undefined;
   #closed = false;
   #woken = false;
@@ -169,8 +169,8 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   }
 
   /** Says go_away and ends, at its next step. */
-  drain(afterMs: number, reason: string): void {
-    this.#note(() => (this.#goAway = { afterMs, reason }));
+  drain(afterMs: number, message: string): void {
+    this.#note(() => (this.#goAway = { afterMs, message }));
   }
 
   /** Another stream took the room: nothing of it is sent from now on. */
@@ -371,9 +371,9 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     return Boolean(this.#end || this.#goAway || this.#pulse.due || this.#change.due || this.#rooms?.hasOutcomes);
   }
 
-  #leave({ afterMs, reason }: { afterMs: number; reason: string }): Frame {
-    this.#end ??= fail("SERVER_DRAINING", reason, { retryAfterMs: afterMs });
-    return goAwayFrame(afterMs, reason);
+  #leave({ afterMs, message }: { afterMs: number; message: string }): Frame {
+    this.#end ??= fail("SERVER_DRAINING", message, { retryAfterMs: afterMs });
+    return goAwayFrame(afterMs, "SERVER_DRAINING", message);
   }
 
   #note(change: () => unknown): void {

@@ -61,9 +61,10 @@ export function eventFrame(event: MessageInitShape<typeof SubscribeResponseSchem
   return new Frame(() => create(SubscribeResponseSchema, { event: event as SubscribeResponse["event"] }));
 }
 
-/** Tells a client when to come back. */
-export function goAwayFrame(afterMs: number, reason: string): Frame {
-  return eventFrame({ case: "goAway", value: { reconnectAfter: durationFromMs(Math.ceil(afterMs)), reason } });
+/** Tells a client to reconnect after `afterMs`, and why: the reason of the error table, and the sentence of the error. */
+export function goAwayFrame(afterMs: number, reason: string, message: string): Frame {
+  const reconnectAfter = durationFromMs(Math.ceil(afterMs));
+  return eventFrame({ case: "goAway", value: { reconnectAfter, reason, message } });
 }
 
 /** A place in a feed, as the contract writes it. */

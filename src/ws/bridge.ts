@@ -188,8 +188,9 @@ class Bridge {
     await this.#subscription?.refresh(fresh);
   }
 
-  #close(reason: unknown): void {
-    const error = reason instanceof ConnectError ? reason : fail("INTERNAL", "internal error", { cause: reason });
+  #close(thrown: unknown): void {
+    const error = thrown instanceof ConnectError ? thrown : fail("INTERNAL", "internal error", { cause: thrown });
+    const reason = reasonOf(error) ?? "INTERNAL";
     const { logger } = this.#core.context.settings;
     if (error.code === Code.Internal) logger?.error({ err: error.cause ?? error }, "websocket failed");
     else if (error.code === Code.Unavailable && error.cause) logger?.warn({ err: error.cause }, "websocket failed");
@@ -197,9 +198,9 @@ class Bridge {
     if (this.#socket.readyState === this.#socket.OPEN) this.#core.context.counters.failed(error);
     // A close has no room for a delay.
     const afterMs = this.#subscription ? undefined : retryAfterOf(error);
-    if (afterMs !== undefined) this.#sink.write([goAwayFrame(afterMs, error.rawMessage)]);
+    if (afterMs !== undefined) this.#sink.write([goAwayFrame(afterMs, reason, error.rawMessage)]);
     this.#subscription?.close();
-    const text = `${reasonOf(error) ?? "INTERNAL"}: ${error.rawMessage}`;
+    const text = `${reason}: ${error.rawMessage}`;
     this.#socket.close(webSocketCloseCode(error), cut(text));
   }
 }

@@ -60,12 +60,12 @@ describe("The inbox", () => {
     expect(listed).toEqual(Array.from({ length: 25 }, (_, n) => `${24 - n}`));
     expect(third.nextPageToken).toBe("");
 
-    const { messages } = await ann.listUnread({ senderId: "eve" });
+    const { messages } = await ann.listUnread({ actorId: "eve" });
     expect(messages.map(({ title }) => title)).toEqual(["2", "1", "0"]);
     const at = messages[0]?.publishTime;
     if (!at) throw new Error("no time");
-    const before = await ann.listUnread({ senderId: "eve", endTime: at });
-    const since = await ann.listUnread({ senderId: "eve", startTime: at });
+    const before = await ann.listUnread({ actorId: "eve", endTime: at });
+    const since = await ann.listUnread({ actorId: "eve", startTime: at });
     expect([...since.messages, ...before.messages].map(({ title }) => title)).toEqual(["2", "1", "0"]);
     expect(since.messages.length).toBeGreaterThan(0);
   });

@@ -89,7 +89,10 @@ describe.each(Object.entries(forms))("The client (%s)", (form, connect) => {
       caughtUp,
       { case: "readState", value: { unread: { total: 0, byCategory: {}, version: "5" }, readIds: ["x"], all: true } },
       { case: "online", value: { users: 7, connections: 8 } },
-      { case: "room", value: { roomId: "r", status: 3, reason: "taken", code: "already_exists" } },
+      {
+        case: "room",
+        value: { roomId: "r", status: 3, reason: "ROOM_TAKEN", message: "taken", code: "already_exists" },
+      },
       { case: "room", value: { roomId: "r", status: 1 } },
       { case: "room", value: { roomId: "r", status: 0 } },
       { case: undefined },
@@ -112,8 +115,8 @@ describe.each(Object.entries(forms))("The client (%s)", (form, connect) => {
         all: true,
       },
       { type: "online", users: 7, connections: 8 },
-      { type: "room", roomId: "r", status: "kicked", reason: "taken", code: "already_exists" },
-      { type: "room", roomId: "r", status: "joined", reason: "", code: "" },
+      { type: "room", roomId: "r", status: "kicked", reason: "ROOM_TAKEN", message: "taken", code: "already_exists" },
+      { type: "room", roomId: "r", status: "joined", reason: "", message: "", code: "" },
       { type: "message", message: { id: "live" } },
     ]);
     expect(client.state.value).toBe("closed");
@@ -217,7 +220,7 @@ describe.each(Object.entries(forms))("The client (%s)", (form, connect) => {
   test("waits after GoAway", async () => {
     const client = keep(connect());
     const stream = await server.stream();
-    stream.send(hello(0), caughtUp, { case: "goAway", value: { reconnectAfter: seconds(60), reason: "deploy" } });
+    stream.send(hello(0), caughtUp, { case: "goAway", value: { reconnectAfter: seconds(60), message: "deploy" } });
     await until(client.state, (state) => state === "held");
     await stream.gone;
   });

@@ -9,6 +9,7 @@ const room = (status: RoomEvent["status"], roomId = "r", code = ""): RoomEvent =
   roomId,
   status,
   reason: "",
+  message: "",
   code,
 });
 const at = (seq: number, id = "r") => ({ feed: `room/${id}`, epoch: 1, seq: String(seq) });

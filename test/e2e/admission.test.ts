@@ -51,7 +51,8 @@ test("go_away with a delay before the close of a WebSocket", async ({ onTestFini
   const connect = () => new Caller(wsDriver(server.url, "tidings.v1.proto"), token, onTestFinished);
   await connect().live();
   const stream = connect().subscribe();
-  const { reconnectAfter } = await stream.expect("goAway");
+  const { reconnectAfter, reason, message } = await stream.expect("goAway");
+  expect([reason, message]).toEqual(["TOO_MANY_NEW_STREAMS", expect.stringMatching(/\w/)]);
   expect(Number(reconnectAfter?.seconds)).toBeGreaterThanOrEqual(1);
   const error = await stream.end();
   expect(`${error.code} ${error.detail("google.rpc.ErrorInfo")?.reason}`).toBe(

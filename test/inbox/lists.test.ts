@@ -205,7 +205,7 @@ describe("Filters", () => {
       "2",
     ]);
     expect(await titles({ categories: ["nothing"] })).toEqual([]);
-    const unread = await node.unread(user, { senderId: "x", categories: ["b"] });
+    const unread = await node.unread(user, { actorId: "x", categories: ["b"] });
     expect(unread.messages.map(({ title }) => title)).toEqual(["3"]);
     expect(unread.unread.total, "totals are of the whole inbox").toBe(3);
   });

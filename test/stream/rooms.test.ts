@@ -56,7 +56,10 @@ describe("what a stream asks for", () => {
       "joined b",
       "joined dm/ann/bob",
     ]);
-    expect(reader.all("room")[1]?.reason).toContain("rooms[1].room_id:");
+    expect(reader.all("room")[1]).toMatchObject({
+      reason: "ROOM_FORBIDDEN",
+      message: expect.stringContaining("rooms[1].room_id:"),
+    });
     expect(story(reader).slice(0, 7)).toEqual([
       "hello",
       "joined",

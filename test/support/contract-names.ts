@@ -1,6 +1,6 @@
 /**
- * What published clients rely on. The contract may have more, never less: a line here changes only with a new major
- * version. `name=number:type` per field (`[]`: repeated), `name=number` per enum value.
+ * The names, numbers and types that clients rely on: `name=number:type` per field (`[]`: repeated), `name=number` per value
+ * of an enum. The contract may have more, never less: what stands here changes only with a new major version.
  */
 export const typeNames: Readonly<Record<string, string>> = {
   Kind: "KIND_UNSPECIFIED=0 KIND_NOTIFICATION=1 KIND_ACTIVITY=2 KIND_EVENT=3",
@@ -19,8 +19,8 @@ export const typeNames: Readonly<Record<string, string>> = {
     id=1:string kind=2:Kind category=3:string title=4:string content=5:string url=6:string actor=7:Actor
     object=8:ObjectRef event=9:string json=10:Value binary=11:bytes content_type=12:string batch_id=13:string
     scope=14:Scope room_id=15:string publish_time=16:Timestamp expire_time=17:Timestamp position=18:Position
-    read=19:bool`,
-  PublishRequest: "tenant_id=1:string audience=2:Audience message=3:Draft request_id=4:string",
+    read=19:bool receiver_id=20:string alert=21:bool`,
+  PublishRequest: "tenant_id=1:string audience=2:Audience message=3:Draft request_id=4:string replace=5:bool",
   PublishResponse: `
     message_id=1:string publish_time=2:Timestamp duplicate=3:bool receipts=4:Receipt[] online_users=5:uint32`,
   Receipt: "user_id=1:string stored=2:bool online=3:bool connections=4:uint32",
@@ -41,29 +41,32 @@ export const typeNames: Readonly<Record<string, string>> = {
   UnreadTotals: "total=1:uint32 by_category=2:map<string,uint32> version=3:uint64",
   ReadState: "unread=1:UnreadTotals read_ids=2:string[] unread_ids=3:string[] deleted_ids=4:string[] all=5:bool",
   OnlineState: "users=1:uint32 connections=2:uint32",
-  CaughtUp: "",
+  CaughtUp: "positions=1:Position[]",
   Gap: "from=1:Position to=2:Position",
-  RoomState: "room_id=1:string status=2:RoomState.Status reason=3:string",
+  RoomState: "room_id=1:string status=2:RoomState.Status message=3:string code=4:string reason=5:string",
   "RoomState.Status": "STATUS_UNSPECIFIED=0 STATUS_JOINED=1 STATUS_REFUSED=2 STATUS_KICKED=3",
-  Heartbeat: "",
-  GoAway: "reconnect_after=1:Duration reason=2:string",
+  Heartbeat: "positions=1:Position[]",
+  GoAway: "reconnect_after=1:Duration message=2:string reason=3:string",
   ListUnreadRequest: `
-    categories=1:string[] sender_id=2:string start_time=3:Timestamp end_time=4:Timestamp page_size=5:int32
+    categories=1:string[] actor_id=2:string start_time=3:Timestamp end_time=4:Timestamp page_size=5:int32
     page_token=6:string`,
   ListUnreadResponse: "messages=1:Message[] next_page_token=2:string unread=3:UnreadTotals",
   ListMessagesRequest: `
     tenant_id=1:string kinds=2:Kind[] categories=3:string[] actor_id=4:string object=5:ObjectRef room_id=6:string
     batch_id=7:string start_time=8:Timestamp end_time=9:Timestamp page_size=10:int32 page_token=11:string`,
   ListMessagesResponse: "messages=1:Message[] next_page_token=2:string",
-  MarkReadRequest: "ids=1:MessageIds all=2:bool oldest=3:uint32 categories=4:string[] unread=5:bool",
+  MarkReadRequest: `
+    ids=1:MessageIds all=2:bool oldest=3:uint32 categories=4:string[] unread=5:bool up_to=6:Position[]`,
   MarkReadResponse: "changed=1:uint32 unread=2:UnreadTotals",
-  DeleteMessagesRequest: "tenant_id=1:string ids=2:MessageIds category=3:string expired_only=4:bool recall=5:bool",
+  DeleteMessagesRequest: `
+    tenant_id=1:string ids=2:MessageIds category=3:string expired_only=4:bool recall=5:bool batch_id=6:string`,
   DeleteMessagesResponse: "deleted=1:uint32 unread=2:UnreadTotals",
   OnlineCountRequest: "tenant_id=1:string users=2:UserIds room_id=3:string",
   OnlineCountResponse: "users=1:uint32 connections=2:uint32 presences=3:UserPresence[] as_of_time=4:Timestamp",
   UserPresence: "user_id=1:string online=2:bool connections=3:uint32",
-  DisconnectRequest: "tenant_id=1:string user_id=2:string reason=3:string",
+  DisconnectRequest: "tenant_id=1:string user_id=2:string reason=3:string token_id=4:string block_until=5:Timestamp",
   DisconnectResponse: "connections=1:uint32",
+  BridgeFrame: "token=1:string subscribe=2:SubscribeRequest mark_read=3:MarkReadRequest",
 };
 
 /** `Service.Method: Request → Response, kind, idempotency`. */

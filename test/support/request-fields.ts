@@ -282,7 +282,7 @@ const object = (type: string): JsonObject => ({ object: { type, id: "1" } });
 
 const listRows: Row[] = [
   ...categories("ListUnreadRequest.categories", ListUnreadRequestSchema, (value) => ({ categories: value })),
-  ...text("ListUnreadRequest.sender_id", ListUnreadRequestSchema, 128, "sender_id", (senderId) => ({ senderId })),
+  ...text("ListUnreadRequest.actor_id", ListUnreadRequestSchema, 128, "actor_id", (actorId) => ({ actorId })),
   ...page("ListUnreadRequest", ListUnreadRequestSchema),
   ...text("ListMessagesRequest.tenant_id", ListMessagesRequestSchema, 128, "tenant_id", (tenantId) => ({ tenantId })),
   ...kindsRows("ListMessagesRequest.kinds", ListMessagesRequestSchema),

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file tidings/v1/push_service.proto.
  */
 export const file_tidings_v1_push_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch10aWRpbmdzL3YxL3B1c2hfc2VydmljZS5wcm90bxIKdGlkaW5ncy52MSKUAQoOUHVibGlzaFJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEiYKCGF1ZGllbmNlGAIgASgLMhQudGlkaW5ncy52MS5BdWRpZW5jZRIiCgdtZXNzYWdlGAMgASgLMhEudGlkaW5ncy52MS5EcmFmdBISCgpyZXF1ZXN0X2lkGAQgASgJEg8KB3JlcGxhY2UYBSABKAgipwEKD1B1Ymxpc2hSZXNwb25zZRISCgptZXNzYWdlX2lkGAEgASgJEjAKDHB1Ymxpc2hfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJZHVwbGljYXRlGAMgASgIEiUKCHJlY2VpcHRzGAQgAygLMhMudGlkaW5ncy52MS5SZWNlaXB0EhQKDG9ubGluZV91c2VycxgFIAEoDSJPCgdSZWNlaXB0Eg8KB3VzZXJfaWQYASABKAkSDgoGc3RvcmVkGAIgASgIEg4KBm9ubGluZRgDIAEoCBITCgtjb25uZWN0aW9ucxgEIAEoDSJDChNQdWJsaXNoQmF0Y2hSZXF1ZXN0EiwKCHJlcXVlc3RzGAEgAygLMhoudGlkaW5ncy52MS5QdWJsaXNoUmVxdWVzdCJEChRQdWJsaXNoQmF0Y2hSZXNwb25zZRIsCghvdXRjb21lcxgBIAMoCzIaLnRpZGluZ3MudjEuUHVibGlzaE91dGNvbWUicAoOUHVibGlzaE91dGNvbWUSKQoCb2sYASABKAsyGy50aWRpbmdzLnYxLlB1Ymxpc2hSZXNwb25zZUgAEikKBWVycm9yGAIgASgLMhgudGlkaW5ncy52MS5QdWJsaXNoRXJyb3JIAEIICgZyZXN1bHQiPQoMUHVibGlzaEVycm9yEgwKBGNvZGUYASABKAkSDgoGcmVhc29uGAIgASgJEg8KB21lc3NhZ2UYAyABKAki0AEKEFN1YnNjcmliZVJlcXVlc3QSJwoJcG9zaXRpb25zGAEgAygLMhQudGlkaW5ncy52MS5Qb3NpdGlvbhIjCgVyb29tcxgCIAMoCzIULnRpZGluZ3MudjEuUm9vbUpvaW4SHwoFa2luZHMYAyADKA4yEC50aWRpbmdzLnYxLktpbmQSEgoKY2F0ZWdvcmllcxgEIAMoCRIOCgZldmVudHMYBSADKAkSFAoMb25saW5lX2NvdW50GAYgASgIEhMKC2luc3RhbmNlX2lkGAcgASgJIj8KCFJvb21Kb2luEg8KB3Jvb21faWQYASABKAkSIgoEbW9kZRgCIAEoDjIULnRpZGluZ3MudjEuUm9vbU1vZGUihQMKEVN1YnNjcmliZVJlc3BvbnNlEiIKBWhlbGxvGAEgASgLMhEudGlkaW5ncy52MS5IZWxsb0gAEiYKB21lc3NhZ2UYAiABKAsyEy50aWRpbmdzLnYxLk1lc3NhZ2VIABIrCgpyZWFkX3N0YXRlGAMgASgLMhUudGlkaW5ncy52MS5SZWFkU3RhdGVIABIpCgZvbmxpbmUYBCABKAsyFy50aWRpbmdzLnYxLk9ubGluZVN0YXRlSAASKQoJY2F1Z2h0X3VwGAUgASgLMhQudGlkaW5ncy52MS5DYXVnaHRVcEgAEh4KA2dhcBgGIAEoCzIPLnRpZGluZ3MudjEuR2FwSAASJQoEcm9vbRgHIAEoCzIVLnRpZGluZ3MudjEuUm9vbVN0YXRlSAASKgoJaGVhcnRiZWF0GAggASgLMhUudGlkaW5ncy52MS5IZWFydGJlYXRIABIlCgdnb19hd2F5GAkgASgLMhIudGlkaW5ncy52MS5Hb0F3YXlIAEIHCgVldmVudCLTAQoFSGVsbG8SFwoPc3Vic2NyaXB0aW9uX2lkGAEgASgJEjUKEmhlYXJ0YmVhdF9pbnRlcnZhbBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgZ1bnJlYWQYAyABKAsyGC50aWRpbmdzLnYxLlVucmVhZFRvdGFscxInCgZvbmxpbmUYBCABKAsyFy50aWRpbmdzLnYxLk9ubGluZVN0YXRlEicKCXBvc2l0aW9ucxgFIAMoCzIULnRpZGluZ3MudjEuUG9zaXRpb24ifQoJUmVhZFN0YXRlEigKBnVucmVhZBgBIAEoCzIYLnRpZGluZ3MudjEuVW5yZWFkVG90YWxzEhAKCHJlYWRfaWRzGAIgAygJEhIKCnVucmVhZF9pZHMYAyADKAkSEwoLZGVsZXRlZF9pZHMYBCADKAkSCwoDYWxsGAUgASgIIjMKCENhdWdodFVwEicKCXBvc2l0aW9ucxgBIAMoCzIULnRpZGluZ3MudjEuUG9zaXRpb24iSwoDR2FwEiIKBGZyb20YASABKAsyFC50aWRpbmdzLnYxLlBvc2l0aW9uEiAKAnRvGAIgASgLMhQudGlkaW5ncy52MS5Qb3NpdGlvbiLEAQoJUm9vbVN0YXRlEg8KB3Jvb21faWQYASABKAkSLAoGc3RhdHVzGAIgASgOMhwudGlkaW5ncy52MS5Sb29tU3RhdGUuU3RhdHVzEg4KBnJlYXNvbhgDIAEoCRIMCgRjb2RlGAQgASgJIloKBlN0YXR1cxIWChJTVEFUVVNfVU5TUEVDSUZJRUQQABIRCg1TVEFUVVNfSk9JTkVEEAESEgoOU1RBVFVTX1JFRlVTRUQQAhIRCg1TVEFUVVNfS0lDS0VEEAMiNAoJSGVhcnRiZWF0EicKCXBvc2l0aW9ucxgBIAMoCzIULnRpZGluZ3MudjEuUG9zaXRpb24iTAoGR29Bd2F5EjIKD3JlY29ubmVjdF9hZnRlchgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZyZWFzb24YAiABKAkivwEKEUxpc3RVbnJlYWRSZXF1ZXN0EhIKCmNhdGVnb3JpZXMYASADKAkSEQoJc2VuZGVyX2lkGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwYWdlX3NpemUYBSABKAUSEgoKcGFnZV90b2tlbhgGIAEoCSJ+ChJMaXN0VW5yZWFkUmVzcG9uc2USJQoIbWVzc2FnZXMYASADKAsyEy50aWRpbmdzLnYxLk1lc3NhZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEigKBnVucmVhZBgDIAEoCzIYLnRpZGluZ3MudjEuVW5yZWFkVG90YWxzIr4CChNMaXN0TWVzc2FnZXNSZXF1ZXN0EhEKCXRlbmFudF9pZBgBIAEoCRIfCgVraW5kcxgCIAMoDjIQLnRpZGluZ3MudjEuS2luZBISCgpjYXRlZ29yaWVzGAMgAygJEhAKCGFjdG9yX2lkGAQgASgJEiUKBm9iamVjdBgFIAEoCzIVLnRpZGluZ3MudjEuT2JqZWN0UmVmEg8KB3Jvb21faWQYBiABKAkSEAoIYmF0Y2hfaWQYByABKAkSLgoKc3RhcnRfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgKIAEoBRISCgpwYWdlX3Rva2VuGAsgASgJIlYKFExpc3RNZXNzYWdlc1Jlc3BvbnNlEiUKCG1lc3NhZ2VzGAEgAygLMhMudGlkaW5ncy52MS5NZXNzYWdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKsAQoPTWFya1JlYWRSZXF1ZXN0EiUKA2lkcxgBIAEoCzIWLnRpZGluZ3MudjEuTWVzc2FnZUlkc0gAEg0KA2FsbBgCIAEoCEgAEhAKBm9sZGVzdBgDIAEoDUgAEhIKCmNhdGVnb3JpZXMYBCADKAkSDgoGdW5yZWFkGAUgASgIEiMKBXVwX3RvGAYgAygLMhQudGlkaW5ncy52MS5Qb3NpdGlvbkIICgZ0YXJnZXQiTQoQTWFya1JlYWRSZXNwb25zZRIPCgdjaGFuZ2VkGAEgASgNEigKBnVucmVhZBgCIAEoCzIYLnRpZGluZ3MudjEuVW5yZWFkVG90YWxzIpkBChVEZWxldGVNZXNzYWdlc1JlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEiMKA2lkcxgCIAEoCzIWLnRpZGluZ3MudjEuTWVzc2FnZUlkcxIQCghjYXRlZ29yeRgDIAEoCRIUCgxleHBpcmVkX29ubHkYBCABKAgSDgoGcmVjYWxsGAUgASgIEhAKCGJhdGNoX2lkGAYgASgJIlMKFkRlbGV0ZU1lc3NhZ2VzUmVzcG9uc2USDwoHZGVsZXRlZBgBIAEoDRIoCgZ1bnJlYWQYAiABKAsyGC50aWRpbmdzLnYxLlVucmVhZFRvdGFscyJpChJPbmxpbmVDb3VudFJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEiQKBXVzZXJzGAIgASgLMhMudGlkaW5ncy52MS5Vc2VySWRzSAASEQoHcm9vbV9pZBgDIAEoCUgAQgcKBXNjb3BlIpYBChNPbmxpbmVDb3VudFJlc3BvbnNlEg0KBXVzZXJzGAEgASgNEhMKC2Nvbm5lY3Rpb25zGAIgASgNEisKCXByZXNlbmNlcxgDIAMoCzIYLnRpZGluZ3MudjEuVXNlclByZXNlbmNlEi4KCmFzX29mX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkQKDFVzZXJQcmVzZW5jZRIPCgd1c2VyX2lkGAEgASgJEg4KBm9ubGluZRgCIAEoCBITCgtjb25uZWN0aW9ucxgDIAEoDSphCghSb29tTW9kZRIZChVST09NX01PREVfVU5TUEVDSUZJRUQQABIRCg1ST09NX01PREVfQU5ZEAESEwoPUk9PTV9NT0RFX0ZJUlNUEAISEgoOUk9PTV9NT0RFX0xBU1QQAzKZBQoLUHVzaFNlcnZpY2USQgoHUHVibGlzaBIaLnRpZGluZ3MudjEuUHVibGlzaFJlcXVlc3QaGy50aWRpbmdzLnYxLlB1Ymxpc2hSZXNwb25zZRJRCgxQdWJsaXNoQmF0Y2gSHy50aWRpbmdzLnYxLlB1Ymxpc2hCYXRjaFJlcXVlc3QaIC50aWRpbmdzLnYxLlB1Ymxpc2hCYXRjaFJlc3BvbnNlEkoKCVN1YnNjcmliZRIcLnRpZGluZ3MudjEuU3Vic2NyaWJlUmVxdWVzdBodLnRpZGluZ3MudjEuU3Vic2NyaWJlUmVzcG9uc2UwARJQCgpMaXN0VW5yZWFkEh0udGlkaW5ncy52MS5MaXN0VW5yZWFkUmVxdWVzdBoeLnRpZGluZ3MudjEuTGlzdFVucmVhZFJlc3BvbnNlIgOQAgESVgoMTGlzdE1lc3NhZ2VzEh8udGlkaW5ncy52MS5MaXN0TWVzc2FnZXNSZXF1ZXN0GiAudGlkaW5ncy52MS5MaXN0TWVzc2FnZXNSZXNwb25zZSIDkAIBEkoKCE1hcmtSZWFkEhsudGlkaW5ncy52MS5NYXJrUmVhZFJlcXVlc3QaHC50aWRpbmdzLnYxLk1hcmtSZWFkUmVzcG9uc2UiA5ACAhJcCg5EZWxldGVNZXNzYWdlcxIhLnRpZGluZ3MudjEuRGVsZXRlTWVzc2FnZXNSZXF1ZXN0GiIudGlkaW5ncy52MS5EZWxldGVNZXNzYWdlc1Jlc3BvbnNlIgOQAgISUwoLT25saW5lQ291bnQSHi50aWRpbmdzLnYxLk9ubGluZUNvdW50UmVxdWVzdBofLnRpZGluZ3MudjEuT25saW5lQ291bnRSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_tidings_v1_message]);
+  fileDesc("Ch10aWRpbmdzL3YxL3B1c2hfc2VydmljZS5wcm90bxIKdGlkaW5ncy52MSKUAQoOUHVibGlzaFJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEiYKCGF1ZGllbmNlGAIgASgLMhQudGlkaW5ncy52MS5BdWRpZW5jZRIiCgdtZXNzYWdlGAMgASgLMhEudGlkaW5ncy52MS5EcmFmdBISCgpyZXF1ZXN0X2lkGAQgASgJEg8KB3JlcGxhY2UYBSABKAgipwEKD1B1Ymxpc2hSZXNwb25zZRISCgptZXNzYWdlX2lkGAEgASgJEjAKDHB1Ymxpc2hfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJZHVwbGljYXRlGAMgASgIEiUKCHJlY2VpcHRzGAQgAygLMhMudGlkaW5ncy52MS5SZWNlaXB0EhQKDG9ubGluZV91c2VycxgFIAEoDSJPCgdSZWNlaXB0Eg8KB3VzZXJfaWQYASABKAkSDgoGc3RvcmVkGAIgASgIEg4KBm9ubGluZRgDIAEoCBITCgtjb25uZWN0aW9ucxgEIAEoDSJDChNQdWJsaXNoQmF0Y2hSZXF1ZXN0EiwKCHJlcXVlc3RzGAEgAygLMhoudGlkaW5ncy52MS5QdWJsaXNoUmVxdWVzdCJEChRQdWJsaXNoQmF0Y2hSZXNwb25zZRIsCghvdXRjb21lcxgBIAMoCzIaLnRpZGluZ3MudjEuUHVibGlzaE91dGNvbWUicAoOUHVibGlzaE91dGNvbWUSKQoCb2sYASABKAsyGy50aWRpbmdzLnYxLlB1Ymxpc2hSZXNwb25zZUgAEikKBWVycm9yGAIgASgLMhgudGlkaW5ncy52MS5QdWJsaXNoRXJyb3JIAEIICgZyZXN1bHQiPQoMUHVibGlzaEVycm9yEgwKBGNvZGUYASABKAkSDgoGcmVhc29uGAIgASgJEg8KB21lc3NhZ2UYAyABKAki0AEKEFN1YnNjcmliZVJlcXVlc3QSJwoJcG9zaXRpb25zGAEgAygLMhQudGlkaW5ncy52MS5Qb3NpdGlvbhIjCgVyb29tcxgCIAMoCzIULnRpZGluZ3MudjEuUm9vbUpvaW4SHwoFa2luZHMYAyADKA4yEC50aWRpbmdzLnYxLktpbmQSEgoKY2F0ZWdvcmllcxgEIAMoCRIOCgZldmVudHMYBSADKAkSFAoMb25saW5lX2NvdW50GAYgASgIEhMKC2luc3RhbmNlX2lkGAcgASgJIj8KCFJvb21Kb2luEg8KB3Jvb21faWQYASABKAkSIgoEbW9kZRgCIAEoDjIULnRpZGluZ3MudjEuUm9vbU1vZGUihQMKEVN1YnNjcmliZVJlc3BvbnNlEiIKBWhlbGxvGAEgASgLMhEudGlkaW5ncy52MS5IZWxsb0gAEiYKB21lc3NhZ2UYAiABKAsyEy50aWRpbmdzLnYxLk1lc3NhZ2VIABIrCgpyZWFkX3N0YXRlGAMgASgLMhUudGlkaW5ncy52MS5SZWFkU3RhdGVIABIpCgZvbmxpbmUYBCABKAsyFy50aWRpbmdzLnYxLk9ubGluZVN0YXRlSAASKQoJY2F1Z2h0X3VwGAUgASgLMhQudGlkaW5ncy52MS5DYXVnaHRVcEgAEh4KA2dhcBgGIAEoCzIPLnRpZGluZ3MudjEuR2FwSAASJQoEcm9vbRgHIAEoCzIVLnRpZGluZ3MudjEuUm9vbVN0YXRlSAASKgoJaGVhcnRiZWF0GAggASgLMhUudGlkaW5ncy52MS5IZWFydGJlYXRIABIlCgdnb19hd2F5GAkgASgLMhIudGlkaW5ncy52MS5Hb0F3YXlIAEIHCgVldmVudCLTAQoFSGVsbG8SFwoPc3Vic2NyaXB0aW9uX2lkGAEgASgJEjUKEmhlYXJ0YmVhdF9pbnRlcnZhbBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgZ1bnJlYWQYAyABKAsyGC50aWRpbmdzLnYxLlVucmVhZFRvdGFscxInCgZvbmxpbmUYBCABKAsyFy50aWRpbmdzLnYxLk9ubGluZVN0YXRlEicKCXBvc2l0aW9ucxgFIAMoCzIULnRpZGluZ3MudjEuUG9zaXRpb24ifQoJUmVhZFN0YXRlEigKBnVucmVhZBgBIAEoCzIYLnRpZGluZ3MudjEuVW5yZWFkVG90YWxzEhAKCHJlYWRfaWRzGAIgAygJEhIKCnVucmVhZF9pZHMYAyADKAkSEwoLZGVsZXRlZF9pZHMYBCADKAkSCwoDYWxsGAUgASgIIjMKCENhdWdodFVwEicKCXBvc2l0aW9ucxgBIAMoCzIULnRpZGluZ3MudjEuUG9zaXRpb24iSwoDR2FwEiIKBGZyb20YASABKAsyFC50aWRpbmdzLnYxLlBvc2l0aW9uEiAKAnRvGAIgASgLMhQudGlkaW5ncy52MS5Qb3NpdGlvbiLVAQoJUm9vbVN0YXRlEg8KB3Jvb21faWQYASABKAkSLAoGc3RhdHVzGAIgASgOMhwudGlkaW5ncy52MS5Sb29tU3RhdGUuU3RhdHVzEg8KB21lc3NhZ2UYAyABKAkSDAoEY29kZRgEIAEoCRIOCgZyZWFzb24YBSABKAkiWgoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhEKDVNUQVRVU19KT0lORUQQARISCg5TVEFUVVNfUkVGVVNFRBACEhEKDVNUQVRVU19LSUNLRUQQAyI0CglIZWFydGJlYXQSJwoJcG9zaXRpb25zGAEgAygLMhQudGlkaW5ncy52MS5Qb3NpdGlvbiJdCgZHb0F3YXkSMgoPcmVjb25uZWN0X2FmdGVyGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB21lc3NhZ2UYAiABKAkSDgoGcmVhc29uGAMgASgJIr4BChFMaXN0VW5yZWFkUmVxdWVzdBISCgpjYXRlZ29yaWVzGAEgAygJEhAKCGFjdG9yX2lkGAIgASgJEi4KCnN0YXJ0X3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwYWdlX3NpemUYBSABKAUSEgoKcGFnZV90b2tlbhgGIAEoCSJ+ChJMaXN0VW5yZWFkUmVzcG9uc2USJQoIbWVzc2FnZXMYASADKAsyEy50aWRpbmdzLnYxLk1lc3NhZ2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEigKBnVucmVhZBgDIAEoCzIYLnRpZGluZ3MudjEuVW5yZWFkVG90YWxzIr4CChNMaXN0TWVzc2FnZXNSZXF1ZXN0EhEKCXRlbmFudF9pZBgBIAEoCRIfCgVraW5kcxgCIAMoDjIQLnRpZGluZ3MudjEuS2luZBISCgpjYXRlZ29yaWVzGAMgAygJEhAKCGFjdG9yX2lkGAQgASgJEiUKBm9iamVjdBgFIAEoCzIVLnRpZGluZ3MudjEuT2JqZWN0UmVmEg8KB3Jvb21faWQYBiABKAkSEAoIYmF0Y2hfaWQYByABKAkSLgoKc3RhcnRfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgKIAEoBRISCgpwYWdlX3Rva2VuGAsgASgJIlYKFExpc3RNZXNzYWdlc1Jlc3BvbnNlEiUKCG1lc3NhZ2VzGAEgAygLMhMudGlkaW5ncy52MS5NZXNzYWdlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKsAQoPTWFya1JlYWRSZXF1ZXN0EiUKA2lkcxgBIAEoCzIWLnRpZGluZ3MudjEuTWVzc2FnZUlkc0gAEg0KA2FsbBgCIAEoCEgAEhAKBm9sZGVzdBgDIAEoDUgAEhIKCmNhdGVnb3JpZXMYBCADKAkSDgoGdW5yZWFkGAUgASgIEiMKBXVwX3RvGAYgAygLMhQudGlkaW5ncy52MS5Qb3NpdGlvbkIICgZ0YXJnZXQiTQoQTWFya1JlYWRSZXNwb25zZRIPCgdjaGFuZ2VkGAEgASgNEigKBnVucmVhZBgCIAEoCzIYLnRpZGluZ3MudjEuVW5yZWFkVG90YWxzIpkBChVEZWxldGVNZXNzYWdlc1JlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEiMKA2lkcxgCIAEoCzIWLnRpZGluZ3MudjEuTWVzc2FnZUlkcxIQCghjYXRlZ29yeRgDIAEoCRIUCgxleHBpcmVkX29ubHkYBCABKAgSDgoGcmVjYWxsGAUgASgIEhAKCGJhdGNoX2lkGAYgASgJIlMKFkRlbGV0ZU1lc3NhZ2VzUmVzcG9uc2USDwoHZGVsZXRlZBgBIAEoDRIoCgZ1bnJlYWQYAiABKAsyGC50aWRpbmdzLnYxLlVucmVhZFRvdGFscyJpChJPbmxpbmVDb3VudFJlcXVlc3QSEQoJdGVuYW50X2lkGAEgASgJEiQKBXVzZXJzGAIgASgLMhMudGlkaW5ncy52MS5Vc2VySWRzSAASEQoHcm9vbV9pZBgDIAEoCUgAQgcKBXNjb3BlIpYBChNPbmxpbmVDb3VudFJlc3BvbnNlEg0KBXVzZXJzGAEgASgNEhMKC2Nvbm5lY3Rpb25zGAIgASgNEisKCXByZXNlbmNlcxgDIAMoCzIYLnRpZGluZ3MudjEuVXNlclByZXNlbmNlEi4KCmFzX29mX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkQKDFVzZXJQcmVzZW5jZRIPCgd1c2VyX2lkGAEgASgJEg4KBm9ubGluZRgCIAEoCBITCgtjb25uZWN0aW9ucxgDIAEoDSphCghSb29tTW9kZRIZChVST09NX01PREVfVU5TUEVDSUZJRUQQABIRCg1ST09NX01PREVfQU5ZEAESEwoPUk9PTV9NT0RFX0ZJUlNUEAISEgoOUk9PTV9NT0RFX0xBU1QQAzKZBQoLUHVzaFNlcnZpY2USQgoHUHVibGlzaBIaLnRpZGluZ3MudjEuUHVibGlzaFJlcXVlc3QaGy50aWRpbmdzLnYxLlB1Ymxpc2hSZXNwb25zZRJRCgxQdWJsaXNoQmF0Y2gSHy50aWRpbmdzLnYxLlB1Ymxpc2hCYXRjaFJlcXVlc3QaIC50aWRpbmdzLnYxLlB1Ymxpc2hCYXRjaFJlc3BvbnNlEkoKCVN1YnNjcmliZRIcLnRpZGluZ3MudjEuU3Vic2NyaWJlUmVxdWVzdBodLnRpZGluZ3MudjEuU3Vic2NyaWJlUmVzcG9uc2UwARJQCgpMaXN0VW5yZWFkEh0udGlkaW5ncy52MS5MaXN0VW5yZWFkUmVxdWVzdBoeLnRpZGluZ3MudjEuTGlzdFVucmVhZFJlc3BvbnNlIgOQAgESVgoMTGlzdE1lc3NhZ2VzEh8udGlkaW5ncy52MS5MaXN0TWVzc2FnZXNSZXF1ZXN0GiAudGlkaW5ncy52MS5MaXN0TWVzc2FnZXNSZXNwb25zZSIDkAIBEkoKCE1hcmtSZWFkEhsudGlkaW5ncy52MS5NYXJrUmVhZFJlcXVlc3QaHC50aWRpbmdzLnYxLk1hcmtSZWFkUmVzcG9uc2UiA5ACAhJcCg5EZWxldGVNZXNzYWdlcxIhLnRpZGluZ3MudjEuRGVsZXRlTWVzc2FnZXNSZXF1ZXN0GiIudGlkaW5ncy52MS5EZWxldGVNZXNzYWdlc1Jlc3BvbnNlIgOQAgISUwoLT25saW5lQ291bnQSHi50aWRpbmdzLnYxLk9ubGluZUNvdW50UmVxdWVzdBofLnRpZGluZ3MudjEuT25saW5lQ291bnRSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_tidings_v1_message]);
 
 /**
  * Request of Publish.
@@ -1094,19 +1094,27 @@ export type RoomState = Message<"tidings.v1.RoomState"> & {
   status: RoomState_Status;
 
   /**
-   * Why, in English, with the field's name; empty when joined.
+   * Why, as one English sentence with the name of the field, for people; empty when joined.
    *
-   * @generated from field: string reason = 3;
+   * @generated from field: string message = 3;
    */
-  reason: string;
+  message: string;
 
   /**
-   * Unless joined, the Connect code: `already_exists` when someone else is in the room, `permission_denied` when the
-   * caller may not enter, `unavailable` when that cannot be told now, `resource_exhausted` when there are too many.
+   * The Connect code of the refusal, such as `already_exists`; empty when joined.
    *
    * @generated from field: string code = 4;
    */
   code: string;
+
+  /**
+   * Why, as a reason of ErrorInfo, for programs: ROOM_TAKEN when another page is in the room, ROOM_FORBIDDEN when the
+   * caller may not enter, AUTHORIZE_UNAVAILABLE or ROOMS_UNAVAILABLE when the server cannot decide now, TOO_MANY_ROOMS
+   * when the user's inbox takes no more rooms. Empty when joined.
+   *
+   * @generated from field: string reason = 5;
+   */
+  reason: string;
 };
 
 /**
@@ -1130,19 +1138,27 @@ export type RoomStateJson = {
   status?: RoomState_StatusJson;
 
   /**
-   * Why, in English, with the field's name; empty when joined.
+   * Why, as one English sentence with the name of the field, for people; empty when joined.
    *
-   * @generated from field: string reason = 3;
+   * @generated from field: string message = 3;
    */
-  reason?: string;
+  message?: string;
 
   /**
-   * Unless joined, the Connect code: `already_exists` when someone else is in the room, `permission_denied` when the
-   * caller may not enter, `unavailable` when that cannot be told now, `resource_exhausted` when there are too many.
+   * The Connect code of the refusal, such as `already_exists`; empty when joined.
    *
    * @generated from field: string code = 4;
    */
   code?: string;
+
+  /**
+   * Why, as a reason of ErrorInfo, for programs: ROOM_TAKEN when another page is in the room, ROOM_FORBIDDEN when the
+   * caller may not enter, AUTHORIZE_UNAVAILABLE or ROOMS_UNAVAILABLE when the server cannot decide now, TOO_MANY_ROOMS
+   * when the user's inbox takes no more rooms. Empty when joined.
+   *
+   * @generated from field: string reason = 5;
+   */
+  reason?: string;
 };
 
 /**
@@ -1249,16 +1265,24 @@ export const HeartbeatSchema: GenMessage<Heartbeat, {jsonType: HeartbeatJson}> =
  */
 export type GoAway = Message<"tidings.v1.GoAway"> & {
   /**
-   * Reconnect after so long: spread over the clients, so that they do not return at once.
+   * How long to wait before reconnecting: spread over the clients, so that they do not return at once.
    *
    * @generated from field: google.protobuf.Duration reconnect_after = 1;
    */
   reconnectAfter?: Duration | undefined;
 
   /**
-   * Why, in English.
+   * Why, as one English sentence, for people.
    *
-   * @generated from field: string reason = 2;
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * Why, as a reason of ErrorInfo, for programs: SERVER_DRAINING, or over the bridge the reason of the refusal, such as
+   * TOO_MANY_NEW_STREAMS.
+   *
+   * @generated from field: string reason = 3;
    */
   reason: string;
 };
@@ -1270,16 +1294,24 @@ export type GoAway = Message<"tidings.v1.GoAway"> & {
  */
 export type GoAwayJson = {
   /**
-   * Reconnect after so long: spread over the clients, so that they do not return at once.
+   * How long to wait before reconnecting: spread over the clients, so that they do not return at once.
    *
    * @generated from field: google.protobuf.Duration reconnect_after = 1;
    */
   reconnectAfter?: DurationJson;
 
   /**
-   * Why, in English.
+   * Why, as one English sentence, for people.
    *
-   * @generated from field: string reason = 2;
+   * @generated from field: string message = 2;
+   */
+  message?: string;
+
+  /**
+   * Why, as a reason of ErrorInfo, for programs: SERVER_DRAINING, or over the bridge the reason of the refusal, such as
+   * TOO_MANY_NEW_STREAMS.
+   *
+   * @generated from field: string reason = 3;
    */
   reason?: string;
 };
@@ -1307,9 +1339,9 @@ export type ListUnreadRequest = Message<"tidings.v1.ListUnreadRequest"> & {
   /**
    * Only messages of this actor: at most 128 characters.
    *
-   * @generated from field: string sender_id = 2;
+   * @generated from field: string actor_id = 2;
    */
-  senderId: string;
+  actorId: string;
 
   /**
    * Only messages published at or after this time.
@@ -1356,9 +1388,9 @@ export type ListUnreadRequestJson = {
   /**
    * Only messages of this actor: at most 128 characters.
    *
-   * @generated from field: string sender_id = 2;
+   * @generated from field: string actor_id = 2;
    */
-  senderId?: string;
+  actorId?: string;
 
   /**
    * Only messages published at or after this time.

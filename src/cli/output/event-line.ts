@@ -52,8 +52,8 @@ function textOf(event: Exclude<TidingsEvent, { type: "message" }>): string {
   }
 }
 
-function whyOf({ code, reason }: Pick<RoomEvent, "code" | "reason">): string {
-  return code === "" ? "" : ` (${printable(code)}: ${printable(reason)})`;
+function whyOf({ code, reason, message }: Pick<RoomEvent, "code" | "reason" | "message">): string {
+  return code === "" ? "" : ` (${printable(code)} ${printable(reason)}: ${printable(message)})`;
 }
 
 function placeOf(position: Position | undefined): string {

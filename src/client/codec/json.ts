@@ -98,9 +98,15 @@ const statuses: Readonly<Partial<Record<RoomState_StatusJson, RoomEvent["status"
   STATUS_KICKED: "kicked",
 };
 
-function readRoom({ roomId = "", status, reason = "", code = "" }: RoomStateJson): StreamEvent<MessageJson> {
+function readRoom({
+  roomId = "",
+  status,
+  reason = "",
+  message = "",
+  code = "",
+}: RoomStateJson): StreamEvent<MessageJson> {
   const known = status && statuses[status];
-  return known === undefined ? { type: "unknown" } : { type: "room", roomId, status: known, reason, code };
+  return known === undefined ? { type: "unknown" } : { type: "room", roomId, status: known, reason, message, code };
 }
 
 /** A Duration, such as `1.5s`, in ms. */

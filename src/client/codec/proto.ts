@@ -95,9 +95,9 @@ const statuses: Readonly<Record<number, RoomEvent["status"]>> = {
   [Status.KICKED]: "kicked",
 };
 
-function readRoom({ roomId, status, reason, code }: RoomState): StreamEvent<Message> {
+function readRoom({ roomId, status, reason, message, code }: RoomState): StreamEvent<Message> {
   const known = statuses[status];
-  return known === undefined ? { type: "unknown" } : { type: "room", roomId, status: known, reason, code };
+  return known === undefined ? { type: "unknown" } : { type: "room", roomId, status: known, reason, message, code };
 }
 
 function milliseconds(duration: Duration | undefined): number {

@@ -80,7 +80,13 @@ describe("tidings tail", () => {
       { case: "room", value: { roomId: "team/7", status: Status.JOINED } },
       {
         case: "room",
-        value: { roomId: "solo", status: Status.REFUSED, reason: "taken\u0007", code: "already_exists" },
+        value: {
+          roomId: "solo",
+          status: Status.REFUSED,
+          reason: "ROOM_TAKEN",
+          message: "taken\u0007",
+          code: "already_exists",
+        },
       },
       { case: "message", value: { kind: Kind.NOTIFICATION, title: "hi", roomId: "team/7", alert: true } },
       { case: "message", value: { kind: Kind.ACTIVITY, title: "done", receiverId: "bob" } },
@@ -94,7 +100,7 @@ describe("tidings tail", () => {
     expect(await tail.code).toBe(0);
     expect(tail.stdout().split("\n").slice(1, 5)).toEqual([
       "room team/7: joined",
-      "room solo: refused (already_exists: taken\\u{7})",
+      "room solo: refused (already_exists ROOM_TAKEN: taken\\u{7})",
       "notification  in team/7  hi  (alert)",
       "activity  for bob  done",
     ]);
@@ -132,7 +138,8 @@ describe("tidings tail", () => {
       case: "gap",
       value: { from: { feed: "user", epoch: 7, seq: "1" }, to: { feed: "user", epoch: 7, seq: "4" } },
     };
-    const room: Event = { case: "room", value: { roomId: "r", status: Status.KICKED, reason: "why", code: "aborted" } };
+    const why = { reason: "WHY", message: "why", code: "aborted" };
+    const room: Event = { case: "room", value: { roomId: "r", status: Status.KICKED, ...why } };
     const { service, env } = await streaming([hello, gap, room, message("5"), caughtUp]);
     await using _ = service;
     const tail = start(["tail", "--json"], env);
@@ -148,7 +155,7 @@ describe("tidings tail", () => {
     ).toEqual([
       { hello: { subscriptionId: "s1" } },
       { gap: { from: { feed: "user", epoch: 7, seq: "1" }, to: { feed: "user", epoch: 7, seq: "4" } } },
-      { room: { roomId: "r", status: "STATUS_KICKED", reason: "why", code: "aborted" } },
+      { room: { roomId: "r", status: "STATUS_KICKED", ...why } },
       {
         message: {
           id: "m5",

@@ -6,7 +6,8 @@ const event = (status: RoomEvent["status"], roomId = "r", code = ""): RoomEvent 
   type: "room",
   roomId,
   status,
-  reason: "why",
+  reason: "WHY",
+  message: "why",
   code,
 });
 

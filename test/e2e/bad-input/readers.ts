@@ -45,6 +45,7 @@ export interface Verdict {
   readonly status: Status;
   readonly code: string;
   readonly reason: string;
+  readonly message: string;
 }
 
 /** A stream that has said something of all of its rooms. */
@@ -62,9 +63,9 @@ export async function enter(caller: Caller, init: MessageInitShape<typeof Subscr
     const event = await stream.next();
     if (event.case === "caughtUp") live = true;
     if (event.case !== "room") continue;
-    const { roomId, status, code, reason } = event.value;
+    const { roomId, status, code, reason, message } = event.value;
     if (verdicts.has(roomId)) throw new Error(`${roomId} is decided twice`);
-    verdicts.set(roomId, { status, code, reason });
+    verdicts.set(roomId, { status, code, reason, message });
   }
   return { stream, verdicts };
 }

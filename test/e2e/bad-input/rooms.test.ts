@@ -27,7 +27,7 @@ afterAll(async () => {
   await hook.stop();
 });
 
-const joined = { status: Status.JOINED, code: "", reason: "" };
+const joined = { status: Status.JOINED, code: "", reason: "", message: "" };
 
 /** A server that asks a hook of the test's own. */
 async function ownServer(
@@ -57,13 +57,15 @@ describe.each(transportNames)("over %s", (transport) => {
       expect.soft(verdicts.get(room), room).toEqual({
         status: Status.REFUSED,
         code: "permission_denied",
-        reason: `rooms[${open.length + index}].room_id: the caller may not enter this room`,
+        reason: "ROOM_FORBIDDEN",
+        message: `rooms[${open.length + index}].room_id: the caller may not enter this room`,
       });
     }
     expect(verdicts.get("lobby")).toMatchObject({
       status: Status.REFUSED,
       code: "already_exists",
-      reason: expect.stringMatching(/^rooms\[10\]\.room_id: /),
+      reason: "ROOM_TAKEN",
+      message: expect.stringMatching(/^rooms\[10\]\.room_id: /),
     });
 
     const backend = server.client({ tenant, role: "service" });
@@ -86,8 +88,12 @@ describe.each(transportNames)("over %s", (transport) => {
     expect(verdicts.get("no/1")).toMatchObject({ status: Status.REFUSED, code: "permission_denied" });
     for (const [index, room] of troubled.entries()) {
       const verdict = verdicts.get(room);
-      expect.soft(verdict, room).toMatchObject({ status: Status.REFUSED, code: "unavailable" });
-      expect.soft(verdict?.reason, room).toMatch(`rooms[${index + 1}].room_id: the authorize hook `);
+      expect.soft(verdict, room).toMatchObject({
+        status: Status.REFUSED,
+        code: "unavailable",
+        reason: "AUTHORIZE_UNAVAILABLE",
+      });
+      expect.soft(verdict?.message, room).toMatch(`rooms[${index + 1}].room_id: the authorize hook `);
     }
     // Each with its cause, for the operator; the caller is told of no address.
     const warned = lines.map((line) => JSON.parse(line) as { level: number; err?: object }).filter(({ err }) => err);
@@ -209,7 +215,8 @@ test("a fresh token that opens less takes the room away, and the rest goes on", 
   expect(await stream.until("room")).toMatchObject({
     roomId: "lobby",
     code: "permission_denied",
-    reason: expect.stringMatching(/^rooms\[0\]\.room_id: /),
+    reason: "ROOM_FORBIDDEN",
+    message: expect.stringMatching(/^rooms\[0\]\.room_id: /),
   });
   const backend = server.client({ tenant, role: "service" });
   for (const room of ["lobby", "attic"]) {
@@ -241,7 +248,8 @@ test("an inbox that is full of unread rooms takes no more; the stream goes on, a
   expect(verdicts.get("r/256")).toMatchObject({
     status: Status.REFUSED,
     code: "resource_exhausted",
-    reason: expect.stringMatching(/^rooms\[1\]\.room_id: /),
+    reason: "TOO_MANY_ROOMS",
+    message: expect.stringMatching(/^rooms\[1\]\.room_id: /),
   });
   const direct = await refusalOf(
     createGrpcTransport({ baseUrl: server.url }),

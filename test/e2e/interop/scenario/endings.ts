@@ -46,8 +46,8 @@ export function endings(stage: Stage, connect: Connect, { deadlineMs }: Traits):
     const { ann } = await meet(own, context);
     const stream = await ann.live();
     const stopped = own.server.stop();
-    const { reason } = await stream.expect("goAway");
-    expect(reason).toMatch(/\w/);
+    const { reason, message } = await stream.expect("goAway");
+    expect({ reason, message }).toEqual({ reason: "SERVER_DRAINING", message: "the server is going away" });
     expect(factsOf(await stream.end())).toMatchObject({ code: "unavailable", reason: "SERVER_DRAINING" });
     await stopped;
   });

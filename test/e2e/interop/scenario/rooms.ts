@@ -65,7 +65,8 @@ export function rooms(stage: Stage): void {
     expect(await second.until("room")).toMatchObject({
       status: Status.REFUSED,
       code: "already_exists",
-      reason: expect.stringMatching(/^rooms\[0\]\.room_id: /),
+      reason: "ROOM_TAKEN",
+      message: expect.stringMatching(/^rooms\[0\]\.room_id: /),
     });
     await second.until("caughtUp");
     await enter(bob, "team/1", RoomMode.LAST);
@@ -83,7 +84,8 @@ export function rooms(stage: Stage): void {
       roomId: "attic",
       status: Status.REFUSED,
       code: "permission_denied",
-      reason: expect.stringMatching(/^rooms\[0\]\.room_id: /),
+      reason: "ROOM_FORBIDDEN",
+      message: expect.stringMatching(/^rooms\[0\]\.room_id: /),
     });
     await stream.until("caughtUp");
     const speaking = await errorOf(ann.call(publish, { audience: toRoom("attic"), message: note("hello?") }));
