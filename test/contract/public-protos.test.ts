@@ -90,7 +90,7 @@ describe("The public contract", () => {
     await compile(`--plugin=${go}`, "--go_out", folder, "--go_opt=paths=source_relative");
     const code = readFileSync(join(folder, "tidings/v1/message.pb.go"), "utf8");
     expect(code).toContain("package tidingsv1");
-    expect(code).toContain("// What a publisher writes.");
+    expect(code).toContain("// A message as its publisher writes it.");
   });
 });
 

@@ -21,7 +21,7 @@ export const file_tidings_v1_admin_service: GenFile = /*@__PURE__*/
  */
 export type DisconnectRequest = Message<"tidings.v1.DisconnectRequest"> & {
   /**
-   * Only for a caller that is not bound to a tenant: at most 128 characters.
+   * Only for a caller whose token is bound to no tenant: at most 128 characters.
    *
    * @generated from field: string tenant_id = 1;
    */
@@ -35,7 +35,7 @@ export type DisconnectRequest = Message<"tidings.v1.DisconnectRequest"> & {
   userId: string;
 
   /**
-   * Told to the streams that end: at most 256 characters.
+   * The sentence of the errors DISCONNECTED and CALLER_BLOCKED that the user gets: at most 256 characters.
    *
    * @generated from field: string reason = 3;
    */
@@ -49,7 +49,7 @@ export type DisconnectRequest = Message<"tidings.v1.DisconnectRequest"> & {
   tokenId: string;
 
   /**
-   * Keeps the user, or the token, out until then, and at most 10 years. A time that has passed lifts an earlier block.
+   * Blocks the user, or the token, until this time, at most 10 years ahead. A time in the past lifts an earlier block.
    *
    * @generated from field: google.protobuf.Timestamp block_until = 5;
    */
@@ -63,7 +63,7 @@ export type DisconnectRequest = Message<"tidings.v1.DisconnectRequest"> & {
  */
 export type DisconnectRequestJson = {
   /**
-   * Only for a caller that is not bound to a tenant: at most 128 characters.
+   * Only for a caller whose token is bound to no tenant: at most 128 characters.
    *
    * @generated from field: string tenant_id = 1;
    */
@@ -77,7 +77,7 @@ export type DisconnectRequestJson = {
   userId?: string;
 
   /**
-   * Told to the streams that end: at most 256 characters.
+   * The sentence of the errors DISCONNECTED and CALLER_BLOCKED that the user gets: at most 256 characters.
    *
    * @generated from field: string reason = 3;
    */
@@ -91,7 +91,7 @@ export type DisconnectRequestJson = {
   tokenId?: string;
 
   /**
-   * Keeps the user, or the token, out until then, and at most 10 years. A time that has passed lifts an earlier block.
+   * Blocks the user, or the token, until this time, at most 10 years ahead. A time in the past lifts an earlier block.
    *
    * @generated from field: google.protobuf.Timestamp block_until = 5;
    */
@@ -147,9 +147,9 @@ export const DisconnectResponseSchema: GenMessage<DisconnectResponse, {jsonType:
  */
 export const AdminService: GenService<{
   /**
-   * Ends a user's streams within a second, on every node: after logout or a block. What a node does not hear because the
-   * network between the nodes loses it ends there within 5 s once the loss is known, and within a minute in any case.
-   * After an error, repeat it.
+   * Ends a user's streams, on every node, within a second, such as after a logout or with a block. When the network
+   * between the nodes loses the notice, streams end within 5 s after the loss is known, and within a minute in any
+   * case. After an error, repeat the call.
    *
    * @generated from rpc tidings.v1.AdminService.Disconnect
    */

@@ -15,29 +15,30 @@ export const file_tidings_v1_bridge: GenFile = /*@__PURE__*/
   fileDesc("Chd0aWRpbmdzL3YxL2JyaWRnZS5wcm90bxIKdGlkaW5ncy52MSJ9CgtCcmlkZ2VGcmFtZRINCgV0b2tlbhgBIAEoCRIvCglzdWJzY3JpYmUYAiABKAsyHC50aWRpbmdzLnYxLlN1YnNjcmliZVJlcXVlc3QSLgoJbWFya19yZWFkGAMgASgLMhsudGlkaW5ncy52MS5NYXJrUmVhZFJlcXVlc3RiBnByb3RvMw", [file_tidings_v1_push_service]);
 
 /**
- * What a client sends over the WebSocket bridge at /ws; the server answers with SubscribeResponse messages and nothing
- * else. One message per frame: text frames of JSON under the subprotocol `tidings.v1.json`, binary frames of Protobuf
- * under `tidings.v1.proto`. An error closes the socket with 4000 + the number of its code.
+ * A frame that a client sends over the WebSocket bridge at /ws. The server sends only SubscribeResponse messages. Each
+ * frame is one message: a text frame of JSON under the subprotocol `tidings.v1.json`, a binary frame of Protobuf under
+ * `tidings.v1.proto`. An error closes the socket with 4000 plus the number of its code.
  *
  * @generated from message tidings.v1.BridgeFrame
  */
 export type BridgeFrame = Message<"tidings.v1.BridgeFrame"> & {
   /**
-   * A JWT: required in the first frame; later, a fresh one for the same user, before the old one expires.
+   * A JWT of at most 8,192 characters: required in the first frame; later, a fresh token of the same caller, before the
+   * old one expires.
    *
    * @generated from field: string token = 1;
    */
   token: string;
 
   /**
-   * What to receive: required in the first frame, refused later.
+   * The subscription: required in the first frame, refused in later frames.
    *
    * @generated from field: tidings.v1.SubscribeRequest subscribe = 2;
    */
   subscribe?: SubscribeRequest | undefined;
 
   /**
-   * Marks messages; the answer is the read_state event that every stream of the user receives.
+   * Marks messages as read. Instead of a response, every stream of the user receives a read_state event.
    *
    * @generated from field: tidings.v1.MarkReadRequest mark_read = 3;
    */
@@ -45,29 +46,30 @@ export type BridgeFrame = Message<"tidings.v1.BridgeFrame"> & {
 };
 
 /**
- * What a client sends over the WebSocket bridge at /ws; the server answers with SubscribeResponse messages and nothing
- * else. One message per frame: text frames of JSON under the subprotocol `tidings.v1.json`, binary frames of Protobuf
- * under `tidings.v1.proto`. An error closes the socket with 4000 + the number of its code.
+ * A frame that a client sends over the WebSocket bridge at /ws. The server sends only SubscribeResponse messages. Each
+ * frame is one message: a text frame of JSON under the subprotocol `tidings.v1.json`, a binary frame of Protobuf under
+ * `tidings.v1.proto`. An error closes the socket with 4000 plus the number of its code.
  *
  * @generated from message tidings.v1.BridgeFrame
  */
 export type BridgeFrameJson = {
   /**
-   * A JWT: required in the first frame; later, a fresh one for the same user, before the old one expires.
+   * A JWT of at most 8,192 characters: required in the first frame; later, a fresh token of the same caller, before the
+   * old one expires.
    *
    * @generated from field: string token = 1;
    */
   token?: string;
 
   /**
-   * What to receive: required in the first frame, refused later.
+   * The subscription: required in the first frame, refused in later frames.
    *
    * @generated from field: tidings.v1.SubscribeRequest subscribe = 2;
    */
   subscribe?: SubscribeRequestJson;
 
   /**
-   * Marks messages; the answer is the read_state event that every stream of the user receives.
+   * Marks messages as read. Instead of a response, every stream of the user receives a read_state event.
    *
    * @generated from field: tidings.v1.MarkReadRequest mark_read = 3;
    */

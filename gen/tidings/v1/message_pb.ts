@@ -21,7 +21,7 @@ export const file_tidings_v1_message: GenFile = /*@__PURE__*/
  */
 export type UserIds = Message$1<"tidings.v1.UserIds"> & {
   /**
-   * User ids: 1 to 10,000, each 1 to 128 characters without control characters. An id given twice counts once.
+   * 1 to 10,000 user ids of 1 to 128 characters each, without control characters. Duplicates count once.
    *
    * @generated from field: repeated string user_ids = 1;
    */
@@ -35,7 +35,7 @@ export type UserIds = Message$1<"tidings.v1.UserIds"> & {
  */
 export type UserIdsJson = {
   /**
-   * User ids: 1 to 10,000, each 1 to 128 characters without control characters. An id given twice counts once.
+   * 1 to 10,000 user ids of 1 to 128 characters each, without control characters. Duplicates count once.
    *
    * @generated from field: repeated string user_ids = 1;
    */
@@ -56,7 +56,8 @@ export const UserIdsSchema: GenMessage<UserIds, {jsonType: UserIdsJson}> = /*@__
  */
 export type MessageIds = Message$1<"tidings.v1.MessageIds"> & {
   /**
-   * Message ids: 1 to 1,000. A foreign, a missing and a malformed id all match nothing.
+   * 1 to 1,000 message ids. An id that is malformed, does not exist, or belongs to another user or tenant matches
+   * nothing.
    *
    * @generated from field: repeated string message_ids = 1;
    */
@@ -70,7 +71,8 @@ export type MessageIds = Message$1<"tidings.v1.MessageIds"> & {
  */
 export type MessageIdsJson = {
   /**
-   * Message ids: 1 to 1,000. A foreign, a missing and a malformed id all match nothing.
+   * 1 to 1,000 message ids. An id that is malformed, does not exist, or belongs to another user or tenant matches
+   * nothing.
    *
    * @generated from field: repeated string message_ids = 1;
    */
@@ -85,27 +87,27 @@ export const MessageIdsSchema: GenMessage<MessageIds, {jsonType: MessageIdsJson}
   messageDesc(file_tidings_v1_message, 1);
 
 /**
- * Who caused a message.
+ * The user or service that caused a message.
  *
  * @generated from message tidings.v1.Actor
  */
 export type Actor = Message$1<"tidings.v1.Actor"> & {
   /**
-   * The id of a user or a service: at most 128 characters.
+   * The id of the user or service: at most 128 characters.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * A name to show: at most 256 characters.
+   * The name to show: at most 256 characters.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * A picture: https, http or relative; at most 2,048 characters.
+   * The URL of a picture, which is https, http or relative: at most 2,048 characters.
    *
    * @generated from field: string avatar_url = 3;
    */
@@ -113,27 +115,27 @@ export type Actor = Message$1<"tidings.v1.Actor"> & {
 };
 
 /**
- * Who caused a message.
+ * The user or service that caused a message.
  *
  * @generated from message tidings.v1.Actor
  */
 export type ActorJson = {
   /**
-   * The id of a user or a service: at most 128 characters.
+   * The id of the user or service: at most 128 characters.
    *
    * @generated from field: string id = 1;
    */
   id?: string;
 
   /**
-   * A name to show: at most 256 characters.
+   * The name to show: at most 256 characters.
    *
    * @generated from field: string name = 2;
    */
   name?: string;
 
   /**
-   * A picture: https, http or relative; at most 2,048 characters.
+   * The URL of a picture, which is https, http or relative: at most 2,048 characters.
    *
    * @generated from field: string avatar_url = 3;
    */
@@ -148,20 +150,20 @@ export const ActorSchema: GenMessage<Actor, {jsonType: ActorJson}> = /*@__PURE__
   messageDesc(file_tidings_v1_message, 2);
 
 /**
- * What a message is about.
+ * The object that a message is about.
  *
  * @generated from message tidings.v1.ObjectRef
  */
 export type ObjectRef = Message$1<"tidings.v1.ObjectRef"> & {
   /**
-   * The kind of thing, such as `task` or `doc`: 1 to 64 characters.
+   * The type of the object, such as `task` or `doc`: 1 to 64 characters.
    *
    * @generated from field: string type = 1;
    */
   type: string;
 
   /**
-   * Its id within its type: 1 to 128 characters.
+   * The id of the object within its type: 1 to 128 characters.
    *
    * @generated from field: string id = 2;
    */
@@ -169,20 +171,20 @@ export type ObjectRef = Message$1<"tidings.v1.ObjectRef"> & {
 };
 
 /**
- * What a message is about.
+ * The object that a message is about.
  *
  * @generated from message tidings.v1.ObjectRef
  */
 export type ObjectRefJson = {
   /**
-   * The kind of thing, such as `task` or `doc`: 1 to 64 characters.
+   * The type of the object, such as `task` or `doc`: 1 to 64 characters.
    *
    * @generated from field: string type = 1;
    */
   type?: string;
 
   /**
-   * Its id within its type: 1 to 128 characters.
+   * The id of the object within its type: 1 to 128 characters.
    *
    * @generated from field: string id = 2;
    */
@@ -197,7 +199,7 @@ export const ObjectRefSchema: GenMessage<ObjectRef, {jsonType: ObjectRefJson}> =
   messageDesc(file_tidings_v1_message, 3);
 
 /**
- * Whom a message is for. Exactly one of these.
+ * The receivers of a message.
  *
  * @generated from message tidings.v1.Audience
  */
@@ -209,7 +211,8 @@ export type Audience = Message$1<"tidings.v1.Audience"> & {
    */
   to: {
     /**
-     * One user of the tenant: 1 to 128 characters. An ACTIVITY goes to the whole tenant, with this user as its receiver.
+     * One user of the tenant: 1 to 128 characters. An ACTIVITY goes to the whole tenant all the same, and names this
+     * user as its receiver_id.
      *
      * @generated from field: string user_id = 1;
      */
@@ -217,7 +220,7 @@ export type Audience = Message$1<"tidings.v1.Audience"> & {
     case: "userId";
   } | {
     /**
-     * Several users of the tenant, each with an inbox entry of their own; the text is stored once. Not for an ACTIVITY.
+     * Several users of the tenant. Each of them gets an inbox entry; the text is stored once. Not for an ACTIVITY.
      *
      * @generated from field: tidings.v1.UserIds users = 2;
      */
@@ -225,9 +228,9 @@ export type Audience = Message$1<"tidings.v1.Audience"> & {
     case: "users";
   } | {
     /**
-     * The members of a room: 1 to 320 characters. For a NOTIFICATION or an EVENT. `dm/<a>/<b>` is the direct room of two
-     * users: it admits just these, and either order of the ids is the same room. In an id of a user, write `/` as `%2F`
-     * and `%` as `%25`.
+     * The members of a room, for a NOTIFICATION or an EVENT: 1 to 320 characters. `dm/<a>/<b>` is the direct room of
+     * the users a and b: only these two may enter it, and either order of the ids names the same room. Within the id of
+     * a user, write `/` as `%2F` and `%` as `%25`.
      *
      * @generated from field: string room_id = 3;
      */
@@ -235,7 +238,7 @@ export type Audience = Message$1<"tidings.v1.Audience"> & {
     case: "roomId";
   } | {
     /**
-     * Every user of the tenant, by one write. Only `true` is allowed.
+     * Every user of the tenant; stored once. Only `true` is allowed.
      *
      * @generated from field: bool tenant = 4;
      */
@@ -243,7 +246,8 @@ export type Audience = Message$1<"tidings.v1.Audience"> & {
     case: "tenant";
   } | {
     /**
-     * Every user of every tenant, by one write; only a service that is not bound to a tenant. Only `true` is allowed.
+     * Every user of every tenant; stored once. Only for a service whose token is bound to no tenant. Only `true` is
+     * allowed.
      *
      * @generated from field: bool everyone = 5;
      */
@@ -253,43 +257,45 @@ export type Audience = Message$1<"tidings.v1.Audience"> & {
 };
 
 /**
- * Whom a message is for. Exactly one of these.
+ * The receivers of a message.
  *
  * @generated from message tidings.v1.Audience
  */
 export type AudienceJson = {
   /**
-   * One user of the tenant: 1 to 128 characters. An ACTIVITY goes to the whole tenant, with this user as its receiver.
+   * One user of the tenant: 1 to 128 characters. An ACTIVITY goes to the whole tenant all the same, and names this
+   * user as its receiver_id.
    *
    * @generated from field: string user_id = 1;
    */
   userId?: string;
 
   /**
-   * Several users of the tenant, each with an inbox entry of their own; the text is stored once. Not for an ACTIVITY.
+   * Several users of the tenant. Each of them gets an inbox entry; the text is stored once. Not for an ACTIVITY.
    *
    * @generated from field: tidings.v1.UserIds users = 2;
    */
   users?: UserIdsJson;
 
   /**
-   * The members of a room: 1 to 320 characters. For a NOTIFICATION or an EVENT. `dm/<a>/<b>` is the direct room of two
-   * users: it admits just these, and either order of the ids is the same room. In an id of a user, write `/` as `%2F`
-   * and `%` as `%25`.
+   * The members of a room, for a NOTIFICATION or an EVENT: 1 to 320 characters. `dm/<a>/<b>` is the direct room of
+   * the users a and b: only these two may enter it, and either order of the ids names the same room. Within the id of
+   * a user, write `/` as `%2F` and `%` as `%25`.
    *
    * @generated from field: string room_id = 3;
    */
   roomId?: string;
 
   /**
-   * Every user of the tenant, by one write. Only `true` is allowed.
+   * Every user of the tenant; stored once. Only `true` is allowed.
    *
    * @generated from field: bool tenant = 4;
    */
   tenant?: boolean;
 
   /**
-   * Every user of every tenant, by one write; only a service that is not bound to a tenant. Only `true` is allowed.
+   * Every user of every tenant; stored once. Only for a service whose token is bound to no tenant. Only `true` is
+   * allowed.
    *
    * @generated from field: bool everyone = 5;
    */
@@ -304,20 +310,22 @@ export const AudienceSchema: GenMessage<Audience, {jsonType: AudienceJson}> = /*
   messageDesc(file_tidings_v1_message, 4);
 
 /**
- * What a publisher writes. Content and payload together: at most 64 KiB (the server's `maxMessageBytes`).
+ * A message as its publisher writes it. Content and payload together have at most 64 KiB (the server's
+ * `maxMessageBytes`).
  *
  * @generated from message tidings.v1.Draft
  */
 export type Draft = Message$1<"tidings.v1.Draft"> & {
   /**
-   * Required: nothing is guessed.
+   * Required.
    *
    * @generated from field: tidings.v1.Kind kind = 1;
    */
   kind: Kind;
 
   /**
-   * By what readers filter, count and mute: at most 64 characters. Well known: `system`, `admin`, `operation`.
+   * The category, by which readers filter, count and mute: at most 64 characters. Common ones are `system`, `admin` and
+   * `operation`.
    *
    * @generated from field: string category = 2;
    */
@@ -331,42 +339,43 @@ export type Draft = Message$1<"tidings.v1.Draft"> & {
   title: string;
 
   /**
-   * Plain text; shown as text, never as HTML.
+   * Plain text, which pages show as text, never as HTML.
    *
    * @generated from field: string content = 4;
    */
   content: string;
 
   /**
-   * Where a click leads: https, http or relative; at most 2,048 characters.
+   * The target of a link, which is https, http or relative: at most 2,048 characters.
    *
    * @generated from field: string url = 5;
    */
   url: string;
 
   /**
-   * Who caused it. Unset: an anonymous message; of a user who publishes, that user. A user cannot name another.
+   * The user or service that caused the message. A user cannot name another. When unset, a message of a user names that
+   * user, and a message of a service is anonymous.
    *
    * @generated from field: tidings.v1.Actor actor = 6;
    */
   actor?: Actor | undefined;
 
   /**
-   * What it is about.
+   * The object that the message is about.
    *
    * @generated from field: tidings.v1.ObjectRef object = 7;
    */
   object?: ObjectRef | undefined;
 
   /**
-   * The name that pages listen for: at most 128 characters; empty means `message`.
+   * The event name that pages listen for: at most 128 characters. Empty means `message`.
    *
    * @generated from field: string event = 8;
    */
   event: string;
 
   /**
-   * Data for programs, passed through unread.
+   * Data for programs, which the server passes through unread.
    *
    * @generated from oneof tidings.v1.Draft.payload
    */
@@ -380,7 +389,7 @@ export type Draft = Message$1<"tidings.v1.Draft"> & {
     case: "json";
   } | {
     /**
-     * Any bytes; content_type says what they are.
+     * Any bytes; content_type names their media type.
      *
      * @generated from field: bytes binary = 10;
      */
@@ -396,14 +405,15 @@ export type Draft = Message$1<"tidings.v1.Draft"> & {
   contentType: string;
 
   /**
-   * How long the message lives: more than 0, at most 10 years. Unset: as long as retention keeps it; for an EVENT, not at all.
+   * How long the message is kept: more than 0, at most 10 years. When unset, until retention removes it; an EVENT is
+   * then not stored.
    *
    * @generated from field: google.protobuf.Duration ttl = 12;
    */
   ttl?: Duration | undefined;
 
   /**
-   * A name for messages that belong together: at most 128 characters.
+   * The batch that the message belongs to: at most 128 characters. A service can list and recall a batch as a whole.
    *
    * @generated from field: string batch_id = 13;
    */
@@ -411,20 +421,22 @@ export type Draft = Message$1<"tidings.v1.Draft"> & {
 };
 
 /**
- * What a publisher writes. Content and payload together: at most 64 KiB (the server's `maxMessageBytes`).
+ * A message as its publisher writes it. Content and payload together have at most 64 KiB (the server's
+ * `maxMessageBytes`).
  *
  * @generated from message tidings.v1.Draft
  */
 export type DraftJson = {
   /**
-   * Required: nothing is guessed.
+   * Required.
    *
    * @generated from field: tidings.v1.Kind kind = 1;
    */
   kind?: KindJson;
 
   /**
-   * By what readers filter, count and mute: at most 64 characters. Well known: `system`, `admin`, `operation`.
+   * The category, by which readers filter, count and mute: at most 64 characters. Common ones are `system`, `admin` and
+   * `operation`.
    *
    * @generated from field: string category = 2;
    */
@@ -438,35 +450,36 @@ export type DraftJson = {
   title?: string;
 
   /**
-   * Plain text; shown as text, never as HTML.
+   * Plain text, which pages show as text, never as HTML.
    *
    * @generated from field: string content = 4;
    */
   content?: string;
 
   /**
-   * Where a click leads: https, http or relative; at most 2,048 characters.
+   * The target of a link, which is https, http or relative: at most 2,048 characters.
    *
    * @generated from field: string url = 5;
    */
   url?: string;
 
   /**
-   * Who caused it. Unset: an anonymous message; of a user who publishes, that user. A user cannot name another.
+   * The user or service that caused the message. A user cannot name another. When unset, a message of a user names that
+   * user, and a message of a service is anonymous.
    *
    * @generated from field: tidings.v1.Actor actor = 6;
    */
   actor?: ActorJson;
 
   /**
-   * What it is about.
+   * The object that the message is about.
    *
    * @generated from field: tidings.v1.ObjectRef object = 7;
    */
   object?: ObjectRefJson;
 
   /**
-   * The name that pages listen for: at most 128 characters; empty means `message`.
+   * The event name that pages listen for: at most 128 characters. Empty means `message`.
    *
    * @generated from field: string event = 8;
    */
@@ -480,7 +493,7 @@ export type DraftJson = {
   json?: ValueJson;
 
   /**
-   * Any bytes; content_type says what they are.
+   * Any bytes; content_type names their media type.
    *
    * @generated from field: bytes binary = 10;
    */
@@ -494,14 +507,15 @@ export type DraftJson = {
   contentType?: string;
 
   /**
-   * How long the message lives: more than 0, at most 10 years. Unset: as long as retention keeps it; for an EVENT, not at all.
+   * How long the message is kept: more than 0, at most 10 years. When unset, until retention removes it; an EVENT is
+   * then not stored.
    *
    * @generated from field: google.protobuf.Duration ttl = 12;
    */
   ttl?: DurationJson;
 
   /**
-   * A name for messages that belong together: at most 128 characters.
+   * The batch that the message belongs to: at most 128 characters. A service can list and recall a batch as a whole.
    *
    * @generated from field: string batch_id = 13;
    */
@@ -516,28 +530,29 @@ export const DraftSchema: GenMessage<Draft, {jsonType: DraftJson}> = /*@__PURE__
   messageDesc(file_tidings_v1_message, 5);
 
 /**
- * A place in one of the feeds that the caller follows. `seq` grows by exactly one per message of a feed; `epoch`
- * changes if a feed is ever rebuilt, so that an old place is never taken for a new one.
+ * A position in one of the feeds that the caller follows. `seq` grows by exactly one per message of a feed. `epoch`
+ * changes when a feed is rebuilt, so that an old position is never taken for a new one: a client at epoch 7, seq 40
+ * gets a Gap after the store was restored to seq 35, because the feed now has epoch 8.
  *
  * @generated from message tidings.v1.Position
  */
 export type Position = Message$1<"tidings.v1.Position"> & {
   /**
-   * `user`, `tenant`, `activity`, `everyone` or `room/<id>`.
+   * The name of the feed: `user`, `tenant`, `activity`, `everyone` or `room/<id>`.
    *
    * @generated from field: string feed = 1;
    */
   feed: string;
 
   /**
-   * The life of the feed that `seq` counts in.
+   * The epoch of the feed in which `seq` was assigned.
    *
    * @generated from field: uint32 epoch = 2;
    */
   epoch: number;
 
   /**
-   * The last message seen; 0 is the place before the first.
+   * The number of the last message received; 0 is the position before the first message.
    *
    * @generated from field: uint64 seq = 3 [jstype = JS_STRING];
    */
@@ -545,28 +560,29 @@ export type Position = Message$1<"tidings.v1.Position"> & {
 };
 
 /**
- * A place in one of the feeds that the caller follows. `seq` grows by exactly one per message of a feed; `epoch`
- * changes if a feed is ever rebuilt, so that an old place is never taken for a new one.
+ * A position in one of the feeds that the caller follows. `seq` grows by exactly one per message of a feed. `epoch`
+ * changes when a feed is rebuilt, so that an old position is never taken for a new one: a client at epoch 7, seq 40
+ * gets a Gap after the store was restored to seq 35, because the feed now has epoch 8.
  *
  * @generated from message tidings.v1.Position
  */
 export type PositionJson = {
   /**
-   * `user`, `tenant`, `activity`, `everyone` or `room/<id>`.
+   * The name of the feed: `user`, `tenant`, `activity`, `everyone` or `room/<id>`.
    *
    * @generated from field: string feed = 1;
    */
   feed?: string;
 
   /**
-   * The life of the feed that `seq` counts in.
+   * The epoch of the feed in which `seq` was assigned.
    *
    * @generated from field: uint32 epoch = 2;
    */
   epoch?: number;
 
   /**
-   * The last message seen; 0 is the place before the first.
+   * The number of the last message received; 0 is the position before the first message.
    *
    * @generated from field: uint64 seq = 3 [jstype = JS_STRING];
    */
@@ -581,27 +597,27 @@ export const PositionSchema: GenMessage<Position, {jsonType: PositionJson}> = /*
   messageDesc(file_tidings_v1_message, 6);
 
 /**
- * One message as its readers see it.
+ * A message as its readers receive it.
  *
  * @generated from message tidings.v1.Message
  */
 export type Message = Message$1<"tidings.v1.Message"> & {
   /**
-   * UUIDv7: unique, and sortable by time of publishing.
+   * A UUIDv7: unique, and sortable by the time of publishing.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * What it is.
+   * The kind, which decides how the message is stored and counted.
    *
    * @generated from field: tidings.v1.Kind kind = 2;
    */
   kind: Kind;
 
   /**
-   * By what readers filter and count.
+   * The category, by which readers filter and count.
    *
    * @generated from field: string category = 3;
    */
@@ -622,28 +638,28 @@ export type Message = Message$1<"tidings.v1.Message"> & {
   content: string;
 
   /**
-   * Where a click leads.
+   * The target of a link.
    *
    * @generated from field: string url = 6;
    */
   url: string;
 
   /**
-   * Who caused it.
+   * The user or service that caused the message; unset when it is anonymous.
    *
    * @generated from field: tidings.v1.Actor actor = 7;
    */
   actor?: Actor | undefined;
 
   /**
-   * What it is about.
+   * The object that the message is about.
    *
    * @generated from field: tidings.v1.ObjectRef object = 8;
    */
   object?: ObjectRef | undefined;
 
   /**
-   * The name that pages listen for; never empty.
+   * The event name that pages listen for; never empty.
    *
    * @generated from field: string event = 9;
    */
@@ -680,65 +696,66 @@ export type Message = Message$1<"tidings.v1.Message"> & {
   contentType: string;
 
   /**
-   * The batch it belongs to.
+   * The batch that the message belongs to.
    *
    * @generated from field: string batch_id = 13;
    */
   batchId: string;
 
   /**
-   * For whom it was published.
+   * The kind of audience that the message was published to.
    *
    * @generated from field: tidings.v1.Scope scope = 14;
    */
   scope: Scope;
 
   /**
-   * The room it was published to, if any.
+   * The room that the message was published to; empty for other audiences.
    *
    * @generated from field: string room_id = 15;
    */
   roomId: string;
 
   /**
-   * When the server accepted it.
+   * When the server accepted the message.
    *
    * @generated from field: google.protobuf.Timestamp publish_time = 16;
    */
   publishTime?: Timestamp | undefined;
 
   /**
-   * From when on it is nowhere to be seen; unset: it does not expire.
+   * When the message expires: from then on it is in no list and on no stream. Unset when it does not expire.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 17;
    */
   expireTime?: Timestamp | undefined;
 
   /**
-   * Its place in its feed; unset for events that are not kept.
+   * The position of the message in its feed; unset for an EVENT that is not stored.
    *
    * @generated from field: tidings.v1.Position position = 18;
    */
   position?: Position | undefined;
 
   /**
-   * Whether the caller has read it; set in lists only. In a service's list of a batch: whether its receiver has.
+   * Whether the caller has read the message; in a service's list of a batch, whether its receiver has. Set in lists
+   * only.
    *
    * @generated from field: bool read = 19;
    */
   read: boolean;
 
   /**
-   * Of an ACTIVITY, the user whom it concerns, if any. In a service's list of a batch: the user whose inbox it is in.
+   * The user that an ACTIVITY concerns, if any; in a service's list of a batch, the user whose inbox the message is in.
    *
    * @generated from field: string receiver_id = 20;
    */
   receiverId: string;
 
   /**
-   * On streams only: this page should make itself heard. True for receivers, not for the sender; for one of a user's
-   * streams on each server node, whatever the number of pages, so that a user whose pages are on two nodes may hear a
-   * message on both; and never for a message older than the server's `alertMs` (5 minutes).
+   * Whether this page should alert its user, such as by a sound. Set on streams only, and true on one stream of each
+   * receiver per server node, so that several pages do not alert at once; a user with pages on two nodes may be alerted
+   * on both. Never true for the sender, nor for a message older than the server's `alertMs` (5 minutes).
    *
    * @generated from field: bool alert = 21;
    */
@@ -746,27 +763,27 @@ export type Message = Message$1<"tidings.v1.Message"> & {
 };
 
 /**
- * One message as its readers see it.
+ * A message as its readers receive it.
  *
  * @generated from message tidings.v1.Message
  */
 export type MessageJson = {
   /**
-   * UUIDv7: unique, and sortable by time of publishing.
+   * A UUIDv7: unique, and sortable by the time of publishing.
    *
    * @generated from field: string id = 1;
    */
   id?: string;
 
   /**
-   * What it is.
+   * The kind, which decides how the message is stored and counted.
    *
    * @generated from field: tidings.v1.Kind kind = 2;
    */
   kind?: KindJson;
 
   /**
-   * By what readers filter and count.
+   * The category, by which readers filter and count.
    *
    * @generated from field: string category = 3;
    */
@@ -787,28 +804,28 @@ export type MessageJson = {
   content?: string;
 
   /**
-   * Where a click leads.
+   * The target of a link.
    *
    * @generated from field: string url = 6;
    */
   url?: string;
 
   /**
-   * Who caused it.
+   * The user or service that caused the message; unset when it is anonymous.
    *
    * @generated from field: tidings.v1.Actor actor = 7;
    */
   actor?: ActorJson;
 
   /**
-   * What it is about.
+   * The object that the message is about.
    *
    * @generated from field: tidings.v1.ObjectRef object = 8;
    */
   object?: ObjectRefJson;
 
   /**
-   * The name that pages listen for; never empty.
+   * The event name that pages listen for; never empty.
    *
    * @generated from field: string event = 9;
    */
@@ -836,65 +853,66 @@ export type MessageJson = {
   contentType?: string;
 
   /**
-   * The batch it belongs to.
+   * The batch that the message belongs to.
    *
    * @generated from field: string batch_id = 13;
    */
   batchId?: string;
 
   /**
-   * For whom it was published.
+   * The kind of audience that the message was published to.
    *
    * @generated from field: tidings.v1.Scope scope = 14;
    */
   scope?: ScopeJson;
 
   /**
-   * The room it was published to, if any.
+   * The room that the message was published to; empty for other audiences.
    *
    * @generated from field: string room_id = 15;
    */
   roomId?: string;
 
   /**
-   * When the server accepted it.
+   * When the server accepted the message.
    *
    * @generated from field: google.protobuf.Timestamp publish_time = 16;
    */
   publishTime?: TimestampJson;
 
   /**
-   * From when on it is nowhere to be seen; unset: it does not expire.
+   * When the message expires: from then on it is in no list and on no stream. Unset when it does not expire.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 17;
    */
   expireTime?: TimestampJson;
 
   /**
-   * Its place in its feed; unset for events that are not kept.
+   * The position of the message in its feed; unset for an EVENT that is not stored.
    *
    * @generated from field: tidings.v1.Position position = 18;
    */
   position?: PositionJson;
 
   /**
-   * Whether the caller has read it; set in lists only. In a service's list of a batch: whether its receiver has.
+   * Whether the caller has read the message; in a service's list of a batch, whether its receiver has. Set in lists
+   * only.
    *
    * @generated from field: bool read = 19;
    */
   read?: boolean;
 
   /**
-   * Of an ACTIVITY, the user whom it concerns, if any. In a service's list of a batch: the user whose inbox it is in.
+   * The user that an ACTIVITY concerns, if any; in a service's list of a batch, the user whose inbox the message is in.
    *
    * @generated from field: string receiver_id = 20;
    */
   receiverId?: string;
 
   /**
-   * On streams only: this page should make itself heard. True for receivers, not for the sender; for one of a user's
-   * streams on each server node, whatever the number of pages, so that a user whose pages are on two nodes may hear a
-   * message on both; and never for a message older than the server's `alertMs` (5 minutes).
+   * Whether this page should alert its user, such as by a sound. Set on streams only, and true on one stream of each
+   * receiver per server node, so that several pages do not alert at once; a user with pages on two nodes may be alerted
+   * on both. Never true for the sender, nor for a message older than the server's `alertMs` (5 minutes).
    *
    * @generated from field: bool alert = 21;
    */
@@ -909,28 +927,29 @@ export const MessageSchema: GenMessage<Message, {jsonType: MessageJson}> = /*@__
   messageDesc(file_tidings_v1_message, 7);
 
 /**
- * How many messages a user has not read.
+ * The number of messages that a user has not read.
  *
  * @generated from message tidings.v1.UnreadTotals
  */
 export type UnreadTotals = Message$1<"tidings.v1.UnreadTotals"> & {
   /**
-   * All of them.
+   * All unread messages.
    *
    * @generated from field: uint32 total = 1;
    */
   total: number;
 
   /**
-   * The same by category; messages without one are under the empty string. Categories with none are left out.
+   * The same by category. Messages without a category count under the empty string; categories without unread messages
+   * are left out.
    *
    * @generated from field: map<string, uint32> by_category = 2;
    */
   byCategory: { [key: string]: number };
 
   /**
-   * Grows with every change of the user's read state. Totals with a lower version are older; in one stream the later
-   * totals count.
+   * Grows with every change of the user's read state: totals with a lower version are older. Within one stream, the
+   * totals that come last are valid.
    *
    * @generated from field: uint64 version = 3 [jstype = JS_STRING];
    */
@@ -938,28 +957,29 @@ export type UnreadTotals = Message$1<"tidings.v1.UnreadTotals"> & {
 };
 
 /**
- * How many messages a user has not read.
+ * The number of messages that a user has not read.
  *
  * @generated from message tidings.v1.UnreadTotals
  */
 export type UnreadTotalsJson = {
   /**
-   * All of them.
+   * All unread messages.
    *
    * @generated from field: uint32 total = 1;
    */
   total?: number;
 
   /**
-   * The same by category; messages without one are under the empty string. Categories with none are left out.
+   * The same by category. Messages without a category count under the empty string; categories without unread messages
+   * are left out.
    *
    * @generated from field: map<string, uint32> by_category = 2;
    */
   byCategory?: { [key: string]: number };
 
   /**
-   * Grows with every change of the user's read state. Totals with a lower version are older; in one stream the later
-   * totals count.
+   * Grows with every change of the user's read state: totals with a lower version are older. Within one stream, the
+   * totals that come last are valid.
    *
    * @generated from field: uint64 version = 3 [jstype = JS_STRING];
    */
@@ -974,7 +994,7 @@ export const UnreadTotalsSchema: GenMessage<UnreadTotals, {jsonType: UnreadTotal
   messageDesc(file_tidings_v1_message, 8);
 
 /**
- * How many are connected.
+ * The number of users and streams that are connected.
  *
  * @generated from message tidings.v1.OnlineState
  */
@@ -995,7 +1015,7 @@ export type OnlineState = Message$1<"tidings.v1.OnlineState"> & {
 };
 
 /**
- * How many are connected.
+ * The number of users and streams that are connected.
  *
  * @generated from message tidings.v1.OnlineState
  */
@@ -1023,34 +1043,35 @@ export const OnlineStateSchema: GenMessage<OnlineState, {jsonType: OnlineStateJs
   messageDesc(file_tidings_v1_message, 9);
 
 /**
- * What a message is, and so how it is kept and counted.
+ * The kind of a message decides whether it is stored and whether it counts as unread.
  *
  * @generated from enum tidings.v1.Kind
  */
 export const Kind = {
   /**
-   * Not a kind; refused in requests.
+   * No kind. Requests with it are refused.
    *
    * @generated from enum value: KIND_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * Stored, and unread until its receiver marks it.
+   * Stored, and unread until its receiver marks it as read.
    *
    * @generated from enum value: KIND_NOTIFICATION = 1;
    */
   NOTIFICATION: 1,
 
   /**
-   * Stored, never counted: who did what to which object.
+   * Stored, but never counted as unread: it records that an actor did something to an object.
    *
    * @generated from enum value: KIND_ACTIVITY = 2;
    */
   ACTIVITY: 2,
 
   /**
-   * Live only, or kept for its ttl so that a reloaded page can replay it; never counted.
+   * Never counted as unread. It goes to open streams only, unless it has a ttl: then it is stored for that time, so
+   * that a reloaded page can replay it.
    *
    * @generated from enum value: KIND_EVENT = 3;
    */
@@ -1058,14 +1079,14 @@ export const Kind = {
 } as const;
 
 /**
- * What a message is, and so how it is kept and counted.
+ * The kind of a message decides whether it is stored and whether it counts as unread.
  *
  * @generated from enum tidings.v1.Kind
  */
 export type Kind = (typeof Kind)[keyof typeof Kind] | UnknownEnum;
 
 /**
- * What a message is, and so how it is kept and counted.
+ * The kind of a message decides whether it is stored and whether it counts as unread.
  *
  * @generated from enum tidings.v1.Kind
  */
@@ -1078,13 +1099,13 @@ export const KindSchema: GenEnum<Kind, KindJson> = /*@__PURE__*/
   enumDesc(file_tidings_v1_message, 0);
 
 /**
- * For whom a message was published.
+ * The kind of audience that a message was published to.
  *
  * @generated from enum tidings.v1.Scope
  */
 export const Scope = {
   /**
-   * Not a scope.
+   * No scope.
    *
    * @generated from enum value: SCOPE_UNSPECIFIED = 0;
    */
@@ -1120,14 +1141,14 @@ export const Scope = {
 } as const;
 
 /**
- * For whom a message was published.
+ * The kind of audience that a message was published to.
  *
  * @generated from enum tidings.v1.Scope
  */
 export type Scope = (typeof Scope)[keyof typeof Scope] | UnknownEnum;
 
 /**
- * For whom a message was published.
+ * The kind of audience that a message was published to.
  *
  * @generated from enum tidings.v1.Scope
  */

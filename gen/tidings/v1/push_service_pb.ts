@@ -23,7 +23,8 @@ export const file_tidings_v1_push_service: GenFile = /*@__PURE__*/
  */
 export type PublishRequest = Message<"tidings.v1.PublishRequest"> & {
   /**
-   * Only for a service that is not bound to a tenant, which must name it (except for everyone): at most 128 characters.
+   * Only for a service whose token is bound to no tenant, which must set it unless it publishes to everyone: at most
+   * 128 characters.
    *
    * @generated from field: string tenant_id = 1;
    */
@@ -44,16 +45,17 @@ export type PublishRequest = Message<"tidings.v1.PublishRequest"> & {
   message?: Draft | undefined;
 
   /**
-   * Makes a retry safe, for as long as the message lives and 10 minutes at least: the same id with the same content
-   * answers with the first message, with other content ALREADY_EXISTS. At most 128 characters; unique within the tenant.
+   * Makes a retry safe, for as long as the message lives and for at least 10 minutes: the same id with the same content
+   * answers with the first message, with other content with ALREADY_EXISTS. Unique within the tenant; at most 128
+   * characters.
    *
    * @generated from field: string request_id = 4;
    */
   requestId: string;
 
   /**
-   * Takes back the message that has this request_id, wherever it went, and publishes this one in its place: unread and
-   * new, with an id of its own. Needs a request_id; without an earlier message it changes nothing.
+   * Recalls the message that has this request_id and publishes this one instead: unread, at the end of the feed, with
+   * an id of its own. Needs a request_id; without an earlier message it has no effect.
    *
    * @generated from field: bool replace = 5;
    */
@@ -67,7 +69,8 @@ export type PublishRequest = Message<"tidings.v1.PublishRequest"> & {
  */
 export type PublishRequestJson = {
   /**
-   * Only for a service that is not bound to a tenant, which must name it (except for everyone): at most 128 characters.
+   * Only for a service whose token is bound to no tenant, which must set it unless it publishes to everyone: at most
+   * 128 characters.
    *
    * @generated from field: string tenant_id = 1;
    */
@@ -88,16 +91,17 @@ export type PublishRequestJson = {
   message?: DraftJson;
 
   /**
-   * Makes a retry safe, for as long as the message lives and 10 minutes at least: the same id with the same content
-   * answers with the first message, with other content ALREADY_EXISTS. At most 128 characters; unique within the tenant.
+   * Makes a retry safe, for as long as the message lives and for at least 10 minutes: the same id with the same content
+   * answers with the first message, with other content with ALREADY_EXISTS. Unique within the tenant; at most 128
+   * characters.
    *
    * @generated from field: string request_id = 4;
    */
   requestId?: string;
 
   /**
-   * Takes back the message that has this request_id, wherever it went, and publishes this one in its place: unread and
-   * new, with an id of its own. Needs a request_id; without an earlier message it changes nothing.
+   * Recalls the message that has this request_id and publishes this one instead: unread, at the end of the feed, with
+   * an id of its own. Needs a request_id; without an earlier message it has no effect.
    *
    * @generated from field: bool replace = 5;
    */
@@ -125,28 +129,28 @@ export type PublishResponse = Message<"tidings.v1.PublishResponse"> & {
   messageId: string;
 
   /**
-   * When the server accepted it.
+   * When the server accepted the message.
    *
    * @generated from field: google.protobuf.Timestamp publish_time = 2;
    */
   publishTime?: Timestamp | undefined;
 
   /**
-   * An earlier publish with the same request_id made this message.
+   * Whether an earlier publish with the same request_id created this message.
    *
    * @generated from field: bool duplicate = 3;
    */
   duplicate: boolean;
 
   /**
-   * For user_id and users: one per user, in the order given.
+   * For the audiences user_id and users: one per user, in the order of the request.
    *
    * @generated from field: repeated tidings.v1.Receipt receipts = 4;
    */
   receipts: Receipt[];
 
   /**
-   * For other audiences: how many users of it are online; of a room, how many are in it.
+   * For the other audiences: the number of users online in it; for a room, the number of users in the room.
    *
    * @generated from field: uint32 online_users = 5;
    */
@@ -167,28 +171,28 @@ export type PublishResponseJson = {
   messageId?: string;
 
   /**
-   * When the server accepted it.
+   * When the server accepted the message.
    *
    * @generated from field: google.protobuf.Timestamp publish_time = 2;
    */
   publishTime?: TimestampJson;
 
   /**
-   * An earlier publish with the same request_id made this message.
+   * Whether an earlier publish with the same request_id created this message.
    *
    * @generated from field: bool duplicate = 3;
    */
   duplicate?: boolean;
 
   /**
-   * For user_id and users: one per user, in the order given.
+   * For the audiences user_id and users: one per user, in the order of the request.
    *
    * @generated from field: repeated tidings.v1.Receipt receipts = 4;
    */
   receipts?: ReceiptJson[];
 
   /**
-   * For other audiences: how many users of it are online; of a room, how many are in it.
+   * For the other audiences: the number of users online in it; for a room, the number of users in the room.
    *
    * @generated from field: uint32 online_users = 5;
    */
@@ -203,7 +207,7 @@ export const PublishResponseSchema: GenMessage<PublishResponse, {jsonType: Publi
   messageDesc(file_tidings_v1_push_service, 1);
 
 /**
- * What became of a message for one user.
+ * The delivery of a message to one user.
  *
  * @generated from message tidings.v1.Receipt
  */
@@ -216,21 +220,21 @@ export type Receipt = Message<"tidings.v1.Receipt"> & {
   userId: string;
 
   /**
-   * The message is in the user's feed.
+   * Whether the message is in the user's feed.
    *
    * @generated from field: bool stored = 2;
    */
   stored: boolean;
 
   /**
-   * The user is online.
+   * Whether the user is online.
    *
    * @generated from field: bool online = 3;
    */
   online: boolean;
 
   /**
-   * On so many open streams.
+   * The number of the user's open streams.
    *
    * @generated from field: uint32 connections = 4;
    */
@@ -238,7 +242,7 @@ export type Receipt = Message<"tidings.v1.Receipt"> & {
 };
 
 /**
- * What became of a message for one user.
+ * The delivery of a message to one user.
  *
  * @generated from message tidings.v1.Receipt
  */
@@ -251,21 +255,21 @@ export type ReceiptJson = {
   userId?: string;
 
   /**
-   * The message is in the user's feed.
+   * Whether the message is in the user's feed.
    *
    * @generated from field: bool stored = 2;
    */
   stored?: boolean;
 
   /**
-   * The user is online.
+   * Whether the user is online.
    *
    * @generated from field: bool online = 3;
    */
   online?: boolean;
 
   /**
-   * On so many open streams.
+   * The number of the user's open streams.
    *
    * @generated from field: uint32 connections = 4;
    */
@@ -286,7 +290,8 @@ export const ReceiptSchema: GenMessage<Receipt, {jsonType: ReceiptJson}> = /*@__
  */
 export type PublishBatchRequest = Message<"tidings.v1.PublishBatchRequest"> & {
   /**
-   * 1 to 1,000 publishes. Each is checked by itself: a bad one is reported in its outcome and the others go on.
+   * 1 to 1,000 publishes. Each is checked by itself: an invalid one is reported in its outcome, and the others are
+   * published.
    *
    * @generated from field: repeated tidings.v1.PublishRequest requests = 1;
    */
@@ -300,7 +305,8 @@ export type PublishBatchRequest = Message<"tidings.v1.PublishBatchRequest"> & {
  */
 export type PublishBatchRequestJson = {
   /**
-   * 1 to 1,000 publishes. Each is checked by itself: a bad one is reported in its outcome and the others go on.
+   * 1 to 1,000 publishes. Each is checked by itself: an invalid one is reported in its outcome, and the others are
+   * published.
    *
    * @generated from field: repeated tidings.v1.PublishRequest requests = 1;
    */
@@ -321,7 +327,7 @@ export const PublishBatchRequestSchema: GenMessage<PublishBatchRequest, {jsonTyp
  */
 export type PublishBatchResponse = Message<"tidings.v1.PublishBatchResponse"> & {
   /**
-   * One per request, in the order given.
+   * One per publish, in the order of the request.
    *
    * @generated from field: repeated tidings.v1.PublishOutcome outcomes = 1;
    */
@@ -335,7 +341,7 @@ export type PublishBatchResponse = Message<"tidings.v1.PublishBatchResponse"> & 
  */
 export type PublishBatchResponseJson = {
   /**
-   * One per request, in the order given.
+   * One per publish, in the order of the request.
    *
    * @generated from field: repeated tidings.v1.PublishOutcome outcomes = 1;
    */
@@ -350,7 +356,7 @@ export const PublishBatchResponseSchema: GenMessage<PublishBatchResponse, {jsonT
   messageDesc(file_tidings_v1_push_service, 4);
 
 /**
- * What became of one publish of a batch.
+ * The outcome of one publish of a batch.
  *
  * @generated from message tidings.v1.PublishOutcome
  */
@@ -362,7 +368,7 @@ export type PublishOutcome = Message<"tidings.v1.PublishOutcome"> & {
    */
   result: {
     /**
-     * It is stored.
+     * The message is stored.
      *
      * @generated from field: tidings.v1.PublishResponse ok = 1;
      */
@@ -370,7 +376,7 @@ export type PublishOutcome = Message<"tidings.v1.PublishOutcome"> & {
     case: "ok";
   } | {
     /**
-     * It was refused and changed nothing.
+     * The publish was refused and changed nothing.
      *
      * @generated from field: tidings.v1.PublishError error = 2;
      */
@@ -380,20 +386,20 @@ export type PublishOutcome = Message<"tidings.v1.PublishOutcome"> & {
 };
 
 /**
- * What became of one publish of a batch.
+ * The outcome of one publish of a batch.
  *
  * @generated from message tidings.v1.PublishOutcome
  */
 export type PublishOutcomeJson = {
   /**
-   * It is stored.
+   * The message is stored.
    *
    * @generated from field: tidings.v1.PublishResponse ok = 1;
    */
   ok?: PublishResponseJson;
 
   /**
-   * It was refused and changed nothing.
+   * The publish was refused and changed nothing.
    *
    * @generated from field: tidings.v1.PublishError error = 2;
    */
@@ -408,7 +414,7 @@ export const PublishOutcomeSchema: GenMessage<PublishOutcome, {jsonType: Publish
   messageDesc(file_tidings_v1_push_service, 5);
 
 /**
- * Why one publish of a batch was refused.
+ * The error of one publish of a batch.
  *
  * @generated from message tidings.v1.PublishError
  */
@@ -421,14 +427,14 @@ export type PublishError = Message<"tidings.v1.PublishError"> & {
   code: string;
 
   /**
-   * The reason of ErrorInfo, such as `FIELD_INVALID`.
+   * The reason of ErrorInfo, for programs, such as `FIELD_INVALID`.
    *
    * @generated from field: string reason = 2;
    */
   reason: string;
 
   /**
-   * One English sentence with the field's name.
+   * One English sentence with the name of the field, for people.
    *
    * @generated from field: string message = 3;
    */
@@ -436,7 +442,7 @@ export type PublishError = Message<"tidings.v1.PublishError"> & {
 };
 
 /**
- * Why one publish of a batch was refused.
+ * The error of one publish of a batch.
  *
  * @generated from message tidings.v1.PublishError
  */
@@ -449,14 +455,14 @@ export type PublishErrorJson = {
   code?: string;
 
   /**
-   * The reason of ErrorInfo, such as `FIELD_INVALID`.
+   * The reason of ErrorInfo, for programs, such as `FIELD_INVALID`.
    *
    * @generated from field: string reason = 2;
    */
   reason?: string;
 
   /**
-   * One English sentence with the field's name.
+   * One English sentence with the name of the field, for people.
    *
    * @generated from field: string message = 3;
    */
@@ -471,20 +477,20 @@ export const PublishErrorSchema: GenMessage<PublishError, {jsonType: PublishErro
   messageDesc(file_tidings_v1_push_service, 6);
 
 /**
- * Request of Subscribe. Lists are filters; an empty one lets everything through.
+ * Request of Subscribe. The lists are filters; an empty list lets everything through.
  *
  * @generated from message tidings.v1.SubscribeRequest
  */
 export type SubscribeRequest = Message<"tidings.v1.SubscribeRequest"> & {
   /**
-   * The last position seen, at most one per feed; a feed that is not named starts now.
+   * The last position received, at most one per feed. A feed without a position starts with live messages.
    *
    * @generated from field: repeated tidings.v1.Position positions = 1;
    */
   positions: Position[];
 
   /**
-   * Rooms to join: at most 100, each once. The stream answers each with a room event; a refused one does not end it.
+   * The rooms to join: at most 100, each once. The stream answers each with a room event; a refusal does not end it.
    *
    * @generated from field: repeated tidings.v1.RoomJoin rooms = 2;
    */
@@ -498,14 +504,14 @@ export type SubscribeRequest = Message<"tidings.v1.SubscribeRequest"> & {
   kinds: Kind[];
 
   /**
-   * Only messages of these categories: at most 100.
+   * Only messages of these categories: at most 100, of at most 64 characters each.
    *
    * @generated from field: repeated string categories = 4;
    */
   categories: string[];
 
   /**
-   * Only messages of these event names: at most 100.
+   * Only messages of these event names: at most 100, of 1 to 128 characters each.
    *
    * @generated from field: repeated string events = 5;
    */
@@ -519,7 +525,7 @@ export type SubscribeRequest = Message<"tidings.v1.SubscribeRequest"> & {
   onlineCount: boolean;
 
   /**
-   * This page or device, for exclusive rooms: at most 128 characters.
+   * Identifies this page or device when it enters a room by FIRST or LAST: at most 128 characters.
    *
    * @generated from field: string instance_id = 7;
    */
@@ -527,20 +533,20 @@ export type SubscribeRequest = Message<"tidings.v1.SubscribeRequest"> & {
 };
 
 /**
- * Request of Subscribe. Lists are filters; an empty one lets everything through.
+ * Request of Subscribe. The lists are filters; an empty list lets everything through.
  *
  * @generated from message tidings.v1.SubscribeRequest
  */
 export type SubscribeRequestJson = {
   /**
-   * The last position seen, at most one per feed; a feed that is not named starts now.
+   * The last position received, at most one per feed. A feed without a position starts with live messages.
    *
    * @generated from field: repeated tidings.v1.Position positions = 1;
    */
   positions?: PositionJson[];
 
   /**
-   * Rooms to join: at most 100, each once. The stream answers each with a room event; a refused one does not end it.
+   * The rooms to join: at most 100, each once. The stream answers each with a room event; a refusal does not end it.
    *
    * @generated from field: repeated tidings.v1.RoomJoin rooms = 2;
    */
@@ -554,14 +560,14 @@ export type SubscribeRequestJson = {
   kinds?: KindJson[];
 
   /**
-   * Only messages of these categories: at most 100.
+   * Only messages of these categories: at most 100, of at most 64 characters each.
    *
    * @generated from field: repeated string categories = 4;
    */
   categories?: string[];
 
   /**
-   * Only messages of these event names: at most 100.
+   * Only messages of these event names: at most 100, of 1 to 128 characters each.
    *
    * @generated from field: repeated string events = 5;
    */
@@ -575,7 +581,7 @@ export type SubscribeRequestJson = {
   onlineCount?: boolean;
 
   /**
-   * This page or device, for exclusive rooms: at most 128 characters.
+   * Identifies this page or device when it enters a room by FIRST or LAST: at most 128 characters.
    *
    * @generated from field: string instance_id = 7;
    */
@@ -590,7 +596,7 @@ export const SubscribeRequestSchema: GenMessage<SubscribeRequest, {jsonType: Sub
   messageDesc(file_tidings_v1_push_service, 7);
 
 /**
- * How to enter a room.
+ * A room to enter.
  *
  * @generated from message tidings.v1.RoomJoin
  */
@@ -611,7 +617,7 @@ export type RoomJoin = Message<"tidings.v1.RoomJoin"> & {
 };
 
 /**
- * How to enter a room.
+ * A room to enter.
  *
  * @generated from message tidings.v1.RoomJoin
  */
@@ -659,7 +665,7 @@ export type SubscribeResponse = Message<"tidings.v1.SubscribeResponse"> & {
     case: "hello";
   } | {
     /**
-     * A message, missed or live.
+     * A message, replayed or live.
      *
      * @generated from field: tidings.v1.Message message = 2;
      */
@@ -683,7 +689,7 @@ export type SubscribeResponse = Message<"tidings.v1.SubscribeResponse"> & {
     case: "online";
   } | {
     /**
-     * All that was missed has been sent; what follows is live.
+     * All missed messages have been sent; live messages follow.
      *
      * @generated from field: tidings.v1.CaughtUp caught_up = 5;
      */
@@ -699,7 +705,7 @@ export type SubscribeResponse = Message<"tidings.v1.SubscribeResponse"> & {
     case: "gap";
   } | {
     /**
-     * A room was entered, refused or left.
+     * The stream entered a room, was refused, or was kicked.
      *
      * @generated from field: tidings.v1.RoomState room = 7;
      */
@@ -707,7 +713,7 @@ export type SubscribeResponse = Message<"tidings.v1.SubscribeResponse"> & {
     case: "room";
   } | {
     /**
-     * Nothing happened.
+     * Keeps a silent stream alive.
      *
      * @generated from field: tidings.v1.Heartbeat heartbeat = 8;
      */
@@ -738,7 +744,7 @@ export type SubscribeResponseJson = {
   hello?: HelloJson;
 
   /**
-   * A message, missed or live.
+   * A message, replayed or live.
    *
    * @generated from field: tidings.v1.Message message = 2;
    */
@@ -759,7 +765,7 @@ export type SubscribeResponseJson = {
   online?: OnlineStateJson;
 
   /**
-   * All that was missed has been sent; what follows is live.
+   * All missed messages have been sent; live messages follow.
    *
    * @generated from field: tidings.v1.CaughtUp caught_up = 5;
    */
@@ -773,14 +779,14 @@ export type SubscribeResponseJson = {
   gap?: GapJson;
 
   /**
-   * A room was entered, refused or left.
+   * The stream entered a room, was refused, or was kicked.
    *
    * @generated from field: tidings.v1.RoomState room = 7;
    */
   room?: RoomStateJson;
 
   /**
-   * Nothing happened.
+   * Keeps a silent stream alive.
    *
    * @generated from field: tidings.v1.Heartbeat heartbeat = 8;
    */
@@ -808,22 +814,22 @@ export const SubscribeResponseSchema: GenMessage<SubscribeResponse, {jsonType: S
  */
 export type Hello = Message<"tidings.v1.Hello"> & {
   /**
-   * Names this stream in logs.
+   * The id of this stream in the logs of the server.
    *
    * @generated from field: string subscription_id = 1;
    */
   subscriptionId: string;
 
   /**
-   * The longest silence: a stream that is silent for twice as long is dead.
+   * The longest silence of the stream. A stream that is silent for twice as long is dead.
    *
    * @generated from field: google.protobuf.Duration heartbeat_interval = 2;
    */
   heartbeatInterval?: Duration | undefined;
 
   /**
-   * The caller's totals, true at CaughtUp: messages before it are counted, each NOTIFICATION after it adds one. Unset
-   * for services.
+   * The caller's totals, valid at CaughtUp: they count the messages before it, and each NOTIFICATION after it adds one.
+   * Unset for services.
    *
    * @generated from field: tidings.v1.UnreadTotals unread = 3;
    */
@@ -837,7 +843,7 @@ export type Hello = Message<"tidings.v1.Hello"> & {
   online?: OnlineState | undefined;
 
   /**
-   * Where this stream starts, per feed; where a Gap follows, before that.
+   * The position at which the stream starts, per feed; where a Gap follows, the position before it.
    *
    * @generated from field: repeated tidings.v1.Position positions = 5;
    */
@@ -851,22 +857,22 @@ export type Hello = Message<"tidings.v1.Hello"> & {
  */
 export type HelloJson = {
   /**
-   * Names this stream in logs.
+   * The id of this stream in the logs of the server.
    *
    * @generated from field: string subscription_id = 1;
    */
   subscriptionId?: string;
 
   /**
-   * The longest silence: a stream that is silent for twice as long is dead.
+   * The longest silence of the stream. A stream that is silent for twice as long is dead.
    *
    * @generated from field: google.protobuf.Duration heartbeat_interval = 2;
    */
   heartbeatInterval?: DurationJson;
 
   /**
-   * The caller's totals, true at CaughtUp: messages before it are counted, each NOTIFICATION after it adds one. Unset
-   * for services.
+   * The caller's totals, valid at CaughtUp: they count the messages before it, and each NOTIFICATION after it adds one.
+   * Unset for services.
    *
    * @generated from field: tidings.v1.UnreadTotals unread = 3;
    */
@@ -880,7 +886,7 @@ export type HelloJson = {
   online?: OnlineStateJson;
 
   /**
-   * Where this stream starts, per feed; where a Gap follows, before that.
+   * The position at which the stream starts, per feed; where a Gap follows, the position before it.
    *
    * @generated from field: repeated tidings.v1.Position positions = 5;
    */
@@ -895,8 +901,8 @@ export const HelloSchema: GenMessage<Hello, {jsonType: HelloJson}> = /*@__PURE__
   messageDesc(file_tidings_v1_push_service, 10);
 
 /**
- * The user's read state changed, on whatever device. The totals are true at this place of the stream: every message
- * before it is counted, each NOTIFICATION after it adds one.
+ * The user's read state changed, on any of the user's devices. The totals are valid at this position of the stream:
+ * they count every message before it, and each NOTIFICATION after it adds one.
  *
  * @generated from message tidings.v1.ReadState
  */
@@ -909,7 +915,7 @@ export type ReadState = Message<"tidings.v1.ReadState"> & {
   unread?: UnreadTotals | undefined;
 
   /**
-   * Messages that are now read. Empty when too many to name (over 1,000): list again.
+   * Messages that are now read. Empty when there are more than 1,000: list again.
    *
    * @generated from field: repeated string read_ids = 2;
    */
@@ -923,14 +929,14 @@ export type ReadState = Message<"tidings.v1.ReadState"> & {
   unreadIds: string[];
 
   /**
-   * Messages that are gone: deleted by the user, or recalled.
+   * Messages that the user deleted, or that were recalled.
    *
    * @generated from field: repeated string deleted_ids = 4;
    */
   deletedIds: string[];
 
   /**
-   * All messages were marked as read.
+   * Whether all messages were marked as read.
    *
    * @generated from field: bool all = 5;
    */
@@ -938,8 +944,8 @@ export type ReadState = Message<"tidings.v1.ReadState"> & {
 };
 
 /**
- * The user's read state changed, on whatever device. The totals are true at this place of the stream: every message
- * before it is counted, each NOTIFICATION after it adds one.
+ * The user's read state changed, on any of the user's devices. The totals are valid at this position of the stream:
+ * they count every message before it, and each NOTIFICATION after it adds one.
  *
  * @generated from message tidings.v1.ReadState
  */
@@ -952,7 +958,7 @@ export type ReadStateJson = {
   unread?: UnreadTotalsJson;
 
   /**
-   * Messages that are now read. Empty when too many to name (over 1,000): list again.
+   * Messages that are now read. Empty when there are more than 1,000: list again.
    *
    * @generated from field: repeated string read_ids = 2;
    */
@@ -966,14 +972,14 @@ export type ReadStateJson = {
   unreadIds?: string[];
 
   /**
-   * Messages that are gone: deleted by the user, or recalled.
+   * Messages that the user deleted, or that were recalled.
    *
    * @generated from field: repeated string deleted_ids = 4;
    */
   deletedIds?: string[];
 
   /**
-   * All messages were marked as read.
+   * Whether all messages were marked as read.
    *
    * @generated from field: bool all = 5;
    */
@@ -988,13 +994,13 @@ export const ReadStateSchema: GenMessage<ReadState, {jsonType: ReadStateJson}> =
   messageDesc(file_tidings_v1_push_service, 11);
 
 /**
- * All that was missed has been sent.
+ * All missed messages have been sent.
  *
  * @generated from message tidings.v1.CaughtUp
  */
 export type CaughtUp = Message<"tidings.v1.CaughtUp"> & {
   /**
-   * Where the stream is now, per feed, past whatever the filters left out.
+   * The position of the stream, per feed, including what the filters left out.
    *
    * @generated from field: repeated tidings.v1.Position positions = 1;
    */
@@ -1002,13 +1008,13 @@ export type CaughtUp = Message<"tidings.v1.CaughtUp"> & {
 };
 
 /**
- * All that was missed has been sent.
+ * All missed messages have been sent.
  *
  * @generated from message tidings.v1.CaughtUp
  */
 export type CaughtUpJson = {
   /**
-   * Where the stream is now, per feed, past whatever the filters left out.
+   * The position of the stream, per feed, including what the filters left out.
    *
    * @generated from field: repeated tidings.v1.Position positions = 1;
    */
@@ -1023,8 +1029,8 @@ export const CaughtUpSchema: GenMessage<CaughtUp, {jsonType: CaughtUpJson}> = /*
   messageDesc(file_tidings_v1_push_service, 12);
 
 /**
- * Messages after `from`, up to and including `to`, cannot be sent: retention trimmed them, or the feed was rebuilt (the
- * epochs differ) and what lies between is unknown. Lists show what is left.
+ * Messages after `from`, up to and including `to`, cannot be sent: retention removed them, or the feed was rebuilt (the
+ * epochs differ), which leaves unknown what lies between. Lists show the messages that remain.
  *
  * @generated from message tidings.v1.Gap
  */
@@ -1037,7 +1043,7 @@ export type Gap = Message<"tidings.v1.Gap"> & {
   from?: Position | undefined;
 
   /**
-   * The position at which the stream goes on.
+   * The position at which the stream continues.
    *
    * @generated from field: tidings.v1.Position to = 2;
    */
@@ -1045,8 +1051,8 @@ export type Gap = Message<"tidings.v1.Gap"> & {
 };
 
 /**
- * Messages after `from`, up to and including `to`, cannot be sent: retention trimmed them, or the feed was rebuilt (the
- * epochs differ) and what lies between is unknown. Lists show what is left.
+ * Messages after `from`, up to and including `to`, cannot be sent: retention removed them, or the feed was rebuilt (the
+ * epochs differ), which leaves unknown what lies between. Lists show the messages that remain.
  *
  * @generated from message tidings.v1.Gap
  */
@@ -1059,7 +1065,7 @@ export type GapJson = {
   from?: PositionJson;
 
   /**
-   * The position at which the stream goes on.
+   * The position at which the stream continues.
    *
    * @generated from field: tidings.v1.Position to = 2;
    */
@@ -1074,7 +1080,7 @@ export const GapSchema: GenMessage<Gap, {jsonType: GapJson}> = /*@__PURE__*/
   messageDesc(file_tidings_v1_push_service, 13);
 
 /**
- * What became of a room on this stream.
+ * The state of a room on this stream. The stream continues in any case.
  *
  * @generated from message tidings.v1.RoomState
  */
@@ -1087,7 +1093,7 @@ export type RoomState = Message<"tidings.v1.RoomState"> & {
   roomId: string;
 
   /**
-   * What happened to this stream in it.
+   * Whether the stream is in the room.
    *
    * @generated from field: tidings.v1.RoomState.Status status = 2;
    */
@@ -1108,7 +1114,7 @@ export type RoomState = Message<"tidings.v1.RoomState"> & {
   code: string;
 
   /**
-   * Why, as a reason of ErrorInfo, for programs: ROOM_TAKEN when another page is in the room, ROOM_FORBIDDEN when the
+   * Why, as a reason of ErrorInfo, for programs: ROOM_TAKEN when someone else is in the room, ROOM_FORBIDDEN when the
    * caller may not enter, AUTHORIZE_UNAVAILABLE or ROOMS_UNAVAILABLE when the server cannot decide now, TOO_MANY_ROOMS
    * when the user's inbox takes no more rooms. Empty when joined.
    *
@@ -1118,7 +1124,7 @@ export type RoomState = Message<"tidings.v1.RoomState"> & {
 };
 
 /**
- * What became of a room on this stream.
+ * The state of a room on this stream. The stream continues in any case.
  *
  * @generated from message tidings.v1.RoomState
  */
@@ -1131,7 +1137,7 @@ export type RoomStateJson = {
   roomId?: string;
 
   /**
-   * What happened to this stream in it.
+   * Whether the stream is in the room.
    *
    * @generated from field: tidings.v1.RoomState.Status status = 2;
    */
@@ -1152,7 +1158,7 @@ export type RoomStateJson = {
   code?: string;
 
   /**
-   * Why, as a reason of ErrorInfo, for programs: ROOM_TAKEN when another page is in the room, ROOM_FORBIDDEN when the
+   * Why, as a reason of ErrorInfo, for programs: ROOM_TAKEN when someone else is in the room, ROOM_FORBIDDEN when the
    * caller may not enter, AUTHORIZE_UNAVAILABLE or ROOMS_UNAVAILABLE when the server cannot decide now, TOO_MANY_ROOMS
    * when the user's inbox takes no more rooms. Empty when joined.
    *
@@ -1169,13 +1175,13 @@ export const RoomStateSchema: GenMessage<RoomState, {jsonType: RoomStateJson}> =
   messageDesc(file_tidings_v1_push_service, 14);
 
 /**
- * What happened.
+ * The status of a room on a stream.
  *
  * @generated from enum tidings.v1.RoomState.Status
  */
 export const RoomState_Status = {
   /**
-   * Not a status.
+   * No status.
    *
    * @generated from enum value: STATUS_UNSPECIFIED = 0;
    */
@@ -1189,14 +1195,14 @@ export const RoomState_Status = {
   JOINED: 1,
 
   /**
-   * The caller may not enter, or someone else is in the room; the rest of the stream goes on.
+   * This stream may not enter, or cannot, because someone else is in the room.
    *
    * @generated from enum value: STATUS_REFUSED = 2;
    */
   REFUSED: 2,
 
   /**
-   * Someone else took the room, or the caller may no longer be in it; the rest of the stream goes on.
+   * Someone else took the room, or the caller may no longer be in it.
    *
    * @generated from enum value: STATUS_KICKED = 3;
    */
@@ -1204,14 +1210,14 @@ export const RoomState_Status = {
 } as const;
 
 /**
- * What happened.
+ * The status of a room on a stream.
  *
  * @generated from enum tidings.v1.RoomState.Status
  */
 export type RoomState_Status = (typeof RoomState_Status)[keyof typeof RoomState_Status] | UnknownEnum;
 
 /**
- * What happened.
+ * The status of a room on a stream.
  *
  * @generated from enum tidings.v1.RoomState.Status
  */
@@ -1224,13 +1230,13 @@ export const RoomState_StatusSchema: GenEnum<RoomState_Status, RoomState_StatusJ
   enumDesc(file_tidings_v1_push_service, 14, 0);
 
 /**
- * Nothing happened for the heartbeat interval.
+ * Sent when nothing else was sent for the heartbeat interval.
  *
  * @generated from message tidings.v1.Heartbeat
  */
 export type Heartbeat = Message<"tidings.v1.Heartbeat"> & {
   /**
-   * Where the stream is now, per feed, past whatever the filters left out.
+   * The position of the stream, per feed, including what the filters left out.
    *
    * @generated from field: repeated tidings.v1.Position positions = 1;
    */
@@ -1238,13 +1244,13 @@ export type Heartbeat = Message<"tidings.v1.Heartbeat"> & {
 };
 
 /**
- * Nothing happened for the heartbeat interval.
+ * Sent when nothing else was sent for the heartbeat interval.
  *
  * @generated from message tidings.v1.Heartbeat
  */
 export type HeartbeatJson = {
   /**
-   * Where the stream is now, per feed, past whatever the filters left out.
+   * The position of the stream, per feed, including what the filters left out.
    *
    * @generated from field: repeated tidings.v1.Position positions = 1;
    */
@@ -1259,13 +1265,13 @@ export const HeartbeatSchema: GenMessage<Heartbeat, {jsonType: HeartbeatJson}> =
   messageDesc(file_tidings_v1_push_service, 15);
 
 /**
- * The server is about to end this stream with UNAVAILABLE or, over the bridge, to refuse it with a delay.
+ * The server is about to end this stream with UNAVAILABLE or, over the WebSocket bridge, to refuse it with a delay.
  *
  * @generated from message tidings.v1.GoAway
  */
 export type GoAway = Message<"tidings.v1.GoAway"> & {
   /**
-   * How long to wait before reconnecting: spread over the clients, so that they do not return at once.
+   * How long to wait before reconnecting. It is spread over the clients, so that they do not return at once.
    *
    * @generated from field: google.protobuf.Duration reconnect_after = 1;
    */
@@ -1279,8 +1285,8 @@ export type GoAway = Message<"tidings.v1.GoAway"> & {
   message: string;
 
   /**
-   * Why, as a reason of ErrorInfo, for programs: SERVER_DRAINING, or over the bridge the reason of the refusal, such as
-   * TOO_MANY_NEW_STREAMS.
+   * Why, as a reason of ErrorInfo, for programs: SERVER_DRAINING or, over the WebSocket bridge, the reason of the
+   * refusal, such as TOO_MANY_NEW_STREAMS.
    *
    * @generated from field: string reason = 3;
    */
@@ -1288,13 +1294,13 @@ export type GoAway = Message<"tidings.v1.GoAway"> & {
 };
 
 /**
- * The server is about to end this stream with UNAVAILABLE or, over the bridge, to refuse it with a delay.
+ * The server is about to end this stream with UNAVAILABLE or, over the WebSocket bridge, to refuse it with a delay.
  *
  * @generated from message tidings.v1.GoAway
  */
 export type GoAwayJson = {
   /**
-   * How long to wait before reconnecting: spread over the clients, so that they do not return at once.
+   * How long to wait before reconnecting. It is spread over the clients, so that they do not return at once.
    *
    * @generated from field: google.protobuf.Duration reconnect_after = 1;
    */
@@ -1308,8 +1314,8 @@ export type GoAwayJson = {
   message?: string;
 
   /**
-   * Why, as a reason of ErrorInfo, for programs: SERVER_DRAINING, or over the bridge the reason of the refusal, such as
-   * TOO_MANY_NEW_STREAMS.
+   * Why, as a reason of ErrorInfo, for programs: SERVER_DRAINING or, over the WebSocket bridge, the reason of the
+   * refusal, such as TOO_MANY_NEW_STREAMS.
    *
    * @generated from field: string reason = 3;
    */
@@ -1324,13 +1330,13 @@ export const GoAwaySchema: GenMessage<GoAway, {jsonType: GoAwayJson}> = /*@__PUR
   messageDesc(file_tidings_v1_push_service, 16);
 
 /**
- * Request of ListUnread. Filters are joined by AND; an empty one lets everything through.
+ * Request of ListUnread. A message must pass all filters; an empty filter lets everything through.
  *
  * @generated from message tidings.v1.ListUnreadRequest
  */
 export type ListUnreadRequest = Message<"tidings.v1.ListUnreadRequest"> & {
   /**
-   * Only these categories: at most 100.
+   * Only messages of these categories: at most 100, of at most 64 characters each.
    *
    * @generated from field: repeated string categories = 1;
    */
@@ -1358,14 +1364,14 @@ export type ListUnreadRequest = Message<"tidings.v1.ListUnreadRequest"> & {
   endTime?: Timestamp | undefined;
 
   /**
-   * At most so many: 0 means 10, more than 100 means 100.
+   * The most messages to return: 0 means 10, more than 100 means 100.
    *
    * @generated from field: int32 page_size = 5;
    */
   pageSize: number;
 
   /**
-   * The next_page_token of the page before, with the same filters: at most 12,288 characters.
+   * The next_page_token of the previous page, with the same filters: at most 12,288 characters.
    *
    * @generated from field: string page_token = 6;
    */
@@ -1373,13 +1379,13 @@ export type ListUnreadRequest = Message<"tidings.v1.ListUnreadRequest"> & {
 };
 
 /**
- * Request of ListUnread. Filters are joined by AND; an empty one lets everything through.
+ * Request of ListUnread. A message must pass all filters; an empty filter lets everything through.
  *
  * @generated from message tidings.v1.ListUnreadRequest
  */
 export type ListUnreadRequestJson = {
   /**
-   * Only these categories: at most 100.
+   * Only messages of these categories: at most 100, of at most 64 characters each.
    *
    * @generated from field: repeated string categories = 1;
    */
@@ -1407,14 +1413,14 @@ export type ListUnreadRequestJson = {
   endTime?: TimestampJson;
 
   /**
-   * At most so many: 0 means 10, more than 100 means 100.
+   * The most messages to return: 0 means 10, more than 100 means 100.
    *
    * @generated from field: int32 page_size = 5;
    */
   pageSize?: number;
 
   /**
-   * The next_page_token of the page before, with the same filters: at most 12,288 characters.
+   * The next_page_token of the previous page, with the same filters: at most 12,288 characters.
    *
    * @generated from field: string page_token = 6;
    */
@@ -1449,7 +1455,7 @@ export type ListUnreadResponse = Message<"tidings.v1.ListUnreadResponse"> & {
   nextPageToken: string;
 
   /**
-   * Totals of the whole inbox, whatever the filters.
+   * Totals of the whole inbox, regardless of the filters.
    *
    * @generated from field: tidings.v1.UnreadTotals unread = 3;
    */
@@ -1477,7 +1483,7 @@ export type ListUnreadResponseJson = {
   nextPageToken?: string;
 
   /**
-   * Totals of the whole inbox, whatever the filters.
+   * Totals of the whole inbox, regardless of the filters.
    *
    * @generated from field: tidings.v1.UnreadTotals unread = 3;
    */
@@ -1492,27 +1498,27 @@ export const ListUnreadResponseSchema: GenMessage<ListUnreadResponse, {jsonType:
   messageDesc(file_tidings_v1_push_service, 18);
 
 /**
- * Request of ListMessages. Filters are joined by AND; an empty one lets everything through.
+ * Request of ListMessages. A message must pass all filters; an empty filter lets everything through.
  *
  * @generated from message tidings.v1.ListMessagesRequest
  */
 export type ListMessagesRequest = Message<"tidings.v1.ListMessagesRequest"> & {
   /**
-   * Only for a service that is not bound to a tenant: at most 128 characters.
+   * Only for a service whose token is bound to no tenant: at most 128 characters.
    *
    * @generated from field: string tenant_id = 1;
    */
   tenantId: string;
 
   /**
-   * Only these kinds.
+   * Only messages of these kinds.
    *
    * @generated from field: repeated tidings.v1.Kind kinds = 2;
    */
   kinds: Kind[];
 
   /**
-   * Only these categories: at most 100.
+   * Only messages of these categories: at most 100, of at most 64 characters each.
    *
    * @generated from field: repeated string categories = 3;
    */
@@ -1533,15 +1539,15 @@ export type ListMessagesRequest = Message<"tidings.v1.ListMessagesRequest"> & {
   object?: ObjectRef | undefined;
 
   /**
-   * Only messages of this room, which the caller must be entitled to: at most 320 characters.
+   * Only messages of this room, which the caller must be allowed to enter: at most 320 characters.
    *
    * @generated from field: string room_id = 6;
    */
   roomId: string;
 
   /**
-   * Only messages of this batch: at most 128 characters. For a service this lists the whole batch, whatever inbox its
-   * messages are in: one per receiver, with receiver_id and read; the other filters must be left out.
+   * Only messages of this batch: at most 128 characters. A service gets the whole batch, across all inboxes: one
+   * message per receiver, with receiver_id and read; it must leave out the other filters.
    *
    * @generated from field: string batch_id = 7;
    */
@@ -1562,14 +1568,14 @@ export type ListMessagesRequest = Message<"tidings.v1.ListMessagesRequest"> & {
   endTime?: Timestamp | undefined;
 
   /**
-   * At most so many: 0 means 15, more than 100 means 100.
+   * The most messages to return: 0 means 15, more than 100 means 100.
    *
    * @generated from field: int32 page_size = 10;
    */
   pageSize: number;
 
   /**
-   * The next_page_token of the page before, with the same filters: at most 12,288 characters.
+   * The next_page_token of the previous page, with the same filters: at most 12,288 characters.
    *
    * @generated from field: string page_token = 11;
    */
@@ -1577,27 +1583,27 @@ export type ListMessagesRequest = Message<"tidings.v1.ListMessagesRequest"> & {
 };
 
 /**
- * Request of ListMessages. Filters are joined by AND; an empty one lets everything through.
+ * Request of ListMessages. A message must pass all filters; an empty filter lets everything through.
  *
  * @generated from message tidings.v1.ListMessagesRequest
  */
 export type ListMessagesRequestJson = {
   /**
-   * Only for a service that is not bound to a tenant: at most 128 characters.
+   * Only for a service whose token is bound to no tenant: at most 128 characters.
    *
    * @generated from field: string tenant_id = 1;
    */
   tenantId?: string;
 
   /**
-   * Only these kinds.
+   * Only messages of these kinds.
    *
    * @generated from field: repeated tidings.v1.Kind kinds = 2;
    */
   kinds?: KindJson[];
 
   /**
-   * Only these categories: at most 100.
+   * Only messages of these categories: at most 100, of at most 64 characters each.
    *
    * @generated from field: repeated string categories = 3;
    */
@@ -1618,15 +1624,15 @@ export type ListMessagesRequestJson = {
   object?: ObjectRefJson;
 
   /**
-   * Only messages of this room, which the caller must be entitled to: at most 320 characters.
+   * Only messages of this room, which the caller must be allowed to enter: at most 320 characters.
    *
    * @generated from field: string room_id = 6;
    */
   roomId?: string;
 
   /**
-   * Only messages of this batch: at most 128 characters. For a service this lists the whole batch, whatever inbox its
-   * messages are in: one per receiver, with receiver_id and read; the other filters must be left out.
+   * Only messages of this batch: at most 128 characters. A service gets the whole batch, across all inboxes: one
+   * message per receiver, with receiver_id and read; it must leave out the other filters.
    *
    * @generated from field: string batch_id = 7;
    */
@@ -1647,14 +1653,14 @@ export type ListMessagesRequestJson = {
   endTime?: TimestampJson;
 
   /**
-   * At most so many: 0 means 15, more than 100 means 100.
+   * The most messages to return: 0 means 15, more than 100 means 100.
    *
    * @generated from field: int32 page_size = 10;
    */
   pageSize?: number;
 
   /**
-   * The next_page_token of the page before, with the same filters: at most 12,288 characters.
+   * The next_page_token of the previous page, with the same filters: at most 12,288 characters.
    *
    * @generated from field: string page_token = 11;
    */
@@ -1718,13 +1724,13 @@ export const ListMessagesResponseSchema: GenMessage<ListMessagesResponse, {jsonT
   messageDesc(file_tidings_v1_push_service, 20);
 
 /**
- * Request of MarkRead. Repeating it changes nothing more.
+ * Request of MarkRead. Repeating it has no further effect.
  *
  * @generated from message tidings.v1.MarkReadRequest
  */
 export type MarkReadRequest = Message<"tidings.v1.MarkReadRequest"> & {
   /**
-   * Which messages. Required, unless categories are given: then all of these categories.
+   * The messages to mark. Required unless categories are given, which alone mean all messages of these categories.
    *
    * @generated from oneof tidings.v1.MarkReadRequest.target
    */
@@ -1746,7 +1752,7 @@ export type MarkReadRequest = Message<"tidings.v1.MarkReadRequest"> & {
     case: "all";
   } | {
     /**
-     * The first N unread messages (with `unread`: the first N read ones), oldest first: 1 to 1,000.
+     * The oldest N unread messages, or with `unread` the oldest N read ones: 1 to 1,000.
      *
      * @generated from field: uint32 oldest = 3;
      */
@@ -1755,21 +1761,21 @@ export type MarkReadRequest = Message<"tidings.v1.MarkReadRequest"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Of the target, only messages of these categories: at most 100.
+   * Of the target, only messages of these categories: at most 100, of at most 64 characters each.
    *
    * @generated from field: repeated string categories = 4;
    */
   categories: string[];
 
   /**
-   * Back to unread.
+   * Marks the messages as unread instead of read.
    *
    * @generated from field: bool unread = 5;
    */
   unread: boolean;
 
   /**
-   * Of the target, only messages up to these positions: what the page had shown when its user clicked.
+   * Of the target, only messages up to these positions: those that the page showed when its user clicked.
    *
    * @generated from field: repeated tidings.v1.Position up_to = 6;
    */
@@ -1777,7 +1783,7 @@ export type MarkReadRequest = Message<"tidings.v1.MarkReadRequest"> & {
 };
 
 /**
- * Request of MarkRead. Repeating it changes nothing more.
+ * Request of MarkRead. Repeating it has no further effect.
  *
  * @generated from message tidings.v1.MarkReadRequest
  */
@@ -1797,28 +1803,28 @@ export type MarkReadRequestJson = {
   all?: boolean;
 
   /**
-   * The first N unread messages (with `unread`: the first N read ones), oldest first: 1 to 1,000.
+   * The oldest N unread messages, or with `unread` the oldest N read ones: 1 to 1,000.
    *
    * @generated from field: uint32 oldest = 3;
    */
   oldest?: number;
 
   /**
-   * Of the target, only messages of these categories: at most 100.
+   * Of the target, only messages of these categories: at most 100, of at most 64 characters each.
    *
    * @generated from field: repeated string categories = 4;
    */
   categories?: string[];
 
   /**
-   * Back to unread.
+   * Marks the messages as unread instead of read.
    *
    * @generated from field: bool unread = 5;
    */
   unread?: boolean;
 
   /**
-   * Of the target, only messages up to these positions: what the page had shown when its user clicked.
+   * Of the target, only messages up to these positions: those that the page showed when its user clicked.
    *
    * @generated from field: repeated tidings.v1.Position up_to = 6;
    */
@@ -1839,14 +1845,14 @@ export const MarkReadRequestSchema: GenMessage<MarkReadRequest, {jsonType: MarkR
  */
 export type MarkReadResponse = Message<"tidings.v1.MarkReadResponse"> & {
   /**
-   * How many messages changed; 0 when repeated.
+   * How many messages changed; 0 when the request is repeated.
    *
    * @generated from field: uint32 changed = 1;
    */
   changed: number;
 
   /**
-   * What is left.
+   * The totals after the change.
    *
    * @generated from field: tidings.v1.UnreadTotals unread = 2;
    */
@@ -1860,14 +1866,14 @@ export type MarkReadResponse = Message<"tidings.v1.MarkReadResponse"> & {
  */
 export type MarkReadResponseJson = {
   /**
-   * How many messages changed; 0 when repeated.
+   * How many messages changed; 0 when the request is repeated.
    *
    * @generated from field: uint32 changed = 1;
    */
   changed?: number;
 
   /**
-   * What is left.
+   * The totals after the change.
    *
    * @generated from field: tidings.v1.UnreadTotals unread = 2;
    */
@@ -1882,13 +1888,13 @@ export const MarkReadResponseSchema: GenMessage<MarkReadResponse, {jsonType: Mar
   messageDesc(file_tidings_v1_push_service, 22);
 
 /**
- * Request of DeleteMessages. Repeating it changes nothing more.
+ * Request of DeleteMessages. Repeating it has no further effect.
  *
  * @generated from message tidings.v1.DeleteMessagesRequest
  */
 export type DeleteMessagesRequest = Message<"tidings.v1.DeleteMessagesRequest"> & {
   /**
-   * Only for a service that is not bound to a tenant: at most 128 characters.
+   * Only for a service whose token is bound to no tenant: at most 128 characters.
    *
    * @generated from field: string tenant_id = 1;
    */
@@ -1902,28 +1908,29 @@ export type DeleteMessagesRequest = Message<"tidings.v1.DeleteMessagesRequest"> 
   ids?: MessageIds | undefined;
 
   /**
-   * All of this category in the caller's inbox, or of `ids` only those of it: at most 64 characters.
+   * All messages of this category in the caller's inbox or, beside `ids`, only those of the ids that have this
+   * category: at most 64 characters.
    *
    * @generated from field: string category = 3;
    */
   category: string;
 
   /**
-   * Of these, only messages whose expire_time has passed.
+   * Of the messages selected, only those whose expire_time has passed.
    *
    * @generated from field: bool expired_only = 4;
    */
   expiredOnly: boolean;
 
   /**
-   * Take the messages from every inbox and page. Services must set it, users must not.
+   * Removes the messages from every inbox and page. Services must set it, users must not.
    *
    * @generated from field: bool recall = 5;
    */
   recall: boolean;
 
   /**
-   * All messages of this batch, with `recall`: at most 128 characters.
+   * All messages of this batch; only with `recall`: at most 128 characters.
    *
    * @generated from field: string batch_id = 6;
    */
@@ -1931,13 +1938,13 @@ export type DeleteMessagesRequest = Message<"tidings.v1.DeleteMessagesRequest"> 
 };
 
 /**
- * Request of DeleteMessages. Repeating it changes nothing more.
+ * Request of DeleteMessages. Repeating it has no further effect.
  *
  * @generated from message tidings.v1.DeleteMessagesRequest
  */
 export type DeleteMessagesRequestJson = {
   /**
-   * Only for a service that is not bound to a tenant: at most 128 characters.
+   * Only for a service whose token is bound to no tenant: at most 128 characters.
    *
    * @generated from field: string tenant_id = 1;
    */
@@ -1951,28 +1958,29 @@ export type DeleteMessagesRequestJson = {
   ids?: MessageIdsJson;
 
   /**
-   * All of this category in the caller's inbox, or of `ids` only those of it: at most 64 characters.
+   * All messages of this category in the caller's inbox or, beside `ids`, only those of the ids that have this
+   * category: at most 64 characters.
    *
    * @generated from field: string category = 3;
    */
   category?: string;
 
   /**
-   * Of these, only messages whose expire_time has passed.
+   * Of the messages selected, only those whose expire_time has passed.
    *
    * @generated from field: bool expired_only = 4;
    */
   expiredOnly?: boolean;
 
   /**
-   * Take the messages from every inbox and page. Services must set it, users must not.
+   * Removes the messages from every inbox and page. Services must set it, users must not.
    *
    * @generated from field: bool recall = 5;
    */
   recall?: boolean;
 
   /**
-   * All messages of this batch, with `recall`: at most 128 characters.
+   * All messages of this batch; only with `recall`: at most 128 characters.
    *
    * @generated from field: string batch_id = 6;
    */
@@ -1993,14 +2001,14 @@ export const DeleteMessagesRequestSchema: GenMessage<DeleteMessagesRequest, {jso
  */
 export type DeleteMessagesResponse = Message<"tidings.v1.DeleteMessagesResponse"> & {
   /**
-   * How many messages went; 0 when repeated.
+   * How many messages were deleted; 0 when the request is repeated.
    *
    * @generated from field: uint32 deleted = 1;
    */
   deleted: number;
 
   /**
-   * What is left. Unset for services.
+   * The totals after the change. Unset for services.
    *
    * @generated from field: tidings.v1.UnreadTotals unread = 2;
    */
@@ -2014,14 +2022,14 @@ export type DeleteMessagesResponse = Message<"tidings.v1.DeleteMessagesResponse"
  */
 export type DeleteMessagesResponseJson = {
   /**
-   * How many messages went; 0 when repeated.
+   * How many messages were deleted; 0 when the request is repeated.
    *
    * @generated from field: uint32 deleted = 1;
    */
   deleted?: number;
 
   /**
-   * What is left. Unset for services.
+   * The totals after the change. Unset for services.
    *
    * @generated from field: tidings.v1.UnreadTotals unread = 2;
    */
@@ -2036,26 +2044,26 @@ export const DeleteMessagesResponseSchema: GenMessage<DeleteMessagesResponse, {j
   messageDesc(file_tidings_v1_push_service, 24);
 
 /**
- * Request of OnlineCount. Without a scope: the whole tenant.
+ * Request of OnlineCount.
  *
  * @generated from message tidings.v1.OnlineCountRequest
  */
 export type OnlineCountRequest = Message<"tidings.v1.OnlineCountRequest"> & {
   /**
-   * Only for a service that is not bound to a tenant: at most 128 characters.
+   * Only for a service whose token is bound to no tenant: at most 128 characters.
    *
    * @generated from field: string tenant_id = 1;
    */
   tenantId: string;
 
   /**
-   * Of whom.
+   * The users to count. Unset means the whole tenant.
    *
    * @generated from oneof tidings.v1.OnlineCountRequest.scope
    */
   scope: {
     /**
-     * Of these users, each with a presence.
+     * These users; the response has a presence for each.
      *
      * @generated from field: tidings.v1.UserIds users = 2;
      */
@@ -2063,7 +2071,7 @@ export type OnlineCountRequest = Message<"tidings.v1.OnlineCountRequest"> & {
     case: "users";
   } | {
     /**
-     * Of those who are in a room: 1 to 320 characters.
+     * The users in this room: 1 to 320 characters.
      *
      * @generated from field: string room_id = 3;
      */
@@ -2073,27 +2081,27 @@ export type OnlineCountRequest = Message<"tidings.v1.OnlineCountRequest"> & {
 };
 
 /**
- * Request of OnlineCount. Without a scope: the whole tenant.
+ * Request of OnlineCount.
  *
  * @generated from message tidings.v1.OnlineCountRequest
  */
 export type OnlineCountRequestJson = {
   /**
-   * Only for a service that is not bound to a tenant: at most 128 characters.
+   * Only for a service whose token is bound to no tenant: at most 128 characters.
    *
    * @generated from field: string tenant_id = 1;
    */
   tenantId?: string;
 
   /**
-   * Of these users, each with a presence.
+   * These users; the response has a presence for each.
    *
    * @generated from field: tidings.v1.UserIds users = 2;
    */
   users?: UserIdsJson;
 
   /**
-   * Of those who are in a room: 1 to 320 characters.
+   * The users in this room: 1 to 320 characters.
    *
    * @generated from field: string room_id = 3;
    */
@@ -2128,14 +2136,14 @@ export type OnlineCountResponse = Message<"tidings.v1.OnlineCountResponse"> & {
   connections: number;
 
   /**
-   * For `users`: one per user, in the order given.
+   * For the scope `users`: one per user, in the order of the request.
    *
    * @generated from field: repeated tidings.v1.UserPresence presences = 3;
    */
   presences: UserPresence[];
 
   /**
-   * When this was true.
+   * When the counts were true.
    *
    * @generated from field: google.protobuf.Timestamp as_of_time = 4;
    */
@@ -2163,14 +2171,14 @@ export type OnlineCountResponseJson = {
   connections?: number;
 
   /**
-   * For `users`: one per user, in the order given.
+   * For the scope `users`: one per user, in the order of the request.
    *
    * @generated from field: repeated tidings.v1.UserPresence presences = 3;
    */
   presences?: UserPresenceJson[];
 
   /**
-   * When this was true.
+   * When the counts were true.
    *
    * @generated from field: google.protobuf.Timestamp as_of_time = 4;
    */
@@ -2198,14 +2206,14 @@ export type UserPresence = Message<"tidings.v1.UserPresence"> & {
   userId: string;
 
   /**
-   * At least one stream is open.
+   * Whether the user has an open stream.
    *
    * @generated from field: bool online = 2;
    */
   online: boolean;
 
   /**
-   * So many are.
+   * The number of the user's open streams.
    *
    * @generated from field: uint32 connections = 3;
    */
@@ -2226,14 +2234,14 @@ export type UserPresenceJson = {
   userId?: string;
 
   /**
-   * At least one stream is open.
+   * Whether the user has an open stream.
    *
    * @generated from field: bool online = 2;
    */
   online?: boolean;
 
   /**
-   * So many are.
+   * The number of the user's open streams.
    *
    * @generated from field: uint32 connections = 3;
    */
@@ -2248,7 +2256,7 @@ export const UserPresenceSchema: GenMessage<UserPresence, {jsonType: UserPresenc
   messageDesc(file_tidings_v1_push_service, 27);
 
 /**
- * Who may be in a room at once.
+ * Decides who may be in a room at the same time.
  *
  * @generated from enum tidings.v1.RoomMode
  */
@@ -2261,21 +2269,21 @@ export const RoomMode = {
   UNSPECIFIED: 0,
 
   /**
-   * Always, whoever else is in it.
+   * Enters whether or not others are in the room.
    *
    * @generated from enum value: ROOM_MODE_ANY = 1;
    */
   ANY: 1,
 
   /**
-   * Only while nobody else is in the room; else refused.
+   * Enters only while nobody else is in the room; otherwise the stream is refused.
    *
    * @generated from enum value: ROOM_MODE_FIRST = 2;
    */
   FIRST: 2,
 
   /**
-   * Always; all others are kicked, and do not come back by themselves.
+   * Enters and kicks all others, which do not come back by themselves.
    *
    * @generated from enum value: ROOM_MODE_LAST = 3;
    */
@@ -2283,14 +2291,14 @@ export const RoomMode = {
 } as const;
 
 /**
- * Who may be in a room at once.
+ * Decides who may be in a room at the same time.
  *
  * @generated from enum tidings.v1.RoomMode
  */
 export type RoomMode = (typeof RoomMode)[keyof typeof RoomMode] | UnknownEnum;
 
 /**
- * Who may be in a room at once.
+ * Decides who may be in a room at the same time.
  *
  * @generated from enum tidings.v1.RoomMode
  */
@@ -2303,15 +2311,16 @@ export const RoomModeSchema: GenEnum<RoomMode, RoomModeJson> = /*@__PURE__*/
   enumDesc(file_tidings_v1_push_service, 0);
 
 /**
- * Publishing, receiving and the inbox. Every call carries a JWT as `Authorization: Bearer`; the tenant is the token's.
- * Errors carry google.rpc.ErrorInfo with the domain `tidings` and, where a field is at fault, google.rpc.BadRequest.
+ * Publishing, receiving and the inbox. Every call carries a JWT as `Authorization: Bearer`, which also determines the
+ * tenant. Errors carry google.rpc.ErrorInfo with the domain `tidings` and, where a field is at fault,
+ * google.rpc.BadRequest.
  *
  * @generated from service tidings.v1.PushService
  */
 export const PushService: GenService<{
   /**
-   * Publishes one message to one audience; answered only when it is durable. Roles: service, admin; users to rooms where
-   * they may speak.
+   * Publishes one message to one audience. The answer comes only when the message is durable. Roles: service, admin; a
+   * user may publish to rooms where the token or the authorize hook allows it.
    *
    * @generated from rpc tidings.v1.PushService.Publish
    */
@@ -2321,7 +2330,7 @@ export const PushService: GenService<{
     output: typeof PublishResponseSchema;
   },
   /**
-   * Publishes up to 1,000 messages, with an outcome each; the way to high throughput. Roles: service, admin.
+   * Publishes up to 1,000 messages, each with an outcome of its own: the way to high throughput. Roles: service, admin.
    *
    * @generated from rpc tidings.v1.PushService.PublishBatch
    */
@@ -2331,9 +2340,9 @@ export const PushService: GenService<{
     output: typeof PublishBatchResponseSchema;
   },
   /**
-   * Streams to one page or service: Hello at once, then what was missed after the given positions, CaughtUp, then
-   * live. Ends only with a code: UNAUTHENTICATED when the token expires, UNAVAILABLE when the server goes away,
-   * RESOURCE_EXHAUSTED when the reader takes nothing for 30 s. All roles.
+   * Opens a stream for one page or service: Hello at once, then the messages after the given positions, then CaughtUp,
+   * then live messages. A stream ends only with an error: UNAUTHENTICATED when the token expires, UNAVAILABLE when the
+   * server shuts down, RESOURCE_EXHAUSTED when the reader takes nothing for 30 s. All roles.
    *
    * @generated from rpc tidings.v1.PushService.Subscribe
    */
@@ -2343,7 +2352,7 @@ export const PushService: GenService<{
     output: typeof SubscribeResponseSchema;
   },
   /**
-   * Lists what the caller has not read, newest first, with totals. Role: user.
+   * Lists the caller's unread messages, newest first, with totals. Role: user.
    *
    * @generated from rpc tidings.v1.PushService.ListUnread
    */
@@ -2353,7 +2362,7 @@ export const PushService: GenService<{
     output: typeof ListUnreadResponseSchema;
   },
   /**
-   * Lists what is stored, read or not, newest first: a user's own history, or a tenant's broadcasts and activities for
+   * Lists stored messages, read or not, newest first: a user's own history, or a tenant's broadcasts and activities for
    * a service. All roles.
    *
    * @generated from rpc tidings.v1.PushService.ListMessages
@@ -2364,7 +2373,7 @@ export const PushService: GenService<{
     output: typeof ListMessagesResponseSchema;
   },
   /**
-   * Marks messages of the caller's inbox as read, or back as unread. Role: user.
+   * Marks messages of the caller's inbox as read, or as unread again. Role: user.
    *
    * @generated from rpc tidings.v1.PushService.MarkRead
    */
@@ -2374,7 +2383,7 @@ export const PushService: GenService<{
     output: typeof MarkReadResponseSchema;
   },
   /**
-   * Deletes messages: from the caller's own inbox, or, recalled by a service, everywhere. All roles.
+   * Deletes messages: a user's from the user's own inbox, a service's recall from every inbox. All roles.
    *
    * @generated from rpc tidings.v1.PushService.DeleteMessages
    */
@@ -2384,7 +2393,7 @@ export const PushService: GenService<{
     output: typeof DeleteMessagesResponseSchema;
   },
   /**
-   * Counts who is online: in the tenant, of a list of users, or in a room. All roles.
+   * Counts online users: of the tenant, of a list of users, or in a room. All roles.
    *
    * @generated from rpc tidings.v1.PushService.OnlineCount
    */
