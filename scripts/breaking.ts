@@ -1,6 +1,6 @@
 /**
- * `npm run breaking`: fails when the contract breaks what the last release promised, by the rules of buf.yaml. Both sides are
- * gen/descriptor.binpb, the release's as its tag has it, so that nothing has to be built or fetched.
+ * `npm run breaking`: fails when the contract breaks what the last release promised, by the rules of buf.yaml. Both
+ * sides are gen/descriptor.binpb, the release's as its tag has it, so that nothing has to be built or fetched.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -11,8 +11,8 @@ const root = join(import.meta.dirname, "..");
 const descriptors = "gen/descriptor.binpb";
 
 /**
- * The tag of the last release before this commit, such as `v1.2.0`; `undefined` before the first. Throws in a shallow clone
- * without tags, which cannot tell.
+ * The tag of the last release before this commit, such as `v1.2.0`; `undefined` before the first. Throws in a shallow
+ * clone without tags, which cannot tell.
  */
 export function lastRelease(repository: string): string | undefined {
   const tags = ["tag", "--list", "v[0-9]*", "--merged", "HEAD", "--no-contains", "HEAD", "--sort", "-version:refname"];

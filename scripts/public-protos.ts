@@ -1,6 +1,6 @@
 /**
- * Writes the contract for other languages: proto/ without its validation rules, which only the server applies. What is left
- * imports nothing but google/protobuf, which every protoc brings, and generates plain code. Comments stay.
+ * Writes the contract for other languages: proto/ without its validation rules, which only the server applies. What is
+ * left imports nothing but google/protobuf, which every protoc brings, and generates plain code. Comments stay.
  *
  *   node scripts/public-protos.ts <folder>
  */

@@ -1,15 +1,15 @@
 /**
- * Every error that Tidings answers with: one table of reason → code and whether a repetition can help. Clients read the
- * code and the reason, never the prose.
+ * The errors of Tidings: one table of their reasons, with the code and whether a retry can help. Clients read the code
+ * and the reason, never the sentence.
  */
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
 
-/** `domain` of every google.rpc.ErrorInfo of Tidings. */
+/** The `domain` of every google.rpc.ErrorInfo of Tidings. */
 export const errorDomain = "tidings";
 
-/** The table. `retry`: the same request may succeed later. */
+/** The error table, by reason. `retry`: whether the same request may succeed later. */
 export const errorTable = {
   FIELD_INVALID: { code: Code.InvalidArgument, retry: false },
   BODY_INVALID: { code: Code.InvalidArgument, retry: false },
@@ -49,36 +49,36 @@ export const errorTable = {
   INTERNAL: { code: Code.Internal, retry: false },
 } as const satisfies Record<string, { code: Code; retry: boolean }>;
 
-/** A reason of the table. */
+/** A reason of the error table. */
 export type Reason = keyof typeof errorTable;
 
-/** A field at fault, and what to do about it. */
+/** An invalid field of a request. */
 export interface FieldViolation {
   /** The path of the field, such as `message.url`. */
   readonly field: string;
-  /** One English sentence, without the field's name. */
+  /** One English sentence that says what to do, without the name of the field. */
   readonly description: string;
 }
 
-/** What an error may carry besides its sentence. */
+/** What an error may have besides its reason and sentence. */
 export interface Failure {
-  /** The path of the field at fault, such as `message.url`; repeated in BadRequest and in ErrorInfo. */
+  /** The path of the invalid field, such as `message.url`; repeated in BadRequest and in ErrorInfo. */
   readonly field?: string;
-  /** Further fields at fault, for BadRequest; only beside `field`. */
+  /** Further invalid fields, for BadRequest; only together with `field`. */
   readonly violations?: readonly FieldViolation[];
-  /** The dynamic parts of the sentence, for programs. */
+  /** The variable parts of the sentence, for programs. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** Milliseconds after which a repetition makes sense. */
+  /** The delay before a retry, in ms. */
   readonly retryAfterMs?: number;
-  /** What went wrong inside; logged, never sent. */
+  /** The underlying error; logged, never sent. */
   readonly cause?: unknown;
 }
 
 type Detail = { desc: DescMessage; value: MessageInitShape<DescMessage> };
 
 /**
- * Makes an error of the table. The sentence is English, names the field and says what to do; with a field it is
- * prefixed by it.
+ * Creates an error of the table. The sentence is English and says what to do. With `failure.field`, the message of the
+ * error is the field, a colon and the sentence.
  */
 export function fail(reason: Reason, sentence: string, failure: Failure = {}): ConnectError {
   const { field, retryAfterMs } = failure;
@@ -98,7 +98,7 @@ export function fail(reason: Reason, sentence: string, failure: Failure = {}): C
   return new ConnectError(text, errorTable[reason].code, undefined, details, failure.cause);
 }
 
-/** The reason of an error of the table, `undefined` for any other error. */
+/** Returns the reason of an error of the table, or `undefined` for any other error. */
 export function reasonOf(error: ConnectError): Reason | undefined {
   for (const detail of error.details) {
     if ("desc" in detail && detail.desc.typeName === ErrorInfoSchema.typeName) {
@@ -108,7 +108,7 @@ export function reasonOf(error: ConnectError): Reason | undefined {
   return undefined;
 }
 
-/** When a repetition makes sense, in ms; `undefined` for an error that does not say. */
+/** Returns the delay before a retry, in ms, or `undefined` for an error without one. */
 export function retryAfterOf(error: ConnectError): number | undefined {
   for (const detail of error.details) {
     if (!("desc" in detail) || detail.desc.typeName !== RetryInfoSchema.typeName) continue;
@@ -118,12 +118,12 @@ export function retryAfterOf(error: ConnectError): number | undefined {
   return undefined;
 }
 
-/** The name of a code as Connect writes it: `invalid_argument` for InvalidArgument. */
+/** Returns the name of a code as Connect writes it: `invalid_argument` for InvalidArgument. */
 export function codeName(code: Code): string {
   return (Code[code] ?? "").replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase();
 }
 
-/** Close code of the WebSocket bridge for an error: 4000 + the number of its code, so 4001 to 4016. */
+/** Returns the close code of the WebSocket bridge for an error: 4000 plus the number of its code, 4001 to 4016. */
 export function webSocketCloseCode(error: ConnectError): number {
   return 4000 + error.code;
 }

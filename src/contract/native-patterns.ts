@@ -1,7 +1,7 @@
 /**
  * Turns the predefined rules of the contract (tidings/validate/v1/rules.proto) into the standard rule `pattern`.
- * protovalidate runs `pattern` natively, but a predefined rule in CEL, and with it all other rules of the same field: that
- * makes a typical PublishRequest three times as slow to check, and one for 100 users seventeen times.
+ * protovalidate runs `pattern` natively, but runs a predefined rule, and with it all other rules of the same field, in
+ * CEL: a typical PublishRequest would take three times as long to check, and one for 100 users 17 times as long.
  */
 import {
   clearExtension,
@@ -30,23 +30,23 @@ import {
   StringRulesSchema,
 } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 
-/** Descriptors without predefined patterns, and the sentence for a text that does not match a pattern. */
+/** Descriptors without predefined patterns, and the sentence for a text that does not match, by pattern. */
 export interface NativePatterns {
   readonly registry: FileRegistry;
   readonly sentences: ReadonlyMap<string, string>;
 }
 
-/** A predefined rule that says no more than that a text matches a pattern. */
+/** A predefined rule whose only condition is that a text matches a pattern. */
 interface PatternRule {
   readonly extension: DescExtension;
   readonly pattern: string;
   readonly sentence: string;
 }
 
-/** The form of such a rule. The pattern is a raw string of CEL, so that it needs no unescaping. */
+/** The expression of such a rule. Its pattern is a raw string of CEL, which needs no unescaping. */
 const patternExpression = /^!rule \|\| this\.matches\(r'([^']*)'\)$/;
 
-/** Copies the descriptors where a field has a predefined pattern. Rules of another form stay as they are, in CEL. */
+/** Copies the files in which a field has a predefined pattern. Rules of another form stay as they are, in CEL. */
 export function toNativePatterns(registry: FileRegistry): NativePatterns {
   const rules = [...registry].flatMap((type) => (type.kind === "extension" ? toPatternRule(type) : []));
   const sentences = new Map(rules.map(({ pattern, sentence }) => [pattern, sentence]));
@@ -75,7 +75,9 @@ function fieldsOf(messages: readonly DescriptorProto[]): FieldDescriptorProto[] 
   return messages.flatMap(({ field, nestedType }) => [...field, ...fieldsOf(nestedType)]);
 }
 
-/** The rules of a field with `pattern` instead of a predefined pattern; `undefined` where there is nothing to replace. */
+/**
+ * The rules of a field with `pattern` instead of a predefined pattern; `undefined` where there is nothing to replace.
+ */
 function replacementIn({ options }: FieldDescriptorProto, rules: readonly PatternRule[]): FieldRules | undefined {
   if (!options || !hasExtension(options, fieldRules)) return undefined;
   const replaced = getExtension(options, fieldRules);
@@ -88,7 +90,7 @@ function stringRulesOf({ type }: FieldRules): StringRules[] {
   return type.case === "repeated" && type.value.items ? stringRulesOf(type.value.items) : [];
 }
 
-/** Answers whether it replaced one. A field has one pattern at most: what is beyond stays in CEL. */
+/** Reports whether it replaced one. A field has at most one `pattern`: further ones stay in CEL. */
 function replacePattern(strings: StringRules, rules: readonly PatternRule[]): boolean {
   const rule = rules.find(({ extension }) => hasExtension(strings, extension) && getExtension(strings, extension));
   if (rule === undefined || strings.pattern !== "") return false;

@@ -1,4 +1,4 @@
-/** Checks requests against the rules of the contract. */
+/** Checks requests against the validation rules of the contract. */
 import { create, type DescMessage, type FileRegistry, type MessageShape } from "@bufbuild/protobuf";
 import { createValidator } from "@bufbuild/protovalidate";
 import { fail } from "../errors.ts";
@@ -6,29 +6,29 @@ import { toNativePatterns } from "./native-patterns.ts";
 import { toFieldViolation } from "./violation.ts";
 
 /**
- * Checks a message. Throws FIELD_INVALID with the path of the first field at fault as the contract spells it
- * (`message.url`, or with the prefix `requests[3]`, `requests[3].message.url`), and all fields at fault, up to 16, in
- * BadRequest. Throws INTERNAL when a rule itself fails. Items of PublishBatchRequest are not checked with the batch;
- * check them one by one.
+ * Checks a message. Throws FIELD_INVALID with the path of the first invalid field, spelled as in the contract
+ * (`message.url`, or with the prefix `requests[3]`, `requests[3].message.url`), and up to 16 invalid fields in
+ * BadRequest. Throws INTERNAL when a rule itself fails. The items of a PublishBatchRequest are not checked with it, but
+ * one by one.
  */
 export type Validate = <Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>, prefix?: string) => void;
 
-/** 10,000 bad user ids in one request must not become an answer that is larger than the headers of HTTP/2 may be. */
-const mostViolations = 16;
+/** Bounds an error, which gRPC sends in HTTP/2 headers: a request may have 10,000 invalid user ids. */
+const maxViolations = 16;
 
-/** Messages of this package are planned at once, others when they first come. */
+/** The rules of messages of this package are compiled at the start, those of others when first needed. */
 const ownPackage = "tidings.v1.";
 
-/** Compiling the rules takes longer than all else at the start: several servers of one process share them. */
-const made = new WeakMap<FileRegistry, Validate>();
+/** Shared by the servers of one process, because compiling the rules takes longer than the rest of the start. */
+const compiled = new WeakMap<FileRegistry, Validate>();
 
 /**
- * The check from descriptors with rules, one for the same descriptors. All rules of the contract are compiled here, once,
- * and tried on an empty message. Throws when one of them is broken.
+ * Creates the check by the rules of the descriptors, or returns the one created before for the same descriptors.
+ * Compiles all rules of the contract and tries them on empty messages. Throws when a rule does not compile or fails.
  */
 export function createValidate(registry: FileRegistry): Validate {
-  const validate = made.get(registry) ?? compile(registry);
-  made.set(registry, validate);
+  const validate = compiled.get(registry) ?? compile(registry);
+  compiled.set(registry, validate);
   return validate;
 }
 
@@ -44,14 +44,14 @@ function compile(descriptors: FileRegistry): Validate {
   }
 
   return (schema, message, prefix = "") => {
-    // The generated schema has no rules.
+    // Look up the descriptor: the generated schema has no rules.
     const desc = registry.getMessage(schema.typeName);
     if (!desc) throw new Error(`${schema.typeName} is not in the descriptors`);
     const { violations, error } = validator.validate(desc, message);
     if (error === undefined) return;
     if (violations === undefined) throw fail("INTERNAL", "internal error", { cause: error });
     const found = violations
-      .slice(0, mostViolations)
+      .slice(0, maxViolations)
       .map((violation) => toFieldViolation(violation, { prefix, sentences }));
     const [{ field, description } = { field: prefix, description: error.message }, ...others] = found;
     throw fail("FIELD_INVALID", description, { field, violations: others });
@@ -59,14 +59,14 @@ function compile(descriptors: FileRegistry): Validate {
 }
 
 /**
- * The platform's RegExp, five times as fast as the RE2 that protovalidate brings. RE2 guards against patterns that take
- * exponential time; these come from our own contract, and have no nested repetition.
+ * Matches with the platform's RegExp, which is five times as fast as the RE2 that protovalidate brings. RE2 guards
+ * against patterns that take exponential time; the patterns of the contract are our own and have no nested repetition.
  */
 function createRegexMatch(): (pattern: string, text: string) => boolean {
-  const compiled = new Map<string, RegExp>();
+  const patterns = new Map<string, RegExp>();
   return (pattern, text) => {
-    const known = compiled.get(pattern) ?? new RegExp(pattern, "u");
-    compiled.set(pattern, known);
-    return known.test(text);
+    const regexp = patterns.get(pattern) ?? new RegExp(pattern, "u");
+    patterns.set(pattern, regexp);
+    return regexp.test(text);
   };
 }

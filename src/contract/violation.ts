@@ -1,25 +1,25 @@
-/** Turns a broken validation rule into what the caller gets: the path of a field and a sentence that says what to do. */
+/** Turns a violated validation rule into the path of a field and a sentence that tells the caller what to do. */
 import { type DescEnum, type DescField, getOption } from "@bufbuild/protobuf";
 import { isReflectMessage, type Path, pathToString, reflect } from "@bufbuild/protobuf/reflect";
 import type { Violation } from "@bufbuild/protovalidate";
 import { FieldRulesSchema, field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { FieldViolation } from "../errors.ts";
 
-/** Where the sentence of a violation comes from. */
+/** What a violation itself does not know. */
 export interface ViolationContext {
   /** The path of the message that was checked, such as `requests[3]`; empty for a request itself. */
   readonly prefix: string;
-  /** The sentences of patterns, by pattern. */
+  /** The sentence for a text that does not match a pattern, by pattern. */
   readonly sentences: ReadonlyMap<string, string>;
 }
 
-/** The field and the sentence of a violation. */
+/** Returns the field and the sentence of a violation. */
 export function toFieldViolation(violation: Violation, { prefix, sentences }: ViolationContext): FieldViolation {
   const { field: path, rule, message } = violation;
   const last = path.at(-1);
   if (last === undefined || (last.kind === "field" && rule.length === 0)) return ofMessage(path, message, prefix);
   if (last.kind === "oneof") {
-    // A oneof is no field on the wire, so the message that has it is at fault.
+    // A oneof has no path of its own on the wire, so name the message that contains it.
     const names = last.fields.map(({ name }) => name);
     return { field: join(prefix, path.slice(0, -1)), description: `set one of ${names.join(", ")}` };
   }
@@ -27,7 +27,7 @@ export function toFieldViolation(violation: Violation, { prefix, sentences }: Vi
   return { field: join(prefix, path), description: field ? sentence(violation, field, sentences) : message };
 }
 
-/** A rule of a whole message names the field at fault itself: `ids: name the messages`. */
+/** A rule of a whole message names the invalid field in its sentence: `ids: name the messages`. */
 function ofMessage(path: Path, message: string, prefix: string): FieldViolation {
   const [, name = "", description = message] = /^(\w+): (.*)$/s.exec(message) ?? [];
   return { field: [join(prefix, path), name].filter(Boolean).join("."), description };
@@ -67,7 +67,7 @@ function sentence(
   }
 }
 
-/** The value that a rule was given, such as the 128 of `max_len: 128`. */
+/** The parameter of a rule, such as the 128 of `max_len: 128`. */
 function limitOf(rule: Path, field: DescField): unknown {
   let value: unknown = reflect(FieldRulesSchema, getOption(field, fieldRules));
   for (const step of rule) {
@@ -76,7 +76,7 @@ function limitOf(rule: Path, field: DescField): unknown {
   return value;
 }
 
-/** Leaves out the value 0, which is `…_UNSPECIFIED` and refused. */
+/** The names of the values, without the value 0, which is `…_UNSPECIFIED` and refused. */
 function namesOf({ values }: DescEnum): string {
   return values
     .filter(({ number }) => number !== 0)

@@ -3,7 +3,7 @@ import { type AdminService, DisconnectRequestSchema } from "../../gen/tidings/v1
 import type { Core } from "../core/core.ts";
 import { identityOf } from "./context.ts";
 
-/** The implementation of AdminService over a running core. */
+/** Implements AdminService on a running core. */
 export function adminService({ validate, disconnector }: Core): ServiceImpl<typeof AdminService> {
   return {
     async disconnect(request, context) {

@@ -1,4 +1,4 @@
-/** Finds the files of a registry by what they define. */
+/** Finds the files of a registry by the symbols that they define. */
 import { type DescFile, type Registry, toBinary } from "@bufbuild/protobuf";
 import {
   type DescriptorProto,
@@ -7,30 +7,31 @@ import {
   FileDescriptorProtoSchema,
 } from "@bufbuild/protobuf/wkt";
 
-/** A file as reflection sends it. */
+/** A .proto file as reflection sends it. */
 export interface IndexedFile {
-  /** Such as `tidings/v1/message.proto`. */
+  /** The path, such as `tidings/v1/message.proto`. */
   readonly name: string;
-  /** Names of the files that it imports. */
+  /** The names of the files that it imports. */
   readonly imports: readonly string[];
   /** An encoded FileDescriptorProto, options included. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
 /**
- * The files of a registry and all that they import. Built from the raw descriptors, since those name what the parsed
- * ones leave out, such as the entry types of maps.
+ * The files of a registry and all files that they import. It is built from the raw descriptors because the parsed ones
+ * leave out some symbols, such as the entry types of maps.
  */
 export class DescriptorIndex {
   readonly #files = new Map<string, IndexedFile>();
   readonly #symbols = new Map<string, IndexedFile>();
   readonly #extensions = new Map<string, Map<number, IndexedFile>>();
 
+  /** Indexes the files of all types of the registry. */
   constructor(registry: Registry) {
     for (const type of registry) this.#addFile(type.file);
   }
 
-  /** A file by its name. */
+  /** The file with this name. */
   file(name: string): IndexedFile | undefined {
     return this.#files.get(name);
   }
@@ -40,12 +41,14 @@ export class DescriptorIndex {
     return this.#symbols.get(name);
   }
 
-  /** The file that defines the extension of a message with this number. */
+  /** The file that defines the extension of the message `extendee` with this number. */
   extension(extendee: string, number: number): IndexedFile | undefined {
     return this.#extensions.get(extendee)?.get(number);
   }
 
-  /** The numbers of all extensions of a message, ascending; `undefined` when there is no such message. */
+  /**
+   * The numbers of all extensions of the message `extendee`, ascending; `undefined` when the message does not exist.
+   */
   extensionNumbers(extendee: string): number[] | undefined {
     const numbers = this.#extensions.get(extendee);
     return numbers && [...numbers.keys()].sort((a, b) => a - b);
@@ -88,7 +91,7 @@ export class DescriptorIndex {
     this.#symbols.set(scope + name, file);
   }
 
-  /** Empty, not missing, for a message that nothing extends. */
+  /** Creates an empty map for a message that nothing extends, so that `extensionNumbers` finds the message. */
   #extensionsOf(message: string): Map<number, IndexedFile> {
     const known = this.#extensions.get(message) ?? new Map<number, IndexedFile>();
     this.#extensions.set(message, known);

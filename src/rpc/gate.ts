@@ -14,7 +14,7 @@ import { keepMessageLegible } from "./grpc-message.ts";
 const everyRole: readonly Role[] = ["user", "service", "admin"];
 const publishers: readonly Role[] = ["service", "admin"];
 
-/** Who may call what. A method that is not here is closed. */
+/** The roles that may call each method. A method that is not listed is closed to all. */
 export const allowedRoles: Readonly<Record<string, readonly Role[]>> = {
   "tidings.v1.PushService/Publish": everyRole,
   "tidings.v1.PushService/PublishBatch": publishers,
@@ -27,19 +27,22 @@ export const allowedRoles: Readonly<Record<string, readonly Role[]>> = {
   "tidings.v1.AdminService/Disconnect": publishers,
 };
 
-/** Names a call in the logs: the caller's, when it sends one of these characters, else a fresh one. */
+/** Identifies a call in the logs. The caller may choose the id, of these characters; otherwise it is a fresh one. */
 const requestIdHeader = "x-request-id";
 const requestIdPattern = /^[\w.:-]{1,64}$/;
 
-/** The gate of all calls: it runs after the headers and before the body is read, decompressed or parsed. */
+/**
+ * Creates the gate that every call passes: it authenticates the caller, checks the role, and records the call when it
+ * ends. It runs after the headers have arrived and before the body is read, decompressed or parsed.
+ */
 export function createGate(
-  { context: node, authenticate, admit }: Core,
+  { context: streamContext, authenticate, admit }: Core,
   logger: Logger | undefined,
 ): (context: HandlerContext) => Promise<void> {
   return async (context) => {
     const method = `${context.service.typeName}/${context.method.name}`;
     const given = context.requestHeader.get(requestIdHeader) ?? "";
-    const requestId = requestIdPattern.test(given) ? given : node.newId();
+    const requestId = requestIdPattern.test(given) ? given : streamContext.newId();
     context.responseHeader.set(requestIdHeader, requestId);
     const log = logger?.child({ requestId, method });
     const start = performance.now();
@@ -48,7 +51,7 @@ export function createGate(
       const error = finish(context.signal.reason, start, log);
       keepMessageLegible(context.responseTrailer);
       const seconds = (performance.now() - start) / 1000;
-      node.counters.called({ method, transport: transportOf(context), seconds, error });
+      streamContext.counters.called({ method, transport: transportOf(context), seconds, error });
       context.values.get(spanKey)?.end(error ? { "error.type": codeName(error.code) } : {}, serverFault(error));
     });
     const enter = context.method.methodKind === "unary" ? authenticate : admit;
@@ -60,29 +63,32 @@ export function createGate(
       });
     }
     context.values.set(identityKey, identity);
-    // A stream would be a span for hours; what it delivers has spans of its own.
+    // No span for a stream: it would be open for hours, and the messages that it delivers have spans of their own.
     if (context.method.methodKind === "unary") {
       const attributes = { "rpc.method": method, "rpc.system.name": rpcSystem(transportOf(context)) };
       const parent = parentOf(identity, context);
-      context.values.set(spanKey, node.tracer.start({ name: method, kind: "server", parent, attributes, startTime }));
+      context.values.set(
+        spanKey,
+        streamContext.tracer.start({ name: method, kind: "server", parent, attributes, startTime }),
+      );
     }
   };
 }
 
-/** What a call comes by. */
+/** The transport of a call, for metrics. */
 export function transportOf({ protocolName }: HandlerContext): Transport {
   return protocolName === "grpc" || protocolName === "grpc-web" ? protocolName : "connect";
 }
 
-/** Backends may say which trace a call is of. Users may not: they would decide what is recorded. */
+/** The parent span of a call. A user's is ignored, since users could otherwise decide which calls are recorded. */
 function parentOf({ role }: Identity, { requestHeader }: HandlerContext): string | undefined {
   return role === "user" ? undefined : (requestHeader.get("traceparent") ?? undefined);
 }
 
 /**
- * The end of a call, whatever the protocol: a handler aborts its signal with its error just before it writes it, so
- * that the error can still be completed. What nobody expected is logged, once, and stays inside. Answers with the error
- * that the caller gets, if it is one.
+ * Ends a call of any protocol. A Connect handler aborts its signal with the error just before it writes the error, so
+ * that details can still be added here. An unexpected error is logged, once, and not sent. Returns the error that the
+ * caller gets, or `undefined` for a call that did not fail.
  */
 function finish(reason: unknown, start: number, log: Logger | undefined): ConnectError | undefined {
   const milliseconds = Math.round(performance.now() - start);
@@ -97,7 +103,7 @@ function finish(reason: unknown, start: number, log: Logger | undefined): Connec
   if (requestFault.test(reason.rawMessage)) Object.assign(reason, { code: Code.InvalidArgument });
   complete(reason);
   const code = Code[reason.code];
-  // The causes of other codes are the request's, and quote it.
+  // Errors of other codes have causes in the request and quote it, so their causes are not logged.
   if (reason.code === Code.Internal && !prescribed.test(reason.rawMessage))
     log?.error({ err: reason, milliseconds }, "call failed");
   else if (reason.code === Code.Unavailable && reason.cause)
@@ -106,14 +112,14 @@ function finish(reason: unknown, start: number, log: Logger | undefined): Connec
   return reason;
 }
 
-/** What Connect calls by the HTTP/2 error code that the caller gave when it left; most of them would be INTERNAL. */
+/** The caller reset its HTTP/2 stream. Connect derives the code from the HTTP/2 error code, mostly INTERNAL. */
 const peerReset = /^http\/2 stream closed with error code /;
-/** What Connect calls INTERNAL although the request's bytes are at fault. */
+/** Errors that Connect raises as INTERNAL although the bytes of the request are at fault. */
 const requestFault = /^(parse binary: |decompression failed$)/;
-/** The one fault of a request for which gRPC prescribes INTERNAL (doc/compression.md). */
+/** The one fault of a request for which gRPC prescribes INTERNAL (grpc/doc/compression.md). */
 const prescribed = /^received compressed envelope/;
 
-/** Gives an error that Connect itself raised the details that ours have. */
+/** Adds to an error that Connect itself raised the details that errors of the table have. */
 function complete(error: ConnectError): void {
   const reason = connectReasons.get(error.code);
   if (reason === undefined || reasonOf(error) !== undefined) return;
@@ -128,6 +134,7 @@ function complete(error: ConnectError): void {
   error.details.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) });
 }
 
+/** The reasons of the errors that Connect itself raises. */
 const connectReasons: ReadonlyMap<Code, Reason> = new Map([
   [Code.InvalidArgument, "BODY_INVALID"],
   [Code.ResourceExhausted, "REQUEST_TOO_LARGE"],

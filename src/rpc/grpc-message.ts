@@ -1,10 +1,11 @@
-/** Escapes of ASCII but for `%` and DEL; bytes of other characters are above 7F. */
+/** Escapes of printable ASCII other than `%`. The bytes of other characters are above 7F and stay escaped. */
 const needless = /%(?!25|7F)([2-7][0-9A-F])/g;
 
 /**
- * Makes the error messages of a gRPC call legible everywhere. gRPC escapes no printable ASCII but `%`
- * (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Percent-Encoded); Connect escapes all punctuation, and
- * @grpc/grpc-js takes back only a part of that, so that its users would read `message.url%3A must be`.
+ * Keeps the error messages of a gRPC call legible for every client. gRPC escapes no printable ASCII except `%`
+ * (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Percent-Encoded). Connect escapes all punctuation,
+ * and
+ * @grpc/grpc-js unescapes only some of it, so its users would read `message.url%3A must be`.
  */
 export function keepMessageLegible(trailer: Headers): void {
   const set = trailer.set.bind(trailer);

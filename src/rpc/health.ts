@@ -7,20 +7,23 @@ import {
 } from "../../gen/grpc/health/v1/health_pb.ts";
 import { fail } from "../errors.ts";
 
-/** What the server says of its services. */
+/** The health of the services of a server. */
 export interface Health {
   /** Serves Check, Watch and List. */
   routes(router: ConnectRouter): void;
-  /** Tells Check, List and all watchers; `""` is the server as a whole. Has no effect after `shutdown`. */
+  /**
+   * Sets the health of a service, and notifies its watchers; `""` is the server as a whole. Has no effect after
+   * `shutdown`.
+   */
   set(service: string, serving: boolean): void;
-  /** All services are NOT_SERVING from now on, whatever `set` says later: the server is going away. */
+  /** Sets all services to NOT_SERVING for good: the server is shutting down. */
   shutdown(): void;
 }
 
-/** Requests hold one name, and the callers are strangers. */
+/** A request holds one name, and needs no token: strangers must not make the server read more. */
 const options = { readMaxBytes: 4096, maxTimeoutMs: 2_147_483_647 };
 
-/** Health of the server as a whole (`""`) and of these services. All are serving at first. */
+/** Creates the health of the server as a whole (`""`) and of these services. All are SERVING at first. */
 export function createHealth(serviceNames: readonly string[]): Health {
   const statuses = new Map<string, StatusType>(["", ...serviceNames].map((name) => [name, Status.SERVING]));
   const wakers = new Set<() => void>();
@@ -46,15 +49,16 @@ export function createHealth(serviceNames: readonly string[]): Health {
   const implementation: ServiceImpl<typeof HealthService> = {
     check({ service }) {
       const status = statuses.get(service);
-      if (status === undefined) throw fail("SERVICE_UNKNOWN", "no such service; List names those that there are");
+      if (status === undefined)
+        throw fail("SERVICE_UNKNOWN", "there is no such service; List returns the names of all services");
       return { status };
     },
 
-    // Holds nothing but what it sent last: a slow watcher skips what changed back before it looked.
+    // Keeps only the status that it sent last: a slow watcher misses a change that was undone before it read again.
     async *watch({ service }, { signal }) {
       let sent: StatusType | undefined;
       for (;;) {
-        // First of all: a signal that fired before the call came in does not fire again.
+        // Check before waiting: a signal that fired before the call began does not fire again.
         signal.throwIfAborted();
         const status = statuses.get(service) ?? Status.SERVICE_UNKNOWN;
         if (status === sent) {

@@ -1,4 +1,4 @@
-/** The handlers of PushService: check the request, call the core, translate; nothing else. */
+/** The handlers of PushService: they check the request, call the core and translate the result, and do nothing else. */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
@@ -38,9 +38,9 @@ import { type Enveloped, envelopedIn } from "../wire/formats.ts";
 import { identityOf, spanKey } from "./context.ts";
 import { transportOf } from "./gate.ts";
 
-/** The implementation of PushService over a running core. */
+/** Implements PushService on a running core. */
 export function pushService(core: Core): ServiceImpl<typeof PushService> {
-  const { validate, publisher, lists, context: node } = core;
+  const { validate, publisher, lists, context: streamContext } = core;
   return {
     async publish(request, context) {
       validate(PublishRequestSchema, request);
@@ -52,7 +52,7 @@ export function pushService(core: Core): ServiceImpl<typeof PushService> {
       validate(PublishBatchRequestSchema, request);
       const checked = request.requests.map((item, index) => check(core, item, `requests[${index}]`));
       const outcomes = await publisher.publish(identityOf(context), checked, context.values.get(spanKey));
-      for (const outcome of outcomes) if (outcome instanceof ConnectError) node.counters.failed(outcome);
+      for (const outcome of outcomes) if (outcome instanceof ConnectError) streamContext.counters.failed(outcome);
       return { outcomes: outcomes.map(toOutcome) };
     },
     subscribe: (request, context) => subscribe(core, request, context),
@@ -66,7 +66,7 @@ export function pushService(core: Core): ServiceImpl<typeof PushService> {
     },
     async markRead(request, context) {
       validate(MarkReadRequestSchema, request);
-      return node.inbox.mark(userOf(context), request);
+      return streamContext.inbox.mark(userOf(context), request);
     },
     async deleteMessages(request, context) {
       validate(DeleteMessagesRequestSchema, request);
@@ -85,27 +85,27 @@ async function* subscribe(
   context: HandlerContext,
 ): AsyncGenerator<SubscribeResponse> {
   const { signal } = context;
-  // After the shutdown signal has fired, calls still enter, with a signal that will not fire again.
+  // Calls still arrive after the shutdown signal has fired, with a signal that does not fire again.
   signal.throwIfAborted();
   core.validate(SubscribeRequestSchema, request);
   const connection = context.values.get(connectionKey);
   const cut = () => connection?.destroy();
   const subscription = new Subscription(core.context, identityOf(context), request, cut, transportOf(context));
-  // Not in `finally`: over HTTP/2 it never runs when the client resets while a write waits for `drain`.
+  // Not in `finally`, which never runs over HTTP/2 when the client resets the stream while a write waits for `drain`.
   signal.addEventListener("abort", () => {
-    // A deadline that has passed is an answer; the first end counts.
+    // A deadline that has passed is the error of the stream, unless the stream has ended with another error before.
     if (signal.reason instanceof ConnectError) subscription.end(signal.reason);
     subscription.close();
   });
-  // Of our own port the handler yields Hello, and Connect sees to head, errors and end; between them frames that all
-  // streams share are written to the body itself.
+  // On our own listener, the handler yields Hello only: Connect writes the headers, errors and the end, and between
+  // them the frames that all streams share are written to the body directly.
   const body = connection?.sink(formatOf(context), core.context.flushQueue);
   for await (const batch of subscription.batches(body)) {
     for (const frame of batch) yield frame.response;
   }
 }
 
-/** The envelope is the same in Connect, gRPC and gRPC-Web; only codec and encoding differ. */
+/** The format of the stream. Connect, gRPC and gRPC-Web have the same envelope; only codec and encoding differ. */
 function formatOf({ requestHeader, responseHeader }: HandlerContext): Enveloped {
   const codec = /\+json\b/.test(requestHeader.get("content-type") ?? "") ? "json" : "proto";
   const encoding = responseHeader.get("connect-content-encoding") ?? responseHeader.get("grpc-encoding");
@@ -119,7 +119,7 @@ async function deleteMessages(
 ): Promise<DeleteMessagesResponse> {
   if (isUser(caller)) {
     if (request.recall) throw fail("ROLE_FORBIDDEN", "only a service may recall messages", { field: "recall" });
-    if (request.batchId !== "") throw fail("FIELD_INVALID", "batches are for services", { field: "batch_id" });
+    if (request.batchId !== "") throw fail("FIELD_INVALID", "only a service may delete a batch", { field: "batch_id" });
     tenantOf(caller, request.tenantId);
     const { changed, unread } = await core.context.inbox.delete(caller, request);
     return create(DeleteMessagesResponseSchema, { deleted: changed, unread });
@@ -127,7 +127,7 @@ async function deleteMessages(
   return create(DeleteMessagesResponseSchema, { deleted: await recall(core, caller, request) });
 }
 
-/** A service takes back messages by their ids, or a whole batch. */
+/** Recalls the messages with the given ids, or a whole batch, and returns how many; for services. */
 async function recall({ recaller }: Core, caller: Identity, request: DeleteMessagesRequest): Promise<number> {
   const { ids, batchId } = request;
   if (!request.recall) {
@@ -141,7 +141,7 @@ async function recall({ recaller }: Core, caller: Identity, request: DeleteMessa
     const field = request.expiredOnly ? "expired_only" : "category";
     throw fail("FIELD_INVALID", "leave it out; a recall is by ids or by batch_id", { field });
   }
-  // What was published to everyone belongs to no tenant.
+  // Messages to everyone belong to no tenant.
   const tenant = caller.tenant === undefined && request.tenantId === "" ? "" : tenantOf(caller, request.tenantId);
   return ids ? recaller.recall(tenant, ids.messageIds) : recaller.recallBatch(tenant, batchId);
 }
@@ -154,15 +154,15 @@ async function onlineCount(
   const tenant = tenantOf(caller, tenantId);
   const { presence, settings } = core.context;
   const now = settings.clock.now();
-  const answer = (tally: OnlineTotals) =>
-    create(OnlineCountResponseSchema, { ...tally, asOfTime: timestampFromMs(tally.asOf ?? now) });
+  const respond = (totals: OnlineTotals) =>
+    create(OnlineCountResponseSchema, { ...totals, asOfTime: timestampFromMs(totals.asOf ?? now) });
   if (scope.case === "roomId") {
     const room = requireRoom(scope.value, "room_id");
     await core.context.access.check(caller, room, "join", "room_id");
-    return answer(await presence.count(tenant, room));
+    return respond(await presence.count(tenant, room));
   }
   const all = await presence.count(tenant);
-  if (scope.case === undefined) return answer(all);
+  if (scope.case === undefined) return respond(all);
   const userIds = [...new Set(scope.value.userIds)];
   const open = await presence.connections(tenant, userIds);
   const presences = userIds.map((userId, index) => ({
@@ -178,7 +178,7 @@ async function onlineCount(
   });
 }
 
-/** The gate lets only users pass to the methods that call this. */
+/** The caller, which is a user: the gate lets only users call the methods that use this. */
 function userOf(context: HandlerContext): UserIdentity {
   const identity = identityOf(context);
   if (!isUser(identity)) throw new Error(`${context.method.name} is open to ${identity.role}`);

@@ -8,7 +8,7 @@ import {
 } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { DescriptorIndex, type IndexedFile } from "./descriptor-index.ts";
 
-/** Both versions have the same shape. */
+/** A request of either version; both have the same shape. */
 type Request = ServerReflectionRequest | ServerReflectionRequestAlpha;
 
 type Answer =
@@ -17,12 +17,12 @@ type Answer =
   | { case: "listServicesResponse"; value: { service: { name: string }[] } }
   | { case: "errorResponse"; value: { errorCode: number; errorMessage: string } };
 
-/** Requests hold one name, and the callers are strangers. */
+/** A request holds one name, and needs no token: strangers must not make the server read more. */
 const options = { readMaxBytes: 4096, maxTimeoutMs: 2_147_483_647 };
 
 /**
- * Serves reflection v1, and v1alpha for tools that know nothing else. Lists the services of these names, which the
- * registry must have, and itself; describes whatever the registry has.
+ * Serves reflection v1, and v1alpha for tools that do not know v1. Lists the services with these names, which must be
+ * in the registry, and the reflection services themselves; describes every type of the registry.
  */
 export function reflectionRoutes(router: ConnectRouter, registry: Registry, serviceNames: readonly string[]): void {
   const index = new DescriptorIndex(registry);
@@ -49,7 +49,10 @@ async function* answers<R extends Request>(
   }
 }
 
-/** A peer that neither asks nor ends its stream must not hold up a server that closes. */
+/**
+ * Waits for the next request or for the signal: a peer that neither asks nor ends its stream must not delay the
+ * shutdown.
+ */
 function nextOrAbort<T>(iterator: AsyncIterator<T>, signal: AbortSignal): Promise<IteratorResult<T>> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
@@ -87,11 +90,11 @@ function answer(
   }
 }
 
-/** The file asked for, and what it imports as far as this stream has not sent it yet. */
+/** The file, and the files that it imports, directly or not, unless this stream has sent them before. */
 function files(index: DescriptorIndex, sent: Set<string>, file: IndexedFile | undefined): Answer {
   if (!file) return error(Code.NotFound, "there is no such file, symbol or extension");
   const found = new Set([file]);
-  // A Set goes on to what is added while it is walked.
+  // Iterating over a Set also visits the values that are added on the way.
   for (const { imports } of found) {
     for (const name of imports) {
       const imported = index.file(name);

@@ -10,33 +10,37 @@ import type { Health as HealthService } from "./health.ts";
 import { pushService } from "./push-service.ts";
 import { reflectionRoutes } from "./reflection.ts";
 
-/** Services whose health can be asked for. */
+/** The services of Tidings, whose health can be checked. */
 export const serviceNames: readonly string[] = [PushService.typeName, AdminService.typeName];
 
 const kilobyte = 1024;
-/** setTimeout fires at once beyond this, and so would a deadline. */
+/** The longest delay of setTimeout, in ms: a longer deadline would fire at once. */
 const maxTimeoutMs = 2_147_483_647;
-/** Larger requests are refused before they are decompressed: 10,000 user ids fit, and 1,000 messages of 16 KiB. */
+/**
+ * Bytes. Larger requests are refused, before and after decompression. 10,000 user ids fit, and 1,000 messages of 16
+ * KiB.
+ */
 const readMaxBytes: Readonly<Record<string, number>> = {
   publish: 3 * kilobyte * kilobyte,
   publishBatch: 16 * kilobyte * kilobyte,
   onlineCount: 3 * kilobyte * kilobyte,
 };
-/** Of streams: what all of them send is compressed once for all (format.ts), and the rest is small. */
+/** Streams compress large messages themselves, once for all streams (wire/formats.ts); the other frames are small. */
 const neverCompress = Number.MAX_SAFE_INTEGER;
 
-/** Strict: a text that is not UTF-8 is refused, as in Protobuf, rather than repaired. */
+/** Refuses text that is not UTF-8, as Protobuf does, instead of replacing characters. */
 const jsonOptions: Partial<JsonReadOptions> & { textDecoder: TextDecoder } = {
   textDecoder: new TextDecoder("utf-8", { fatal: true }),
 };
 
-/** All that Tidings serves, as plain Connect routes: for its own server, or inside another's. */
+/** All services of Tidings as Connect routes, for its own server or for the server of another program. */
 export function createRoutes(core: Core, health: HealthService, registry: Registry): (router: ConnectRouter) => void {
   const { reflection, logger } = core.context.settings;
   const requestGate = createGate(core, logger);
   const push = pushService(core);
   return (router) => {
-    // Method by method, since options of a service cannot differ by method, and Fastify refuses to register one twice.
+    // Registered method by method, because the options of a service cannot differ by method, and Fastify refuses to
+    // register a method twice.
     for (const method of PushService.methods) {
       router.rpc(method, push[method.localName as keyof typeof push] as never, {
         requestGate,
