@@ -8,28 +8,30 @@ import type { FlushQueue } from "../wire/flush-queue.ts";
 import type { Enveloped } from "../wire/formats.ts";
 import type { Sink } from "../wire/sink.ts";
 import { SocketSink } from "../wire/socket-sink.ts";
-import { answer, toUniversal } from "./exchange.ts";
+import { toUniversal, writeResponse } from "./exchange.ts";
 
 /** The transport under a call. */
 export interface ConnectionHandle {
-  /** The body of the answer: of a stream, shared frames may be written here between what the handler yields. */
-  sink(format: Enveloped, turn: FlushQueue): Sink;
-  /** Cuts it, when its reader takes nothing any more: the HTTP/2 stream, or the HTTP/1.1 connection. */
+  /** A sink into the response body, for frames of a stream beside the messages that its handler yields. */
+  sink(format: Enveloped, flushQueue: FlushQueue): Sink;
+  /** Cuts the HTTP/2 stream or the HTTP/1.1 connection, for a reader that takes nothing any more. */
   destroy(): void;
 }
 
-/** The transport under a call; unset when another adapter serves it. */
+/** The transport under a call; unset when the server of another program serves it. */
 export const connectionKey = createContextKey<ConnectionHandle | undefined>(undefined);
 
-/** What to serve. */
+/** What an adapter serves. */
 export interface AdapterOptions {
+  /** Registers the services. */
   readonly routes: (router: ConnectRouter) => void;
-  /** Answers requests for other paths. */
+  /** Handles requests for other paths. */
   readonly fallback: (request: IncomingMessage, response: ServerResponse) => void;
+  /** Logs failures to write a response. */
   readonly logger: Logger | undefined;
 }
 
-/** A peer that goes away in the middle of an answer is no event worth a line. */
+/** Codes of errors that mean that the peer has gone away, which is not worth a line in the log. */
 const disconnects = new Set([
   "ECONNRESET",
   "EPIPE",
@@ -41,15 +43,15 @@ const disconnects = new Set([
   "ERR_HTTP2_STREAM_ERROR",
 ]);
 
-/** Whether an error says only that the peer is gone. */
+/** Reports whether an error only means that the peer has gone away. */
 export function isDisconnect(error: unknown): boolean {
   const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
   return disconnects.has(String(cause?.code ?? code));
 }
 
 /**
- * Serves Connect routes on Node's HTTP servers. Instead of connectNodeAdapter, which prints to the console and gives no
- * way to the connection.
+ * Creates a request handler for Node's HTTP servers that serves Connect routes. It replaces connectNodeAdapter, which
+ * prints to the console and gives no access to the connection.
  */
 export function createAdapter({
   routes,
@@ -62,26 +64,27 @@ export function createAdapter({
   return (request, response) => {
     const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
     if (!handler) return fallback(request, response);
-    // Answers are one caller's own, and a stream that a proxy buffers or transforms is no stream.
+    // Responses are for one caller only, and a proxy must neither buffer nor transform a stream.
     response.setHeader("Cache-Control", "private, no-store, no-transform");
     if (handler.method.methodKind !== "unary") response.setHeader("X-Accel-Buffering", "no");
-    // A client that is answered before it has sent all may wait until somebody has read the rest; requestMs bounds it.
+    // A client that gets its response before it has sent the whole request may wait until the rest is read. Read it;
+    // requestMs bounds the time.
     response.once("finish", () => {
       if (!request.readableEnded) request.removeAllListeners("readable").resume();
     });
     const values = createContextValues().set(connectionKey, {
-      // The compatibility layer of HTTP/2 is no Writable, and the stream beneath it is.
-      sink: (format, turn) =>
+      // The HTTP/2 compatibility layer is not a Writable, but the stream below it is.
+      sink: (format, flushQueue) =>
         "stream" in response
-          ? new SocketSink(response.stream as Writable, format.plain, turn)
-          : new ChunkedSink(response, format, turn),
+          ? new SocketSink(response.stream as Writable, format.plain, flushQueue)
+          : new ChunkedSink(response, format, flushQueue),
       destroy: () => void response.destroy(),
     });
-    // A request whose connection has just broken may throw when it is only looked at.
-    const call = async () => answer(await handler(toUniversal(request, response, values)), response);
+    // Inside the promise, because reading a request whose connection has just broken may throw.
+    const call = async () => writeResponse(await handler(toUniversal(request, response, values)), response);
     call().catch((error: unknown) => {
       if (isDisconnect(error) || response.destroyed) return;
-      logger?.error({ err: error, method: handler.method.name }, "answer failed");
+      logger?.error({ err: error, method: handler.method.name }, "writing the response failed");
       response.destroy();
     });
   };

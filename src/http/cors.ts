@@ -1,15 +1,15 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { cors } from "@connectrpc/connect";
 
-/** A day's worth would be cut by browsers to two hours anyway. */
+/** How long browsers may cache a preflight, in seconds; Chromium caps it at two hours. */
 const preflightSeconds = 7200;
 const varyPreflight = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
 const allowedHeaders = [...cors.allowedHeaders, "Authorization", "X-Request-Id"].join(", ");
 const exposedHeaders = [...cors.exposedHeaders, "X-Request-Id"].join(", ");
 
 /**
- * Whether a page of this origin may use the server. No origin means no browser, so there is no page to protect; a page
- * that came from this host is at home.
+ * Reports whether a page of this origin may use the server. Without an origin the caller is not a page in a browser,
+ * and a page from the server's own host is always allowed.
  */
 export function isOriginAllowed(
   origin: string | undefined,
@@ -21,8 +21,9 @@ export function isOriginAllowed(
 }
 
 /**
- * Lets pages of other origins call (Fetch standard, CORS protocol). Answers preflights itself and then says true; sets
- * the headers of all other answers. No cookies are involved, so credentials are not allowed.
+ * Creates the CORS handler (Fetch standard, CORS protocol), which lets pages of the allowed origins call. It responds
+ * to a preflight itself and then returns true; otherwise it sets the headers of the response and returns false. Tokens
+ * travel in a header and not in cookies, so credentials are not allowed.
  */
 export function createCors(
   allowed: readonly string[],
@@ -48,7 +49,7 @@ export function createCors(
   };
 }
 
-/** HTTP/2 has no Host header of its own. */
+/** The host of an HTTP/2 request, which need not have a Host header. */
 function authorityOf(request: IncomingMessage): string | undefined {
   return (request.headers as Record<string, string | undefined>)[":authority"];
 }

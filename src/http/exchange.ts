@@ -1,6 +1,7 @@
 /**
- * Node's requests and answers as Connect's handlers take them. connect-node has functions for the same; for HTTP/1.1 these
- * here need fewer listeners, generators and signals for each call (docs/performance.md#publish), and for each open stream.
+ * Converts between Node's requests and responses and those of Connect's handlers. connect-node has functions for this
+ * too; for HTTP/1.1 the ones here need fewer listeners, generators and signals for each call
+ * (docs/performance.md#publish) and each open stream.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TLSSocket } from "node:tls";
@@ -9,16 +10,16 @@ import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from
 
 /** A request as Connect's handlers take it. */
 export type UniversalRequest = ReturnType<typeof universalRequestFromNodeRequest>;
-/** What Connect's handlers answer. */
+/** A response as Connect's handlers return it. */
 export type UniversalResponse = Parameters<typeof universalResponseToNodeResponse>[0];
 
-/** The request. Its signal fires when the caller goes away before the answer is written. */
+/** Converts a request. Its signal fires when the caller goes away before the response is written. */
 export function toUniversal(
   request: IncomingMessage,
   response: ServerResponse,
   contextValues: ContextValues,
 ): UniversalRequest {
-  // HTTP/2 has codes of its own for who goes away, and why.
+  // connect-node maps the HTTP/2 error code with which a peer goes away.
   if ("stream" in request) return universalRequestFromNodeRequest(request, response, undefined, contextValues);
   const { headers, httpVersion, method = "", url = "" } = request;
   const abort = new AbortController();
@@ -38,16 +39,16 @@ export function toUniversal(
   };
 }
 
-/** Writes the answer; throws when the caller has gone. */
-export async function answer(universal: UniversalResponse, response: ServerResponse): Promise<void> {
+/** Writes a response. Throws when the caller has gone away. */
+export async function writeResponse(universal: UniversalResponse, response: ServerResponse): Promise<void> {
   const { status, header, body } = universal;
-  // Only the answers to Connect's unary calls say their length, and they are one piece.
+  // Only responses of Connect's unary protocol have a content length, and their body is one chunk.
   if (!header?.has("content-length") || !body) return universalResponseToNodeResponse(universal, response);
   const { value } = await body[Symbol.asyncIterator]().next();
   response.writeHead(status, Object.fromEntries(header)).end(value);
 }
 
-/** The body of a request of HTTP/1.1. Mostly it is there before anybody asks for it, and nothing has to be listened to. */
+/** The body of an HTTP/1.1 request. It has mostly arrived before the first read, which then needs no listeners. */
 class RequestBody implements AsyncIterableIterator<Uint8Array> {
   readonly #request: IncomingMessage;
 
@@ -62,7 +63,7 @@ class RequestBody implements AsyncIterableIterator<Uint8Array> {
       if (value) return { value, done: false };
       if (request.complete && request.readableLength === 0) return { value: undefined, done: true };
       if (request.destroyed) throw request.errored ?? new Error("the request was aborted");
-      await arrival(request);
+      await readable(request);
     }
   }
 
@@ -71,7 +72,8 @@ class RequestBody implements AsyncIterableIterator<Uint8Array> {
   }
 }
 
-function arrival(request: IncomingMessage): Promise<void> {
+/** Resolves when the request has more to read, or has closed. */
+function readable(request: IncomingMessage): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       request.off("readable", done).off("close", done);

@@ -1,23 +1,29 @@
 import { constants, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { TimeoutOptions } from "../options.ts";
 
-/** Node's HTTP/2 servers never ping, so a peer that vanished without FIN would stay for ever. */
+/**
+ * Time between pings, in ms. Node's HTTP/2 servers never ping, so a peer that vanished without FIN would stay for ever.
+ */
 const pingMs = 20_000;
 
-/** Enforces on HTTP/2 what Node enforces on HTTP/1.1 alone: first headers, whole requests, idle and dead connections. */
+/**
+ * Enforces the timeouts on HTTP/2 that Node enforces on HTTP/1.1 only: for first headers, whole requests, idle and dead
+ * connections.
+ */
 export class Http2Sessions {
   readonly #timeouts: Required<TimeoutOptions>;
   readonly #sessions = new Set<ServerHttp2Session>();
 
+  /** Watches the sessions of a server. */
   constructor(server: Http2Server, timeouts: Required<TimeoutOptions>) {
     this.#timeouts = timeouts;
     server.on("session", (session) => this.#watch(session));
     server.on("stream", (stream: ServerHttp2Stream) => this.#limitRequest(stream));
-    // A session's error is its peer's; it closes by itself.
+    // The peer causes the errors of a session, which then closes by itself.
     server.on("sessionError", () => {});
   }
 
-  /** Says GOAWAY: streams under way may finish, new ones go elsewhere. */
+  /** Sends GOAWAY to all peers: open streams may finish, new ones need another connection. */
   close(): void {
     for (const session of this.#sessions) session.close();
   }
@@ -37,7 +43,9 @@ export class Http2Sessions {
     });
   }
 
-  /** A stream that is silent for longer than idleMs keeps its connection: the heartbeats of others may be rarer. */
+  /**
+   * Closes a session without streams. An open stream keeps its connection even if its heartbeats are rarer than idleMs.
+   */
   #closeIdle(session: ServerHttp2Session): void {
     const { outboundQueueSize = 0 } = session.state;
     if (this.#open(session) === 0 && outboundQueueSize === 0) session.close();
@@ -50,7 +58,7 @@ export class Http2Sessions {
   }
 
   #limitRequest(stream: ServerHttp2Stream): void {
-    // None where the connection broke with the request: the stream is destroyed before it is told of.
+    // The session is missing when the connection broke with the request: the stream was destroyed before this event.
     const session = stream.session as ServerHttp2Session | undefined;
     if (!session) return;
     this.#streams.set(session, this.#open(session) + 1);
@@ -62,7 +70,7 @@ export class Http2Sessions {
     });
   }
 
-  /** One ping in flight: when the next is due and the last is not answered, the peer is dead. */
+  /** Pings the peer, and cuts the session when the pong has not come before the next ping is due. */
   #ping(session: ServerHttp2Session): void {
     if (session.destroyed) return;
     const dead = setTimeout(() => session.destroy(), pingMs).unref();

@@ -1,6 +1,6 @@
 /**
  * One port for HTTP/1.1, HTTP/2 and WebSocket upgrades. The HTTP/1.1 server listens, so that Node enforces its timeouts
- * and tracks its connections; connections that speak HTTP/2 (told by ALPN, or in cleartext by their first bytes) are
+ * and tracks its connections. Connections that speak HTTP/2, which ALPN shows, or in cleartext their first bytes, are
  * handed to an HTTP/2 server that does not listen itself.
  */
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -14,57 +14,69 @@ import { Http2Sessions } from "./http2-sessions.ts";
 import { sniffHttp2 } from "./sniff.ts";
 
 /**
- * Connections that the kernel holds while everyone comes back at once; it keeps to a bound of its own, too, such as
- * `net.core.somaxconn`. Whoever finds no place tries again after 1 s, 3 s, 7 s and so on.
+ * Connections that the kernel queues while all clients return at once; the kernel has a limit of its own, too, such as
+ * `net.core.somaxconn`. A client that the queue does not take retries after 1 s, 3 s, 7 s and so on.
  */
 const backlog = 4_096;
 
-/** A key and a certificate, in PEM. */
+/** The key and certificate of a server, in PEM. */
 export interface TlsOptions {
+  /** The private key. */
   readonly key: string | Buffer;
+  /** The certificate, which those of intermediate authorities may follow. */
   readonly cert: string | Buffer;
 }
 
-/** Where a server listens. */
+/** The address at which a server listens. */
 export interface Address {
+  /** The host name or IP address that the server was given. */
   readonly host: string;
+  /** The port, also when the kernel chose it. */
   readonly port: number;
-  /** Such as `http://127.0.0.1:7300`. */
+  /** The URL, such as `http://127.0.0.1:7300`. */
   readonly url: string;
 }
 
-/** What to serve, and how long to wait for it. */
+/** What a listener serves, and its timeouts. */
 export interface ListenerOptions {
+  /** Handles requests of HTTP/1.1 and HTTP/2. */
   readonly onRequest: (request: IncomingMessage, response: ServerResponse) => void;
+  /** Handles upgrade requests of HTTP/1.1. */
   readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /** Serves TLS; without it, cleartext. */
   readonly tls?: TlsOptions;
+  /** The timeouts of connections and requests. */
   readonly timeouts: Required<TimeoutOptions>;
 }
 
-/** A port. */
+/** One port of a server. */
 export interface Listener {
-  /** Throws when the port is taken. */
+  /** Starts to listen; port 0 means any free port. Rejects when the port is taken. */
   listen(host: string, port: number): Promise<Address>;
   /**
-   * Answers of HTTP/1.1 end their connections from now on, so that few are left when it closes: a proxy may send the next
-   * request at the very moment in which a connection that it kept is closed, and must not repeat it.
+   * From now on, ends each HTTP/1.1 connection with its next response, so that few are left when the listener closes. A
+   * proxy that keeps a connection may send a request at the moment when it is closed, and must not repeat that request.
    */
   retire(): void;
-  /** Takes no new connections, lets requests under way finish for `graceMs`, then cuts what is left. */
+  /** Stops accepting connections, lets running requests finish for `graceMs`, then cuts the remaining connections. */
   close(graceMs: number): Promise<void>;
 }
 
+/** Bytes of the headers of an HTTP/1.1 request, with its URL. */
 const maxHeaderSize = 16 * 1024;
-/** How long connections that have not said anything may go on so when it closes, in ms. */
+/** How long a connection without a request may stay while the listener closes, in ms. */
 const silentMs = 500;
-/** Streams of one HTTP/2 connection; a gateway opens more connections. */
+/** Streams of one HTTP/2 connection; a gateway that needs more opens more connections. */
 const maxConcurrentStreams = 250;
-/** MiB. Node's default of 10 refuses new streams on a connection that carries many slow ones. */
+/**
+ * Memory of one HTTP/2 connection, in MiB. Node's default of 10 refuses new streams on a connection with many slow
+ * ones.
+ */
 const maxSessionMemory = 64;
 
 function ignore(): void {}
 
-/** Makes a port; nothing happens before `listen`. */
+/** Creates a listener, which does nothing before `listen`. */
 export function createListener({ onRequest, onUpgrade, tls, timeouts }: ListenerOptions): Listener {
   const { headersMs, requestMs, idleMs } = timeouts;
   let retired = false;
@@ -79,7 +91,7 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
     keepAliveTimeout: idleMs,
     connectionsCheckingInterval: Math.min(1000, headersMs),
     noDelay: true,
-    // A peer that vanished without a word is found in 20 s: probes after 10 s of silence, ten of them, one a second.
+    // Finds a peer that vanished without FIN within 20 s: after 10 s of silence, ten probes, one a second.
     keepAlive: true,
     keepAliveInitialDelay: 10_000,
   };
@@ -93,15 +105,15 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
   const ready = tls ? "secureConnection" : "connection";
   const [serveHttp1] = http1.listeners(ready) as ((socket: Socket) => void)[];
   const serveHttp2 = (socket: Socket): void => {
-    // HTTP/1.1 servers accept half-open sockets; here a client that is gone would leave its streams behind.
+    // HTTP/1.1 servers accept half-open sockets. On HTTP/2 a client that is gone would leave its streams behind.
     socket.allowHalfOpen = false;
     http2.emit("connection", socket);
   };
-  /** Opened in advance, as browsers do, and not used yet: neither server knows of them. */
+  /** Connections without a request yet, as browsers open in advance: neither server knows them. */
   const silent = new Set<Socket>();
   http1.removeAllListeners(ready);
   http1.on(ready, (socket: Socket) => {
-    // A connection that breaks before anyone listens to it must not end the process.
+    // Without a listener, an error of a connection that breaks now would end the process.
     socket.on("error", ignore);
     if (tls) return (socket as TLSSocket).alpnProtocol === "h2" ? serveHttp2(socket) : serveHttp1?.call(http1, socket);
     silent.add(socket);
@@ -112,7 +124,7 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
     });
   });
   const sockets = new Set<Socket>();
-  /** One for all: a listener for each would weigh as much as what it forgets. */
+  /** One function for all sockets: a closure for each would take as much memory as the entries that it deletes. */
   function forget(this: Socket): void {
     silent.delete(this);
     sockets.delete(this);
@@ -128,9 +140,9 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
         http1.once("error", reject);
         http1.listen({ port, host, backlog }, () => {
           http1.removeListener("error", reject);
-          const { port: taken } = http1.address() as AddressInfo;
+          const { port: bound } = http1.address() as AddressInfo;
           const name = host.includes(":") ? `[${host}]` : host;
-          resolve({ host, port: taken, url: `${tls ? "https" : "http"}://${name}:${taken}` });
+          resolve({ host, port: bound, url: `${tls ? "https" : "http"}://${name}:${bound}` });
         });
       }),
     retire: () => {
@@ -140,18 +152,18 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
       new Promise((resolve) => {
         retired = true;
         sessions.close();
-        // Their first request may be on its way, and a proxy must not repeat it.
-        const hush = setTimeout(() => {
+        // Wait for these: their first request may be on its way, and a proxy must not repeat it.
+        const cutSilent = setTimeout(() => {
           for (const socket of silent) socket.destroy();
         }, silentMs);
         const cut = setTimeout(() => {
           for (const socket of sockets) socket.destroy();
         }, graceMs);
-        // Connections become idle one by one as their last answers end.
+        // Connections become idle one by one, as their last responses end.
         const idle = setInterval(() => http1.closeIdleConnections(), 50);
         http1.close(() => {
           clearTimeout(cut);
-          clearTimeout(hush);
+          clearTimeout(cutSilent);
           clearInterval(idle);
           resolve();
         });

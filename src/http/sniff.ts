@@ -1,27 +1,28 @@
 import type { Socket } from "node:net";
 
-/** The first bytes of HTTP/2 with prior knowledge (RFC 9113 section 3.4); no method of HTTP/1.1 begins so. */
+/** The first bytes of HTTP/2 with prior knowledge (RFC 9113 section 3.4). No HTTP/1.1 request begins with them. */
 const preface = Buffer.from("PRI ");
 
 /**
- * Looks at the first bytes of a connection, however few come at once, without taking them. A connection that says too
- * little for `timeoutMs` is cut: it would occupy a socket for nothing.
+ * Calls `decide` once the first bytes of a connection show whether it speaks HTTP/2, and leaves these bytes in the
+ * socket. They may arrive one at a time. A connection that has not sent enough of them within `timeoutMs` is cut, so
+ * that idle connections cannot use up the sockets.
  */
 export function sniffHttp2(socket: Socket, timeoutMs: number, decide: (isHttp2: boolean) => void): void {
   let seen = Buffer.alloc(0);
-  // Not the socket's own timeout, which would stay with it.
+  // Not socket.setTimeout, which would stay set for the server that takes over.
   const late = setTimeout(() => socket.destroy(), timeoutMs).unref();
-  const leave = () => clearTimeout(late);
+  const stopTimer = () => clearTimeout(late);
   const look = (): void => {
     const chunk = socket.read() as Buffer | null;
     if (chunk) seen = Buffer.concat([seen, chunk]);
     const matches = seen.subarray(0, preface.length).equals(preface.subarray(0, seen.length));
     if (seen.length === 0 || (matches && seen.length < preface.length)) return void socket.once("readable", look);
-    leave();
-    socket.removeListener("close", leave);
+    stopTimer();
+    socket.removeListener("close", stopTimer);
     socket.unshift(seen);
     decide(matches);
   };
-  socket.once("close", leave);
+  socket.once("close", stopTimer);
   socket.once("readable", look);
 }

@@ -1,6 +1,6 @@
 /**
  * The WebSocket bridge at /ws: the same subscription as the RPC Subscribe, for pages that would run out of HTTP/1.1
- * connections (six per host, over all tabs) and for clients that speak only JSON.
+ * connections (browsers allow six per host, over all tabs) and for clients that only speak JSON.
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
@@ -19,10 +19,10 @@ import { goAwayFrame } from "../wire/frame.ts";
 import { SocketSink } from "../wire/socket-sink.ts";
 import { Keepalive } from "./keepalive.ts";
 
-/** Strict, since a binary frame may hold anything; ws itself checks text frames. */
+/** Refuses bytes that are not UTF-8: a binary frame may hold any bytes, while ws itself checks text frames. */
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** The codec is the subprotocol; a client names one. */
+/** The codecs, by the subprotocol with which a client chooses one. */
 const codecs = {
   "tidings.v1.json": {
     decode: (data: Buffer) => fromJsonString(BridgeFrameSchema, utf8.decode(data)),
@@ -35,20 +35,23 @@ const codecs = {
 };
 type Codec = (typeof codecs)[keyof typeof codecs];
 
-/** A client frame holds a token and a few lists; fragments beyond this are an attack on memory. */
+/**
+ * Bytes of a frame of a client, which holds a token and a few lists. Without a limit, fragments could fill the memory.
+ */
 const maxPayload = 64 * 1024;
-/** Client frames that wait for their turn. */
+/** Frames of a client that wait to be handled. */
 const maxWaiting = 16;
-/** A close reason has at most 123 bytes (RFC 6455 section 5.5). */
-const maxReason = 123;
+/** Bytes of the reason of a close frame (RFC 6455 section 5.5). */
+const maxCloseReason = 123;
 const path = "/ws";
 
-/** Serves the bridge on upgrade requests. */
+/** Serves the WebSocket bridge. */
 export class WebSocketBridge {
   readonly #core: Core;
   readonly #server: WebSocketServer;
   readonly #pings = new Keepalive();
 
+  /** Creates a bridge to the streams of a core. */
   constructor(core: Core) {
     this.#core = core;
     this.#server = new WebSocketServer({
@@ -60,15 +63,15 @@ export class WebSocketBridge {
     });
   }
 
-  /** Takes an upgrade request of /ws; answers false for another path. Refusals are plain HTTP answers. */
+  /** Handles an upgrade request for /ws, and returns false for another path. Refusals are plain HTTP responses. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
     const [pathname, query] = (request.url ?? "").split("?", 2);
     if (pathname !== path) return false;
     const { allowedOrigins } = this.#core.context.settings;
     if (!isOriginAllowed(request.headers.origin, request.headers.host, allowedOrigins))
       refuse(socket, "403 Forbidden", "origin is not allowed");
-    // URLs end in logs: whatever a query says, it is not a credential.
-    else if (query) refuse(socket, "400 Bad Request", "give nothing in the query; the token goes in the first frame");
+    // Refuse any query, so that nobody puts a token there: proxies and servers write URLs into their logs.
+    else if (query) refuse(socket, "400 Bad Request", "leave out the query; the token goes in the first frame");
     else if (!/(^|,)\s*tidings\.v1\.(json|proto)\s*(,|$)/.test(request.headers["sec-websocket-protocol"] ?? "")) {
       refuse(socket, "400 Bad Request", "offer the subprotocol tidings.v1.json or tidings.v1.proto");
     } else
@@ -90,7 +93,7 @@ function refuse(socket: Duplex, status: string, text: string): void {
   );
 }
 
-/** One socket. */
+/** One WebSocket and its subscription. */
 class Bridge {
   readonly #core: Core;
   readonly #socket: WebSocket;
@@ -101,13 +104,15 @@ class Bridge {
   #work: Promise<void> = Promise.resolve();
   #waiting = 0;
   #alive = true;
-  /** Until it has said who it is. */
+  /** Runs until the first frame has arrived. */
   #opening: Timer | undefined;
   readonly #pings: Keepalive;
-  /** Its turn of the pings. */
-  readonly #turn: number;
+  /** The slice of the connection in `#pings`. */
+  readonly #slice: number;
 
-  /** `transport`: what `socket` stands on. Events are written there whole, so that control frames go between them. */
+  /**
+   * `transport` is the stream below `socket`. Events are written to it as whole frames, and control frames go between.
+   */
   constructor(core: Core, socket: WebSocket, transport: Duplex, pings: Keepalive) {
     this.#core = core;
     this.#socket = socket;
@@ -115,18 +120,18 @@ class Bridge {
     this.#sink = new SocketSink(transport, this.#codec.format, core.context.flushQueue);
     const { clock, timeouts } = core.context.settings;
     this.#opening = clock.after(timeouts.headersMs, () => {
-      this.#close(fail("TOKEN_MISSING", "send {token, subscribe} in the first frame, and at once"));
+      this.#close(fail("TOKEN_MISSING", "no first frame with token and subscribe came in time"));
     });
     this.#pings = pings;
-    this.#turn = pings.add(this);
+    this.#slice = pings.add(this);
     socket.on("message", (data) => this.#enqueue(data as Buffer));
     socket.on("pong", () => (this.#alive = true));
-    // Protocol errors close the socket by themselves; what is left is to free the stream.
+    // ws closes the socket after a protocol error by itself; the close event then frees the stream.
     socket.on("error", ignore);
     socket.on("close", () => this.#leave());
   }
 
-  /** Finds out whether the peer is still there; who did not answer the last time is cut. */
+  /** Pings the peer, or cuts the socket when the peer did not answer the previous ping. */
   ping(): void {
     if (this.#alive) this.#socket.ping();
     else this.#socket.terminate();
@@ -135,26 +140,26 @@ class Bridge {
 
   #leave(): void {
     this.#opening?.cancel();
-    this.#pings.delete(this, this.#turn);
+    this.#pings.delete(this, this.#slice);
     this.#subscription?.close();
   }
 
-  /** Frames take effect one after another. */
+  /** Handles the frames one after another. */
   #enqueue(data: Buffer): void {
     this.#waiting++;
     if (this.#waiting > maxWaiting) {
-      this.#close(fail("OVERLOADED", "too many frames at once"));
+      this.#close(fail("OVERLOADED", "too many frames at once; wait for their effect"));
       return;
     }
     this.#work = this.#work
-      .then(() => this.#take(data))
+      .then(() => this.#handle(data))
       .then(
         () => void this.#waiting--,
         (error) => this.#close(error),
       );
   }
 
-  async #take(data: Buffer): Promise<void> {
+  async #handle(data: Buffer): Promise<void> {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     const frame = decode(this.#codec, data);
     this.#core.validate(BridgeFrameSchema, frame);
@@ -194,9 +199,9 @@ class Bridge {
     const { logger } = this.#core.context.settings;
     if (error.code === Code.Internal) logger?.error({ err: error.cause ?? error }, "websocket failed");
     else if (error.code === Code.Unavailable && error.cause) logger?.warn({ err: error.cause }, "websocket failed");
-    // What ends a stream whose socket is gone is told to nobody.
+    // Count only errors that a client gets: a socket that is gone gets none.
     if (this.#socket.readyState === this.#socket.OPEN) this.#core.context.counters.failed(error);
-    // A close has no room for a delay.
+    // A close frame has no field for the delay, so send it in a go_away event before.
     const afterMs = this.#subscription ? undefined : retryAfterOf(error);
     if (afterMs !== undefined) this.#sink.write([goAwayFrame(afterMs, reason, error.rawMessage)]);
     this.#subscription?.close();
@@ -215,7 +220,7 @@ function decode(codec: Codec, data: Buffer): BridgeFrame {
 
 function cut(text: string): string {
   return Buffer.from(text)
-    .subarray(0, maxReason)
+    .subarray(0, maxCloseReason)
     .toString()
     .replace(/\uFFFD+$/, "");
 }

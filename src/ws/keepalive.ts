@@ -1,41 +1,41 @@
-/** A connection that can be asked whether its peer is still there. */
+/** A connection whose peer is checked by pings. */
 export interface Pinged {
-  /** Called every 20 s. */
+  /** Sends a ping, or cuts the connection when the previous one is unanswered; called every 20 s. */
   ping(): void;
 }
 
-/** Dead peers without FIN are found by pings: the second one, unanswered, cuts. */
+/** Time between the pings of one connection, in ms: a peer that vanished without FIN is found within two of them. */
 const pingMs = 20_000;
-/** Connections are pinged in turns, since thousands at once would hold up everybody's messages. */
-const turns = 40;
+/** Slices of the connections, pinged one after another: thousands of pings at once would delay all messages. */
+const sliceCount = 40;
 
-/** One timer that pings all connections, however many there are; none while there are none. */
+/** Pings all connections from one timer, which runs only while there are connections. */
 export class Keepalive {
-  readonly #turns = Array.from({ length: turns }, () => new Set<Pinged>());
+  readonly #slices = Array.from({ length: sliceCount }, () => new Set<Pinged>());
   #next = 0;
   #count = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** Pings the connection until it is deleted; answers with its turn, which `delete` wants. */
+  /** Pings a connection until it is deleted. Returns its slice, which `delete` needs. */
   add(connection: Pinged): number {
-    // The turn that was last: it has nearly all of the time until its first ping.
-    const turn = (this.#next + turns - 1) % turns;
-    this.#turns[turn]?.add(connection);
+    // The slice that was pinged last, so that the first ping comes after nearly the whole period.
+    const slice = (this.#next + sliceCount - 1) % sliceCount;
+    this.#slices[slice]?.add(connection);
     this.#count++;
-    this.#timer ??= setInterval(() => this.#ping(), pingMs / turns).unref();
-    return turn;
+    this.#timer ??= setInterval(() => this.#ping(), pingMs / sliceCount).unref();
+    return slice;
   }
 
-  /** Forgets the connection; harmless when it is not known. */
-  delete(connection: Pinged, turn: number): void {
-    if (!this.#turns[turn]?.delete(connection) || --this.#count > 0) return;
+  /** Stops pinging a connection; without effect for one that is not pinged. */
+  delete(connection: Pinged, slice: number): void {
+    if (!this.#slices[slice]?.delete(connection) || --this.#count > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
 
   #ping(): void {
-    const turn = this.#turns[this.#next] as Set<Pinged>;
-    this.#next = (this.#next + 1) % turns;
-    for (const connection of turn) connection.ping();
+    const slice = this.#slices[this.#next] as Set<Pinged>;
+    this.#next = (this.#next + 1) % sliceCount;
+    for (const connection of slice) connection.ping();
   }
 }
