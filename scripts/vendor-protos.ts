@@ -1,8 +1,8 @@
 /**
- * Writes vendor/: the .proto files that ours import, taken from packages that npm installed, so that buf needs no
- * network but npm. Two are only moved to the path that their package name asks for. validate.proto is in no package
- * as text, so it is printed from the descriptor embedded in @bufbuild/protovalidate: enough to compile against, while
- * at run time the full descriptor is used.
+ * Writes vendor/: the .proto files that the contract and the server need beside google/protobuf, taken from installed
+ * npm packages, so that buf needs no network. Most are copied to the path that their package name requires.
+ * validate.proto is in no package as text, so it is printed from the descriptor embedded in @bufbuild/protovalidate.
+ * That is enough to compile against; validation itself uses the embedded descriptor.
  */
 import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
