@@ -5,7 +5,7 @@ import { errorTable, fail, type Reason, reasonOf, webSocketCloseCode } from "../
 
 const reasons = Object.keys(errorTable) as Reason[];
 
-/** What arrives at a client: the error after its details went over the wire. */
+/** The details of an error. */
 function detail(error: ConnectError) {
   const [info] = error.findDetails(ErrorInfoSchema);
   const [badRequest] = error.findDetails(BadRequestSchema);
@@ -13,8 +13,8 @@ function detail(error: ConnectError) {
   return { info, badRequest, retry };
 }
 
-describe("an error", () => {
-  test.each(reasons)("%s has the code of the table, its reason and the domain", (reason) => {
+describe("An error", () => {
+  test.each(reasons)("with the reason %s has the code of the table, its reason and the domain", (reason) => {
     const error = fail(reason, "a sentence");
     expect(error.code).toBe(errorTable[reason].code);
     expect(error.rawMessage).toBe("a sentence");
@@ -32,7 +32,7 @@ describe("an error", () => {
     expect(detail(error).badRequest?.fieldViolations).toMatchObject([violation]);
   });
 
-  test("names further fields at fault in BadRequest only", () => {
+  test("names further invalid fields in BadRequest only", () => {
     const violations = [{ field: "b", description: "too" }];
     const error = fail("FIELD_INVALID", "bad", { field: "a", violations });
     expect(detail(error).badRequest?.fieldViolations.map(({ field }) => field)).toEqual(["a", "b"]);
@@ -44,11 +44,11 @@ describe("an error", () => {
     [100, 0n, 100_000_000],
     [1000, 1n, 0],
     [90_001, 90n, 1_000_000],
-  ])("tells after how long to repeat: %d ms", (retryAfterMs, seconds, nanos) => {
+  ])("has its delay of %d ms in RetryInfo", (retryAfterMs, seconds, nanos) => {
     expect(detail(fail("OVERLOADED", "later", { retryAfterMs })).retry?.retryDelay).toMatchObject({ seconds, nanos });
   });
 
-  test("keeps its cause, and its sentence does not tell it", () => {
+  test("keeps its cause, and does not reveal it", () => {
     const cause = new Error("the inside");
     const error = fail("STORE_UNAVAILABLE", "later", { cause });
     expect(error.cause).toBe(cause);
@@ -57,13 +57,13 @@ describe("an error", () => {
     expect(error.details).toHaveLength(1);
   });
 
-  test("that another made has no reason", () => {
+  test("that is not of the table has no reason", () => {
     expect(reasonOf(new ConnectError("x", Code.Internal))).toBeUndefined();
     const other = { desc: BadRequestSchema, value: { fieldViolations: [] } };
     expect(reasonOf(new ConnectError("x", Code.Internal, undefined, [other]))).toBeUndefined();
   });
 
-  test.each(reasons)("%s closes a WebSocket with a code of the private range", (reason) => {
+  test.each(reasons)("with the reason %s closes a WebSocket with a code of the private range", (reason) => {
     const code = webSocketCloseCode(fail(reason, "x"));
     expect(code).toBe(4000 + errorTable[reason].code);
     expect(code).toBeGreaterThanOrEqual(4001);

@@ -140,7 +140,7 @@ export function oneofOf<T extends object>(name: string, fields: T, required = fa
 const pageShape = { categories: strings, startTime: aString, endTime: aString, pageSize: aNumber, pageToken: aString };
 
 /** A request of ListUnread in JSON. */
-export const listUnreadShape: Shape<ListUnreadRequestJson> = { ...pageShape, senderId: aString };
+export const listUnreadShape: Shape<ListUnreadRequestJson> = { ...pageShape, actorId: aString };
 
 /** A request of ListMessages in JSON. */
 export const listMessagesShape: Shape<ListMessagesRequestJson> = {

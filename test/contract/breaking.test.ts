@@ -38,11 +38,11 @@ function rename(message: string, field: string): void {
 }
 
 describe("The last release", () => {
-  test("is none before the first", () => {
+  test("does not exist before the first one", () => {
     expect(lastRelease(repository)).toBeUndefined();
   });
 
-  test("is the highest version that this commit follows, and not its own tag", () => {
+  test("is the highest version before this commit, whose own tag does not count", () => {
     for (const version of ["v0.9.0", "v0.10.0"]) {
       git("tag", version);
       commit();
@@ -54,7 +54,7 @@ describe("The last release", () => {
     expect(lastRelease(repository)).toBe("v1.0.0");
   });
 
-  test("cannot be told by a shallow clone without tags", () => {
+  test("cannot be found in a shallow clone without tags", () => {
     commit();
     const shallow = join(repository, "shallow");
     git("clone", "--quiet", "--depth", "1", `file://${repository}`, shallow);
@@ -62,7 +62,7 @@ describe("The last release", () => {
   });
 });
 
-describe("The changes since a release", () => {
+describe("The breaking changes since a release", () => {
   beforeEach(() => {
     git("tag", "v1.0.0");
     commit();
@@ -72,14 +72,14 @@ describe("The changes since a release", () => {
     expect(breakingChanges(repository, "v1.0.0")).toEqual([]);
   });
 
-  test("name what breaks", () => {
+  test("include a field that was renamed", () => {
     rename("ListUnreadRequest", "actor_id");
     expect(breakingChanges(repository, "v1.0.0").join("\n")).toContain(
       'Field "2" on message "ListUnreadRequest" changed name from "actor_id" to "actor_id_of_old"',
     );
   });
 
-  test("leave out what belongs to others", () => {
+  test("do not include changes of other packages", () => {
     rename("HealthCheckRequest", "service");
     expect(breakingChanges(repository, "v1.0.0")).toEqual([]);
   });

@@ -17,8 +17,8 @@ function typeOf({ fieldKind, scalar, message, enum: enumeration }: DescField): s
   return fieldKind === "list" ? `${name}[]` : name;
 }
 
-describe("names that clients rely on", () => {
-  test.each(Object.entries(typeNames))("%s", (name, members) => {
+describe("The contract keeps the names that clients rely on", () => {
+  test.each(Object.entries(typeNames))("in %s", (name, members) => {
     const type = types.find(({ typeName }) => short(typeName) === name);
     const values = type?.kind === "enum" ? type.values.map((value) => `${value.name}=${value.number}`) : [];
     const fields =
@@ -27,7 +27,7 @@ describe("names that clients rely on", () => {
     expect([...values, ...fields]).toEqual(expect.arrayContaining(members.split(/\s+/).filter(Boolean)));
   });
 
-  test("methods", () => {
+  test("of methods", () => {
     const methods = types.flatMap((type) => (type.kind === "service" ? type.methods : []));
     const lines = methods.map(({ parent, name, input, output, methodKind, idempotency }) => {
       const signature = `${short(parent.typeName)}.${name}: ${short(input.typeName)} → ${short(output.typeName)}`;
@@ -37,7 +37,7 @@ describe("names that clients rely on", () => {
   });
 });
 
-/** All fields of all requests, and of what they contain. */
+/** All fields of all requests, and of the messages in them. */
 function requestFields(): DescField[] {
   const seen = new Set<DescMessage>();
   const walk = (message: DescMessage): void => {
@@ -51,10 +51,10 @@ function requestFields(): DescField[] {
 
 const nameOf = ({ parent, name }: DescField): string => `${parent.name}.${name}`;
 
-/** Bounded by the server's maxMessageBytes together, which a rule of one field cannot say. */
+/** The server's maxMessageBytes bounds these fields together, which a rule of one field cannot express. */
 const boundedElsewhere = ["Draft.content", "Draft.binary"];
 
-/** Whether whatever may be long in a field has a limit. */
+/** Whether the length of a field, and of its items, has a limit. */
 function isBounded(field: DescField, rules: FieldRules | undefined): boolean {
   const kind = rules?.type;
   if (field.fieldKind === "list") {
@@ -70,19 +70,19 @@ function isBoundedScalar(scalar: ScalarType, rules: FieldRules | undefined): boo
   return (kind?.case === "string" || kind?.case === "bytes") && kind.value.maxLen > 0n;
 }
 
-describe("rules", () => {
+describe("The rules of the contract", () => {
   const ruled = requestFields().map((field) => ({
     field,
     rules: hasOption(field, fieldRules) ? getOption(field, fieldRules) : undefined,
   }));
 
-  test("every string, bytes and repeated field of a request has a limit", () => {
+  test("limit every string, bytes and repeated field of a request", () => {
     expect(ruled.length).toBeGreaterThan(60);
     const unbounded = ruled.filter(({ field, rules }) => !isBounded(field, rules)).map(({ field }) => nameOf(field));
     expect(unbounded).toEqual(boundedElsewhere);
   });
 
-  test("every pattern of a field is a predefined rule, which has a sentence", () => {
+  test("have patterns only as predefined rules, which have a sentence", () => {
     const own = ruled.filter(({ rules }) => {
       const kind = rules?.type.case === "repeated" ? rules.type.value.items?.type : rules?.type;
       return kind?.case === "string" && kind.value.pattern !== "";
@@ -91,12 +91,12 @@ describe("rules", () => {
   });
 });
 
-describe("Generated code", () => {
+describe("Code that is generated from the contract", () => {
   const files = [...loadDescriptors().files].filter(({ proto }) => proto.package.startsWith("tidings."));
   const capitals = (name: string) => name.replace(/(?:^|[._])([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
   test.each(files.map((file) => [`${file.name}.proto`, file] as const))(
-    "of %s has its own package in each language",
+    "has a package of its own in each language for %s",
     (_, file) => {
       const words = file.proto.package.split(".");
       const { repository } = JSON.parse(readFileSync(`${root}/package.json`, "utf8")) as {
@@ -119,14 +119,14 @@ describe("Generated code", () => {
   );
 });
 
-describe("proto/", () => {
+describe("The folder proto/", () => {
   const buf = `${root}/node_modules/.bin/buf`;
 
-  test("is documented and keeps to the conventions", async () => {
+  test("passes buf lint, which wants comments on everything", async () => {
     expect(await run(buf, "lint")).toBe("");
   });
 
-  test("is formatted", async () => {
+  test("is formatted by buf format", async () => {
     expect(await run(buf, "format", "proto", "--diff", "--exit-code")).toBe("");
   });
 });

@@ -27,7 +27,7 @@ import { rows } from "../support/request-fields.ts";
 
 const registry = loadDescriptors();
 
-/** The rules of all fields of the contract whose rules say something about a text, with the field's name. */
+/** The string rules of all fields of the contract, with the name of the field. */
 function stringRules(from: FileRegistry) {
   const messages = [...from].filter(
     (type): type is DescMessage => type.kind === "message" && type.typeName.startsWith("tidings.v1."),
@@ -45,7 +45,7 @@ function ofText(rules: FieldRules | undefined) {
   return rules?.type.case === "string" ? rules.type.value : undefined;
 }
 
-/** Whether a message is valid by the rules of a registry, and which fields are at fault. */
+/** The paths of the fields that are invalid by the rules of a registry. */
 function faultsOf(descriptors: FileRegistry, schema: DescMessage, json: JsonObject) {
   const validator = createValidator({ registry: descriptors });
   const { violations } = validator.validate(
@@ -87,12 +87,12 @@ describe("toNativePatterns", () => {
     ]);
   });
 
-  test("leaves the descriptors that it was given as they are, which reflection serves", () => {
+  test("does not change the given descriptors, which reflection serves", () => {
     toNativePatterns(registry);
     expect(stringRules(registry).filter(({ rules }) => rules.$unknown).length).toBeGreaterThan(30);
   });
 
-  test("finds the same fields at fault as CEL does", () => {
+  test("makes the same fields invalid as CEL does", () => {
     const native = toNativePatterns(registry).registry;
     const patterned = rows.filter(({ says }) => /control characters|relative URL|room\/<id>/.test(says));
     expect(patterned.length).toBeGreaterThan(30);
@@ -104,7 +104,7 @@ describe("toNativePatterns", () => {
     }
   });
 
-  test("leaves a rule that is more than a pattern in CEL, where it works all the same", () => {
+  test("leaves a rule that is more than a pattern to CEL, where it still works", () => {
     const descriptors = withExpression("no_control_characters", "!rule || !this.contains('\\n')");
     expect(toNativePatterns(descriptors).sentences.size).toBe(2);
     const message = { kind: 3, category: "a\nb" };
@@ -114,7 +114,7 @@ describe("toNativePatterns", () => {
     );
   });
 
-  test("returns descriptors without predefined rules themselves", () => {
+  test("returns the given descriptors when they have no predefined rules", () => {
     const empty = createFileRegistry();
     expect(toNativePatterns(empty).registry).toBe(empty);
   });

@@ -94,8 +94,8 @@ describe("The public contract", () => {
   });
 });
 
-describe("Removing the rules", () => {
-  test("keeps the other options of a field, and what only looks like a rule", () => {
+describe("Removing the validation rules", () => {
+  test("keeps the other options of a field, and text that only looks like a rule", () => {
     const source = [
       'syntax = "proto3";',
       'import "buf/validate/validate.proto";',
@@ -118,7 +118,7 @@ describe("Removing the rules", () => {
     ]);
   });
 
-  test("fails rather than leave a rule behind", () => {
+  test("throws rather than leave a rule behind", () => {
     expect(() => withoutRules("message M { option(buf.validate.message) = {}; }")).toThrow("a validation rule is left");
     expect(() => withoutRules("string a = 1 [deprecated = true")).toThrow("have no end");
   });

@@ -32,12 +32,12 @@ import { badUrls, goodUrls } from "../support/urls.ts";
 const registry = loadDescriptors();
 const validate = createValidate(registry);
 
-/** Sends it over the wire, as a request comes. */
+/** Encodes and decodes a message, as a request that arrives over the wire. */
 function received(schema: DescMessage, json: JsonObject) {
   return fromBinary(schema, toBinary(schema, fromJson(schema, json)));
 }
 
-/** What validation answers, `undefined` when it lets the request pass. */
+/** The error that validation throws, or `undefined` when the request passes. */
 function refusal(schema: DescMessage, json: JsonObject, prefix?: string): ConnectError | undefined {
   const message = received(schema, json);
   try {
@@ -48,7 +48,7 @@ function refusal(schema: DescMessage, json: JsonObject, prefix?: string): Connec
   }
 }
 
-/** The details as a client reads them. */
+/** The details of an error as a client reads them. */
 function detailsOf(error: ConnectError | undefined) {
   const sent = error?.details.flatMap((detail) => ("desc" in detail ? [create(detail.desc, detail.value)] : [])) ?? [];
   const info = sent.find((detail) => detail.$typeName === ErrorInfoSchema.typeName);
@@ -63,13 +63,13 @@ const draft = (message: JsonObject): JsonObject => ({
   message: { kind: "KIND_EVENT", ...message },
 });
 
-describe("every rule of every request field", () => {
+describe("Validation of every request field", () => {
   const shorten = (json: JsonObject): string =>
     JSON.stringify(json)
       .replace(/((?:x|😀){8})(?:x|😀)*/g, "$1…")
       .slice(0, 80);
 
-  test.each(rows.map((row) => ({ ...row, name: `${row.field} ${shorten(row.bad)}` })))(
+  test.each(rows.map((row) => ({ ...row, name: `refuses ${row.field} in ${shorten(row.bad)}` })))(
     "$name",
     ({ schema, bad, path, says, good }) => {
       const error = refusal(schema, bad);
@@ -82,7 +82,7 @@ describe("every rule of every request field", () => {
     },
   );
 
-  test("the table leaves out only fields that have no rule", () => {
+  test("has a row in the table for each field but those without a rule", () => {
     const known = new Set(rows.map((row) => row.field));
     const left: string[] = [];
     const seen = new Set<DescMessage>();
@@ -119,21 +119,21 @@ describe("every rule of every request field", () => {
   });
 });
 
-describe("the answer", () => {
-  test("names all fields at fault, the first in its text", () => {
+describe("The error of an invalid request", () => {
+  test("names all invalid fields, the first one in its sentence", () => {
     const error = refusal(PublishRequestSchema, { audience: {}, message: { title: "x".repeat(513), url: "data:," } });
     expect(error?.rawMessage).toBe("audience: set one of user_id, users, room_id, tenant, everyone");
     const fields = detailsOf(error).violations.map((violation: { field: string }) => violation.field);
     expect(fields).toEqual(["audience", "message.kind", "message.title", "message.url"]);
   });
 
-  test("stays small when 10,000 fields are at fault", () => {
+  test("stays small when 10,000 fields are invalid", () => {
     const userIds = Array.from({ length: 10_000 }, () => "\n");
     const error = refusal(PublishRequestSchema, { ...draft({}), audience: { users: { userIds } } });
     expect(detailsOf(error).violations).toHaveLength(16);
   });
 
-  test("has the prefix of the place where the message was", () => {
+  test("has the path of the message within its batch or frame as a prefix", () => {
     expect(refusal(PublishRequestSchema, { message: { kind: 1 } }, "requests[3]")?.rawMessage).toBe(
       "requests[3].audience: must be set",
     );
@@ -143,7 +143,7 @@ describe("the answer", () => {
     expect(refusal(MarkReadRequestSchema, {}, "mark_read")?.rawMessage).toMatch(/^mark_read\.target: set /);
   });
 
-  test("never repeats what was sent", () => {
+  test("never repeats the text that was sent", () => {
     const secret = "s3cr3t\n";
     const json = JSON.stringify(
       detailsOf(refusal(PublishRequestSchema, { ...draft({ url: `javascript:${secret}` }), tenantId: secret })),
@@ -153,21 +153,21 @@ describe("the answer", () => {
   });
 });
 
-test("the items of a batch are not checked with the batch", () => {
+test("Validation of a batch does not check its items", () => {
   expect(refusal(PublishBatchRequestSchema, { requests: [{}, { message: { url: "javascript:1" } }] })).toBeUndefined();
 });
 
-describe("payloads pass unread", () => {
+describe("Validation passes a payload unread that is", () => {
   test.each([
     ["null", { json: null }],
-    ["nested objects", { json: { a: [1, true, "\u0000\n", { b: null }], javascript: "javascript:1" } }],
+    ["a nested object", { json: { a: [1, true, "\u0000\n", { b: null }], javascript: "javascript:1" } }],
     ["bytes", { binary: "AAH/", contentType: "application/octet-stream" }],
   ])("%s", (_name, payload: JsonObject) => {
     expect(refusal(PublishRequestSchema, draft(payload))).toBeUndefined();
   });
 });
 
-test("a message without rules passes, and a foreign one is a mistake of the caller", () => {
+test("Validation passes a message without rules, and throws for a message that the descriptors do not have", () => {
   expect(refusal(SubscribeResponseSchema, { hello: { unread: { byCategory: { "": 1, system: 2 } } } })).toBeUndefined();
   const elsewhere = createValidate(createFileRegistry());
   expect(() => elsewhere(PublishRequestSchema, create(PublishRequestSchema))).toThrow(
@@ -185,7 +185,7 @@ const character = fc
 const upTo = (maxLength: number) => fc.string({ unit: character, maxLength });
 const id = (maxLength: number) => fc.string({ unit: character, minLength: 1, maxLength });
 
-test("all valid drafts pass", () => {
+test("Validation passes every valid draft", () => {
   const drafts = fc.record(
     {
       kind: fc.constantFrom(1, 2, 3),
@@ -209,14 +209,14 @@ test("all valid drafts pass", () => {
   );
 });
 
-describe("URLs", () => {
+describe("Validation of URLs", () => {
   const stock = createValidator({ registry });
   const sayStock = (url: string): string => {
     const schema = registry.getMessage(PublishRequestSchema.typeName) as DescMessage;
     return stock.validate(schema, received(PublishRequestSchema, draft({ url }))).kind;
   };
 
-  test("the tables are long", () => {
+  test("is tried on at least 50 bad and 20 good ones", () => {
     expect(badUrls.length).toBeGreaterThanOrEqual(50);
     expect(goodUrls.length).toBeGreaterThanOrEqual(20);
   });
@@ -231,12 +231,12 @@ describe("URLs", () => {
     expect(sayStock(url), "with RE2").toBe("invalid");
   });
 
-  test.each(goodUrls)("takes %j", (url) => {
+  test.each(goodUrls)("passes %j", (url) => {
     expect(refusal(PublishRequestSchema, draft({ url, actor: { avatarUrl: url } }))).toBeUndefined();
     expect(sayStock(url), "with RE2").toBe("valid");
   });
 
-  test("what passes leads to https or http, as browsers read it", () => {
+  test("passes only URLs that browsers resolve to https or http", () => {
     const parts = [
       "java",
       "script",
@@ -271,7 +271,7 @@ describe("URLs", () => {
   });
 });
 
-describe("a broken rule", () => {
+describe("A broken rule", () => {
   /** The descriptors with one more rule on Draft.title. */
   function withRule(expression: string): FileRegistry {
     const set: FileDescriptorSet = create(FileDescriptorSetSchema, {
@@ -287,17 +287,17 @@ describe("a broken rule", () => {
     return createFileRegistry(copy);
   }
 
-  test("that does not compile stops the start", () => {
+  test("that does not compile prevents the start", () => {
     expect(() => createValidate(withRule("this ="))).toThrow("the validation rules of tidings.v1.Draft do not work");
   });
 
-  test("that fails on an empty message stops the start", () => {
+  test("that fails on an empty message prevents the start", () => {
     expect(() => createValidate(withRule("10 / size(this) > 0"))).toThrow(
       "the validation rules of tidings.v1.Draft do not work",
     );
   });
 
-  test("that fails on a request is the server's fault, and its text stays inside", () => {
+  test("that fails on a request is an INTERNAL error, which does not reveal the cause", () => {
     const fragile = createValidate(withRule("10 / (size(this) - 3) != 99"));
     const request = fromJson(PublishRequestSchema, draft({ title: "abc" }));
     const error = (() => {

@@ -20,8 +20,8 @@ const preflight = {
   "access-control-request-headers": "authorization,content-type",
 };
 
-describe("preflight", () => {
-  test("lets an allowed page post with a token", async () => {
+describe("A preflight", () => {
+  test("allows a page of an allowed origin to post with a token", async () => {
     const answer = await fetch(await serve([page]), { method: "OPTIONS", headers: { origin: page, ...preflight } });
     expect(answer.status).toBe(204);
     expect(answer.headers.get("access-control-allow-origin")).toBe(page);
@@ -31,7 +31,7 @@ describe("preflight", () => {
     expect(answer.headers.get("vary")).toContain("Origin");
   });
 
-  test("refuses others", async () => {
+  test("refuses a page of another origin", async () => {
     const answer = await fetch(await serve([page]), {
       method: "OPTIONS",
       headers: { origin: "https://evil.example", ...preflight },
@@ -41,35 +41,35 @@ describe("preflight", () => {
   });
 });
 
-describe("answers", () => {
-  test("are readable by an allowed page, with the headers that clients need", async () => {
+describe("Responses", () => {
+  test("are readable by a page of an allowed origin, with the headers that clients need", async () => {
     const answer = await fetch(await serve([page]), { headers: { origin: page } });
     expect(answer.headers.get("access-control-allow-origin")).toBe(page);
     expect(answer.headers.get("access-control-expose-headers")?.toLowerCase()).toContain("grpc-status");
     expect(await answer.text()).toBe("answer");
   });
 
-  test("are not readable by others", async () => {
+  test("are not readable by a page of another origin", async () => {
     const answer = await fetch(await serve([page]), { headers: { origin: "https://evil.example" } });
     expect(answer.headers.get("access-control-allow-origin")).toBeNull();
   });
 
-  test("are readable by all where all are allowed", async () => {
+  test("are readable by all pages when all origins are allowed", async () => {
     const answer = await fetch(await serve(["*"]), { headers: { origin: "https://any.example" } });
     expect(answer.headers.get("access-control-allow-origin")).toBe("*");
   });
 });
 
-describe("who may open a WebSocket", () => {
+describe("The check of the origin of a WebSocket", () => {
   test.each([
-    ["no browser", undefined, "h:1", [], true],
-    ["a page of this host", "http://h:1", "h:1", [], true],
-    ["a page of another port", "http://h:2", "h:1", [], false],
-    ["a page of a host that only begins the same", "http://h:1.evil.example", "h:1", [], false],
-    ["a listed page", page, "h:1", [page], true],
-    ["a page of a listed name by another scheme", "http://app.example.com", "h:1", [page], false],
-    ["a page in a sandbox", "null", "h:1", [page], false],
-    ["any page where all are allowed", "null", "h:1", ["*"], true],
+    ["allows a caller that is not a browser", undefined, "h:1", [], true],
+    ["allows a page of this host", "http://h:1", "h:1", [], true],
+    ["refuses a page of another port", "http://h:2", "h:1", [], false],
+    ["refuses a page of a host that only begins with the same name", "http://h:1.evil.example", "h:1", [], false],
+    ["allows a page of a listed origin", page, "h:1", [page], true],
+    ["refuses a page of a listed name with another scheme", "http://app.example.com", "h:1", [page], false],
+    ["refuses a page in a sandbox", "null", "h:1", [page], false],
+    ["allows any page when all origins are allowed", "null", "h:1", ["*"], true],
   ])("%s", (_, origin, host, allowed, expected) => {
     expect(isOriginAllowed(origin, host, allowed)).toBe(expected);
   });

@@ -1,4 +1,4 @@
-/** What a closing server says and does before it closes its port. */
+/** A server that shuts down, during its drain delay. */
 
 import { once } from "node:events";
 import { request } from "node:http";
@@ -6,14 +6,14 @@ import { expect, test } from "vitest";
 import { FakeClock } from "../support/clock.ts";
 import { newTenant, startServer } from "../support/server.ts";
 
-test.each(["/livez", "/healthz", "/readyz"])("%s needs no token", async (path) => {
+test.each(["/livez", "/healthz", "/readyz"])("The probe %s needs no token", async (path) => {
   const server = await startServer();
   const response = await fetch(server.url + path);
   expect([response.status, await response.text()]).toEqual([200, "ok\n"]);
   await server.stop();
 });
 
-test("during the delay it says that it is not ready, and goes on; each answer ends its connection", async () => {
+test("During the drain delay a server is not ready but serves on, and each response ends its connection", async () => {
   const clock = new FakeClock();
   const server = await startServer({ clock, drainDelayMs: 5_000 });
   const backend = server.client({ tenant: newTenant(), role: "service" });

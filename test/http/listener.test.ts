@@ -4,23 +4,23 @@ import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { request as httpsRequest } from "node:https";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { setImmediate as turn } from "node:timers/promises";
+import { setImmediate as nextTick } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { createListener, type Listener, type ListenerOptions } from "../../src/http/listener.ts";
 
 const cert = readFileSync(join(import.meta.dirname, "localhost.crt"));
-/** Made for these tests; it opens nothing. */
+/** Generated for these tests; used nowhere else. */
 const key = readFileSync(join(import.meta.dirname, "localhost.key"));
-const patient = { headersMs: 5_000, requestMs: 5_000, idleMs: 5_000, stallMs: 5_000 };
-const hasty = { headersMs: 150, requestMs: 200, idleMs: 150, stallMs: 5_000 };
+const longTimeouts = { headersMs: 5_000, requestMs: 5_000, idleMs: 5_000, stallMs: 5_000 };
+const shortTimeouts = { headersMs: 150, requestMs: 200, idleMs: 150, stallMs: 5_000 };
 const open: Listener[] = [];
 
 afterEach(async () => {
   await Promise.all(open.splice(0).map((listener) => listener.close(0)));
 });
 
-/** A listener that answers with the HTTP version, once the body has come, and echoes WebSocket frames. */
+/** Starts a listener that responds with the HTTP version, once the body has arrived, and echoes WebSocket frames. */
 async function listen(timeouts: ListenerOptions["timeouts"], tls?: ListenerOptions["tls"]) {
   const echo = new WebSocketServer({ noServer: true });
   const requests = new EventEmitter();
@@ -38,17 +38,17 @@ async function listen(timeouts: ListenerOptions["timeouts"], tls?: ListenerOptio
   return { listener, requests, ...(await listener.listen("127.0.0.1", 0)) };
 }
 
-/** What a raw connection receives until the server closes it. */
+/** Opens a raw connection and returns what it receives until the server closes it. */
 async function talk(port: number, speak: (socket: Socket) => unknown): Promise<string> {
   const socket = connect(port, "127.0.0.1");
-  let heard = "";
+  let received = "";
   socket
     .setEncoding("latin1")
-    .on("data", (data) => (heard += data))
+    .on("data", (data) => (received += data))
     .on("error", () => {});
   speak(socket);
   await once(socket, "close");
-  return heard;
+  return received;
 }
 
 async function http2Get(session: ClientHttp2Session): Promise<string> {
@@ -62,21 +62,21 @@ async function http2Get(session: ClientHttp2Session): Promise<string> {
 const http1 = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-describe("one cleartext port", () => {
+describe("A cleartext port", () => {
   test("speaks HTTP/1.1", async () => {
-    const { port } = await listen(patient);
+    const { port } = await listen(longTimeouts);
     expect(await talk(port, (socket) => socket.write(http1))).toMatch(/^HTTP\/1\.1 200 .*HTTP\/1\.1$/s);
   });
 
   test("speaks HTTP/2 with prior knowledge", async () => {
-    const { url } = await listen(patient);
+    const { url } = await listen(longTimeouts);
     const session = connectHttp2(url);
     expect(await http2Get(session)).toBe("HTTP/2.0");
     session.close();
   });
 
   test("speaks WebSocket", async () => {
-    const { port } = await listen(patient);
+    const { port } = await listen(longTimeouts);
     const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`);
     await once(socket, "open");
     socket.send("hello");
@@ -88,41 +88,51 @@ describe("one cleartext port", () => {
   test.each([
     ["HTTP/1.1", http1, "HTTP/1.1 200"],
     ["HTTP/2", `${preface}\0\0\x04\x08\0\0\0\0\0\0\0\0\0`, "\0\0"],
-  ])("tells %s however few bytes come at once", async (_, bytes, answer) => {
-    const { port } = await listen(hasty);
-    const heard = await talk(port, async (socket) => {
+  ])("recognises %s even when the bytes arrive one at a time", async (_, bytes, answer) => {
+    const { port } = await listen(shortTimeouts);
+    const received = await talk(port, async (socket) => {
       socket.setNoDelay(true);
       for (const byte of bytes) {
         socket.write(byte, "latin1");
-        await turn();
+        await nextTick();
       }
     });
-    expect(heard.startsWith(answer)).toBe(true);
+    expect(received.startsWith(answer)).toBe(true);
   });
 
-  test("answers garbage with 400", async () => {
-    const { port } = await listen(patient);
+  test("survives an HTTP/2 connection that breaks the protocol right after a request", async () => {
+    const { port, url } = await listen(longTimeouts);
+    const headers = "\0\0\t\x01\x04\0\0\0\x01\x83\x86\x84A\x04x:80";
+    const dataWithoutStream = "\0\0\0\0\0\0\0\0\0";
+    await talk(port, (socket) => socket.write(preface + headers + dataWithoutStream, "latin1"));
+    const session = connectHttp2(url);
+    expect(await http2Get(session)).toBe("HTTP/2.0");
+    session.close();
+  });
+
+  test("responds to garbage with 400", async () => {
+    const { port } = await listen(longTimeouts);
     expect(await talk(port, (socket) => socket.write("\0\x01garbage\r\n\r\n"))).toMatch(/^HTTP\/1\.1 400/);
   });
 
   test("refuses headers over 16 KB with 431", async () => {
-    const { port } = await listen(patient);
+    const { port } = await listen(longTimeouts);
     expect(
       await talk(port, (socket) => socket.write(`GET / HTTP/1.1\r\nHost: x\r\nX: ${"x".repeat(20_000)}\r\n\r\n`)),
     ).toMatch(/^HTTP\/1\.1 431/);
   });
 });
 
-describe("TLS", () => {
+describe("A TLS port", () => {
   test("chooses HTTP/2 by ALPN", async () => {
-    const { port } = await listen(patient, { key, cert });
+    const { port } = await listen(longTimeouts, { key, cert });
     const session = connectHttp2(`https://127.0.0.1:${port}`, { ca: cert });
     expect(await http2Get(session)).toBe("HTTP/2.0");
     session.close();
   });
 
-  test("speaks HTTP/1.1 with who does not know HTTP/2", async () => {
-    const { port } = await listen(patient, { key, cert });
+  test("speaks HTTP/1.1 with a client that does not know HTTP/2", async () => {
+    const { port } = await listen(longTimeouts, { key, cert });
     const request = httpsRequest({ port, host: "127.0.0.1", ca: cert, agent: false }).end();
     const [response] = await once(request, "response");
     let body = "";
@@ -131,44 +141,44 @@ describe("TLS", () => {
   });
 
   test("speaks WebSocket", async () => {
-    const { port } = await listen(patient, { key, cert });
+    const { port } = await listen(longTimeouts, { key, cert });
     const socket = new WebSocket(`wss://127.0.0.1:${port}/ws`, { ca: cert });
     await once(socket, "open");
     socket.close();
     await once(socket, "close");
   });
 
-  test("cuts who does not finish the handshake", async () => {
-    const { port } = await listen(hasty, { key, cert });
+  test("cuts a connection that does not finish the handshake", async () => {
+    const { port } = await listen(shortTimeouts, { key, cert });
     await talk(port, (socket) => socket.write("\x16\x03"));
   });
 });
 
-describe("timeouts, each of which would hang here if it were not enforced", () => {
+describe("The timeouts of a listener", () => {
   test.each([
     ["a silent connection", ""],
     ["half a preface", "PR"],
     ["HTTP/2 without a request", preface],
-  ])("%s is cut", async (_, bytes) => {
-    const { port } = await listen(hasty);
+  ])("cut %s", async (_, bytes) => {
+    const { port } = await listen(shortTimeouts);
     await talk(port, (socket) => socket.write(bytes || "", "latin1"));
   });
 
-  test("slow headers are answered with 408", async () => {
-    const { port } = await listen(hasty);
+  test("end slow headers with 408", async () => {
+    const { port } = await listen(shortTimeouts);
     expect(await talk(port, (socket) => socket.write("GET / HTTP/1.1\r\nHost: x\r\n"))).toMatch(/^HTTP\/1\.1 408/);
   });
 
-  test("a slow body of HTTP/1.1 is answered with 408", async () => {
-    const { port } = await listen(hasty);
-    const heard = await talk(port, (socket) =>
+  test("end a slow body of HTTP/1.1 with 408", async () => {
+    const { port } = await listen(shortTimeouts);
+    const received = await talk(port, (socket) =>
       socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx"),
     );
-    expect(heard).toMatch(/^HTTP\/1\.1 408/);
+    expect(received).toMatch(/^HTTP\/1\.1 408/);
   });
 
-  test("a slow body of HTTP/2 is reset, and the connection goes on", async () => {
-    const { url } = await listen({ ...hasty, idleMs: 5_000 });
+  test("reset a slow body of HTTP/2 and leave its connection open", async () => {
+    const { url } = await listen({ ...shortTimeouts, idleMs: 5_000 });
     const session = connectHttp2(url);
     const stream = session.request({ ":path": "/", ":method": "POST" });
     stream.on("error", () => {}).write("x");
@@ -178,32 +188,22 @@ describe("timeouts, each of which would hang here if it were not enforced", () =
     session.close();
   });
 
-  test("an idle connection of HTTP/1.1 is closed", async () => {
-    const { port } = await listen(hasty);
+  test("close an idle connection of HTTP/1.1", async () => {
+    const { port } = await listen(shortTimeouts);
     expect(await talk(port, (socket) => socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))).toMatch(/^HTTP\/1\.1 200/);
   });
 
-  test("a connection of HTTP/2 that breaks the protocol right behind a request ends alone", async () => {
-    const { port, url } = await listen(patient);
-    const headers = "\0\0\t\x01\x04\0\0\0\x01\x83\x86\x84A\x04x:80";
-    const dataOfNoStream = "\0\0\0\0\0\0\0\0\0";
-    await talk(port, (socket) => socket.write(preface + headers + dataOfNoStream, "latin1"));
-    const session = connectHttp2(url);
-    expect(await http2Get(session)).toBe("HTTP/2.0");
-    session.close();
-  });
-
-  test("an idle connection of HTTP/2 is closed", async () => {
-    const { url } = await listen(hasty);
+  test("close an idle connection of HTTP/2", async () => {
+    const { url } = await listen(shortTimeouts);
     const session = connectHttp2(url);
     await http2Get(session);
     await once(session, "close");
   });
 });
 
-describe("close", () => {
-  test("lets a request under way finish, takes no new ones, and leaves nothing open", async () => {
-    const { listener, port, requests } = await listen(patient);
+describe("Closing a listener", () => {
+  test("lets a running request finish, accepts no new ones, and leaves nothing open", async () => {
+    const { listener, port, requests } = await listen(longTimeouts);
     const answer = talk(port, async (socket) => {
       socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx");
       await once(requests, "request");
@@ -215,18 +215,18 @@ describe("close", () => {
     await expect(once(connect(port, "127.0.0.1"), "connect")).rejects.toThrow("ECONNREFUSED");
   });
 
-  test("cuts what does not finish in time", async () => {
-    const { listener, port, requests } = await listen(patient);
+  test("cuts a request that does not finish in time", async () => {
+    const { listener, port, requests } = await listen(longTimeouts);
     await talk(port, async (socket) => {
       socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n");
       await once(requests, "request");
       await listener.close(50);
     });
   });
+});
 
-  test("says which port is taken", async () => {
-    const { port } = await listen(patient);
-    const second = createListener({ onRequest: () => {}, onUpgrade: () => {}, timeouts: patient });
-    await expect(second.listen("127.0.0.1", port)).rejects.toThrow("EADDRINUSE");
-  });
+test("Listening on a port that is taken rejects with EADDRINUSE", async () => {
+  const { port } = await listen(longTimeouts);
+  const second = createListener({ onRequest: () => {}, onUpgrade: () => {}, timeouts: longTimeouts });
+  await expect(second.listen("127.0.0.1", port)).rejects.toThrow("EADDRINUSE");
 });

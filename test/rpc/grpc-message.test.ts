@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { keepMessageLegible } from "../../src/rpc/grpc-message.ts";
 
-test("escapes in grpc-message only what gRPC escapes", () => {
+test("The trailer grpc-message escapes only the characters that gRPC escapes", () => {
   const trailer = new Headers();
   keepMessageLegible(trailer);
   const text = 'message.url: 100% of 任务, "quoted" <a&b>\t~';
@@ -12,7 +12,7 @@ test("escapes in grpc-message only what gRPC escapes", () => {
   expect(decodeURI(escaped)).toBe(text);
 });
 
-test("leaves other trailers as they are", () => {
+test("Other trailers stay as they are", () => {
   const trailer = new Headers();
   keepMessageLegible(trailer);
   trailer.set("other", "%3A");

@@ -53,7 +53,7 @@ function watch(name: string): { next: () => Promise<string>; stream: ClientReada
 }
 
 describe("Check and List", () => {
-  test("tell of the whole and of each service", async () => {
+  test("return the status of the server as a whole and of each service", async () => {
     expect(await check("")).toBe("SERVING");
     expect(await check(service)).toBe("SERVING");
     health.set(service, false);
@@ -62,15 +62,15 @@ describe("Check and List", () => {
     expect(await list()).toEqual({ "": { status: "SERVING" }, [service]: { status: "NOT_SERVING" } });
   });
 
-  test("an unknown service is NOT_FOUND", async () => {
+  test("refuse an unknown service with NOT_FOUND", async () => {
     await expect(check("no.Such")).rejects.toMatchObject({ code: status.NOT_FOUND });
   });
 
-  test("a name of 5,000 characters is refused before it is read", async () => {
+  test("refuse a name of 5,000 characters before they read it", async () => {
     await expect(check("x".repeat(5000))).rejects.toMatchObject({ code: status.RESOURCE_EXHAUSTED });
   });
 
-  test("buf curl understands them over the Connect protocol", async () => {
+  test("serve buf curl over the Connect protocol", async () => {
     const schema = [
       "--schema",
       "node_modules/grpc-health-check/proto/health/v1",
@@ -91,7 +91,7 @@ describe("Check and List", () => {
 });
 
 describe("Watch", () => {
-  test("answers at once, then on changes only", async () => {
+  test("sends the status at once, then on changes only", async () => {
     const { next } = watch(service);
     expect(await next()).toBe("SERVING");
     health.set(service, true);
@@ -102,7 +102,7 @@ describe("Watch", () => {
     expect(await next()).toBe("SERVING");
   });
 
-  test("skips what changed back before it could be sent", async () => {
+  test("skips a change that was undone before it could be sent", async () => {
     const { next } = watch(service);
     expect(await next()).toBe("SERVING");
     for (let i = 0; i < 10_000; i++) health.set(service, i % 2 === 0);
@@ -111,14 +111,14 @@ describe("Watch", () => {
     expect(await next()).toBe("SERVING");
   });
 
-  test("says SERVICE_UNKNOWN of an unknown service, and goes on", async () => {
+  test("sends SERVICE_UNKNOWN for an unknown service, and continues", async () => {
     const { next } = watch("later.Service");
     expect(await next()).toBe("SERVICE_UNKNOWN");
     health.set("later.Service", true);
     expect(await next()).toBe("SERVING");
   });
 
-  test("every watcher hears of a change, and one that left does not stop the others", async () => {
+  test("notifies every watcher of a change, also after one of them has left", async () => {
     const leaver = watch(service);
     const watchers = [watch(service), watch(service), watch("")];
     for (const { next } of [leaver, ...watchers]) expect(await next()).toBe("SERVING");
@@ -128,21 +128,21 @@ describe("Watch", () => {
     for (const { next } of watchers) expect(await next()).toBe("NOT_SERVING");
   });
 
-  test("ends when the server goes away, with the server's reason", async () => {
+  test("ends when the server shuts down, with the error of the shutdown", async () => {
     const { next } = watch(service);
     expect(await next()).toBe("SERVING");
     server.shutdown(new ConnectError("draining", Code.Unavailable));
     await expect(next()).rejects.toMatchObject({ code: status.UNAVAILABLE, details: "draining" });
   });
 
-  test("ends at once when the server has already gone away", async () => {
+  test("ends at once when the server has already shut down", async () => {
     server.shutdown(new ConnectError("draining", Code.Unavailable));
     const { next } = watch(service);
     await expect(next()).rejects.toMatchObject({ code: status.UNAVAILABLE });
   });
 });
 
-test("after a shutdown nothing serves again", async () => {
+test("Health stays NOT_SERVING after a shutdown", async () => {
   health.shutdown();
   health.set(service, true);
   health.set("later.Service", true);

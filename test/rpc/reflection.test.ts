@@ -50,7 +50,7 @@ function filesOf({ file_descriptor_response }: Answer): FileDescriptorProto[] {
 
 const namesOf = (answer: Answer): string[] => filesOf(answer).map(({ name }) => name);
 
-describe.each(["v1", "v1alpha"])("%s, over @grpc/grpc-js", (version) => {
+describe.each(["v1", "v1alpha"])("Reflection %s over @grpc/grpc-js", (version) => {
   let client: ReflectionClient & Client;
   let stream: ClientDuplexStream<object, Answer>;
   let ask: (request: object) => Promise<Answer>;
@@ -106,7 +106,7 @@ describe.each(["v1", "v1alpha"])("%s, over @grpc/grpc-js", (version) => {
     [{ all_extension_numbers_of_type: "no.Such" }, status.NOT_FOUND],
     [{ all_extension_numbers_of_type: "tidings.v1.Draft.url" }, status.NOT_FOUND],
     [{}, status.INVALID_ARGUMENT],
-  ])("%j is an error inside the stream, which goes on", async (request, error_code) => {
+  ])("responds to %j with an error inside the stream, which continues", async (request, error_code) => {
     expect((await ask(request)).error_response).toMatchObject({
       error_code,
       error_message: expect.stringMatching(/\w/),
@@ -114,7 +114,7 @@ describe.each(["v1", "v1alpha"])("%s, over @grpc/grpc-js", (version) => {
     expect(namesOf(await ask({ file_by_filename: "tidings/v1/message.proto" }))[0]).toBe("tidings/v1/message.proto");
   });
 
-  test("sends a file with all it needs, and nothing twice unless asked for by name", async () => {
+  test("sends a file with all its imports, and no file twice unless it is requested by name", async () => {
     const first = await ask({ file_by_filename: "tidings/v1/message.proto" });
     const names = namesOf(first);
     expect(new Set(names).size).toBe(names.length);
@@ -127,7 +127,7 @@ describe.each(["v1", "v1alpha"])("%s, over @grpc/grpc-js", (version) => {
     expect(namesOf(await ask({ file_by_filename: "tidings/v1/message.proto" }))).toEqual(["tidings/v1/message.proto"]);
   });
 
-  test("knows extensions by what they extend", async () => {
+  test("finds extensions by the message that they extend", async () => {
     const { all_extension_numbers_response: numbers } = await ask({
       all_extension_numbers_of_type: "google.protobuf.FieldOptions",
     });
@@ -141,7 +141,7 @@ describe.each(["v1", "v1alpha"])("%s, over @grpc/grpc-js", (version) => {
     expect(namesOf(found)[0]).toBe("buf/validate/validate.proto");
   });
 
-  test("a client made from nothing but the answers can call", async () => {
+  test("suffices to build a client that makes calls", async () => {
     const file = filesOf(await ask({ file_containing_symbol: "grpc.health.v1.Health" }));
     const set = toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file }));
     const loaded = loadFileDescriptorSetFromBuffer(Buffer.from(set), loaderOptions);
@@ -158,7 +158,7 @@ describe.each(["v1", "v1alpha"])("%s, over @grpc/grpc-js", (version) => {
     expect(answer).toEqual({ status: "SERVING" });
   });
 
-  test("ends with the client's side of the stream", async () => {
+  test("ends its stream when the client ends its side", async () => {
     await ask({ list_services: "" });
     const ended = new Promise((resolve) => stream.on("status", resolve));
     stream.on("data", () => {});
@@ -166,7 +166,7 @@ describe.each(["v1", "v1alpha"])("%s, over @grpc/grpc-js", (version) => {
     expect(await ended).toMatchObject({ code: status.OK });
   });
 
-  test("a silent client does not hold up a server that goes away", async () => {
+  test("does not delay a shutdown when its client is silent", async () => {
     await ask({ list_services: "" });
     const ended = new Promise((resolve) => stream.on("status", resolve));
     stream.on("error", () => {});
@@ -175,7 +175,7 @@ describe.each(["v1", "v1alpha"])("%s, over @grpc/grpc-js", (version) => {
   });
 });
 
-describe.each(["grpc-v1", "grpc-v1alpha"])("buf curl with %s", (protocol) => {
+describe.each(["grpc-v1", "grpc-v1alpha"])("By reflection %s, buf curl", (protocol) => {
   const curl = (...args: string[]): Promise<string> =>
     run(`${root}/node_modules/.bin/buf`, "curl", "--http2-prior-knowledge", "--reflect-protocol", protocol, ...args);
 
@@ -190,7 +190,7 @@ describe.each(["grpc-v1", "grpc-v1alpha"])("buf curl with %s", (protocol) => {
     );
   });
 
-  test("calls a method that it knows from reflection only", async () => {
+  test("calls a method", async () => {
     const printed = await curl("--protocol", "grpc", "-d", "{}", `http://${server.host}/grpc.health.v1.Health/Check`);
     expect(JSON.parse(printed)).toEqual({ status: "SERVING" });
   });
@@ -198,7 +198,7 @@ describe.each(["grpc-v1", "grpc-v1alpha"])("buf curl with %s", (protocol) => {
 
 const grpcurl = findTool("grpcurl", "go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4");
 
-describe.runIf(grpcurl)("grpcurl", () => {
+describe.runIf(grpcurl)("By reflection, grpcurl", () => {
   const call = (...args: string[]): Promise<string> => run(grpcurl as string, "-plaintext", ...args);
 
   test("lists services", async () => {

@@ -14,7 +14,7 @@ class Counting implements Pinged {
 }
 
 describe("Pings", () => {
-  test("come every 20 s, the first not at once", () => {
+  test("are sent every 20 s, the first one not at once", () => {
     const pings = new Keepalive();
     const connection = new Counting();
     pings.add(connection);
@@ -26,7 +26,7 @@ describe("Pings", () => {
     expect(connection.pings).toBe(4);
   });
 
-  test("of connections that came at different times do not come together", () => {
+  test("of connections that were opened at different times are not sent together", () => {
     const pings = new Keepalive();
     const connections = Array.from({ length: 20 }, () => {
       const connection = new Counting();
@@ -42,17 +42,17 @@ describe("Pings", () => {
     }
   });
 
-  test("of a connection that is gone do not come, and without connections there is no timer", () => {
+  test("stop for a connection that is gone, and without connections no timer runs", () => {
     const pings = new Keepalive();
     const [gone, other] = [new Counting(), new Counting()];
-    const turn = pings.add(gone);
-    const otherTurn = pings.add(other);
-    pings.delete(gone, turn);
-    pings.delete(gone, turn);
+    const slice = pings.add(gone);
+    const otherSlice = pings.add(other);
+    pings.delete(gone, slice);
+    pings.delete(gone, slice);
     expect(vi.getTimerCount()).toBe(1);
     vi.advanceTimersByTime(20_000);
     expect([gone.pings, other.pings]).toEqual([0, 1]);
-    pings.delete(other, otherTurn);
+    pings.delete(other, otherSlice);
     expect(vi.getTimerCount()).toBe(0);
     pings.add(gone);
     vi.advanceTimersByTime(20_000);
