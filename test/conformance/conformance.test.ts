@@ -7,12 +7,12 @@ import { findTool } from "../support/require.ts";
 const root = join(import.meta.dirname, "../..");
 const runner = findTool("connectconformance", "go install connectrpc.com/conformance/cmd/connectconformance@v1.0.5");
 
-/** The whole matrix has its own command, `npm run test:conformance`; here one codec pair of each, uncompressed and in clear. */
+/** Without `npm run test:conformance`, which runs the whole matrix: only uncompressed and in cleartext. */
 const short = ["--run", "**/Compression:COMPRESSION_IDENTITY/TLS:false/**"];
 const whole = process.env.TIDINGS_TEST_CONFORMANCE === "whole";
 
 test.skipIf(runner === undefined)(
-  "our port and adapter pass the official conformance suite",
+  "The listener and the adapter pass the official conformance suite",
   { timeout: 600_000 },
   async () => {
     const args = [

@@ -1,4 +1,7 @@
-/** Started by connectconformance, once per configuration: serves its service through our own port and adapter. */
+/**
+ * Serves the conformance service through the listener and the adapter. connectconformance starts it for each
+ * configuration.
+ */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { createAdapter } from "../../src/http/adapter.ts";
 import { createListener } from "../../src/http/listener.ts";
@@ -9,7 +12,7 @@ import {
 import { ConformanceService } from "./gen/connectrpc/conformance/v1/service_pb.ts";
 import { conformanceService, registry } from "./service.ts";
 
-/** One message with its length before it. */
+/** Reads one message, which its length precedes. */
 async function readSized(): Promise<Buffer> {
   let data = Buffer.alloc(0);
   for await (const chunk of process.stdin) {

@@ -1,11 +1,11 @@
-/** The service of the official conformance suite, by the comments of its contract. */
+/** Implements the service of the official conformance suite by the comments of its contract. */
 import { createRegistry, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import { type Any, anyPack } from "@bufbuild/protobuf/wkt";
 import { ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import * as contract from "./gen/connectrpc/conformance/v1/service_pb.ts";
 
 const { ConformanceService } = contract;
-/** JSON writes an Any by its type, and so has to know the types. */
+/** The types that an Any may have in JSON. */
 export const registry = createRegistry(contract.file_connectrpc_conformance_v1_service);
 
 function wait(milliseconds: number): Promise<void> {
@@ -58,7 +58,7 @@ function pack<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc
   return anyPack(schema, message);
 }
 
-/** The implementation that is mounted on our own port and adapter. */
+/** The implementation. */
 export const conformanceService: Omit<ServiceImpl<typeof ConformanceService>, "unimplemented"> = {
   unary: (request, context) =>
     answerOnce(context, request.responseDefinition, [pack(contract.UnaryRequestSchema, request)]),

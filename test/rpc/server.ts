@@ -7,11 +7,13 @@ import { type Client, type ClientReadableStream, credentials, loadPackageDefinit
 import { loadSync, type Options, type PackageDefinition } from "@grpc/proto-loader";
 import { root } from "../support/run.ts";
 
+/** A server of a test. */
 export interface TestServer {
-  /** Such as `127.0.0.1:12345`. */
+  /** The address, such as `127.0.0.1:12345`. */
   readonly host: string;
-  /** Fires the signal that handlers see when a server goes away. */
+  /** Aborts the signal of all calls, as a server does that shuts down. */
   shutdown(reason: Error): void;
+  /** Cuts all connections and stops. */
   close(): Promise<void>;
 }
 
@@ -32,6 +34,7 @@ export async function serve(routes: (router: ConnectRouter) => void): Promise<Te
   };
 }
 
+/** Shows messages with the field names of the contract. */
 export const loaderOptions: Options = { keepCase: true, enums: String, oneofs: true, arrays: true, bytes: Buffer };
 
 /** A client of @grpc/grpc-js, made from a .proto file. */
