@@ -14,7 +14,7 @@ beforeAll(async () => {
 
 afterAll(() => stage.close());
 
-/** What Publish refuses from a service of one tenant, item by item. */
+/** The publishes that are refused from a service of one tenant. */
 const bad = rows.filter(({ method, as }) => method === "Publish" && as === "service");
 
 function good(index: number): JsonObject {
@@ -26,7 +26,7 @@ function codeName(code: string): string {
   return code.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase();
 }
 
-test("a batch reports every item by itself, in order, and stores the good ones", async () => {
+test("A batch reports every item by itself, in order, and stores the valid ones", async () => {
   let stored = 0;
   for (const [protocol, transport] of protocolsOf(stage.server.url)) {
     const client = createClient(PushService, transport);
@@ -48,7 +48,7 @@ test("a batch reports every item by itself, in order, and stores the good ones",
       { headers: stage.as("bob") },
     );
     const own = messages.filter(({ title }) => title.startsWith("good "));
-    // bob also has the tenant's broadcasts.
+    // Bob's list also has the tenant's broadcasts.
     expect(unread?.total).toBe(stored + 12);
     expect(own.slice(0, bad.length).map(({ title }) => title)).toEqual(
       bad.map((_, index) => `good ${index}`).reverse(),
@@ -56,7 +56,7 @@ test("a batch reports every item by itself, in order, and stores the good ones",
   }
 });
 
-test("a batch of bad items alone changes nothing", async () => {
+test("A batch of invalid items changes nothing", async () => {
   const before = await stage.snapshot();
   const [, transport] = protocolsOf(stage.server.url)[3] ?? [];
   if (!transport) throw new Error("no transport");
@@ -66,7 +66,7 @@ test("a batch of bad items alone changes nothing", async () => {
   expect(await stage.snapshot()).toBe(before);
 });
 
-test("the deepest payload that is taken can be listed and streamed in every protocol", async () => {
+test("A payload of the greatest depth can be listed and streamed in every protocol", async () => {
   const nested = (levels: number): JsonObject => (levels === 0 ? {} : { a: nested(levels - 1) });
   const message = { kind: "KIND_NOTIFICATION", title: "deep", json: nested(31) };
   const batch = fromJson(PublishBatchRequestSchema, { requests: [{ audience: { userId: "deep" }, message }] });

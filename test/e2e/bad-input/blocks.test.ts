@@ -1,4 +1,4 @@
-/** AdminService.Disconnect: who is thrown out and kept out, for how long, and who notices nothing. */
+/** AdminService.Disconnect: the streams that it ends, the users and tokens that it blocks, and for how long. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { ConnectError, createClient } from "@connectrpc/connect";
@@ -21,7 +21,7 @@ beforeAll(async () => {
 
 afterAll(() => server.stop());
 
-/** Calls Disconnect for ann of the tenant; answers how many streams it ended. */
+/** Calls Disconnect for ann of the tenant, and returns how many streams it ended. */
 async function disconnect(
   tenant: string,
   request: Omit<MessageInitShape<typeof DisconnectRequestSchema>, "$typeName">,
@@ -32,7 +32,7 @@ async function disconnect(
   return connections;
 }
 
-/** The error of a call of ann's; undefined when it is served. */
+/** The error of a call of ann's, or `undefined` when it succeeds. */
 async function errorOf(tenant: string, jti?: string): Promise<ConnectError | undefined> {
   const token = await server.token({ tenant, ...(jti === undefined ? {} : { jti }) });
   const client = createClient(PushService, createGrpcTransport({ baseUrl: server.url }));
@@ -47,8 +47,8 @@ async function reasonFor(tenant: string, jti?: string): Promise<string | undefin
   return (await errorOf(tenant, jti))?.findDetails(ErrorInfoSchema)[0]?.reason;
 }
 
-describe.each(transportNames)("over %s", (transport) => {
-  test("ends the streams of the user with its reason, and of nobody else", async ({ onTestFinished }) => {
+describe.each(transportNames)("Over %s, Disconnect", (transport) => {
+  test("ends the streams of the user with the given sentence, and no other streams", async ({ onTestFinished }) => {
     const tenant = newTenant();
     const other = newTenant();
     const open = async (who: Caller) =>
@@ -66,11 +66,11 @@ describe.each(transportNames)("over %s", (transport) => {
       .client({ tenant: other, role: "service" })
       .publish({ audience: toUser("ann"), message: note("still here") });
     for (const stream of others) expect(await nextTitles(stream, 1)).toEqual(["still here"]);
-    // Without a time nobody is kept out.
+    // Without block_until there is no block.
     await open({ tenant });
   });
 
-  test("keeps a blocked user out, and lets the user in when the block is lifted", async ({ onTestFinished }) => {
+  test("blocks a user until the block is lifted", async ({ onTestFinished }) => {
     const tenant = newTenant();
     const ann = await callerOf(server, transport, { tenant }, onTestFinished);
     const { stream } = await enter(ann, {});
@@ -84,7 +84,7 @@ describe.each(transportNames)("over %s", (transport) => {
   });
 });
 
-test("every method is closed to a blocked user, in every protocol", async () => {
+test("Every method refuses a blocked user, in every protocol", async () => {
   const tenant = newTenant();
   const authorization = `Bearer ${await server.token({ tenant })}`;
   await disconnect(tenant, { blockUntil: inAnHour() });
@@ -98,7 +98,7 @@ test("every method is closed to a blocked user, in every protocol", async () => 
   }
 });
 
-test("a block of one token leaves the user's other tokens and streams alone", async ({ onTestFinished }) => {
+test("A block of one token does not affect the user's other tokens and streams", async ({ onTestFinished }) => {
   const tenant = newTenant();
   const lost = await callerOf(server, "gRPC", { tenant, jti: "lost" }, onTestFinished);
   const kept = await callerOf(server, "gRPC", { tenant, jti: "kept" }, onTestFinished);
@@ -112,7 +112,7 @@ test("a block of one token leaves the user's other tokens and streams alone", as
   expect(await nextTitles(goesOn, 1)).toEqual(["still here"]);
 });
 
-test("a block has an end: a time that has passed lifts it, one far off is cut to ten years", async () => {
+test("A block with a time in the past is lifted, and one far ahead ends after ten years", async () => {
   const tenant = newTenant();
   for (const far of [Date.parse("9999-12-31T23:59:59Z"), 8.64e15]) {
     await disconnect(tenant, { blockUntil: timestampFromMs(far) });
@@ -130,7 +130,7 @@ test("a block has an end: a time that has passed lifts it, one far off is cut to
   }
 });
 
-test("a user has at most 100 blocked tokens, and can be blocked as a whole even then", async () => {
+test("A user has at most 100 blocked tokens, and can be blocked as a whole even then", async () => {
   const tenant = newTenant();
   for (let token = 0; token < 100; token++) await disconnect(tenant, { tokenId: `t${token}`, blockUntil: inAnHour() });
   const headers = { authorization: `Bearer ${await server.token({ tenant, role: "service" })}` };

@@ -30,59 +30,65 @@ async function unchanged(): Promise<void> {
   expect(await stage.snapshot()).toBe(before);
 }
 
-describe("a unary call over Connect refuses", () => {
-  test.each(jsonBodies)("$name in JSON: $code, $reason", async ({ body, headers, code, reason }) => {
+describe("A unary call over Connect refuses", () => {
+  test.each(jsonBodies)("$name in JSON with $code, $reason", async ({ body, headers, code, reason }) => {
     const { refusal } = await post(urlOf("Publish"), body, headersFor("service", "application/json", headers));
     expect(refusal).toMatchObject({ code, reason, domain: "tidings" });
     await unchanged();
   });
 
-  test.each(protoBodies)("$name in Protobuf: $code, $reason", async ({ body, code, reason }) => {
+  test.each(protoBodies)("$name in Protobuf with $code, $reason", async ({ body, code, reason }) => {
     const { refusal } = await post(urlOf("Publish"), body, headersFor("service", "application/proto"));
     expect(refusal).toMatchObject({ code, reason, domain: "tidings" });
     await unchanged();
   });
 });
 
-/** Protocols whose messages travel in envelopes. */
+/** The protocols that send messages in envelopes. */
 const enveloped = [
   { protocol: "gRPC", type: "application/grpc", encoding: "grpc-encoding", send: postGrpc },
   { protocol: "gRPC-Web", type: "application/grpc-web+proto", encoding: "grpc-encoding", send: post },
 ] as const;
 
-describe.each(enveloped)("a unary call over $protocol refuses", ({ type, encoding, send }) => {
+describe.each(enveloped)("A unary call over $protocol refuses", ({ type, encoding, send }) => {
   const call = (body: Uint8Array<ArrayBuffer>, more?: Record<string, string>): Promise<Answer> =>
     send(urlOf("Publish"), body, headersFor("service", type, more));
 
-  test.each(protoBodies)("$name: $code, $reason", async ({ body, code, reason }) => {
+  test.each(protoBodies)("$name with $code, $reason", async ({ body, code, reason }) => {
     const { refusal } = await call(envelope(body));
     expect(refusal).toMatchObject({ code, reason, domain: "tidings" });
     await unchanged();
   });
 
   test.each([
-    ["a length that is not kept", envelope(goodProto, 0, 9_999), {}, "InvalidArgument", "BODY_INVALID"],
+    ["a length beyond the end", envelope(goodProto, 0, 9_999), {}, "InvalidArgument", "BODY_INVALID"],
     ["half a prefix", new Uint8Array([0, 0]), {}, "InvalidArgument", "BODY_INVALID"],
-    ["4 GiB promised", envelope(goodProto, 0, 0xffffffff), {}, "ResourceExhausted", "REQUEST_TOO_LARGE"],
+    ["a length of 4 GiB", envelope(goodProto, 0, 0xffffffff), {}, "ResourceExhausted", "REQUEST_TOO_LARGE"],
     ["a gzip bomb", envelope(bomb, 1), { [encoding]: "gzip" }, "ResourceExhausted", "REQUEST_TOO_LARGE"],
     ["a broken gzip", envelope("no gzip", 1), { [encoding]: "gzip" }, "InvalidArgument", "BODY_INVALID"],
     ["an unknown encoding", envelope(goodProto, 1), { [encoding]: "zstd" }, "Unimplemented", "PROTOCOL_UNSUPPORTED"],
     ["no message", new Uint8Array(0), {}, "Unimplemented", "PROTOCOL_UNSUPPORTED"],
-    ["a timeout that is no number", envelope(goodProto), { "grpc-timeout": "soon" }, "InvalidArgument", "BODY_INVALID"],
+    [
+      "a timeout that is not a number",
+      envelope(goodProto),
+      { "grpc-timeout": "soon" },
+      "InvalidArgument",
+      "BODY_INVALID",
+    ],
   ] as const)("%s", async (_name, body, more, code, reason) => {
     const { refusal } = await call(body as Uint8Array<ArrayBuffer>, more as Record<string, string>);
     expect(refusal).toMatchObject({ code, reason, domain: "tidings" });
     await unchanged();
   });
 
-  test("a message that is compressed by nothing that was announced, with the code that gRPC prescribes", async () => {
+  test("a compressed message without an encoding header, with the code that gRPC prescribes", async () => {
     const { refusal } = await call(envelope(goodProto, 1));
     expect(refusal).toMatchObject({ code: "Internal" });
     await unchanged();
   });
 });
 
-describe("a stream over Connect refuses", () => {
+describe("A stream over Connect refuses", () => {
   const good = toBinary(SubscribeRequestSchema, create(SubscribeRequestSchema));
   test.each([
     ["bad JSON", "application/connect+json", envelope('{"kinds"：[]}'), {}, "InvalidArgument", "BODY_INVALID"],
@@ -103,7 +109,7 @@ describe("a stream over Connect refuses", () => {
       "BODY_INVALID",
     ],
     [
-      "a length that is not kept",
+      "a length beyond the end",
       "application/connect+json",
       envelope("{}", 0, 9_999),
       {},
@@ -146,25 +152,25 @@ describe("a stream over Connect refuses", () => {
   });
 });
 
-describe("HTTP itself", () => {
+describe("The HTTP server", () => {
   test.each([
-    ["GET of a method that changes something", "GET", pathOf("Publish"), "application/json", 405],
-    ["PUT", "PUT", pathOf("Publish"), "application/json", 405],
-    ["GET of Subscribe", "GET", pathOf("Subscribe"), "application/connect+json", 405],
-    ["a content type that is none of the protocols'", "POST", pathOf("Publish"), "text/plain", 415],
+    ["a GET of a method with side effects", "GET", pathOf("Publish"), "application/json", 405],
+    ["a PUT", "PUT", pathOf("Publish"), "application/json", 405],
+    ["a GET of Subscribe", "GET", pathOf("Subscribe"), "application/connect+json", 405],
+    ["an unknown content type", "POST", pathOf("Publish"), "text/plain", 415],
     ["JSON that is not in UTF-8", "POST", pathOf("Publish"), "application/json; charset=latin1", 415],
     ["a unary call as a stream", "POST", pathOf("Publish"), "application/connect+json", 415],
     ["a stream as a unary call", "POST", pathOf("Subscribe"), "application/json", 415],
     ["an unknown method", "POST", pathOf("Forget"), "application/json", 404],
     ["an unknown service", "POST", "/tidings.v1.PullService/Publish", "application/json", 404],
     ["another path", "POST", "/..%2f..%2fetc/passwd", "application/json", 404],
-    ["no upgrade at /ws", "GET", "/ws", "application/json", 404],
-  ])("%s: %s %s as %s is answered with %i", async (_name, verb, path, type, status) => {
+    ["a plain request for /ws", "GET", "/ws", "application/json", 404],
+  ])("refuses %s: %s %s as %s gets %i", async (_name, verb, path, type, status) => {
     expect((await post(stage.server.url + path, "{}", headersFor("service", type), verb)).status).toBe(status);
     await unchanged();
   });
 
-  test("a token in the URL is no token", async () => {
+  test("ignores a token in the URL", async () => {
     const [, token = ""] = String((stage.as("ann") as Record<string, string>).authorization).split(" ");
     const query = `connect=v1&encoding=json&message=${encodeURIComponent("{}")}`;
     for (const name of ["token", "access_token", "authorization", "jwt"]) {
@@ -175,7 +181,7 @@ describe("HTTP itself", () => {
     }
   });
 
-  test("a URL carries the longest page token beside a usual JWT; beside a huge one it is refused with 431", async () => {
+  test("takes the longest page token in a URL beside a usual JWT, and refuses it beside a huge JWT with 431", async () => {
     const message = JSON.stringify({ pageToken: "x".repeat(12_288) });
     const url = `${urlOf("ListUnread")}?connect=v1&encoding=json&message=${encodeURIComponent(message)}`;
     const headers = { ...(stage.as("ann") as Record<string, string>) };
@@ -188,7 +194,7 @@ describe("HTTP itself", () => {
     await unchanged();
   });
 
-  test("headers over 16 KiB are refused before anything looks at them", async () => {
+  test("refuses headers over 16 KiB", async () => {
     const headers = headersFor("service", "application/json", { "x-much": "x".repeat(20_000) });
     expect((await post(urlOf("Publish"), "{}", headers)).status).toBe(431);
     const big = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`x-much-${index}`, "x".repeat(8_000)]));
@@ -201,7 +207,7 @@ describe("HTTP itself", () => {
     await unchanged();
   });
 
-  test("a caller that is refused is answered before its body has come", async () => {
+  test("refuses a caller before the body has arrived", async () => {
     const { port } = stage.server;
     const headers = { "content-type": "application/json", "content-length": "3000000" };
     const request = httpRequest({ port, path: pathOf("Publish"), method: "POST", headers });

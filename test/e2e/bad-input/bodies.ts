@@ -1,11 +1,11 @@
-/** Requests that are not even well-formed: a row is what is sent and how it is refused. */
+/** Malformed requests, and the errors that refuse them. */
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Kind, PublishRequestSchema } from "../../../src/gen.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** One row. */
+/** A malformed body, and the error that refuses it. */
 export interface BodyRow {
   readonly name: string;
   readonly body: Bytes | string;
@@ -35,7 +35,7 @@ function copy(data: Uint8Array): Bytes {
   return new Uint8Array(data);
 }
 
-/** A JSON request with these bytes in the place of its title. */
+/** A JSON request whose title consists of these bytes. */
 function titled(...values: number[]): Bytes {
   const [before = "", after = ""] = json.split('"t"');
   return copy(Buffer.concat([Buffer.from(`${before}"`), bytes(...values), Buffer.from(`"${after}`)]));
@@ -45,27 +45,27 @@ function deep(levels: number): string {
   return json.replace('"title"', `"json":${"[".repeat(levels)}${"]".repeat(levels)},"title"`);
 }
 
-/** 1 000 : 1 and more. */
+/** Compresses to less than a thousandth. */
 const bombSource = Buffer.alloc(40_000_000, " ");
 const gzipBomb = copy(gzipSync(bombSource));
 const brotliBomb = copy(brotliCompressSync(bombSource));
 
 /** Bodies of unary calls in JSON. */
 export const jsonBodies: readonly BodyRow[] = [
-  { name: "nothing", body: "", ...bodyInvalid },
+  { name: "an empty body", body: "", ...bodyInvalid },
   { name: "a full-width comma", body: json.replace(",", "，"), ...bodyInvalid },
   { name: "single quotes", body: json.replaceAll('"', "'"), ...bodyInvalid },
-  { name: "a comma too many", body: json.replace("}}", "},}"), ...bodyInvalid },
-  { name: "a bracket too few", body: json.slice(0, -1), ...bodyInvalid },
+  { name: "a trailing comma", body: json.replace("}}", "},}"), ...bodyInvalid },
+  { name: "a missing bracket", body: json.slice(0, -1), ...bodyInvalid },
   { name: "two documents", body: json + json, ...bodyInvalid },
   { name: "null", body: "null", ...bodyInvalid },
   { name: "a list", body: "[]", ...bodyInvalid },
-  { name: "a text", body: '"text"', ...bodyInvalid },
+  { name: "a string", body: '"text"', ...bodyInvalid },
   { name: "NaN", body: json.replace('"t"', '"t","json":NaN'), ...bodyInvalid },
-  { name: "a number in place of a text", body: json.replace('"t"', "7"), ...bodyInvalid },
+  { name: "a number instead of a string", body: json.replace('"t"', "7"), ...bodyInvalid },
   { name: "two audiences", body: json.replace('"ann"', '"ann","tenant":true'), ...bodyInvalid },
   { name: "binary data that is not base64", body: json.replace('"t"', '"t","binary":"%%%"'), ...bodyInvalid },
-  { name: "a ttl that is no duration", body: json.replace('"t"', '"t","ttl":"soon"'), ...bodyInvalid },
+  { name: "a ttl that is not a duration", body: json.replace('"t"', '"t","ttl":"soon"'), ...bodyInvalid },
   { name: "bytes that are not UTF-8", body: titled(0xff, 0xfe), ...bodyInvalid },
   { name: "an overlong encoding", body: titled(0xc0, 0xaf), ...bodyInvalid },
   { name: "a surrogate in UTF-8", body: titled(0xed, 0xa0, 0x80), ...bodyInvalid },
@@ -83,8 +83,8 @@ export const jsonBodies: readonly BodyRow[] = [
   { name: "a gzip bomb", body: gzipBomb, headers: { "content-encoding": "gzip" }, ...tooLarge },
   { name: "a brotli bomb", body: brotliBomb, headers: { "content-encoding": "br" }, ...tooLarge },
   { name: "an unknown encoding", body: json, headers: { "content-encoding": "zstd" }, ...unsupported },
-  { name: "3 MiB and more", body: json.replace('"t"', `"${"x".repeat(3 * 1024 * 1024)}"`), ...tooLarge },
-  { name: "a timeout that is no number", body: json, headers: { "connect-timeout-ms": "soon" }, ...bodyInvalid },
+  { name: "a body over 3 MiB", body: json.replace('"t"', `"${"x".repeat(3 * 1024 * 1024)}"`), ...tooLarge },
+  { name: "a timeout that is not a number", body: json, headers: { "connect-timeout-ms": "soon" }, ...bodyInvalid },
 ];
 
 /** Bodies in Protobuf: of a unary call, or of one message of a stream. */
@@ -104,7 +104,7 @@ export const protoBodies: readonly BodyRow[] = [
   { name: "a user id that is not UTF-8", body: bytes(0x12, 4, 0x0a, 2, 0xc3, 0x28, 0x1a, 2, 0x08, 1), ...bodyInvalid },
 ];
 
-/** A good request in Protobuf: what a row makes wrong around it. */
+/** A valid request in Protobuf, for rows with a malformed envelope. */
 export const goodProto: Bytes = proto;
-/** The bomb, for envelopes. */
+/** The gzip bomb, for envelopes. */
 export const bomb: Bytes = gzipBomb;

@@ -25,7 +25,9 @@ function tokenOf(name: "ann" | "bob" | "stranger" | "service"): string {
   return String((stage.as(name) as Record<string, string>).authorization).replace("Bearer ", "");
 }
 
-/** Opens a socket, sends frames, each after the answer to the one before, and waits for how it is closed. */
+/**
+ * Opens a socket, sends each frame after the response to the one before, and returns the code and reason of the close.
+ */
 function closeOf(protocol: Protocol, frames: readonly (string | Uint8Array)[], path = "/ws"): Promise<string> {
   const socket = new WebSocket(`${stage.server.url.replace("http", "ws")}${path}`, protocol);
   const waiting = [...frames];
@@ -48,11 +50,11 @@ function encode(protocol: Protocol, frame: JsonObject): string | Uint8Array {
     : toBinary(BridgeFrameSchema, message);
 }
 
-describe.each(protocols)("over %s", (protocol) => {
+describe.each(protocols)("A WebSocket of %s", (protocol) => {
   test.each([
-    ["no token", () => [{ subscribe: {} }], "4016 TOKEN_MISSING"],
-    ["a token that is none", () => [{ token: "abc", subscribe: {} }], "4016 TOKEN_INVALID"],
-    ["no subscription", () => [{ token: tokenOf("ann") }], "4003 FIELD_INVALID: subscribe"],
+    ["a first frame without a token", () => [{ subscribe: {} }], "4016 TOKEN_MISSING"],
+    ["a malformed token", () => [{ token: "abc", subscribe: {} }], "4016 TOKEN_INVALID"],
+    ["a first frame without a subscription", () => [{ token: tokenOf("ann") }], "4003 FIELD_INVALID: subscribe"],
     ["a token of 8,193 characters", () => [{ token: "x".repeat(8_193), subscribe: {} }], "4003 FIELD_INVALID: token"],
     [
       "a second subscription",
@@ -65,7 +67,7 @@ describe.each(protocols)("over %s", (protocol) => {
       "4016 TOKEN_INVALID: token",
     ],
     [
-      "the token of a namesake",
+      "the token of a user of the same name in another tenant",
       () => [{ token: tokenOf("ann"), subscribe: {} }, { token: tokenOf("stranger") }],
       "4016 TOKEN_INVALID: token",
     ],
@@ -75,11 +77,11 @@ describe.each(protocols)("over %s", (protocol) => {
       "4003 FIELD_INVALID: mark_read.target",
     ],
     [
-      "a mark by a service",
+      "a mark from a service",
       () => [{ token: tokenOf("service"), subscribe: {} }, { markRead: { all: true } }],
       "4007 ROLE_FORBIDDEN: mark_read",
     ],
-  ] as const)("%s closes the socket: %s", async (_name, frames, close) => {
+  ] as const)("is closed after %s, with %s", async (_name, frames, close) => {
     const sent = frames().map((frame) => encode(protocol, frame as JsonObject));
     expect(await closeOf(protocol, sent)).toMatch(close);
     expect(await stage.snapshot()).toBe(before);
@@ -88,17 +90,17 @@ describe.each(protocols)("over %s", (protocol) => {
   const subscriptions = rows.filter(({ method, as }) => method === "Subscribe" && as === "ann");
 
   test.each(subscriptions)(
-    "a subscription with $name closes the socket: $reason $field",
+    "is closed after a subscription with $name, with $reason, $field",
     async ({ request, reason, field }) => {
       const close = await closeOf(protocol, [
         encode(protocol, { token: tokenOf("ann"), subscribe: request as JsonObject }),
       ]);
-      // What the contract checks is named from the frame's root, what the stream checks from the request's.
+      // The rules of the contract name the field from the frame, the checks of the stream name it from the request.
       expect(close).toMatch(new RegExp(`^40\\d\\d ${reason}: (subscribe\\.)?${field?.replace(/[.[\]]/g, "\\$&")}: `));
     },
   );
 
-  test("every rule of the frame's own fields closes the socket", async () => {
+  test("is closed after a frame that breaks a rule of any field", async () => {
     for (const { bad, path } of fieldRows.filter(({ schema }) => schema.typeName === BridgeFrameSchema.typeName)) {
       expect.soft(await closeOf(protocol, [encode(protocol, bad)]), path).toMatch(`4003 FIELD_INVALID: ${path}`);
     }
@@ -106,23 +108,23 @@ describe.each(protocols)("over %s", (protocol) => {
 });
 
 test.each([
-  ["bad JSON", "tidings.v1.json", "{'token':1}", "4003 BODY_INVALID"],
-  ["an empty frame of JSON", "tidings.v1.json", "", "4003 BODY_INVALID"],
-  ["a list", "tidings.v1.json", "[]", "4003 BODY_INVALID"],
-  ["bytes that are not UTF-8", "tidings.v1.json", new Uint8Array([0x7b, 0xff, 0x7d]), "4003 BODY_INVALID"],
-  ["bad Protobuf", "tidings.v1.proto", new Uint8Array([0x0f, 0x00]), "4003 BODY_INVALID"],
-  ["an empty frame of Protobuf", "tidings.v1.proto", new Uint8Array(0), "4016 TOKEN_MISSING"],
-  ["a frame over 64 KiB", "tidings.v1.proto", new Uint8Array(70_000), "1009"],
-] as const)("%s closes the socket", async (_name, protocol, frame, close) => {
+  ["Malformed JSON", "tidings.v1.json", "{'token':1}", "4003 BODY_INVALID"],
+  ["An empty frame of JSON", "tidings.v1.json", "", "4003 BODY_INVALID"],
+  ["A list", "tidings.v1.json", "[]", "4003 BODY_INVALID"],
+  ["A frame that is not UTF-8", "tidings.v1.json", new Uint8Array([0x7b, 0xff, 0x7d]), "4003 BODY_INVALID"],
+  ["Malformed Protobuf", "tidings.v1.proto", new Uint8Array([0x0f, 0x00]), "4003 BODY_INVALID"],
+  ["An empty frame of Protobuf", "tidings.v1.proto", new Uint8Array(0), "4016 TOKEN_MISSING"],
+  ["A frame over 64 KiB", "tidings.v1.proto", new Uint8Array(70_000), "1009"],
+] as const)("%s closes a WebSocket", async (_name, protocol, frame, close) => {
   expect(await closeOf(protocol, [frame])).toMatch(close);
   expect(await stage.snapshot()).toBe(before);
 });
 
-test("a socket that says nothing is closed", async () => {
+test("A WebSocket that sends nothing is closed", async () => {
   expect(await closeOf("tidings.v1.json", [])).toMatch("4016 TOKEN_MISSING");
 });
 
-test("a flood of frames is closed before they pile up", async () => {
+test("A WebSocket that sends a flood of frames is closed before they pile up", async () => {
   const socket = new WebSocket(`${stage.server.url.replace("http", "ws")}/ws`, "tidings.v1.json");
   const close = new Promise((resolve) => socket.on("close", (code, reason) => resolve(`${code} ${reason}`)));
   await new Promise((resolve) => socket.on("open", resolve));
@@ -132,13 +134,13 @@ test("a flood of frames is closed before they pile up", async () => {
 });
 
 test.each([
-  ["a token in the query", () => `/ws?token=${tokenOf("ann")}`, "tidings.v1.json"],
-  ["no subprotocol that is known", () => "/ws", "soap"],
+  ["A token in the query", () => `/ws?token=${tokenOf("ann")}`, "tidings.v1.json"],
+  ["An unknown subprotocol", () => "/ws", "soap"],
 ])("%s is refused before the socket opens", async (_name, path, protocol) => {
   expect(await closeOf(protocol as Protocol, [], path())).toBe("Unexpected server response: 400");
 });
 
-test("a foreign origin is refused before the socket opens", async () => {
+test("A foreign origin is refused before the socket opens", async () => {
   const socket = new WebSocket(`${stage.server.url.replace("http", "ws")}/ws`, "tidings.v1.json", {
     origin: "https://evil.example.com",
   });
@@ -147,7 +149,7 @@ test("a foreign origin is refused before the socket opens", async () => {
   );
 });
 
-test("frames that were refused are in no line of the log", () => {
+test("The log has no text of frames that were refused", () => {
   expect(stage.lines.length).toBeGreaterThan(0);
   for (const line of stage.lines) expect.soft(line).not.toContain(tokenOf("ann"));
 });

@@ -12,7 +12,7 @@ import { resolveOptions } from "../../../src/options.ts";
 import { root } from "../../support/run.ts";
 import { secret } from "../../support/token.ts";
 
-/** The rows of the tables under a heading, without their last column if it is prose. */
+/** The rows of the table whose header row begins with this column. */
 function tableOf(file: string, firstColumn: string): string[][] {
   const lines = readFileSync(join(root, "docs", file), "utf8").split("\n");
   const start = lines.findIndex((line) => line.startsWith(`| ${firstColumn} |`));
@@ -27,7 +27,7 @@ function tableOf(file: string, firstColumn: string): string[][] {
   );
 }
 
-test("docs/errors.md has every reason, with its codes", () => {
+test("docs/errors.md lists every reason, with its codes", () => {
   const expected = Object.entries(errorTable).map(([reason, { code, retry }]) => [
     reason,
     (Code[code] ?? "").replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase(),
@@ -39,7 +39,7 @@ test("docs/errors.md has every reason, with its codes", () => {
   expect(tableOf("errors.md", "Reason").map((row) => row.slice(0, -1))).toEqual(expected);
 });
 
-/** Such as `at most 128 characters`. */
+/** The limits of a field, such as `128 characters`. */
 function ruleOf(field: DescField): string | undefined {
   const { type } = getOption(field, fieldRules);
   const most = type.case === "string" && type.value.maxLen > 0n ? `${type.value.maxLen} characters` : undefined;
@@ -49,7 +49,7 @@ function ruleOf(field: DescField): string | undefined {
   return [items, each > 0n ? `each ${each} characters` : undefined].filter(Boolean).join(", ") || undefined;
 }
 
-test("docs/limits.md has every limit of the contract's fields", () => {
+test("docs/limits.md lists every limit of the contract's fields", () => {
   const messages = [...loadDescriptors()].filter(
     (type): type is DescMessage => type.kind === "message" && type.typeName.startsWith("tidings.v1."),
   );
@@ -63,7 +63,7 @@ test("docs/limits.md has every limit of the contract's fields", () => {
   expect(sorted(tableOf("limits.md", "Field"))).toEqual(sorted(expected));
 });
 
-/** `retentionDays` of the command line is `retention.days` in code; times are in ms in code. */
+/** The names in code of the settings of the command line. In code, times are in ms. */
 const inCode: Readonly<Record<string, string>> = {
   retentionDays: "retention.days",
   retentionCount: "retention.count",
@@ -80,7 +80,7 @@ const inCode: Readonly<Record<string, string>> = {
   stallTimeout: "timeouts.stallMs",
 };
 
-test("docs/limits.md has every limit that can be set, with its names and default", () => {
+test("docs/limits.md lists every limit that can be set, with its names and default", () => {
   const defaults = resolveOptions({ data: ":memory:", auth: { secret } }) as unknown as Record<string, unknown>;
   const expected = Object.entries(inCode).map(([name, path]) => {
     const value = path.split(".").reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], defaults);
@@ -93,7 +93,7 @@ test("docs/limits.md has every limit that can be set, with its names and default
   expect(tableOf("limits.md", "Option").map((row) => row.slice(0, 4))).toEqual(expected);
 });
 
-test("docs/limits.md has the limits of the authorize hook", () => {
+test("docs/limits.md lists the limits of the authorize hook", () => {
   const { authorize } = resolveOptions({
     data: ":memory:",
     auth: { secret },

@@ -1,4 +1,4 @@
-/** A server whose store fails: what its clients learn, and what its operator does. */
+/** A server whose store fails: the errors of its clients, and the log of its operator. */
 import { connect, constants } from "node:http2";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
@@ -18,7 +18,7 @@ import { memoryLogger } from "./stage.ts";
 import { protocolsOf, refusalOf } from "./wire.ts";
 
 const secretCause = "disk /srv/private is on fire";
-/** What the real store throws when its disk or its thread fails, and what nobody expected. */
+/** The error of the real store when its disk or its thread fails, and an unexpected error. */
 const failures = {
   known: () =>
     fail("STORE_UNAVAILABLE", "the store did not answer; repeat the request", {
@@ -29,7 +29,7 @@ const failures = {
 };
 
 let failing: keyof typeof failures | undefined;
-/** Keeps calls waiting. */
+/** A store whose calls wait. */
 let held: (() => Promise<void>) | undefined;
 let node: TestCore;
 let listener: Listener;
@@ -80,15 +80,15 @@ const calls: readonly [method: string, role: "user" | "service", request: JsonOb
   ["DeleteMessages", "service", { recall: true, ids: { messageIds: ["a"] } }],
 ];
 
-/** Lines of the log at warn and above. */
+/** The lines of the log at the level warn and above. */
 function troubles(): { level: number; err: { message: string } }[] {
   return lines
     .map((line) => JSON.parse(line) as { level: number; err: { message: string } })
     .filter(({ level }) => level >= 40);
 }
 
-describe.each(calls)("%s by a %s", (method, role, request) => {
-  test("passes on what the store knows of its own failure, but for the cause, which is logged once", async () => {
+describe.each(calls)("%s from a %s, while the store fails,", (method, role, request) => {
+  test("gets the error of the store without its cause, which is logged once", async () => {
     for (const [protocol, transport] of protocolsOf(url)) {
       lines.length = 0;
       failing = "known";
@@ -99,7 +99,7 @@ describe.each(calls)("%s by a %s", (method, role, request) => {
     }
   });
 
-  test("answers INTERNAL without detail when something unexpected happens, and logs it once with its cause", async () => {
+  test("gets INTERNAL without details for an unexpected error, which is logged once with its cause", async () => {
     for (const [protocol, transport] of protocolsOf(url)) {
       lines.length = 0;
       failing = "unexpected";
@@ -111,7 +111,7 @@ describe.each(calls)("%s by a %s", (method, role, request) => {
     }
   });
 
-  test("works again as soon as the store does", async () => {
+  test("succeeds again as soon as the store works", async () => {
     for (const [protocol, transport] of protocolsOf(url)) {
       const refusal = await refusalOf(transport, method, request, { authorization: `Bearer ${tokens[role]}` });
       expect.soft(refusal, protocol).toBeUndefined();
@@ -124,7 +124,7 @@ test.each([
   ["PROTOCOL_ERROR", constants.NGHTTP2_PROTOCOL_ERROR],
   ["INTERNAL_ERROR", constants.NGHTTP2_INTERNAL_ERROR],
   ["CANCEL", constants.NGHTTP2_CANCEL],
-])("a caller that leaves over HTTP/2 with %s is no failure of the server", async (_name, code) => {
+])("A caller that resets its HTTP/2 stream with %s causes no error of the server", async (_name, code) => {
   const reached = Promise.withResolvers<void>();
   const released = Promise.withResolvers<void>();
   held = () => {
@@ -147,7 +147,7 @@ test.each([
 test.each([
   ["known", "4014 STORE_UNAVAILABLE", 40],
   ["unexpected", "4013 INTERNAL: internal error", 50],
-] as const)("the bridge closes its socket after a failure that is %s: %s", async (kind, close, level) => {
+] as const)("The bridge closes its socket after an error that is %s, with %s", async (kind, close, level) => {
   failing = kind;
   const socket = new WebSocket(`${url.replace("http", "ws")}/ws`, "tidings.v1.json");
   socket.on("open", () => socket.send(JSON.stringify({ token: tokens.user, subscribe: {} })));

@@ -1,4 +1,7 @@
-/** Random and damaged input, everywhere where a stranger can send some: a clean refusal, and nobody else notices. */
+/**
+ * Random and damaged input at every interface that strangers can reach: it is refused cleanly, and affects no other
+ * client.
+ */
 import { connect } from "node:net";
 import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
@@ -20,7 +23,7 @@ import { openStage, type Stage } from "./stage.ts";
 type Bytes = Uint8Array<ArrayBuffer>;
 
 let stage: Stage;
-/** What a stream that was open all the time has received. */
+/** The events of a stream that stays open during all tests. */
 let neighbour: { titles: string[]; close(): void; until(title: string): Promise<void> };
 
 beforeAll(async () => {
@@ -65,7 +68,7 @@ async function openNeighbour(): Promise<typeof neighbour> {
   return { titles, until: (title) => Promise.race([until(title), failure]), close: () => ending.abort() };
 }
 
-/** Refused as the table of errors says, or good by chance; never a failure of the server. */
+/** Expects an error of the table, or success by chance, but no failure of the server. */
 function expectClean({ status, refusal }: Answer): void {
   if (refusal === undefined) return void expect([200, 404, 405, 415]).toContain(status);
   // gRPC prescribes INTERNAL for a compressed message of an unannounced encoding.
@@ -104,7 +107,7 @@ function bytesOf(data: Uint8Array | string): Bytes {
   return new Uint8Array(Buffer.from(data as string));
 }
 
-/** Good bodies, to be damaged. */
+/** Valid bodies, to be damaged. */
 const goodBodies = [
   bytesOf(toBinary(PublishRequestSchema, speak)),
   bytesOf(toJsonString(PublishRequestSchema, speak)),
@@ -117,7 +120,7 @@ const goodBodies = [
 ];
 
 const randomBytes = fc.uint8Array({ maxLength: 300 }).map(bytesOf as (data: Uint8Array) => Bytes);
-/** A good body with some bytes changed, cut, or doubled. */
+/** A valid body with some bytes changed, removed or doubled. */
 const damaged = fc
   .tuple(
     fc.constantFrom(...goodBodies),
@@ -132,7 +135,7 @@ const damaged = fc
     return twice ? new Uint8Array([...part, ...part]) : part;
   });
 const bodies = fc.oneof(randomBytes, damaged);
-/** Envelopes with random flags and lengths, one or several. */
+/** One or several envelopes with random flags and lengths. */
 const enveloped = fc
   .array(fc.tuple(bodies, fc.constantFrom(0, 0, 0, 1, 2, 0x80, 255), fc.option(fc.nat(2 ** 32 - 1))), {
     minLength: 1,
@@ -156,7 +159,7 @@ function headers(type: string, encoding: string): Record<string, string> {
 const encodings = fc.constantFrom("", "", "", "gzip", "br", "zstd", "identity");
 const methods = fc.constantFrom(...methodNames);
 
-test("bodies of unary calls", async () => {
+test("Random bodies of unary calls are refused cleanly", async () => {
   const types = fc.constantFrom("application/json", "application/proto");
   await fc.assert(
     fc.asyncProperty(methods, types, encodings, bodies, async (method, type, encoding, body) => {
@@ -166,7 +169,7 @@ test("bodies of unary calls", async () => {
   );
 });
 
-test("envelopes of Connect streams and gRPC-Web", async () => {
+test("Random envelopes of Connect streams and gRPC-Web are refused cleanly", async () => {
   const types = fc.constantFrom(
     "application/connect+json",
     "application/connect+proto",
@@ -180,7 +183,7 @@ test("envelopes of Connect streams and gRPC-Web", async () => {
       encodings,
       fc.oneof(enveloped, randomBytes),
       async (method, type, encoding, body) => {
-        // A stream that is opened by chance does not end; users' lists do.
+        // A stream that is opened by chance does not end, unlike a list.
         const target = method === "Subscribe" ? "ListMessages" : method;
         expectClean(await post(stage.server.url + pathOf(target), body, headers(type, encoding)));
       },
@@ -189,7 +192,7 @@ test("envelopes of Connect streams and gRPC-Web", async () => {
   );
 });
 
-test("envelopes of gRPC", async () => {
+test("Random envelopes of gRPC are refused cleanly", async () => {
   await fc.assert(
     fc.asyncProperty(methods, encodings, fc.oneof(enveloped, randomBytes), async (method, encoding, body) => {
       const target = method === "Subscribe" ? "ListMessages" : method;
@@ -199,7 +202,7 @@ test("envelopes of gRPC", async () => {
   );
 });
 
-test("Authorization headers", async () => {
+test("Random Authorization headers are refused cleanly", async () => {
   const printable = fc.string({
     unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)),
     maxLength: 200,
@@ -218,7 +221,7 @@ test("Authorization headers", async () => {
   );
 });
 
-test("page tokens", async () => {
+test("Random and damaged page tokens are refused cleanly", async () => {
   const { unreadToken } = stage.known;
   const changed = fc
     .tuple(fc.nat(unreadToken.length - 1), fc.constantFrom(..."ABCxyz019-_=+/ "))
@@ -238,7 +241,7 @@ test("page tokens", async () => {
   );
 });
 
-test("frames of the bridge, before and after the stream is open", async () => {
+test("Random frames of the bridge are refused cleanly, before and after the stream is open", async () => {
   const [, token = ""] = Object.values(stage.as("ann"))[0]?.split(" ") ?? [];
   const opening = {
     "tidings.v1.json": JSON.stringify({ token, subscribe: {} }),
@@ -254,7 +257,7 @@ test("frames of the bridge, before and after the stream is open", async () => {
       if (opened) socket.send(opening[protocol]);
       for (const frame of sent) socket.send(frame);
       socket.close(1000);
-      // 1000: the frames meant nothing, and so changed nothing. 1007: not UTF-8.
+      // 1000: the frames had no effect. 1007: not UTF-8.
       expect([1000, 1005, 1007, 4003, 4007, 4014, 4016]).toContain(await closed);
     }),
     { numRuns: 150 },
@@ -265,7 +268,7 @@ function openingBinary(token: string): Uint8Array {
   return toBinary(BridgeFrameSchema, create(BridgeFrameSchema, { token, subscribe: {} }));
 }
 
-test("bytes on the port itself, and on a socket that was upgraded", async () => {
+test("Random bytes are refused cleanly on the port itself, and on a socket that was upgraded", async () => {
   const upgrade =
     "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: tidings.v1.proto\r\n\r\n";
@@ -285,6 +288,6 @@ test("bytes on the port itself, and on a socket that was upgraded", async () => 
       socket.on("close", () => resolve());
       socket.resume();
     });
-  // All at once: who says too little is waited for, as long as the timeout for headers.
+  // All at once, because the server waits for incomplete input until the timeout for headers.
   await Promise.all(fc.sample(fc.tuple(starts, randomBytes), 150).map(send));
 });

@@ -12,15 +12,15 @@ beforeAll(async () => {
 
 afterAll(() => stage.close());
 
-/** Ids of nobody's, in the same form. */
+/** Well-formed ids that do not exist. */
 const missing = Array.from({ length: 5 }, (_, index) => `01890a5d-ac96-774b-bcce-b302099a805${index}`);
 
-/** The answer as bytes would differ: the whole of it, and the time does not count. */
+/** The whole response as text, without its time. */
 function text(answer: unknown): string {
   return JSON.stringify(answer, (_key, value: unknown) => (typeof value === "bigint" ? `${value}` : value));
 }
 
-test("the ids of a namesake in another tenant are as good as ids of nobody", async () => {
+test("The ids of a user of the same name in another tenant are like ids that do not exist", async () => {
   const before = await stage.snapshot();
   for (const [protocol, transport] of protocolsOf(stage.server.url)) {
     const client = createClient(PushService, transport);
@@ -39,7 +39,7 @@ test("the ids of a namesake in another tenant are as good as ids of nobody", asy
   }
 });
 
-test("a service of one tenant sees and counts nothing of the other, whatever it names", async () => {
+test("A service of one tenant sees and counts nothing of another tenant", async () => {
   const [, transport] = protocolsOf(stage.server.url)[1] ?? [];
   if (!transport) throw new Error("no transport");
   const client = createClient(PushService, transport);

@@ -1,4 +1,4 @@
-/** What is just within a limit is served; requests.ts has what is just beyond. */
+/** Requests just within the limits; requests.ts has those just beyond. */
 import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -19,7 +19,7 @@ afterAll(() => stage.close());
 const ids = (count: number) => Array.from({ length: count }, (_, index) => `${index}`.padStart(128, "u"));
 const toBob = { to: { case: "userId", value: "bob" } } as const;
 
-test("65,536 bytes of content and payload together", async () => {
+test("Publish takes 65,536 bytes of content and payload together", async () => {
   const message = {
     kind: Kind.NOTIFICATION,
     content: "ü".repeat(20_000),
@@ -31,7 +31,7 @@ test("65,536 bytes of content and payload together", async () => {
   expect(messages[0]?.payload.value).toHaveLength(25_536);
 });
 
-test("10,000 users with ids of 128 characters", async () => {
+test("Publish and OnlineCount take 10,000 users with ids of 128 characters", async () => {
   const users = { case: "users", value: { userIds: ids(10_000) } } as const;
   const message = { kind: Kind.NOTIFICATION, title: "t" };
   const { receipts } = await client.publish({ audience: { to: users }, message }, { headers: stage.as("service") });
@@ -40,13 +40,13 @@ test("10,000 users with ids of 128 characters", async () => {
   expect(presences).toHaveLength(10_000);
 });
 
-test("1,000 publishes in a batch", async () => {
+test("PublishBatch takes 1,000 publishes", async () => {
   const requests = Array(1_000).fill({ audience: toBob, message: { kind: Kind.NOTIFICATION, title: "t" } });
   const { outcomes } = await client.publishBatch({ requests }, { headers: stage.as("service") });
   expect(outcomes.filter(({ result }) => result.case === "ok")).toHaveLength(1_000);
 });
 
-test("1,000 ids, and pages that are cut to 100", async () => {
+test("MarkRead takes 1,000 ids, and pages are cut to 100 messages", async () => {
   const target = { case: "ids", value: { messageIds: ids(1_000) } } as const;
   expect(await client.markRead({ target }, { headers: stage.as("bob") })).toMatchObject({ changed: 0 });
   const { messages } = await client.listMessages({ pageSize: 2_000_000_000 }, { headers: stage.as("bob") });
@@ -55,7 +55,7 @@ test("1,000 ids, and pages that are cut to 100", async () => {
 
 const kibibyte = 1024;
 
-describe("a request of", () => {
+describe("A request of", () => {
   test.each([
     ["Publish", "service", 3_072],
     ["PublishBatch", "service", 16_384],
@@ -64,7 +64,7 @@ describe("a request of", () => {
     ["ListMessages", "ann", 256],
     ["MarkRead", "ann", 256],
     ["DeleteMessages", "ann", 256],
-  ] as const)("%s by a %s is read up to %i KiB", async (method, as, limit) => {
+  ] as const)("%s from a %s is read up to %i KiB", async (method, as, limit) => {
     const headers = { "content-type": "application/json", ...(stage.as(as) as Record<string, string>) };
     const url = stage.server.url + pathOf(method);
     const most = await post(url, `{"x":"${"x".repeat(limit * kibibyte - 8)}"}`, headers);

@@ -1,4 +1,4 @@
-/** What a hostile caller can write into the log: nothing of its own, and nothing that breaks a line. */
+/** The log under a hostile caller, who must neither write text of their own into it nor break a line. */
 import { connect } from "node:net";
 import { fromJson } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
@@ -18,12 +18,12 @@ beforeAll(async () => {
 
 afterAll(() => stage.close());
 
-/** Would end the line, colour the terminal, overwrite what stands there, and forge another line. */
+/** Ends the line, colours the terminal, overwrites text, and forges another line, if it is logged as it is. */
 const evil = 'x\r\n\u001b[31m\u0007\u0008\u2028{"level":60,"msg":"forged"}\n';
 const canary = "canary-4f1c";
 const nasty = `${canary}${evil}`;
 
-/** Everything that a caller can put a text into. */
+/** Sends the text in every field and header that a caller can set. */
 async function attack(): Promise<void> {
   const message = {
     kind: "KIND_NOTIFICATION",
@@ -69,7 +69,7 @@ async function attack(): Promise<void> {
   await sendRaw(`${nasty}${nasty}\r\n\r\n`);
 }
 
-/** Writes to the port as no HTTP client would, and waits for the end. */
+/** Writes raw bytes to the port, and waits until the connection ends. */
 function sendRaw(text: string): Promise<void> {
   return new Promise((resolve) => {
     const socket = connect(stage.server.port, "127.0.0.1", () => socket.end(text));
@@ -79,7 +79,7 @@ function sendRaw(text: string): Promise<void> {
   });
 }
 
-test("each entry of the log is one line of plain JSON, without what callers sent and without secrets", async () => {
+test("Each entry of the log is one line of plain JSON, without the text of callers and without secrets", async () => {
   await attack();
   for (const { as, method, request } of rows) {
     const [, transport] = protocolsOf(stage.server.url)[0] ?? [];
@@ -99,7 +99,7 @@ test("each entry of the log is one line of plain JSON, without what callers sent
   }
 });
 
-test("a caller that names its request finds the name in the log, and nobody else's", async () => {
+test("The log has the request id that a caller chose, unless it is malformed", async () => {
   const url = `${stage.server.url}${pathOf("ListUnread")}`;
   const headers = { "content-type": "application/json", ...(stage.as("ann") as Record<string, string>) };
   const named = await fetch(url, { method: "POST", body: "{}", headers: { ...headers, "x-request-id": "mine:1" } });

@@ -1,4 +1,4 @@
-/** Bytes as no well-behaved client sends them, and what comes back. */
+/** Sends bytes that no well-behaved client sends, and reads the response. */
 import { connect as connectHttp2 } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { errorFromJsonBytes } from "@connectrpc/connect/protocol-connect";
@@ -7,15 +7,15 @@ import { describe, type FullRefusal } from "./wire.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** An answer. */
+/** A response. */
 export interface Answer {
-  /** Of HTTP; 0 when the connection was closed without an answer. */
+  /** The HTTP status; 0 when the connection was closed without a response. */
   readonly status: number;
-  /** Unset when the call was not refused, or not by a protocol's own error. */
+  /** The error; unset when the call succeeded, or was refused without an error of the protocol. */
   readonly refusal?: FullRefusal;
 }
 
-/** One message in the envelope of streams. */
+/** Puts a message into the envelope of streams. */
 export function envelope(data: Uint8Array | string, flags = 0, promised?: number): Bytes {
   const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
   const all = new Uint8Array(5 + bytes.length);
@@ -76,7 +76,7 @@ function refused(error: ConnectError | undefined): { refusal?: FullRefusal } {
   return error ? { refusal: describe(error) } : {};
 }
 
-/** The envelopes of a body; what is left at its end is thrown away. */
+/** Splits a body into its envelopes, without an incomplete last one. */
 function* envelopes(bytes: Bytes): Generator<{ flags: number; data: Bytes }> {
   for (let at = 0; at + 5 <= bytes.length; ) {
     const length = new DataView(bytes.buffer, bytes.byteOffset + at).getUint32(1);

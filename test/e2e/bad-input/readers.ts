@@ -1,4 +1,4 @@
-/** Clients that read streams over every transport, for what a stream is told beside its messages. */
+/** Clients that read streams over every transport. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { TestContext } from "vitest";
 import type { RoomState_Status as Status, SubscribeRequestSchema } from "../../../gen/tidings/v1/push_service_pb.ts";
@@ -9,7 +9,7 @@ import type { Driver } from "../interop/driver.ts";
 import { wsDriver } from "../interop/ws.ts";
 import { protocolsOf } from "./wire.ts";
 
-/** The names of all transports that carry streams. */
+/** The names of all transports of streams. */
 export const transportNames = [
   "Connect JSON",
   "Connect Protobuf",
@@ -30,7 +30,7 @@ function driverOf(url: string, name: TransportName): Driver {
   return connectDriver(transport, () => {});
 }
 
-/** Someone's client; its streams go away with the test. */
+/** Creates a client of a user. Its streams end with the test. */
 export async function callerOf(
   server: TestServer,
   name: TransportName,
@@ -40,7 +40,7 @@ export async function callerOf(
   return new Caller(driverOf(server.url, name), await server.token(who), onTestFinished);
 }
 
-/** What a stream said of one room. */
+/** What a stream reported of one room. */
 export interface Verdict {
   readonly status: Status;
   readonly code: string;
@@ -48,13 +48,13 @@ export interface Verdict {
   readonly message: string;
 }
 
-/** A stream that has said something of all of its rooms. */
+/** A stream that has reported on all of its rooms. */
 export interface Decided {
   readonly stream: Stream;
   readonly verdicts: ReadonlyMap<string, Verdict>;
 }
 
-/** Subscribes, and reads until the stream is live and has said something of every room. */
+/** Subscribes, and reads until the stream is live and has reported on every room. */
 export async function enter(caller: Caller, init: MessageInitShape<typeof SubscribeRequestSchema>): Promise<Decided> {
   const stream = caller.subscribe(init);
   await stream.expect("hello");
@@ -70,7 +70,9 @@ export async function enter(caller: Caller, init: MessageInitShape<typeof Subscr
   return { stream, verdicts };
 }
 
-/** The titles of the next messages, whatever comes between them, sorted: each feed has an order of its own. */
+/**
+ * The titles of the next messages, without the events between them, sorted because each feed has an order of its own.
+ */
 export async function nextTitles(stream: Stream, count: number): Promise<string[]> {
   const titles: string[] = [];
   while (titles.length < count) titles.push((await stream.until("message")).title);

@@ -15,14 +15,14 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  // 2 tenants of 12 + 12, and the one with a request id; a read state for each user that was looked at.
+  // Two tenants with 12 + 12 messages, and the one with a request id; a read state for each user whose inbox was read.
   expect(await stage.close()).toEqual({ messages: 49, entries: 49, feeds: 4, read_states: 3 });
 });
 
 describe.each([...methods.keys()])("%s refuses", (method) => {
   const own = rows.filter((row) => row.method === method);
 
-  test.each(own)("$name: $code, $reason $field", async ({ as, request, code, reason, field }) => {
+  test.each(own)("$name with $code, $reason, $field", async ({ as, request, code, reason, field }) => {
     const message = typeof request === "function" ? request(stage.known) : request;
     const refusals = protocols.map(([, transport]) => refusalOf(transport, method, message, stage.as(as)));
     for (const [index, refusal] of (await Promise.all(refusals)).entries()) {
@@ -34,21 +34,21 @@ describe.each([...methods.keys()])("%s refuses", (method) => {
     }
   });
 
-  test("and none of it changes anything", async () => {
+  test("all of these without a change of the store", async () => {
     expect(await stage.snapshot()).toBe(before);
   });
 });
 
-/** Who may call a method with any request. */
+/** A caller that may call the method. */
 function callerOf(method: string): CallerName {
   return ["Publish", "PublishBatch", "Disconnect"].includes(method) ? "service" : "ann";
 }
 
-test("every rule of every field holds on the wire, in every protocol", async () => {
+test("Every protocol refuses a request that breaks a rule of any field", async () => {
   let checked = 0;
   for (const { schema, bad, path } of fieldRows) {
     const method = [...methods.values()].find(({ input }) => input.typeName === schema.typeName);
-    // Frames of the bridge have a test of their own.
+    // bridge.test.ts tests the frames of the bridge.
     if (!method) continue;
     const [protocol, transport] = protocols[checked++ % protocols.length] as (typeof protocols)[number];
     const refusal = await refusalOf(transport, method.name, bad, stage.as(callerOf(method.name)));

@@ -1,4 +1,4 @@
-/** Requests that are well-formed and wrong: what is sent by whom, and how it is refused. */
+/** Well-formed but invalid requests, with their callers and the errors that refuse them. */
 import type { JsonObject } from "@bufbuild/protobuf";
 import { roomRows } from "./room-requests.ts";
 import { type Cells, type Row, rowsOf } from "./rows.ts";
@@ -12,7 +12,7 @@ const badPosition = ["InvalidArgument", "POSITION_INVALID"] as const;
 
 const draft: JsonObject = { kind: "KIND_NOTIFICATION", title: "never to be seen" };
 const publish = (rest: JsonObject): JsonObject => ({ audience: { userId: "ann" }, message: draft, ...rest });
-const said = (more: JsonObject): JsonObject => publish({ message: { ...draft, ...more } });
+const publishDraft = (more: JsonObject): JsonObject => publish({ message: { ...draft, ...more } });
 const to = (audience: JsonObject): JsonObject => publish({ audience });
 const many = (count: number): string[] => Array.from({ length: count }, (_, index) => `u${index}`);
 const nested = (levels: number): JsonObject => (levels === 0 ? {} : { a: nested(levels - 1) });
@@ -25,43 +25,54 @@ const publishRows: readonly Cells[] = [
   ["a user id with a line break", to({ userId: "ann\nbob" }), ...invalid, "audience.user_id"],
   ["no users", to({ users: {} }), ...invalid, "audience.users.user_ids"],
   ["10,001 users", to({ users: { userIds: many(10_001) } }), ...invalid, "audience.users.user_ids"],
-  ["a tenant that is false", to({ tenant: false }), ...invalid, "audience.tenant"],
+  ["the tenant, set to false", to({ tenant: false }), ...invalid, "audience.tenant"],
   [
-    "everyone, by a service of one tenant",
+    "everyone, from a service of one tenant",
     to({ everyone: true }),
     "PermissionDenied",
     "AUDIENCE_FORBIDDEN",
     "audience.everyone",
   ],
   ["no message", { audience: { userId: "ann" } }, ...invalid, "message"],
-  ["no kind", said({ kind: "KIND_UNSPECIFIED" }), ...invalid, "message.kind"],
-  ["an unknown kind", said({ kind: 99 }), ...invalid, "message.kind"],
-  ["a title of 513 characters", said({ title: "x".repeat(513) }), ...invalid, "message.title"],
-  ["a content over 64 KiB", said({ content: "x".repeat(65_537) }), "ResourceExhausted", "MESSAGE_TOO_LARGE", "message"],
+  ["no kind", publishDraft({ kind: "KIND_UNSPECIFIED" }), ...invalid, "message.kind"],
+  ["an unknown kind", publishDraft({ kind: 99 }), ...invalid, "message.kind"],
+  ["a title of 513 characters", publishDraft({ title: "x".repeat(513) }), ...invalid, "message.title"],
+  [
+    "a content over 64 KiB",
+    publishDraft({ content: "x".repeat(65_537) }),
+    "ResourceExhausted",
+    "MESSAGE_TOO_LARGE",
+    "message",
+  ],
   [
     "content and payload over 64 KiB together",
-    said({ content: "x".repeat(40_000), binary: Buffer.alloc(40_000).toString("base64") }),
+    publishDraft({ content: "x".repeat(40_000), binary: Buffer.alloc(40_000).toString("base64") }),
     "ResourceExhausted",
     "MESSAGE_TOO_LARGE",
     "message",
   ],
   [
     "a JSON payload over 64 KiB",
-    said({ json: ["x".repeat(65_537)] }),
+    publishDraft({ json: ["x".repeat(65_537)] }),
     "ResourceExhausted",
     "MESSAGE_TOO_LARGE",
     "message",
   ],
-  ["a JSON payload 33 levels deep", said({ json: nested(32) }), ...invalid, "message.json"],
-  ["a script as url", said({ url: "javascript:alert(1)" }), ...invalid, "message.url"],
-  ["a data url as picture", said({ actor: { avatarUrl: "data:text/html,x" } }), ...invalid, "message.actor.avatar_url"],
-  ["an object without a type", said({ object: { id: "1" } }), ...invalid, "message.object.type"],
-  ["a ttl of 0", said({ ttl: "0s" }), ...invalid, "message.ttl"],
-  ["a negative ttl", said({ ttl: "-1s" }), ...invalid, "message.ttl"],
-  ["a ttl over 10 years", said({ ttl: "315360001s" }), ...invalid, "message.ttl"],
+  ["a JSON payload 33 levels deep", publishDraft({ json: nested(32) }), ...invalid, "message.json"],
+  ["a script as the url", publishDraft({ url: "javascript:alert(1)" }), ...invalid, "message.url"],
+  [
+    "a data URL as the picture",
+    publishDraft({ actor: { avatarUrl: "data:text/html,x" } }),
+    ...invalid,
+    "message.actor.avatar_url",
+  ],
+  ["an object without a type", publishDraft({ object: { id: "1" } }), ...invalid, "message.object.type"],
+  ["a ttl of 0", publishDraft({ ttl: "0s" }), ...invalid, "message.ttl"],
+  ["a negative ttl", publishDraft({ ttl: "-1s" }), ...invalid, "message.ttl"],
+  ["a ttl over 10 years", publishDraft({ ttl: "315360001s" }), ...invalid, "message.ttl"],
   ["a request id of 129 characters", publish({ requestId: "x".repeat(129) }), ...invalid, "request_id"],
   [
-    "a request id with other content",
+    "a used request id with other content",
     publish({ requestId: "used" }),
     "AlreadyExists",
     "REQUEST_ID_REUSED",
@@ -74,7 +85,7 @@ const subscribeRows: readonly Cells[] = [
   ["an unknown feed", { positions: [{ feed: "nobody" }] }, ...invalid, "positions[0].feed"],
   ["a feed that is not followed", { positions: [{ feed: "room/1", seq: "1" }] }, ...badPosition, "positions[0].feed"],
   [
-    "a feed twice",
+    "two positions of one feed",
     {
       positions: [
         { feed: "user", seq: "1" },
@@ -93,7 +104,7 @@ const subscribeRows: readonly Cells[] = [
 
 const listRows: readonly Cells[] = [
   ["a page size of -1", { pageSize: -1 }, ...invalid, "page_size"],
-  ["a page token that is none", { pageToken: "abc" }, ...badToken],
+  ["a malformed page token", { pageToken: "abc" }, ...badToken],
   ["a page token of 12,289 characters", { pageToken: "x".repeat(12_289) }, ...invalid, "page_token"],
   ["a page token of another user", ({ strangersToken }) => ({ pageToken: strangersToken }), ...badToken],
   ["a category of 65 characters", { categories: ["x".repeat(65)] }, ...invalid, "categories[0]"],
@@ -103,17 +114,17 @@ const markRows: readonly Cells[] = [
   ["no target", { unread: true }, ...invalid, "target"],
   ["no ids", { ids: {} }, ...invalid, "ids.message_ids"],
   ["1,001 ids", { ids: { messageIds: many(1_001) } }, ...invalid, "ids.message_ids"],
-  ["all that is false", { all: false }, ...invalid, "all"],
+  ["all, set to false", { all: false }, ...invalid, "all"],
   ["the oldest 0", { oldest: 0 }, ...invalid, "oldest"],
   ["the oldest 1,001", { oldest: 1_001 }, ...invalid, "oldest"],
   [
-    "up to a feed that is not followed",
+    "an up_to of a feed that is not followed",
     { all: true, upTo: [{ feed: "room/1", seq: "1" }] },
     ...badPosition,
     "up_to[0].feed",
   ],
   [
-    "up to the future",
+    "an up_to in the future",
     { all: true, upTo: [{ feed: "user", seq: "999999" }] },
     "InvalidArgument",
     "POSITION_IN_FUTURE",
@@ -127,11 +138,11 @@ const onlineRows: readonly Cells[] = [
   ["another tenant", { tenantId: "rival" }, ...foreignTenant],
 ];
 
-/** The table. */
+/** The table. A name completes the sentence "Publish refuses …". */
 export const rows: readonly Row[] = [
   ...rowsOf("Publish", "service", publishRows),
   ...rowsOf("Publish", "global", [
-    ["no tenant, by a service of all", publish({}), ...noTenant],
+    ["no tenant, from a service of all tenants", publish({}), ...noTenant],
     [
       "a tenant beside everyone",
       publish({ tenantId: "acme", audience: { everyone: true } }),
@@ -141,21 +152,21 @@ export const rows: readonly Row[] = [
     ],
   ]),
   ...rowsOf("PublishBatch", "service", [
-    ["nothing", {}, ...invalid, "requests"],
+    ["an empty batch", {}, ...invalid, "requests"],
     ["1,001 requests", { requests: Array(1_001).fill(publish({})) }, ...invalid, "requests"],
   ]),
   ...rowsOf("PublishBatch", "ann", [["a user", { requests: [publish({})] }, ...forbiddenRole]]),
   ...rowsOf("Subscribe", "ann", subscribeRows),
   ...rowsOf("Subscribe", "ann", [
     [
-      "a position from the future",
+      "a position in the future",
       { positions: [{ feed: "tenant", seq: "999999" }] },
       "InvalidArgument",
       "POSITION_IN_FUTURE",
       "positions[0]",
     ],
     [
-      "the last position there is",
+      "the highest possible position",
       { positions: [{ feed: "user", seq: "18446744073709551615" }] },
       "InvalidArgument",
       "POSITION_IN_FUTURE",
@@ -163,7 +174,7 @@ export const rows: readonly Row[] = [
     ],
   ]),
   ...rowsOf("Subscribe", "service", [
-    ["a user's feed, by a service", { positions: [{ feed: "user" }] }, ...badPosition, "positions[0].feed"],
+    ["a user's feed, from a service", { positions: [{ feed: "user" }] }, ...badPosition, "positions[0].feed"],
   ]),
   ...rowsOf("ListUnread", "ann", listRows),
   ...rowsOf("ListUnread", "ann", [
@@ -183,17 +194,22 @@ export const rows: readonly Row[] = [
     ["another tenant", { tenantId: "rival" }, ...foreignTenant],
     ["an object without a type", { object: { id: "1" } }, ...invalid, "object.type"],
   ]),
-  ...rowsOf("ListMessages", "global", [["no tenant, by a service of all", {}, ...noTenant]]),
+  ...rowsOf("ListMessages", "global", [["no tenant, from a service of all tenants", {}, ...noTenant]]),
   ...rowsOf("MarkRead", "ann", markRows),
   ...rowsOf("MarkRead", "service", [["a service", { all: true }, ...forbiddenRole]]),
   ...rowsOf("DeleteMessages", "ann", [
-    ["nothing named", {}, ...invalid, "ids"],
+    ["an empty request", {}, ...invalid, "ids"],
     ["1,001 ids", { ids: { messageIds: many(1_001) } }, ...invalid, "ids.message_ids"],
-    ["a recall by a user", ({ ids }) => ({ ids: { messageIds: [...ids] }, recall: true }), ...forbiddenRole, "recall"],
+    [
+      "a recall from a user",
+      ({ ids }) => ({ ids: { messageIds: [...ids] }, recall: true }),
+      ...forbiddenRole,
+      "recall",
+    ],
     ["another tenant", { category: "x", tenantId: "rival" }, ...foreignTenant],
   ]),
   ...rowsOf("DeleteMessages", "service", [
-    ["a service that does not recall", ({ ids }) => ({ ids: { messageIds: [...ids] } }), ...invalid, "recall"],
+    ["a service without recall", ({ ids }) => ({ ids: { messageIds: [...ids] } }), ...invalid, "recall"],
     ["a recall without ids", { recall: true, expiredOnly: true }, ...invalid, "ids"],
     [
       "a recall by category",
@@ -208,14 +224,14 @@ export const rows: readonly Row[] = [
     ],
   ]),
   ...rowsOf("OnlineCount", "ann", onlineRows),
-  ...rowsOf("OnlineCount", "global", [["no tenant, by a service of all", {}, ...noTenant]]),
+  ...rowsOf("OnlineCount", "global", [["no tenant, from a service of all tenants", {}, ...noTenant]]),
   ...rowsOf("Disconnect", "service", [
-    ["nobody", {}, ...invalid, "user_id"],
+    ["no user id", {}, ...invalid, "user_id"],
     ["a token id of 129 characters", { userId: "ann", tokenId: "x".repeat(129) }, ...invalid, "token_id"],
     ["a reason with a line break", { userId: "ann", reason: "a\nb" }, ...invalid, "reason"],
     ["another tenant", { userId: "ann", tenantId: "rival", blockUntil: "2100-01-01T00:00:00Z" }, ...foreignTenant],
   ]),
-  ...rowsOf("Disconnect", "global", [["no tenant, by a service of all", { userId: "ann" }, ...noTenant]]),
+  ...rowsOf("Disconnect", "global", [["no tenant, from a service of all tenants", { userId: "ann" }, ...noTenant]]),
   ...rowsOf("Disconnect", "ann", [["a user", { userId: "bob" }, ...forbiddenRole]]),
   ...roomRows,
 ];

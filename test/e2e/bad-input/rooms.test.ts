@@ -1,4 +1,4 @@
-/** Rooms that may not be entered, and a hook that cannot tell: the stream says so, and everything else of it goes on. */
+/** Rooms that a caller may not enter, and a hook that cannot decide: the stream reports it, and otherwise continues. */
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -29,7 +29,7 @@ afterAll(async () => {
 
 const joined = { status: Status.JOINED, code: "", reason: "", message: "" };
 
-/** A server that asks a hook of the test's own. */
+/** Starts a server with an authorize hook of the test's own. */
 async function ownServer(
   respond: Parameters<typeof startHook>[0],
   { timeoutMs = 60_000, ...options }: { timeoutMs?: number } & ServerOptions = {},
@@ -38,8 +38,8 @@ async function ownServer(
   return { hook: own, server: await startServer({ ...options, authorize: { url: own.url, timeoutMs } }) };
 }
 
-describe.each(transportNames)("over %s", (transport) => {
-  test("rooms without a right are refused, each with its field, and the others are open", async ({
+describe.each(transportNames)("A stream over %s", (transport) => {
+  test("is refused each room that it may not enter, with the field, and enters the others", async ({
     onTestFinished,
   }) => {
     const tenant = newTenant();
@@ -76,7 +76,7 @@ describe.each(transportNames)("over %s", (transport) => {
     expect(await nextTitles(stream, open.length + 1)).toEqual([...open, "for ann"].sort());
   });
 
-  test("a hook that cannot tell refuses its room, and nothing else", async ({ onTestFinished }) => {
+  test("is refused only the rooms that a failing hook cannot decide on", async ({ onTestFinished }) => {
     const tenant = newTenant();
     const ann = await callerOf(server, transport, { tenant, rooms: ["lobby"] }, onTestFinished);
     const troubled = Object.keys(badAnswers).map(badAnswerRoom);
@@ -95,7 +95,7 @@ describe.each(transportNames)("over %s", (transport) => {
       });
       expect.soft(verdict?.message, room).toMatch(`rooms[${index + 1}].room_id: the authorize hook `);
     }
-    // Each with its cause, for the operator; the caller is told of no address.
+    // The log has each cause, for the operator; the caller learns no address.
     const warned = lines.map((line) => JSON.parse(line) as { level: number; err?: object }).filter(({ err }) => err);
     expect(warned.map(({ level }) => level)).toEqual(troubled.map(() => 40));
     expect(JSON.stringify([...verdicts.values()])).not.toContain("127.0.0.1");
@@ -107,7 +107,7 @@ describe.each(transportNames)("over %s", (transport) => {
   });
 });
 
-test("a hook that cannot tell refuses calls about its room, with the field and a delay", async () => {
+test("Calls about a room that a failing hook cannot decide on are refused, with the field and a delay", async () => {
   const authorization = `Bearer ${await server.token({ tenant: newTenant() })}`;
   const room = badAnswerRoom("status 500");
   const message = { kind: "KIND_EVENT", title: "never to be seen" };
@@ -130,7 +130,7 @@ test("a hook that cannot tell refuses calls about its room, with the field and a
   }
 });
 
-test("while the hook is silent, the stream is live; it can be left, and the server can be closed", async ({
+test("While the hook does not respond, the stream is live, and client and server can close", async ({
   onTestFinished,
 }) => {
   const own = await ownServer(() => {});
@@ -151,7 +151,7 @@ test("while the hook is silent, the stream is live; it can be left, and the serv
   expect(own.hook.asked).toHaveLength(1);
 });
 
-test("many streams at once ask the hook once, and those after them not at all", async ({ onTestFinished }) => {
+test("Many streams at once cause one call of the hook, and later streams none", async ({ onTestFinished }) => {
   const own = await ownServer((response) => allow(response, true));
   onTestFinished(() => own.hook.stop());
   onTestFinished(() => own.server.stop());
@@ -165,7 +165,7 @@ test("many streams at once ask the hook once, and those after them not at all", 
   ]);
 });
 
-test("an inbox waits for a silent hook once in a while, and keeps its rooms until there is a clear no", async ({
+test("An inbox rarely waits for a hook that does not respond, and keeps its rooms until the hook denies them", async ({
   onTestFinished,
 }) => {
   let answer: boolean | undefined = true;
@@ -199,7 +199,7 @@ test("an inbox waits for a silent hook once in a while, and keeps its rooms unti
   expect(own.hook.asked).toHaveLength(3);
 });
 
-test("a fresh token that opens less takes the room away, and the rest goes on", async ({ onTestFinished }) => {
+test("A fresh token with fewer rooms ends a room, and the stream continues", async ({ onTestFinished }) => {
   const tenant = newTenant();
   const token = (...rooms: string[]) => server.token({ tenant, rooms });
   const both = await token("lobby", "attic");
@@ -225,7 +225,7 @@ test("a fresh token that opens less takes the room away, and the rest goes on", 
   expect(await stream.until("message")).toMatchObject({ title: "attic" });
 });
 
-test("an inbox that is full of unread rooms takes no more; the stream goes on, and one that is read makes place", async ({
+test("An inbox that is full of unread rooms takes no more until one of them is read, and the stream continues", async ({
   onTestFinished,
 }) => {
   const tenant = newTenant();

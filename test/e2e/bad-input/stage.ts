@@ -1,4 +1,4 @@
-/** A server with two tenants and a few messages, its log in memory, and the means to see whether anything changed. */
+/** A server with two tenants and a few messages, its log in memory, and ways to see whether its state changed. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,34 +23,34 @@ export const callers = {
 /** The name of a caller. */
 export type CallerName = keyof typeof callers;
 
-/** What rows need to know of the server's state. */
+/** Values of the server's state that rows of tables need. */
 export interface Known {
-  /** Page tokens of lists that ann began. */
+  /** Page tokens of ann's lists. */
   readonly unreadToken: string;
   readonly messagesToken: string;
-  /** The first page of the other tenant's ann. */
+  /** The page token of a list of the other tenant's ann. */
   readonly strangersToken: string;
-  /** Ids of messages in the stranger's inbox. */
+  /** The ids of messages in the inbox of the other tenant's ann. */
   readonly strangersIds: readonly string[];
-  /** Ids of messages in ann's inbox. */
+  /** The ids of messages in ann's inbox. */
   readonly ids: readonly string[];
 }
 
-/** A running stage. */
+/** A running server with its callers. */
 export interface Stage {
   readonly server: TestServer;
   readonly known: Known;
-  /** Lines of the log, at level trace. */
+  /** The lines of the log, at the level trace. */
   readonly lines: string[];
-  /** Headers of a caller. */
+  /** The headers of a caller. */
   as(name: CallerName): HeadersInit;
-  /** All that the callers can see of the store: lists, totals, read states, places. */
+  /** Everything that the callers can see of the store: lists, totals, read states, positions. */
   snapshot(): Promise<string>;
   /** Stops the server and counts the rows of its database. */
   close(): Promise<Readonly<Record<string, number>>>;
 }
 
-/** How many messages each user and tenant has. */
+/** The number of messages of each user and tenant. */
 export const seeded = 12;
 
 /** A logger that keeps its lines. */
@@ -132,7 +132,7 @@ async function snapshot(client: Client<typeof PushService>, as: (name: CallerNam
   );
 }
 
-/** The places of all feeds, and the totals, as a new stream tells them. */
+/** The positions of all feeds, and the totals, from the Hello of a new stream. */
 async function startOf(client: Client<typeof PushService>, headers: HeadersInit): Promise<unknown> {
   const ending = new AbortController();
   const stream = client.subscribe({}, { headers, signal: ending.signal })[Symbol.asyncIterator]();

@@ -9,52 +9,52 @@ const audience = "tidings";
 const right = { iss: issuer, aud: audience };
 const now = Math.floor(Date.now() / 1000);
 
-/** The claims of a good token with some of them wrong; `undefined` leaves one out. */
+/** The claims of a valid token, with some of them replaced; `undefined` leaves a claim out. */
 function claims(wrong: Readonly<Record<string, unknown>>): TokenParts {
   return { claims: { ...right, ...wrong } };
 }
 
-/** Signed by nobody: header, claims and an empty signature. */
+/** A token with an empty signature. */
 function unsigned(): string {
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
   return `${part({ alg: "none" })}.${part({ ...right, sub: "ann", tenant: "acme", role: "user", exp: now + 600 })}.`;
 }
 
 const tokens: readonly [name: string, token: TokenParts | string, reason: string][] = [
-  ["none", "", "TOKEN_MISSING"],
-  ["another scheme", "Basic YW5uOnNlY3JldA==", "TOKEN_MISSING"],
-  ["an empty one", "Bearer ", "TOKEN_MISSING"],
-  ["two words", "Bearer a b", "TOKEN_MISSING"],
-  ["no JWT", "Bearer abc", "TOKEN_INVALID"],
-  ["three parts of nothing", "Bearer a.b.c", "TOKEN_INVALID"],
-  ["10 KB of letters", `Bearer ${"x".repeat(10_000)}`, "TOKEN_INVALID"],
-  ["no signature", `Bearer ${unsigned()}`, "TOKEN_INVALID"],
+  ["a call without a token", "", "TOKEN_MISSING"],
+  ["a token of another scheme", "Basic YW5uOnNlY3JldA==", "TOKEN_MISSING"],
+  ["an empty token", "Bearer ", "TOKEN_MISSING"],
+  ["a token of two words", "Bearer a b", "TOKEN_MISSING"],
+  ["a token that is not a JWT", "Bearer abc", "TOKEN_INVALID"],
+  ["a token of three meaningless parts", "Bearer a.b.c", "TOKEN_INVALID"],
+  ["a token of 10,000 letters", `Bearer ${"x".repeat(10_000)}`, "TOKEN_INVALID"],
+  ["a token without a signature", `Bearer ${unsigned()}`, "TOKEN_INVALID"],
   [
-    "another secret",
+    "a token signed with another secret",
     { ...claims({}), key: new TextEncoder().encode("another secret, that nobody knows") },
     "TOKEN_INVALID",
   ],
-  ["another algorithm", { ...claims({}), alg: "HS512" }, "TOKEN_INVALID"],
-  ["expired", claims({ exp: now - 1 }), "TOKEN_EXPIRED"],
-  ["not yet valid", claims({ nbf: now + 600 }), "TOKEN_INVALID"],
-  ["no end", claims({ exp: undefined }), "TOKEN_INVALID"],
-  ["another audience", claims({ aud: "billing" }), "TOKEN_INVALID"],
-  ["no audience", claims({ aud: undefined }), "TOKEN_INVALID"],
-  ["another issuer", claims({ iss: "https://evil.example.com" }), "TOKEN_INVALID"],
-  ["no subject", claims({ sub: undefined }), "TOKEN_INVALID"],
+  ["a token of another algorithm", { ...claims({}), alg: "HS512" }, "TOKEN_INVALID"],
+  ["an expired token", claims({ exp: now - 1 }), "TOKEN_EXPIRED"],
+  ["a token that is not valid yet", claims({ nbf: now + 600 }), "TOKEN_INVALID"],
+  ["a token that never expires", claims({ exp: undefined }), "TOKEN_INVALID"],
+  ["a token for another audience", claims({ aud: "billing" }), "TOKEN_INVALID"],
+  ["a token without an audience", claims({ aud: undefined }), "TOKEN_INVALID"],
+  ["a token of another issuer", claims({ iss: "https://evil.example.com" }), "TOKEN_INVALID"],
+  ["a token without a subject", claims({ sub: undefined }), "TOKEN_INVALID"],
   ["an empty subject", claims({ sub: "" }), "TOKEN_INVALID"],
   ["a subject with a line break", claims({ sub: "ann\r\nadmin" }), "TOKEN_INVALID"],
   ["a subject of 129 characters", claims({ sub: "x".repeat(129) }), "TOKEN_INVALID"],
   ["a subject that is a number", claims({ sub: 7 }), "TOKEN_INVALID"],
-  ["no role", claims({ role: undefined }), "TOKEN_INVALID"],
+  ["a token without a role", claims({ role: undefined }), "TOKEN_INVALID"],
   ["an unknown role", claims({ role: "root" }), "TOKEN_INVALID"],
   ["a user without a tenant", claims({ tenant: undefined }), "TOKEN_INVALID"],
   ["an empty tenant", claims({ tenant: "" }), "TOKEN_INVALID"],
   ["a list of tenants", claims({ tenant: ["acme", "rival"] }), "TOKEN_INVALID"],
-  ["an empty id", claims({ jti: "" }), "TOKEN_INVALID"],
-  ["an id that is a number", claims({ jti: 7 }), "TOKEN_INVALID"],
-  ["an id of 129 characters", claims({ jti: "x".repeat(129) }), "TOKEN_INVALID"],
-  ["rooms that are a text", claims({ rooms: "**" }), "TOKEN_INVALID"],
+  ["an empty token id", claims({ jti: "" }), "TOKEN_INVALID"],
+  ["a token id that is a number", claims({ jti: 7 }), "TOKEN_INVALID"],
+  ["a token id of 129 characters", claims({ jti: "x".repeat(129) }), "TOKEN_INVALID"],
+  ["rooms that are a string", claims({ rooms: "**" }), "TOKEN_INVALID"],
   ["rooms that are an object", claims({ rooms: { 0: "lobby", length: 1 } }), "TOKEN_INVALID"],
   ["rooms that are null", claims({ rooms: null }), "TOKEN_INVALID"],
   ["101 rooms", claims({ rooms: Array.from({ length: 101 }, (_, room) => `${room}`) }), "TOKEN_INVALID"],
@@ -62,8 +62,8 @@ const tokens: readonly [name: string, token: TokenParts | string, reason: string
   ["an empty room", claims({ rooms: [""] }), "TOKEN_INVALID"],
   ["a room of 321 characters", claims({ rooms: ["x".repeat(321)] }), "TOKEN_INVALID"],
   ["a room with a control character", claims({ rooms: ["lob\u0000by"] }), "TOKEN_INVALID"],
-  ["rooms to speak in that are a text", claims({ publish: "**" }), "TOKEN_INVALID"],
-  ["a room to speak in with a line break", claims({ publish: ["a\nb"] }), "TOKEN_INVALID"],
+  ["rooms to publish to that are a string", claims({ publish: "**" }), "TOKEN_INVALID"],
+  ["a room to publish to with a line break", claims({ publish: ["a\nb"] }), "TOKEN_INVALID"],
 ];
 
 let server: TestServer;
@@ -77,8 +77,8 @@ beforeAll(async () => {
 
 afterAll(() => server.stop());
 
-describe.each(tokens)("a token that is %s", (_name, token, reason) => {
-  test(`is refused by every method: ${reason}`, async () => {
+describe.each(tokens)("Every method refuses %s", (_name, token, reason) => {
+  test(`with ${reason}`, async () => {
     const authorization = typeof token === "string" ? token : `Bearer ${await mintToken(token)}`;
     for (const [protocol, transport] of protocols) {
       for (const method of methods.keys()) {
@@ -91,7 +91,7 @@ describe.each(tokens)("a token that is %s", (_name, token, reason) => {
   });
 });
 
-test("a token that is right in all of this is accepted", async () => {
+test("Every protocol accepts a valid token with claims at their limits", async () => {
   const grants = Array.from({ length: 100 }, (_, room) => `r${room}/**`);
   const most = { jti: "😀".repeat(128), rooms: ["ü".repeat(320)], publish: grants };
   const authorization = `bearer ${await mintToken(claims({ exp: now + 600, aud: ["billing", audience], ...most }))}`;
@@ -100,7 +100,7 @@ test("a token that is right in all of this is accepted", async () => {
   }
 });
 
-test("what was refused is in no line of the log", async () => {
+test("The log has no token that was refused", async () => {
   expect(lines.length).toBeGreaterThan(0);
   for (const [, token] of tokens) {
     const text = typeof token === "string" ? token.replace(/^\w+ ?/, "") : await mintToken(token);

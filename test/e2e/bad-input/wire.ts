@@ -1,4 +1,4 @@
-/** Calls as clients of every protocol make them, and refusals as they read them. */
+/** Calls of the clients of every protocol, and errors as they read them. */
 import {
   type DescMethod,
   type DescMethodStreaming,
@@ -12,24 +12,24 @@ import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } f
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { AdminService, PushService } from "../../../src/gen.ts";
 
-/** What a client learns of an error. */
+/** An error as a client reads it. */
 export interface Refusal {
-  /** Such as `InvalidArgument`. */
+  /** The name of the code, such as `InvalidArgument`. */
   readonly code: string;
-  /** Of ErrorInfo. */
+  /** The reason of ErrorInfo. */
   readonly reason: string | undefined;
-  /** Of ErrorInfo, unless empty. */
+  /** The metadata of ErrorInfo, unless it is empty. */
   readonly domain?: string | undefined;
-  /** The field at fault, of ErrorInfo. */
+  /** The invalid field of ErrorInfo. */
   readonly field?: string | undefined;
 }
 
-/** A refusal with all that a row of a table does not name. */
+/** An error with the details that rows of tables do not name. */
 export interface FullRefusal extends Refusal {
   readonly message: string;
-  /** The fields at fault, of BadRequest. */
+  /** The invalid fields of BadRequest. */
   readonly violations: readonly string[];
-  /** The delay of RetryInfo. */
+  /** The delay of RetryInfo, in ms. */
   readonly retryMs: number | undefined;
 }
 
@@ -38,7 +38,7 @@ export const methods: ReadonlyMap<string, DescMethod> = new Map(
   [...PushService.methods, ...AdminService.methods].map((method) => [method.name, method]),
 );
 
-/** Transports by the name of their protocol. */
+/** The transports, by the names of their protocols. */
 export function protocolsOf(baseUrl: string): readonly (readonly [name: string, transport: Transport])[] {
   return [
     ["Connect JSON", createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false })],
@@ -48,7 +48,7 @@ export function protocolsOf(baseUrl: string): readonly (readonly [name: string, 
   ];
 }
 
-/** Calls a method to its first answer; undefined when it is not refused. */
+/** Calls a method and returns its error, or `undefined` when the call, or the first event of a stream, succeeds. */
 export async function refusalOf(
   transport: Transport,
   name: string,
@@ -77,7 +77,7 @@ export async function refusalOf(
   }
 }
 
-/** An error as its client sees it. */
+/** Converts an error of a call. */
 export function describe(error: ConnectError): FullRefusal {
   const [info] = error.findDetails(ErrorInfoSchema);
   const [retry] = error.findDetails(RetryInfoSchema);
