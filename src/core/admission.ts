@@ -4,15 +4,14 @@ import type { Clock, Random } from "../ports/clock.ts";
 import { LruCache } from "../util/lru.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
-/** Tenants remembered at most; one that is forgotten starts with a full bucket. */
+/** The most tenants that are remembered; a tenant that was forgotten starts with a full bucket. */
 const maxTenants = 10_000;
 
 /**
- * How many new streams a node takes per second, and how many of one tenant: buckets of tokens, so that the return of
- * everyone at once neither reaches the store nor delays the streams that are open, and one tenant's pages in a loop take
- * not all the turns. A node that is slower than its bucket begins no more than a burst of them at a time: all would wait,
- * and then come at one moment. Who is refused is told a turn of its own in the seconds to come: the same delay for all
- * would only move the crowd.
+ * Rate limits of new streams: one token bucket for the node and one for each tenant, so that the return of all clients at
+ * once neither reaches the store nor delays open streams, and one tenant's reconnecting pages do not use up the node. A
+ * node that is slower than its rate has at most a burst of streams in their opening at a time; more would only wait and
+ * finish together. Each refused caller gets a retry slot of its own: one delay for all would only move the crowd.
  */
 export class Admission {
   readonly #perTenant: number;
@@ -22,10 +21,10 @@ export class Admission {
   readonly #beginning: (tenant?: string) => number;
   readonly #tenants = new LruCache<string, TokenBucket>({ entries: maxTenants });
 
-  /** Streams that were taken in, and are looked at before they begin. */
+  /** Callers that were admitted and are checked before their streams begin. */
   #checking = 0;
 
-  /** `beginning` tells how many streams have begun, all or a tenant's, and have had no Hello. */
+  /** `beginning` returns the number of streams without a Hello, of one tenant or of all. */
   constructor(
     { perSecond, burst, perTenant }: AdmissionSettings,
     { clock, random, beginning }: { clock: Clock; random: Random; beginning: (tenant?: string) => number },
@@ -38,15 +37,15 @@ export class Admission {
   }
 
   /**
-   * Takes in one stream; without a tenant, of a service for all. Answers what to call once it was looked at, and begins or
-   * does not. Throws TOO_MANY_NEW_STREAMS with the time to come back.
+   * Admits one stream; a service of all tenants has no tenant. Returns a function to call when the caller was checked,
+   * whatever the outcome. Throws TOO_MANY_NEW_STREAMS with the delay until the caller's retry slot.
    */
   admit(tenant?: string): () => void {
-    const own = tenant === undefined ? undefined : this.#of(tenant);
-    const full = this.#full(tenant, own);
-    if (full) {
+    const own = tenant === undefined ? undefined : this.#bucketOf(tenant);
+    const exhausted = this.#exhausted(tenant, own);
+    if (exhausted) {
       const sentence = "too many streams are being opened; come back after the delay";
-      throw fail("TOO_MANY_NEW_STREAMS", sentence, { retryAfterMs: full.nextTurn() });
+      throw fail("TOO_MANY_NEW_STREAMS", sentence, { retryAfterMs: exhausted.nextRetryMs() });
     }
     own?.take();
     this.#node.take();
@@ -54,17 +53,17 @@ export class Admission {
     return () => void this.#checking--;
   }
 
-  /** The bucket that has nothing for this stream, if there is one. */
-  #full(tenant: string | undefined, own: TokenBucket | undefined): TokenBucket | undefined {
-    // The tenant's first: who is over it must not push others back in the node's queue.
+  /** The bucket that refuses this stream; undefined if none does. */
+  #exhausted(tenant: string | undefined, own: TokenBucket | undefined): TokenBucket | undefined {
+    // The tenant's bucket first: a tenant over its rate must not push others back in the node's queue.
     if (own && (!own.hasToken || this.#beginning(tenant) >= own.burst)) return own;
     const beginning = this.#beginning() + this.#checking;
     return this.#node.hasToken && beginning < this.#node.burst ? undefined : this.#node;
   }
 
-  #of(tenant: string): TokenBucket | undefined {
+  #bucketOf(tenant: string): TokenBucket | undefined {
     if (this.#perTenant === Number.POSITIVE_INFINITY) return undefined;
-    const sizes = { perSecond: this.#perTenant, burst: Math.ceil(this.#perTenant / 2) };
-    return this.#tenants.getOrCreate(tenant, () => new TokenBucket(sizes, this.#clock, this.#random));
+    const rate = { perSecond: this.#perTenant, burst: Math.ceil(this.#perTenant / 2) };
+    return this.#tenants.getOrCreate(tenant, () => new TokenBucket(rate, this.#clock, this.#random));
   }
 }

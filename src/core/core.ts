@@ -29,34 +29,40 @@ import { Admission } from "./admission.ts";
 import { registerGauges } from "./gauges.ts";
 import { Retention } from "./retention.ts";
 
-/** Everything that a transport (RPC or WebSocket) calls. */
+/** The parts of a node that its streams share, and those that only transports and tests need. */
+export interface CoreContext extends StreamContext {
+  readonly gapRepair: GapRepair;
+  readonly tracer: Tracer;
+}
+
+/** What a transport (RPC or WebSocket) calls. */
 export interface Core {
-  readonly context: StreamContext;
+  readonly context: CoreContext;
   readonly authenticate: Authenticate;
-  /** As `authenticate`, for who opens a stream. Throws TOO_MANY_NEW_STREAMS, before any work of the store. */
+  /** As `authenticate`, for a caller that opens a stream. Throws TOO_MANY_NEW_STREAMS before the store is asked. */
   readonly admit: Authenticate;
   readonly publisher: Publisher;
   readonly recaller: Recaller;
   readonly disconnector: Disconnector;
   readonly lists: Lists;
   readonly validate: Validate;
-  /** Tells all streams to go, and their clients to return spread over `drainMs`; answers when they have gone. */
+  /** Says go_away on all streams, with returns of their clients spread over `drainMs`; resolves when all have ended. */
   drain(): Promise<void>;
-  /** Closes the ports; after `drain`. */
+  /** Ends every stream, then closes the ports. Call it after `drain`. */
   close(): Promise<void>;
 }
 
-/** How a node is watched. */
+/** How a node is observed. */
 export interface Watch {
   readonly meter: Metrics;
-  /** Made on that meter. */
+  /** Registered with that meter. */
   readonly counters: Counters;
   readonly tracer: Tracer;
 }
 
 const unwatched: Watch = { meter: noMetrics, counters: new Counters(noMetrics, []), tracer: noTracer };
 
-/** Opens the store and starts a node on its ports. */
+/** Opens the store and starts a node on its ports. Rejects when the store cannot be opened. */
 export async function startCore(
   ports: Ports,
   validate: Validate,
@@ -93,23 +99,25 @@ export async function startCore(
     await blockList.check(identity);
     return identity;
   };
-  const parts = {
+  const context: CoreContext = {
+    settings,
     store,
     presence,
     access,
     states,
     hub,
-    gapRepair,
     inbox,
     online,
     streams,
-    blockList,
     history,
     flushQueue,
+    alerts: new Alerts(settings.alertMs),
+    blockList,
     counters,
+    newId,
+    gapRepair,
     tracer,
   };
-  const context: StreamContext = { settings, ...parts, alerts: new Alerts(settings.alertMs), newId };
   registerGauges(meter, context, ports);
   const retention = new Retention(store, clock, settings.retention.days, logger);
   return {
@@ -117,7 +125,7 @@ export async function startCore(
     validate,
     authenticate: async (token) => unblocked(await verify(token)),
     admit: async (token) => {
-      // A token that is no good takes nobody's place.
+      // Verify first: a bad token must not use up the rate limit of others.
       const identity = await verify(token);
       const checked = admission.admit(identity.tenant);
       return unblocked(identity).finally(checked);

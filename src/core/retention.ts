@@ -3,10 +3,13 @@ import type { Clock, Timer } from "../ports/clock.ts";
 import type { FeedLog } from "../ports/store.ts";
 import { dayMs } from "../util/durations.ts";
 
-/** How often it looks; it works in small steps, so that publishing goes on meanwhile. */
+/** The pause between two rounds, in ms. */
 const intervalMs = 60_000;
 
-/** Drops what is older than `days`, and what has expired. Nobody sees such messages before; this only frees the disk. */
+/**
+ * Deletes messages that have expired or are older than `days`, every minute and in small steps, so that publishing goes
+ * on meanwhile. It only frees the disk: readers do not see such messages before that either.
+ */
 export class Retention {
   readonly #store: FeedLog;
   readonly #clock: Clock;
@@ -15,6 +18,7 @@ export class Retention {
   #timer: Timer | undefined;
   #closed = false;
 
+  /** Starts the first round after a minute. */
   constructor(store: FeedLog, clock: Clock, days: number, logger: Logger | undefined) {
     this.#store = store;
     this.#clock = clock;
@@ -23,16 +27,17 @@ export class Retention {
     this.#schedule();
   }
 
-  /** One round, until nothing is left to drop. */
+  /** Runs one round, until nothing is left to delete. A failure is logged. */
   async run(): Promise<void> {
     try {
       const now = this.#clock.now();
       while (!this.#closed && (await this.#store.trim(now - this.#days * dayMs, now)) > 0);
     } catch (error) {
-      if (!this.#closed) this.#logger?.warn({ err: error }, "retention failed; it tries again in a minute");
+      if (!this.#closed) this.#logger?.warn({ err: error }, "retention failed; it runs again in a minute");
     }
   }
 
+  /** Stops after the step in flight. */
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();

@@ -1,22 +1,23 @@
 import type { Clock, Random } from "../ports/clock.ts";
 
-/** The next turn is so far off, in ms: a client takes a shorter time for no answer at all, and backs off as it likes. */
+/** The shortest delay, in ms: clients take a shorter one for no answer at all, and back off as they like. */
 const leastMs = 500;
-/** The queue of turns is no longer, in ms. */
+/** The longest queue of retry slots, in ms. */
 const longestMs = 29_000;
 
-/** A bucket of tokens; who finds it empty is told a turn of its own in the seconds to come. */
+/** A token bucket that gives each refused caller a retry slot of its own, one token's time after the one before. */
 export class TokenBucket {
-  /** Tokens that it holds at most. */
+  /** The most tokens that it holds. */
   readonly burst: number;
   readonly #perMs: number;
   readonly #clock: Clock;
   readonly #random: Random;
   #tokens: number;
   #filledAt: number;
-  /** When the turn of the last one who was refused comes. */
-  #turn = 0;
+  /** The last retry slot given out, in ms since the Unix epoch. */
+  #lastSlot = 0;
 
+  /** The bucket starts full, and gains `perSecond` tokens a second. */
   constructor({ perSecond, burst }: { perSecond: number; burst: number }, clock: Clock, random: Random) {
     this.#perMs = perSecond / 1000;
     this.burst = burst;
@@ -26,7 +27,7 @@ export class TokenBucket {
     this.#filledAt = clock.now();
   }
 
-  /** Whether there is a token to take. A clock that was set back fills nothing, and takes nothing away. */
+  /** Whether a token can be taken. A clock that was set back adds no tokens and removes none. */
   get hasToken(): boolean {
     const now = this.#clock.now();
     this.#tokens = Math.min(this.burst, this.#tokens + Math.max(0, now - this.#filledAt) * this.#perMs);
@@ -34,18 +35,18 @@ export class TokenBucket {
     return this.#tokens >= 1;
   }
 
-  /** Takes a token; only when there is one. */
+  /** Takes a token. Call it only while `hasToken` is true. */
   take(): void {
     this.#tokens -= 1;
   }
 
-  /** In how many ms the next one who is refused shall come back, at most 30,000. */
-  nextTurn(): number {
+  /** The delay after which a refused caller shall retry, in ms: with jitter, and at most 30,000. */
+  nextRetryMs(): number {
     const now = this.#clock.now();
     const latest = now + longestMs;
-    this.#turn = Math.min(Math.max(this.#turn, now) + 1 / this.#perMs, latest);
-    // A full queue has no turns left: the rest is spread over its second half.
-    const part = this.#turn < latest ? 1 : 0.5 + this.#random.fraction() / 2;
-    return Math.ceil(leastMs + (this.#turn - now) * part + this.#random.fraction() * leastMs);
+    this.#lastSlot = Math.min(Math.max(this.#lastSlot, now) + 1 / this.#perMs, latest);
+    // A full queue has no slot left: spread the other callers over its second half.
+    const part = this.#lastSlot < latest ? 1 : 0.5 + this.#random.fraction() / 2;
+    return Math.ceil(leastMs + (this.#lastSlot - now) * part + this.#random.fraction() * leastMs);
   }
 }

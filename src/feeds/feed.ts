@@ -3,13 +3,14 @@ import { fail } from "../errors.ts";
 import type { FeedKey } from "../ports/store.ts";
 import { tenantKey } from "../util/keys.ts";
 
-/** A feed under the name that its reader knows it by: `user`, `tenant`, `activity`, `everyone`. */
+/** A feed as one reader sees it. */
 export interface NamedFeed {
+  /** The name in the contract: `user`, `tenant`, `activity`, `everyone` or `room/<id>`. */
   readonly name: string;
   readonly key: FeedKey;
 }
 
-/** One string for a feed. */
+/** A string that identifies the feed among all feeds of all tenants. */
 export function feedId({ tenant, name }: FeedKey): string {
   return tenantKey(tenant, name);
 }
@@ -32,12 +33,12 @@ export function activityFeed(tenant: string): NamedFeed {
   return { name: "activity", key: { tenant, name: "activity" } };
 }
 
-/** The feeds whose notifications are in the user's inbox. */
+/** The feeds whose notifications are in every user's inbox; those of rooms come in addition. */
 export function inboxFeeds({ tenant, subject }: UserIdentity): readonly NamedFeed[] {
   return [userFeed(tenant, subject), tenantFeed(tenant), everyoneFeed];
 }
 
-/** All feeds that the caller is entitled to read. The inbox feeds come first, in the order of inboxFeeds. */
+/** The feeds that every stream of the caller follows. For a user they begin with those of `inboxFeeds`, in that order. */
 export function followedFeeds(identity: Identity): readonly NamedFeed[] {
   if (isUser(identity)) return [...inboxFeeds(identity), activityFeed(identity.tenant)];
   if (identity.tenant === undefined) return [everyoneFeed];
@@ -45,8 +46,8 @@ export function followedFeeds(identity: Identity): readonly NamedFeed[] {
 }
 
 /**
- * The tenant that a request is about: the credential's. Only a credential that is bound to none may name one, and then
- * it must.
+ * The tenant that a request is about: that of the token, or `named` where the token is bound to none. Throws
+ * TENANT_REQUIRED when neither names one, and TENANT_FORBIDDEN when `named` is another tenant than the token's.
  */
 export function tenantOf(identity: Identity, named: string): string {
   if (identity.tenant === undefined) {

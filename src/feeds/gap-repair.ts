@@ -1,25 +1,26 @@
-/** What the bus has lost, asked of the Store: heads of feeds, read states, blocks. */
+/** Repairs what the bus has lost by asking the Store: bounds of feeds, read states and blocks. */
 import type { Bus, LostNotice } from "../ports/bus.ts";
 import type { Clock, Random, Timer } from "../ports/clock.ts";
 import type { FeedBounds, FeedKey, Store } from "../ports/store.ts";
 import { feedId, userFeed } from "./feed.ts";
 import type { Hub, JoinedUser } from "./hub.ts";
 
-/** Feeds that are asked about at once. */
-const feedsTogether = 1000;
-/** Users that are asked about at once. */
-const usersTogether = 100;
-/** Between two questions, so that healing 100,000 feeds leaves the store to others. */
+/** Feeds in one batch of questions. */
+const feedBatch = 1000;
+/** Users in one batch of questions. */
+const userBatch = 100;
+/** The pause between two batches, so that repairing 100,000 feeds leaves the store to others. */
 const pauseMs = 20;
-/** A store that failed is not well at once. */
+/** The pause after a batch that the store did not answer. */
 const retryMs = 1000;
-/** All nodes lose the same notice at the same time, and must not all ask at the same time. */
+/** The longest delay before the first batch: all nodes lose the same notice together, and must not ask together. */
 const staggerMs = 250;
 
 /**
- * Answers each LostNotice. Messages: followers of a feed whose head is beyond what they have read on. Read states and
- * blocks: streams are told the version in the Store, and check. Recalls leave no trace in the Store, so where notices are
- * missing for certain, streams tell their readers to list again. Live events are not healed: they are nowhere else.
+ * Answers each LostNotice. For messages it asks for the bounds of the feeds, and wakes the followers that are behind. For
+ * read states and blocks it asks for the version of the user's read state, and streams compare. Recalls leave no trace in
+ * the Store, so where notices are missing for certain, streams tell their readers to list again. Events without a `ttl`
+ * are stored nowhere, and stay lost.
  */
 export class GapRepair {
   readonly #hub: Hub;
@@ -28,30 +29,30 @@ export class GapRepair {
   readonly #random: Random;
   readonly #feeds: Suspects<FeedKey>;
   readonly #users: Suspects<JoinedUser>;
-  /** Feeds in which messages may have been recalled unheard. */
+  /** Ids of feeds in which messages may have been recalled. */
   readonly #recalls = new Set<string>();
   readonly #staggered = new Set<Timer>();
   readonly #unsubscribe: () => void;
-  #behind = 0;
+  #repaired = 0;
 
   constructor(bus: Bus, hub: Hub, store: Store, clock: Clock, random: Random) {
     this.#hub = hub;
     this.#store = store;
     this.#clock = clock;
     this.#random = random;
-    this.#feeds = new Suspects(feedsTogether, clock, (batch) => this.#askFeeds(batch));
-    this.#users = new Suspects(usersTogether, clock, (batch) => this.#askUsers(batch));
+    this.#feeds = new Suspects(feedBatch, clock, (batch) => this.#askFeeds(batch));
+    this.#users = new Suspects(userBatch, clock, (batch) => this.#askUsers(batch));
     this.#unsubscribe = bus.subscribe((heard) => {
       if (heard.type === "lost") this.#lost(heard);
     });
   }
 
-  /** Feeds so far whose lost messages were found in the Store. */
-  get behind(): number {
-    return this.#behind;
+  /** How often so far the Store had messages of a feed whose notices were lost. */
+  get repaired(): number {
+    return this.#repaired;
   }
 
-  /** Hears and asks nothing more. */
+  /** Stops listening to the bus and asking the Store. */
   close(): void {
     this.#unsubscribe();
     for (const timer of this.#staggered) timer.cancel();
@@ -77,9 +78,9 @@ export class GapRepair {
   }
 
   async #askFeeds(feeds: readonly FeedKey[]): Promise<void> {
-    const heads = await this.#store.bounds(feeds);
+    const bounds = await this.#store.bounds(feeds);
     feeds.forEach((feed, index) => {
-      if (this.#hub.reach(feed, heads[index] as FeedBounds)) this.#behind++;
+      if (this.#hub.advance(feed, bounds[index] as FeedBounds)) this.#repaired++;
       if (this.#recalls.delete(feedId(feed))) this.#hub.recallUnknown(feed);
     });
   }
@@ -92,9 +93,9 @@ export class GapRepair {
   }
 }
 
-/** What is still to be asked about, each once: one batch after the other, with pauses, until nothing is left. */
+/** A queue of subjects to ask about, each once: one batch after the other, with pauses, until it is empty. */
 class Suspects<T> {
-  readonly #size: number;
+  readonly #batchSize: number;
   readonly #clock: Clock;
   readonly #ask: (batch: readonly T[]) => Promise<void>;
   readonly #waiting = new Map<string, T>();
@@ -102,8 +103,8 @@ class Suspects<T> {
   #asking = false;
   #closed = false;
 
-  constructor(size: number, clock: Clock, ask: (batch: readonly T[]) => Promise<void>) {
-    this.#size = size;
+  constructor(batchSize: number, clock: Clock, ask: (batch: readonly T[]) => Promise<void>) {
+    this.#batchSize = batchSize;
     this.#clock = clock;
     this.#ask = ask;
   }
@@ -122,11 +123,11 @@ class Suspects<T> {
   async #next(): Promise<void> {
     this.#asking = true;
     this.#timer = undefined;
-    // What is added in this turn goes along.
+    // Wait for a microtask, so that subjects added in the same loop are in this batch.
     await undefined;
     const batch = new Map<string, T>();
     for (const [id, suspect] of this.#waiting) {
-      if (batch.size === this.#size) break;
+      if (batch.size === this.#batchSize) break;
       batch.set(id, suspect);
       this.#waiting.delete(id);
     }

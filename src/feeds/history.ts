@@ -7,37 +7,37 @@ import { LruCache } from "../util/lru.ts";
 import { MessageFrame } from "../wire/frame.ts";
 import { feedId, type NamedFeed } from "./feed.ts";
 
-/** Messages on a page. */
+/** The most messages on a page. */
 const pageSize = 64;
-/** Reads of the store under way at most; whoever lags more waits for its turn. */
-const maxReading = 32;
-/** Bytes of pages that are kept for the next who lags at the same place. */
-const maxKept = 8 * 1024 * 1024;
+/** The most reads of the store in flight; further reads wait for a slot. */
+const maxReads = 32;
+/** Bytes of memory for pages that other streams at the same position may need. */
+const maxCached = 8 * 1024 * 1024;
 
-/** A stretch of a feed as frames. */
+/** A part of a feed as frames, oldest first. */
 export interface FramePage {
   readonly bounds: FeedBounds;
   readonly frames: readonly MessageFrame[];
-  /** The page is complete up to here. */
+  /** The page is complete up to this seq. */
   readonly through: number;
 }
 
-interface Kept {
+interface CachedPage {
   readonly feed: string;
   readonly page: FramePage;
   readonly cost: number;
 }
 
-/** What streams read of the past: those that lag at the same place share one read and its frames. */
+/** Reads missed messages for streams. Streams that lag at the same position share one read and its frames. */
 export class HistoryReader {
   readonly #store: FeedLog;
   readonly #clock: Clock;
   readonly #reading = new Map<string, Promise<FramePage>>();
-  readonly #kept = new LruCache<string, Kept>({ cost: maxKept, costOf: ({ cost }) => cost });
+  readonly #cached = new LruCache<string, CachedPage>({ cost: maxCached, costOf: ({ cost }) => cost });
   readonly #unsubscribe: () => void;
-  /** How often all that was read became doubtful. */
+  /** How often everything that was read became doubtful. */
   #doubts = 0;
-  readonly #reads = new ConcurrencyLimit(maxReading);
+  readonly #reads = new ConcurrencyLimit(maxReads);
 
   constructor(store: FeedLog, bus: Bus, clock: Clock) {
     this.#store = store;
@@ -48,33 +48,35 @@ export class HistoryReader {
     });
   }
 
-  /** The page after `after`; it reaches beyond that if the feed does, up to `upTo` at least where it is not full. */
+  /**
+   * Returns the page after the seq `after`. It is complete up to `upTo` at least, or to the feed's end, unless it is full.
+   * Rejects with what the Store rejects with.
+   */
   read(feed: NamedFeed, after: number, upTo: number): Promise<FramePage> {
-    const name = feedId(feed.key);
-    const key = joinKey(name, String(after));
-    const kept = this.#kept.get(key);
-    if (kept && (kept.page.through >= upTo || kept.page.frames.length >= pageSize)) {
-      return Promise.resolve(kept.page);
+    const id = feedId(feed.key);
+    const key = joinKey(id, String(after));
+    const cached = this.#cached.get(key);
+    if (cached && (cached.page.through >= upTo || cached.page.frames.length >= pageSize)) {
+      return Promise.resolve(cached.page);
     }
-    const reading = this.#reading.get(key) ?? this.#start(feed, after, key, name);
-    return reading;
+    return this.#reading.get(key) ?? this.#start(feed, after, key, id);
   }
 
-  /** Reads of the store that are under way, those that wait for their turn, and bytes that are kept. */
+  /** Reads of the Store in flight, reads that wait for a slot, and bytes of cached pages, estimated. */
   get figures(): { readonly reading: number; readonly waiting: number; readonly bytes: number } {
-    return { reading: this.#reads.running, waiting: this.#reads.waiting, bytes: this.#kept.cost };
+    return { reading: this.#reads.running, waiting: this.#reads.waiting, bytes: this.#cached.cost };
   }
 
-  /** Hears nothing more, and keeps nothing. */
+  /** Stops listening to the bus, and frees the cached pages. */
   close(): void {
     this.#unsubscribe();
-    this.#kept.clear();
+    this.#cached.clear();
   }
 
-  #start(feed: NamedFeed, after: number, key: string, name: string): Promise<FramePage> {
+  #start(feed: NamedFeed, after: number, key: string, id: string): Promise<FramePage> {
     const doubts = this.#doubts;
     const reading = this.#fetch(feed, after).then((page) => {
-      if (doubts === this.#doubts) this.#keep(key, name, page);
+      if (doubts === this.#doubts) this.#cache(key, id, page);
       return page;
     });
     this.#reading.set(key, reading);
@@ -91,27 +93,27 @@ export class HistoryReader {
     });
   }
 
-  #keep(key: string, feed: string, page: FramePage): void {
+  #cache(key: string, feed: string, page: FramePage): void {
     const cost = page.frames.reduce((sum, frame) => sum + frame.cost, 1024);
-    this.#kept.set(key, { feed, page, cost });
+    this.#cached.set(key, { feed, page, cost });
   }
 
-  /** A recall may have been lost: what is kept, or being read, may show what was taken back. */
+  /** The notice of a recall may have been lost: pages that are cached or being read may show recalled messages. */
   #doubt(): void {
     this.#doubts++;
-    this.#kept.clear();
+    this.#cached.clear();
     this.#reading.clear();
   }
 
   #recall(feed: string, ids: ReadonlySet<string>): void {
-    for (const kept of this.#kept.values()) {
-      if (kept.feed !== feed) continue;
-      for (const frame of kept.page.frames) if (ids.has(frame.id)) frame.recalled = true;
+    for (const cached of this.#cached.values()) {
+      if (cached.feed !== feed) continue;
+      for (const frame of cached.page.frames) if (ids.has(frame.id)) frame.recalled = true;
     }
   }
 }
 
-/** A stored message on its way to streams. */
+/** A stored message as a frame. `feed` is the reader's name of its feed. */
 export function toFrame(feed: string, { body, expireTime, id, seq, epoch }: Entry): MessageFrame {
   return new MessageFrame(body, expireTime, { id, seq, position: { feed, epoch, seq: String(seq) } });
 }

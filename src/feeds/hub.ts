@@ -1,5 +1,4 @@
-/** ④ The hub of a node: which of its subscriptions follow which feed, and what is new in each. */
-
+/** ④ The hub of a node: which of its streams follow which feed, and what is new in each feed. */
 import type {
   Bus,
   BusEvent,
@@ -12,28 +11,28 @@ import type {
 import type { FeedBounds, FeedKey } from "../ports/store.ts";
 import { noTracer, type TraceContext, type Tracer } from "../ports/tracer.ts";
 import { tenantKey } from "../util/keys.ts";
-import type { Flushable } from "../wire/flush-queue.ts";
+import type { FlushQueue } from "../wire/flush-queue.ts";
 import { MessageFrame } from "../wire/frame.ts";
 import { feedId, type NamedFeed } from "./feed.ts";
 import { Ring } from "./ring.ts";
 
-/** Who is told of a feed. */
+/** A listener to one feed. */
 export interface FeedFollower {
-  /** It has come to here in the feed. */
+  /** The last seq that it has sent or passed. */
   readonly seq: number;
-  /** Its ring, or the Store, has something new. */
+  /** Called when the feed's ring, or the Store, has something new. */
   wake(): void;
-  /** Messages of it were recalled. */
+  /** Called when messages of the feed were recalled; without ids, when some may have been. */
   recalled(notice: RecallNotice): void;
 }
 
-/** Who is told of a user. */
+/** A listener to one user. */
 export interface UserFollower {
-  /** The user's read state changed. */
+  /** Called when the user's read state changed. */
   readChanged(notice: ReadNotice): void;
-  /** Streams of the user are to end. */
+  /** Called when streams of the user have to end. */
   disconnected(notice: DisconnectNotice): void;
-  /** Notices about the user may have been lost: this is the version of the user's read state in the Store. */
+  /** Called when notices about the user may have been lost, with the version of the user's read state in the Store. */
   recheck(version: number): void;
 }
 
@@ -50,23 +49,22 @@ interface Followed {
   readonly followers: Set<FeedFollower>;
 }
 
-/** Followers by feed and by user. */
+/** Followers by feed and by user. It listens to the bus from its construction until `close`. */
 export class Hub {
   readonly #feeds = new Map<string, Followed>();
   readonly #users = new Map<string, JoinedUser & { readonly followers: Set<UserFollower> }>();
   readonly #unsubscribe: () => void;
-
   readonly #tracer: Tracer;
-  readonly #turn: { add(last: Flushable): void };
+  readonly #flushQueue: Pick<FlushQueue, "add">;
 
-  /** `turn`: what is added to it is flushed after the streams that were woken before. */
-  constructor(bus: Bus, tracer: Tracer = noTracer, turn: { add(last: Flushable): void } = { add() {} }) {
+  /** `flushQueue`: ends the span of a message after the streams that it woke were flushed. */
+  constructor(bus: Bus, tracer: Tracer = noTracer, flushQueue: Pick<FlushQueue, "add"> = { add() {} }) {
     this.#tracer = tracer;
-    this.#turn = turn;
+    this.#flushQueue = flushQueue;
     this.#unsubscribe = bus.subscribe((notice) => this.#take(notice));
   }
 
-  /** Follows a feed until `unfollow`; frames that come from now on are in the ring. */
+  /** Follows a feed until `unfollow`, and returns its ring, which gets every frame from now on. */
   follow({ key, name }: NamedFeed, follower: FeedFollower): Ring {
     const id = feedId(key);
     const followed = this.#feeds.get(id) ?? { key, name, ring: new Ring(), followers: new Set() };
@@ -75,14 +73,14 @@ export class Hub {
     return followed.ring;
   }
 
-  /** The last follower of a feed takes its ring along. */
+  /** Stops following a feed. The ring goes with the last follower. */
   unfollow({ key }: NamedFeed, follower: FeedFollower): void {
     const id = feedId(key);
     const followed = this.#feeds.get(id);
     if (followed?.followers.delete(follower) && followed.followers.size === 0) this.#feeds.delete(id);
   }
 
-  /** Hears of a user's read state until `leaveUser`. */
+  /** Listens to a user until `leaveUser`. */
   joinUser(tenant: string, user: string, follower: UserFollower): void {
     const id = userId(tenant, user);
     const joined = this.#users.get(id) ?? { tenant, user, followers: new Set() };
@@ -90,43 +88,43 @@ export class Hub {
     joined.followers.add(follower);
   }
 
-  /** Stops hearing of a user. */
+  /** Stops listening to a user. */
   leaveUser(tenant: string, user: string, follower: UserFollower): void {
     const id = userId(tenant, user);
     const joined = this.#users.get(id);
     if (joined?.followers.delete(follower) && joined.followers.size === 0) this.#users.delete(id);
   }
 
-  /** Open streams of a user on this node. */
+  /** The number of a user's open streams on this node. */
   streamsOf(tenant: string, user: string): number {
     return this.#followersOf(tenant, user).size;
   }
 
-  /** The feeds that are followed. */
+  /** The feeds that streams of this node follow. */
   get feeds(): readonly FeedKey[] {
     return [...this.#feeds.values()].map(({ key }) => key);
   }
 
-  /** The users with open streams. */
+  /** The users with open streams on this node. */
   get users(): readonly JoinedUser[] {
     return [...this.#users.values()];
   }
 
-  /** A notice about the feed may have been lost: what its ring has must not be trusted to be still there. */
+  /** A notice about the feed may have been lost, such as the recall of a message that is still in its ring. */
   doubt(feed: FeedKey): void {
     this.#feeds.get(feedId(feed))?.ring.doubt();
   }
 
-  /** Where the feed ends in the Store; followers who are not there yet read on. Answers whether there were any. */
-  reach(feed: FeedKey, { seq, epoch }: FeedBounds): boolean {
+  /** The feed has these bounds in the Store. Wakes the followers that are behind, and returns whether there were any. */
+  advance(feed: FeedKey, { seq, epoch }: FeedBounds): boolean {
     const followed = this.#feeds.get(feedId(feed));
-    if (!followed?.ring.reach(seq, epoch)) return false;
+    if (!followed?.ring.advance(seq, epoch)) return false;
     const behind = [...followed.followers].filter((follower) => follower.seq < seq);
     for (const follower of behind) follower.wake();
     return behind.length > 0;
   }
 
-  /** Messages of the feed may have been recalled, and nobody knows which. */
+  /** Messages of the feed may have been recalled, and it is not known which. */
   recallUnknown(feed: FeedKey): void {
     this.#recall({ type: "recall", feed, ids: [] });
   }
@@ -136,12 +134,12 @@ export class Hub {
     for (const follower of this.#followersOf(tenant, user)) follower.recheck(version);
   }
 
-  /** Feeds that are followed: for tests of leaks. */
+  /** The number of followed feeds and users; 0 once every stream is closed. */
   get size(): number {
     return this.#feeds.size + this.#users.size;
   }
 
-  /** Looks at every feed: for operators. */
+  /** What the hub holds now, for operators; `bytes` is estimated. Visits every feed. */
   figures(): { readonly feeds: number; readonly followers: number; readonly users: number; readonly bytes: number } {
     let followers = 0;
     let bytes = 0;
@@ -152,7 +150,7 @@ export class Hub {
     return { feeds: this.#feeds.size, followers, users: this.#users.size, bytes };
   }
 
-  /** Hears nothing more. */
+  /** Stops listening to the bus. */
   close(): void {
     this.#unsubscribe();
   }
@@ -186,11 +184,11 @@ export class Hub {
     if (notice.trace !== undefined) this.#trace(notice, notice.trace, followed.followers.size);
   }
 
-  /** One span per message and node, whatever the number of streams: until all that waited for it were handed it. */
+  /** Traces one span per message and node, however many streams: it ends when every idle stream was handed the message. */
   #trace(notice: EntryNotice | LiveNotice, parent: TraceContext, streams: number): void {
     const attributes = { "tidings.streams": streams, "tidings.kept": notice.type === "entry" };
     const span = this.#tracer.start({ name: "deliver", kind: "consumer", parent, attributes });
-    if (span) this.#turn.add({ flush: () => span.end() });
+    if (span) this.#flushQueue.add({ flush: () => span.end() });
   }
 
   #recall(notice: RecallNotice): void {

@@ -1,76 +1,76 @@
 import type { MessageFrame } from "../wire/frame.ts";
 
-/** What a cursor took from one place to another. */
+/** What a cursor took from a ring, and the position before and after. */
 export interface Taken {
   readonly frames: readonly MessageFrame[];
-  /** The seq up to which the Store has to be read before any more: the reader fell off the ring, or a notice was lost. */
+  /** Set when the Store has to be read up to this seq first: the reader fell off the ring, or a notice was lost. */
   readonly missing: number | undefined;
-  /** Where the cursor stood, and how much it wanted. */
-  readonly place: number;
+  /** The cursor's position before, and the number of frames that it asked for. */
+  readonly slot: number;
   readonly seq: number;
   readonly limit: number;
-  /** Where it stands now. */
-  readonly nextPlace: number;
+  /** The cursor's position afterwards. */
+  readonly nextSlot: number;
   readonly nextSeq: number;
 }
 
-/** Frames that a ring holds at most, and their bytes: a reader that falls behind them reads from the Store. */
+/** The most frames that a ring holds, and the most memory; a reader that falls behind reads from the Store. */
 const maxFrames = 256;
 const maxBytes = 256 * 1024;
 
-/** The recent frames of one feed, shared by all its subscriptions. A place in it is a number that only grows. */
+/** The recent frames of one feed, shared by all streams that follow it. Slots are numbered; the numbers only grow. */
 export class Ring {
   #frames: MessageFrame[] = [];
   #bytes = 0;
   #first = 0;
-  #head = 0;
+  #lastSeq = 0;
   #epoch = 0;
-  /** What was taken last, for all who stand at the same place; only until something changes. */
+  /** What a cursor took last, for other cursors at the same position; unset when something changes. */
   taken: Taken | undefined;
 
   /** The last seq that the feed is known to have, here or in the Store; 0 when nothing is known. */
-  get head(): number {
-    return this.#head;
+  get lastSeq(): number {
+    return this.#lastSeq;
   }
 
-  /** The place of the oldest frame still held. */
+  /** The slot of the oldest frame. */
   get first(): number {
     return this.#first;
   }
 
-  /** The place that the next frame will have. */
+  /** The slot of the next frame to be pushed. */
   get end(): number {
     return this.#first + this.#frames.length;
   }
 
-  /** Bytes that its frames hold in memory, about. */
+  /** Bytes of memory that the frames take, estimated. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** The frame at a place from `first` to `end` - 1. */
-  at(place: number): MessageFrame {
-    return this.#frames[place - this.#first] as MessageFrame;
+  /** The frame in a slot from `first` to `end` - 1. */
+  at(slot: number): MessageFrame {
+    return this.#frames[slot - this.#first] as MessageFrame;
   }
 
   /**
-   * The place after the last frame up to this seq: what comes after it needs no read of the store, as far as the ring
-   * reaches. Frames of another life of the feed are no part of this one.
+   * The slot after the last frame up to `seq`: as far as the ring reaches, a reader at `seq` continues there without the
+   * Store. Frames of another epoch do not count, for they belong to a feed that was rebuilt since.
    */
-  after(seq: number, epoch: number): number {
-    for (let place = this.end; place > this.#first; place--) {
-      const frame = this.at(place - 1);
-      if (frame.seq !== 0 && (frame.seq <= seq || frame.epoch !== epoch)) return place;
+  slotAfter(seq: number, epoch: number): number {
+    for (let slot = this.end; slot > this.#first; slot--) {
+      const frame = this.at(slot - 1);
+      if (frame.seq !== 0 && (frame.seq <= seq || frame.epoch !== epoch)) return slot;
     }
     return this.#first;
   }
 
-  /** Adds the newest frame, and drops the oldest ones beyond the bounds. */
+  /** Adds the newest frame, and drops the oldest beyond the limits; the newest is kept whatever its size. */
   push(frame: MessageFrame): void {
     this.taken = undefined;
     this.#frames.push(frame);
     this.#bytes += frame.cost;
-    if (frame.seq !== 0) this.reach(frame.seq, frame.epoch);
+    if (frame.seq !== 0) this.advance(frame.seq, frame.epoch);
     let dropped = 0;
     while (this.#frames.length - dropped > maxFrames || (this.#bytes > maxBytes && dropped < this.#frames.length - 1)) {
       this.#bytes -= this.at(this.#first + dropped).cost;
@@ -81,22 +81,22 @@ export class Ring {
     this.#first += dropped;
   }
 
-  /** The feed is up to here; answers whether that is news. In another life of it, counting starts anew. */
-  reach(seq: number, epoch: number): boolean {
-    if (epoch === this.#epoch && seq <= this.#head) return false;
+  /** Notes that the feed reaches `seq`; returns whether that was unknown. In another epoch, `lastSeq` starts over. */
+  advance(seq: number, epoch: number): boolean {
+    if (epoch === this.#epoch && seq <= this.#lastSeq) return false;
     this.#epoch = epoch;
-    this.#head = seq;
+    this.#lastSeq = seq;
     this.taken = undefined;
     return true;
   }
 
-  /** Some of the frames may have been recalled meanwhile: readers who have not sent them yet ask the Store. */
+  /** Marks every frame as possibly recalled, so that readers that have not sent it yet ask the Store. */
   doubt(): void {
     this.taken = undefined;
     for (const frame of this.#frames) frame.doubtful = true;
   }
 
-  /** Marks frames as recalled, so that readers who have not sent them yet skip them. */
+  /** Marks frames as recalled, so that readers that have not sent them yet skip them. */
   recall(ids: ReadonlySet<string>): void {
     for (const frame of this.#frames) {
       if (ids.has(frame.id)) frame.recalled = true;

@@ -1,5 +1,4 @@
 import type { BlockList } from "../auth/block-list.ts";
-import type { GapRepair } from "../feeds/gap-repair.ts";
 import type { HistoryReader } from "../feeds/history.ts";
 import type { Hub } from "../feeds/hub.ts";
 import type { Inbox } from "../inbox/inbox.ts";
@@ -8,14 +7,16 @@ import type { Counters } from "../metrics/counters.ts";
 import type { Settings } from "../options.ts";
 import type { Presence } from "../ports/presence.ts";
 import type { Store } from "../ports/store.ts";
-import type { Tracer } from "../ports/tracer.ts";
 import type { OnlineCounts } from "../presence/online-counts.ts";
 import type { RoomAccess } from "../rooms/access.ts";
 import type { FlushQueue } from "../wire/flush-queue.ts";
 import type { Alerts } from "./alerts.ts";
 import type { StreamRegistry } from "./registry.ts";
 
-/** The parts of a running node that its streams use. */
+/**
+ * What the streams of a node share. Each part of a stream declares which members it uses, but keeps the one reference: a
+ * field for each would cost memory in every idle stream.
+ */
 export interface StreamContext {
   readonly settings: Settings;
   readonly store: Store;
@@ -23,7 +24,6 @@ export interface StreamContext {
   readonly access: RoomAccess;
   readonly states: ReadStateService;
   readonly hub: Hub;
-  readonly gapRepair: GapRepair;
   readonly inbox: Inbox;
   readonly online: OnlineCounts;
   readonly streams: StreamRegistry;
@@ -32,7 +32,6 @@ export interface StreamContext {
   readonly alerts: Alerts;
   readonly blockList: BlockList;
   readonly counters: Counters;
-  readonly tracer: Tracer;
-  /** A fresh UUIDv7. */
+  /** Returns a new UUIDv7. */
   newId(): string;
 }

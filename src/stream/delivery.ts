@@ -1,64 +1,55 @@
-import { Kind } from "../../gen/tidings/v1/message_pb.ts";
+import type { Message } from "../../gen/tidings/v1/message_pb.ts";
+import type { SubscribeRequest } from "../../gen/tidings/v1/push_service_pb.ts";
 import type { UserIdentity } from "../auth/identity.ts";
-import type { Totals } from "../inbox/inbox.ts";
-import type { ReadChange } from "../inbox/read-change.ts";
 import type { ReadState } from "../inbox/read-state.ts";
 import type { Frame, MessageFrame } from "../wire/frame.ts";
 import type { Alerted } from "./alerts.ts";
 import type { StreamContext } from "./context.ts";
-import { type Filter, isOpen, passes } from "./filter.ts";
-import type { FollowedFeed, FollowedFeeds } from "./followed-feeds.ts";
-import type { Timers } from "./timers.ts";
+import type { FollowedFeed } from "./followed-feeds.ts";
+import type { StreamTotals } from "./totals.ts";
 
 const none: readonly Frame[] = [];
 
-/** What a stream sends of its feeds' frames, and what they do to the totals that its reader keeps. */
+/** What a stream asked for; an empty list lets everything through. */
+type Filter = Pick<SubscribeRequest, "kinds" | "categories" | "events">;
+
+/** Decides which frames of its feeds one stream sends, which of them alert, and reports each message to the totals. */
 export class Delivery {
-  readonly #context: StreamContext;
+  readonly #context: Pick<StreamContext, "settings" | "streams" | "alerts">;
   readonly #user: UserIdentity | undefined;
   /** Undefined lets everything through. */
   readonly #filter: Filter | undefined;
-  readonly #change: ReadChange;
-  readonly #deadlines: Timers;
-  readonly #rung: Alerted;
-  #replayed: ReadState | undefined;
+  readonly #totals: StreamTotals;
+  readonly #alerted: Alerted;
+  /**
+   * Set during a replay: messages that the user has deleted are not sent again, and those that the user has read do not
+   * alert.
+   */
+  replayState: ReadState | undefined;
 
-  /** Notes in `change` when new totals are due. */
   constructor(
-    context: StreamContext,
+    context: Pick<StreamContext, "settings" | "streams" | "alerts">,
     user: UserIdentity | undefined,
     filter: Filter,
-    { change, deadlines }: { change: ReadChange; deadlines: Timers },
+    totals: StreamTotals,
   ) {
     this.#context = context;
     this.#user = user;
     this.#filter = isOpen(filter) ? undefined : filter;
-    this.#change = change;
-    this.#deadlines = deadlines;
-    this.#rung = user ? context.alerts.of(user) : new Map();
+    this.#totals = totals;
+    this.#alerted = user ? context.alerts.of(user) : new Map();
   }
 
-  /** During the replay: what the user has deleted is not sent again, and what the user has read does not ring. */
-  set replayed(state: ReadState | undefined) {
-    this.#replayed = state;
-  }
-
-  /** The reader is told these totals. */
-  tell(totals: Totals, follows: FollowedFeeds): void {
-    totals.feeds.forEach(({ name }, index) => {
-      const followed = follows.get(name);
-      if (!followed) return;
-      followed.counted = totals.bounds[index]?.seq ?? 0;
-      followed.oldest = totals.oldest[index] ?? Number.POSITIVE_INFINITY;
-    });
-    this.#deadlines.messageExpires(totals.nextExpiry);
-  }
-
-  /** Frames that pass the filter and have not expired; they count as delivered. */
+  /** The frames to send, which count as delivered. */
   wanted(followed: FollowedFeed, frames: readonly MessageFrame[]): readonly Frame[] {
     const wanted = this.#pick(followed, frames);
     this.#context.streams.delivered += wanted.length;
     return wanted;
+  }
+
+  /** The cursor has come to `seq` without a frame: what lies before is expired. */
+  passed(followed: FollowedFeed, seq: number): void {
+    this.#totals.passed(followed, seq);
   }
 
   #pick(followed: FollowedFeed, frames: readonly MessageFrame[]): readonly Frame[] {
@@ -74,41 +65,35 @@ export class Delivery {
     return wanted;
   }
 
-  /** The stream has come to here. A full feed drops its oldest message with each new one, whatever became of that. */
-  moved(followed: FollowedFeed, seq: number): void {
-    const dropped = seq - this.#context.settings.retention.count;
-    if (seq > followed.counted && dropped >= followed.oldest) this.#change.totalsOnly();
-  }
-
-  /** How this reader gets a frame, if at all. */
+  /** The form in which this reader gets a frame: plain or alerting; undefined for not at all. */
   #form(followed: FollowedFeed, frame: MessageFrame, now: number): Frame | undefined {
-    this.moved(followed, frame.seq);
+    this.#totals.passed(followed, frame.seq);
     if (frame.recalled || frame.expireTime <= now) return undefined;
-    if (this.#replayed?.deleted(followed.cursor.feed.name).has(frame.seq)) return undefined;
-    const shows = followed.shown && (this.#filter === undefined || passes(this.#filter, frame.message));
-    if (frame.seq > followed.counted) this.#recount(followed, frame, shows);
-    // The reader counts what it sees, though the room has lost its place in the inbox.
-    else if (shows && !followed.isCounted && this.#user && frame.message.kind === Kind.NOTIFICATION)
-      this.#change.totalsOnly();
-    if (!shows) return undefined;
-    return this.#rings(followed, frame, now) ? frame.alerting : frame;
+    if (this.replayState?.deleted(followed.cursor.feed.name).has(frame.seq)) return undefined;
+    const isShown = followed.shown && (this.#filter === undefined || passes(this.#filter, frame.message));
+    this.#totals.count(followed, frame, isShown);
+    if (!isShown) return undefined;
+    return this.#alerts(followed, frame, now) ? frame.alerting : frame;
   }
 
-  /** Sees to new totals where the reader's own counting, one more for each notification, would go wrong. */
-  #recount(followed: FollowedFeed, { seq, expireTime, message }: MessageFrame, shows: boolean): void {
-    if (message.kind !== Kind.NOTIFICATION) return;
-    followed.oldest = Math.min(followed.oldest, seq);
-    this.#deadlines.messageExpires(expireTime);
-    // The reader cannot count what it does not see.
-    if (!shows) this.#change.totalsOnly();
-  }
-
-  /** Whether this page is the one of its user's that makes itself heard. */
-  #rings(followed: FollowedFeed, frame: MessageFrame, now: number): boolean {
+  /** Whether this page is the one of its user's that alerts for the message. */
+  #alerts(followed: FollowedFeed, frame: MessageFrame, now: number): boolean {
     if (!this.#user) return false;
     const { name } = followed.cursor.feed;
-    if (this.#replayed?.read(name).has(frame.seq)) return false;
-    followed.alerted ??= this.#context.alerts.ofFeed(this.#rung, name);
+    if (this.replayState?.read(name).has(frame.seq)) return false;
+    followed.alerted ??= this.#context.alerts.ofFeed(this.#alerted, name);
     return this.#context.alerts.take(followed.alerted, this.#user, frame, now);
   }
+}
+
+function isOpen({ kinds, categories, events }: Filter): boolean {
+  return kinds.length + categories.length + events.length === 0;
+}
+
+function passes({ kinds, categories, events }: Filter, { kind, category, event }: Message): boolean {
+  return (
+    (kinds.length === 0 || kinds.includes(kind)) &&
+    (categories.length === 0 || categories.includes(category)) &&
+    (events.length === 0 || events.includes(event))
+  );
 }

@@ -1,40 +1,38 @@
+import type { Position } from "../../gen/tidings/v1/message_pb.ts";
+import type { Gap } from "../../gen/tidings/v1/push_service_pb.ts";
+import { fail } from "../errors.ts";
 import type { NamedFeed } from "../feeds/feed.ts";
 import type { FeedFollower, Hub } from "../feeds/hub.ts";
 import type { SeqSet } from "../inbox/seq-set.ts";
 import type { RecallNotice } from "../ports/bus.ts";
-import { Cursor } from "./cursor.ts";
+import { type FeedBounds, unbounded } from "../ports/store.ts";
+import { canonicalRoom, roomFeed, roomOf } from "../rooms/grants.ts";
+import { Cursor, type StartPosition } from "./cursor.ts";
 
-const endless = Number.POSITIVE_INFINITY;
-
-/** The stream that follows. */
+/** The stream that follows feeds. */
 export interface FollowingStream {
-  /** A feed has something new. */
+  /** A feed has something new. Called once until the stream has looked at the feed and cleared `dirty`. */
   wake(followed: FollowedFeed): void;
-  /** Messages were taken back. */
+  /** Messages were recalled. */
   recalled(notice: RecallNotice): void;
 }
 
-/** A feed that a stream follows. */
+/** One feed that a stream follows. */
 export class FollowedFeed implements FeedFollower {
   readonly cursor: Cursor;
   readonly #stream: FollowingStream;
-  /** Its messages are sent; else only what they do to the totals is told. */
+  /** Whether its messages are sent; a hidden feed is followed for the totals only. */
   shown: boolean;
-  /** The stream knows that there is something new. */
-  pending = false;
-  /** The next feed of the stream that has something new, while this one has. */
+  /** Whether the stream knows that there is something new. */
+  dirty = false;
+  /** The next dirty feed of the stream, while this one is dirty. */
   next: FollowedFeed | undefined;
-  /** What of it one of the user's pages has rung for; unset before the first message. */
+  /** The seqs for which one of the user's pages has alerted; unset before the first message. */
   alerted: SeqSet | undefined;
-  /** The totals that the reader was told count all notifications up to here; Infinity: they do not count this feed. */
-  counted = endless;
-  /** The oldest one that they count; Infinity for none. */
-  oldest = endless;
-
-  /** Whether the totals are about this feed. */
-  get isCounted(): boolean {
-    return this.counted !== endless;
-  }
+  /** The reader's totals count every notification up to this seq; `unbounded` when they do not count this feed. */
+  countedThrough = unbounded;
+  /** The oldest notification that they count; `unbounded` for none. */
+  oldestCounted = unbounded;
 
   constructor(stream: FollowingStream, hub: Hub, feed: NamedFeed, shown: boolean) {
     this.#stream = stream;
@@ -42,13 +40,18 @@ export class FollowedFeed implements FeedFollower {
     this.cursor = new Cursor(feed, hub.follow(feed, this));
   }
 
+  /** Whether the reader's totals count this feed. */
+  get isCounted(): boolean {
+    return this.countedThrough !== unbounded;
+  }
+
   get seq(): number {
     return this.cursor.seq;
   }
 
   wake(): void {
-    if (this.pending) return;
-    this.pending = true;
+    if (this.dirty) return;
+    this.dirty = true;
     this.#stream.wake(this);
   }
 
@@ -57,34 +60,62 @@ export class FollowedFeed implements FeedFollower {
   }
 }
 
-/** The feeds of one stream, by name, in the order in which they came. */
+/** The feeds of one stream by name, in the order in which they were added, and the positions to start them from. */
 export class FollowedFeeds {
   readonly #hub: Hub;
   readonly #stream: FollowingStream;
   readonly #feeds = new Map<string, FollowedFeed>();
+  /** The positions to start from, by feed. Unset without any: most streams of a site start at the end. */
+  readonly #starts: ReadonlyMap<string, StartPosition> | undefined;
+  readonly #hasDuplicates: boolean;
   #closed = false;
 
-  constructor(hub: Hub, stream: FollowingStream) {
+  /** `positions`: what the client gave, unchecked until `start`. */
+  constructor(hub: Hub, stream: FollowingStream, positions: readonly Position[]) {
     this.#hub = hub;
     this.#stream = stream;
+    if (positions.length > 0) this.#starts = byFeed(positions);
+    this.#hasDuplicates = (this.#starts?.size ?? 0) < positions.length;
   }
 
-  /** Follows a feed from now on; of one that is followed already only the cursor starts anew. */
+  /** Follows a feed from now on. A feed that is followed already gets a new cursor and keeps its totals. */
   add(feed: NamedFeed, shown: boolean): FollowedFeed {
     const before = this.#feeds.get(feed.name);
     const followed = new FollowedFeed(this.#stream, this.#hub, feed, shown);
     this.#feeds.set(feed.name, followed);
     if (before) {
-      followed.counted = before.counted;
-      followed.oldest = before.oldest;
+      followed.countedThrough = before.countedThrough;
+      followed.oldestCounted = before.oldestCounted;
       this.#hub.unfollow(feed, before);
     }
-    // The stream ended while it waited for an answer, and nobody would unfollow.
+    // close() ran while the stream awaited an answer; following now would leak the follower.
     if (this.#closed) this.#hub.unfollow(feed, followed);
     return followed;
   }
 
-  /** Sends nothing of a feed any more. */
+  /**
+   * Starts the cursors of all shown feeds, and returns the gaps. Throws POSITION_INVALID for two positions of one feed,
+   * and for a position of a feed that is neither shown nor in `refused`; otherwise as `startOne`.
+   */
+  start(bounds: ReadonlyMap<string, FeedBounds>, refused: ReadonlySet<string>): readonly Gap[] {
+    this.#checkPositions(refused);
+    return this.all
+      .filter(({ shown }) => shown)
+      .map((followed) => this.startOne(followed, bounds.get(followed.cursor.feed.name) as FeedBounds))
+      .filter((gap) => gap !== undefined);
+  }
+
+  /** Starts a feed's cursor after the client's position, or at the feed's end without one. Throws POSITION_IN_FUTURE. */
+  startOne({ cursor }: FollowedFeed, bounds: FeedBounds): Gap | undefined {
+    return cursor.start(bounds, this.#starts?.get(cursor.feed.name));
+  }
+
+  /** Whether the client gave a position in the feed. */
+  hasPosition(name: string): boolean {
+    return this.#starts?.has(name) ?? false;
+  }
+
+  /** Sends nothing more of a feed. */
   hide(name: string): void {
     const followed = this.#feeds.get(name);
     if (followed) followed.shown = false;
@@ -94,19 +125,40 @@ export class FollowedFeeds {
     return this.#feeds.get(name);
   }
 
-  /** All of them. */
+  /** Every feed of the stream. */
   get all(): readonly FollowedFeed[] {
     return [...this.#feeds.values()];
   }
 
-  /** Where the stream is in each feed whose messages it sends. */
-  get positions() {
+  /** The stream's position in each shown feed. */
+  get positions(): readonly Position[] {
     return this.all.filter(({ shown }) => shown).map(({ cursor }) => cursor.position);
   }
 
-  /** Follows nothing any more, whatever is added. */
+  /** Unfollows every feed, and each that is added later. */
   close(): void {
     this.#closed = true;
     for (const followed of this.all) this.#hub.unfollow(followed.cursor.feed, followed);
   }
+
+  #checkPositions(refused: ReadonlySet<string>): void {
+    if (this.#hasDuplicates) {
+      throw fail("POSITION_INVALID", "give one position per feed", { field: "positions" });
+    }
+    for (const [feed, { field }] of this.#starts ?? []) {
+      if (this.get(feed)?.shown || refused.has(feed)) continue;
+      throw fail("POSITION_INVALID", `the stream does not follow ${feed}; leave it out`, { field: `${field}.feed` });
+    }
+  }
+}
+
+/** Positions by the names of their feeds; direct rooms by their canonical names. */
+function byFeed(positions: readonly Position[]): ReadonlyMap<string, StartPosition> {
+  const starts = new Map<string, StartPosition>();
+  positions.forEach((position, index) => {
+    const room = roomOf(position.feed);
+    const feed = room === undefined ? position.feed : roomFeed("", canonicalRoom(room)).name;
+    starts.set(feed, { position, field: `positions[${index}]` });
+  });
+  return starts;
 }

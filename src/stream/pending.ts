@@ -3,43 +3,43 @@ import type { OnlineTotals } from "../ports/presence.ts";
 import { sameCount } from "../presence/online-counts.ts";
 import { eventFrame, type Frame } from "../wire/frame.ts";
 
-/** What one stream tells besides messages and totals: that it is there, and how many are online. */
+/** The heartbeat and the online count that one stream has still to send. */
 export class Pending {
-  #beat = false;
+  #heartbeat = false;
   #online: OnlineTotals | undefined;
   /** The online count that the reader has. */
-  #shown: OnlineTotals | undefined;
+  #sent: OnlineTotals | undefined;
 
   /** A heartbeat is due. */
-  beat(): void {
-    this.#beat = true;
+  heartbeat(): void {
+    this.#heartbeat = true;
   }
 
-  /** So many are online now; told when the reader has another count. */
-  online(tally: OnlineTotals): void {
-    this.#online = tally;
+  /** The online count is this now. It is sent if the reader has another one. */
+  online(count: OnlineTotals): void {
+    this.#online = count;
   }
 
-  /** The reader was told this count. */
-  showed(tally: OnlineTotals): void {
-    this.#shown = tally;
+  /** The reader got this count with Hello. */
+  sentOnline(count: OnlineTotals): void {
+    this.#sent = count;
   }
 
-  /** There is something to look at. */
+  /** Whether `take` may have something. */
   get due(): boolean {
-    return this.#beat || this.#online !== undefined;
+    return this.#heartbeat || this.#online !== undefined;
   }
 
-  /** What is to be told; nothing is due after. */
+  /** The events to send, none of which is due afterwards. */
   take(positions: readonly Position[]): readonly Frame[] {
     const frames: Frame[] = [];
-    if (this.#online && !sameCount(this.#online, this.#shown)) {
+    if (this.#online && !sameCount(this.#online, this.#sent)) {
       frames.push(eventFrame({ case: "online", value: this.#online }));
-      this.#shown = this.#online;
+      this.#sent = this.#online;
     }
-    if (this.#beat) frames.push(eventFrame({ case: "heartbeat", value: { positions: [...positions] } }));
+    if (this.#heartbeat) frames.push(eventFrame({ case: "heartbeat", value: { positions: [...positions] } }));
     this.#online = undefined;
-    this.#beat = false;
+    this.#heartbeat = false;
     return frames;
   }
 }

@@ -19,6 +19,8 @@ export interface RoomOutcome {
   readonly code: string;
 }
 
+type RoomsContext = Pick<StreamContext, "access" | "presence" | "settings" | "states">;
+
 /** The stream that has the rooms. */
 export interface RoomsOwner {
   /** `take` has something. */
@@ -44,7 +46,7 @@ const entrances: Readonly<Record<RoomMode, JoinMode>> = {
 
 /** The rooms of one stream: whether it may enter, whether somebody else is in, and who takes them away. */
 export class StreamRooms {
-  readonly #context: StreamContext;
+  readonly #context: RoomsContext;
   readonly #connection: Connection;
   readonly #instance: string;
   readonly #wishes: readonly Wish[];
@@ -60,7 +62,7 @@ export class StreamRooms {
    * lost, `wake` when `take` has something.
    */
   constructor(
-    context: StreamContext,
+    context: RoomsContext,
     identity: Identity,
     { id, rooms, instanceId }: { id: string; rooms: readonly RoomJoin[]; instanceId: string },
     told: RoomsOwner,

@@ -2,18 +2,23 @@ import { ConnectError } from "@connectrpc/connect";
 import { reasonOf } from "../errors.ts";
 import type { Clock, Random, Timer } from "../ports/clock.ts";
 
-/** After so long, and up to twice that, the Store is asked again: not by all streams at once. */
+/** The shortest delay before the Store is asked again; the longest is twice that, so that streams do not ask together. */
 const retryMs = 1000;
 
+/** Whether an error says that the Store does not answer now. */
+export function isStoreUnavailable(error: unknown): boolean {
+  return error instanceof ConnectError && reasonOf(error) === "STORE_UNAVAILABLE";
+}
+
 /**
- * What one stream asked of the Store in vain, to be asked again: a stream that has begun stays open while the Store is
- * away, since all that its reader could do is ask for the same from the beginning.
+ * What one stream has to ask the Store again. A live stream stays open while the Store is away: its reader could only
+ * open another stream and ask for the same from the beginning.
  */
 export class StoreRetry {
   readonly #clock: Clock;
   readonly #random: Random;
-  /** What to do then, by what it is about. Unset for most streams. */
-  #waiting: Map<object, () => void> | undefined;
+  /** What to call, by subject. */
+  #waiting = new Map<object, () => void>();
   #timer: Timer | undefined;
 
   constructor(clock: Clock, random: Random) {
@@ -21,26 +26,21 @@ export class StoreRetry {
     this.#random = random;
   }
 
-  /** The batches as far as they come; where the Store does not answer they end, and `again` is called later. */
-  async *over<T>(batches: AsyncIterable<T>, about: object, again: () => void): AsyncGenerator<T> {
-    try {
-      yield* batches;
-    } catch (error) {
-      if (!(error instanceof ConnectError) || reasonOf(error) !== "STORE_UNAVAILABLE") throw error;
-      this.#waiting ??= new Map();
-      this.#waiting.set(about, again);
-      this.#timer ??= this.#clock.after(retryMs * (1 + this.#random.fraction()), () => this.#again());
-    }
+  /** Calls `again` after a delay; of several calls for one subject, the last. */
+  add(subject: object, again: () => void): void {
+    this.#waiting.set(subject, again);
+    this.#timer ??= this.#clock.after(retryMs * (1 + this.#random.fraction()), () => this.#retry());
   }
 
-  /** Nothing is tried again. */
+  /** Cancels every retry. */
   close(): void {
     this.#timer?.cancel();
   }
 
-  #again(): void {
+  #retry(): void {
     const waiting = this.#waiting;
-    this.#waiting = this.#timer = undefined;
-    for (const again of waiting?.values() ?? []) again();
+    this.#waiting = new Map();
+    this.#timer = undefined;
+    for (const again of waiting.values()) again();
   }
 }

@@ -1,6 +1,16 @@
 /**
- * ⑤ One open stream: a cursor per feed over frames that all streams share. What the ring of a feed no longer holds is
+ * ⑤ One open stream: a cursor per feed over frames that all streams share. Messages that a feed's ring no longer holds are
  * read from the Store, so two seconds and two weeks offline take the same path, and a slow reader costs others nothing.
+ *
+ * A stream is in one phase, and changes it as follows:
+ *
+ *     opening ──────── CaughtUp is written ───────────▶ busy
+ *     busy ─────────── nothing is left to do ─────────▶ idle
+ *     idle ─────────── wake() ────────────────────────▶ queued
+ *     queued ───────── flush() writes everything ─────▶ idle
+ *     queued ───────── flush() leaves something ──────▶ busy
+ *     all of these ─── end(), drain() ────────────────▶ ending
+ *     any ──────────── close() ───────────────────────▶ closed
  */
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { ConnectError } from "@connectrpc/connect";
@@ -11,7 +21,7 @@ import { fail } from "../errors.ts";
 import { followedFeeds } from "../feeds/feed.ts";
 import type { UserFollower } from "../feeds/hub.ts";
 import type { Totals } from "../inbox/inbox.ts";
-import { ReadChange, unknownChange } from "../inbox/read-change.ts";
+import { type NamedChange, unknownChange } from "../inbox/read-change.ts";
 import type { Transport } from "../metrics/counters.ts";
 import type { DisconnectNotice, ReadNotice, RecallNotice } from "../ports/bus.ts";
 import type { FeedBounds } from "../ports/store.ts";
@@ -20,54 +30,61 @@ import { eventFrame, type Frame, goAwayFrame } from "../wire/frame.ts";
 import { BatchSink, type Sink } from "../wire/sink.ts";
 import type { StreamContext } from "./context.ts";
 import { Delivery } from "./delivery.ts";
-import { DirtyFeeds } from "./dirty-feeds.ts";
+import { FeedReader } from "./feed-reader.ts";
 import { type FollowedFeed, FollowedFeeds, type FollowingStream } from "./followed-feeds.ts";
 import { Pending } from "./pending.ts";
 import { checkStreams } from "./registry.ts";
-import { Replay } from "./replay.ts";
 import { type RoomOutcome, type RoomsOwner, StreamRooms } from "./rooms.ts";
-import { StartPositions } from "./start-positions.ts";
-import { StoreRetry } from "./store-retry.ts";
+import { isStoreUnavailable, StoreRetry } from "./store-retry.ts";
 import { type TimerActions, Timers } from "./timers.ts";
 import { StreamTotals } from "./totals.ts";
-import { Writer } from "./writer.ts";
 
-/** One stream. Iterate `batches()` once, and call `close()` when the transport is gone, however it went. */
+type Phase =
+  /** Until CaughtUp: the loop sends Hello and what the reader missed; news are noted and wait. */
+  | "opening"
+  /** The loop runs a round. */
+  | "busy"
+  /** The loop waits, and nothing is due. */
+  | "idle"
+  /** The loop waits, and the flush queue flushes the stream at the end of this event-loop tick. */
+  | "queued"
+  /** The loop says go_away if the node drains, and rejects at its next step. */
+  | "ending"
+  /** Everything that the stream held on the node is freed; the loop rejects at its next step. */
+  | "closed";
+
+/** One stream. Call `run` or iterate `batches()` once, and call `close()` when the transport is gone, for any reason. */
 export class Subscription implements FollowingStream, UserFollower, TimerActions, RoomsOwner {
   readonly id: string;
   readonly transport: Transport;
   readonly #context: StreamContext;
-  #user: UserIdentity | undefined;
-  readonly #given: StartPositions;
-  readonly #catchUp: Replay;
-  readonly #follows: FollowedFeeds;
-  /** Unset where none was asked for. */
-  readonly #rooms: StreamRooms | undefined;
-  readonly #deadlines: Timers;
-  readonly #outlet: Writer;
-  readonly #change = new ReadChange();
-  readonly #delivery: Delivery;
-  readonly #news: DirtyFeeds;
-  readonly #totals: StreamTotals;
-  readonly #secondTries: StoreRetry;
   #identity: Identity;
-  readonly #pulse = new Pending();
-  #goAway: { afterMs: number; message: string } | undefined;
+  #phase: Phase = "opening";
+  /** The error that the stream ends with. */
   #end: ConnectError | undefined;
-  #closed = false;
-  #woken = false;
-  /** The turn will flush it. */
-  #queued = false;
-  /** The sink takes nothing for now. */
-  #full = false;
-  /** Set while the loop has nothing to do. */
+  #goAway: { readonly afterMs: number; readonly message: string } | undefined;
+  /** Continues the loop; set while it waits. */
   #resume: (() => void) | undefined;
+  #sink: Sink | undefined;
+  readonly #feeds: FollowedFeeds;
+  readonly #reader: FeedReader;
+  readonly #delivery: Delivery;
+  readonly #totals: StreamTotals;
+  readonly #pending = new Pending();
+  readonly #timers: Timers;
+  /** Unset for a stream that asked for no rooms. */
+  readonly #rooms: StreamRooms | undefined;
+  /** Unset until the Store fails to answer. */
+  #storeRetry: StoreRetry | undefined;
   #unwatchOnline: (() => void) | undefined;
   readonly #cut: () => void;
-  /** When, by the node's clock. */
+  /** When the stream was opened, by the node's clock. */
   readonly #opened: number;
 
-  /** `cut` ends a transport that takes nothing any more. The request has passed validation. */
+  /**
+   * Opens a stream for a request that has passed validation. `cut` ends a transport that takes nothing any more. Throws
+   * TOO_MANY_STREAMS, and FIELD_INVALID for rooms that no rights could open.
+   */
   constructor(
     context: StreamContext,
     identity: Identity,
@@ -79,49 +96,52 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     this.transport = transport;
     this.#context = context;
     this.#identity = identity;
-    this.#user = isUser(identity) ? identity : undefined;
-    if (this.#user) checkStreams(context.hub, context.settings.maxStreamsPerUser, this.#user);
-    this.#given = new StartPositions(request.positions);
-    const { heartbeatMs, timeouts, clock, random } = context.settings;
-    this.#secondTries = new StoreRetry(clock, random);
+    const user = this.#user;
+    if (user) checkStreams(context.hub, context.settings.maxStreamsPerUser, user);
     if (request.rooms.length > 0) this.#rooms = new StreamRooms(context, identity, { ...request, id: this.id }, this);
+    const { heartbeatMs, timeouts, clock } = context.settings;
     const times = { heartbeatMs, stallMs: timeouts.stallMs, tokenExpiry: identity.expireTime };
-    this.#deadlines = new Timers(clock, times, this);
+    this.#timers = new Timers(clock, times, this);
     this.#cut = cut;
     this.#opened = clock.now();
-    this.#outlet = new Writer(this.#deadlines);
-    this.#delivery = new Delivery(context, this.#user, request, { change: this.#change, deadlines: this.#deadlines });
-    this.#news = new DirtyFeeds(this.#delivery);
-    this.#catchUp = new Replay(context, this.#delivery);
-    this.#follows = new FollowedFeeds(context.hub, this);
-    this.#totals = new StreamTotals(context, this.#follows, this.#delivery, this.#catchUp);
-    for (const feed of followedFeeds(identity)) this.#follows.add(feed, true);
+    this.#feeds = new FollowedFeeds(context.hub, this, request.positions);
+    this.#totals = new StreamTotals(context, this.#feeds, this.#timers, user);
+    this.#delivery = new Delivery(context, user, request, this.#totals);
+    this.#reader = new FeedReader(context, this.#delivery);
+    for (const feed of followedFeeds(identity)) this.#feeds.add(feed, true);
     context.streams.add(this, identity.tenant);
     context.counters.opened(transport);
-    if (this.#user) context.hub.joinUser(this.#user.tenant, this.#user.subject, this);
+    if (user) context.hub.joinUser(user.tenant, user.subject, this);
     if (request.onlineCount && identity.tenant !== undefined) {
-      this.#unwatchOnline = context.online.watch(identity.tenant, (online) =>
-        this.#note(() => this.#pulse.online(online)),
-      );
+      this.#unwatchOnline = context.online.watch(identity.tenant, (online) => {
+        this.#pending.online(online);
+        this.wake();
+      });
     }
   }
 
-  /** Hello, what was missed, CaughtUp, then live, into the sink. Ends only by rejecting; to be called once. */
+  /** Writes Hello, what was missed, CaughtUp, and then live events into the sink. Ends only by rejecting; call it once. */
   async run(sink: Sink): Promise<never> {
-    this.#outlet.open(sink);
+    this.#sink = sink;
     try {
-      await this.#tell(this.#opening());
+      await this.#send(this.#opening());
+      this.#move("opening", "busy");
       for (;;) {
-        await this.#tell(this.#round());
-        // Nothing but this loop waits: what a stream knew while it opened would be held for hours.
-        if (!this.#woken && !this.#due) await new Promise<void>((resolve) => (this.#resume = resolve));
+        await this.#send(this.#round());
+        // Wait here and not in a generator, whose frame would keep what the stream knew while it opened for hours.
+        if (!this.#hasWork && this.#move("busy", "idle")) {
+          await new Promise<void>((resolve) => (this.#resume = resolve));
+        }
       }
     } finally {
       this.close();
     }
   }
 
-  /** The same as batches that are never empty, for who asks for the next one; after Hello into `following`, if there is one. */
+  /**
+   * The same as `run`, as batches that are never empty, for a transport that asks for the next one. With `following`, only
+   * Hello is a batch, and everything after it is written there.
+   */
   batches(following?: Sink): AsyncGenerator<readonly Frame[]> {
     return new BatchSink(following).read(
       (sink) => this.run(sink),
@@ -129,48 +149,43 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     );
   }
 
-  /** The end of the node's turn: what is live goes out at once, and all else to the loop. */
+  /** Called at the end of the event-loop tick: writes live messages at once, and leaves the rest to the loop. */
   flush(): void {
-    this.#queued = false;
-    if (this.#resume === undefined || this.#live()) return;
+    if (this.#phase === "queued" && this.#writeLive() && this.#move("queued", "idle")) return;
+    this.#move("queued", "busy");
     const resume = this.#resume;
     this.#resume = undefined;
-    resume();
+    resume?.();
   }
 
-  async #tell(batches: AsyncGenerator<readonly Frame[]>): Promise<void> {
-    for await (const batch of batches) {
-      if (batch.length > 0) await this.#outlet.send(batch);
-      if (this.#goAway) await this.#outlet.send([this.#leave(this.#goAway)]);
-      if (this.#end) throw this.#end;
-    }
-  }
-
-  /** A fresh token of the same caller: the stream ends with it, and keeps the rooms that it still opens. */
+  /** Replaces the token by a fresh one of the same caller. The stream leaves the rooms that it does not open. */
   async refresh(identity: Identity): Promise<void> {
     const inbox = this.#user?.rooms.join("\n");
     this.#identity = identity;
-    this.#deadlines.extendToken(identity.expireTime);
-    if (isUser(identity)) this.#user = identity;
+    this.#timers.extendToken(identity.expireTime);
+    const user = this.#user;
+    this.#totals.user = user;
     await this.#rooms?.recheck(identity);
-    if (!this.#user || this.#user.rooms.join("\n") === inbox) return;
-    await this.#context.states.load(this.#user);
-    this.#note(() => this.#change.totalsOnly());
+    if (!user || user.rooms.join("\n") === inbox) return;
+    await this.#context.states.load(user);
+    this.#noteTotals();
   }
 
-  /** Whether its reader takes nothing for now, or it waits for the Store; and bytes in its transport. */
+  /** `lagging`: the reader takes nothing for now, or the stream waits for the Store. `queued`: bytes in the transport. */
   get load(): { readonly lagging: boolean; readonly queued: number } {
-    return { lagging: this.#outlet.full || this.#catchUp.reading, queued: this.#outlet.queued };
+    return { lagging: this.#timers.isSending || this.#reader.isWaiting, queued: this.#sink?.queued ?? 0 };
   }
 
-  /** Ends the stream with an error, at its next step. */
+  /** Ends the stream with an error, at its next step. Of several errors the first counts. */
   end(error: ConnectError): void {
-    this.#note(() => (this.#end ??= error));
+    this.#end ??= error;
+    this.#startEnding();
   }
 
-  /** Says go_away and ends, at its next step. */
+  /** Says go_away and ends the stream, at its next step. */
   drain(afterMs: number, message: string): void {
-    this.#note(() => (this.#goAway = { afterMs, message }));
+    this.#goAway = { afterMs, message };
+    this.#startEnding();
   }
 
   /** Another stream took the room: nothing of it is sent from now on. */
@@ -178,52 +193,51 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     this.#rooms?.kick(room);
   }
 
-  /** Whether the stream is the user's, and was opened with this token; "" is any. */
+  /** Whether the stream belongs to the user and uses this token; the token "" stands for any. */
   isOf({ tenant, user, tokenId }: { tenant: string; user: string; tokenId: string }): boolean {
-    const own = this.#user?.tenant === tenant && this.#user.subject === user;
-    return own && (tokenId === "" || this.#identity.tokenId === tokenId);
+    const isOwn = this.#user?.tenant === tenant && this.#user.subject === user;
+    return isOwn && (tokenId === "" || this.#identity.tokenId === tokenId);
   }
 
-  /** Frees all that the stream holds on the node. */
+  /** Frees everything that the stream holds on the node. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#deadlines.close();
-    this.#secondTries.close();
+    if (this.#phase === "closed") return;
+    this.end(fail("STREAM_CLOSED", "the client closed the stream"));
+    this.#phase = "closed";
+    this.#timers.close();
+    this.#storeRetry?.close();
     this.#rooms?.close();
     this.#unwatchOnline?.();
-    this.#follows.close();
-    if (this.#user) {
-      this.#context.hub.leaveUser(this.#user.tenant, this.#user.subject, this);
-      // A lease that cannot be returned runs out by itself.
-      this.#context.presence.leave(this.#connection(this.#user)).catch(() => {});
+    this.#feeds.close();
+    const user = this.#user;
+    if (user) {
+      this.#context.hub.leaveUser(user.tenant, user.subject, this);
+      // A lease that cannot be returned expires by itself.
+      this.#context.presence.leave(this.#connection(user)).catch(() => {});
     }
     this.#context.streams.delete(this);
-    this.end(fail("STREAM_CLOSED", "the client closed the stream"));
   }
 
   wake(followed?: FollowedFeed): void {
-    this.#woken = true;
-    if (followed) this.#news.add(followed);
-    if (this.#resume && !this.#queued) this.#queue();
-  }
-
-  #queue(): void {
-    this.#queued = true;
+    if (followed) this.#reader.add(followed);
+    if (this.#phase !== "idle") return;
+    this.#phase = "queued";
     this.#context.flushQueue.add(this);
   }
 
   readChanged(notice: ReadNotice): void {
-    this.#note(() => this.#change.add(notice));
+    this.#totals.change.add(notice);
+    this.wake();
   }
 
   recalled({ ids }: RecallNotice): void {
-    this.#note(() => this.#change.add({ ...unknownChange, deletedIds: ids }));
+    this.#totals.change.add({ ...unknownChange, deletedIds: ids });
+    this.wake();
   }
 
   recheck(version: number): void {
-    const told = this.#totals.version;
-    if (told !== undefined && told !== version) this.#note(() => this.#change.add(unknownChange));
+    const known = this.#totals.version;
+    if (known !== undefined && known !== version) this.#noteUnknownChange();
     void this.#context.blockList.recheck(this.#identity, this.#opened, (error) => this.end(error));
   }
 
@@ -233,15 +247,16 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   }
 
   lost(room: string): void {
-    this.#follows.hide(feedOf(room));
+    this.#feeds.hide(feedOf(room));
   }
 
   beat(): void {
-    this.#note(() => this.#pulse.beat());
+    this.#pending.heartbeat();
+    this.wake();
   }
 
   messageExpired(): void {
-    this.#note(() => this.#change.totalsOnly());
+    this.#noteTotals();
   }
 
   tokenExpired(): void {
@@ -254,121 +269,183 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     this.#cut();
   }
 
+  /** Sends batches one after the other; between two of them the stream can end. */
+  async #send(batches: AsyncGenerator<readonly Frame[]>): Promise<void> {
+    for await (const batch of batches) {
+      if (batch.length > 0) await this.#sendBatch(batch);
+      if (this.#goAway) await this.#sendBatch([this.#leave(this.#goAway)]);
+      if (this.#end) throw this.#end;
+    }
+  }
+
   async *#opening(): AsyncGenerator<readonly Frame[]> {
-    // A block may have come between the check of the token and the stream that would have been ended.
+    // The caller may have been blocked after the token was checked and before there was a stream to end.
     await this.#context.blockList.check(this.#identity);
-    // Closed before its first step: what it would enter now, nobody would leave.
+    // close() may have run already; entering presence now would leak the lease.
     if (this.#end) throw this.#end;
-    if (this.#user) await this.#context.presence.enter(this.#connection(this.#user));
+    const user = this.#user;
+    if (user) await this.#context.presence.enter(this.#connection(user));
     const rooms = (await this.#rooms?.start()) ?? [];
-    for (const { roomId } of rooms) if (this.#rooms?.holds(roomId)) this.#follows.add(this.#roomFeed(roomId), true);
-    const { heads, totals } = await this.#totals.start(this.#user);
-    const gaps = this.#start(heads);
-    this.#delivery.replayed = totals?.state;
+    for (const { roomId } of rooms) if (this.#rooms?.holds(roomId)) this.#feeds.add(this.#roomFeed(roomId), true);
+    const { bounds, totals } = await this.#totals.start();
+    // Check the positions before Hello, so that a bad request is an error and no stream. A position in a room that was
+    // asked for and refused is no error: the room's event says more.
+    const gaps = this.#feeds.start(bounds, new Set(this.#rooms?.wished.map(feedOf)));
+    this.#delivery.replayState = totals?.state;
     const hello = await this.#hello(totals, gaps);
     this.#context.streams.began(this);
     yield [hello];
     yield rooms.map((value) => eventFrame({ case: "room", value }));
     yield gaps.map((gap) => eventFrame({ case: "gap", value: gap }));
-    for (const followed of this.#follows.all) yield* this.#replay(followed, heads.get(followed.cursor.feed.name)?.seq);
-    this.#delivery.replayed = undefined;
-    yield [eventFrame({ case: "caughtUp", value: { positions: this.#follows.positions } })];
+    for (const followed of this.#feeds.all) yield* this.#replay(followed, bounds.get(followed.cursor.feed.name)?.seq);
+    this.#delivery.replayState = undefined;
+    yield [eventFrame({ case: "caughtUp", value: { positions: [...this.#feeds.positions] } })];
   }
 
   async *#round(): AsyncGenerator<readonly Frame[]> {
-    // What the turn has flushed may still be in the sink.
-    if (!this.#full) this.#live();
-    if (this.#full) await this.#outlet.drained();
-    this.#full = false;
-    // Nothing more is read for a stream that is to end.
+    // The sink may still hold what the last flush wrote.
+    if (!this.#timers.isSending) this.#writeLive();
+    if (this.#timers.isSending) await this.#drained();
+    // A stream that is to end reads nothing more.
     yield [];
-    const behind = this.#news.takeBehind();
-    if (behind) {
-      const { followed, seq } = behind;
-      yield* this.#secondTries.over(this.#catchUp.to(followed, seq), followed, () => followed.wake());
+    const missing = this.#reader.takeMissing();
+    if (missing) {
+      const { followed, seq } = missing;
+      yield* this.#retrying(this.#reader.readTo(followed, seq), followed, () => followed.wake());
     }
-    if (this.#change.due) {
-      // What it named may have changed once more by then: the reader is told to list again.
-      const again = () => this.#note(() => this.#change.add(unknownChange));
-      yield* this.#secondTries.over(this.#totals.tell(this.#user, this.#change.take()), this.#change, again);
+    const { change } = this.#totals;
+    if (change.due) {
+      // The messages that it names may have changed again by then: let the reader list again.
+      yield* this.#retrying(this.#readState(change.take()), change, () => this.#noteUnknownChange());
     }
     for (const outcome of this.#rooms?.take() ?? []) yield* this.#room(outcome);
-    if (this.#pulse.due) yield this.#pulse.take(this.#follows.positions);
+    if (this.#pending.due) yield this.#pending.take(this.#feeds.positions);
   }
 
-  /** Sets the cursors to the positions given; the checks come before Hello, so that a bad request is an error and no stream. */
-  #start(heads: ReadonlyMap<string, FeedBounds>): Gap[] {
-    // A room that was asked for and refused has a room event, which says more.
-    const wished = new Set(this.#rooms?.wished.map(feedOf));
-    this.#given.check((feed) => this.#follows.get(feed)?.shown || wished.has(feed));
-    return this.#follows.all
-      .filter(({ shown }) => shown)
-      .map(({ cursor }) => cursor.start(heads.get(cursor.feed.name) as FeedBounds, this.#given.get(cursor.feed.name)))
-      .filter((gap) => gap !== undefined);
-  }
-
-  /** A reader that is gone after it and before a gap must hear of that gap when it is back. */
+  /**
+   * Hello. Its positions lie before the gaps: a reader that disconnects between Hello and a gap must get that gap when it
+   * returns.
+   */
   async #hello(totals: Totals | undefined, gaps: readonly Gap[]): Promise<Frame> {
-    const { tenant } = this.#identity;
-    const online = await this.#context.presence.count(tenant);
-    this.#pulse.showed(online);
+    const online = await this.#context.presence.count(this.#identity.tenant);
+    this.#pending.sentOnline(online);
     return eventFrame({
       case: "hello",
       value: {
         subscriptionId: this.id,
         heartbeatInterval: durationFromMs(this.#context.settings.heartbeatMs),
         online,
-        positions: this.#follows.positions.map((at) => gaps.find(({ to }) => to?.feed === at.feed)?.from ?? at),
+        positions: this.#feeds.positions.map((at) => gaps.find(({ to }) => to?.feed === at.feed)?.from ?? at),
         ...(totals ? { unread: totals.unread } : {}),
       },
     });
   }
 
-  /** What was missed; who enters a room without a position gets the events that are kept for this. */
+  /** What was missed up to `seq`; in a room without a position, the stored events. */
   async *#replay(followed: FollowedFeed, seq = 0): AsyncGenerator<readonly Frame[]> {
-    const { feed } = followed.cursor;
-    if (followed.shown && roomOf(feed.name) !== undefined && !this.#given.get(feed.name)) {
-      yield* this.#catchUp.keptEvents(followed, seq);
+    const { name } = followed.cursor.feed;
+    if (followed.shown && roomOf(name) !== undefined && !this.#feeds.hasPosition(name)) {
+      yield* this.#reader.storedEvents(followed, seq);
     }
-    yield* this.#catchUp.to(followed, seq);
+    yield* this.#reader.readTo(followed, seq);
   }
 
-  /** A room was entered late, refused or lost. */
+  /**
+   * A change of the read state with new totals: after all messages that they count, and before any that they do not. A
+   * change from here on is sent later, with totals of its own.
+   */
+  async *#readState(change: NamedChange): AsyncGenerator<readonly Frame[]> {
+    const totals = await this.#totals.recount();
+    for (const [index, { name }] of (totals?.feeds ?? []).entries()) {
+      const followed = this.#feeds.get(name);
+      if (followed) yield* this.#reader.readTo(followed, totals?.bounds[index]?.seq ?? 0);
+    }
+    yield [eventFrame({ case: "readState", value: { ...change, ...(totals && { unread: totals.unread }) } })];
+  }
+
+  /** The event of a room that was entered late, refused or lost; then what was missed in a room that was entered. */
   async *#room(outcome: RoomOutcome): AsyncGenerator<readonly Frame[]> {
     const frame = eventFrame({ case: "room", value: outcome });
-    // One that was entered and is lost already has an outcome to come that says so.
+    // A room that was entered and lost since has a later outcome, which says so.
     if (!isJoined(outcome) || !this.#rooms?.holds(outcome.roomId)) {
       yield [frame];
       return;
     }
     const feed = this.#roomFeed(outcome.roomId);
-    const followed = this.#follows.add(feed, true);
-    const [head] = await this.#context.store.bounds([feed.key]);
-    const gap = followed.cursor.start(head as FeedBounds, this.#given.get(feed.name));
-    // What came between the last totals and here was neither counted nor seen.
-    if (this.#user) this.#note(() => this.#change.totalsOnly());
+    const followed = this.#feeds.add(feed, true);
+    const [bounds] = await this.#context.store.bounds([feed.key]);
+    const gap = this.#feeds.startOne(followed, bounds as FeedBounds);
+    const user = this.#user;
+    // Messages between the last totals and this point were neither counted nor sent.
+    if (user) this.#noteTotals();
     yield [frame, ...(gap ? [eventFrame({ case: "gap", value: gap })] : [])];
-    this.#delivery.replayed = this.#user && (await this.#context.states.read(this.#user)).state;
-    yield* this.#replay(followed, head?.seq);
-    this.#delivery.replayed = undefined;
+    this.#delivery.replayState = user && (await this.#context.states.read(user)).state;
+    yield* this.#replay(followed, bounds?.seq);
+    this.#delivery.replayState = undefined;
+  }
+
+  /** The batches as far as they come. Where the Store does not answer they end, and `again` is called later. */
+  async *#retrying<T>(batches: AsyncIterable<T>, subject: object, again: () => void): AsyncGenerator<T> {
+    try {
+      yield* batches;
+    } catch (error) {
+      if (!isStoreUnavailable(error)) throw error;
+      if (this.#phase === "closed") return;
+      const { clock, random } = this.#context.settings;
+      this.#storeRetry ??= new StoreRetry(clock, random);
+      this.#storeRetry.add(subject, again);
+    }
   }
 
   /**
-   * Sends what the rings have, by one write. Answers false when the loop has to go on: the sink is full, or something
-   * else is due. What is left waits for the next round, so that a busy feed does not keep the others, the totals and
-   * heartbeats from a slow reader; what a ring no longer has comes from the Store.
+   * Writes the frames that the rings hold, at once and together. Returns false when the loop has to go on: the sink is
+   * full, a busy feed has more, the Store has to be read, or something else is due.
    */
-  #live(): boolean {
-    this.#woken = false;
+  #writeLive(): boolean {
     if (this.#end) return false;
-    const batch = this.#news.take();
-    if (batch.length > 0) this.#full = !this.#outlet.write(batch);
-    return !(this.#full || this.#woken || this.#news.isBehind || this.#due);
+    const batch = this.#reader.take();
+    const isTaken = batch.length === 0 || this.#write(batch);
+    return isTaken && !this.#hasWork;
   }
 
-  /** Something besides messages is to be told. */
-  get #due(): boolean {
-    return Boolean(this.#end || this.#goAway || this.#pulse.due || this.#change.due || this.#rooms?.hasOutcomes);
+  get #hasWork(): boolean {
+    return (
+      this.#reader.hasNews ||
+      this.#pending.due ||
+      this.#totals.change.due ||
+      this.#rooms?.hasOutcomes === true ||
+      this.#phase === "ending" ||
+      this.#phase === "closed"
+    );
+  }
+
+  /** Writes a batch that is not empty. Returns false when no more may follow before `#drained`. */
+  #write(batch: readonly Frame[]): boolean {
+    const isTaken = (this.#sink as Sink).write(batch);
+    if (isTaken) this.#timers.sent();
+    else this.#timers.sending();
+    return isTaken;
+  }
+
+  async #sendBatch(batch: readonly Frame[]): Promise<void> {
+    if (!this.#write(batch)) await this.#drained();
+  }
+
+  async #drained(): Promise<void> {
+    await (this.#sink as Sink).drained();
+    this.#timers.sent();
+  }
+
+  #move(from: Phase, to: Phase): boolean {
+    if (this.#phase !== from) return false;
+    this.#phase = to;
+    return true;
+  }
+
+  #startEnding(): void {
+    // A loop that waits resumes at the end of the tick.
+    this.wake();
+    if (this.#phase !== "closed") this.#phase = "ending";
   }
 
   #leave({ afterMs, message }: { afterMs: number; message: string }): Frame {
@@ -376,9 +453,19 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     return goAwayFrame(afterMs, "SERVER_DRAINING", message);
   }
 
-  #note(change: () => unknown): void {
-    change();
+  #noteTotals(): void {
+    this.#totals.change.totalsOnly();
     this.wake();
+  }
+
+  #noteUnknownChange(): void {
+    this.#totals.change.add(unknownChange);
+    this.wake();
+  }
+
+  /** The caller if it is a user; undefined for a service. */
+  get #user(): UserIdentity | undefined {
+    return isUser(this.#identity) ? this.#identity : undefined;
   }
 
   #roomFeed(room: string) {

@@ -1,18 +1,21 @@
 import type { Clock, Timer } from "../ports/clock.ts";
 
-/** What a stream does when a time has come. */
+/** What a stream does when one of its timers fires. */
 export interface TimerActions {
-  /** It was silent for the heartbeat interval. */
+  /** Nothing was sent for the heartbeat interval. */
   beat(): void;
-  /** A message that it counted has expired. */
+  /** A message that the reader's totals count has expired. */
   messageExpired(): void;
-  /** Its token has expired. */
+  /** The stream's token has expired. */
   tokenExpired(): void;
-  /** Its reader took nothing for `stallMs`. */
+  /** The reader took nothing for `stallMs`. */
   stalled(): void;
 }
 
-/** All times that one stream waits for, on one timer: under load it is not touched, however many messages pass. */
+/**
+ * Every time that one stream waits for, on a single timer of the clock. Under load that timer is not touched, however many
+ * messages pass: it fires early and is set again.
+ */
 export class Timers {
   readonly #clock: Clock;
   readonly #actions: TimerActions;
@@ -20,13 +23,14 @@ export class Timers {
   readonly #stallMs: number;
   #tokenExpiry: number;
   #messageExpiry = Number.POSITIVE_INFINITY;
-  /** When the last frame went out, and whether the transport still has it. */
-  #lastSent: number;
-  #sending = false;
+  /** When the transport was last handed a frame, or took one. */
+  #lastProgress: number;
+  #isSending = false;
   #timer: Timer | undefined;
   #due = Number.POSITIVE_INFINITY;
   #closed = false;
 
+  /** Durations are in milliseconds, `tokenExpiry` in milliseconds since the Unix epoch. */
   constructor(
     clock: Clock,
     { heartbeatMs, stallMs, tokenExpiry }: { heartbeatMs: number; stallMs: number; tokenExpiry: number },
@@ -37,44 +41,44 @@ export class Timers {
     this.#heartbeatMs = heartbeatMs;
     this.#stallMs = stallMs;
     this.#tokenExpiry = tokenExpiry;
-    this.#lastSent = clock.now();
+    this.#lastProgress = clock.now();
     this.#arm();
   }
 
-  /** The transport has not taken what it was handed. */
-  get waiting(): boolean {
-    return this.#sending;
+  /** Whether the transport still holds what it was handed. */
+  get isSending(): boolean {
+    return this.#isSending;
   }
 
-  /** A frame was handed to the transport. */
+  /** The transport was handed frames and is full. */
   sending(): void {
-    this.#sending = true;
-    this.#lastSent = this.#clock.now();
-    if (this.#lastSent + this.#stallMs < this.#due) this.#arm();
+    this.#isSending = true;
+    this.#lastProgress = this.#clock.now();
+    if (this.#lastProgress + this.#stallMs < this.#due) this.#arm();
   }
 
   /** The transport took what it was handed. */
   sent(): void {
-    this.#sending = false;
-    this.#lastSent = this.#clock.now();
-    // The timer may stand at the end of a longer stall.
-    if (this.#lastSent + this.#heartbeatMs < this.#due) this.#arm();
+    this.#isSending = false;
+    this.#lastProgress = this.#clock.now();
+    // The timer may be set to the end of a stall, which is later.
+    if (this.#lastProgress + this.#heartbeatMs < this.#due) this.#arm();
   }
 
-  /** A counted message expires then. */
+  /** A counted message expires at `time`; of several, the earliest counts. */
   messageExpires(time: number): void {
     if (time >= this.#messageExpiry) return;
     this.#messageExpiry = time;
     if (time < this.#due) this.#arm();
   }
 
-  /** A fresh token ends then. */
+  /** A fresh token expires at `time`. */
   extendToken(time: number): void {
     this.#tokenExpiry = time;
     this.#arm();
   }
 
-  /** Nothing happens any more. */
+  /** Cancels the timer; nothing fires afterwards. */
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
@@ -83,7 +87,7 @@ export class Timers {
   #arm(): void {
     this.#timer?.cancel();
     if (this.#closed) return;
-    const silence = this.#lastSent + (this.#sending ? this.#stallMs : this.#heartbeatMs);
+    const silence = this.#lastProgress + (this.#isSending ? this.#stallMs : this.#heartbeatMs);
     this.#due = Math.min(silence, this.#tokenExpiry, this.#messageExpiry);
     this.#timer = this.#clock.after(this.#due - this.#clock.now(), () => this.#check());
   }
@@ -98,15 +102,15 @@ export class Timers {
       this.#messageExpiry = Number.POSITIVE_INFINITY;
       this.#actions.messageExpired();
     }
-    if (this.#sending && now >= this.#lastSent + this.#stallMs) {
+    if (this.#isSending && now >= this.#lastProgress + this.#stallMs) {
       this.#actions.stalled();
       return;
     }
-    // A clock that was set back says nothing of the silence, and timers run on: better a beat too many than none for hours.
-    const setBack = now < this.#lastSent;
-    if (setBack) this.#lastSent = now;
-    if (!this.#sending && (setBack || now >= this.#lastSent + this.#heartbeatMs)) {
-      this.#lastSent = now;
+    // A clock that was set back hides how long the silence was: better one heartbeat too many than none for hours.
+    const isSetBack = now < this.#lastProgress;
+    if (isSetBack) this.#lastProgress = now;
+    if (!this.#isSending && (isSetBack || now >= this.#lastProgress + this.#heartbeatMs)) {
+      this.#lastProgress = now;
       this.#actions.beat();
     }
     this.#arm();

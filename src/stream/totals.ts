@@ -1,71 +1,113 @@
 import type { UserIdentity } from "../auth/identity.ts";
 import type { Totals } from "../inbox/inbox.ts";
-import type { NamedChange } from "../inbox/read-change.ts";
-import type { FeedBounds } from "../ports/store.ts";
-import { eventFrame, type Frame } from "../wire/frame.ts";
+import { ReadChange } from "../inbox/read-change.ts";
+import { type FeedBounds, notificationKind, unbounded } from "../ports/store.ts";
+import type { MessageFrame } from "../wire/frame.ts";
 import type { StreamContext } from "./context.ts";
-import type { Delivery } from "./delivery.ts";
-import type { FollowedFeeds } from "./followed-feeds.ts";
-import type { Replay } from "./replay.ts";
+import type { FollowedFeed, FollowedFeeds } from "./followed-feeds.ts";
+import type { Timers } from "./timers.ts";
 
-/** The totals that one stream tells, each where it is true; a stream without a user has none. */
+/** A stream's start: the bounds of its feeds by name, and the totals that are exact at these. */
+export interface StartState {
+  readonly bounds: ReadonlyMap<string, FeedBounds>;
+  /** Undefined for a service. */
+  readonly totals: Totals | undefined;
+}
+
+/**
+ * The unread totals that the reader of one stream has. The reader adds one for each notification that it gets; where that
+ * goes wrong, `change` becomes due and the stream sends new totals. A service has no totals.
+ */
 export class StreamTotals {
-  readonly #context: StreamContext;
-  readonly #follows: FollowedFeeds;
-  readonly #delivery: Delivery;
-  readonly #catchUp: Replay;
+  readonly #context: Pick<StreamContext, "inbox" | "store" | "settings">;
+  readonly #feeds: FollowedFeeds;
+  readonly #timers: Timers;
+  /** Changes of the read state that the reader does not have yet. */
+  readonly change = new ReadChange();
+  /** Whose totals these are, by the latest token; undefined for a service. */
+  user: UserIdentity | undefined;
   #version: number | undefined;
 
-  constructor(context: StreamContext, follows: FollowedFeeds, delivery: Delivery, catchUp: Replay) {
+  constructor(
+    context: Pick<StreamContext, "inbox" | "store" | "settings">,
+    feeds: FollowedFeeds,
+    timers: Timers,
+    user: UserIdentity | undefined,
+  ) {
     this.#context = context;
-    this.#follows = follows;
-    this.#delivery = delivery;
-    this.#catchUp = catchUp;
+    this.#feeds = feeds;
+    this.#timers = timers;
+    this.user = user;
   }
 
-  /** The version of the read state that the totals told last were counted by. */
+  /** The version of the read state that the last totals were counted by; undefined before the first. */
   get version(): number | undefined {
     return this.#version;
   }
 
-  /** Heads of all feeds that are followed, and the totals that are exact up to them. */
-  async start(user: UserIdentity | undefined) {
-    const totals = user && (await this.#follow(user, await this.#context.inbox.totals(user)));
-    const heads = new Map(totals?.feeds.map(({ name }, index) => [name, totals.bounds[index] as FeedBounds]));
-    const rest = this.#follows.all.map(({ cursor }) => cursor.feed).filter(({ name }) => !heads.has(name));
-    const found = await this.#context.store.bounds(rest.map(({ key }) => key));
-    rest.forEach(({ name }, index) => {
-      heads.set(name, found[index] as FeedBounds);
+  /** Counts the first totals, and asks for the bounds of the other feeds. Throws what the Store throws. */
+  async start(): Promise<StartState> {
+    const totals = this.user && (await this.#follow(this.user, await this.#context.inbox.totals(this.user)));
+    const bounds = new Map(totals?.feeds.map(({ name }, index) => [name, totals.bounds[index] as FeedBounds]));
+    const others = this.#feeds.all.map(({ cursor }) => cursor.feed).filter(({ name }) => !bounds.has(name));
+    const found = await this.#context.store.bounds(others.map(({ key }) => key));
+    others.forEach(({ name }, index) => {
+      bounds.set(name, found[index] as FeedBounds);
     });
-    return { heads, totals };
+    return { bounds, totals };
   }
 
-  /**
-   * A change of what is read, with totals: after all messages that they count, before any that they do not. A change that
-   * comes from here on is told with totals of its own.
-   */
-  async *tell(user: UserIdentity | undefined, change: NamedChange): AsyncGenerator<readonly Frame[]> {
-    // Taking rooms in is for who comes: two pages whose tokens name too many would drive out each other's for ever.
-    const totals = user && (await this.#follow(user, await this.#context.inbox.recount(user)));
-    for (const [index, { name }] of (totals?.feeds ?? []).entries()) {
-      const followed = this.#follows.get(name);
-      if (followed) yield* this.#catchUp.to(followed, totals?.bounds[index]?.seq ?? 0);
-    }
-    yield [eventFrame({ case: "readState", value: { ...change, ...(totals && { unread: totals.unread }) } })];
+  /** New totals; undefined for a service. Throws what the Store throws. */
+  async recount(): Promise<Totals | undefined> {
+    // Does not enroll the token's rooms: two pages whose tokens name too many rooms would evict each other's for ever.
+    return this.user && this.#follow(this.user, await this.#context.inbox.recount(this.user));
   }
 
-  /** Totals of feeds that are all followed: what comes after the count is seen. */
-  async #follow(user: UserIdentity, counted: Totals): Promise<Totals> {
-    for (let totals = counted; ; totals = await this.#context.inbox.recount(user)) {
-      const fresh = totals.feeds.filter(({ name }) => !this.#follows.get(name));
+  /** The cursor has come to `seq`. A full feed drops its oldest message with each new one, which may have been counted. */
+  passed(followed: FollowedFeed, seq: number): void {
+    const dropped = seq - this.#context.settings.retention.count;
+    if (seq > followed.countedThrough && dropped >= followed.oldestCounted) this.change.totalsOnly();
+  }
+
+  /** Keeps the totals right for a message that is not expired or recalled. `isShown`: the reader gets it. */
+  count(followed: FollowedFeed, frame: MessageFrame, isShown: boolean): void {
+    if (frame.seq > followed.countedThrough) this.#countNew(followed, frame, isShown);
+    // The room has lost its slot in the inbox, but the reader counts what it gets.
+    else if (isShown && !followed.isCounted && this.user && frame.message.kind === notificationKind)
+      this.change.totalsOnly();
+  }
+
+  #countNew(followed: FollowedFeed, { seq, expireTime, message }: MessageFrame, isShown: boolean): void {
+    if (message.kind !== notificationKind) return;
+    followed.oldestCounted = Math.min(followed.oldestCounted, seq);
+    this.#timers.messageExpires(expireTime);
+    // The reader cannot count what it does not get.
+    if (!isShown) this.change.totalsOnly();
+  }
+
+  /** Repeats the count until every counted feed is followed, so that no message after the count goes unseen. */
+  async #follow(user: UserIdentity, first: Totals): Promise<Totals> {
+    for (let totals = first; ; totals = await this.#context.inbox.recount(user)) {
+      const fresh = totals.feeds.filter(({ name }) => !this.#feeds.get(name));
       totals.feeds.forEach((feed, index) => {
         if (fresh.includes(feed))
-          this.#follows.add(feed, false).cursor.start(totals.bounds[index] as FeedBounds, undefined);
+          this.#feeds.add(feed, false).cursor.start(totals.bounds[index] as FeedBounds, undefined);
       });
       if (fresh.length > 0) continue;
-      this.#delivery.tell(totals, this.#follows);
-      this.#version = totals.state.version;
+      this.#take(totals);
       return totals;
     }
+  }
+
+  /** From now on the reader has these totals. */
+  #take({ feeds, bounds, oldest, nextExpiry, state }: Totals): void {
+    feeds.forEach(({ name }, index) => {
+      const followed = this.#feeds.get(name);
+      if (!followed) return;
+      followed.countedThrough = bounds[index]?.seq ?? 0;
+      followed.oldestCounted = oldest[index] ?? unbounded;
+    });
+    this.#timers.messageExpires(nextExpiry);
+    this.#version = state.version;
   }
 }

@@ -24,7 +24,7 @@ describe("what the bus has lost", () => {
       await far.pass(soonMs);
       expect(reader.messages.map(({ id }) => id)).toEqual([messageId]);
       expect(reader.badge.total).toBe(1);
-      expect(far.core.context.gapRepair.behind).toBe(1);
+      expect(far.core.context.gapRepair.repaired).toBe(1);
     });
   });
 

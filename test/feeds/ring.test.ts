@@ -55,8 +55,8 @@ describe("Ring", () => {
   test("finds the place after a seq, as far as it reaches and within one life of the feed", () => {
     const ring = new Ring();
     for (const seq of [7, 0, 8, 0, 9]) ring.push(seq === 0 ? new MessageFrame(new Uint8Array(1), 1) : frame(seq));
-    expect([6, 7, 8, 9, 99].map((seq) => ring.after(seq, 1))).toEqual([0, 1, 3, 5, 5]);
-    expect(ring.after(3, 1), "what is missing between has to be read").toBe(0);
-    expect(ring.after(7, 2), "another life").toBe(5);
+    expect([6, 7, 8, 9, 99].map((seq) => ring.slotAfter(seq, 1))).toEqual([0, 1, 3, 5, 5]);
+    expect(ring.slotAfter(3, 1), "what is missing between has to be read").toBe(0);
+    expect(ring.slotAfter(7, 2), "another life").toBe(5);
   });
 });

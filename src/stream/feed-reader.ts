@@ -1,0 +1,128 @@
+import { Kind } from "../../gen/tidings/v1/message_pb.ts";
+import { type FramePage, toFrame } from "../feeds/history.ts";
+import { selectAll } from "../inbox/selection.ts";
+import { unbounded } from "../ports/store.ts";
+import { eventFrame, type Frame } from "../wire/frame.ts";
+import type { StreamContext } from "./context.ts";
+import type { Cursor } from "./cursor.ts";
+import type { Delivery } from "./delivery.ts";
+import type { FollowedFeed } from "./followed-feeds.ts";
+
+/** Frames of one feed that are taken at once. */
+const batchSize = 64;
+const none: readonly Frame[] = [];
+
+/** A feed whose next messages only the Store has, up to a seq. */
+export interface MissingMessages {
+  readonly followed: FollowedFeed;
+  readonly seq: number;
+}
+
+/**
+ * Reads what comes next in the feeds of one stream: from their rings, which hold recent frames for all streams, or from
+ * the Store where a ring no longer reaches.
+ */
+export class FeedReader {
+  readonly #context: Pick<StreamContext, "history" | "store" | "settings">;
+  readonly #delivery: Delivery;
+  /** The dirty feeds, a list linked by `next`: no allocation per message. */
+  #firstDirty: FollowedFeed | undefined;
+  #lastDirty: FollowedFeed | undefined;
+  #missing: MissingMessages | undefined;
+  #isWaiting = false;
+
+  constructor(context: Pick<StreamContext, "history" | "store" | "settings">, delivery: Delivery) {
+    this.#context = context;
+    this.#delivery = delivery;
+  }
+
+  /** Whether the reader waits for the Store. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
+  }
+
+  /** Whether `take` or `takeMissing` has something. */
+  get hasNews(): boolean {
+    return this.#firstDirty !== undefined || this.#missing !== undefined;
+  }
+
+  /** A feed has become dirty. */
+  add(followed: FollowedFeed): void {
+    if (this.#lastDirty) this.#lastDirty.next = followed;
+    else this.#firstDirty = followed;
+    this.#lastDirty = followed;
+  }
+
+  /**
+   * The frames to send that the rings hold for the dirty feeds. Of a busy feed it takes one batch and makes the feed dirty
+   * again, so that it does not keep the other feeds, the totals and the heartbeats from a slow reader.
+   */
+  take(): readonly Frame[] {
+    let batch = none;
+    let followed = this.#firstDirty;
+    this.#firstDirty = this.#lastDirty = undefined;
+    for (let next: FollowedFeed | undefined; followed; followed = next) {
+      next = followed.next;
+      followed.next = undefined;
+      followed.dirty = false;
+      const { frames, missing } = followed.cursor.take(batchSize, unbounded);
+      if (missing !== undefined) this.#missing ??= { followed, seq: missing };
+      // Each feed that needs the Store gets a round of its own.
+      const waits = missing !== undefined && this.#missing?.followed !== followed;
+      if (followed.cursor.isBehind || waits) followed.wake();
+      const wanted = this.#delivery.wanted(followed, frames);
+      if (wanted.length > 0) batch = batch.length > 0 ? [...batch, ...wanted] : wanted;
+    }
+    return batch;
+  }
+
+  /** The feed that `take` found to need the Store; undefined for none. */
+  takeMissing(): MissingMessages | undefined {
+    const missing = this.#missing;
+    this.#missing = undefined;
+    return missing;
+  }
+
+  /** Batches of frames to send, from the cursor up to `seq` and not beyond. */
+  async *readTo(followed: FollowedFeed, seq: number): AsyncGenerator<readonly Frame[]> {
+    const { cursor } = followed;
+    while (cursor.seq < seq) {
+      const { frames } = cursor.take(batchSize, seq);
+      yield this.#delivery.wanted(followed, frames);
+      if (frames.length > 0) continue;
+      const page = await this.#readPage(cursor, seq);
+      const gap = cursor.skipTrimmed(page.bounds);
+      if (gap && followed.shown) yield [eventFrame({ case: "gap", value: gap })];
+      const from = cursor.seq;
+      const between = page.frames.filter((frame) => frame.seq > from && frame.seq <= seq);
+      yield this.#delivery.wanted(followed, between);
+      // The Store has nothing beyond the cursor, whatever the notice of `seq` said: asking again would not end.
+      if (page.through <= cursor.seq && !gap) return;
+      cursor.seq = Math.max(cursor.seq, Math.min(page.through, seq));
+      // Expired messages are on no page, but the cursor has passed them.
+      this.#delivery.passed(followed, cursor.seq);
+    }
+  }
+
+  /** Batches of the events with a `ttl` that are stored up to a seq, for a stream that enters a room late. */
+  async *storedEvents(followed: FollowedFeed, upTo: number): AsyncGenerator<readonly Frame[]> {
+    const { feed } = followed.cursor;
+    const { store, settings } = this.#context;
+    const filter = { kinds: [Kind.EVENT], order: "oldest", bodies: true, limit: batchSize } as const;
+    for (let after = 0; after < upTo; ) {
+      const entries = await store.select({ ...selectAll(feed, [[after + 1, upTo]], settings.clock.now()), ...filter });
+      const frames = entries.map((entry) => toFrame(feed.name, entry));
+      yield this.#delivery.wanted(followed, frames);
+      after = entries.length < batchSize ? upTo : (entries.at(-1)?.seq ?? upTo);
+    }
+  }
+
+  async #readPage(cursor: Cursor, seq: number): Promise<FramePage> {
+    this.#isWaiting = true;
+    try {
+      return await this.#context.history.read(cursor.feed, cursor.seq, seq);
+    } finally {
+      this.#isWaiting = false;
+    }
+  }
+}
