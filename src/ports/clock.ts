@@ -1,31 +1,34 @@
-/** Time and randomness as interfaces, so that a test can run a whole server on a clock and a seed of its own. */
+/** Time and randomness are arguments, so that a test can run a whole server from one seed. */
 
 /** A pending call of a Clock. */
 export interface Timer {
-  /** Cancels the call. Does nothing once the call has run. */
+  /** Cancels the call. Has no effect if it was made already. */
   cancel(): void;
 }
 
-/** A source of time. */
+/** The core's source of time. */
 export interface Clock {
-  /** The current time, in ms since the Unix epoch. */
+  /** The time in milliseconds since the Unix epoch. It can step back when the machine's clock is set. */
   now(): number;
-  /** Calls the function once after the delay in ms. A delay of more than 24 days counts as 24 days. */
+  /**
+   * Makes `call` once, after a delay and never within `after` itself. A negative delay counts as 0, and one of more than
+   * 24 days as 24 days. Setting the machine's clock does not change the delay.
+   */
   after(milliseconds: number, call: () => void): Timer;
 }
 
-/** A source of randomness. */
+/** The core's source of randomness. */
 export interface Random {
-  /** Returns this number of random bytes. */
+  /** Returns `count` random bytes, which the caller may change. They have to be unpredictable: ids and secrets use them. */
   bytes(count: number): Uint8Array;
-  /** Returns a number in [0, 1). */
+  /** Returns a number in [0, 1), for jitter. */
   fraction(): number;
 }
 
-/** The longest delay in ms that setTimeout takes; a longer one would fire at once. */
+/** A longer delay makes setTimeout fire at once. */
 const longestTimeout = 2_147_483_647;
 
-/** A class rather than a closure, which saves memory: every stream has a timer. */
+/** A class, because a closure for each timer would cost memory in every stream. */
 class SystemTimer implements Timer {
   readonly #timeout: NodeJS.Timeout;
 
@@ -39,7 +42,7 @@ class SystemTimer implements Timer {
   }
 }
 
-/** The system clock. Its timers do not keep the process alive. */
+/** The machine's clock. Its timers do not keep the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(milliseconds, call) {
@@ -47,12 +50,12 @@ export const systemClock: Clock = {
   },
 };
 
-/** The bytes that one call of the system provides, for many ids. */
+/** Bytes that one call of the system yields, for many ids. */
 const poolBytes = 4096;
 let pool = new Uint8Array(0);
 let used = 0;
 
-/** The system's randomness. */
+/** The machine's randomness; `bytes` is cryptographically secure. */
 export const systemRandom: Random = {
   bytes(count) {
     if (used + count > pool.length) {

@@ -1,55 +1,62 @@
 /**
- * Port Meter: what a node tells its operators in figures. Two ways: what happens seldom is counted as it happens; what is
- * there, or happens per delivery, is read from the parts that know it when somebody asks (`read`), so that it costs
- * nothing while nobody does.
+ * Port Metrics: what a node counts for its operators. Events that happen once per call are counted as they happen; values
+ * that a part of the node has anyway, and events that happen per delivery, are read from it on request (`read`), so that
+ * they cost nothing while nobody asks.
  *
- * The law: every label names all its values when the instrument is made, so that no caller can make a series. What is not
- * among them is counted as `other`.
+ * The law: an instrument names every value of its labels when it is made, so that no caller of the server can create a
+ * series. A value that is not among them is recorded as `other`. No method throws, blocks or waits.
  */
 
-/** The labels of an instrument: by name, all values that there can ever be. */
+/** The labels of an instrument: by name, every value that they can have. */
 export type Labels = Readonly<Record<string, readonly string[]>>;
 
 /** One value for each label. */
 export type Values<L extends Labels> = { readonly [Name in keyof L]: L[Name][number] };
 
-/** Grows. */
+/** A value that only grows, from 0. */
 export interface Counter<L extends Labels> {
-  /** `by` is not negative. */
+  /** Adds `by`, which is 1 by default and not negative. Adding 0 creates the series. */
   add(values: Values<L>, by?: number): void;
 }
 
-/** Sorts what it is given into buckets. */
+/** A distribution, by buckets. */
 export interface Histogram<L extends Labels> {
+  /** Records one value, in the unit that the name says. */
   record(values: Values<L>, value: number): void;
 }
 
-/** A figure and the labels that it is for. */
+/** A value and the labels that it is for. */
 export type Reading<L extends Labels> = readonly [values: Values<L>, value: number];
 
-/** What there is to read at this moment; it must not throw. */
+/** Returns the values of this moment, one for each combination of labels; it must not throw. */
 export type Readings<L extends Labels> = () => readonly Reading<L>[] | Promise<readonly Reading<L>[]>;
 
-/** Name (as Prometheus writes it, with its unit) and meaning of an instrument. */
+/** What identifies an instrument. */
 export interface Naming<L extends Labels> {
+  /** The name as Prometheus writes it, with its unit, such as `tidings_store_commit_duration_seconds`. */
   readonly name: string;
+  /** What it means, in one sentence. */
   readonly help: string;
   readonly labels: L;
 }
 
-/** The port. Names are unique within one meter. */
+/** The port. A name is used once within one `Metrics`. */
 export interface Metrics {
+  /** Makes a counter. */
   counter<L extends Labels>(naming: Naming<L>): Counter<L>;
-  /** Bounds of the buckets, ascending; one without a bound follows by itself. */
+  /** Makes a histogram. `bounds` are the upper bounds of its buckets, ascending; a last bucket has none. */
   histogram<L extends Labels>(naming: Naming<L>, bounds: readonly number[]): Histogram<L>;
-  /** Asks `readings` whenever somebody looks. `kind`: a counter never falls while the process lives. */
+  /**
+   * Calls `readings` whenever the values are asked for; a series that it does not return is absent then. A value of the
+   * kind `counter` never falls while the process lives.
+   */
   read<L extends Labels>(naming: Naming<L>, kind: "gauge" | "counter", readings: Readings<L>): void;
 }
 
-/** Labels of an instrument that has none. */
+/** The labels of an instrument without any. */
 export const unlabelled = {} as const;
 
-/** Counts nothing, for who does not look. */
+/** Metrics that count nothing, for a node that nobody observes. */
 export const noMetrics: Metrics = {
   counter: () => ({ add() {} }),
   histogram: () => ({ record() {} }),

@@ -1,31 +1,42 @@
 /**
- * Port Presence: who is online, by connection and by user, and who is in which room. A lease per node stands behind every
- * answer, so that the connections of a node that died without a word are out of every count and room within 30 s.
+ * Port Presence: which users are online with which connections, and which connections are in which rooms. Each node holds
+ * leases for its connections.
  *
- * Nodes that cannot reach what they share cost no stream: `enter`, `leave` and the counts answer all the same, the counts
- * with what was known last and the node's own (`asOf`), and what was entered or left is told when it can be. Only `join`
- * by `first` or `last` rejects then, with ROOMS_UNAVAILABLE, for it cannot tell who else is in the room.
+ * The law, held by test/ports/presence.ts for every adapter:
+ * - A connection is counted from `enter` to `leave`, once, on every node. Other nodes may learn of a change a moment later.
+ * - The connections of a node that died are in no count and no room after 30 s.
+ * - `join` decides in one step, however many connections join at the same time on however many nodes: of those that join
+ *   by `first` at most one succeeds, and of those that join by `last` one is left.
+ * - A connection that loses its room to another is reported once, as a `kicked` change on its own node.
+ * - Nodes that cannot reach what they share cost no stream. `enter`, `leave` and the counts answer all the same: the
+ *   counts from the last known state and the node's own connections, with `asOf`; what was entered and left is shared as
+ *   soon as possible. Only `join` by `first` or `last` rejects, with ROOMS_UNAVAILABLE, because who is in the room cannot
+ *   be known. No method but that one ever rejects.
  */
 
 /** One open stream of a user. */
 export interface Connection {
-  /** Unique id of the stream. */
+  /** The id of the stream, which no other stream of any node has. */
   readonly id: string;
   readonly tenant: string;
   readonly user: string;
 }
 
-/** How a room is entered: `any` always; `first` only while nobody else is in it; `last` always, and all others are out. */
+/**
+ * How a connection joins a room: by `any` always; by `first` only if nobody else is in the room; by `last` always, and
+ * everyone else is out.
+ */
 export type JoinMode = "any" | "first" | "last";
 
-/** A connection's wish to be in a room. */
+/** A connection that wants to be in a room. */
 export interface Membership {
   readonly connection: Connection;
+  /** The room's canonical id. */
   readonly room: string;
   readonly mode: JoinMode;
   /**
-   * The page or device. Within one user, a connection of the same one is a ghost of this: it does not refuse it, and is
-   * out once this enters by `first` or `last`. "" is nobody's ghost.
+   * The page or device. Another connection of the same user and instance is a stale one of the same page: it does not
+   * refuse this one, and is out once this one has joined by `first` or `last`. "" is no instance.
    */
   readonly instance: string;
 }
@@ -34,35 +45,45 @@ export interface Membership {
 export interface OnlineTotals {
   /** Distinct users. */
   readonly users: number;
-  /** Their open streams. */
+  /** Open connections of these users. */
   readonly connections: number;
-  /** When this was true of the other nodes, in ms since the Unix epoch, where it is not now. */
+  /** Set when the other nodes' part is not of now: the time, in ms since the Unix epoch, at which it was true. */
   readonly asOf?: number;
 }
 
-/** What watchers are told. */
+/** What watchers hear. */
 export type PresenceChange =
-  /** The tenant's count may have changed. */
+  /** The tenant's count may have changed; `count` already answers the new one. */
   | { readonly type: "count"; readonly tenant: string }
-  /** The connection is no longer in the room: another one took it. */
+  /** Another connection took the room, and this connection is no longer in it. */
   | { readonly type: "kicked"; readonly connection: string; readonly room: string };
 
-/** The port. */
+/** The port. Calls for one connection take effect in the order in which they were made. */
 export interface Presence {
-  /** The stream is open; entering twice changes nothing. */
+  /** Counts the connection as online. Entering twice changes nothing. */
   enter(connection: Connection): Promise<void>;
-  /** Enters a room, at once and as a whole; answers false when somebody else is in it and the entrance is `first`. */
-  join(seat: Membership): Promise<boolean>;
-  /** The stream has left the room, or all without one, and then is closed; leaving twice changes nothing. */
+  /**
+   * Puts the connection into a room, in one step. Resolves to false, and changes nothing, if the mode is `first` and
+   * somebody else is in the room. A connection that joins again takes its own membership over. The connection need not
+   * have entered. Rejects with ROOMS_UNAVAILABLE, as above; the join may still happen then, and is undone.
+   */
+  join(membership: Membership): Promise<boolean>;
+  /**
+   * Takes the connection out of a room, or, without `room`, out of all rooms and offline. Leaving twice, or without having
+   * entered, changes nothing.
+   */
   leave(connection: Connection, room?: string): Promise<void>;
-  /** Of a tenant, or of all when undefined; with a room, of those who are in it. */
+  /** Counts who is online in a tenant, or in all tenants if `tenant` is undefined; with `room`, who is in that room. */
   count(tenant: string | undefined, room?: string): Promise<OnlineTotals>;
-  /** Open streams of each of these users, in the order given. */
+  /** The number of open connections of each user, in the order given; the same user may be named twice. */
   connections(tenant: string, users: readonly string[]): Promise<readonly number[]>;
-  /** Calls with every change until the returned function is called. A listener that throws hurts nobody else. */
+  /**
+   * Calls the listener with every change, of all tenants, until the returned function is called, which may happen twice. A
+   * listener that throws hurts nobody else: its error becomes a warning of the process.
+   */
   watch(listener: (change: PresenceChange) => void): () => void;
-  /** Leases that this node holds: its connections. For operators. */
+  /** The number of leases that this node holds, which is that of its connections. For operators. */
   readonly leases: number;
-  /** Takes this node's streams out of every count and room. */
+  /** Takes this node's connections out of every count and room, and calls no listener any more. */
   close(): Promise<void>;
 }

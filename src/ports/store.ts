@@ -2,14 +2,20 @@
  * ② Port Store: the truth. Durable feeds, and one small document of read state per user.
  *
  * The law, held by test/ports/store.ts for every adapter:
- * - An answer of `append`, `saveReadState` or `recall` means durable (fsync, or majority write); a rejection means that
- *   nothing is known, and a repetition under the same key is safe.
- * - Per feed `seq` grows by exactly one. Once n is readable, nothing at or below n appears later.
- * - Nothing that is not durable is ever readable.
- * - One key gives one message for as long as the message lives, and ten minutes at least.
+ * - When `append`, `saveReadState` or `recall` has resolved, its effect is durable (fsync, or written to a majority), and
+ *   every later call on every node sees it. After a rejection the effect is unknown: it may be there now, appear later, or
+ *   never. Repeating the call under the same key, version or ids is safe.
+ * - Per feed `seq` grows by exactly one, from 1. Once n is readable, nothing at or below n appears later.
+ * - Nothing is readable that is not durable.
+ * - A key stands for one message for as long as that message lives, and for ten minutes at least.
+ * - A feed keeps its newest messages up to a number that the store is made with; older seqs are below its `tail`, and no
+ *   method returns them. Recalled and expired messages count towards that number.
+ * - A message is expired from its `expireTime` on, exactly. The caller says what time it is.
+ * - Between `open` and `close`, a method rejects with STORE_UNAVAILABLE when it cannot answer, and with nothing else.
+ *   Before `open` has resolved, only `close` may be called; after `close`, every other method rejects.
  */
 
-/** A key holds so long, in ms, though its message expires or is trimmed before: a retry may be late. */
+/** How long a key is held at least, in ms, even if its message expires or is trimmed before: a retry may be late. */
 export const keyLifetimeMs = 600_000;
 
 /** A seq above every seq that a feed can have. */
@@ -18,27 +24,30 @@ export const unbounded = Number.MAX_SAFE_INTEGER;
 /** The number of tidings.v1.KIND_NOTIFICATION, the kind that `countNotifications` counts. */
 export const notificationKind = 1;
 
-/** How much longer than others a call may take that appends, in ms for each feed of each of its messages. */
+/** How much longer than other calls an `append` may take, in ms for each feed of each of its messages. */
 export const perFeedMs = 2;
 
-/** A feed: an append-only, ordered log. Everyone's feed belongs to the tenant "". */
+/** A feed: an append-only, ordered log. The feed of all tenants belongs to the tenant "". */
 export interface FeedKey {
   readonly tenant: string;
-  /** `user/<id>`, `tenant`, `activity`, `everyone` or `room/<id>`. */
+  /** `user/<id>`, `tenant`, `activity`, `everyone` or `room/<id>`; opaque to adapters. */
   readonly name: string;
 }
 
-/** Where a feed begins and ends. */
+/** Where a feed begins and ends. A feed that was never written to is empty. */
 export interface FeedBounds {
-  /** The life of the feed; another one means that the feed was rebuilt. */
+  /**
+   * Changes when feeds are rebuilt, such as from an older backup: seqs of different epochs cannot be compared. At least 1,
+   * and the same for all feeds of a store.
+   */
   readonly epoch: number;
-  /** The last seq given out; 0 in a feed without messages. */
+  /** The last seq that was given out; 0 in an empty feed. */
   readonly seq: number;
-  /** The oldest seq that retention has kept. */
+  /** The oldest seq that retention has kept; `seq` + 1 if it has kept none. */
   readonly tail: number;
 }
 
-/** What lists filter and count by. Times are milliseconds since the Unix epoch; empty strings mean none. */
+/** What lists filter and count by. Empty strings mean none. */
 export interface Facets {
   /** A number of tidings.v1.Kind. */
   readonly kind: number;
@@ -47,43 +56,48 @@ export interface Facets {
   readonly objectType: string;
   readonly objectId: string;
   readonly batchId: string;
+  /** In ms since the Unix epoch. It need not ascend within a feed, for clocks of publishers differ. */
   readonly publishTime: number;
-  /** Infinity: never. */
+  /** In ms since the Unix epoch; Infinity for never. */
   readonly expireTime: number;
 }
 
 /** One message to append to one or more feeds of one tenant. */
 export interface Append extends Facets {
   readonly tenant: string;
-  /** UUID of the message. */
+  /** The message's UUID, in lower case. */
   readonly id: string;
-  /** Names of feeds, each once. None: only the key is kept, so that a retry is recognised. */
+  /** Names of feeds, each once. Without any, only the key is kept, so that a retry is recognised. */
   readonly feeds: readonly string[];
-  /** Encoded tidings.v1.Message without position and read flag; stored once, however many feeds. */
+  /** An encoded tidings.v1.Message without position and read flag; stored once, however many feeds. */
   readonly body: Uint8Array;
-  /** Idempotency key, unique within the tenant; "" for none. */
+  /** The idempotency key, unique within the tenant; "" for none. */
   readonly key: string;
-  /** Digest of the content under the key. */
+  /** A digest of the content, compared with that of an earlier message under the key. */
   readonly digest: string;
-  /** A message that holds the key is taken back as by `recall`, whatever its digest, and this one gets the key. */
+  /**
+   * If another message holds the key, recalls that message whatever its digest, and gives the key to this one. Not set
+   * without a key.
+   */
   readonly replace: boolean;
 }
 
-/** What became of one Append. */
+/** The result of one Append. */
 export type AppendResult =
   | {
+      /** `duplicate`: an earlier message with the same digest holds the key, and nothing was stored. */
       readonly outcome: "stored" | "duplicate";
-      /** The message that holds the key: an earlier one for a duplicate. */
+      /** The id of the message that holds the key: for a duplicate, the earlier one. */
       readonly id: string;
+      /** The publish time of that message. */
       readonly publishTime: number;
-      /** Epoch of the feeds. */
       readonly epoch: number;
-      /** One per feed, in the order given; of a duplicate, empty. */
+      /** One seq per feed, in the order given; empty for a duplicate. */
       readonly seqs: readonly number[];
-      /** Where the message lay that this one took the place of. */
+      /** Where readers could see the message that this one replaced, if it did. */
       readonly replaced?: readonly MessageLocation[];
     }
-  /** The key holds a message with another digest; nothing was stored. */
+  /** An earlier message with another digest holds the key, and nothing was stored. */
   | { readonly outcome: "conflict" };
 
 /** One message in one feed. */
@@ -94,52 +108,59 @@ export interface Entry extends Facets {
   readonly body: Uint8Array;
 }
 
-/** A stretch of a feed, oldest first. Entries that were recalled or have expired are left out. */
+/** A part of a feed, oldest first, without recalled and expired messages. */
 export interface FeedSlice {
   readonly bounds: FeedBounds;
   readonly entries: readonly Entry[];
-  /** The stretch is complete up to here. */
+  /**
+   * The slice has every message up to this seq. Never below the seq that was asked after, nor beyond the feed's end unless
+   * that seq is.
+   */
   readonly through: number;
 }
 
-/** Inclusive runs of seqs, ascending and disjoint. */
+/** Runs of seqs, both ends included, ascending and disjoint. */
 export type SeqRanges = readonly (readonly [from: number, to: number])[];
 
-/** Entries of one feed. Empty lists and strings let everything through. */
+/** Which entries of one feed to select. All conditions have to hold; empty lists and strings let everything through. */
 export interface Selection {
   readonly feed: FeedKey;
+  /** Seqs to select from. Without any, nothing is selected. */
   readonly ranges: SeqRanges;
   readonly kinds: readonly number[];
+  /** In a list, "" stands for messages without a category. */
   readonly categories: readonly string[];
   readonly actorId: string;
   readonly objectType: string;
   readonly objectId: string;
   readonly batchId: string;
-  /** Published at or after. */
+  /** The earliest publish time, included. */
   readonly startTime: number;
-  /** Published before. */
+  /** The latest publish time, excluded. */
   readonly endTime: number;
-  /** Expired at this time means not there; `expired: true` turns it round. */
+  /** Messages that are expired at this time are left out, or, with `expired`, all others. */
   readonly now: number;
   readonly expired: boolean;
   readonly order: "newest" | "oldest";
-  /** Without them, `body` is empty: for who only needs to know which. */
+  /** False: `body` of the entries is empty, for a caller that only needs to know which they are. */
   readonly bodies: boolean;
+  /** The most entries to select, over all ranges. */
   readonly limit: number;
 }
 
 /** How many notifications lie in some ranges of some feeds. */
 export interface NotificationCount {
+  /** Counts by category, "" included; a category without messages is left out. */
   readonly byCategory: ReadonlyMap<string, number>;
-  /** The earliest time at which one of them expires; Infinity for never. */
+  /** The earliest time at which a counted message expires; Infinity for never. */
   readonly nextExpiry: number;
-  /** Per feed, in the order given, the oldest seq that is counted; Infinity for none. */
+  /** Per feed, in the order given, the oldest seq that was counted; Infinity for none. */
   readonly oldest: readonly number[];
-  /** Heads of the feeds, in the order given: the tally is exact up to these. */
+  /** The bounds of the feeds, in the order given. The count is exact at these: later messages are not in it. */
   readonly bounds: readonly FeedBounds[];
 }
 
-/** Where a message lies. */
+/** Where a message lies, once per feed. */
 export interface MessageLocation {
   readonly id: string;
   readonly feed: FeedKey;
@@ -151,97 +172,119 @@ export interface MessageLocation {
 
 /** Where readers could see a message that was recalled. */
 export interface Recalled extends Pick<MessageLocation, "id" | "feed" | "seq"> {
-  /** An earlier recall took it out; whoever asked for that may have got no answer, and told nobody. */
+  /** An earlier call recalled it. Its caller may have got no answer, and announced nothing. */
   readonly again: boolean;
 }
 
-/** A user's read state as stored: opaque to adapters. */
+/** A user's read state as it is stored. */
 export interface StoredReadState {
   /** Grows by one with each save; 0 means never saved. */
   readonly version: number;
+  /** Opaque to adapters; "" at version 0. It can have hundreds of kilobytes. */
   readonly json: string;
 }
 
 /** A page of a batch. */
 export interface BatchPage {
-  /** Newest first; a message for several users is there once per feed. */
+  /** Newest first. A message in several feeds has one entry for each, next to each other. */
   readonly entries: readonly (Entry & { readonly feed: FeedKey })[];
-  /** Continues after the last entry; "" when there are no more. */
+  /** The page cursor that continues after the last entry, opaque to callers; "" on the last page. */
   readonly next: string;
 }
 
-/** The feeds. */
+/** The feeds of a store. */
 export interface FeedLog {
   /**
-   * Appends in the order given; keys are checked one by one. After a rejection some of the messages may be stored, and a
-   * message may be in some of its feeds: a repetition under the same keys completes what is missing and doubles nothing.
-   * What an earlier message of the key delays may come after later ones of the call.
+   * Appends messages in the order given, and resolves to their results in that order. Keys are checked one by one, so that
+   * two messages of one call can have the same key. After a rejection some messages may be stored, and a message may be in
+   * some of its feeds: repeating the call under the same keys completes what is missing and duplicates nothing. A message
+   * that has to wait for an earlier one under its key may come after later messages of the call.
    */
   append(messages: readonly Append[]): Promise<readonly AppendResult[]>;
-  /** Heads of feeds, in the order given. */
+  /** Resolves to the bounds of feeds, in the order given; the same feed may be named twice. */
   bounds(feeds: readonly FeedKey[]): Promise<readonly FeedBounds[]>;
-  /** What lies after `after` up to `upTo`, at most `limit` entries, without those expired at `now`. */
+  /**
+   * Reads the messages after the seq `after` up to `upTo`, without those expired at `now`: at most `limit`, and fewer if
+   * they are large, but never none while there are some. Messages that are left out do not count towards the limit.
+   */
   read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<FeedSlice>;
   /**
-   * Takes messages of a tenant out of every feed; answers where readers could see them, ids in lower case. Their keys stay
-   * taken. A repetition answers the same places, as long as retention would keep the messages.
+   * Takes messages of a tenant out of all their feeds. Their seqs are not given again, and their keys stay taken. Ids may
+   * be in any case, repeated or malformed; unknown ones are ignored. Resolves to where readers could see the messages, each
+   * location once, with ids in lower case. A repetition resolves to the same locations with `again`, for as long as
+   * retention would keep the messages.
    */
   recall(tenant: string, ids: readonly string[]): Promise<readonly Recalled[]>;
   /**
-   * Drops, step by step, what is older than `before`, which is further back than keys hold, and what expired before `now`.
-   * Answers how many messages, or keys of messages that went before, went.
+   * Deletes, of all tenants, messages that were published before `before`, as far as they are the oldest of their feeds,
+   * and messages that are expired at `now`. Each call is one small step: it resolves to the number of messages, and of keys
+   * that outlived their messages, that it deleted, and 0 when nothing is left. `before` is at least `keyLifetimeMs` ago.
    */
   trim(before: number, now: number): Promise<number>;
 }
 
-/** Questions of the inbox. */
+/** Queries of the inbox. */
 export interface InboxIndex {
-  /** Entries of one feed, in the order asked for. */
+  /** Resolves to the selected entries of one feed, in the order asked for. */
   select(selection: Selection): Promise<readonly Entry[]>;
-  /** Messages of a tenant's batch in whatever feed, without those expired at `now`; `after` is "" or the `next` of the page before. */
+  /**
+   * Lists the messages of a tenant's batch in all feeds, at most `limit` entries, without those expired at `now`. `after`
+   * is "" or the `next` of the page before. Messages that are appended or recalled meanwhile neither repeat nor hide others.
+   */
   batch(tenant: string, batchId: string, after: string, limit: number, now: number): Promise<BatchPage>;
-  /** Counts live notifications; no feed has its ranges in two places. */
+  /** Counts the notifications in ranges of feeds that are not expired at `now`. No feed is named twice. */
   countNotifications(
     feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[],
     now: number,
   ): Promise<NotificationCount>;
-  /** Where messages lie within some feeds, each place once; ids that are not there are left out. */
+  /**
+   * Finds messages within the given feeds, expired ones included. Ids may be in any case, repeated or malformed. Resolves
+   * to each location once, in no particular order; ids that are not found are left out.
+   */
   find(feeds: readonly FeedKey[], ids: readonly string[]): Promise<readonly MessageLocation[]>;
-  /** A user's read state. */
+  /** Resolves to a user's read state. */
   readState(tenant: string, user: string): Promise<StoredReadState>;
-  /** Saves version `state.version` if the stored one is its predecessor; answers whether it did. */
+  /**
+   * Saves a read state by compare-and-set: only if the stored version is `state.version` - 1. Resolves to whether it did;
+   * of several savers of one version, exactly one gets true.
+   */
   saveReadState(tenant: string, user: string, state: StoredReadState): Promise<boolean>;
 }
 
-/** One durable write: how many messages it appended together, and how long it took. */
+/** One durable write of an adapter. */
 export interface Commit {
+  /** How many messages it appended together; 0 for a write of read states alone. */
   readonly messages: number;
+  /** How long it took, in seconds. */
   readonly seconds: number;
 }
 
-/** Told of every durable write of an adapter, for operators. Must not throw. */
+/** Called after every durable write of an adapter, for operators. It must not throw. */
 export type CommitListener = (commit: Commit) => void;
 
-/** What a store knows of itself. */
+/** What a store says when it is opened. */
 export interface StoreInfo {
-  /** 32 random bytes made with the store, the same on every node: signs page tokens. */
+  /** 32 random bytes that were made with the store, and are the same on every node. They sign page tokens. */
   readonly secret: Uint8Array;
   /**
-   * After so long without an answer a call is rejected, in ms; an append after `perPlaceMs` more per place. None: the store
-   * is a part of this process, and so is never away.
+   * How long a call can take before it is rejected, in ms; an append takes up to `perFeedMs` longer for each feed. Undefined
+   * for a store that is a part of this process, and so is never away.
    */
   readonly timeoutMs?: number;
 }
 
 /** The port. */
 export interface Store extends FeedLog, InboxIndex {
-  /** Opens, checks, locks and migrates. Throws when another process has it, or when it is damaged. */
+  /**
+   * Opens, checks, locks and migrates the store; it is called once. Rejects with any error if another process holds a store
+   * that only one may have, if the store is damaged or of a newer version, or if it is away for too long.
+   */
   open(): Promise<StoreInfo>;
-  /** Waits for what is under way, then closes. */
+  /** Waits for the calls in flight, then closes. Later calls are rejected with STORE_UNAVAILABLE. */
   close(): Promise<void>;
 }
 
-/** From when on another message may have the key, in ms since the Unix epoch. */
+/** The time from which on another message may have the key of this one, in ms since the Unix epoch. */
 export function keyExpiry({ publishTime, expireTime }: Pick<Facets, "publishTime" | "expireTime">): number {
   return Math.max(expireTime, publishTime + keyLifetimeMs);
 }

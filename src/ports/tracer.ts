@@ -1,49 +1,50 @@
 /**
- * Port Tracer: the way of single messages, for operators. Spans are handed on as arguments and their names travel as W3C
- * trace contexts, so there is no global state, and where nothing is traced, nothing is made: no span, and no property on
- * a notice.
+ * Port Tracer: the path of single messages, for operators. Spans are passed as arguments and travel between nodes as W3C
+ * trace contexts, so there is no global state. Where nothing is traced nothing is made: no span, and no property on a
+ * notice.
  */
 
-/** The name of a span for others: `00-<trace>-<span>-<flags>` (https://www.w3.org/TR/trace-context/#traceparent-header). */
+/** A span as others refer to it: `00-<trace>-<span>-<flags>` (https://www.w3.org/TR/trace-context/#traceparent-header). */
 export type TraceContext = string;
 
-/** What is known of a span: strings, numbers and truth values by name. */
+/** The attributes of a span by name. */
 export type Attributes = Readonly<Record<string, string | number | boolean>>;
 
-/** How a span stands to its parent, in the words of OpenTelemetry. */
+/** The kind of a span, as OpenTelemetry defines it. */
 export type SpanKind = "server" | "internal" | "producer" | "consumer";
 
-/** Something that takes time. Ends once. */
+/** A piece of work that takes time. */
 export interface Span {
-  /** To be the parent of others, on other nodes, too. */
+  /** Makes this span the parent of others, on other nodes too. */
   readonly context: TraceContext;
-  /** With an error: what went wrong, in one word of a fixed list. */
+  /** Ends the span; call it once. `error` is one word of a fixed list, and unset if the work succeeded. */
   end(attributes?: Attributes, error?: string): void;
 }
 
-/** The start of a span. */
+/** What a span starts with. */
 export interface SpanStart {
+  /** A name of a fixed list, without ids. */
   readonly name: string;
   readonly kind: SpanKind;
-  /** Undefined: it begins a trace, if the sampler will have it. One that is no trace context counts as undefined. */
+  /** Undefined to start a new trace, if the sampler decides so. A malformed trace context counts as undefined. */
   readonly parent: TraceContext | undefined;
   readonly attributes?: Attributes;
-  /** In ms since the Unix epoch. Default: now. */
+  /** When the work started, in ms since the Unix epoch. Default: now. */
   readonly startTime?: number;
 }
 
 /** The port. */
 export interface Tracer {
-  /** Undefined when it is not sampled: nobody will see it, and nothing is to be made below it. */
+  /** Starts a span. Returns undefined if it is not sampled; its children are not to be started then. Never throws. */
   start(start: SpanStart): Span | undefined;
-  /** Sends what has ended, and stops. */
+  /** Sends the spans that have ended, as far as that succeeds soon, and stops. Never rejects. */
   close(): Promise<void>;
 }
 
-/** Traces nothing. */
+/** A tracer that traces nothing. */
 export const noTracer: Tracer = { start: () => undefined, close: async () => {} };
 
-/** Runs work as a part of a span; without one, just runs it. */
+/** Runs `work` within a child span of `parent`, or without one if `parent` is undefined or not sampled. */
 export async function within<T>(
   tracer: Tracer,
   parent: Span | undefined,
