@@ -4,12 +4,12 @@ import { codeName, errorTable, type Reason, reasonOf } from "../errors.ts";
 import type { Counter, Histogram, Metrics } from "../ports/metrics.ts";
 import type { CommitListener } from "../ports/store.ts";
 
-/** What streams run over; `local` is a stream without a transport, within the process. */
+/** The transports of streams; a `local` stream has none, and stays within the process. */
 export const transports = ["connect", "grpc", "grpc-web", "websocket", "local"] as const;
-/** What a stream runs over. */
+/** The transport of a stream or call. */
 export type Transport = (typeof transports)[number];
 
-/** Systems of RPC, as the conventions name them. */
+/** RPC systems, as OpenTelemetry's conventions name them. */
 const systems = ["connectrpc", "grpc"] as const;
 const audiences = ["user", "users", "room", "tenant", "everyone"] as const;
 const kinds = ["notification", "activity", "event"] as const;
@@ -17,21 +17,22 @@ const outcomes = ["stored", "live", "duplicate", "conflict"] as const;
 const codes = Object.values(Code).filter((code): code is Code => typeof code === "number");
 const reasons = Object.keys(errorTable) as Reason[];
 
-/** Seconds; those that the conventions advise. */
+/** Bounds in seconds, as the conventions advise. */
 const callBounds = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 const storeBounds = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
 const batchBounds = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000];
 
 /** A call that has ended. */
 export interface EndedCall {
-  /** Such as `tidings.v1.PushService/Publish`. */
+  /** The full name, such as `tidings.v1.PushService/Publish`. */
   readonly method: string;
   readonly transport: Transport;
   readonly seconds: number;
+  /** Undefined for a call that succeeded. */
   readonly error: ConnectError | undefined;
 }
 
-/** Codes with which a server says that it failed, and not the caller (OpenTelemetry's conventions for gRPC servers). */
+/** Codes that blame the server and not the caller (OpenTelemetry's conventions for gRPC servers). */
 const serverFaults: ReadonlySet<Code> = new Set([
   Code.Unknown,
   Code.DeadlineExceeded,
@@ -41,17 +42,17 @@ const serverFaults: ReadonlySet<Code> = new Set([
   Code.DataLoss,
 ]);
 
-/** The error of a call as the conventions class it; undefined where the server did what it should. */
+/** The `error.type` of a call by the conventions; undefined unless the server is to blame. */
 export function serverFault(error: ConnectError | undefined): string | undefined {
   return error && serverFaults.has(error.code) ? codeName(error.code) : undefined;
 }
 
-/** The system of RPC that a transport belongs to, as the conventions name it. */
+/** The RPC system of a transport, as the conventions name it. */
 export function rpcSystem(transport: Transport): (typeof systems)[number] {
   return transport === "grpc" || transport === "grpc-web" ? "grpc" : "connectrpc";
 }
 
-/** What a node counts as it happens. What it only has, is read in figures.ts. */
+/** The events that a node counts as they happen. Values that it has anyway are read by src/core/gauges.ts. */
 export class Counters {
   readonly #calls: Histogram<{
     rpc_system_name: typeof systems;
@@ -65,13 +66,13 @@ export class Counters {
   readonly #batches: Histogram<Record<never, never>>;
   readonly #commits: Histogram<Record<never, never>>;
 
-  /** `methods`: the RPCs that there are. */
-  constructor(meter: Metrics, methods: readonly string[]) {
+  /** `methods`: the full names of all RPCs. */
+  constructor(metrics: Metrics, methods: readonly string[]) {
     const statuses = codes.flatMap((code) => [codeName(code), grpcName(code)]);
-    this.#calls = meter.histogram(
+    this.#calls = metrics.histogram(
       {
         name: "rpc_server_call_duration_seconds",
-        help: "Duration of calls; of a stream, its life. By OpenTelemetry's conventions (rpc.server.call.duration).",
+        help: "Duration of calls and streams. By OpenTelemetry's conventions (rpc.server.call.duration).",
         labels: {
           rpc_system_name: systems,
           rpc_method: methods,
@@ -81,45 +82,45 @@ export class Counters {
       },
       callBounds,
     );
-    this.#errors = meter.counter({
+    this.#errors = metrics.counter({
       name: "tidings_errors_total",
-      help: "Errors that callers got, by reason of docs/errors.md; those of single items of a batch, too.",
+      help: "Errors that callers got, by reason (docs/errors.md), including those of single items of a batch.",
       labels: { reason: reasons },
     });
     for (const reason of reasons) this.#errors.add({ reason }, 0);
-    this.#opened = meter.counter({
+    this.#opened = metrics.counter({
       name: "tidings_streams_opened_total",
       help: "Streams that were opened.",
       labels: { transport: transports },
     });
-    this.#published = meter.counter({
+    this.#published = metrics.counter({
       name: "tidings_messages_published_total",
-      help: "Messages published. outcome: stored; live (not kept); duplicate or conflict (of a request_id).",
+      help: "Messages published. outcome: stored; live (not stored); duplicate or conflict (of a request_id).",
       labels: { kind: kinds, audience: audiences, outcome: outcomes },
     });
-    this.#batches = meter.histogram(
+    this.#batches = metrics.histogram(
       {
         name: "tidings_store_batch_messages",
-        help: "Messages that one durable write of the store took together; 0 for one of read states alone.",
+        help: "Messages that one durable write of the store appended together; 0 for a write of read states alone.",
         labels: {},
       },
       batchBounds,
     );
-    this.#commits = meter.histogram(
+    this.#commits = metrics.histogram(
       {
         name: "tidings_store_commit_duration_seconds",
-        help: "Time that one durable write of the store took, until it was on the disk, or with the majority.",
+        help: "Time that one durable write of the store took, until it was on the disk or with a majority.",
         labels: {},
       },
       storeBounds,
     );
   }
 
-  /** A call has ended. */
+  /** Counts a call that has ended. */
   called({ method, transport, seconds, error }: EndedCall): void {
     const system = rpcSystem(transport);
     const grpc = system === "grpc";
-    // gRPC names success, too; Connect has codes for errors only.
+    // gRPC has a code for success; Connect has codes for errors only.
     const status = grpc ? (error ? grpcName(error.code) : "OK") : error ? codeName(error.code) : "";
     const values = {
       rpc_system_name: system,
@@ -131,29 +132,29 @@ export class Counters {
     if (error) this.failed(error);
   }
 
-  /** Somebody is told an error; of a caller who has gone, nobody is. */
+  /** Counts an error that a caller gets. A canceled call counts nothing, for its caller has gone. */
   failed(error: ConnectError): void {
     if (error.code !== Code.Canceled) this.#errors.add({ reason: reasonOf(error) ?? "INTERNAL" });
   }
 
-  /** A stream was opened. */
+  /** Counts a stream that was opened. */
   opened(transport: Transport): void {
     this.#opened.add({ transport });
   }
 
-  /** A message was published. `kind`: a number of tidings.v1.Kind. */
+  /** Counts a message that was published. `kind`: a number of tidings.v1.Kind. `users`: receivers of the scope USER. */
   published(kind: number, scope: Scope, users: number, outcome: (typeof outcomes)[number]): void {
     this.#published.add({ kind: kindName(kind), audience: audienceName(scope, users), outcome });
   }
 
-  /** To be told of the store's durable writes. */
+  /** Counts a durable write of the store. */
   readonly committed: CommitListener = ({ messages, seconds }) => {
     this.#batches.record({}, messages);
     this.#commits.record({}, seconds);
   };
 }
 
-/** Such as `INVALID_ARGUMENT`; where Connect writes one L, gRPC writes two. */
+/** gRPC's name of a code, such as `INVALID_ARGUMENT`. CANCELLED has one L in Connect and two in gRPC. */
 function grpcName(code: Code): string {
   return code === Code.Canceled ? "CANCELLED" : codeName(code).toUpperCase();
 }

@@ -1,7 +1,7 @@
 import { type Metrics, unlabelled } from "../ports/metrics.ts";
 import type { Store } from "../ports/store.ts";
 
-/** Methods whose time is taken: all that a running node calls. */
+/** The methods that are timed: all that a running node calls. */
 const methods = [
   "append",
   "bounds",
@@ -17,29 +17,30 @@ const methods = [
 ] as const satisfies readonly Exclude<keyof Store, "open" | "close">[];
 type Method = (typeof methods)[number];
 
+/** Bounds in seconds. */
 const bounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-/** A store, whichever it is, with the time of its calls taken as its callers see it: waiting included. */
-export function timedStore(store: Store, meter: Metrics): Store {
+/** Wraps a store so that its calls are timed as callers see them, waiting included, and calls in flight are counted. */
+export function timedStore(store: Store, metrics: Metrics): Store {
   const naming = {
     name: "tidings_store_call_duration_seconds",
-    help: "Time until the store answered; ok is false when it did not.",
+    help: "Time until the store answered; ok is false if it rejected the call.",
     labels: { method: methods, ok: ["true", "false"] },
   } as const;
-  const durations = meter.histogram(naming, bounds);
-  let waiting = 0;
-  const inFlight = { name: "tidings_store_calls_waiting", help: "Calls of the store that are under way." };
-  meter.read({ ...inFlight, labels: unlabelled }, "gauge", () => [[{}, waiting]]);
+  const durations = metrics.histogram(naming, bounds);
+  let inFlight = 0;
+  const inFlightNaming = { name: "tidings_store_calls_waiting", help: "Calls of the store in flight." };
+  metrics.read({ ...inFlightNaming, labels: unlabelled }, "gauge", () => [[{}, inFlight]]);
   const timed = async <T>(method: Method, call: () => Promise<T>): Promise<T> => {
     const start = performance.now();
     let ok: "true" | "false" = "false";
-    waiting++;
+    inFlight++;
     try {
       const answer = await call();
       ok = "true";
       return answer;
     } finally {
-      waiting--;
+      inFlight--;
       durations.record({ method, ok }, (performance.now() - start) / 1000);
     }
   };

@@ -76,7 +76,7 @@ export interface Append extends Facets {
   /** A digest of the content, compared with that of an earlier message under the key. */
   readonly digest: string;
   /**
-   * If another message holds the key, recalls that message whatever its digest, and gives the key to this one. Not set
+   * If another message holds the key, recalls that message whatever its digest, and gives the key to this one. Never set
    * without a key.
    */
   readonly replace: boolean;

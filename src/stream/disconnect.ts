@@ -7,7 +7,7 @@ import type { Bus, DisconnectNotice } from "../ports/bus.ts";
 import type { Presence } from "../ports/presence.ts";
 import type { StreamRegistry } from "./registry.ts";
 
-/** Ends a user's streams on every node, and keeps the user out for as long as was asked. */
+/** Ends a user's streams on every node, and blocks the user for as long as the request says. */
 export class Disconnector {
   readonly #blocks: BlockList;
   readonly #bus: Bus;
@@ -22,9 +22,9 @@ export class Disconnector {
   }
 
   /**
-   * Answers how many streams end. What the store keeps of it comes first: who is blocked would be back before it, and
-   * nodes that do not hear the notice find it there. A failure is an error all the same for who is only cut off, though
-   * those who hear it end.
+   * Resolves to how many streams end. The block list is written before the notice is sent, or a blocked client would be
+   * back before its block, and nodes that miss the notice find it in the list. If that write fails and nothing is to be
+   * blocked, the streams that hear the notice end all the same, and the call rejects.
    */
   async disconnect(caller: Identity, request: DisconnectRequest): Promise<number> {
     const { userId: user, tokenId, reason, blockUntil } = request;
@@ -35,16 +35,16 @@ export class Disconnector {
       tokenId,
       reason,
     };
-    const kept = this.#blocks.set(notice, blockUntil && timestampMs(blockUntil));
-    const [outcome] = await Promise.allSettled([kept]);
-    if (blockUntil) await kept;
+    const saving = this.#blocks.set(notice, blockUntil && timestampMs(blockUntil));
+    const [saved] = await Promise.allSettled([saving]);
+    if (blockUntil) await saving;
     const open = await this.#count(notice);
     this.#bus.publish([notice]);
-    if (outcome.status === "rejected") throw outcome.reason;
+    if (saved.status === "rejected") throw saved.reason;
     return open;
   }
 
-  /** Presence knows no tokens: of a single one, the streams of this node are counted. */
+  /** Presence does not know tokens, so for a single token only the streams of this node are counted. */
   async #count({ tenant, user, tokenId }: DisconnectNotice): Promise<number> {
     if (tokenId !== "") return this.#streams.count((stream) => stream.isOf({ tenant, user, tokenId }));
     const [open = 0] = await this.#presence.connections(tenant, [user]);

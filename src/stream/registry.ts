@@ -3,60 +3,61 @@ import { fail } from "../errors.ts";
 import type { Hub } from "../feeds/hub.ts";
 import { type Transport, transports } from "../metrics/counters.ts";
 
-/** What the registry keeps of a stream, and asks of it. */
+/** A stream as the registry sees it. */
 export interface RegisteredStream {
   readonly id: string;
   readonly transport: Transport;
-  /** Whether its reader takes nothing for now, or it waits for the Store; and bytes in its transport. */
+  /** `lagging`: the reader takes nothing for now, or the stream waits for the Store. `queued`: bytes in the transport. */
   readonly load: { readonly lagging: boolean; readonly queued: number };
-  /** Says go_away and ends, at its next step. */
+  /** Says go_away and ends the stream, at its next step. */
   drain(afterMs: number, message: string): void;
-  /** Another stream took the room. */
+  /** Another stream took the room: nothing of it is sent from now on. */
   kick(room: string): void;
-  /** Whether the stream is the user's, and was opened with this token; "" is any. */
+  /** Whether the stream belongs to the user and uses this token; the token "" stands for any. */
   isOf(owner: { readonly tenant: string; readonly user: string; readonly tokenId: string }): boolean;
+  /** Frees everything that the stream holds on the node. */
   close(): void;
 }
 
 const goingAway = "the server is going away";
 
-/** The streams of one transport at a moment. */
+/** The streams of one transport now. */
 export interface StreamFigures {
   open: number;
-  /** Those whose readers take nothing for now, or that read from the Store what fell off the ring. */
+  /** Streams whose readers take nothing for now, or that wait for the Store. */
   lagging: number;
-  /** Bytes that wait in their transports. */
+  /** Bytes in their transports. */
   queued: number;
 }
 
 /** The open streams of a node. */
 export class StreamRegistry {
   readonly #open = new Map<string, RegisteredStream>();
-  /** With their tenants. */
+  /** The streams without a Hello, with their tenants. */
   readonly #beginning = new Map<RegisteredStream, string | undefined>();
   #whenEmpty: (() => void)[] = [];
-  /** Set once the node drains. */
+  /** Returns the delay for a client's return, in ms. Set once the node drains. */
   #afterMs: (() => number) | undefined;
-  /** Messages that streams were handed so far; the hot path adds to it, once per batch. */
+  /** Deliveries so far, one for each message and stream. Streams add to it once per batch. */
   delivered = 0;
 
-  /** How many are open. */
+  /** The number of open streams. */
   get size(): number {
     return this.#open.size;
   }
 
-  /** How many have had no Hello; of one tenant, if it is given. */
+  /** The number of streams without a Hello, of one tenant or of all. */
   beginning(tenant?: string): number {
     if (tenant === undefined) return this.#beginning.size;
-    return [...this.#beginning.values()].filter((own) => own === tenant).length;
+    return [...this.#beginning.values()].filter((other) => other === tenant).length;
   }
 
-  /** The node is on its way out. */
+  /** Whether the node drains. */
   get draining(): boolean {
     return this.#afterMs !== undefined;
   }
 
-  /** Looks at every stream: for operators. */
+  /** The streams now, by transport, for operators. Visits every stream. */
   figures(): ReadonlyMap<Transport, StreamFigures> {
     const all = new Map(transports.map((transport) => [transport, { open: 0, lagging: 0, queued: 0 }]));
     for (const { transport, load } of this.#open.values()) {
@@ -69,18 +70,19 @@ export class StreamRegistry {
     return all;
   }
 
-  /** One that comes while the node drains is told to go, too. */
+  /** Adds a stream. While the node drains the stream is drained at once. */
   add(stream: RegisteredStream, tenant: string | undefined): void {
     this.#open.set(stream.id, stream);
     this.#beginning.set(stream, tenant);
     if (this.#afterMs) stream.drain(this.#afterMs(), goingAway);
   }
 
-  /** Its Hello is made. */
+  /** The stream has its Hello. */
   began(stream: RegisteredStream): void {
     this.#beginning.delete(stream);
   }
 
+  /** Removes a stream that is closed. */
   delete(stream: RegisteredStream): void {
     this.#beginning.delete(stream);
     this.#open.delete(stream.id);
@@ -89,17 +91,20 @@ export class StreamRegistry {
     this.#whenEmpty = [];
   }
 
-  /** How many pass a test. */
+  /** The number of streams that pass a test. */
   count(test: (stream: RegisteredStream) => boolean): number {
     return [...this.#open.values()].filter(test).length;
   }
 
-  /** A stream has lost a room. */
+  /** Another stream took the room from the stream of this id, if it is on this node. */
   kick(id: string, room: string): void {
     this.#open.get(id)?.kick(room);
   }
 
-  /** Tells all streams to go; `afterMs` gives each the time after which its client shall return. */
+  /**
+   * Drains every stream, and each that is added later; resolves when none is left. `afterMs` returns, for each, the delay
+   * in ms after which its client shall return.
+   */
   async drain(afterMs: () => number): Promise<void> {
     this.#afterMs = afterMs;
     if (this.#open.size === 0) return;
@@ -108,13 +113,16 @@ export class StreamRegistry {
     return empty;
   }
 
-  /** Closes what is still open. */
+  /** Closes every open stream. */
   close(): void {
     for (const stream of this.#open.values()) stream.close();
   }
 }
 
-/** A page in a loop of reconnects must not eat the node. Throws TOO_MANY_STREAMS. */
+/**
+ * Throws TOO_MANY_STREAMS if the user has `limit` open streams on this node: a page that reconnects in a loop must not use
+ * up the node.
+ */
 export function checkStreams(hub: Hub, limit: number, { tenant, subject }: UserIdentity): void {
   if (hub.streamsOf(tenant, subject) < limit) return;
   const metadata = { limit: String(limit) };

@@ -7,7 +7,7 @@ import { forbidden } from "../rooms/access.ts";
 import { requireRoom } from "../rooms/grants.ts";
 import type { StreamContext } from "./context.ts";
 
-/** What became of a room on a stream. */
+/** What happened to a room on a stream: the content of its room event. */
 export interface RoomOutcome {
   readonly roomId: string;
   readonly status: Status;
@@ -23,80 +23,86 @@ type RoomsContext = Pick<StreamContext, "access" | "presence" | "settings" | "st
 
 /** The stream that has the rooms. */
 export interface RoomsOwner {
-  /** `take` has something. */
+  /** Called when `take` has something. */
   wake(): void;
-  /** A room is lost, from now on. */
+  /** Called when the stream has lost a room, at once. */
   lost(room: string): void;
 }
 
-/** A room that a stream asked for. */
-interface Wish {
+/** A room that the client asked for. */
+interface RequestedRoom {
+  /** The canonical id. */
   readonly room: string;
-  readonly entrance: JoinMode;
-  /** The path of its field. */
+  readonly mode: JoinMode;
+  /** The path of the field that names it, for errors. */
   readonly field: string;
 }
 
-const entrances: Readonly<Record<RoomMode, JoinMode>> = {
+const modes: Readonly<Record<RoomMode, JoinMode>> = {
   [RoomMode.UNSPECIFIED]: "any",
   [RoomMode.ANY]: "any",
   [RoomMode.FIRST]: "first",
   [RoomMode.LAST]: "last",
 };
 
-/** The rooms of one stream: whether it may enter, whether somebody else is in, and who takes them away. */
+/**
+ * The rooms of one stream: it enters those that the caller may enter and that nobody else holds, and reports each outcome,
+ * now or later. A room is lost when another stream takes it, or a fresh token does not open it.
+ */
 export class StreamRooms {
   readonly #context: RoomsContext;
   readonly #connection: Connection;
   readonly #instance: string;
-  readonly #wishes: readonly Wish[];
-  readonly #told: RoomsOwner;
-  /** Those that are being entered, too: who takes one away meanwhile finds it. */
-  readonly #entered = new Map<string, Wish>();
+  readonly #requested: readonly RequestedRoom[];
+  readonly #stream: RoomsOwner;
+  /** Rooms that are entered or being entered, so that a kick in between finds the room. */
+  readonly #entered = new Map<string, RequestedRoom>();
   #identity: Identity;
   #outcomes: RoomOutcome[] = [];
   #closed = false;
 
-  /**
-   * Throws for a room that no rights could open: a malformed id, one named twice. `lost` is called at once when a room is
-   * lost, `wake` when `take` has something.
-   */
+  /** Throws FIELD_INVALID for rooms that no rights could open: a malformed id, or a room that is named twice. */
   constructor(
     context: RoomsContext,
     identity: Identity,
     { id, rooms, instanceId }: { id: string; rooms: readonly RoomJoin[]; instanceId: string },
-    told: RoomsOwner,
+    stream: RoomsOwner,
   ) {
     this.#context = context;
     this.#identity = identity;
     this.#connection = { id, tenant: identity.tenant ?? "", user: identity.subject };
     this.#instance = instanceId;
-    this.#wishes = toWishes(identity, rooms);
-    this.#told = told;
+    this.#requested = checkRooms(identity, rooms);
+    this.#stream = stream;
   }
 
-  /** The rooms that were asked for. */
-  get wished(): readonly string[] {
-    return this.#wishes.map(({ room }) => room);
+  /** The rooms that the client asked for. */
+  get requested(): readonly string[] {
+    return this.#requested.map(({ room }) => room);
   }
 
-  /** Whether the stream is in the room. */
+  /** Whether the stream is in the room, or entering it. */
   holds(room: string): boolean {
     return this.#entered.has(room);
   }
 
-  /** Enters what the token opens; what has to be asked for comes by `take`, so that a slow answer holds up nothing. */
+  /**
+   * Enters the rooms about which the answer is known, and resolves to their outcomes. The hook is asked about the others
+   * meanwhile, and `take` returns their outcomes, so that a slow hook does not hold up the stream.
+   */
   async start(): Promise<readonly RoomOutcome[]> {
     const { access } = this.#context;
-    const known = this.#wishes.map((wish) => access.known(this.#identity, wish.room, "join"));
-    const open = this.#wishes.filter((_, index) => known[index]);
-    const unenrolled = await this.#enroll(open.filter(isMember));
-    this.#wishes.forEach((wish, index) => {
-      if (known[index] === undefined) void this.#later(wish);
+    const known = this.#requested.map(({ room }) => access.known(this.#identity, room, "join"));
+    const open = this.#requested.filter((_, index) => known[index]);
+    const unenrolled = await this.#enroll(open.filter(enrollsFirst));
+    this.#requested.forEach((requested, index) => {
+      if (known[index] === undefined) void this.#later(requested);
     });
-    const decided = this.#wishes.filter((_, index) => known[index] !== undefined);
-    const outcomes = await Promise.all(decided.map((wish) => this.#settle(wish, () => this.#enter(wish, unenrolled))));
-    return outcomes.filter((outcome) => this.#isTrue(outcome));
+    const decided = this.#requested.filter((_, index) => known[index] !== undefined);
+    const outcomes = await Promise.all(
+      decided.map((requested) => this.#settle(requested, () => this.#enter(requested, unenrolled))),
+    );
+    return outcomes.filter((outcome) => this.#isCurrent(outcome));
   }
 
   /** Whether `take` has something. */
@@ -104,7 +110,7 @@ export class StreamRooms {
     return this.#outcomes.length > 0;
   }
 
-  /** What has happened since. */
+  /** The outcomes since the last call. */
   take(): readonly RoomOutcome[] {
     const outcomes = this.#outcomes;
     this.#outcomes = [];
@@ -113,11 +119,12 @@ export class StreamRooms {
 
   /** Another connection took the room. */
   kick(room: string): void {
-    const wish = this.#entered.get(room);
-    if (wish) this.#lose(wish, fail("ROOM_TAKEN", "someone else has taken the room", { field: wish.field }));
+    const requested = this.#entered.get(room);
+    if (!requested) return;
+    this.#lose(requested, fail("ROOM_TAKEN", "someone else has taken the room", { field: requested.field }));
   }
 
-  /** A fresh token may open less. */
+  /** Leaves the rooms that a fresh token does not open. */
   async recheck(identity: Identity): Promise<void> {
     this.#identity = identity;
     const entered = [...this.#entered.values()];
@@ -126,26 +133,27 @@ export class StreamRooms {
       entered.map(({ room }) => room),
     );
     const lost = entered.filter(({ room }) => this.#entered.has(room) && !kept.includes(room));
-    for (const wish of lost) this.#lose(wish, forbidden("join", wish.field));
+    for (const requested of lost) this.#lose(requested, forbidden("join", requested.field));
     await Promise.all(lost.map(({ room }) => this.#context.presence.leave(this.#connection, room)));
   }
 
-  /** What is under way ends without effect. */
+  /** Enters no more rooms; joins in flight are undone. */
   close(): void {
     this.#closed = true;
   }
 
-  async #later(wish: Wish): Promise<void> {
-    const outcome = await this.#settle(wish, async () => {
-      await this.#context.access.check(this.#identity, wish.room, "join", wish.field);
-      await this.#enter(wish, await this.#enroll([wish].filter(isMember)));
+  async #later(requested: RequestedRoom): Promise<void> {
+    const { room, field } = requested;
+    const outcome = await this.#settle(requested, async () => {
+      await this.#context.access.check(this.#identity, room, "join", field);
+      await this.#enter(requested, await this.#enroll([requested].filter(enrollsFirst)));
     });
-    if (!this.#isTrue(outcome)) return;
+    if (!this.#isCurrent(outcome)) return;
     this.#outcomes.push(outcome);
-    this.#told.wake();
+    this.#stream.wake();
   }
 
-  async #settle({ room }: Wish, enter: () => Promise<void>): Promise<RoomOutcome> {
+  async #settle({ room }: RequestedRoom, enter: () => Promise<void>): Promise<RoomOutcome> {
     try {
       await enter();
       return { roomId: room, status: Status.JOINED, reason: "", message: "", code: "" };
@@ -157,61 +165,56 @@ export class StreamRooms {
     }
   }
 
-  async #enter(wish: Wish, unenrolled: readonly string[]): Promise<void> {
-    const { room, field } = wish;
-    // A closed stream takes no room from anybody. And a fresh token may have come that opens less.
+  async #enter(requested: RequestedRoom, unenrolled: readonly string[]): Promise<void> {
+    const { room, field } = requested;
+    // Check again after the awaits: a closed stream must not take a room, and a fresh token may open less.
     if (this.#closed) throw fail("STREAM_CLOSED", "the client closed the stream");
     if (this.#context.access.known(this.#identity, room, "join") === false) throw forbidden("join", field);
     if (unenrolled.includes(room)) throw tooMany(field);
-    this.#entered.set(room, wish);
+    this.#entered.set(room, requested);
     if (!isUser(this.#identity)) return;
     try {
-      await this.#sit(wish);
+      await this.#join(requested);
     } catch (error) {
       this.#entered.delete(room);
       throw error;
     }
   }
 
-  async #sit(wish: Wish): Promise<void> {
-    const { room, entrance, field } = wish;
+  async #join(requested: RequestedRoom): Promise<void> {
+    const { room, mode, field } = requested;
     const { presence } = this.#context;
-    const joined = await presence.join({
-      connection: this.#connection,
-      room,
-      mode: entrance,
-      instance: this.#instance,
-    });
+    const joined = await presence.join({ connection: this.#connection, room, mode, instance: this.#instance });
     if (!joined) throw fail("ROOM_TAKEN", "someone else is in the room", { field });
-    const full = !isMember(wish) && (await this.#enroll([wish])).length > 0;
-    // The stream ended, or lost the room, before it was in, and nobody would leave.
-    if (full || this.#closed || !this.#entered.has(room)) await presence.leave(this.#connection, room);
-    if (full) throw tooMany(field);
+    const isFull = !enrollsFirst(requested) && (await this.#enroll([requested])).length > 0;
+    // The stream was closed, or lost the room, while it joined: staying would leak the membership.
+    if (isFull || this.#closed || !this.#entered.has(room)) await presence.leave(this.#connection, room);
+    if (isFull) throw tooMany(field);
   }
 
-  /** Puts the rooms into the user's inbox; answers those for which there is no place. */
-  async #enroll(wishes: readonly Wish[]): Promise<readonly string[]> {
-    if (!isUser(this.#identity) || wishes.length === 0) return [];
-    const rooms = wishes.map(({ room }) => room);
+  /** Puts the rooms into the user's inbox; resolves to those for which it has no capacity. */
+  async #enroll(requested: readonly RequestedRoom[]): Promise<readonly string[]> {
+    if (!isUser(this.#identity) || requested.length === 0) return [];
+    const rooms = requested.map(({ room }) => room);
     return this.#context.states.enroll(this.#identity.tenant, this.#identity.subject, rooms);
   }
 
-  #lose({ room }: Wish, error: unknown): void {
+  #lose({ room }: RequestedRoom, error: unknown): void {
     this.#entered.delete(room);
-    this.#told.lost(room);
+    this.#stream.lost(room);
     this.#outcomes.push(refusal(room, Status.KICKED, error));
-    this.#told.wake();
+    this.#stream.wake();
   }
 
-  /** Who lost a room while entering it is told so, and not that it was entered. */
-  #isTrue({ roomId, status }: RoomOutcome): boolean {
+  /** Whether a join still holds: a stream that lost the room while it entered has an outcome that says so already. */
+  #isCurrent({ roomId, status }: RoomOutcome): boolean {
     return status !== Status.JOINED || this.#entered.has(roomId);
   }
 }
 
-/** Whoever may enter is a member, but who asks to be the first may find somebody there, and stays outside. */
-function isMember({ entrance }: Wish): boolean {
-  return entrance !== "first";
+/** Whether the room is put into the inbox before it is joined. By `first`, somebody may be in it, and the user stays out. */
+function enrollsFirst({ mode }: RequestedRoom): boolean {
+  return mode !== "first";
 }
 
 function tooMany(field: string): Error {
@@ -220,22 +223,21 @@ function tooMany(field: string): Error {
   });
 }
 
-function toWishes(identity: Identity, rooms: readonly RoomJoin[]): Wish[] {
-  const wishes = rooms.map(({ roomId, mode }, index) => {
+function checkRooms(identity: Identity, rooms: readonly RoomJoin[]): RequestedRoom[] {
+  const requested = rooms.map((join, index) => {
     const field = `rooms[${index}]`;
-    const entrance = entrances[mode] ?? "any";
-    if (!isUser(identity) && entrance !== "any") {
+    const mode = modes[join.mode] ?? "any";
+    if (!isUser(identity) && mode !== "any") {
       throw fail("FIELD_INVALID", "only a user's page can have a room to itself", { field: `${field}.mode` });
     }
-    return { room: requireRoom(roomId, `${field}.room_id`), entrance, field: `${field}.room_id` };
+    return { room: requireRoom(join.roomId, `${field}.room_id`), mode, field: `${field}.room_id` };
   });
   if (identity.tenant === undefined && rooms.length > 0) {
     throw fail("FIELD_INVALID", "a room belongs to a tenant, and the token to none", { field: "rooms" });
   }
-  const twice = wishes.find(({ room }, index) => wishes.findIndex((other) => other.room === room) < index);
-  if (twice)
-    throw fail("FIELD_INVALID", "the room is named twice; name it once, with one mode", { field: twice.field });
-  return wishes;
+  const again = requested.find(({ room }, index) => requested.findIndex((other) => other.room === room) < index);
+  if (!again) return requested;
+  throw fail("FIELD_INVALID", "the room is named twice; name it once, with one mode", { field: again.field });
 }
 
 function refusal(roomId: string, status: Status, error: unknown): RoomOutcome {

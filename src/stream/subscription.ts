@@ -290,7 +290,7 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     const { bounds, totals } = await this.#totals.start();
     // Check the positions before Hello, so that a bad request is an error and no stream. A position in a room that was
     // asked for and refused is no error: the room's event says more.
-    const gaps = this.#feeds.start(bounds, new Set(this.#rooms?.wished.map(feedOf)));
+    const gaps = this.#feeds.start(bounds, new Set(this.#rooms?.requested.map(feedOf)));
     this.#delivery.replayState = totals?.state;
     const hello = await this.#hello(totals, gaps);
     this.#context.streams.began(this);

@@ -1,49 +1,50 @@
 import type { Format } from "./formats.ts";
 import type { Frame } from "./frame.ts";
 
-/** Calls at the end of the present turn of the event loop. */
+/** Makes a call at the end of the present event-loop tick. */
 export type Defer = (call: () => void) => void;
 
 /** The machine's event loop. */
 export const systemDefer: Defer = (call) => void setImmediate(call);
 
-/** A stream that has something to send. */
+/** A stream with something to send. */
 export interface Flushable {
+  /** Called once for each `FlushQueue.add`. It must not throw. */
   flush(): void;
 }
 
-/** What follows after some frames, and their bytes together. */
+/** A sequence of frames in a trie: its joined bytes, and the sequences that continue it. */
 interface Joint {
   readonly after: Map<Frame, Joint>;
-  /** By the index of a format. */
+  /** By `Format.index`. */
   readonly bytes: (Buffer | undefined)[];
 }
 
 /**
- * The turn of a node's event loop: whatever has happened in it is flushed at its end, by one write for each stream. What
- * is joined for one stream is there for all that send the same.
+ * The streams of a node with something to send. At the end of the event-loop tick each is flushed by one write, however
+ * many messages came in that tick, and streams that send the same frames share the joined bytes.
  */
 export class FlushQueue {
-  readonly #soon: Defer;
+  readonly #defer: Defer;
   #waiting: Flushable[] = [];
   #flushing = false;
   #joints = new Map<Frame, Joint>();
 
-  /** `soon` calls at the end of the present turn. */
-  constructor(soon: Defer) {
-    this.#soon = soon;
+  /** `defer` flushes the queue; tests and simulations pass their own. */
+  constructor(defer: Defer) {
+    this.#defer = defer;
   }
 
-  /** Flushes the stream at the end of this turn. */
+  /** Flushes the stream at the end of this tick, after those that were added before. */
   add(stream: Flushable): void {
-    if (this.#waiting.push(stream) === 1) this.#soon(() => this.#flush());
+    if (this.#waiting.push(stream) === 1) this.#defer(() => this.#flush());
   }
 
-  /** The bytes of all frames, one after another; shared, never to be changed. */
+  /** The bytes of all frames, which are at least one, one after another. The buffer is shared: do not change it. */
   join(frames: readonly Frame[], format: Format): Buffer {
     const [first] = frames as readonly [Frame];
     if (frames.length === 1) return first.encoded(format);
-    // Outside of a flush nobody would drop them again, and what is one stream's own nobody shares.
+    // Joints are freed after a flush, so outside of one they would leak. Frames of one stream alone are not shared.
     if (!this.#flushing || !frames.every(({ shared }) => shared)) return concat(frames, format);
     let after = this.#joints;
     let joint: Joint | undefined;

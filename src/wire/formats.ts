@@ -1,64 +1,65 @@
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
-/** An event in both codecs; each is encoded when it is read. */
+/** An event that can be encoded in both codecs, each on access. */
 export interface Encodable {
-  /** Protobuf. */
+  /** The event in Protobuf. */
   readonly binary: Uint8Array;
-  /** Protobuf's JSON. */
+  /** The event in Protobuf's JSON. */
   readonly json: string;
 }
 
-/** How events stand on a wire: a codec within a framing. */
+/** A wire format of events: a codec within a framing. */
 export interface Format {
-  /** Its place in the tables of frames. */
+  /** Unique among formats, ascending from 0: the index of this format's bytes in the arrays of frames. */
   readonly index: number;
-  /** The bytes of one event. */
+  /** Encodes one event. */
   encode(event: Encodable): Buffer;
 }
 
-const envelopeHead = 5;
-const compressed = 1;
-/** Smaller messages are not worth the time; Connect's own default. */
-const leastCompressed = 1024;
+/** Bytes of an envelope before its message: flags and length. */
+const envelopeBytes = 5;
+const compressedFlag = 1;
+/** Smaller messages are not compressed, in bytes: Connect's own default. */
+const minCompressed = 1024;
 
-/** Bytes made smaller. At once, not on another thread: once per message and encoding, however many streams. */
+/** Compresses bytes. Synchronous, for it runs once per message and encoding, however many streams there are. */
 type Compress = (payload: Uint8Array) => Uint8Array;
 
-/** By the names that clients and servers negotiate. */
+/** Compressions by the names that clients and servers negotiate. */
 const encodings: Readonly<Record<string, Compress>> = {
   gzip: (payload) => gzipSync(payload),
-  // The default of 11 is for files: it takes thirty times as long.
+  // The default quality of 11 is meant for files, and takes thirty times as long.
   br: (payload) => brotliCompressSync(payload, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } }),
 };
 
 /**
- * The envelope of a message: a byte that says whether it is compressed, and the length. The same in Connect
- * (connectrpc.com/docs/protocol#streaming-request), gRPC and gRPC-Web.
+ * Puts a message into an envelope: a byte of flags, the length and the message. Connect
+ * (connectrpc.com/docs/protocol#streaming-request), gRPC and gRPC-Web use the same.
  */
 function envelope(message: Uint8Array, compress: Compress | undefined): Buffer {
-  const small = message.length < leastCompressed ? undefined : compress?.(message);
+  const small = message.length < minCompressed ? undefined : compress?.(message);
   const payload = small ?? message;
-  const bytes = Buffer.allocUnsafe(envelopeHead + payload.length);
-  bytes[0] = small ? compressed : 0;
+  const bytes = Buffer.allocUnsafe(envelopeBytes + payload.length);
+  bytes[0] = small ? compressedFlag : 0;
   bytes.writeUInt32BE(payload.length, 1);
-  bytes.set(payload, envelopeHead);
+  bytes.set(payload, envelopeBytes);
   return bytes;
 }
 
-/** One chunk of a body of HTTP/1.1 (RFC 9112 section 7.1). */
+/** Makes a chunk of an HTTP/1.1 body (RFC 9112 section 7.1). */
 function chunk(payload: Buffer): Buffer {
-  const head = `${payload.length.toString(16)}\r\n`;
-  const bytes = Buffer.allocUnsafe(head.length + payload.length + 2);
-  bytes.write(head, 0, "latin1");
-  bytes.set(payload, head.length);
-  bytes.write("\r\n", head.length + payload.length, "latin1");
+  const header = `${payload.length.toString(16)}\r\n`;
+  const bytes = Buffer.allocUnsafe(header.length + payload.length + 2);
+  bytes.write(header, 0, "latin1");
+  bytes.set(payload, header.length);
+  bytes.write("\r\n", header.length + payload.length, "latin1");
   return bytes;
 }
 
 const finalText = 0x81;
 const finalBinary = 0x82;
 
-/** One WebSocket frame, unmasked as servers send it (RFC 6455 section 5.2). */
+/** Makes a WebSocket frame, unmasked as servers send them (RFC 6455 section 5.2). */
 function webSocketFrame(opcode: number, payload: Uint8Array): Buffer {
   const { length } = payload;
   const extra = length < 126 ? 0 : length < 65_536 ? 2 : 8;
@@ -71,22 +72,22 @@ function webSocketFrame(opcode: number, payload: Uint8Array): Buffer {
   return bytes;
 }
 
-let formats = 0;
+let formatCount = 0;
 
 function format(encode: Format["encode"]): Format {
-  return { index: formats++, encode };
+  return { index: formatCount++, encode };
 }
 
-/** Protobuf in WebSocket frames. */
+/** Protobuf, each event in a WebSocket frame. */
 export const webSocketProto = format((event) => webSocketFrame(finalBinary, event.binary));
-/** JSON in WebSocket frames. */
+/** JSON, each event in a WebSocket frame. */
 export const webSocketJson = format((event) => webSocketFrame(finalText, Buffer.from(event.json)));
 
-/** Events in envelopes. */
+/** The two formats of events in envelopes, for one codec and encoding. */
 export interface Enveloped {
-  /** One after another. */
+  /** Envelopes alone, for HTTP/2 and unchunked bodies. */
   readonly plain: Format;
-  /** Each in a chunk of HTTP/1.1. */
+  /** Each envelope in a chunk of an HTTP/1.1 body. */
   readonly chunked: Format;
 }
 
@@ -103,7 +104,7 @@ function inEncodings(payload: (event: Encodable) => Uint8Array): ReadonlyMap<str
 const proto = inEncodings((event) => event.binary);
 const json = inEncodings((event) => Buffer.from(event.json));
 
-/** How events stand in envelopes, in the codec and with the encoding that were negotiated; others count as `identity`. */
+/** The formats for the codec and encoding that were negotiated; an unknown encoding counts as `identity`. */
 export function envelopedIn(codec: "proto" | "json", encoding = "identity"): Enveloped {
   const all = codec === "json" ? json : proto;
   return all.get(encoding) ?? (all.get("identity") as Enveloped);

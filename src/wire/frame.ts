@@ -5,14 +5,14 @@ import { type Message, MessageSchema, PositionSchema } from "../../gen/tidings/v
 import { type SubscribeResponse, SubscribeResponseSchema } from "../../gen/tidings/v1/push_service_pb.ts";
 import type { Format } from "./formats.ts";
 
-/** One event of a stream, encoded at most once per codec however many streams send it. */
+/** One event, which streams send. A shared frame is encoded once per format, however many streams send it. */
 export class Frame {
   readonly #make: () => SubscribeResponse;
-  /** More than one stream may send it, so that its bytes are kept. */
+  /** Whether several streams may send it, so that its bytes are kept. */
   readonly shared: boolean;
   #response: SubscribeResponse | undefined;
   #alone: readonly Frame[] | undefined;
-  /** By the index of a format. */
+  /** By `Format.index`. */
   #encoded: (Buffer | undefined)[] | undefined;
 
   constructor(make: () => SubscribeResponse, shared = false) {
@@ -20,13 +20,13 @@ export class Frame {
     this.shared = shared;
   }
 
-  /** The event as a message; shared, never to be changed. */
+  /** The event as a message. It is shared: do not change it. */
   get response(): SubscribeResponse {
     this.#response ??= this.#make();
     return this.#response;
   }
 
-  /** The batch of this frame alone: one for all streams that send no other. */
+  /** A batch of this frame only. It is the same array for all streams, which saves one per stream and message. */
   get alone(): readonly Frame[] {
     this.#alone ??= [this];
     return this.#alone;
@@ -42,12 +42,12 @@ export class Frame {
     return toJsonString(SubscribeResponseSchema, this.response);
   }
 
-  /** Bytes on a wire, about. */
+  /** Bytes on a wire, estimated. */
   get size(): number {
     return 256;
   }
 
-  /** The event's bytes on a wire; shared, never to be changed. */
+  /** The event's bytes in a format. The buffer may be shared: do not change it. */
   encoded(format: Format): Buffer {
     if (!this.shared) return format.encode(this);
     this.#encoded ??= [];
@@ -56,83 +56,89 @@ export class Frame {
   }
 }
 
-/** A frame of an event that only one stream sends. */
+/** Makes a frame that only one stream sends. */
 export function eventFrame(event: MessageInitShape<typeof SubscribeResponseSchema>["event"]): Frame {
   return new Frame(() => create(SubscribeResponseSchema, { event: event as SubscribeResponse["event"] }));
 }
 
-/** Tells a client to reconnect after `afterMs`, and why: the reason of the error table, and the sentence of the error. */
+/**
+ * Makes a frame that tells a client to reconnect after `afterMs`. `reason` and `message` are the reason and the sentence
+ * of the error that the stream ends with.
+ */
 export function goAwayFrame(afterMs: number, reason: string, message: string): Frame {
   const reconnectAfter = durationFromMs(Math.ceil(afterMs));
   return eventFrame({ case: "goAway", value: { reconnectAfter, reason, message } });
 }
 
-/** A place in a feed, as the contract writes it. */
+/** A position in a feed, as the contract writes it. */
 export interface FramePosition {
   readonly feed: string;
   readonly epoch: number;
   readonly seq: string;
 }
 
-/** A message as all streams send it, but for what is said of its place. */
+/** A message without the members that a frame derives from its position. */
 class BodyFrame extends Frame {
   readonly #body: Uint8Array;
-  readonly #more: MessageInitShape<typeof MessageSchema>;
+  readonly #extra: MessageInitShape<typeof MessageSchema>;
 
-  constructor(body: Uint8Array, more: MessageInitShape<typeof MessageSchema>) {
-    super(() => create(SubscribeResponseSchema, { event: { case: "message", value: decode(body, more) } }), true);
+  /** `extra`: fields that are not in the body. */
+  constructor(body: Uint8Array, extra: MessageInitShape<typeof MessageSchema>) {
+    super(() => create(SubscribeResponseSchema, { event: { case: "message", value: decode(body, extra) } }), true);
     this.#body = body;
-    this.#more = more;
+    this.#extra = extra;
   }
 
   override get size(): number {
     return this.#body.length;
   }
 
-  /** The publisher's bytes are copied: fields that follow a message belong to it (protobuf.dev/programming-guides/encoding). */
+  /** Copies the publisher's bytes: fields that follow a message belong to it (protobuf.dev/programming-guides/encoding). */
   override get binary(): Uint8Array {
-    const more = toBinary(MessageSchema, create(MessageSchema, this.#more));
+    const extra = toBinary(MessageSchema, create(MessageSchema, this.#extra));
     return new BinaryWriter()
       .tag(SubscribeResponseSchema.field.message.number, WireType.LengthDelimited)
-      .uint32(this.#body.length + more.length)
+      .uint32(this.#body.length + extra.length)
       .raw(this.#body)
-      .raw(more)
+      .raw(extra)
       .finish();
   }
 }
 
-/** A message on its way to streams. */
+/** A message as streams send it. */
 export class MessageFrame extends BodyFrame {
-  /** Its place in its feed; 0 for a message that is not kept. */
+  /** The seq in its feed; 0 for a message that is not stored. */
   readonly seq: number;
-  /** The life of its feed; 0 for a message that is not kept. */
+  /** The epoch of its feed; 0 for a message that is not stored. */
   readonly epoch: number;
+  /** The message's UUID; "" for a message that is not stored. */
   readonly id: string;
-  /** From when on it is not sent; Infinity for never. */
+  /** The time from which on it is not sent, in ms since the Unix epoch; Infinity for never. */
   readonly expireTime: number;
-  /** Bytes that it holds in memory, about. */
+  /** Bytes that it holds in memory, estimated. */
   readonly cost: number;
-  /** It was taken back, and is not to be sent any more. */
+  /** It was recalled, and must not be sent any more. */
   recalled = false;
-  /** It may have been taken back: only the Store knows. */
+  /** It may have been recalled: ask the Store before sending it. */
   doubtful = false;
-  /** The same event for a page that should make itself heard. */
+  /** The same event for the one page of a user that alerts. */
   readonly alerting: Frame;
   #publishTime: number | undefined;
   #message: Message | undefined;
 
-  constructor(body: Uint8Array, expireTime: number, place?: { id: string; seq: number; position: FramePosition }) {
-    const more = place ? { position: create(PositionSchema, place.position) } : {};
-    super(body, more);
-    this.alerting = new BodyFrame(body, { ...more, alert: true });
-    this.seq = place?.seq ?? 0;
-    this.epoch = place?.position.epoch ?? 0;
-    this.id = place?.id ?? "";
+  /** `stored`: unset for a message that is not stored. */
+  constructor(body: Uint8Array, expireTime: number, stored?: { id: string; seq: number; position: FramePosition }) {
+    const extra = stored ? { position: create(PositionSchema, stored.position) } : {};
+    super(body, extra);
+    this.alerting = new BodyFrame(body, { ...extra, alert: true });
+    this.seq = stored?.seq ?? 0;
+    this.epoch = stored?.position.epoch ?? 0;
+    this.id = stored?.id ?? "";
     this.expireTime = expireTime;
     this.cost = body.length * 4 + 512;
   }
 
-  /** When it was published, in ms since the Unix epoch. */
+  /** When the message was published, in ms since the Unix epoch. */
   get publishTime(): number {
     this.#publishTime ??= this.message.publishTime ? timestampMs(this.message.publishTime) : 0;
     return this.#publishTime;
@@ -145,11 +151,11 @@ export class MessageFrame extends BodyFrame {
   }
 }
 
-function decode(body: Uint8Array, more: MessageInitShape<typeof MessageSchema>): Message {
-  return Object.assign(fromBinary(MessageSchema, body), more);
+function decode(body: Uint8Array, extra: MessageInitShape<typeof MessageSchema>): Message {
+  return Object.assign(fromBinary(MessageSchema, body), extra);
 }
 
-/** A stored message with its place. */
+/** Decodes a stored message, with its position. */
 export function decodeMessage(body: Uint8Array, position: FramePosition): Message {
   return decode(body, { position: create(PositionSchema, position) });
 }

@@ -1,18 +1,18 @@
 import type { Frame } from "./frame.ts";
 
-/** Where a stream's frames go: the writing end of a transport. */
+/** The writing end of a transport, for the frames of one stream. */
 export interface Sink {
-  /** Takes frames as one write, never none; answers false when it wants no more before `drained`. */
+  /** Writes frames, which are at least one, at once. Returns false when no more may follow before `drained`. */
   write(frames: readonly Frame[]): boolean;
-  /** Bytes that wait in the transport. */
+  /** Bytes that the transport has not sent yet. */
   readonly queued: number;
-  /** Settles when it takes more, or is gone; asked for only after `write` answered false. */
+  /** Resolves when more may follow, or the transport is gone. Call it only after `write` has returned false. */
   drained(): Promise<void>;
 }
 
 /**
- * A sink that is read, for transports that ask for what comes next: it holds one batch, and is full until that is taken.
- * With a sink to follow, only the first batch is read, and all others are written there.
+ * A sink for transports that ask for the next batch: it holds one batch, and is full until that is taken. With a following
+ * sink, only the first batch is read here, and all others are written there.
  */
 export class BatchSink implements Sink {
   readonly #following: Sink | undefined;
@@ -41,14 +41,14 @@ export class BatchSink implements Sink {
     return new Promise((resolve) => (this.#taken = resolve));
   }
 
-  /** Batches as `run` writes them; ends as it ends, and calls `stop` when the reader goes away before. */
+  /** Yields the batches that `run` writes, and ends as `run` ends; calls `stop` when the reader goes away before. */
   async *read(run: (sink: Sink) => Promise<never>, stop: () => void): AsyncGenerator<readonly Frame[]> {
     const ended = run(this);
-    // Told below, after the batches before the end.
+    // Handled below, after the batches that were written before the end.
     ended.catch(() => {});
     try {
       for (;;) {
-        if (this.#batch === undefined) await Promise.race([ended, this.#arrival()]);
+        if (this.#batch === undefined) await Promise.race([ended, this.#nextBatch()]);
         const batch = this.#batch as readonly Frame[];
         yield batch;
         this.#batch = undefined;
@@ -62,7 +62,7 @@ export class BatchSink implements Sink {
     }
   }
 
-  #arrival(): Promise<void> {
+  #nextBatch(): Promise<void> {
     return new Promise((resolve) => (this.#written = resolve));
   }
 }

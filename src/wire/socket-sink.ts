@@ -4,24 +4,24 @@ import type { Format } from "./formats.ts";
 import type { Frame } from "./frame.ts";
 import type { Sink } from "./sink.ts";
 
-/** Bytes that wait in a transport before it counts as full: what a slow reader may cost. */
+/** Bytes that wait in a transport before it counts as full: the memory that a slow reader may cost. */
 export const highWater = 64 * 1024;
 
-/** A sink on a socket, or on the body of an answer: each batch is one write of bytes that other streams share. */
+/** A sink on a socket or on the body of a response. Each batch is one write, of bytes that are shared between streams. */
 export class SocketSink implements Sink {
   readonly #stream: Writable;
   readonly #format: Format;
-  readonly #turn: FlushQueue;
+  readonly #flushQueue: FlushQueue;
 
-  constructor(stream: Writable, format: Format, turn: FlushQueue) {
+  constructor(stream: Writable, format: Format, flushQueue: FlushQueue) {
     this.#stream = stream;
     this.#format = format;
-    this.#turn = turn;
+    this.#flushQueue = flushQueue;
   }
 
   write(frames: readonly Frame[]): boolean {
     if (this.#stream.destroyed || this.#stream.writableEnded) return true;
-    this.#stream.write(this.#turn.join(frames, this.#format));
+    this.#stream.write(this.#flushQueue.join(frames, this.#format));
     return this.#stream.writableLength < highWater;
   }
 
@@ -34,7 +34,7 @@ export class SocketSink implements Sink {
   }
 }
 
-/** Settles when the stream takes more, or is gone. */
+/** Resolves when the stream takes more, or is gone. */
 export function drained(stream: Writable): Promise<void> {
   if (stream.destroyed || !stream.writableNeedDrain) return Promise.resolve();
   return new Promise((resolve) => {
