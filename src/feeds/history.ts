@@ -50,7 +50,7 @@ export class HistoryReader {
 
   /**
    * Returns the page after the seq `after`. It is complete up to `upTo` at least, or to the feed's end, unless it is full.
-   * Rejects with what the Store rejects with.
+   * Rejects as the Store does.
    */
   read(feed: NamedFeed, after: number, upTo: number): Promise<FramePage> {
     const id = feedId(feed.key);

@@ -156,7 +156,7 @@ export class Hub {
   }
 
   #followersOf(tenant: string, user: string): ReadonlySet<UserFollower> {
-    return this.#users.get(userId(tenant, user))?.followers ?? nobody;
+    return this.#users.get(userId(tenant, user))?.followers ?? noFollowers;
   }
 
   #take(notice: BusEvent): void {
@@ -199,7 +199,7 @@ export class Hub {
   }
 }
 
-const nobody: ReadonlySet<UserFollower> = new Set();
+const noFollowers: ReadonlySet<UserFollower> = new Set();
 
 function toFrame(feed: string, notice: EntryNotice | LiveNotice): MessageFrame {
   if (notice.type === "live") return new MessageFrame(notice.body, Number.POSITIVE_INFINITY);

@@ -115,8 +115,8 @@ export interface Bus {
   publish(notices: readonly Notice[]): void;
   /**
    * Calls the listener with everything that is heard from now on, until the returned function is called, which may happen
-   * twice and within a listener. A function that subscribes twice is called twice. A listener that throws hurts neither
-   * the other listeners nor the publisher: its error becomes a warning of the process. After `close` it is not called.
+   * twice and within a listener. A function that subscribes twice is called twice. A listener that throws affects
+   * neither the other listeners nor the publisher: its error becomes a warning of the process. After `close` it is not called.
    */
   subscribe(listener: (heard: BusEvent) => void): () => void;
   /** What the bus tells its operators now. A bus without it always reaches every node, and loses nothing. */

@@ -8,10 +8,10 @@
  * - `join` decides in one step, however many connections join at the same time on however many nodes: of those that join
  *   by `first` at most one succeeds, and of those that join by `last` one is left.
  * - A connection that loses its room to another is reported once, as a `kicked` change on its own node.
- * - Nodes that cannot reach what they share cost no stream. `enter`, `leave` and the counts answer all the same: the
- *   counts from the last known state and the node's own connections, with `asOf`; what was entered and left is shared as
- *   soon as possible. Only `join` by `first` or `last` rejects, with ROOMS_UNAVAILABLE, because who is in the room cannot
- *   be known. No method but that one ever rejects.
+ * - A node that cannot reach the shared state loses no stream. `enter` and `leave` resolve, and are shared as soon as
+ *   possible; the counts are those of the last known state and the node's own connections, with `asOf`. Only `join` by
+ *   `first` or `last` rejects, with ROOMS_UNAVAILABLE, because the members of the room cannot be known. No other method
+ *   ever rejects.
  */
 
 /** One open stream of a user. */
@@ -23,8 +23,8 @@ export interface Connection {
 }
 
 /**
- * How a connection joins a room: by `any` always; by `first` only if nobody else is in the room; by `last` always, and
- * everyone else is out.
+ * How a connection joins a room: by `any` always; by `first` only if no other connection is in the room; by `last` always,
+ * and every other connection is out.
  */
 export type JoinMode = "any" | "first" | "last";
 
@@ -64,7 +64,7 @@ export interface Presence {
   enter(connection: Connection): Promise<void>;
   /**
    * Puts the connection into a room, in one step. Resolves to false, and changes nothing, if the mode is `first` and
-   * somebody else is in the room. A connection that joins again takes its own membership over. The connection need not
+   * another connection is in the room. A connection that joins again takes its own membership over. The connection need not
    * have entered. Rejects with ROOMS_UNAVAILABLE, as above; the join may still happen then, and is undone.
    */
   join(membership: Membership): Promise<boolean>;
@@ -73,13 +73,13 @@ export interface Presence {
    * entered, changes nothing.
    */
   leave(connection: Connection, room?: string): Promise<void>;
-  /** Counts who is online in a tenant, or in all tenants if `tenant` is undefined; with `room`, who is in that room. */
+  /** Counts a tenant, or all tenants if `tenant` is undefined; with `room`, the members of that room only. */
   count(tenant: string | undefined, room?: string): Promise<OnlineTotals>;
   /** The number of open connections of each user, in the order given; the same user may be named twice. */
   connections(tenant: string, users: readonly string[]): Promise<readonly number[]>;
   /**
    * Calls the listener with every change, of all tenants, until the returned function is called, which may happen twice. A
-   * listener that throws hurts nobody else: its error becomes a warning of the process.
+   * listener that throws does not affect the others: its error becomes a warning of the process.
    */
   watch(listener: (change: PresenceChange) => void): () => void;
   /** The number of leases that this node holds, which is that of its connections. For operators. */

@@ -47,7 +47,7 @@ export class Delivery {
     return wanted;
   }
 
-  /** The cursor has come to `seq` without a frame: what lies before is expired. */
+  /** The cursor has come to `seq` without a frame, because the messages in between are expired. */
   passed(followed: FollowedFeed, seq: number): void {
     this.#totals.passed(followed, seq);
   }

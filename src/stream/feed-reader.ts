@@ -104,7 +104,7 @@ export class FeedReader {
     }
   }
 
-  /** Batches of the events with a `ttl` that are stored up to a seq, for a stream that enters a room late. */
+  /** Batches of the stored events (those with a `ttl`) up to a seq, for a reader that enters a room without a position. */
   async *storedEvents(followed: FollowedFeed, upTo: number): AsyncGenerator<readonly Frame[]> {
     const { feed } = followed.cursor;
     const { store, settings } = this.#context;

@@ -40,7 +40,7 @@ import { type TimerActions, Timers } from "./timers.ts";
 import { StreamTotals } from "./totals.ts";
 
 type Phase =
-  /** Until CaughtUp: the loop sends Hello and what the reader missed; news are noted and wait. */
+  /** Until CaughtUp: the loop sends Hello and the missed messages; whatever else becomes due waits. */
   | "opening"
   /** The loop runs a round. */
   | "busy"
@@ -120,7 +120,7 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     }
   }
 
-  /** Writes Hello, what was missed, CaughtUp, and then live events into the sink. Ends only by rejecting; call it once. */
+  /** Writes Hello, the missed messages, CaughtUp, and then live events. Ends only by rejecting; call it once. */
   async run(sink: Sink): Promise<never> {
     this.#sink = sink;
     try {
@@ -128,7 +128,7 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
       this.#move("opening", "busy");
       for (;;) {
         await this.#send(this.#round());
-        // Wait here and not in a generator, whose frame would keep what the stream knew while it opened for hours.
+        // Wait here, where no generator is alive: its frame would keep the state of the opening in memory for hours.
         if (!this.#hasWork && this.#move("busy", "idle")) {
           await new Promise<void>((resolve) => (this.#resume = resolve));
         }
@@ -303,7 +303,7 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   }
 
   async *#round(): AsyncGenerator<readonly Frame[]> {
-    // The sink may still hold what the last flush wrote.
+    // The sink may still hold the batch of the last flush.
     if (!this.#timers.isSending) this.#writeLive();
     if (this.#timers.isSending) await this.#drained();
     // A stream that is to end reads nothing more.
@@ -341,7 +341,7 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     });
   }
 
-  /** What was missed up to `seq`; in a room without a position, the stored events. */
+  /** The missed messages up to `seq`; in a room without a position, the stored events. */
   async *#replay(followed: FollowedFeed, seq = 0): AsyncGenerator<readonly Frame[]> {
     const { name } = followed.cursor.feed;
     if (followed.shown && roomOf(name) !== undefined && !this.#feeds.hasPosition(name)) {
@@ -363,7 +363,7 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     yield [eventFrame({ case: "readState", value: { ...change, ...(totals && { unread: totals.unread }) } })];
   }
 
-  /** The event of a room that was entered late, refused or lost; then what was missed in a room that was entered. */
+  /** The event of a room that was entered late, refused or lost; then the missed messages of one that was entered. */
   async *#room(outcome: RoomOutcome): AsyncGenerator<readonly Frame[]> {
     const frame = eventFrame({ case: "room", value: outcome });
     // A room that was entered and lost since has a later outcome, which says so.

@@ -45,7 +45,7 @@ export class Timers {
     this.#arm();
   }
 
-  /** Whether the transport still holds what it was handed. */
+  /** Whether the transport is full, and has not drained since. */
   get isSending(): boolean {
     return this.#isSending;
   }
@@ -57,7 +57,7 @@ export class Timers {
     if (this.#lastProgress + this.#stallMs < this.#due) this.#arm();
   }
 
-  /** The transport took what it was handed. */
+  /** The transport took every frame that it was handed. */
   sent(): void {
     this.#isSending = false;
     this.#lastProgress = this.#clock.now();

@@ -45,7 +45,7 @@ export class StreamTotals {
     return this.#version;
   }
 
-  /** Counts the first totals, and asks for the bounds of the other feeds. Throws what the Store throws. */
+  /** Counts the first totals, and asks for the bounds of the other feeds. Rejects as the Store does. */
   async start(): Promise<StartState> {
     const totals = this.user && (await this.#follow(this.user, await this.#context.inbox.totals(this.user)));
     const bounds = new Map(totals?.feeds.map(({ name }, index) => [name, totals.bounds[index] as FeedBounds]));
@@ -57,7 +57,7 @@ export class StreamTotals {
     return { bounds, totals };
   }
 
-  /** New totals; undefined for a service. Throws what the Store throws. */
+  /** Counts new totals; undefined for a service. Rejects as the Store does. */
   async recount(): Promise<Totals | undefined> {
     // Does not enroll the token's rooms: two pages whose tokens name too many rooms would evict each other's for ever.
     return this.user && this.#follow(this.user, await this.#context.inbox.recount(this.user));

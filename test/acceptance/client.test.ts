@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { connectTidings, type TidingsOptions } from "../../src/client/index.ts";
-import { FakeClock, seededRandom, turn } from "../support/clock.ts";
+import { FakeClock, seededRandom, tick } from "../support/clock.ts";
 import { note, toTenant, toUser } from "./audiences.ts";
 import { eventually, Stage } from "./stage.ts";
 
@@ -108,7 +108,7 @@ test("row 39: 150 clients outlast a minute without a server: one error each, bac
   /** Advances the clients' clock by a quarter of a second, and waits for the attempts that it started. */
   const quarter = async () => {
     await clock.advance(250);
-    while (inState("authorizing", "connecting", "replaying") > 0) await turn();
+    while (inState("authorizing", "connecting", "replaying") > 0) await tick();
   };
   while (inState("live") < crowd) await quarter();
   await first.server.stop();

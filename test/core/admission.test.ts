@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { mintToken } from "../../src/auth/mint-token.ts";
 import { Admission } from "../../src/core/admission.ts";
 import { reasonOf, retryAfterOf } from "../../src/errors.ts";
-import { FakeClock, seededRandom, turn } from "../support/clock.ts";
+import { FakeClock, seededRandom, tick } from "../support/clock.ts";
 import { startTestCore, userOf } from "../support/core.ts";
 import type { Around } from "../support/store-tap.ts";
 import { secret } from "../support/token.ts";
@@ -17,7 +17,7 @@ function build(perSecond: number, burst: number, perTenant = Number.POSITIVE_INF
     beginning: (tenant?: string) => (tenant === undefined ? streams.beginning : (streams.of.get(tenant) ?? 0)),
   };
   const admission = new Admission({ perSecond, burst, perTenant }, parts);
-  /** 0: taken in; else the delay that was told, in ms. */
+  /** Returns 0 if the stream was admitted, else the delay until it may retry, in ms. */
   const askFor = (tenant?: string): number => {
     try {
       admission.admit(tenant)();
@@ -31,7 +31,7 @@ function build(perSecond: number, burst: number, perTenant = Number.POSITIVE_INF
 }
 
 describe("Admission", () => {
-  test("takes the burst at once, and then so many per second", () => {
+  test("admits a burst at once, and then the rate per second", () => {
     const { clock, ask } = build(10, 5);
     expect([1, 2, 3, 4, 5].map(ask)).toEqual([0, 0, 0, 0, 0]);
     expect(ask()).toBeGreaterThan(0);
@@ -40,14 +40,14 @@ describe("Admission", () => {
     expect(ask()).toBeGreaterThan(0);
   });
 
-  test("a quiet time saves no more than the burst", () => {
+  test("saves no more than a burst over a quiet time", () => {
     const { clock, ask } = build(10, 5);
     clock.set(clock.now() + 3_600_000);
     const taken = Array.from({ length: 100 }, ask).filter((delay) => delay === 0);
     expect(taken).toHaveLength(5);
   });
 
-  test("a clock that is set back gives nothing away and locks nobody out", () => {
+  test("neither gains nor loses tokens when the clock is set back", () => {
     const { clock, ask } = build(10, 1);
     expect(ask()).toBe(0);
     clock.set(clock.now() - 3_600_000);
@@ -56,12 +56,12 @@ describe("Admission", () => {
     expect(ask()).toBe(0);
   });
 
-  test("begins no more than a burst at a time, however slowly it gets on with them", () => {
+  test("has no more than a burst of streams without a Hello, however slow the node is", () => {
     const { clock, streams, ask } = build(100, 5);
     streams.beginning = 5;
     const delays = Array.from({ length: 100 }, ask);
     expect(Math.min(...delays)).toBeGreaterThan(0);
-    // Each has a turn of its own.
+    // Each has a retry slot of its own.
     expect(Math.max(...delays)).toBeGreaterThan(1_000);
     clock.set(clock.now() + 1_000);
     expect(ask()).toBeGreaterThan(0);
@@ -69,22 +69,22 @@ describe("Admission", () => {
     expect(ask()).toBe(0);
   });
 
-  test("begins no more than half a second's streams of one tenant at a time, and leaves the others their places", () => {
+  test("has no more than half a second's rate of one tenant's streams without a Hello, and still admits other tenants", () => {
     const { streams, askFor } = build(100, 50, 10);
     Object.assign(streams, { beginning: 5, of: new Map([["slow", 5]]) });
     expect(askFor("slow")).toBeGreaterThan(0);
     expect(askFor("other")).toBe(0);
   });
 
-  test("gives each a turn of its own, one after another, and never beyond 30 s", () => {
+  test("gives each refused caller a retry slot of its own, one after the other, within 30 s", () => {
     const { ask } = build(100, 1);
     ask();
     const delays = Array.from({ length: 10_000 }, ask);
-    // The first 100 turns are the first second.
+    // The first 100 slots are the first second.
     expect(Math.max(...delays.slice(0, 100))).toBeLessThanOrEqual(2_000);
     expect(Math.min(...delays.slice(100))).toBeGreaterThanOrEqual(1_000);
     expect(Math.max(...delays)).toBeLessThanOrEqual(30_000);
-    // The queue is full after 2,900: those who come later share its second half.
+    // The queue is full after 2,900 slots: later callers share its second half.
     const late = delays.slice(3_000);
     expect(Math.min(...late)).toBeGreaterThanOrEqual(15_000);
     const thirds = [0, 1, 2].map(
@@ -93,30 +93,30 @@ describe("Admission", () => {
     for (const count of thirds) expect(count).toBeGreaterThan(late.length / 4);
   });
 
-  test("of one tenant takes no more than its share, and leaves the others theirs", () => {
+  test("limits one tenant to its share, and leaves the other tenants theirs", () => {
     const { clock, askFor } = build(100, 50, 10);
     const loop = Array.from({ length: 1000 }, () => askFor("noisy"));
     expect(loop.filter((delay) => delay === 0)).toHaveLength(5);
-    // Nobody else waits behind those who were refused.
+    // Other tenants do not wait behind the refused callers.
     for (const tenant of ["a", "b", undefined]) expect(askFor(tenant)).toBe(0);
     clock.set(clock.now() + 100);
     expect(askFor("noisy")).toBe(0);
     expect(askFor("noisy")).toBeGreaterThan(0);
-    // The node's own limit holds for all together, and takes nothing from the tenant who meets it.
+    // The node's own limit applies to all together, and a tenant that it refuses keeps its tokens.
     while (askFor() === 0);
     expect(askFor("a")).toBeGreaterThan(0);
     clock.set(clock.now() + 50);
     expect(Array.from({ length: 6 }, () => askFor("a")).filter((delay) => delay === 0)).toHaveLength(5);
   });
 
-  test("remembers as many tenants as it may, and no more harm comes of it than a full bucket", () => {
+  test("forgets the oldest of too many tenants, which only gives it a full bucket again", () => {
     const { askFor } = build(1_000_000, 1_000_000, 2);
     expect([askFor("first"), askFor("first") > 0]).toEqual([0, true]);
     for (let index = 0; index < 10_000; index++) askFor(`t${index}`);
     expect(askFor("first")).toBe(0);
   });
 
-  test("a crowd that comes back as told is let in as fast as the node allows, most of it at the second try", () => {
+  test("admits a crowd that retries as told as fast as the rate allows, most of it at the second attempt", () => {
     const { clock, ask } = build(500, 250);
     const start = clock.now();
     let crowd = Array.from({ length: 10_000 }, () => ({ at: start, tries: 0 }));
@@ -141,7 +141,7 @@ describe("Admission", () => {
   });
 });
 
-test("streams that the store keeps waiting take the places of others until their Hello, or until they are gone", async () => {
+test("Streams that wait for the store count towards the burst until their Hello, or until they are closed", async () => {
   const held = { countNotifications: Promise.withResolvers<void>(), readState: Promise.withResolvers<void>() };
   const around: Around = async (method, call) => {
     if (method === "countNotifications" || method === "readState") await held[method].promise;
@@ -159,12 +159,12 @@ test("streams that the store keeps waiting take the places of others until their
         (error) => reasonOf(ConnectError.from(error)),
       );
     };
-    // Two are looked at: whether they are blocked.
-    const looked = [enter(), enter()];
-    while (node.called("readState") < 2) await turn();
+    // Two callers are being checked against the block list.
+    const checked = [enter(), enter()];
+    while (node.called("readState") < 2) await tick();
     expect(await enter()).toBe("TOO_MANY_NEW_STREAMS");
     held.readState.resolve();
-    expect(await Promise.all(looked)).toEqual(["cid", "cid"]);
+    expect(await Promise.all(checked)).toEqual(["cid", "cid"]);
     const [ann, bob] = ["ann", "bob"].map((user) => node.subscribe(userOf("acme", user)));
     expect(await enter()).toBe("TOO_MANY_NEW_STREAMS");
     ann?.subscription.close();
@@ -179,7 +179,7 @@ test("streams that the store keeps waiting take the places of others until their
   }
 });
 
-test("whoever is refused costs the store nothing, and a token that is no good takes nobody's place", async () => {
+test("A refused caller costs the store nothing, and a bad token does not use up the rate limit", async () => {
   const node = await startTestCore({ admission: { perSecond: 1, burst: 2 } });
   try {
     const exp = Math.floor(node.clock.now() / 1000) + 600;
@@ -198,7 +198,7 @@ test("whoever is refused costs the store nothing, and a token that is no good ta
     expect(before).not.toEqual([]);
     for (const name of ["cid", "dan", "eve"]) expect(await enter(await token(name))).toBe("TOO_MANY_NEW_STREAMS");
     expect([...node.calls]).toEqual(before);
-    // Calls are no streams.
+    // The limit is for streams, not for calls.
     expect((await node.core.authenticate(await token("cid"))).subject).toBe("cid");
   } finally {
     await node.close();

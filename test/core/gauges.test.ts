@@ -9,7 +9,7 @@ import { toUser, userOf, withTestCore } from "../support/core.ts";
 
 const ann = userOf("acme");
 
-test("a stream lags while its reader takes nothing, and no longer", () =>
+test("A stream counts as lagging while its reader takes nothing, and no longer", () =>
   withTestCore(async (node) => {
     const { streams } = node.core.context;
     const local = () => streams.figures().get("local");
@@ -23,7 +23,7 @@ test("a stream lags while its reader takes nothing, and no longer", () =>
     expect(streams.delivered).toBe(200);
   }));
 
-test("messages that a stream's filter leaves out are not delivered", () =>
+test("Messages that a stream's filter leaves out do not count as delivered", () =>
   withTestCore(async (node) => {
     const reader = await node.live(ann, { kinds: [Kind.EVENT] });
     await node.publish("acme", toUser("ann"), { kind: Kind.NOTIFICATION });
@@ -32,7 +32,7 @@ test("messages that a stream's filter leaves out are not delivered", () =>
     expect(node.core.context.streams.delivered).toBe(1);
   }));
 
-test("reads of the past are seen while they are under way, and those that wait for their turn", async () => {
+test("Reads of missed messages are counted while they are in flight, and while they wait for a slot", async () => {
   const held: (() => void)[] = [];
   const around = async <T>(method: string, call: () => Promise<T>): Promise<T> => {
     if (method === "read") await new Promise<void>((resolve) => held.push(resolve));
@@ -42,10 +42,10 @@ test("reads of the past are seen while they are under way, and those that wait f
     async (node) => {
       const users = Array.from({ length: 40 }, (_, index) => `u${index}`);
       for (const user of users) await node.publish("acme", toUser(user));
-      const { history: pages } = node.core.context;
+      const { history } = node.core.context;
       const position = { feed: "user", epoch: 0, seq: "0" };
       const readers = users.map((user) => node.subscribe(userOf("acme", user), { positions: [position] }));
-      await vi.waitFor(() => expect(pages.figures).toMatchObject({ reading: 32, waiting: 8 }));
+      await vi.waitFor(() => expect(history.figures).toMatchObject({ reading: 32, waiting: 8 }));
       expect(node.core.context.streams.figures().get("local")).toEqual({ open: 40, lagging: 40, queued: 0 });
       const release = () => {
         for (const go of held.splice(0)) go();
@@ -54,14 +54,14 @@ test("reads of the past are seen while they are under way, and those that wait f
       await vi.waitFor(() => expect(held).toHaveLength(8));
       release();
       for (const reader of readers) await reader.first("caughtUp");
-      expect(pages.figures).toMatchObject({ reading: 0, waiting: 0 });
-      expect(pages.figures.bytes).toBeGreaterThan(40 * 512);
+      expect(history.figures).toMatchObject({ reading: 0, waiting: 0 });
+      expect(history.figures.bytes).toBeGreaterThan(40 * 512);
     },
     { around },
   );
 });
 
-test("bytes that wait in a transport are those that its reader has not taken", () => {
+test("The queued bytes of a transport are those that its reader has not taken", () => {
   let take: () => void = () => {};
   const slow = new Writable({ write: (_chunk, _encoding, done) => (take = done) });
   const sink = new SocketSink(slow, webSocketProto, new FlushQueue(setImmediate));
@@ -75,7 +75,7 @@ test("bytes that wait in a transport are those that its reader has not taken", (
   slow.destroy();
 });
 
-test("a node that drains says so", () =>
+test("A node that drains reports that it drains", () =>
   withTestCore(async (node) => {
     const { streams } = node.core.context;
     expect(streams.draining).toBe(false);

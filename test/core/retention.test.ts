@@ -3,17 +3,17 @@ import { pino } from "pino";
 import { afterEach, describe, expect, test } from "vitest";
 import { Retention } from "../../src/core/retention.ts";
 import type { FeedLog } from "../../src/ports/store.ts";
-import { FakeClock, turn } from "../support/clock.ts";
+import { FakeClock, tick } from "../support/clock.ts";
 import { startTestCore, type TestCore, toTenant, toUser, userOf } from "../support/core.ts";
 
 const day = 86_400_000;
 const ann = userOf("acme");
 
-describe("retention", () => {
+describe("Retention", () => {
   let node: TestCore;
   afterEach(() => node.close());
 
-  test("drops what is older than the days", async () => {
+  test("deletes messages that are older than its days", async () => {
     node = await startTestCore({ retention: { days: 30 } });
     await node.publish("acme", toUser("ann"), { title: "old" });
     await node.sleep(20 * day);
@@ -23,20 +23,20 @@ describe("retention", () => {
     expect((await node.unread(ann)).unread.total).toBe(1);
   });
 
-  test("drops what has expired, from the store too", async () => {
+  test("deletes expired messages from the store", async () => {
     node = await startTestCore();
     await node.publish("acme", toUser("ann"), { ttl: durationFromMs(1000) });
     await node.pass(120_000);
     expect(await node.store.trim(0, node.clock.now())).toBe(0);
   });
 
-  test("keeps so many of a feed, and tells of the rest as a gap", async () => {
+  test("keeps the newest messages of a feed up to its count, and a resuming stream gets a gap", async () => {
     node = await startTestCore({ retention: { count: 5 } });
     await node.publishMany("acme", toTenant, 12);
     const reader = node.subscribe(ann, { positions: [{ feed: "tenant", seq: "3" }] });
     await reader.first("caughtUp");
     expect(reader.all("gap")).toMatchObject([{ from: { feed: "tenant", seq: "3" }, to: { seq: "7" } }]);
-    // Who is gone between the two hears of the gap when it is back.
+    // A client that disconnects between Hello and the gap gets the gap when it returns.
     expect((await reader.first("hello")).positions).toContainEqual(
       expect.objectContaining({ feed: "tenant", seq: "3" }),
     );
@@ -46,11 +46,11 @@ describe("retention", () => {
   });
 });
 
-describe("what retention drops", () => {
+describe("A message that retention deletes", () => {
   let node: TestCore;
   afterEach(() => node.close());
 
-  test("leaves the badge of an open page when newer messages push it out", async () => {
+  test("leaves the badge of an open page when newer messages displace it", async () => {
     node = await startTestCore({ retention: { count: 5 } });
     const reader = await node.live(ann);
     await node.publishMany("acme", toUser("ann"), 10);
@@ -59,7 +59,7 @@ describe("what retention drops", () => {
     expect((await node.unread(ann)).unread.total).toBe(5);
   });
 
-  test("leaves the badge of an open page though what pushes it out has expired on its way", async () => {
+  test("leaves the badge of an open page even if the message that displaces it has expired already", async () => {
     const clock = new FakeClock();
     node = await startTestCore({
       clock,
@@ -79,7 +79,7 @@ describe("what retention drops", () => {
     expect(reader.badge.total).toBe(4);
   });
 
-  test("costs nothing to count while what it pushes out was read", async () => {
+  test("causes no recount if it was read", async () => {
     node = await startTestCore({ retention: { count: 5 } });
     const reader = await node.live(ann);
     await node.publishMany("acme", toUser("ann"), 5);
@@ -92,7 +92,7 @@ describe("what retention drops", () => {
     expect(reader.badge.total).toBe(3);
   });
 
-  test("leaves lists and badges on the day, before any round", async () => {
+  test("leaves lists and badges when it is too old, before any round", async () => {
     node = await startTestCore({ retention: { days: 1 } });
     const reader = await node.live(ann);
     await node.publish("acme", toUser("ann"));
@@ -112,7 +112,7 @@ describe("what retention drops", () => {
   });
 });
 
-describe("the rounds of retention", () => {
+describe("The rounds of retention", () => {
   const quiet: Pick<FeedLog, "append" | "bounds" | "read" | "recall"> = {
     append: async () => [],
     bounds: async () => [],
@@ -120,7 +120,7 @@ describe("the rounds of retention", () => {
     recall: async () => [],
   };
 
-  test("go on until nothing is left, once a minute", async () => {
+  test("run once a minute, each until nothing is left", async () => {
     const clock = new FakeClock(100 * day);
     const asked: [number, number][] = [];
     let left = 3;
@@ -139,7 +139,7 @@ describe("the rounds of retention", () => {
     expect(clock.pending).toBe(0);
   });
 
-  test("survive a store that fails, and say so", async () => {
+  test("go on after the store fails, and log the failure", async () => {
     const clock = new FakeClock();
     const lines: string[] = [];
     const logger = pino({}, { write: (line: string) => void lines.push(line) });
@@ -156,7 +156,7 @@ describe("the rounds of retention", () => {
     retention.close();
   });
 
-  test("end with the node, even while one is under way", async () => {
+  test("end with the node, even in the middle of one", async () => {
     const clock = new FakeClock();
     let answer = (_count: number) => {};
     let calls = 0;
@@ -168,7 +168,7 @@ describe("the rounds of retention", () => {
     await clock.advance(60_000);
     retention.close();
     answer(100);
-    await turn();
+    await tick();
     expect([calls, clock.pending]).toEqual([1, 0]);
   });
 });

@@ -9,11 +9,11 @@ import { withPair } from "../support/nodes.ts";
 import type { Around } from "../support/store-tap.ts";
 
 const ann = userOf("acme");
-/** The longest that healing waits before it asks, and then some. */
+/** Longer than the longest delay before the first batch of questions. */
 const soonMs = 300;
 
-describe("what the bus has lost", () => {
-  test("comes from the store: the very last message, with nothing after it", async () => {
+describe("A message that the bus has lost", () => {
+  test("comes from the store, even if it is the last one before a silence", async () => {
     await withPair(async ({ near, far, nearBus, farBus }) => {
       const reader = await far.live(ann);
       nearBus.cut = true;
@@ -28,7 +28,7 @@ describe("what the bus has lost", () => {
     });
   });
 
-  test("comes in order, in all feeds at once, and each once when the notices come late after all", async () => {
+  test("comes once and in order, in all feeds, even if later notices arrive", async () => {
     await withPair(async ({ near, far, nearBus, farBus }) => {
       const reader = await far.live(ann);
       const ids = await near.publishMany("acme", toUser("ann"), 3);
@@ -48,7 +48,7 @@ describe("what the bus has lost", () => {
     });
   });
 
-  test("comes when the store is back, over the same stream, where the store was away when it was asked", async () => {
+  test("comes over the same stream once the store is back, if the store was away", async () => {
     let away = false;
     const around: Around = async (method, call) => {
       if (away && method === "read") throw fail("STORE_UNAVAILABLE", "cut off");
@@ -72,7 +72,7 @@ describe("what the bus has lost", () => {
     );
   });
 
-  test("of some feeds is asked of those only, a thousand in one question", async () => {
+  test("costs the store one question for up to a thousand feeds, and only about the feeds concerned", async () => {
     await withPair(async ({ far, farBus }) => {
       await Promise.all(Array.from({ length: 30 }, (_, index) => far.live(userOf("acme", `user-${index}`))));
       const before = far.called("bounds");
@@ -85,7 +85,7 @@ describe("what the bus has lost", () => {
     });
   });
 
-  test("of a store that fails is asked again until it answers", async () => {
+  test("is asked for again until the store answers", async () => {
     let fails = false;
     const around: Around = async (method, call) => {
       if (fails && method === "bounds") throw new Error("the store is away");
@@ -108,7 +108,7 @@ describe("what the bus has lost", () => {
     );
   });
 
-  test("tells nothing to a stream that has missed nothing", async () => {
+  test("causes no event on a stream that has missed nothing", async () => {
     await withPair(async ({ near, far, farBus }) => {
       const reader = await far.live(ann);
       await near.publish("acme", toUser("ann"));
@@ -122,8 +122,8 @@ describe("what the bus has lost", () => {
   });
 });
 
-describe("what the bus has lost of a user", () => {
-  test("is the badge: what was read elsewhere", async () => {
+describe("GapRepair", () => {
+  test("corrects the badge when messages were read on another node", async () => {
     await withPair(async ({ near, far, nearBus, farBus }) => {
       await near.publishMany("acme", toUser("ann"), 3);
       const reader = await far.live(ann);
@@ -132,12 +132,12 @@ describe("what the bus has lost of a user", () => {
       farBus.lose(false);
       await far.pass(soonMs);
       expect(reader.badge.total).toBe(0);
-      // It names nothing: whoever shows a list lists again.
+      // The change names no message, so that clients list again.
       expect(reader.all("readState")).toMatchObject([{ readIds: [], all: false }]);
     });
   });
 
-  test("is what was saved, though the store's answer was lost, and the client has not asked again", async () => {
+  test("announces a read state that was saved, even if the store's answer was lost and the client did not repeat", async () => {
     let [unanswered, away] = [0, false];
     const around: Around = async (method, call) => {
       if (away) throw new Error("the store is away");
@@ -166,7 +166,7 @@ describe("what the bus has lost of a user", () => {
     );
   });
 
-  test("is nothing, where a save without an answer did not take effect", async () => {
+  test("announces nothing if a save without an answer did not take effect", async () => {
     let lost = 0;
     const around: Around = async (method, call) => {
       if (method === "saveReadState" && lost-- > 0) throw new Error("no answer");
@@ -188,7 +188,7 @@ describe("what the bus has lost of a user", () => {
     );
   });
 
-  test("is what was taken back: from the totals, from lists, and from a slow reader's backlog", async () => {
+  test("removes recalled messages from the totals and from a slow reader's backlog", async () => {
     await withPair(async ({ near, far, nearBus, farBus }) => {
       const reader = await far.live(ann);
       const slow = await far.live(ann);
@@ -210,7 +210,7 @@ describe("what the bus has lost of a user", () => {
     });
   });
 
-  test("is that streams were ended, without a block: those that were open then, of that token", async () => {
+  test("ends the streams of a disconnect without a block: those of that token that were open then", async () => {
     await withPair(async ({ near, far, nearBus, farBus }) => {
       const withToken = (tokenId: string) => ({ ...ann, tokenId });
       const disconnect = (tokenId: string, reason = "") => {
@@ -239,7 +239,7 @@ describe("what the bus has lost of a user", () => {
     });
   });
 
-  test("is the block that ends the streams", async () => {
+  test("ends the streams of a blocked user", async () => {
     await withPair(async ({ near, far, nearBus, farBus, clock }) => {
       const blocked = await far.live(ann);
       const other = await far.live(userOf("acme", "bob"));

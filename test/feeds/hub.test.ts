@@ -41,7 +41,7 @@ function build() {
 }
 
 describe("Hub", () => {
-  test("wakes the followers of a feed, and puts the frame where they find it", () => {
+  test("wakes the followers of a feed, and puts the frame into its ring", () => {
     const { bus, hub } = build();
     const [one, two, other] = [new Log(), new Log(), new Log()];
     const feed = userFeed("acme", "ann");
@@ -53,7 +53,7 @@ describe("Hub", () => {
     expect(ring.at(0).message.position).toMatchObject({ feed: "user", epoch: 9, seq: "3" });
   });
 
-  test("keeps tenants, users and feeds apart whose names run together", () => {
+  test("keeps feeds apart whose names are alike when joined", () => {
     const { bus, hub } = build();
     const feeds = [
       userFeed("a", "b"),
@@ -74,7 +74,7 @@ describe("Hub", () => {
     }
   });
 
-  test("gives a message that is not kept no place", () => {
+  test("gives a message that is not stored no position", () => {
     const { bus, hub } = build();
     const ring = hub.follow(everyoneFeed, new Log());
     bus.publish([{ type: "live", feed: everyoneFeed.key, body: new Uint8Array(0) }]);
@@ -82,7 +82,7 @@ describe("Hub", () => {
     expect(ring.at(0).message.position).toBeUndefined();
   });
 
-  test("tells of a read state whoever joined that user, and nobody else", () => {
+  test("reports a change of a read state to the followers of that user only", () => {
     const { bus, hub } = build();
     const [ann, bob, elsewhere] = [new Log(), new Log(), new Log()];
     hub.joinUser("acme", "ann", ann);
@@ -93,7 +93,7 @@ describe("Hub", () => {
     expect([ann.reads, bob.reads, elsewhere.reads]).toEqual([[notice], [], []]);
   });
 
-  test("marks what is recalled and tells who follows its feed", () => {
+  test("marks recalled frames, and reports them to the followers of the feed only", () => {
     const { bus, hub } = build();
     const [ann, bob] = [new Log(), new Log()];
     const ring = hub.follow(userFeed("acme", "ann"), ann);
@@ -115,7 +115,7 @@ describe("Hub", () => {
     expect(hub.streamsOf("acme", "ann")).toBe(1);
   });
 
-  test("keeps nothing of who left, and leaving twice does no harm", () => {
+  test("keeps nothing of followers that left, and lets them leave twice", () => {
     const { bus, hub } = build();
     const [one, two] = [new Log(), new Log()];
     const feed = tenantFeed("acme");
@@ -132,7 +132,7 @@ describe("Hub", () => {
     expect(hub.size).toBe(0);
   });
 
-  test("hears nothing after it has closed", () => {
+  test("ignores the bus after it was closed", () => {
     const { bus, hub } = build();
     const log = new Log();
     hub.follow(tenantFeed("acme"), log);

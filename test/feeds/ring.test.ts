@@ -16,11 +16,11 @@ function upTo(last: number, from = 1): number[] {
 }
 
 describe("Ring", () => {
-  test("begins empty", () => {
+  test("starts empty", () => {
     expect(held(new Ring())).toEqual([]);
   });
 
-  test("holds the newest 256 frames under places that only grow", () => {
+  test("holds the newest 256 frames in slots whose numbers only grow", () => {
     const ring = new Ring();
     for (const seq of upTo(1000)) {
       ring.push(frame(seq));
@@ -31,7 +31,7 @@ describe("Ring", () => {
     expect(held(ring)).toEqual(upTo(1000, 745));
   });
 
-  test("holds fewer of large frames, and always the newest", () => {
+  test("holds fewer large frames, and always the newest one", () => {
     const ring = new Ring();
     for (const seq of upTo(50)) ring.push(frame(seq, 8 * 1024));
     const bytes = held(ring).length * frame(0, 8 * 1024).cost;
@@ -45,18 +45,18 @@ describe("Ring", () => {
     expect(held(ring)).toEqual([52, 53]);
   });
 
-  test("marks what was recalled, and nothing else", () => {
+  test("marks recalled frames, and no others", () => {
     const ring = new Ring();
     for (const seq of upTo(4)) ring.push(frame(seq));
     ring.recall(new Set(["id-2", "id-4", "id-9"]));
     expect(upTo(4).filter((seq) => ring.at(seq - 1).recalled)).toEqual([2, 4]);
   });
 
-  test("finds the place after a seq, as far as it reaches and within one life of the feed", () => {
+  test("finds the slot after a seq, as far as it reaches and within one epoch", () => {
     const ring = new Ring();
     for (const seq of [7, 0, 8, 0, 9]) ring.push(seq === 0 ? new MessageFrame(new Uint8Array(1), 1) : frame(seq));
     expect([6, 7, 8, 9, 99].map((seq) => ring.slotAfter(seq, 1))).toEqual([0, 1, 3, 5, 5]);
-    expect(ring.slotAfter(3, 1), "what is missing between has to be read").toBe(0);
-    expect(ring.slotAfter(7, 2), "another life").toBe(5);
+    expect(ring.slotAfter(3, 1), "the Store has to be read up to the first slot").toBe(0);
+    expect(ring.slotAfter(7, 2), "another epoch").toBe(5);
   });
 });

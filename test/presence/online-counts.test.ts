@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { MemoryPresence } from "../../src/adapters/memory/presence.ts";
 import type { OnlineTotals } from "../../src/ports/presence.ts";
 import { OnlineCounts } from "../../src/presence/online-counts.ts";
-import { FakeClock, turn } from "../support/clock.ts";
+import { FakeClock, tick } from "../support/clock.ts";
 
 function build(presence = new MemoryPresence()) {
   const clock = new FakeClock(0);
@@ -28,7 +28,7 @@ describe("OnlineCounts", () => {
     opened = online;
     const { reports } = watch(online, clock);
     await enter("1");
-    await turn();
+    await tick();
     expect(reports).toEqual([[0, 1]]);
   });
 
@@ -75,7 +75,7 @@ describe("OnlineCounts", () => {
     opened = online;
     const [goes, stays] = [watch(online, clock), watch(online, clock)];
     await enter("1");
-    await turn();
+    await tick();
     goes.stop();
     goes.stop();
     await enter("2");
@@ -98,7 +98,7 @@ describe("OnlineCounts", () => {
     opened = online;
     const { reports } = watch(online, clock);
     await enter("1");
-    await turn();
+    await tick();
     expect(reports).toEqual([]);
     broken = false;
     await clock.advance(1000);
@@ -109,7 +109,7 @@ describe("OnlineCounts", () => {
     const { clock, online, enter } = build();
     const { reports } = watch(online, clock);
     await enter("1");
-    await turn();
+    await tick();
     await enter("2");
     online.close();
     await enter("3");

@@ -2,13 +2,13 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MemoryBus } from "../../src/adapters/memory/bus.ts";
 import type { Notice } from "../../src/ports/bus.ts";
-import { seededRandom, turns } from "../support/clock.ts";
+import { seededRandom, ticks } from "../support/clock.ts";
 import { type TestCore, toTenant, toUser, userOf, withTestCore } from "../support/core.ts";
 import type { Reader } from "../support/reader.ts";
 
 const ann = userOf("acme");
 
-/** A bus that loses, repeats and delays what it is given, until it is made whole again. */
+/** A bus that loses, repeats and delays notices, until `whole` is set. */
 class FaultyBus extends MemoryBus {
   whole = false;
   readonly #fraction: () => number;
@@ -31,7 +31,7 @@ class FaultyBus extends MemoryBus {
       return;
     }
     super.publish(chance < 0.6 ? [notice, notice] : [notice]);
-    // What was held comes late and in the wrong order.
+    // Held notices come late and in the wrong order.
     if (!this.whole && this.#fraction() < 0.6) return;
     super.publish(this.#held.reverse());
     this.#held = [];
@@ -42,21 +42,21 @@ function ids(reader: Reader, feed: string): string[] {
   return reader.messages.filter(({ position }) => position?.feed === feed).map(({ id }) => id);
 }
 
-/** Publishes a burst in several calls at once; the ids are in the order of the feed. */
+/** Publishes a burst in several concurrent calls, alternately to the user and to the tenant. */
 async function burst(node: TestCore, counts: readonly number[]): Promise<void> {
   await Promise.all(
     counts.map((count, index) => node.publishMany("acme", index % 2 === 0 ? toUser("ann") : toTenant, count)),
   );
 }
 
-/** The ids of a feed as stored. */
+/** The ids of a feed in the order in which they are stored. */
 async function stored(node: TestCore, name: string): Promise<string[]> {
   const { entries } = await node.store.read({ tenant: "acme", name }, 0, Number.MAX_SAFE_INTEGER, 100_000, 0);
   return entries.map(({ id }) => id);
 }
 
-describe("each message once and in order", () => {
-  test("to a stream that replays while others publish, however the store's answers fall", async () => {
+describe("Each message arrives once and in order", () => {
+  test("on a stream that replays while others publish, in whatever order the store answers", async () => {
     const count = fc.integer({ min: 1, max: 90 });
     await fc.assert(
       fc.asyncProperty(
@@ -66,7 +66,7 @@ describe("each message once and in order", () => {
         fc.nat(),
         async (before, meanwhile, delay, seed) => {
           const { fraction } = seededRandom(seed);
-          const wait = () => turns(Math.floor(fraction() * (delay + 1)));
+          const wait = () => ticks(Math.floor(fraction() * (delay + 1)));
           await withTestCore(
             async (node) => {
               await burst(node, before);

@@ -1,10 +1,10 @@
-/** Random scripts against a node with several devices, and the model that they must agree with. */
+/** Runs random scripts against a node with several devices, and compares the node with a model. */
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { expect } from "vitest";
 import { Kind, type Message } from "../../gen/tidings/v1/message_pb.ts";
 import { RoomMode } from "../../gen/tidings/v1/push_service_pb.ts";
-import { seededRandom, turns } from "../support/clock.ts";
+import { seededRandom, ticks } from "../support/clock.ts";
 import {
   startTestCore,
   type TestCore,
@@ -19,20 +19,20 @@ import {
 import type { Reader } from "../support/reader.ts";
 import { joins } from "../support/rooms.ts";
 import {
+  countByCategory,
   InboxModel,
   live,
   type ModelAudience,
   type ModelMark,
   type ModelMessage,
   roomFeed,
-  tallyOf,
 } from "./inbox-model.ts";
 
 const tenants = ["acme", "globex"] as const;
 const categories = ["", "system", "admin"] as const;
 const day = 86_400_000;
 
-/** Who reads where. The third device of ann sees one category only, and has not joined the room. */
+/** The devices and their users. The third device of ann sees one category only, and has not joined the room. */
 const owners = [
   { tenant: "acme", user: "ann", only: [], joined: true },
   { tenant: "acme", user: "ann", only: [], joined: true },
@@ -53,7 +53,7 @@ const publish = fc.record({
   kind: fc.constantFrom(Kind.NOTIFICATION, Kind.NOTIFICATION, Kind.NOTIFICATION, Kind.ACTIVITY, Kind.EVENT),
   category: fc.constantFrom(...categories),
   ttl: fc.constantFrom(0, 0, 0, 1000, 5000),
-  /** Under a request_id the message takes the place of the one before. */
+  /** A message under a request_id replaces the one before. */
   requestId: fc.constantFrom("", "", "", "", "r1", "r2"),
 });
 const mark = fc.record({
@@ -64,7 +64,7 @@ const mark = fc.record({
   count: fc.integer({ min: 1, max: 4 }),
   categories: someCategories,
   unread: fc.constantFrom(false, false, true),
-  /** Which of the positions of the device to give; none of them: no limit. */
+  /** The feeds whose positions the device gives; none for no limit. */
   upTo: fc.oneof(fc.constant<string[]>([]), fc.subarray(["user", "tenant", "everyone", "activity", roomFeed])),
 });
 const remove = fc.record({
@@ -100,19 +100,19 @@ interface Device {
   readonly only: readonly string[];
   readonly joined: boolean;
   reader: Reader | undefined;
-  /** Kept from stream to stream, as a client keeps it. */
+  /** Kept from stream to stream, as a client does. */
   readonly positions: Map<string, { epoch: number; seq: string }>;
-  /** Where the first stream started, per feed. */
+  /** The seqs at which the first stream started, by feed. */
   start: Map<string, number> | undefined;
   /** How often each message was seen, over all streams. */
   readonly seen: Map<string, number>;
 }
 
-/** One script under way. */
+/** One run of a script. */
 class Run {
   readonly #test: TestCore;
   readonly #model = new InboxModel();
-  /** The message under each tenant's request_id. */
+  /** The id of the message under each tenant and request_id. */
   readonly #named = new Map<string, string>();
   readonly #devices: Device[] = owners.map((owner) => ({
     ...owner,
@@ -153,7 +153,7 @@ class Run {
     }
   }
 
-  /** Brings every device back, and waits until nothing moves: all must agree. */
+  /** Connects every device, waits until nothing is in flight, and compares everything. */
   async finish(): Promise<void> {
     for (const each of this.#devices) await this.#connect(each);
     await this.check();
@@ -173,7 +173,7 @@ class Run {
     }
   }
 
-  /** All readers take what is there: time that passes would end the streams of those that do not. */
+  /** Resumes all readers: if time passed, paused ones would be closed as too slow. */
   #resume(): void {
     for (const { reader } of this.#devices) reader?.resume();
   }
@@ -256,12 +256,12 @@ class Run {
     expect(unread.total).toBe(this.#model.unread(tenant, user, this.#now).length);
   }
 
-  /** As the backend of acme: what belongs to others must not go. */
+  /** Recalls as the backend of acme, which must not touch the messages of others. */
   async #recall({ picks }: Of<"recall">): Promise<void> {
     const ids = this.#pick(picks);
     await this.#test.core.recaller.recall("acme", ids);
     for (const message of this.#model.messages) {
-      const ours = [...message.places.keys()].every((key) => key.split("\n")[0] === "acme");
+      const ours = [...message.locations.keys()].every((key) => key.split("\n")[0] === "acme");
       if (ours && ids.includes(message.id)) message.recalled = true;
     }
   }
@@ -274,7 +274,7 @@ class Run {
     each.reader = this.#test.subscribe(memberOf(tenant, user), { ...rooms, positions: given, categories: [...only] });
     const known = this.#model.knows(tenant, user);
     this.#model.contact(tenant, user, this.#now);
-    // The first contact sets what counts as read; and without positions a stream starts at its Hello.
+    // The first contact decides what counts as read, and a stream without positions starts at its Hello.
     if (!known || !each.start) {
       const hello = await each.reader.first("hello");
       each.start ??= new Map(hello.positions.map(({ feed, seq }) => [feed, Number(seq)]));
@@ -294,20 +294,20 @@ class Run {
     expect(reader.error, "the stream has ended").toBeUndefined();
     const unread = this.#model.unread(tenant, user, this.#now);
     expect(reader.badge.total, "badge").toBe(unread.length);
-    expect(positive(reader.badge.byCategory), "badge by category").toEqual(tallyOf(unread));
+    expect(positive(reader.badge.byCategory), "badge by category").toEqual(countByCategory(unread));
     checkOrder(reader);
     const { deleted } = this.#model.contact(tenant, user, this.#now);
     const times = new Map(seen);
     for (const { id } of reader.messages) times.set(id, (times.get(id) ?? 0) + 1);
     for (const message of this.#model.messages) {
-      const place = this.#model.place(message, tenant, user);
+      const location = this.#model.locate(message, tenant, user);
       const count = times.get(message.id) ?? 0;
-      const shown = place !== undefined && (place.feed !== roomFeed || joined) && passes(only, message);
-      const expected = shown && place.seq > (start?.get(place.feed) ?? 0);
-      // Who enters a room gets its kept events, too, as far as they are still there.
-      const kept = shown && place.feed === roomFeed && message.kind === Kind.EVENT;
-      expect(count, "seen more than once, or though it is another's").toBeLessThanOrEqual(expected || kept ? 1 : 0);
-      // What the user deleted on one device is not sent to another that was away.
+      const shown = location !== undefined && (location.feed !== roomFeed || joined) && passes(only, message);
+      const expected = shown && location.seq > (start?.get(location.feed) ?? 0);
+      // A device that enters a room also gets the stored events that are still there.
+      const stored = shown && location.feed === roomFeed && message.kind === Kind.EVENT;
+      expect(count, "seen more than once, or by the wrong user").toBeLessThanOrEqual(expected || stored ? 1 : 0);
+      // A message that the user deleted on one device is not sent to another that was away.
       if (expected && live(message, this.#now) && !deleted.has(message.id)) expect(count, "never seen").toBe(1);
     }
   }
@@ -319,14 +319,14 @@ class Run {
     do {
       const page = await this.#test.unread(memberOf(tenant, user), { pageSize: 3, pageToken });
       expect(page.unread.total, "total").toBe(expected.length);
-      expect(positive(Object.entries(page.unread.byCategory)), "total by category").toEqual(tallyOf(expected));
+      expect(positive(Object.entries(page.unread.byCategory)), "total by category").toEqual(countByCategory(expected));
       listed.push(...page.messages);
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
     expect(listed.map(({ id }) => id).sort(), "listed").toEqual(expected.map(({ id }) => id).sort());
   }
 
-  /** Ids of messages, whosever they are. */
+  /** Ids of messages of any user. */
   #pick(picks: readonly number[]): string[] {
     const { messages } = this.#model;
     return picks.map((pick) => messages[pick % Math.max(1, messages.length)]?.id ?? "no such id");
@@ -337,7 +337,7 @@ class Run {
   }
 }
 
-/** The token names the room. */
+/** A user whose token names the room. */
 function memberOf(tenant: string, user: string) {
   return { ...userOf(tenant, user), rooms: ["a"] };
 }
@@ -350,14 +350,14 @@ function positive(entries: Iterable<[string, number]>): Map<string, number> {
   return new Map([...entries].filter(([, count]) => count > 0));
 }
 
-/** Within one stream: each feed in its order, and nothing after it was said to be gone. */
+/** Checks one stream: each feed is in order, and no message comes after its recall or deletion. */
 function checkOrder(reader: Reader): void {
   const last = new Map<string, number>();
   const gone = new Set<string>();
   for (const event of reader.events) {
     if (event.case === "readState") for (const id of event.value.deletedIds) gone.add(id);
     if (event.case !== "message") continue;
-    expect(gone.has(event.value.id), "sent after it was gone").toBe(false);
+    expect(gone.has(event.value.id), "sent after it was deleted").toBe(false);
     const { feed, seq } = event.value.position ?? { feed: "", seq: "0" };
     if (feed === "") continue;
     expect(Number(seq), "out of order").toBeGreaterThan(last.get(feed) ?? 0);
@@ -365,10 +365,10 @@ function checkOrder(reader: Reader): void {
   }
 }
 
-/** Runs a script on a fresh node, whose store answers after random delays of up to `delay` turns. */
+/** Runs a script on a fresh node, whose store answers after random delays of up to `delay` ticks. */
 export async function runScript(script: readonly Step[], seed: number, delay: number): Promise<void> {
   const random = seededRandom(seed);
-  const wait = () => turns(Math.floor(random.fraction() * (delay + 1)));
+  const wait = () => ticks(Math.floor(random.fraction() * (delay + 1)));
   const test = await startTestCore({
     async around(_method, call) {
       await wait();

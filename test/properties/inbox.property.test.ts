@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { describe, test } from "vitest";
 import { runScript, step } from "./inbox-run.ts";
 
-describe("whatever happens to three devices of a user, another user and another tenant", () => {
-  test("every badge is the store's truth, and every message is seen exactly once", async () => {
+describe("In any script with three devices of a user, another user and another tenant", () => {
+  test("every badge agrees with the store, and every message is seen exactly once", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(step, { minLength: 5, maxLength: 50, size: "max" }),

@@ -4,10 +4,10 @@ import { RoomMode, SubscribeRequestSchema } from "../../gen/tidings/v1/push_serv
 import { MemoryPresence } from "../../src/adapters/memory/presence.ts";
 import type { OnlineTotals } from "../../src/ports/presence.ts";
 import { Subscription } from "../../src/stream/subscription.ts";
-import { seededRandom, turns } from "../support/clock.ts";
+import { seededRandom, ticks } from "../support/clock.ts";
 import { type TestCore, toTenant, userOf, withTestCore } from "../support/core.ts";
 
-/** Knows whether anybody still wants to know the count. */
+/** Counts how often the online count is asked for. */
 class CountedPresence extends MemoryPresence {
   counts = 0;
 
@@ -19,12 +19,12 @@ class CountedPresence extends MemoryPresence {
 
 const modes = [RoomMode.ANY, RoomMode.FIRST, RoomMode.LAST];
 
-/** Opens a stream and ends it in one of the ways in which streams end, in one of the places where it may be. */
+/** Opens a stream, and ends it at a random point in one of the ways in which streams end. */
 async function openAndEnd(node: TestCore, fraction: () => number): Promise<void> {
   const user = { ...userOf("acme", `user-${Math.floor(fraction() * 20)}`), rooms: ["*"] };
   const way = Math.floor(fraction() * 7);
   const positions = way === 6 ? [{ feed: "user", seq: "999999" }] : [{ feed: "tenant", seq: "0" }];
-  // Rooms that others are in, want for themselves, or take away meanwhile.
+  // Other streams are in the same rooms, want them for themselves, or take them away meanwhile.
   const rooms = ["a", "b"].map((roomId) => ({
     roomId,
     mode: modes[Math.floor(fraction() * modes.length)] as RoomMode,
@@ -45,9 +45,9 @@ async function openAndEnd(node: TestCore, fraction: () => number): Promise<void>
     return subscription.close();
   }
   const read = (async () => {
-    for await (const _ of batches) await turns(Math.floor(fraction() * 3));
+    for await (const _ of batches) await ticks(Math.floor(fraction() * 3));
   })().catch(() => {});
-  await turns(Math.floor(fraction() * 30));
+  await ticks(Math.floor(fraction() * 30));
   if (way === 3) subscription.drain(1, "going");
   else if (way === 4) await subscription.refresh({ ...user, expireTime: node.clock.now() });
   else subscription.close();
@@ -55,7 +55,7 @@ async function openAndEnd(node: TestCore, fraction: () => number): Promise<void>
   await read;
 }
 
-test("a thousand streams that end anyhow and anywhere leave nothing", async () => {
+test("A thousand streams that end in any way and at any point leave nothing behind", async () => {
   const { fraction } = seededRandom(7);
   const presence = new CountedPresence();
   await withTestCore(
@@ -83,7 +83,7 @@ test("a thousand streams that end anyhow and anywhere leave nothing", async () =
     {
       presence,
       async around(_method, call) {
-        await turns(Math.floor(fraction() * 4));
+        await ticks(Math.floor(fraction() * 4));
         return call();
       },
     },

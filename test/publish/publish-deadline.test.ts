@@ -5,7 +5,7 @@ import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { fail, reasonOf, retryAfterOf } from "../../src/errors.ts";
 import type { StoreInfo } from "../../src/ports/store.ts";
 import type { Authorize } from "../../src/rooms/access.ts";
-import { FakeClock, turn } from "../support/clock.ts";
+import { FakeClock, tick } from "../support/clock.ts";
 import {
   publishRequest,
   serviceOf,
@@ -121,7 +121,7 @@ class SlowNode {
   /** Waits until all work waits for the clock. */
   async #quiet(): Promise<void> {
     for (let idleTicks = 0; idleTicks < 3; idleTicks++) {
-      await turn();
+      await tick();
       if (this.#working > 0) idleTicks = -1;
     }
   }

@@ -15,14 +15,14 @@ beforeEach(async () => {
 });
 afterEach(() => node.close());
 
-/** How many streams ring for each message, in the order given. */
-function rings(readers: readonly Reader[], ids: readonly string[]): number[] {
+/** How many of the streams alert for each message, in the order given. */
+function alerts(readers: readonly Reader[], ids: readonly string[]): number[] {
   const alerting = readers.flatMap(({ messages }) => messages.filter(({ alert }) => alert).map(({ id }) => id));
   return ids.map((id) => alerting.filter((each) => each === id).length);
 }
 
-describe("a message rings", () => {
-  test("on exactly one of a user's many pages, and for each user", async () => {
+describe("A message alerts", () => {
+  test("exactly one of each user's pages", async () => {
     const pages = await Promise.all(Array.from({ length: 8 }, () => node.live(ann)));
     const others = [await node.live(bob), await node.live(bob)];
     const ids = [
@@ -32,21 +32,21 @@ describe("a message rings", () => {
     ];
     await node.settle();
     for (const reader of [...pages, ...others]) expect(reader.messages).toHaveLength(ids.length);
-    expect(rings(pages, ids)).toEqual(ids.map(() => 1));
-    expect(rings(others, ids)).toEqual(ids.map(() => 1));
+    expect(alerts(pages, ids)).toEqual(ids.map(() => 1));
+    expect(alerts(others, ids)).toEqual(ids.map(() => 1));
   });
 
-  test("on one of the user's pages on each node", async () => {
+  test("one of the user's pages on each node", async () => {
     await withPair(async ({ near, far }) => {
       const [here, there] = await Promise.all([near, far].map((each) => Promise.all([each.live(ann), each.live(ann)])));
       const ids = await near.publishMany("acme", toUser("ann"), 3);
       await near.settle();
       await far.settle();
-      for (const pages of [here, there]) expect(rings(pages ?? [], ids)).toEqual([1, 1, 1]);
+      for (const pages of [here, there]) expect(alerts(pages ?? [], ids)).toEqual([1, 1, 1]);
     });
   });
 
-  test("on exactly one also when pages show different categories, at different speeds", async () => {
+  test("exactly one page, even if pages show different categories at different speeds", async () => {
     const slow = await node.live(ann, { categories: ["x"] });
     const quick = await node.live(ann, { categories: ["y"] });
     const all = await node.live(ann, { categories: ["x", "y"] });
@@ -62,10 +62,10 @@ describe("a message rings", () => {
     await node.settle();
     all.resume();
     await node.settle();
-    expect(rings([slow, quick, all], ids)).toEqual(ids.map(() => 1));
+    expect(alerts([slow, quick, all], ids)).toEqual(ids.map(() => 1));
   });
 
-  test("in a room for its members, and not for who said it", async () => {
+  test("the members of its room, except its author", async () => {
     const speaker = member("ann", ["a"], { publish: ["a"] });
     const readers = [
       await node.live(speaker, joins(RoomMode.ANY, "a")),
@@ -75,23 +75,23 @@ describe("a message rings", () => {
     const { messageId } = await node.say(speaker, "a");
     const byService = await node.publish("acme", toRoom("a"), { actor: { id: "bob" } });
     await node.settle();
-    expect(rings([readers[0]], [messageId, byService.messageId])).toEqual([0, 1]);
-    expect(rings(readers.slice(1), [messageId, byService.messageId])).toEqual([1, 0]);
+    expect(alerts([readers[0]], [messageId, byService.messageId])).toEqual([0, 1]);
+    expect(alerts(readers.slice(1), [messageId, byService.messageId])).toEqual([1, 0]);
   });
 
-  test("when it is an activity for whom it concerns, and no activity rings for others", async () => {
+  test("only its receiver if it is an activity", async () => {
     const readers = [await node.live(ann), await node.live(ann)];
     const others = [await node.live(bob)];
     const forAnn = await node.publish("acme", toUser("ann"), { kind: Kind.ACTIVITY });
     const forAll = await node.publish("acme", toTenant, { kind: Kind.ACTIVITY });
     await node.settle();
     const ids = [forAnn.messageId, forAll.messageId];
-    expect(rings(readers, ids)).toEqual([1, 0]);
-    expect(rings(others, ids)).toEqual([0, 0]);
+    expect(alerts(readers, ids)).toEqual([1, 0]);
+    expect(alerts(others, ids)).toEqual([0, 0]);
     expect(others[0]?.messages.map(({ receiverId }) => receiverId)).toEqual(["ann", ""]);
   });
 
-  test("not when it is an event, kept or not", async () => {
+  test("no page if it is an event, stored or not", async () => {
     const reader = await node.live(ann);
     const ids = [
       (await node.publish("acme", toUser("ann"), { kind: Kind.EVENT })).messageId,
@@ -99,12 +99,12 @@ describe("a message rings", () => {
     ];
     await node.settle();
     expect(reader.messages).toHaveLength(2);
-    expect(rings([reader], ids)).toEqual([0, 0]);
+    expect(alerts([reader], ids)).toEqual([0, 0]);
   });
 });
 
-describe("on return, a message rings", () => {
-  test("when it is young, unread, and has not rung before", async () => {
+describe("On return, a message alerts", () => {
+  test("if it is young and unread, and has not alerted before", async () => {
     const early = await node.live(ann);
     const heard = await node.publish("acme", toUser("ann"));
     await node.settle();
@@ -113,19 +113,19 @@ describe("on return, a message rings", () => {
     await node.markIds(ann, [read]);
     const back = [await node.live(ann, { positions: [own(0)] }), await node.live(ann, { positions: [own(0)] })];
     for (const reader of back) expect(reader.messages).toHaveLength(3);
-    expect(rings(back, [heard.messageId, missed, read])).toEqual([0, 1, 0]);
+    expect(alerts(back, [heard.messageId, missed, read])).toEqual([0, 1, 0]);
   });
 
-  test("not when it is older than five minutes, and still at five", async () => {
+  test("up to an age of five minutes, and not when it is older", async () => {
     const { messageId: old } = await node.publish("acme", toUser("ann"));
     await node.pass(1);
     const { messageId: young } = await node.publish("acme", toUser("ann"));
     await node.pass(300_000);
     const reader = await node.live(ann, { positions: [own(0)] });
-    expect(rings([reader], [old, young])).toEqual([0, 1]);
+    expect(alerts([reader], [old, young])).toEqual([0, 1]);
   });
 
-  test("not when it is older than the operator says", async () => {
+  test("no page if it is older than `alertMs`", async () => {
     const strict = await startTestCore({ alertMs: 0 });
     try {
       const reader = await strict.live(ann);
@@ -136,14 +136,14 @@ describe("on return, a message rings", () => {
       await strict.pass(1);
       reader.resume();
       await strict.settle();
-      expect(rings([reader], [first, late])).toEqual([1, 0]);
+      expect(alerts([reader], [first, late])).toEqual([1, 0]);
     } finally {
       await strict.close();
     }
   });
 });
 
-test("of a feed with ever more gaps the oldest close: what was there rings no more, what is new once", async () => {
+test("In a feed with ever more gaps the oldest gaps close: old messages no longer alert, new ones alert once", async () => {
   const [odd, all] = [await node.live(ann, { categories: ["odd"] }), await node.live(ann)];
   all.pause();
   const { messageId: last } = await node.publish("acme", toUser("ann"), { category: "even" });
@@ -152,7 +152,7 @@ test("of a feed with ever more gaps the oldest close: what was there rings no mo
   await node.settle();
   all.resume();
   await node.settle();
-  const times = rings([odd, all], [last, ...ids]);
+  const times = alerts([odd, all], [last, ...ids]);
   expect(times.every((count) => count <= 1)).toBe(true);
   expect(times.slice(-60)).toEqual(times.slice(-60).map(() => 1));
 });

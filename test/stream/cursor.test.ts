@@ -3,11 +3,12 @@ import { describe, expect, test } from "vitest";
 import { PositionSchema } from "../../gen/tidings/v1/message_pb.ts";
 import { userFeed } from "../../src/feeds/feed.ts";
 import { Ring } from "../../src/feeds/ring.ts";
+import { unbounded } from "../../src/ports/store.ts";
 import { Cursor } from "../../src/stream/cursor.ts";
 import { MessageFrame } from "../../src/wire/frame.ts";
 import { reasonFrom } from "../support/core.ts";
 
-const head = { epoch: 5, seq: 10, tail: 1 };
+const bounds = { epoch: 5, seq: 10, tail: 1 };
 
 function frame(seq: number): MessageFrame {
   const body = new Uint8Array(0);
@@ -23,53 +24,53 @@ function given(seq: number, epoch = 5) {
   return { position: create(PositionSchema, { feed: "user", epoch, seq: String(seq) }), field: "positions[0]" };
 }
 
-/** A cursor at a place, and its ring. */
+/** A cursor at a seq, and its ring. */
 function build(seq = 10) {
   const ring = new Ring();
   const cursor = new Cursor(userFeed("acme", "ann"), ring);
-  cursor.start(head, given(seq));
+  cursor.start(bounds, given(seq));
   const push = (...seqs: number[]) => {
     for (const each of seqs) ring.push(frame(each));
   };
-  const take = (limit = 100, upTo = Number.POSITIVE_INFINITY) => {
+  const take = (limit = 100, upTo = unbounded) => {
     const { frames, missing } = cursor.take(limit, upTo);
     return { seqs: frames.map(({ seq }) => seq), missing };
   };
   return { cursor, push, take };
 }
 
-describe("a cursor starts", () => {
-  function start(from: Parameters<Cursor["start"]>[1], at = head) {
+describe("A cursor starts", () => {
+  function start(from: Parameters<Cursor["start"]>[1], at = bounds) {
     const cursor = new Cursor(userFeed("acme", "ann"), new Ring());
     const gap = cursor.start(at, from);
     return { position: cursor.position, gap };
   }
 
-  test("now without a position", () => {
+  test("at the end without a position", () => {
     expect(start(undefined)).toMatchObject({ position: { feed: "user", epoch: 5, seq: "10" }, gap: undefined });
   });
 
-  test("after a position, the present epoch standing for 0", () => {
+  test("after a position, whose epoch 0 stands for the present one", () => {
     expect(start(given(3))).toMatchObject({ position: { seq: "3" }, gap: undefined });
     expect(start(given(3, 0))).toMatchObject({ position: { epoch: 5, seq: "3" }, gap: undefined });
     expect(start(given(10))).toMatchObject({ position: { seq: "10" }, gap: undefined });
     expect(start(given(0))).toMatchObject({ position: { seq: "0" }, gap: undefined });
   });
 
-  test("at the head after a gap when the feed was rebuilt", () => {
+  test("at the end, after a gap, when the feed was rebuilt", () => {
     const { position, gap } = start(given(99, 4));
     expect(position).toMatchObject({ epoch: 5, seq: "10" });
     expect(gap).toMatchObject({ from: { epoch: 4, seq: "99" }, to: { epoch: 5, seq: "10" } });
   });
 
-  test("before the tail after a gap when retention has trimmed", () => {
+  test("before the tail, after a gap, when retention has trimmed messages", () => {
     const trimmed = { epoch: 5, seq: 10, tail: 7 };
     expect(start(given(2), trimmed).gap).toMatchObject({ from: { seq: "2" }, to: { seq: "6" } });
     expect(start(given(5), trimmed).gap).toMatchObject({ from: { seq: "5" }, to: { seq: "6" } });
     expect(start(given(6), trimmed)).toMatchObject({ position: { seq: "6" }, gap: undefined });
   });
 
-  test("not from the future", async () => {
+  test("at no position beyond the end, which is POSITION_IN_FUTURE", async () => {
     expect(await reasonFrom(() => start(given(11)))).toBe("POSITION_IN_FUTURE");
     expect(await reasonFrom(() => start(given(11, 0)))).toBe("POSITION_IN_FUTURE");
     const huge = {
@@ -80,8 +81,8 @@ describe("a cursor starts", () => {
   });
 });
 
-describe("a cursor takes", () => {
-  test("what is new, in order and once", () => {
+describe("A cursor takes", () => {
+  test("new frames once and in order", () => {
     const { push, take } = build();
     push(11, 12);
     expect(take()).toEqual({ seqs: [11, 12], missing: undefined });
@@ -90,14 +91,14 @@ describe("a cursor takes", () => {
     expect(take()).toEqual({ seqs: [13], missing: undefined });
   });
 
-  test("no more than the limit", () => {
+  test("no more frames than the limit", () => {
     const { push, take } = build();
     push(11, 12, 13);
     expect(take(2).seqs).toEqual([11, 12]);
     expect(take(2).seqs).toEqual([13]);
   });
 
-  test("nothing beyond the seq it is told, and that later", () => {
+  test("nothing beyond `upTo`, and the rest later", () => {
     const { push, take } = build();
     push(11, 12, 13);
     expect(take(100, 12).seqs).toEqual([11, 12]);
@@ -105,13 +106,13 @@ describe("a cursor takes", () => {
     expect(take().seqs).toEqual([13]);
   });
 
-  test("what is repeated or late once", () => {
+  test("repeated and late frames once", () => {
     const { push, take } = build();
     push(11, 11, 10, 12, 11, 12);
     expect(take().seqs).toEqual([11, 12]);
   });
 
-  test("nothing across a hole, and tells up to where it is", () => {
+  test("nothing across a hole, and reports the end of the hole as missing", () => {
     const { cursor, push, take } = build();
     push(11, 14);
     expect(take()).toEqual({ seqs: [11], missing: 13 });
@@ -120,23 +121,23 @@ describe("a cursor takes", () => {
     expect(take()).toEqual({ seqs: [14], missing: undefined });
   });
 
-  test("messages that are not kept between the others", () => {
+  test("messages that are not stored between the others", () => {
     const { push, take } = build();
     push(0, 11, 0, 13);
     expect(take()).toEqual({ seqs: [0, 11, 0], missing: 12 });
   });
 
-  test("what a ring still has, when it fell off", () => {
+  test("nothing when it fell off the ring, and reports up to where the Store has to be read", () => {
     const { push, take } = build();
     push(...Array.from({ length: 300 }, (_, index) => 11 + index));
     expect(take()).toEqual({ seqs: [], missing: 54 });
   });
 
-  test("nothing that came before it began to follow", () => {
+  test("no live message from before it was made", () => {
     const ring = new Ring();
     ring.push(frame(0));
     const cursor = new Cursor(userFeed("acme", "ann"), ring);
-    cursor.start(head, undefined);
-    expect(cursor.take(10, Number.POSITIVE_INFINITY).frames).toEqual([]);
+    cursor.start(bounds, undefined);
+    expect(cursor.take(10, unbounded).frames).toEqual([]);
   });
 });

@@ -3,7 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { DisconnectRequestSchema } from "../../gen/tidings/v1/admin_service_pb.ts";
 import { RoomMode } from "../../gen/tidings/v1/push_service_pb.ts";
-import { turns } from "../support/clock.ts";
+import { ticks } from "../support/clock.ts";
 import { reasonFrom, serviceOf, startTestCore, type TestCore, toUser, userOf, withTestCore } from "../support/core.ts";
 import { joins, member } from "../support/rooms.ts";
 
@@ -24,7 +24,7 @@ function disconnect(request: MessageInitShape<typeof DisconnectRequestSchema>, o
 const inAMinute = (of = node) => ({ blockUntil: timestampFromMs(of.clock.now() + 60_000) });
 
 describe("Disconnect", () => {
-  test("ends all streams of a user with the reason, and nobody else's", async () => {
+  test("ends all streams of a user with the reason, and no others", async () => {
     const ends = [await node.live(withToken("t1")), await node.live(ann, joins(RoomMode.ANY, "dm/ann/bob"))];
     const stay = [
       await node.live(userOf("acme", "bob")),
@@ -39,11 +39,11 @@ describe("Disconnect", () => {
     await node.settle();
     for (const reader of stay) expect(reader.error).toBeUndefined();
     expect(await node.core.context.presence.count("acme", "dm/ann/bob")).toEqual({ users: 0, connections: 0 });
-    // No block was asked for.
+    // The request has no block, so the user may come back.
     await node.live(ann);
   });
 
-  test("of one token ends its streams only, also after a stream was given a fresh one", async () => {
+  test("of one token ends the streams of that token only, also after a stream got a fresh one", async () => {
     const [one, two, moved] = [
       await node.live(withToken("t1")),
       await node.live(withToken("t2")),
@@ -59,7 +59,7 @@ describe("Disconnect", () => {
     expect(await disconnect({ tokenId: "t9" })).toBe(0);
   });
 
-  test("ends a stream that is paused before anything more is sent", async () => {
+  test("ends a paused stream before anything more is sent", async () => {
     const reader = await node.live(ann);
     reader.pause();
     await node.publish("acme", toUser("ann"));
@@ -71,7 +71,7 @@ describe("Disconnect", () => {
     expect(reader.messages.length).toBeLessThanOrEqual(1);
   });
 
-  test("ends who hears it though the store does not answer, and is an error then: others may not have heard", async () => {
+  test("ends the streams that hear it even if the store does not answer, and rejects, for others may have missed it", async () => {
     let away = false;
     await withTestCore(
       async (node) => {
@@ -95,7 +95,7 @@ describe("Disconnect", () => {
     );
   });
 
-  test("is for the tenant of the token, or for the one that is named", async () => {
+  test("applies to the token's tenant, or to the named one for a token without a tenant", async () => {
     const reader = await node.live(ann);
     const free = create(DisconnectRequestSchema, { userId: "ann" });
     expect(await reasonFrom(node.core.disconnector.disconnect(serviceOf(), free))).toBe("TENANT_REQUIRED");
@@ -109,8 +109,8 @@ describe("Disconnect", () => {
   });
 });
 
-describe("a block", () => {
-  test("keeps streams out until its time, or until it is lifted", async () => {
+describe("A block", () => {
+  test("refuses streams until it expires or is lifted", async () => {
     await disconnect(inAMinute());
     expect(await node.subscribe(ann).end()).toBe("CALLER_BLOCKED");
     expect(node.core.context.hub.size).toBe(0);
@@ -124,14 +124,14 @@ describe("a block", () => {
     await node.live(withToken("t1"));
   });
 
-  test("leaves no stream, wherever in its opening the stream is when it comes", async () => {
+  test("ends a stream at whatever point of its opening the block comes", async () => {
     for (let wait = 0; wait < 30; wait += 2) {
       await withTestCore(
         async (node) => {
-          // The token was checked before.
+          // As when the token was checked before the block came.
           await node.core.context.blockList.check(member("ann", ["a"]));
           const reader = node.subscribe(member("ann", ["a"]), joins(RoomMode.ANY, "a"));
-          await turns(wait);
+          await ticks(wait);
           await disconnect(inAMinute(node), node);
           const reason = await reader.end();
           expect(["DISCONNECTED", "CALLER_BLOCKED"]).toContain(reason);
@@ -142,9 +142,9 @@ describe("a block", () => {
         },
         {
           async around(_method, call) {
-            await turns(1);
+            await ticks(1);
             const answer = await call();
-            await turns(1);
+            await ticks(1);
             return answer;
           },
         },
@@ -152,7 +152,7 @@ describe("a block", () => {
     }
   });
 
-  test("is answered to once it holds: who comes after the answer is out", async () => {
+  test("is in force when its request is answered", async () => {
     await withTestCore(
       async (node) => {
         await node.live(ann);
@@ -161,7 +161,7 @@ describe("a block", () => {
       },
       {
         async around(_method, call) {
-          await turns(2);
+          await ticks(2);
           return call();
         },
       },

@@ -3,9 +3,9 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import { RoomMode, SubscribeRequestSchema } from "../../gen/tidings/v1/push_service_pb.ts";
 import { Subscription } from "../../src/stream/subscription.ts";
-import { turns } from "../support/clock.ts";
+import { ticks } from "../support/clock.ts";
 import { reasonFrom, serviceOf, startTestCore, type TestCore, toRoom, withTestCore } from "../support/core.ts";
-import { FakeHook, joins, member, roomEvents, SlowPresence, story, told } from "../support/rooms.ts";
+import { FakeHook, joins, member, roomEvents, SlowPresence, story, untilRooms } from "../support/rooms.ts";
 
 const { ANY, FIRST, LAST } = RoomMode;
 const event = { kind: Kind.EVENT } as const;
@@ -17,10 +17,10 @@ beforeEach(async () => {
 });
 afterEach(() => node.close());
 
-/** How many are in a room. */
+/** How many users and connections are in a room. */
 const count = (room: string, of = node) => of.core.context.presence.count("acme", room);
 
-describe("what a stream asks for", () => {
+describe("A request for rooms", () => {
   test.each([
     ["an id that promises a direct room and names none", [{ roomId: "dm/ann" }], "rooms[0].room_id"],
     ["a room named twice", [{ roomId: "a" }, { roomId: "b" }, { roomId: "a" }], "rooms[2].room_id"],
@@ -33,7 +33,7 @@ describe("what a stream asks for", () => {
       "rooms[1].room_id",
     ],
     ["a direct room in both orders", [{ roomId: "dm/ann/bob" }, { roomId: "dm/bob/ann" }], "rooms[1].room_id"],
-  ])("is refused as a whole: %s", async (_what, rooms, field) => {
+  ])("is refused as a whole for %s", async (_what, rooms, field) => {
     const open = () => new Subscription(node.core.context, ann, create(SubscribeRequestSchema, { rooms }), () => {});
     expect(await reasonFrom(open)).toBe("FIELD_INVALID");
     expect(open).toThrow(field);
@@ -41,12 +41,12 @@ describe("what a stream asks for", () => {
     expect(node.core.context.streams.size).toBe(0);
   });
 
-  test("is refused of a service that wants a room to itself, or is bound to no tenant", async () => {
+  test("is refused for a service that wants a room to itself, or is bound to no tenant", async () => {
     expect(await reasonFrom(() => node.subscribe(serviceOf("acme"), joins(FIRST, "a")))).toBe("FIELD_INVALID");
     expect(await reasonFrom(() => node.subscribe(serviceOf(), joins(ANY, "a")))).toBe("FIELD_INVALID");
   });
 
-  test("is answered room by room, and the stream goes on without those that it may not enter", async () => {
+  test("is answered room by room, and the stream goes on without the rooms that it may not enter", async () => {
     const reader = node.subscribe(ann, joins(ANY, "a", "secret", "dm/bob/cyd", "b", "dm/bob/ann"));
     await reader.first("caughtUp");
     expect(roomEvents(reader)).toEqual([
@@ -77,7 +77,7 @@ describe("what a stream asks for", () => {
     expect(rooms).toEqual(["room/a", "room/b", "room/dm/ann/bob"]);
   });
 
-  test("of a service opens every room of its tenant, and counts nobody in", async () => {
+  test("by a service opens every room of its tenant, and counts in none", async () => {
     const reader = await node.live(serviceOf("acme"), joins(ANY, "a", "dm/ann/bob"));
     expect(roomEvents(reader)).toEqual(["joined a", "joined dm/ann/bob"]);
     await node.publish("acme", toRoom("dm/bob/ann"));
@@ -89,7 +89,7 @@ describe("what a stream asks for", () => {
     expect(await count("a")).toEqual({ users: 0, connections: 0 });
   });
 
-  test("of direct rooms never meets another pair's, however the ids are written", async () => {
+  test("for direct rooms never opens another pair's, however the ids are written", async () => {
     const [one, other] = [member("1"), member("12")];
     const a = await node.live(one, joins(ANY, "dm/23/1", "dm/12/3"));
     const b = await node.live(other, joins(ANY, "dm/3/12", "dm/1/23"));
@@ -104,12 +104,12 @@ describe("what a stream asks for", () => {
   });
 });
 
-describe("FIRST", () => {
-  test("of 20 streams at once lets one in, and the others go on without the room", async () => {
+describe("A join by FIRST", () => {
+  test("lets one of 20 concurrent streams in, and the others go on without the room", async () => {
     const readers = Array.from({ length: 20 }, (_, index) =>
       node.subscribe(member(`user-${index}`, ["a"]), { ...joins(FIRST, "a"), instanceId: `page-${index}` }),
     );
-    const events = (await Promise.all(readers.map((reader) => told(reader)))).flat();
+    const events = (await Promise.all(readers.map((reader) => untilRooms(reader)))).flat();
     expect(events.filter((each) => each === "joined a")).toHaveLength(1);
     expect(events.filter((each) => each === "refused a already_exists")).toHaveLength(19);
     await node.publish("acme", toRoom("a"), event);
@@ -118,25 +118,25 @@ describe("FIRST", () => {
     expect(await count("a")).toEqual({ users: 1, connections: 1 });
   });
 
-  test("is not refused by the page's own ghost, which is told", async () => {
-    const ghost = await node.live(ann, { ...joins(FIRST, "a"), instanceId: "page" });
+  test("is not refused by a stale connection of the same page, which is kicked", async () => {
+    const stale = await node.live(ann, { ...joins(FIRST, "a"), instanceId: "page" });
     const back = await node.live(ann, { ...joins(FIRST, "a"), instanceId: "page" });
     expect(roomEvents(back)).toEqual(["joined a"]);
-    expect(await told(ghost, 2)).toEqual(["joined a", "kicked a already_exists"]);
+    expect(await untilRooms(stale, 2)).toEqual(["joined a", "kicked a already_exists"]);
     const other = await node.live(bob, { ...joins(FIRST, "a"), instanceId: "page" });
     expect(roomEvents(other)).toEqual(["refused a already_exists"]);
-    await ghost.close();
+    await stale.close();
     expect(await count("a")).toEqual({ users: 1, connections: 1 });
   });
 
-  test("is free once its holder is gone", async () => {
+  test("succeeds once the holder is gone", async () => {
     const holder = await node.live(ann, joins(FIRST, "a"));
     expect(roomEvents(await node.live(bob, joins(FIRST, "a")))).toEqual(["refused a already_exists"]);
     await holder.close();
     expect(roomEvents(await node.live(bob, joins(FIRST, "a")))).toEqual(["joined a"]);
   });
 
-  test("that is refused does not bring the room's notifications into the inbox", async () => {
+  test("does not bring the room's notifications into the inbox if it is refused", async () => {
     await node.live(bob, joins(FIRST, "a"));
     const outside = member("ann", ["*"]);
     await node.live(outside, joins(FIRST, "a"));
@@ -146,8 +146,8 @@ describe("FIRST", () => {
   });
 });
 
-describe("LAST", () => {
-  test("kicks everybody, at once and once, and the room is its own", async () => {
+describe("A join by LAST", () => {
+  test("kicks every other member at once, each once", async () => {
     const readers = await Promise.all(
       Array.from({ length: 5 }, (_, i) => node.live(member(`u${i}`, ["a"]), joins(ANY, "a"))),
     );
@@ -163,7 +163,7 @@ describe("LAST", () => {
     expect(await count("a")).toEqual({ users: 1, connections: 1 });
   });
 
-  test("of 20 streams at once leaves one in, and only that one gets what is said", async () => {
+  test("leaves one of 20 concurrent streams in, and only that one gets the room's messages", async () => {
     const presence = new SlowPresence();
     await withTestCore(
       async (node) => {
@@ -185,23 +185,23 @@ describe("LAST", () => {
     );
   });
 
-  test("that comes while another is still on its way in leaves it outside", async () => {
+  test("keeps a stream out that is still entering", async () => {
     const presence = new SlowPresence();
     await withTestCore(
       async (node) => {
         const entered = Promise.withResolvers<void>();
-        const goOn = Promise.withResolvers<void>();
+        const proceed = Promise.withResolvers<void>();
         presence.after = () => {
           presence.after = async () => {};
           entered.resolve();
-          return goOn.promise;
+          return proceed.promise;
         };
         const early = node.subscribe(ann, joins(ANY, "a"));
         await entered.promise;
         await node.live(bob, joins(LAST, "a"));
-        goOn.resolve();
+        proceed.resolve();
         await early.first("caughtUp");
-        expect(await told(early)).toEqual(["kicked a already_exists"]);
+        expect(await untilRooms(early)).toEqual(["kicked a already_exists"]);
         await node.publish("acme", toRoom("a"), event);
         await node.settle();
         expect(early.messages).toEqual([]);
@@ -211,7 +211,7 @@ describe("LAST", () => {
     );
   });
 
-  test("stops the messages of a reader that lags", async () => {
+  test("stops the messages to a lagging reader", async () => {
     const reader = await node.live(ann, joins(ANY, "a"));
     reader.pause();
     await node.publish("acme", toRoom("a"), event);
@@ -219,15 +219,15 @@ describe("LAST", () => {
     for (let index = 0; index < 200; index++) await node.publish("acme", toRoom("a"), event);
     await node.live(bob, joins(LAST, "a"));
     reader.resume();
-    await told(reader, 2);
+    await untilRooms(reader, 2);
     await node.settle();
-    // What was on its way when the kick came, and nothing after.
+    // At most the message in flight when the kick came.
     expect(reader.messages.length).toBeLessThanOrEqual(1);
     expect(story(reader).at(-1)).toBe("kicked");
   });
 });
 
-describe("what the hook decides", () => {
+describe("A room that the hook decides about", () => {
   let hook: FakeHook;
   beforeEach(async () => {
     await node.close();
@@ -235,7 +235,7 @@ describe("what the hook decides", () => {
     node = await startTestCore({ authorize: hook });
   });
 
-  test("comes when it comes, and holds up nothing", async () => {
+  test("is answered when the hook answers, and does not hold up the stream", async () => {
     const reader = node.subscribe(ann, joins(ANY, "asked", "a", "other"));
     await reader.first("caughtUp");
     expect(story(reader).slice(0, 3)).toEqual(["hello", "joined", "caughtUp"]);
@@ -244,32 +244,32 @@ describe("what the hook decides", () => {
       ["asked", "other"].map((room) => ({ tenant: "acme", user: "ann", room, action: "join" })),
     );
     hook.answer("other", false);
-    expect(await told(reader, 2)).toEqual(["joined a", "refused other permission_denied"]);
+    expect(await untilRooms(reader, 2)).toEqual(["joined a", "refused other permission_denied"]);
     hook.answer("asked", true);
-    expect(await told(reader, 3)).toContain("joined asked");
+    expect(await untilRooms(reader, 3)).toContain("joined asked");
     await node.publish("acme", toRoom("asked"), event);
     await reader.until(({ messages }) => messages.length === 1);
     expect(await count("asked")).toEqual({ users: 1, connections: 1 });
   });
 
-  test("is refused as unavailable when it cannot tell, and the stream goes on", async () => {
+  test("is refused as unavailable if the hook cannot answer, and the stream goes on", async () => {
     const reader = await node.live(ann, joins(ANY, "asked", "a"));
     hook.breakDown();
-    expect(await told(reader, 2)).toEqual(["joined a", "refused asked unavailable"]);
+    expect(await untilRooms(reader, 2)).toEqual(["joined a", "refused asked unavailable"]);
     await node.publish("acme", toRoom("a"), event);
     await reader.until(({ messages }) => messages.length === 1);
     expect(await count("asked")).toEqual({ users: 0, connections: 0 });
   });
 
-  test("and FIRST are both needed", async () => {
+  test("is entered by FIRST only if the hook allows it and the room is empty", async () => {
     const reader = await node.live(ann, joins(FIRST, "asked"));
     hook.answer("asked", true, { user: "bob" });
     await node.live(bob, joins(ANY, "asked"));
     hook.answer("asked", true);
-    expect(await told(reader)).toEqual(["refused asked already_exists"]);
+    expect(await untilRooms(reader)).toEqual(["refused asked already_exists"]);
   });
 
-  test("after the stream has ended takes the room from nobody, and leaves nothing", async () => {
+  test("is not taken by a stream that has ended, which leaves nothing behind", async () => {
     hook.answer("asked", true, { user: "bob" });
     const holder = await node.live(bob, joins(FIRST, "asked"));
     const reader = await node.live(ann, joins(LAST, "asked"));
@@ -282,25 +282,25 @@ describe("what the hook decides", () => {
     expect(node.core.context.hub.size).toBe(0);
   });
 
-  test("after a kick that came in between is a kick, and no message", async () => {
+  test("is reported as kicked, without messages, if a kick came while the stream entered", async () => {
     const presence = new SlowPresence();
     hook = new FakeHook();
     await withTestCore(
       async (node) => {
         const reader = await node.live(ann, joins(ANY, "asked"));
-        const goOn = Promise.withResolvers<void>();
+        const proceed = Promise.withResolvers<void>();
         const entered = Promise.withResolvers<void>();
         presence.after = () => {
           presence.after = async () => {};
           entered.resolve();
-          return goOn.promise;
+          return proceed.promise;
         };
         hook.answer("asked", true);
         await entered.promise;
         hook.answer("asked", true, { user: "bob" });
         await node.live(bob, joins(LAST, "asked"));
-        goOn.resolve();
-        expect(await told(reader)).toEqual(["kicked asked already_exists"]);
+        proceed.resolve();
+        expect(await untilRooms(reader)).toEqual(["kicked asked already_exists"]);
         await node.publish("acme", toRoom("asked"), event);
         await node.settle();
         expect(reader.messages).toEqual([]);
@@ -309,7 +309,7 @@ describe("what the hook decides", () => {
     );
   });
 
-  test("and a kick before the stream could tell are told in their order", async () => {
+  test("is reported as joined and then as kicked to a reader that was paused meanwhile", async () => {
     hook.answer("asked", true, { user: "bob" });
     const reader = await node.live(ann, joins(ANY, "asked"));
     reader.pause();
@@ -319,15 +319,15 @@ describe("what the hook decides", () => {
     await node.live(bob, joins(LAST, "asked"));
     await node.publish("acme", toRoom("asked"), { ...event, ttl: { seconds: 60n } });
     reader.resume();
-    expect(await told(reader, 2)).toEqual(["joined asked", "kicked asked already_exists"]);
+    expect(await untilRooms(reader, 2)).toEqual(["joined asked", "kicked asked already_exists"]);
     await node.publish("acme", toRoom("asked"), event);
     await node.settle();
     expect(reader.messages).toEqual([]);
   });
 });
 
-describe("a fresh token", () => {
-  test("that opens less takes rooms away, at once", async () => {
+describe("A fresh token", () => {
+  test("that opens fewer rooms closes the others at once", async () => {
     const reader = await node.live(ann, joins(ANY, "a", "b"));
     await reader.subscription.refresh(member("ann", ["b"]));
     for (const room of ["a", "b"]) await node.publish("acme", toRoom(room), event);
@@ -339,7 +339,7 @@ describe("a fresh token", () => {
     expect(await count("b")).toEqual({ users: 1, connections: 1 });
   });
 
-  test("that opens less changes the totals to what lists say, and that opens more, too", async () => {
+  test("that opens fewer or more rooms changes the totals to those of the lists", async () => {
     await node.publishMany("acme", toRoom("a"), 2);
     await node.publishMany("acme", toRoom("c"), 3);
     const reader = await node.live(ann, joins(ANY, "a"));
@@ -366,12 +366,12 @@ describe("a fresh token", () => {
     expect(reader.events).toHaveLength(before);
   });
 
-  test("that comes while a room is being entered counts", async () => {
+  test("applies to a room that is being entered", async () => {
     const presence = new SlowPresence();
     await withTestCore(
       async (node) => {
-        presence.before = () => turns(5);
-        presence.after = () => turns(5);
+        presence.before = () => ticks(5);
+        presence.after = () => ticks(5);
         const reader = node.subscribe(ann, joins(ANY, "a", "b"));
         await reader.subscription.refresh(member("ann", ["b"]));
         await reader.first("caughtUp");
@@ -387,20 +387,20 @@ describe("a fresh token", () => {
   });
 });
 
-test("a stream that ends on its way into a room leaves it", async () => {
+test("A stream that ends while it enters a room leaves the room", async () => {
   const presence = new SlowPresence();
   await withTestCore(
     async (node) => {
       for (let wait = 0; wait < 12; wait++) {
-        presence.before = () => turns(3);
-        presence.after = () => turns(3);
+        presence.before = () => ticks(3);
+        presence.after = () => ticks(3);
         const reader = node.subscribe(ann, joins(LAST, "a", "b"));
-        await turns(wait);
+        await ticks(wait);
         await reader.close();
         await node.settle();
-        await turns(8);
-        expect(await count("a", node), `closed after ${wait} turns`).toEqual({ users: 0, connections: 0 });
-        expect(node.core.context.hub.size, `closed after ${wait} turns`).toBe(0);
+        await ticks(8);
+        expect(await count("a", node), `closed after ${wait} ticks`).toEqual({ users: 0, connections: 0 });
+        expect(node.core.context.hub.size, `closed after ${wait} ticks`).toBe(0);
       }
     },
     { presence },

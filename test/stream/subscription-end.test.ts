@@ -12,8 +12,8 @@ beforeEach(async () => {
 });
 afterEach(() => node.close());
 
-describe("silence", () => {
-  test("is broken by a heartbeat with positions, and only silence is", async () => {
+describe("A silent stream", () => {
+  test("sends a heartbeat with positions, and a busy one sends none", async () => {
     const reader = await node.live(ann, { categories: ["a"] });
     await node.pass(24_999);
     expect(reader.all("heartbeat")).toEqual([]);
@@ -30,8 +30,8 @@ describe("silence", () => {
   });
 });
 
-describe("a stream ends", () => {
-  test("when its token does", async () => {
+describe("A stream ends", () => {
+  test("when its token expires", async () => {
     const reader = await node.live(userOf("acme", "ann", node.clock.now() + 60_000));
     await node.pass(59_999);
     expect(reader.error).toBeUndefined();
@@ -39,7 +39,7 @@ describe("a stream ends", () => {
     expect(await reader.end()).toBe("TOKEN_EXPIRED");
   });
 
-  test("when its fresh token does, if it was given one", async () => {
+  test("when its fresh token expires, if it got one", async () => {
     const reader = await node.live(userOf("acme", "ann", node.clock.now() + 60_000));
     await reader.subscription.refresh(userOf("acme", "ann", node.clock.now() + 120_000));
     await node.pass(119_999);
@@ -48,7 +48,7 @@ describe("a stream ends", () => {
     expect(await reader.end()).toBe("TOKEN_EXPIRED");
   });
 
-  test("when its reader takes nothing for too long, and its transport is cut", async () => {
+  test("when its reader takes nothing for too long, and cuts its transport", async () => {
     let cuts = 0;
     const reader = node.subscribe(ann, {}, { cut: () => cuts++ });
     await reader.first("caughtUp");
@@ -62,7 +62,7 @@ describe("a stream ends", () => {
     expect(await reader.end()).toBe("READER_TOO_SLOW");
   });
 
-  test("not when its reader is slow and makes progress", async () => {
+  test("only when its reader makes no progress, not when it is slow", async () => {
     const reader = await node.live(ann);
     reader.pause();
     for (let index = 0; index < 5; index++) {
@@ -76,14 +76,14 @@ describe("a stream ends", () => {
     expect(reader.error).toBeUndefined();
   });
 
-  test("with what it is told to", async () => {
+  test("with the first error that it is given", async () => {
     const reader = await node.live(ann);
     reader.subscription.end(fail("TOKEN_INVALID", "blocked"));
-    reader.subscription.end(fail("INTERNAL", "later, and so not told"));
+    reader.subscription.end(fail("INTERNAL", "too late"));
     expect(await reader.end()).toBe("TOKEN_INVALID");
   });
 
-  test("when the node drains: go_away, spread over the time, then SERVER_DRAINING; late ones too", async () => {
+  test("when the node drains, with go_away and SERVER_DRAINING, with delays spread over `drainMs`, even if it opens late", async () => {
     const readers = [];
     for (let index = 0; index < 40; index++) readers.push(await node.live(userOf("acme", `user-${index}`)));
     const drained = node.core.drain();
@@ -104,11 +104,7 @@ describe("a stream ends", () => {
     expect(new Set(delays).size).toBeGreaterThan(30);
   });
 
-  test("at once when the node drains without any", async () => {
-    await node.core.drain();
-  });
-
-  test("not while its store is away: it tells what it could not when the store is back, and heartbeats until then", async () => {
+  test("not while its store is away: it sends heartbeats, and what is due when the store is back", async () => {
     let away = false;
     await withTestCore(
       async (node) => {
@@ -134,7 +130,7 @@ describe("a stream ends", () => {
     );
   });
 
-  test("when its store fails for good, with the store's error", async () => {
+  test("with the store's error when that is not STORE_UNAVAILABLE", async () => {
     let broken = false;
     await withTestCore(
       async (node) => {
@@ -163,8 +159,12 @@ describe("a stream ends", () => {
   });
 });
 
-describe("the streams of one user", () => {
-  test("are bounded; one that closes makes room", async () => {
+test("A node without streams drains at once", async () => {
+  await node.core.drain();
+});
+
+describe("The streams of one user", () => {
+  test("are limited in number, and one that closes frees a slot", async () => {
     await withTestCore(
       async (node) => {
         const [first] = [await node.live(ann), await node.live(ann)];
@@ -180,8 +180,8 @@ describe("the streams of one user", () => {
   });
 });
 
-describe("the online count", () => {
-  test("is told to who asked for it, at most once a second, and the last one is right", async () => {
+describe("The online count", () => {
+  test("is sent to streams that asked for it, at most once a second, and the last one is right", async () => {
     const watching = await node.live(ann, { onlineCount: true });
     const other = await node.live(userOf("globex", "ann"), { onlineCount: true });
     const silent = await node.live(userOf("acme", "bob"));
@@ -199,7 +199,7 @@ describe("the online count", () => {
     expect([other.all("online"), silent.all("online")]).toEqual([[], []]);
   });
 
-  test("is not told when it is the same", async () => {
+  test("is not sent when it is the same", async () => {
     const reader = await node.live(ann, { onlineCount: true });
     const bob = await node.live(userOf("acme", "bob"));
     await node.pass(1000);

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import { RoomMode } from "../../gen/tidings/v1/push_service_pb.ts";
 import { startTestCore, type TestCore, toRoom, toTenant, toUser, userOf, withTestCore } from "../support/core.ts";
-import { FakeHook, joins, member, story, told } from "../support/rooms.ts";
+import { FakeHook, joins, member, story, untilRooms } from "../support/rooms.ts";
 
 const { ANY, LAST } = RoomMode;
 const ann = member("ann", ["a", "b"]);
@@ -10,7 +10,7 @@ const bob = member("bob", ["a", "b"]);
 /** May enter every room, and is in the inbox of none that it has not entered. */
 const guest = member("guest", ["*"]);
 const event = { kind: Kind.EVENT } as const;
-const kept = { ...event, ttl: { seconds: 60n } };
+const stored = { ...event, ttl: { seconds: 60n } };
 const dayMs = 86_400_000;
 let node: TestCore;
 beforeEach(async () => {
@@ -22,14 +22,14 @@ function at(room: string, seq: number, epoch = 0) {
   return { feed: `room/${room}`, epoch, seq: String(seq) };
 }
 
-describe("who joins a room without a position", () => {
-  test("gets the events that are kept, oldest first, between its Hello and CaughtUp, and nothing else of before", async () => {
-    const first = await node.publish("acme", toRoom("a"), kept);
+describe("A page that joins a room without a position", () => {
+  test("gets the stored events, oldest first, between Hello and CaughtUp, and nothing else from before", async () => {
+    const first = await node.publish("acme", toRoom("a"), stored);
     await node.publish("acme", toRoom("a"), { category: "x" });
     await node.publish("acme", toRoom("a"), event);
     const short = await node.publish("acme", toRoom("a"), { ...event, ttl: { seconds: 10n } });
-    const recalled = await node.publish("acme", toRoom("a"), kept);
-    const last = await node.publish("acme", toRoom("a"), kept);
+    const recalled = await node.publish("acme", toRoom("a"), stored);
+    const last = await node.publish("acme", toRoom("a"), stored);
     await node.core.recaller.recall("acme", [recalled.messageId]);
     const early = await node.live(guest, joins(ANY, "a"));
     expect(early.messages.map(({ id }) => id)).toEqual([first, short, last].map(({ messageId }) => messageId));
@@ -39,25 +39,25 @@ describe("who joins a room without a position", () => {
     expect(story(late).slice(0, 5)).toEqual(["hello", "joined", "message", "message", "caughtUp"]);
   });
 
-  test("gets all of many, among many others, each once, and then what is live", async () => {
-    const ids = await node.publishMany("acme", toRoom("a"), 400, (index) => (index % 2 === 0 ? kept : {}));
+  test("gets hundreds of stored events among other messages, each once, and then live messages", async () => {
+    const ids = await node.publishMany("acme", toRoom("a"), 400, (index) => (index % 2 === 0 ? stored : {}));
     const reader = await node.live(guest, joins(ANY, "a"));
-    const { messageId } = await node.publish("acme", toRoom("a"), kept);
+    const { messageId } = await node.publish("acme", toRoom("a"), stored);
     await reader.until(({ messages }) => messages.at(-1)?.id === messageId);
     expect(reader.messages.map(({ id }) => id)).toEqual([...ids.filter((_, index) => index % 2 === 0), messageId]);
   });
 
-  test("of others' rooms, or on a page that joins nothing, gets nothing", async () => {
-    await node.publish("acme", toRoom("a"), kept);
+  test("gets no stored events of rooms that it does not join", async () => {
+    await node.publish("acme", toRoom("a"), stored);
     expect((await node.live(guest, joins(ANY, "b"))).messages).toEqual([]);
     expect((await node.live(ann)).messages).toEqual([]);
     expect((await node.live(userOf("globex", "guest"), joins(ANY, "a"))).messages).toEqual([]);
   });
 });
 
-describe("who returns with a position", () => {
-  test("gets what came after it, of every kind, and no kept event twice", async () => {
-    const ids = await node.publishMany("acme", toRoom("a"), 6, (index) => (index % 2 === 0 ? kept : {}));
+describe("A page that returns with a position in a room", () => {
+  test("gets the messages after it, of every kind, and no stored event twice", async () => {
+    const ids = await node.publishMany("acme", toRoom("a"), 6, (index) => (index % 2 === 0 ? stored : {}));
     const reader = await node.live(ann, { ...joins(ANY, "a"), positions: [at("a", 2)] });
     expect(reader.messages.map(({ id }) => id)).toEqual(ids.slice(2));
     expect(story(reader).slice(0, 6)).toEqual(["hello", "joined", "message", "message", "message", "message"]);
@@ -68,17 +68,17 @@ describe("who returns with a position", () => {
     expect(again.messages).toEqual([]);
   });
 
-  test("may write the id of a direct room as it likes", async () => {
+  test("may write the id of a direct room in any form", async () => {
     const [one] = await node.publishMany("acme", toRoom("dm/bob/ann"), 1);
     const reader = await node.live(ann, { ...joins(ANY, "dm/bob/ann"), positions: [at("dm/bob/ann", 0)] });
     expect(reader.messages.map(({ id }) => id)).toEqual([one]);
     expect((await reader.first("hello")).positions.at(-1)?.feed).toBe("room/dm/ann/bob");
   });
 
-  test("in a room that it may no longer enter is refused the room, and nothing else", async () => {
+  test("is refused a room that it may no longer enter, and nothing else", async () => {
     await node.publishMany("acme", toRoom("c"), 3);
     const reader = await node.live(ann, { ...joins(ANY, "c"), positions: [at("c", 1)] });
-    expect(await told(reader)).toEqual(["refused c permission_denied"]);
+    expect(await untilRooms(reader)).toEqual(["refused c permission_denied"]);
     expect(reader.messages).toEqual([]);
   });
 
@@ -86,14 +86,14 @@ describe("who returns with a position", () => {
     ["POSITION_INVALID", { ...joins(ANY, "a"), positions: [at("b", 0)] }],
     ["POSITION_INVALID", { ...joins(ANY, "dm/ann/bob"), positions: [at("dm/ann/bob", 0), at("dm/bob/ann", 0)] }],
     ["POSITION_IN_FUTURE", { ...joins(ANY, "a"), positions: [at("a", 9)] }],
-  ])("that is none gets %s, and is in no room", async (reason, request) => {
+  ])("gets %s if the position is wrong, and is in no room", async (reason, request) => {
     const reader = node.subscribe(ann, request);
     expect(await reader.end()).toBe(reason);
     expect(reader.events).toEqual([]);
     expect(await node.core.context.presence.count("acme", "a")).toEqual({ users: 0, connections: 0 });
   });
 
-  test("is told of a gap when retention has trimmed the room, and when the feed was rebuilt", async () => {
+  test("gets a gap if retention has trimmed the room or the feed was rebuilt", async () => {
     await withTestCore(
       async (node) => {
         await node.publishMany("acme", toRoom("a"), 8);
@@ -112,7 +112,7 @@ describe("who returns with a position", () => {
   });
 });
 
-describe("a room that is entered late", () => {
+describe("A room that is entered late", () => {
   let hook: FakeHook;
   beforeEach(async () => {
     await node.close();
@@ -121,14 +121,14 @@ describe("a room that is entered late", () => {
   });
   const outsider = member("ann");
 
-  test("comes with its replay: kept events without a position, all that was missed with one", async () => {
-    const ids = await node.publishMany("acme", toRoom("late"), 4, (index) => (index % 2 === 0 ? kept : {}));
+  test("comes with its replay: stored events without a position, every missed message with one", async () => {
+    const ids = await node.publishMany("acme", toRoom("late"), 4, (index) => (index % 2 === 0 ? stored : {}));
     const without = await node.live(outsider, joins(ANY, "late"));
     const withOne = await node.live(outsider, { ...joins(ANY, "late"), positions: [at("late", 1)] });
     hook.answer("late", true);
-    await told(without);
-    await told(withOne);
-    // It may come while what was missed is still being read, and comes after it.
+    await untilRooms(without);
+    await untilRooms(withOne);
+    // It may be published while missed messages are still being read, and comes after them.
     const { messageId } = await node.publish("acme", toRoom("late"), event);
     await without.until(({ messages }) => messages.at(-1)?.id === messageId);
     await withOne.until(({ messages }) => messages.at(-1)?.id === messageId);
@@ -138,18 +138,18 @@ describe("a room that is entered late", () => {
     for (const reader of [without, withOne]) expect(reader.badge.total).toBe(2);
   });
 
-  test("has its totals told at once, whatever came on the way in", async () => {
+  test("comes with new totals, whatever was published while it was entered", async () => {
     const reader = await node.live(outsider, joins(ANY, "late"));
     await node.publishMany("acme", toRoom("late"), 3);
     hook.answer("late", true);
     await node.publish("acme", toRoom("late"));
-    await told(reader);
+    await untilRooms(reader);
     await node.settle();
     expect(reader.badge.total).toBe((await node.unread(outsider)).unread.total);
     expect(reader.badge.total).toBe(4);
   });
 
-  test("does not bring back what the user has deleted, nor ring for what was read", async () => {
+  test("does not bring back deleted messages, and does not alert for read ones", async () => {
     hook.answer("late", true);
     await node.live(outsider, joins(ANY, "late"));
     const [read, deleted, unread] = (await node.publishMany("acme", toRoom("late"), 3)) as [string, string, string];
@@ -160,13 +160,13 @@ describe("a room that is entered late", () => {
     hook.ask = slow.ask.bind(slow);
     const reader = node.subscribe(outsider, { ...joins(ANY, "late"), positions: [at("late", 0)] });
     slow.answer("late", true);
-    await told(reader);
+    await untilRooms(reader);
     await node.settle();
     expect(reader.messages.map(({ id }) => id)).toEqual([read, unread]);
     expect(reader.messages[0]?.alert).toBe(false);
   });
 
-  test("and is hidden until then, is counted once and sent once", async () => {
+  test("and was hidden until then is counted once and sent once", async () => {
     // The inbox has the room from an earlier page; this page enters it late.
     hook.answer("late", true);
     const earlier = await node.live(outsider, joins(ANY, "late"));
@@ -178,7 +178,7 @@ describe("a room that is entered late", () => {
     const before = await node.publishMany("acme", toRoom("late"), 2);
     await node.settle();
     slow.answer("late", true);
-    await told(reader);
+    await untilRooms(reader);
     const after = await node.publishMany("acme", toRoom("late"), 2);
     await node.settle();
     expect(reader.messages.map(({ id }) => id)).toEqual(after);
@@ -187,8 +187,8 @@ describe("a room that is entered late", () => {
   });
 });
 
-describe("notifications of a room", () => {
-  test("are unread for members who were offline, and for nobody else", async () => {
+describe("Notifications of a room", () => {
+  test("are unread for members who were offline, and for no others", async () => {
     await (await node.live(guest, joins(ANY, "a"))).close();
     await node.publish("acme", toRoom("a"), { category: "chat" });
     for (const user of [ann, bob, guest]) {
@@ -247,7 +247,7 @@ describe("notifications of a room", () => {
     expect((await node.unread(ann)).unread.total).toBe(3);
   });
 
-  test("count as read when they are older than a newcomer cares for", async () => {
+  test("count as read on first contact if they are older than `newcomerDays`", async () => {
     await node.publish("acme", toRoom("a"));
     await node.pass(6 * dayMs);
     await node.publish("acme", toRoom("a"));
@@ -258,7 +258,7 @@ describe("notifications of a room", () => {
     expect((await node.unread(bob)).unread.total).toBe(0);
   });
 
-  test("expire in the totals of a page that does not see them", async () => {
+  test("expire in the totals of a page that does not get them", async () => {
     const page = await node.live(ann);
     await node.publish("acme", toRoom("a"), { ttl: { seconds: 5n } });
     await node.settle();
@@ -267,7 +267,7 @@ describe("notifications of a room", () => {
     expect(page.badge.total).toBe(0);
   });
 
-  test("that a lagging page missed behind retention still leave its totals right", async () => {
+  test("leave the totals of a lagging page right, even if retention has trimmed some of them", async () => {
     await withTestCore(
       async (node) => {
         const page = await node.live(ann);
@@ -286,10 +286,10 @@ describe("notifications of a room", () => {
   });
 });
 
-describe("what users say themselves", () => {
+describe("A user's own message in a room", () => {
   const speaker = member("ann", ["a"], { publish: ["a"] });
 
-  test("is read for them, on all pages, and unread for the others", async () => {
+  test("is read for the user, on all pages, and unread for the others", async () => {
     const [page, other] = [await node.live(speaker, joins(ANY, "a")), await node.live(bob, joins(ANY, "a"))];
     const { messageId } = await node.say(speaker, "a");
     await node.settle();
@@ -299,20 +299,20 @@ describe("what users say themselves", () => {
     expect((await node.messages(bob, { roomId: "a" })).messages).toMatchObject([{ id: messageId, read: false }]);
   });
 
-  test("in a direct room that neither has opened is read for the one and unread for the other", async () => {
+  test("is read for its author and unread for the other user of a direct room that neither has opened", async () => {
     await node.say(member("ann"), "dm/bob/ann");
     expect((await node.unread(member("ann"))).unread.total).toBe(0);
     expect((await node.unread(member("bob"))).unread.total).toBe(1);
   });
 
-  test("is read though 40 things are said at once, and each is stored once", async () => {
+  test("is read and stored once, even if the user publishes 40 at once", async () => {
     await Promise.all(Array.from({ length: 40 }, (_, index) => node.say(speaker, "a", {}, { requestId: `r${index}` })));
     expect((await node.unread(speaker)).unread.total).toBe(0);
     expect((await node.unread(bob)).unread.total).toBe(40);
   });
 });
 
-test("a page that is still in a room which lost its place in the inbox has the badge that lists have", async () => {
+test("A page in a room that was evicted from the inbox has the same badge as the lists", async () => {
   const page = await node.live(guest, joins(ANY, "first"));
   const rooms = Array.from({ length: 256 }, (_, index) => `r${index}`);
   for (let index = 0; index < rooms.length; index += 64) {
@@ -327,7 +327,7 @@ test("a page that is still in a room which lost its place in the inbox has the b
   expect(page.badge.total).toBe(2);
 });
 
-test("pages whose tokens name more rooms than an inbox holds do not drive out each other's for ever", async () => {
+test("Pages whose tokens name more rooms than an inbox holds do not evict each other's rooms for ever", async () => {
   const tokens = [0, 1, 2].map((token) =>
     member(
       "ann",

@@ -18,12 +18,12 @@ beforeEach(async () => {
 });
 afterEach(() => node.close());
 
-/** A place in the user's own feed; epoch 0 stands for the present one. */
+/** A position, by default in the user's own feed; epoch 0 stands for the present one. */
 function at(seq: number, feed = "user", epoch = 0) {
   return { feed, epoch, seq: String(seq) };
 }
 
-test("more messages at once than one batch holds all come, in order", async () => {
+test("A stream delivers more messages than one batch holds, all and in order", async () => {
   const reader = await node.live(ann);
   const ids = await node.publishMany("acme", toTenant, 200);
   await reader.until(({ messages }) => messages.length >= 200);
@@ -31,7 +31,7 @@ test("more messages at once than one batch holds all come, in order", async () =
 });
 
 describe("Hello", () => {
-  test("comes first, with totals, positions, and the online count that has this stream in it", async () => {
+  test("comes first, with totals, positions, and the online count that includes this stream", async () => {
     await node.publish("acme", toUser("ann"), { category: "a" });
     await node.publish("acme", toTenant, { category: "b" });
     await node.live(userOf("acme", "bob"));
@@ -64,8 +64,8 @@ describe("Hello", () => {
   });
 });
 
-describe("a stream that returns", () => {
-  test("gets what came after its position, exactly, then CaughtUp, then what is live", async () => {
+describe("A stream that resumes", () => {
+  test("gets exactly the messages after its position, then CaughtUp, then live messages", async () => {
     const ids = await node.publishMany("acme", toUser("ann"), 5);
     const reader = node.subscribe(ann, { positions: [at(2)] });
     await reader.first("caughtUp");
@@ -84,7 +84,7 @@ describe("a stream that returns", () => {
     expect(reader.badge.total).toBe(6);
   });
 
-  test("gets more than a page, each once and in order, large ones too", async () => {
+  test("gets more messages than a page holds, each once and in order, large ones too", async () => {
     const big = { payload: { case: "binary" as const, value: new Uint8Array(20_000) } };
     const ids = [
       ...(await node.publishMany("acme", toUser("ann"), 500)),
@@ -96,7 +96,7 @@ describe("a stream that returns", () => {
     expect(positions.find(({ feed }) => feed === "user")?.seq).toBe("540");
   });
 
-  test("starts now in feeds that it does not name", async () => {
+  test("starts at the end of feeds for which it gives no position", async () => {
     await node.publish("acme", toTenant);
     const own = await node.publish("acme", toUser("ann"));
     const reader = node.subscribe(ann, { positions: [at(0)] });
@@ -104,7 +104,7 @@ describe("a stream that returns", () => {
     expect(reader.messages.map(({ id }) => id)).toEqual([own.messageId]);
   });
 
-  test("is told positions past what its filters left out", async () => {
+  test("gets positions past the messages that its filters left out", async () => {
     await node.publishMany("acme", toUser("ann"), 3, (index) => ({ category: index === 0 ? "a" : "b" }));
     const reader = node.subscribe(ann, { positions: [at(0)], categories: ["a"] });
     const { positions } = await reader.first("caughtUp");
@@ -112,7 +112,7 @@ describe("a stream that returns", () => {
     expect(positions[0]).toMatchObject({ feed: "user", seq: "3" });
   });
 
-  test("is not sent what was recalled, and what has expired", async () => {
+  test("gets no recalled and no expired messages", async () => {
     const ids = await node.publishMany("acme", toUser("ann"), 3, (index) =>
       index === 1 ? { ttl: { seconds: 1n } } : {},
     );
@@ -124,7 +124,7 @@ describe("a stream that returns", () => {
     expect(reader.all("gap")).toEqual([]);
   });
 
-  test("with a position of another life of the feed is told of a gap", async () => {
+  test("gets a gap if its position is of another epoch", async () => {
     await node.publishMany("acme", toUser("ann"), 3);
     const reader = node.subscribe(ann, { positions: [at(99, "user", 7)] });
     await reader.first("caughtUp");
@@ -138,7 +138,7 @@ describe("a stream that returns", () => {
     ["POSITION_IN_FUTURE", [at(4)], "positions[0]"],
     ["POSITION_INVALID", [at(1), at(1, "room/x")], "positions[1].feed"],
     ["POSITION_INVALID", [at(1), at(2)], "positions"],
-  ])("with bad positions gets %s and no Hello", async (reason, positions, field) => {
+  ])("gets %s and no Hello for bad positions", async (reason, positions, field) => {
     await node.publishMany("acme", toUser("ann"), 3);
     const reader = node.subscribe(ann, { positions });
     expect(await reader.end()).toBe(reason);
@@ -148,14 +148,14 @@ describe("a stream that returns", () => {
     expect(await node.core.context.presence.count("acme")).toEqual({ users: 0, connections: 0 });
   });
 
-  test("to a feed that only others follow is refused", async () => {
+  test("is refused if it names a feed that only others follow", async () => {
     expect(await node.subscribe(serviceOf("acme"), { positions: [at(0)] }).end()).toBe("POSITION_INVALID");
     expect(await node.subscribe(serviceOf(), { positions: [at(0, "tenant")] }).end()).toBe("POSITION_INVALID");
   });
 });
 
-describe("a live stream", () => {
-  test("gets what is for it, of every feed, and nothing else", async () => {
+describe("A live stream", () => {
+  test("gets its messages of every feed, and no others", async () => {
     const reader = await node.live(ann);
     const wanted = [
       await node.publish("acme", toUser("ann")),
@@ -171,7 +171,7 @@ describe("a live stream", () => {
     expect(reader.messages.map(({ id }) => id).sort()).toEqual(wanted.map(({ messageId }) => messageId).sort());
   });
 
-  test("that filters gets what passes, and totals for what it cannot count", async () => {
+  test("with filters gets the messages that pass, and new totals for those that it cannot count", async () => {
     const reader = await node.live(ann, { kinds: [Kind.NOTIFICATION], categories: ["a"], events: ["x"] });
     const passing = await node.publish("acme", toUser("ann"), { category: "a", event: "x" });
     for (const draft of [
@@ -192,7 +192,7 @@ describe("a live stream", () => {
     });
   });
 
-  test("is told new totals when a message that it counted expires", async () => {
+  test("gets new totals when a message that it counted expires", async () => {
     await node.publish("acme", toUser("ann"), { category: "old", ttl: { seconds: 2n } });
     const reader = await node.live(ann);
     await node.publish("acme", toUser("ann"), { category: "new", ttl: { seconds: 1n } });
@@ -205,7 +205,7 @@ describe("a live stream", () => {
     expect(reader.all("readState")).toHaveLength(2);
   });
 
-  test("that is slow gets all, in order and once, though the ring does not hold it", async () => {
+  test("with a slow reader gets every message once and in order, beyond what the ring holds", async () => {
     const reader = node.subscribe(ann, {}, { paused: true });
     await reader.first("hello");
     const ids = await node.publishMany("acme", toUser("ann"), 700);
@@ -217,7 +217,7 @@ describe("a live stream", () => {
     expect(reader.badge.total).toBe(1000);
   });
 
-  test("that is slower than retention is told of a gap", async () => {
+  test("with a reader slower than retention gets a gap", async () => {
     await withTestCore(
       async (node) => {
         const reader = await node.live(ann);
@@ -237,7 +237,7 @@ describe("a live stream", () => {
     );
   });
 
-  test("is not sent what is recalled before its turn, and is told that it is gone", async () => {
+  test("does not get a message that is recalled before it is sent, and learns of the recall", async () => {
     const reader = await node.live(ann);
     reader.pause();
     await node.publish("acme", toUser("ann"));
@@ -251,14 +251,14 @@ describe("a live stream", () => {
     expect(reader.badge.total).toBe(2);
   });
 
-  test("that is slow in one busy feed still gets the others, and its totals", async () => {
+  test("with a slow reader of one busy feed still gets the other feeds and its totals", async () => {
     const reader = await node.live(ann);
     reader.pause();
     await node.publishMany("acme", toTenant, 64);
     await node.settle();
     const { messageId } = await node.publish("acme", toUser("ann"));
     await node.markIds(ann, [messageId]);
-    // The busy feed always has another full batch when the reader takes one.
+    // Whenever the reader takes a batch, the busy feed has another full one.
     for (let round = 0; round < 20; round++) {
       await node.publishMany("acme", toTenant, 64);
       reader.step();
@@ -269,7 +269,7 @@ describe("a live stream", () => {
   });
 });
 
-test("what the user deleted elsewhere is not sent to a page that was away", async () => {
+test("A page that was away does not get messages that the user deleted elsewhere", async () => {
   const [kept, gone] = [await node.publish("acme", toUser("ann")), await node.publish("acme", toUser("ann"))];
   await node.delete(ann, { ids: { messageIds: [gone.messageId] } });
   const reader = node.subscribe(ann, { positions: [at(0)] });

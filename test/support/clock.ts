@@ -5,7 +5,7 @@ interface Pending {
   readonly call: () => void;
 }
 
-/** A clock that stands still until it is told how much time passes. */
+/** A clock that stands still until `advance` or `set` is called. */
 export class FakeClock implements Clock {
   #now: number;
   readonly #timers = new Set<Pending>();
@@ -25,25 +25,25 @@ export class FakeClock implements Clock {
     return { cancel: () => void this.#timers.delete(timer) };
   }
 
-  /** Calls that are still to come. */
+  /** The number of pending timers. */
   get pending(): number {
     return this.#timers.size;
   }
 
-  /** Lets time pass. What falls due is called in its order, and all that follows from it happens before the next. */
+  /** Lets time pass. Timers fire in order, and everything that follows from one happens before the next. */
   async advance(milliseconds: number): Promise<void> {
     const end = this.#now + milliseconds;
     for (let next = this.#next(end); next; next = this.#next(end)) {
       this.#now = Math.max(this.#now, next.due);
       this.#timers.delete(next);
       next.call();
-      await turn();
+      await tick();
     }
     this.#now = end;
-    await turn();
+    await tick();
   }
 
-  /** Sets the time without calling anything, as a machine does whose clock is set: back, too. */
+  /** Sets the time, forwards or back, without firing timers, as when a machine's clock is set. */
   set(time: number): void {
     this.#now = time;
   }
@@ -57,7 +57,7 @@ export class FakeClock implements Clock {
   }
 }
 
-/** Randomness that is the same in every run. */
+/** Randomness that is the same for the same seed. */
 export function seededRandom(seed = 1): Random {
   let state = seed >>> 0;
   // Mulberry32.
@@ -70,12 +70,12 @@ export function seededRandom(seed = 1): Random {
   return { fraction, bytes: (count) => Uint8Array.from({ length: count }, () => Math.floor(fraction() * 256)) };
 }
 
-/** One turn of the event loop: every promise that can settle without input has settled. */
-export function turn(): Promise<void> {
+/** Waits for one event-loop tick: every promise that can settle without input has settled then. */
+export function tick(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** So many turns. */
-export async function turns(count: number): Promise<void> {
-  for (let index = 0; index < count; index++) await turn();
+/** Waits for `count` ticks. */
+export async function ticks(count: number): Promise<void> {
+  for (let index = 0; index < count; index++) await tick();
 }

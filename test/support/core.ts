@@ -1,4 +1,4 @@
-/** A whole node without a transport: the embedded store in memory, its clock and randomness in the test's hands. */
+/** A whole node without a transport: the embedded store in memory, a fake clock and seeded randomness. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import { type Draft, DraftSchema, Kind, type PositionSchema } from "../../gen/tidings/v1/message_pb.ts";
@@ -22,12 +22,12 @@ import type { Bus } from "../../src/ports/bus.ts";
 import type { Presence } from "../../src/ports/presence.ts";
 import type { Authorize } from "../../src/rooms/access.ts";
 import { Subscription } from "../../src/stream/subscription.ts";
-import { FakeClock, seededRandom, turn } from "./clock.ts";
+import { FakeClock, seededRandom, tick } from "./clock.ts";
 import { Reader } from "./reader.ts";
 import { type Around, type StoreMethod, tapStore } from "./store-tap.ts";
 import { secret } from "./token.ts";
 
-/** Long after all that the tests do. */
+/** Later than every time in the tests, in ms since the Unix epoch. */
 const never = 4_000_000_000_000;
 
 /** A user of a tenant. */
@@ -35,34 +35,34 @@ export function userOf(tenant: string, subject = "ann", expireTime = never): Use
   return { subject, tenant, role: "user", expireTime, tokenId: "", rooms: [], publish: [] };
 }
 
-/** A service of a tenant; without one, of all. */
+/** A service of a tenant, or of all tenants. */
 export function serviceOf(tenant?: string): Identity {
   return { subject: "backend", tenant, role: "service", expireTime: never, tokenId: "", rooms: [], publish: [] };
 }
 
-/** What a test may want to be otherwise. */
+/** Options of a node under test. */
 export interface TestCoreOptions
   extends Partial<Omit<TidingsOptions, "clock" | "data" | "store" | "bus" | "authorize">> {
   readonly clock?: FakeClock;
   readonly bus?: Bus;
   readonly presence?: Presence;
-  /** Decides about rooms what tokens do not. */
+  /** The hook that decides about rooms for which tokens have no grant. */
   readonly authorize?: Authorize;
-  /** One that several nodes share; the last that closes it ends it. Default: one of the node's own, in memory. */
+  /** A store that several nodes share, and the last one closes. Default: the node's own, in memory. */
   readonly store?: SqliteStore;
-  /** Stands around each call of the store. */
+  /** Wraps each call of the store. */
   readonly around?: Around;
 }
 
 type PublishInit = MessageInitShape<typeof PublishRequestSchema>;
 type DraftInit = MessageInitShape<typeof DraftSchema>;
-/** What MarkRead may be told beside its target. */
+/** The fields of MarkRead besides its target. */
 interface MarkRest {
   readonly categories?: string[];
   readonly unread?: boolean;
   readonly upTo?: MessageInitShape<typeof PositionSchema>[];
 }
-/** Whom to publish to. */
+/** The audience of a message. */
 export type To = NonNullable<NonNullable<PublishInit["audience"]>["to"]>;
 
 /** The audience of one user. */
@@ -82,7 +82,7 @@ export const toTenant: To = { case: "tenant", value: true };
 /** The audience of all tenants. */
 export const toEveryone: To = { case: "everyone", value: true };
 
-/** A request of one message; a notification unless the draft says otherwise. */
+/** A request to publish one message, which is a notification unless the draft says otherwise. */
 export function publishRequest(to: To, draft: DraftInit = {}, rest: Omit<PublishInit, "audience" | "message"> = {}) {
   const message: Draft = create(DraftSchema, { kind: Kind.NOTIFICATION, ...draft } as DraftInit);
   return create(PublishRequestSchema, { ...rest, audience: { to }, message } as PublishInit);
@@ -93,9 +93,10 @@ export class TestCore {
   readonly core: Core;
   readonly clock: FakeClock;
   readonly store: SqliteStore;
-  /** Calls of the store so far, by method. */
+  /** The number of calls of the store so far, by method. */
   readonly calls: Map<StoreMethod, number>;
-  readonly #pending: () => number;
+  /** The number of calls of the store in flight. */
+  readonly #inFlight: () => number;
   readonly #readers = new Set<Reader>();
 
   constructor(
@@ -103,21 +104,21 @@ export class TestCore {
     clock: FakeClock,
     store: SqliteStore,
     calls: Map<StoreMethod, number>,
-    pending: () => number,
+    inFlight: () => number,
   ) {
     this.core = core;
     this.clock = clock;
     this.store = store;
     this.calls = calls;
-    this.#pending = pending;
+    this.#inFlight = inFlight;
   }
 
-  /** How often a method of the store has been called. */
+  /** How often a method of the store was called. */
   called(method: StoreMethod): number {
     return this.calls.get(method) ?? 0;
   }
 
-  /** Publishes a message as a service of the tenant; throws its error. */
+  /** Publishes a message as a service of the tenant, or of all tenants. Throws its error. */
   async publish(
     tenant: string | undefined,
     to: To,
@@ -136,7 +137,7 @@ export class TestCore {
     return outcome as PublishResponse;
   }
 
-  /** Publishes so many messages in one call; answers their ids. `each`: what is special about the one at an index. */
+  /** Publishes `count` messages in one call, and returns their ids. `each` returns the fields of one of them. */
   async publishMany(
     tenant: string,
     to: To,
@@ -197,25 +198,25 @@ export class TestCore {
     return this.core.lists.messages(caller, create(ListMessagesRequestSchema, request));
   }
 
-  /** Lets time pass, once all that was under way is done, and then all that follows from it. */
+  /** Waits until nothing is in flight, lets time pass, and waits again. */
   async pass(milliseconds: number): Promise<void> {
     await this.settle();
     await this.clock.advance(milliseconds);
     await this.settle();
   }
 
-  /** As `pass`, but as a machine that slept so long: all that fell due meanwhile is called at its end. */
+  /** As `pass`, on a machine that slept meanwhile: every timer that was due fires at the end. */
   async sleep(milliseconds: number): Promise<void> {
     await this.settle();
     this.clock.set(this.clock.now() + milliseconds);
     await this.pass(0);
   }
 
-  /** Waits until nothing moves: the store has answered all, and nobody asks it anything more. */
+  /** Waits until the store has answered every call, and gets no more of them. */
   async settle(): Promise<void> {
     for (let quiet = 0; quiet < 3; quiet++) {
-      await turn();
-      if (this.#pending() > 0) quiet = -1;
+      await tick();
+      if (this.#inFlight() > 0) quiet = -1;
     }
   }
 
@@ -234,21 +235,21 @@ export async function startTestCore(options: TestCoreOptions = {}): Promise<Test
   const settings = resolveOptions(given);
   const sqlite = shared ?? new SqliteStore({ folder: ":memory:", keep: settings.retention.count });
   const calls = new Map<StoreMethod, number>();
-  let pending = 0;
+  let inFlight = 0;
   const store = tapStore(sqlite, async (method, call) => {
     calls.set(method, (calls.get(method) ?? 0) + 1);
-    pending++;
+    inFlight++;
     try {
       return await (around ? around(method, call) : call());
     } finally {
-      pending--;
+      inFlight--;
     }
   });
   const core = await startCore({ store, bus, presence }, () => {}, settings, authorize);
-  return new TestCore(core, clock, sqlite, calls, () => pending);
+  return new TestCore(core, clock, sqlite, calls, () => inFlight);
 }
 
-/** Runs with a node of its own: for what is published to everyone, which all tenants of a node see. */
+/** Runs `use` with a node of its own, and closes the node. */
 export async function withTestCore(
   use: (node: TestCore) => Promise<void>,
   options: TestCoreOptions = {},
@@ -261,7 +262,7 @@ export async function withTestCore(
   }
 }
 
-/** The reason of the error that a call throws or answers with; fails the test when it does neither. */
+/** The reason of the error that a call throws or returns. Fails the test if it does neither. */
 export async function reasonFrom(call: Promise<unknown> | (() => unknown)): Promise<Reason | undefined> {
   try {
     const value = await (typeof call === "function" ? call() : call);

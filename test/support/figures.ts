@@ -1,13 +1,13 @@
-/** Reads Prometheus' text format, strictly: a line that is none of it throws. */
+/** A strict parser of Prometheus' text format: it throws on any other line. */
 
-/** One line: a name, its labels and its value. */
+/** One sample: a name, its labels and its value. */
 export interface Sample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
 
-/** A page of figures. */
+/** One scrape. */
 export class Figures {
   readonly samples: readonly Sample[];
   /** The type of each metric, by name. */
@@ -24,7 +24,7 @@ export class Figures {
     this.samples = lines.filter((line) => !line.startsWith("#")).map(parse);
   }
 
-  /** The value of one series; 0 where there is none yet. Throws for a name that is not there at all. */
+  /** The sum of the series with these labels; 0 without any yet. Throws for an unknown name. */
   value(name: string, labels: Readonly<Record<string, string>> = {}): number {
     const family = name.replace(/_(count|sum|bucket)$/, "");
     if (!this.types.has(name) && !this.types.has(family)) throw new Error(`there is no metric ${name}`);
@@ -42,9 +42,9 @@ function parse(line: string): Sample {
   return { name, labels: Object.fromEntries(labels), value: Number(value) };
 }
 
-/** Looks at a server's figures. */
+/** Scrapes a server. */
 export async function scrape(url: string | undefined): Promise<Figures> {
-  if (url === undefined) throw new Error("the server was started without an address for its figures");
+  if (url === undefined) throw new Error("the server was started without an address for its metrics");
   const answer = await fetch(url);
   if (answer.status !== 200) throw new Error(`${url} answered ${answer.status}`);
   return new Figures(await answer.text());

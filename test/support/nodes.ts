@@ -1,5 +1,4 @@
-/** Several nodes on one store, without a network between them: what one says, the others hear unless it is lost. */
-
+/** Several nodes on one store, with a bus between them that tests can cut. */
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
 import type { Bus, BusEvent, Notice } from "../../src/ports/bus.ts";
 import type { FeedKey, StoreInfo } from "../../src/ports/store.ts";
@@ -7,9 +6,9 @@ import { Listeners } from "../../src/util/listeners.ts";
 import { FakeClock } from "./clock.ts";
 import { startTestCore, type TestCore, type TestCoreOptions } from "./core.ts";
 
-/** A store in memory for several nodes: opened with the first, closed with the last. */
+/** A store in memory for several nodes. The first node opens it, and the last one closes it. */
 export class SharedStore extends SqliteStore {
-  #users = 0;
+  #nodes = 0;
   #opened: Promise<StoreInfo> | undefined;
 
   constructor() {
@@ -17,23 +16,23 @@ export class SharedStore extends SqliteStore {
   }
 
   override open(): Promise<StoreInfo> {
-    this.#users++;
+    this.#nodes++;
     this.#opened ??= super.open();
     return this.#opened;
   }
 
   override async close(): Promise<void> {
-    if (--this.#users === 0) await super.close();
+    if (--this.#nodes === 0) await super.close();
   }
 }
 
-/** A bus whose messages to other nodes are lost while `cut`; it says so only when the test does. */
+/** A bus whose notices to other nodes are lost while `cut` is set. It reports a loss only when a test calls `lose`. */
 export class WireBus implements Bus {
   cut = false;
   readonly #listeners = new Listeners<BusEvent>();
   readonly #others: WireBus[] = [];
 
-  /** Buses that hear each other. */
+  /** Makes buses that hear each other. */
   static wire(count: number): WireBus[] {
     const buses = Array.from({ length: count }, () => new WireBus());
     for (const bus of buses) bus.#others.push(...buses.filter((other) => other !== bus));
@@ -45,7 +44,7 @@ export class WireBus implements Bus {
     if (!this.cut) for (const other of this.#others) other.#hear(notices);
   }
 
-  /** Tells its own node that notices of some feeds, by default of all, were lost. */
+  /** Reports to its own node that notices of some feeds, by default of all, were lost. */
   lose(certain: boolean, touches: (feed: FeedKey) => boolean = () => true): void {
     this.#listeners.call({ type: "lost", touches, certain });
   }
@@ -63,7 +62,7 @@ export class WireBus implements Bus {
   }
 }
 
-/** Two nodes, and the buses between them. */
+/** Two nodes and their buses. */
 export interface Pair {
   readonly near: TestCore;
   readonly far: TestCore;
@@ -72,7 +71,7 @@ export interface Pair {
   readonly clock: FakeClock;
 }
 
-/** Runs with two nodes on one store and one clock. */
+/** Runs `use` with two nodes on one store and one clock, and closes them. */
 export async function withPair(use: (pair: Pair) => Promise<void>, options: TestCoreOptions = {}): Promise<void> {
   const clock = new FakeClock();
   const store = new SharedStore();

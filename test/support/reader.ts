@@ -11,15 +11,15 @@ export type StreamEvent = SubscribeResponse["event"];
 export type EventCase = Exclude<StreamEvent["case"], undefined>;
 type ValueOf<Case extends EventCase> = Extract<StreamEvent, { case: Case }>["value"];
 
-/** Reads a subscription as a transport does, and counts as the contract tells the simplest client to. */
+/** Reads a subscription as a transport does, and counts unread messages as a simple client does. */
 export class Reader {
   readonly subscription: Subscription;
   readonly events: StreamEvent[] = [];
-  /** What ended the stream. */
+  /** The error that ended the stream. */
   error: ConnectError | undefined;
   /** Settles when the stream has ended. */
   readonly ended: Promise<void>;
-  /** The badge: the totals last told, and one more for each notification after them. */
+  /** The badge: the last totals, and one more for each notification after them. */
   readonly badge = { total: 0, byCategory: new Map<string, number>() };
   /** The last position per feed, as a client keeps it. */
   readonly positions = new Map<string, { epoch: number; seq: string }>();
@@ -35,18 +35,18 @@ export class Reader {
     this.ended = this.#run();
   }
 
-  /** Takes nothing more, once the batch at hand is through. */
+  /** Takes nothing more after the present batch. */
   pause(): void {
     this.#gate ??= new Promise((resolve) => (this.#open = resolve));
   }
 
-  /** Goes on. */
+  /** Goes on after `pause`. */
   resume(): void {
     this.#gate = undefined;
     this.#open();
   }
 
-  /** Takes one batch, if it is paused, and pauses again. */
+  /** Takes one batch, and pauses again. */
   step(): void {
     this.resume();
     this.pause();
@@ -57,18 +57,18 @@ export class Reader {
     return this.events.filter((event) => event.case === name).map((event) => event.value as ValueOf<Case>);
   }
 
-  /** The first event of a case; waits for it. */
+  /** Waits for the first event of a case. */
   async first<Case extends EventCase>(name: Case): Promise<ValueOf<Case>> {
     await this.until(() => this.all(name).length > 0);
     return this.all(name)[0] as ValueOf<Case>;
   }
 
-  /** All messages. */
+  /** All messages so far. */
   get messages(): Message[] {
     return this.all("message");
   }
 
-  /** Waits until it is so; throws when the stream ends before. */
+  /** Waits until `predicate` is true. Throws if the stream ends before. */
   async until(predicate: (reader: this) => boolean): Promise<void> {
     while (!predicate(this)) {
       if (this.#done) throw new Error(`the stream ended before: ${this.error?.message}`);
@@ -76,13 +76,13 @@ export class Reader {
     }
   }
 
-  /** The reason that the stream ended with; waits for it. */
+  /** Waits for the end of the stream, and returns its reason. */
   async end(): Promise<Reason | undefined> {
     await this.ended;
     return this.error && reasonOf(this.error);
   }
 
-  /** Closes the stream as a client that goes away, and waits for its end. */
+  /** Closes the stream as when a client goes away, and waits for its end. */
   async close(): Promise<void> {
     this.subscription.close();
     this.resume();
@@ -94,18 +94,18 @@ export class Reader {
       for await (const batch of this.subscription.batches()) {
         if (batch.length === 0) throw new Error("an empty batch");
         for (const { response } of batch) this.#take(response.event);
-        this.#tell();
+        this.#notify();
         await this.#gate;
       }
     } catch (error) {
       this.error = error as ConnectError;
     } finally {
       this.#done = true;
-      this.#tell();
+      this.#notify();
     }
   }
 
-  #tell(): void {
+  #notify(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const resolve of waiting) resolve();

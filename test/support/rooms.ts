@@ -1,4 +1,4 @@
-/** Rooms in tests: who may enter them, and what streams are told of them. */
+/** Rooms in tests: members, a fake hook, and the room events of streams. */
 import { type RoomMode, RoomState_Status as Status } from "../../gen/tidings/v1/push_service_pb.ts";
 import { MemoryPresence } from "../../src/adapters/memory/presence.ts";
 import type { UserIdentity } from "../../src/auth/identity.ts";
@@ -20,28 +20,28 @@ export function member(subject: string, rooms: readonly string[] = [], claims: P
   return { ...userOf("acme", subject), rooms, ...claims };
 }
 
-/** Joins of rooms, in one mode. */
+/** A request to join rooms, all in one mode. */
 export function joins(mode: RoomMode, ...rooms: string[]): { rooms: { roomId: string; mode: RoomMode }[] } {
   return { rooms: rooms.map((roomId) => ({ roomId, mode })) };
 }
 
-/** What a stream was told of rooms, such as `joined a` and `refused b already_exists`. */
+/** The room events of a stream, such as `joined a` and `refused b already_exists`. */
 export function roomEvents(reader: Reader): string[] {
   return reader.all("room").map(({ roomId, status, code }) => [names[status], roomId, code].join(" ").trim());
 }
 
-/** Events in their order, rooms with their status. */
+/** The cases of a stream's events in order, with the status instead of `room`. */
 export function story(reader: Reader): string[] {
   return reader.events.map((event) => (event.case === "room" ? (names[event.value.status] ?? "") : (event.case ?? "")));
 }
 
-/** Waits until a stream was told what became of so many rooms. */
-export async function told(reader: Reader, count = 1): Promise<string[]> {
+/** Waits until a stream has `count` room events, and returns them. */
+export async function untilRooms(reader: Reader, count = 1): Promise<string[]> {
   await reader.until(() => reader.all("room").length >= count);
   return roomEvents(reader);
 }
 
-/** A hook in the test's hands: questions wait until they are answered; what was answered is remembered. */
+/** A hook whose questions wait until the test answers them. It remembers the answers. */
 export class FakeHook implements Authorize {
   readonly asked: RoomQuestion[] = [];
   readonly #answers = new Map<string, boolean>();
@@ -61,7 +61,7 @@ export class FakeHook implements Authorize {
     return waiting.promise;
   }
 
-  /** Answers all who ask about the room, now and later. */
+  /** Answers the questions about a room, those that wait and later ones. */
   answer(room: string, allow: boolean, { user = "ann", action = "join" as RoomQuestion["action"] } = {}): void {
     const key = keyOf({ tenant: "acme", user, room, action });
     this.#answers.set(key, allow);
@@ -69,7 +69,7 @@ export class FakeHook implements Authorize {
     this.#waiting.delete(key);
   }
 
-  /** Cannot tell all who ask now. */
+  /** Fails the questions that wait. */
   breakDown(): void {
     for (const { reject } of this.#waiting.values()) reject(fail("AUTHORIZE_UNAVAILABLE", "the hook is down"));
     this.#waiting.clear();
@@ -80,14 +80,14 @@ function keyOf({ tenant, user, room, action }: RoomQuestion): string {
   return [tenant, user, room, action].join("\n");
 }
 
-/** Presence that takes its time: `before` and `after` are waited for around each join. */
+/** Presence that awaits `before` and `after` around each join. */
 export class SlowPresence extends MemoryPresence {
   before: () => Promise<unknown> = async () => {};
   after: () => Promise<unknown> = async () => {};
 
-  override async join(seat: Membership): Promise<boolean> {
+  override async join(membership: Membership): Promise<boolean> {
     await this.before();
-    const joined = await super.join(seat);
+    const joined = await super.join(membership);
     await this.after();
     return joined;
   }

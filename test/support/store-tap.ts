@@ -1,12 +1,12 @@
 import type { Store } from "../../src/ports/store.ts";
 
-/** A method of Store that is called while a node runs. */
+/** A method of Store that a running node calls. */
 export type StoreMethod = Exclude<keyof Store, "open" | "close">;
 
-/** Stands before and behind each call of a store; may count, delay or refuse it. */
+/** Wraps each call of a store; it may count, delay or reject the call. */
 export type Around = <T>(method: StoreMethod, call: () => Promise<T>) => Promise<T>;
 
-/** A store whose calls all go through `around`. */
+/** Returns a store whose calls go through `around`. */
 export function tapStore(store: Store, around: Around): Store {
   return {
     open: () => store.open(),

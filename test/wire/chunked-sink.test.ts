@@ -6,7 +6,7 @@ import { FlushQueue } from "../../src/wire/flush-queue.ts";
 import { envelopedIn } from "../../src/wire/formats.ts";
 import { eventFrame, type Frame } from "../../src/wire/frame.ts";
 
-const turn = new FlushQueue(setImmediate);
+const flushQueue = new FlushQueue(setImmediate);
 const envelopedProto = envelopedIn("proto");
 const envelopedJson = envelopedIn("json");
 let server: Server;
@@ -38,7 +38,7 @@ async function fetched(): Promise<Buffer> {
   return Buffer.from(await response.arrayBuffer());
 }
 
-/** All that the server sends on one connection, as it is on the wire. */
+/** Everything that the server sends on one connection, byte for byte. */
 async function raw(request: string, enough: (text: string) => boolean): Promise<string> {
   const socket = connect({ port: port(), host: "127.0.0.1" });
   socket.write(request);
@@ -51,11 +51,11 @@ async function raw(request: string, enough: (text: string) => boolean): Promise<
   return text;
 }
 
-describe("ChunkSink", () => {
-  test("writes between what the answer itself writes, in order", async () => {
+describe("ChunkedSink", () => {
+  test("keeps its writes in order with the response's own", async () => {
     const [first, second, third] = frames("one", "two", "x".repeat(70_000)) as [Frame, Frame, Frame];
     handle = (_request, response) => {
-      const sink = new ChunkedSink(response, envelopedProto, turn);
+      const sink = new ChunkedSink(response, envelopedProto, flushQueue);
       response.write("before|");
       sink.write([first]);
       setImmediate(() => {
@@ -69,20 +69,20 @@ describe("ChunkSink", () => {
     expect(await fetched()).toEqual(Buffer.concat(expected.map((part) => Buffer.from(part))));
   });
 
-  test("of JSON writes JSON", async () => {
+  test("writes JSON in a JSON format", async () => {
     const [frame] = frames("one") as [Frame];
     handle = (_request, response) => {
       response.write("|");
-      new ChunkedSink(response, envelopedJson, turn).write([frame]);
+      new ChunkedSink(response, envelopedJson, flushQueue).write([frame]);
       response.end();
     };
     expect(await fetched()).toEqual(Buffer.concat([Buffer.from("|"), frame.encoded(envelopedJson.plain)]));
   });
 
-  test("makes no chunks where the answer has none: HTTP/1.0, and before its head", async () => {
+  test("makes no chunks for HTTP/1.0, and none before the headers are sent", async () => {
     const [frame] = frames("one") as [Frame];
     handle = (_request, response) => {
-      const sink = new ChunkedSink(response, envelopedProto, turn);
+      const sink = new ChunkedSink(response, envelopedProto, flushQueue);
       sink.write([frame]);
       response.write("|");
       sink.write([frame]);
@@ -94,10 +94,10 @@ describe("ChunkSink", () => {
     expect(text.slice(text.indexOf("\r\n\r\n") + 4)).toBe(expected.toString("latin1"));
   });
 
-  test("writes nothing after the end: the connection may carry another answer by then", async () => {
+  test("writes nothing after the end, when the connection may carry another response", async () => {
     const sinks: ChunkedSink[] = [];
     handle = (_request, response) => {
-      const sink = new ChunkedSink(response, envelopedProto, turn);
+      const sink = new ChunkedSink(response, envelopedProto, flushQueue);
       sinks.push(sink);
       response.write(`answer ${sinks.length}`);
       response.end();
@@ -110,14 +110,14 @@ describe("ChunkSink", () => {
     expect(text).not.toContain("late");
   });
 
-  test("is full while its reader takes nothing, and says when it takes more", async () => {
+  test("is full while its reader takes nothing, and drains when the reader takes more", async () => {
     let sink: ChunkedSink | undefined;
     const filled = new Promise<void>((resolve) => {
       handle = (_request, response) => {
-        sink = new ChunkedSink(response, envelopedProto, turn);
+        sink = new ChunkedSink(response, envelopedProto, flushQueue);
         response.write("|");
         const large = frames("x".repeat(100_000));
-        // In the turn of the answer's own write all waits for its end.
+        // In the tick of the response's own write everything waits for the end of that tick.
         setImmediate(() => {
           while (sink?.write(large));
           resolve();

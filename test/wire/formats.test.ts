@@ -13,7 +13,7 @@ function frameOf(content: string): MessageFrame {
   return new MessageFrame(body, Number.POSITIVE_INFINITY, { id: "id", seq: 1, position });
 }
 
-/** The flag, and what follows it; the length must be right. */
+/** The flags and the message of an envelope, whose length must be right. */
 function open(bytes: Buffer): { flag: number; payload: Buffer } {
   expect(bytes.readUInt32BE(1)).toBe(bytes.length - 5);
   return { flag: bytes[0] as number, payload: bytes.subarray(5) };
@@ -30,8 +30,8 @@ function contentOf(codec: "proto" | "json", payload: Buffer): string {
 const unpack = { gzip: gunzipSync, br: brotliDecompressSync };
 const large = "tidings ".repeat(500);
 
-describe.each(["proto", "json"] as const)("envelopes of %s", (codec) => {
-  test.each(["gzip", "br"] as const)("a large message is compressed by %s, once for all", (encoding) => {
+describe.each(["proto", "json"] as const)("An envelope of %s", (codec) => {
+  test.each(["gzip", "br"] as const)("compresses a large message by %s, once for all streams", (encoding) => {
     const frame = frameOf(large);
     const { plain } = envelopedIn(codec, encoding);
     const { flag, payload } = open(frame.encoded(plain));
@@ -41,17 +41,23 @@ describe.each(["proto", "json"] as const)("envelopes of %s", (codec) => {
     expect(frame.encoded(plain)).toBe(frame.encoded(plain));
   });
 
-  test.each(["gzip", "br", "identity", undefined])("a small message is as it is: %s", (encoding) => {
-    const { flag, payload } = open(frameOf("hello").encoded(envelopedIn(codec, encoding).plain));
-    expect([flag, contentOf(codec, payload)]).toEqual([0, "hello"]);
-  });
+  test.each(["gzip", "br", "identity", undefined])(
+    "leaves a small message uncompressed, in the encoding %s",
+    (encoding) => {
+      const { flag, payload } = open(frameOf("hello").encoded(envelopedIn(codec, encoding).plain));
+      expect([flag, contentOf(codec, payload)]).toEqual([0, "hello"]);
+    },
+  );
 
-  test.each(["identity", "unheard-of", undefined])("a large message is as it is: %s", (encoding) => {
-    const { flag, payload } = open(frameOf(large).encoded(envelopedIn(codec, encoding).plain));
-    expect([flag, contentOf(codec, payload)]).toEqual([0, large]);
-  });
+  test.each(["identity", "unheard-of", undefined])(
+    "leaves a large message uncompressed, in the encoding %s",
+    (encoding) => {
+      const { flag, payload } = open(frameOf(large).encoded(envelopedIn(codec, encoding).plain));
+      expect([flag, contentOf(codec, payload)]).toEqual([0, large]);
+    },
+  );
 
-  test.each(["gzip", "br", "identity"])("a chunk holds the same: %s", (encoding) => {
+  test.each(["gzip", "br", "identity"])("is the same within a chunk, in the encoding %s", (encoding) => {
     const { plain, chunked } = envelopedIn(codec, encoding);
     const frame = frameOf(large);
     const bytes = frame.encoded(plain);
