@@ -121,7 +121,7 @@ const wrongCalls: readonly (readonly [call: keyof Loose & string, args: readonly
   ["listUnread", [new AbortController().signal], "request: must be an object"],
   ["listUnread", [{ roomId: "r" }], "request: unknown key roomId"],
   ["listUnread", [{ pageSize: "10" }], "pageSize: must be a finite number"],
-  ["listUnread", [{ actorId: 7 }], "senderId: must be a string"],
+  ["listUnread", [{ actorId: 7 }], "actorId: must be a string"],
   ["listMessages", ["r"], "request: must be an object"],
   ["listMessages", [{ room: "r" }], "request: unknown key room"],
   ["listMessages", [{ kinds: "event" }], "kinds: must be an array of"],
