@@ -17,7 +17,7 @@ export const withServers = [
  * kill them. The others take turns in a few processes, and leave nothing behind.
  */
 const alone = [
-  "test/package.test.ts",
+  "test/{package,tools}.test.ts",
   "test/docs/readme.test.ts",
   "test/{adapters,cli,conformance,examples,properties,simulation}/**/*.test.ts",
   "test/e2e/browser/*.test.ts",

@@ -33,9 +33,9 @@ export const storesHere: readonly StoreKind[] = process.env.TIDINGS_TEST_MONGODB
 export async function startBackends(kind: StoreKind): Promise<Backends | undefined> {
   if (findProgram("redis-server") === undefined) return without(kind, "redis-server");
   // Their files look for programs as they load.
-  const { hasStore, startStore } = await import("../test/faults/cluster/store-server.ts");
+  const { startStore, toolsFor } = await import("../test/faults/cluster/store-server.ts");
   const { startRedis } = await import("../test/support/redis.ts");
-  if (!hasStore(kind)) return without(kind, "ferretdb");
+  if (toolsFor(kind).some(({ path }) => path === undefined)) return without(kind, "ferretdb");
   const [store, redis] = await Promise.all([startStore(kind), startRedis()]);
   return {
     name: store.name,

@@ -1,9 +1,11 @@
 /** What stores say of their durable writes, for figures. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
 import type { Commit } from "../../src/ports/store.ts";
+import { describeWith } from "../support/require.ts";
 import { message } from "../support/store-messages.ts";
-import { hasMongo, type MongoBench, openBench, openMongo } from "../support/store-mongo.ts";
+import { anyMongo, type MongoBench, openBench, openMongo } from "../support/store-mongo.ts";
 
 const sum = (commits: readonly Commit[]) => commits.reduce((total, { messages }) => total + messages, 0);
 const feeds = ["user/ann"];
@@ -25,7 +27,7 @@ test("the embedded store tells each commit with the messages of all calls that s
   await store.close();
 });
 
-describe.skipIf(!hasMongo)("with a MongoDB server", () => {
+describeWith(anyMongo)("with a MongoDB server", () => {
   let bench: MongoBench;
   beforeAll(async () => {
     bench = await openBench();

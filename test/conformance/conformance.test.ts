@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { expect, test } from "vitest";
-import { findTool } from "../support/require.ts";
+import { expect } from "vitest";
+import { testWith } from "../support/require.ts";
+import { findTool, pathOf } from "../support/tools.ts";
 
 const root = join(import.meta.dirname, "../..");
 const runner = findTool("connectconformance", "go install connectrpc.com/conformance/cmd/connectconformance@v1.0.5");
@@ -11,28 +12,24 @@ const runner = findTool("connectconformance", "go install connectrpc.com/conform
 const short = ["--run", "**/Compression:COMPRESSION_IDENTITY/TLS:false/**"];
 const whole = process.env.TIDINGS_TEST_CONFORMANCE === "whole";
 
-test.skipIf(runner === undefined)(
-  "The listener and the adapter pass the official conformance suite",
-  { timeout: 600_000 },
-  async () => {
-    const args = [
-      "--mode",
-      "server",
-      "--conf",
-      "test/conformance/conformance.yaml",
-      "--parallel",
-      "8",
-      "--max-servers",
-      "2",
-    ];
-    const server = ["--", process.execPath, "test/conformance/server.ts"];
-    const { stdout } = await promisify(execFile)(runner as string, [...args, ...(whole ? [] : short), ...server], {
-      cwd: root,
-      maxBuffer: 1 << 26,
-    });
-    const [, passed, failed] = /(\d+) passed, (\d+) failed/.exec(stdout) ?? [];
-    console.log(`conformance: ${passed} passed, ${failed} failed`);
-    expect(Number(passed)).toBeGreaterThan(500);
-    expect(Number(failed)).toBe(0);
-  },
-);
+testWith(runner)("The listener and the adapter pass the official conformance suite", { timeout: 600_000 }, async () => {
+  const args = [
+    "--mode",
+    "server",
+    "--conf",
+    "test/conformance/conformance.yaml",
+    "--parallel",
+    "8",
+    "--max-servers",
+    "2",
+  ];
+  const server = ["--", process.execPath, "test/conformance/server.ts"];
+  const { stdout } = await promisify(execFile)(pathOf(runner), [...args, ...(whole ? [] : short), ...server], {
+    cwd: root,
+    maxBuffer: 1 << 26,
+  });
+  const [, passed, failed] = /(\d+) passed, (\d+) failed/.exec(stdout) ?? [];
+  console.log(`conformance: ${passed} passed, ${failed} failed`);
+  expect(Number(passed)).toBeGreaterThan(500);
+  expect(Number(failed)).toBe(0);
+});

@@ -14,7 +14,10 @@ import { connectDriver } from "../e2e/interop/connect-node.ts";
 import type { Driver } from "../e2e/interop/driver.ts";
 import { grpcDriver, loadPublicContract } from "../e2e/interop/grpc-js.ts";
 import { openBridge, wsDriver } from "../e2e/interop/ws.ts";
+import { describeWith, testWith } from "../support/require.ts";
+import { root } from "../support/run.ts";
 import { newTenant, startServer, type TestServer } from "../support/server.ts";
+import type { Tool } from "../support/tools.ts";
 import type { FrontProxy, StartProxy } from "./proxy.ts";
 
 function overHttp2(url: string, createTransport: typeof createConnectTransport | typeof createGrpcTransport): Driver {
@@ -43,16 +46,16 @@ const ways: readonly [name: string, connect: (proxy: FrontProxy) => Driver][] = 
 const heartbeatMs = 400;
 
 /**
- * `program`: undefined where it is not installed. `shortTimeout` changes a configuration so that a silence of a second
+ * Registers the tests of one proxy, or skips them where it is not installed. `shortTimeout` changes a configuration so that a silence of a second
  * counts as the end of a stream.
  */
 export function journeys(
   name: string,
-  program: string | undefined,
+  tool: Tool,
   start: StartProxy,
   shortTimeout: (configuration: string) => string,
 ): void {
-  describe.runIf(program)(name, () => {
+  describeWith(tool)(name, () => {
     const nodes: TestServer[] = [];
     let proxy: FrontProxy;
     beforeAll(async () => {
@@ -131,7 +134,7 @@ export function journeys(
     });
   });
 
-  test.runIf(program)(`${name}: a node that goes away takes no call with it`, async ({ onTestFinished }) => {
+  testWith(tool)(`${name}: a node that goes away takes no call with it`, async ({ onTestFinished }) => {
     const nodes = [await startServer({ drainDelayMs: 2_000 }), await startServer()] as const;
     const proxy = await start(nodes.map(({ url }) => url));
     onTestFinished(async () => {

@@ -1,8 +1,8 @@
 import { expect } from "vitest";
 import { journeys } from "./journeys.ts";
-import { nginxPath, startNginx } from "./proxy.ts";
+import { nginx, startNginx } from "./proxy.ts";
 
-journeys("deploy/nginx.conf", nginxPath, startNginx, (configuration) => {
+journeys("deploy/nginx.conf", nginx, startNginx, (configuration) => {
   const short = configuration.replaceAll(/(proxy|grpc)_(read|send)_timeout \w+;/g, "$1_$2_timeout 1s;");
   expect(short).not.toBe(configuration);
   return short;

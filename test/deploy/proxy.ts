@@ -7,8 +7,8 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { findTool } from "../support/require.ts";
 import { root } from "../support/run.ts";
+import { findTool, pathOf, type Tool } from "../support/tools.ts";
 
 /** A proxy that runs. */
 export interface FrontProxy {
@@ -27,10 +27,8 @@ export type StartProxy = (nodes: readonly string[], change?: (configuration: str
 /** Debian keeps servers out of the PATH of ordinary users. */
 process.env.PATH = `${process.env.PATH}${delimiter}/usr/sbin`;
 
-/** The path of nginx, where it is installed. */
-export const nginxPath: string | undefined = findTool("nginx", "apt-get install nginx-light");
-/** The path of Caddy, where it is installed. */
-export const caddyPath: string | undefined = findTool("caddy", "apt-get install caddy");
+export const nginx = findTool("nginx", "apt-get install nginx-light");
+export const caddy = findTool("caddy", "apt-get install caddy");
 
 /** deploy/nginx.conf, with other ports, nodes and folders. */
 export const startNginx: StartProxy = async (nodes, change = (text) => text) => {
@@ -48,7 +46,7 @@ export const startNginx: StartProxy = async (nodes, change = (text) => text) => 
     .replaceAll("/tmp/nginx", join(folder, "nginx"));
   const file = join(folder, "nginx.conf");
   writeFileSync(file, change(configuration));
-  return run(nginxPath, ["-e", "stderr", "-p", folder, "-c", file, "-g", "daemon off;"], {
+  return run(nginx, ["-e", "stderr", "-p", folder, "-c", file, "-g", "daemon off;"], {
     folder,
     ports: [port, h2cPort],
   });
@@ -67,7 +65,7 @@ export const startCaddy: StartProxy = async (nodes, change = (text) => text) => 
     XDG_DATA_HOME: folder,
     XDG_CONFIG_HOME: folder,
   };
-  return run(caddyPath, ["run", "--config", file, "--adapter", "caddyfile"], { folder, ports: [port, port], env });
+  return run(caddy, ["run", "--config", file, "--adapter", "caddyfile"], { folder, ports: [port, port], env });
 };
 
 interface Place {
@@ -76,12 +74,8 @@ interface Place {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-async function run(
-  program: string | undefined,
-  args: readonly string[],
-  { folder, ports, env }: Place,
-): Promise<FrontProxy> {
-  if (program === undefined) throw new Error("the proxy is not installed");
+async function run(tool: Tool, args: readonly string[], { folder, ports, env }: Place): Promise<FrontProxy> {
+  const program = pathOf(tool);
   const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"], env: { PATH: process.env.PATH, ...env } });
   const exited = once(child, "exit");
   let log = "";

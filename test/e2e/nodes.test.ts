@@ -1,14 +1,16 @@
 /** Several nodes on one store, as an operator runs them: `serve --store --bus --workers`. */
+
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { connectTidings } from "../../src/client/index.ts";
 import { Kind, type OnlineCountRequestSchema, PushService } from "../../src/gen.ts";
 import { ServerProcess, tokenFor } from "../faults/server-process.ts";
-import { redisProgram, sharedRedis, startRedis } from "../support/redis.ts";
-import { hasMongo, type MongoBench, openBench } from "../support/store-mongo.ts";
+import { redisServer, sharedRedis, startRedis } from "../support/redis.ts";
+import { describeWith } from "../support/require.ts";
+import { anyMongo, type MongoBench, openBench } from "../support/store-mongo.ts";
 
 const tenant = "acme";
 
@@ -34,7 +36,7 @@ async function follow(url: string, sub: string) {
 
 const titles = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => `message ${from + index}`);
 
-describe.skipIf(!hasMongo || !redisProgram)("nodes on MongoDB and Redis", () => {
+describeWith(anyMongo, redisServer)("nodes on MongoDB and Redis", () => {
   let mongo: MongoBench;
   let redis: { readonly url: string; stop(): Promise<void> };
   beforeAll(async () => {

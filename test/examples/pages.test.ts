@@ -1,7 +1,8 @@
 /** The examples with pages, used as their first page suggests. Only npm run test:examples runs the pages. */
 import type { Browser, BrowserContext, FrameLocator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { chromiumPath, launchChromium } from "../support/chromium.ts";
+import { chromiumTool, launchChromium } from "../support/chromium.ts";
+import { describeWith } from "../support/require.ts";
 import { run } from "../support/run.ts";
 import { commands, type RunningExample, startExample } from "./process.ts";
 
@@ -26,7 +27,7 @@ test.each([
   });
 });
 
-describe.runIf(whole && chromiumPath)("The example", () => {
+(whole ? describeWith(chromiumTool) : describe.skip)("The example", () => {
   let browser: Browser;
   /** All examples start at once, so that the next ones start while a test runs. */
   let examples: ReadonlyMap<string, Promise<RunningExample>>;

@@ -6,19 +6,21 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { programs } from "../../examples/shared/programs.ts";
-import { findTool } from "../support/require.ts";
+import { testWith } from "../support/require.ts";
 import { root } from "../support/run.ts";
 import { newTenant, startServer, type TestServer } from "../support/server.ts";
+import { findTool } from "../support/tools.ts";
 import { commands, runExample } from "./process.ts";
 
 const whole = process.env.TIDINGS_TEST_EXAMPLES === "whole";
 if (!whole) console.log("skipped: examples in Python and Go, which install and compile (npm run test:examples)");
 
+/** How to get what runs each of them. */
 const tools = {
-  python: whole && findTool("python3", "apt-get install python3-venv"),
-  go: whole && findTool("go", "https://go.dev/doc/install"),
-  php: findTool("php", "apt-get install php-cli"),
-};
+  python: ["python3", "apt-get install python3-venv"],
+  go: ["go", "https://go.dev/doc/install"],
+  php: ["php", "apt-get install php-cli"],
+} satisfies Record<string, [name: string, hint: string]>;
 const installMs = 300_000;
 
 let server: TestServer;
@@ -28,7 +30,9 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 describe.each(Object.keys(tools) as (keyof typeof tools)[])("The example %s", (name) => {
-  test.runIf(tools[name])(
+  const testHere = whole || name === "php" ? testWith(findTool(...tools[name])) : test.skip;
+
+  testHere(
     "publishes, retries, and prints the reason of a refusal",
     async () => {
       expect(commands.get(name)).toBe(`npm run example -- ${name}`);
@@ -44,7 +48,7 @@ describe.each(Object.keys(tools) as (keyof typeof tools)[])("The example %s", (n
     installMs,
   );
 
-  test.runIf(tools[name])(
+  testHere(
     "publishes a message that arrives once and unchanged",
     async () => {
       const tenant = newTenant();
@@ -69,7 +73,7 @@ describe.each(Object.keys(tools) as (keyof typeof tools)[])("The example %s", (n
     installMs,
   );
 
-  test.runIf(tools[name])(
+  testHere(
     "exits with an error when there is no server",
     async () => {
       const [program, ...args] = programs[name];

@@ -1,13 +1,14 @@
-import { expect, test } from "vitest";
+import { expect } from "vitest";
 import { runPresenceScripts } from "../support/presence-scripts.ts";
-import { redisProgram, startRedis } from "../support/redis.ts";
+import { redisServer, startRedis } from "../support/redis.ts";
+import { testWith } from "../support/require.ts";
 import { percentile } from "./figures.ts";
 import { report } from "./report.ts";
 import { seed, times } from "./size.ts";
 
 const scripts = times(30, 1_000);
 
-test.skipIf(!redisProgram)(
+testWith(redisServer)(
   `who is online is exact again after each of ${scripts} random scripts of connects, moves, cuts and kills`,
   async () => {
     const redis = await startRedis();

@@ -7,8 +7,9 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { loadDescriptors } from "../../src/contract/descriptors.ts";
 import { createHealth } from "../../src/rpc/health.ts";
 import { reflectionRoutes } from "../../src/rpc/reflection.ts";
-import { findTool } from "../support/require.ts";
+import { describeWith } from "../support/require.ts";
 import { root, run } from "../support/run.ts";
+import { findTool, pathOf } from "../support/tools.ts";
 import { loadClient, loaderOptions, makeClient, reader, serve, type TestServer } from "./server.ts";
 
 interface Answer {
@@ -198,8 +199,8 @@ describe.each(["grpc-v1", "grpc-v1alpha"])("By reflection %s, buf curl", (protoc
 
 const grpcurl = findTool("grpcurl", "go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4");
 
-describe.runIf(grpcurl)("By reflection, grpcurl", () => {
-  const call = (...args: string[]): Promise<string> => run(grpcurl as string, "-plaintext", ...args);
+describeWith(grpcurl)("By reflection, grpcurl", () => {
+  const call = (...args: string[]): Promise<string> => run(pathOf(grpcurl), "-plaintext", ...args);
 
   test("lists services", async () => {
     expect((await call(server.host, "list")).trim().split("\n")).toEqual(listed);

@@ -1,16 +1,15 @@
 import type { TlsOptions } from "../../src/http/listener.ts";
-import { findTool } from "./require.ts";
 import { run } from "./run.ts";
+import { findTool, pathOf } from "./tools.ts";
 
-/** The path of openssl, where it is installed. */
-export const opensslPath: string | undefined = findTool("openssl", "apt-get install openssl");
+/** The program that makes certificates. */
+export const openssl = findTool("openssl", "apt-get install openssl");
 
 /** A fresh key and a certificate for 127.0.0.1 that it signs itself, good for a day. */
 export async function selfSigned(): Promise<TlsOptions> {
-  if (opensslPath === undefined) throw new Error("openssl is missing");
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "-"];
   const cert = ["-x509", "-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-out", "-"];
-  const pem = await run(opensslPath, "req", ...key, ...cert);
+  const pem = await run(pathOf(openssl), "req", ...key, ...cert);
   const begin = pem.indexOf("-----BEGIN CERTIFICATE-----");
   return { key: pem.slice(0, begin), cert: pem.slice(begin) };
 }

@@ -1,10 +1,10 @@
 /** A real browser: Chromium from PATH, without any state of its own. */
 import type { Browser } from "playwright-core";
 import { chromium } from "playwright-core";
-import { findTool } from "./require.ts";
+import { findTool, pathOf } from "./tools.ts";
 
-/** The path of Chromium; without it the tests that need it say so in a line, or fail where nothing may be skipped. */
-export const chromiumPath: string | undefined = findTool("chromium", "apt-get install chromium");
+/** Chromium, which some tests need. */
+export const chromiumTool = findTool("chromium", "apt-get install chromium");
 
 /** No GPU, no sandbox inside containers, and no calls home. Each launch has a fresh profile, removed at its end. */
 const args = [
@@ -19,6 +19,5 @@ const args = [
 
 /** Starts Chromium without a window. */
 export function launchChromium(): Promise<Browser> {
-  if (chromiumPath === undefined) throw new Error("Chromium is missing");
-  return chromium.launch({ executablePath: chromiumPath, headless: true, args });
+  return chromium.launch({ executablePath: pathOf(chromiumTool), headless: true, args });
 }

@@ -5,17 +5,19 @@ import { existsSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { MongoClient } from "mongodb";
-import { findTool } from "./require.ts";
 import { makeFolder } from "./store-sqlite.ts";
+import { findTool, type Tool } from "./tools.ts";
 
-const hint = "built by: cd test/support/ferretdb && go build -o $(go env GOPATH)/bin/ferretdb .";
+/** The program: the one that TIDINGS_TEST_FERRETDB names, the one in Go's folder, or the one on PATH. */
+export const ferretdb: Tool = findFerret();
 
-/** The program, from TIDINGS_TEST_FERRETDB, from Go's folder or from PATH; else as findTool. */
-export function findFerret(): string | undefined {
+function findFerret(): Tool {
+  const name = "ferretdb";
+  const hint = "cd test/support/ferretdb && go build -o $(go env GOPATH)/bin/ferretdb .";
   const named = process.env.TIDINGS_TEST_FERRETDB;
-  if (named) return named;
-  const built = join(goPath(), "bin", "ferretdb");
-  return existsSync(built) ? built : findTool("ferretdb", hint);
+  if (named) return { name, hint, path: named };
+  const built = join(goPath(), "bin", name);
+  return existsSync(built) ? { name, hint, path: built } : findTool(name, hint);
 }
 
 function goPath(): string {

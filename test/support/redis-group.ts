@@ -1,5 +1,6 @@
 /** Groups of redis-servers with a failover: a master and a replica under Sentinel, or a Cluster. */
-import { freePort, redisProgram, TestRedis } from "./redis.ts";
+import { freePort, redisServer, TestRedis } from "./redis.ts";
+import { pathOf } from "./tools.ts";
 
 /** A running group. */
 export interface RedisGroup {
@@ -66,7 +67,7 @@ export async function startCluster(): Promise<RedisGroup> {
 }
 
 async function start(args: readonly string[] = [], lines?: string[]): Promise<TestRedis> {
-  const redis = new TestRedis(redisProgram as string, await freePort(), args, lines);
+  const redis = new TestRedis(pathOf(redisServer), await freePort(), args, lines);
   await redis.start();
   return redis;
 }

@@ -7,9 +7,7 @@ import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { findTool } from "./require.ts";
-
-const hint = "apt-get install redis-server";
+import { findTool, pathOf, type Tool } from "./tools.ts";
 
 /** A redis-server that a test may start, stop and break. */
 export class TestRedis {
@@ -79,15 +77,17 @@ export class TestRedis {
   }
 }
 
-/** The path of redis-server, or undefined, with a printed reason, where it is not installed. */
-export const redisProgram = findTool("redis-server", hint);
+/** The program, for tests that start, stop and break a server of their own. */
+export const redisServer = findTool("redis-server", "apt-get install redis-server");
 
-/** Whether sharedRedis can be called. */
-export const hasRedis = Boolean(process.env.TIDINGS_TEST_REDIS_URL) || redisProgram !== undefined;
+/** Any Redis, for tests that share one. */
+export const anyRedis: Tool = process.env.TIDINGS_TEST_REDIS_URL
+  ? { name: "Redis", hint: "TIDINGS_TEST_REDIS_URL", path: process.env.TIDINGS_TEST_REDIS_URL }
+  : redisServer;
 
 /** Starts a redis-server for one test. */
 export async function startRedis(...args: string[]): Promise<TestRedis> {
-  const redis = new TestRedis(redisProgram as string, await freePort(), args);
+  const redis = new TestRedis(pathOf(redisServer), await freePort(), args);
   await redis.start();
   return redis;
 }

@@ -1,26 +1,23 @@
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
+/** Tests that run only where the tools that they need are there. */
+import { describe, test } from "vitest";
+import { missingTool, type Tool } from "./tools.ts";
 
-/**
- * The path of a program on PATH. Without it: prints one line that says what is skipped and how to get it, and returns
- * `undefined`; or throws, where nothing may be skipped (TIDINGS_TEST_REQUIRE_ALL=1).
- */
-export function findTool(name: string, hint: string): string | undefined {
-  const found = (process.env.PATH ?? "")
-    .split(delimiter)
-    .map((folder) => join(folder, name))
-    .find(isExecutable);
-  if (found !== undefined) return found;
-  if (process.env.TIDINGS_TEST_REQUIRE_ALL === "1") throw new Error(`${name} is missing: ${hint}`);
-  console.log(`skipped: tests that need ${name} (${hint})`);
-  return undefined;
+/** `describe` where all the tools are there; else `describe.skip`, beside a skipped test that says what is missing. */
+export function describeWith(...tools: readonly Tool[]): ReturnType<typeof describe.skipIf> {
+  return describe.skipIf(isMissing(tools));
 }
 
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
+/** `test` where all the tools are there; else `test.skip`, beside a skipped test that says what is missing. */
+export function testWith(...tools: readonly Tool[]): ReturnType<typeof test.skipIf> {
+  return test.skipIf(isMissing(tools));
+}
+
+/** Registers a skipped test for each tool that is missing, and prints its name: CI lists show neither by themselves. */
+function isMissing(tools: readonly Tool[]): boolean {
+  const missing = tools.filter(({ path }) => path === undefined);
+  for (const tool of missing) {
+    console.log(`skipped: ${missingTool(tool)}`);
+    test.skip(missingTool(tool), () => {});
   }
+  return missing.length > 0;
 }

@@ -2,8 +2,9 @@ import { randomBytes } from "node:crypto";
 import { MongoClient } from "mongodb";
 import { type MongoOptions, MongoStore } from "../../src/adapters/mongodb/store.ts";
 import type { OpenedStore } from "../ports/store-bench.ts";
-import { Ferret, findFerret } from "./ferretdb.ts";
+import { Ferret, ferretdb } from "./ferretdb.ts";
 import { MemoryMongo } from "./memory-mongo/process.ts";
+import { pathOf, type Tool } from "./tools.ts";
 
 /** A server for tests: what TIDINGS_TEST_MONGODB_URL names, or a FerretDB of the test's own. */
 export interface MongoBench {
@@ -15,8 +16,10 @@ export interface MongoBench {
   close(): Promise<void>;
 }
 
-/** Whether there is a server to be had; where not, a line was printed that says what is skipped. */
-export const hasMongo = process.env.TIDINGS_TEST_MONGODB_URL !== undefined || findFerret() !== undefined;
+/** A server of MongoDB's protocol: the one that TIDINGS_TEST_MONGODB_URL names, or a FerretDB. */
+export const anyMongo: Tool = process.env.TIDINGS_TEST_MONGODB_URL
+  ? { name: "MongoDB", hint: "TIDINGS_TEST_MONGODB_URL", path: process.env.TIDINGS_TEST_MONGODB_URL }
+  : ferretdb;
 
 /** Makes a bench; `own`: a server of the test's own even where one is named, or nothing. */
 export async function openBench(own = false): Promise<MongoBench> {
@@ -38,9 +41,7 @@ export async function openBench(own = false): Promise<MongoBench> {
       },
     };
   }
-  const program = findFerret();
-  if (!program) throw new Error("no server");
-  const ferret = await Ferret.start(program);
+  const ferret = await Ferret.start(pathOf(ferretdb));
   return { ferret, url: () => ferret.url(name()), close: () => ferret.remove() };
 }
 
@@ -52,7 +53,7 @@ export async function openMemoryBench(): Promise<MongoBench> {
 
 /** Every kind of server that there is here. */
 export const benches: readonly { readonly name: string; readonly open: () => Promise<MongoBench> }[] = [
-  ...(hasMongo ? [{ name: "a server", open: openBench }] : []),
+  ...(anyMongo.path ? [{ name: "a server", open: openBench }] : []),
   { name: "a server in memory", open: openMemoryBench },
 ];
 

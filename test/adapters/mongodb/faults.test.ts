@@ -1,11 +1,11 @@
 import { Code, type ConnectError } from "@connectrpc/connect";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { reasonOf } from "../../../src/errors.ts";
 import type { Append, AppendResult, Store } from "../../../src/ports/store.ts";
 import type { OpenedStore } from "../../ports/store-bench.ts";
 import { CutProxy } from "../../support/cut-proxy.ts";
-import type { Ferret } from "../../support/ferretdb.ts";
-import { findFerret } from "../../support/ferretdb.ts";
+import { type Ferret, ferretdb } from "../../support/ferretdb.ts";
+import { describeWith } from "../../support/require.ts";
 import {
   appendOne,
   endless,
@@ -19,7 +19,7 @@ import {
 } from "../../support/store-messages.ts";
 import { type MongoBench, openBench, openMongo } from "../../support/store-mongo.ts";
 
-describe.skipIf(findFerret() === undefined)("a server of one's own", { timeout: 60_000 }, () => {
+describeWith(ferretdb)("a server of one's own", { timeout: 60_000 }, () => {
   let bench: MongoBench;
   let ferret: Ferret;
   let url: string;

@@ -1,12 +1,13 @@
 import { MongoClient } from "mongodb";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { MongoStore } from "../../../src/adapters/mongodb/store.ts";
 import { freePort } from "../../support/ferretdb.ts";
 import { MemoryMongo } from "../../support/memory-mongo/process.ts";
+import { describeWith } from "../../support/require.ts";
 import { appendOne, message, readAll, userFeed } from "../../support/store-messages.ts";
-import { hasMongo, type MongoBench, openBench, openMongo } from "../../support/store-mongo.ts";
+import { anyMongo, type MongoBench, openBench, openMongo } from "../../support/store-mongo.ts";
 
-describe.skipIf(!hasMongo)("opening", { timeout: 60_000 }, () => {
+describeWith(anyMongo)("opening", { timeout: 60_000 }, () => {
   let bench: MongoBench;
   beforeAll(async () => {
     bench = await openBench();

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe } from "vitest";
 import { storeContract } from "../../ports/store.ts";
-import { hasMongo, type MongoBench, openBench, openMemoryBench, openMongo } from "../../support/store-mongo.ts";
+import { describeWith } from "../../support/require.ts";
+import { anyMongo, type MongoBench, openBench, openMemoryBench, openMongo } from "../../support/store-mongo.ts";
 
-describe.skipIf(!hasMongo)("with a server", () => {
+describeWith(anyMongo)("with a server", () => {
   let bench: MongoBench;
   beforeAll(async () => {
     bench = await openBench();

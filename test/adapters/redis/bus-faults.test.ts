@@ -1,6 +1,6 @@
 import { Redis } from "ioredis";
 import type { Logger } from "pino";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { RedisBus } from "../../../src/adapters/redis/bus.ts";
 import { encodeHeartbeat, encodeNotices } from "../../../src/adapters/redis/codec.ts";
 import type { BusEvent } from "../../../src/ports/bus.ts";
@@ -9,14 +9,15 @@ import { FakeClock } from "../../support/clock.ts";
 import { startTestCore, type TestCore, toUser, userOf } from "../../support/core.ts";
 import { SharedStore } from "../../support/nodes.ts";
 import type { Reader } from "../../support/reader.ts";
-import { randomPrefix, redisProgram, startRedis, type TestRedis } from "../../support/redis.ts";
+import { randomPrefix, redisServer, startRedis, type TestRedis } from "../../support/redis.ts";
+import { describeWith } from "../../support/require.ts";
 
 const ann = userOf("acme");
 const shards = 32;
 /** The promised bound is 5 s. */
 const soon = { timeout: 5000, interval: 10 };
 
-describe.skipIf(!redisProgram)("RedisBus over a Redis that fails", () => {
+describeWith(redisServer)("RedisBus over a Redis that fails", () => {
   let redis: TestRedis;
   let prefix: string;
   let ends: (() => unknown)[];

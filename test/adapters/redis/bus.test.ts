@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { RedisBus } from "../../../src/adapters/redis/bus.ts";
 import { busContract } from "../../ports/bus.ts";
-import { hasRedis, randomPrefix, redisProgram, sharedRedis, startRedis } from "../../support/redis.ts";
+import { anyRedis, randomPrefix, redisServer, sharedRedis, startRedis } from "../../support/redis.ts";
+import { describeWith, testWith } from "../../support/require.ts";
 
 /** Closes a bus at the end of the block. */
 class Closing implements AsyncDisposable {
@@ -16,7 +17,7 @@ class Closing implements AsyncDisposable {
   }
 }
 
-describe.skipIf(!hasRedis)("Over one Redis,", () => {
+describeWith(anyRedis)("Over one Redis,", () => {
   let redis: Awaited<ReturnType<typeof sharedRedis>>;
   beforeAll(async () => {
     redis = await sharedRedis();
@@ -36,7 +37,7 @@ describe.skipIf(!hasRedis)("Over one Redis,", () => {
     expect(two.bus.figures()).toMatchObject({ connected: true, losses: 0, dropped: 0 });
   });
 
-  test.skipIf(!redisProgram)(
+  testWith(redisServer)(
     "RedisBus sends the messages of one event-loop tick for all shards with one write, without waiting for answers",
     async () => {
       const own = await startRedis();

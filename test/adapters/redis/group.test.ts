@@ -1,11 +1,12 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { RedisBus } from "../../../src/adapters/redis/bus.ts";
 import { RedisPresence } from "../../../src/adapters/redis/presence.ts";
 import type { Connection } from "../../../src/ports/presence.ts";
 import { busContract } from "../../ports/bus.ts";
 import { presenceContract } from "../../ports/presence.ts";
-import { randomPrefix, redisProgram } from "../../support/redis.ts";
+import { randomPrefix, redisServer } from "../../support/redis.ts";
 import { type RedisGroup, startCluster, startSentinel } from "../../support/redis-group.ts";
+import { describeWith } from "../../support/require.ts";
 
 const groups = [
   { kind: "Sentinel", start: startSentinel },
@@ -14,7 +15,7 @@ const groups = [
 /** A replica takes over within three or four seconds. */
 const soon = { timeout: 10_000, interval: 20 };
 
-describe.skipIf(!redisProgram).each(groups)("Over $kind,", ({ start }) => {
+describeWith(redisServer).each(groups)("Over $kind,", ({ start }) => {
   let group: RedisGroup;
   beforeAll(async () => {
     group = await start();
@@ -40,7 +41,7 @@ describe.skipIf(!redisProgram).each(groups)("Over $kind,", ({ start }) => {
   presenceContract("RedisPresence", open, 0.1);
 });
 
-describe.skipIf(!redisProgram).each(groups)("When a master of $kind dies,", ({ start }) => {
+describeWith(redisServer).each(groups)("When a master of $kind dies,", ({ start }) => {
   let group: RedisGroup;
   let ends: { close(): Promise<void> }[];
   beforeEach(async () => {

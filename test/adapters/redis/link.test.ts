@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { RedisLink } from "../../../src/adapters/redis/link.ts";
-import { redisProgram, startRedis, type TestRedis } from "../../support/redis.ts";
+import { redisServer, startRedis, type TestRedis } from "../../support/redis.ts";
+import { describeWith } from "../../support/require.ts";
 
-describe.skipIf(!redisProgram)("RedisLink", () => {
+describeWith(redisServer)("RedisLink", () => {
   let redis: TestRedis;
   beforeAll(async () => {
     redis = await startRedis();

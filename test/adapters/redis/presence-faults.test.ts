@@ -2,19 +2,20 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { ConnectError } from "@connectrpc/connect";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { RedisPresence } from "../../../src/adapters/redis/presence.ts";
 import { PresenceCommands } from "../../../src/adapters/redis/presence-commands.ts";
 import { reasonOf } from "../../../src/errors.ts";
 import type { Connection, JoinMode, Membership, OnlineTotals } from "../../../src/ports/presence.ts";
 import { Cable } from "../../support/cable.ts";
-import { randomPrefix, redisProgram, startRedis, type TestRedis } from "../../support/redis.ts";
+import { randomPrefix, redisServer, startRedis, type TestRedis } from "../../support/redis.ts";
+import { describeWith } from "../../support/require.ts";
 import { root } from "../../support/run.ts";
 
 const child = join(root, "test/support/presence-child.ts");
 const leaseMs = 1500;
 
-describe.skipIf(!redisProgram)("RedisPresence over a Redis that fails", () => {
+describeWith(redisServer)("RedisPresence over a Redis that fails", () => {
   let redis: TestRedis;
   let prefix: string;
   let opened: { close(): unknown }[];

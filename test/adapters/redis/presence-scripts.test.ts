@@ -1,8 +1,9 @@
-import { expect, test } from "vitest";
+import { expect } from "vitest";
 import { runPresenceScripts } from "../../support/presence-scripts.ts";
-import { redisProgram, startRedis } from "../../support/redis.ts";
+import { redisServer, startRedis } from "../../support/redis.ts";
+import { testWith } from "../../support/require.ts";
 
-test.skipIf(!redisProgram)(
+testWith(redisServer)(
   "RedisPresence converges to exact counts after random enters, leaves, moves, cut cables and killed nodes",
   async () => {
     const redis = await startRedis();

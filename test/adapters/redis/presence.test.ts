@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, describe, expect } from "vitest";
+import { afterAll, beforeAll, expect } from "vitest";
 import { RedisPresence } from "../../../src/adapters/redis/presence.ts";
 import { presenceContract } from "../../ports/presence.ts";
-import { hasRedis, randomPrefix, sharedRedis } from "../../support/redis.ts";
+import { anyRedis, randomPrefix, sharedRedis } from "../../support/redis.ts";
+import { describeWith } from "../../support/require.ts";
 
-describe.skipIf(!hasRedis)("Over one Redis,", () => {
+describeWith(anyRedis)("Over one Redis,", () => {
   let redis: Awaited<ReturnType<typeof sharedRedis>>;
   beforeAll(async () => {
     redis = await sharedRedis();

@@ -2,7 +2,8 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { scripts } from "../../../src/adapters/redis/scripts.ts";
-import { redisProgram, startRedis } from "../../support/redis.ts";
+import { redisServer, startRedis } from "../../support/redis.ts";
+import { testWith } from "../../support/require.ts";
 import { root } from "../../support/run.ts";
 
 test("Every Lua file but the prelude is a script of its name", () => {
@@ -10,7 +11,7 @@ test("Every Lua file but the prelude is a script of its name", () => {
   expect(names.filter((name) => name !== "prelude").sort()).toEqual(Object.keys(scripts).sort());
 });
 
-test.skipIf(!redisProgram)("Redis compiles every Lua script, and knows it by its digest", async () => {
+testWith(redisServer)("Redis compiles every Lua script, and knows it by its digest", async () => {
   const redis = await startRedis();
   try {
     for (const { text, sha1 } of Object.values(scripts)) expect(await redis.call("SCRIPT", "LOAD", text)).toBe(sha1);

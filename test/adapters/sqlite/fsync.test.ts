@@ -1,12 +1,13 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
-import { findTool } from "../../support/require.ts";
+import { expect, test } from "vitest";
+import { describeWith } from "../../support/require.ts";
 import { upTo } from "../../support/store-messages.ts";
 import { type ChildMode, childCommand } from "../../support/store-process.ts";
 import { makeFolder } from "../../support/store-sqlite.ts";
 import { findEarlyAnswers } from "../../support/store-trace.ts";
+import { findTool, pathOf } from "../../support/tools.ts";
 
 const strace = findTool("strace", "apt-get install strace");
 
@@ -16,14 +17,14 @@ function traceOf(mode: ChildMode): ReturnType<typeof findEarlyAnswers> {
   try {
     const output = join(folder, "trace");
     const options = ["-f", "-y", "-s", "8192", "-e", "trace=fdatasync,fsync,pwrite64,write", "-o", output];
-    execFileSync(strace ?? "", [...options, ...childCommand(mode, folder)]);
+    execFileSync(pathOf(strace), [...options, ...childCommand(mode, folder)]);
     return findEarlyAnswers(readFileSync(output, "utf8"));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-describe.skipIf(strace === undefined)("The system calls of a store", () => {
+describeWith(strace)("The system calls of a store", () => {
   const all = upTo(39, 0);
 
   test("complete the sync of each message before its answer", () => {

@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { opensslPath, selfSigned } from "../../support/certificate.ts";
-import { chromiumPath, launchChromium } from "../../support/chromium.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { openssl, selfSigned } from "../../support/certificate.ts";
+import { chromiumTool, launchChromium } from "../../support/chromium.ts";
+import { describeWith, testWith } from "../../support/require.ts";
 import { newTenant, type ServerOptions, startServer, type TestServer } from "../../support/server.ts";
 import { type DraftInit, note, toUser } from "../interop/scenario/people.ts";
 import { bundlePage, site } from "./site.ts";
@@ -12,7 +13,7 @@ import { bundlePage, site } from "./site.ts";
 const ours = ["typed-connect", "typed-ws", "typed-auto", "json"];
 const all = [...ours, "connect-web-json", "connect-web-binary"];
 
-describe.runIf(chromiumPath)("in Chromium", () => {
+describeWith(chromiumTool)("in Chromium", () => {
   let browser: Browser;
   let script: Uint8Array;
   let folder: string;
@@ -129,7 +130,7 @@ describe.runIf(chromiumPath)("in Chromium", () => {
   // A browser opens six HTTP/1.1 connections to one host, and as many WebSockets as it is asked for.
   test.each(["typed-auto", "json"])("%s: eight tabs are live at once", (client) => expectTabs(client, 8));
 
-  test.runIf(opensslPath)("over TLS, HTTP/2 carries eight Connect streams, and WebSockets go beside it", async () => {
+  testWith(openssl)("over TLS, HTTP/2 carries eight Connect streams, and WebSockets go beside it", async () => {
     await server.stop();
     server = await start({ tls: await selfSigned() });
     await expectTabs("typed-connect", 8);

@@ -1,16 +1,18 @@
 /** The demo page, used as a newcomer would use it. */
+
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Locator, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { demoPage } from "../../../src/cli/dev/demo-page.ts";
-import { chromiumPath, launchChromium } from "../../support/chromium.ts";
+import { chromiumTool, launchChromium } from "../../support/chromium.ts";
+import { describeWith } from "../../support/require.ts";
 import { startServer, type TestServer } from "../../support/server.ts";
 import { secret } from "../../support/token.ts";
 import { note, toTenant } from "../interop/scenario/people.ts";
 
-describe.runIf(chromiumPath)("the demo page", () => {
+describeWith(chromiumTool)("the demo page", () => {
   let browser: Browser;
   let serveDemo: Awaited<ReturnType<typeof demoPage>>;
   let folder: string;

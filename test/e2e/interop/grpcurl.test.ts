@@ -1,7 +1,8 @@
 /** grpcurl: the Go implementation of gRPC, which knows of the contract by reflection. */
 import type { JsonObject } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { findTool } from "../../support/require.ts";
+import { describeWith } from "../../support/require.ts";
+import { findTool, pathOf } from "../../support/tools.ts";
 import { CallError, codeName, type Driver } from "./driver.ts";
 import { processDriver, processTraits } from "./process.ts";
 import { scenario } from "./scenario/index.ts";
@@ -12,11 +13,11 @@ interface PrintedError {
   readonly details?: readonly ({ readonly "@type": string } & JsonObject)[];
 }
 
-const program = findTool("grpcurl", "go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4");
+const tool = findTool("grpcurl", "go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4");
 
-function grpcurl(program: string, url: string): Driver {
+function grpcurl(url: string): Driver {
   return processDriver({
-    program,
+    program: pathOf(tool),
     args: ({ method, request, token, timeoutMs }) => [
       ...["-plaintext", "-format-error"],
       ...(timeoutMs === undefined ? [] : ["-max-time", String(timeoutMs / 1000)]),
@@ -33,4 +34,4 @@ function grpcurl(program: string, url: string): Driver {
   });
 }
 
-if (program !== undefined) scenario("grpcurl", (url) => grpcurl(program, url), processTraits);
+describeWith(tool)("with grpcurl installed", () => scenario("grpcurl", grpcurl, processTraits));

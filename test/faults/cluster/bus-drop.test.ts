@@ -1,16 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { expect, test } from "vitest";
+import { expect } from "vitest";
 import { Kind, PushService } from "../../../src/gen.ts";
 import type { Filter } from "../../support/fault-pipe.ts";
+import { testWith } from "../../support/require.ts";
 import { channelOf, RespFrames } from "../../support/resp-frames.ts";
 import { percentile } from "../figures.ts";
 import { report } from "../report.ts";
 import { tokenFor } from "../server-process.ts";
 import { Dice, size, times } from "../size.ts";
 import { openSubscribers } from "../subscribers.ts";
-import { Cluster, canRun } from "./cluster.ts";
+import { Cluster, clusterTools } from "./cluster.ts";
 import { errorsIn } from "./log.ts";
 
 const users = size(20, 100);
@@ -37,7 +38,7 @@ class Dropper {
   }
 }
 
-test.skipIf(!canRun("memory"))(
+testWith(...clusterTools("memory"))(
   `the last message before silence is lost on the bus ${users * rounds} times, and arrives within 5 s`,
   async () => {
     const dropper = new Dropper();

@@ -2,10 +2,11 @@
 
 import type { Filter } from "../../support/fault-pipe.ts";
 import { FaultProxy } from "../../support/fault-proxy.ts";
-import { redisProgram, startRedis, type TestRedis } from "../../support/redis.ts";
+import { redisServer, startRedis, type TestRedis } from "../../support/redis.ts";
+import type { Tool } from "../../support/tools.ts";
 import type { Flags } from "../server-process.ts";
 import { Member } from "./member.ts";
-import { hasStore, type StoreKind, type StoreServer, startStore } from "./store-server.ts";
+import { type StoreKind, type StoreServer, startStore, toolsFor } from "./store-server.ts";
 
 /** What a cluster is made of. */
 export interface ClusterOptions {
@@ -17,9 +18,9 @@ export interface ClusterOptions {
   readonly fromBus?: (node: number) => (() => Filter) | undefined;
 }
 
-/** Whether a cluster can run here; where not, a line was printed that says what is skipped. */
-export function canRun(store: StoreKind): boolean {
-  return hasStore(store) && redisProgram !== undefined;
+/** The tools that a cluster on a store of this kind needs. */
+export function clusterTools(store: StoreKind): readonly Tool[] {
+  return [redisServer, ...toolsFor(store)];
 }
 
 /** A cluster. */

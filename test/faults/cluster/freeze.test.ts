@@ -1,7 +1,8 @@
-import { expect, test } from "vitest";
+import { expect } from "vitest";
+import { testWith } from "../../support/require.ts";
 import { report } from "../report.ts";
 import { size, times } from "../size.ts";
-import { canRun } from "./cluster.ts";
+import { clusterTools } from "./cluster.ts";
 import { figuresOf, type Lane, runLanes } from "./lanes.ts";
 import { errorsIn } from "./log.ts";
 
@@ -18,7 +19,7 @@ async function freeze({ cluster, load, dice }: Lane): Promise<void> {
   }
 }
 
-test.skipIf(!canRun("memory"))(
+testWith(...clusterTools("memory"))(
   `${freezes} times a node of three stands still for ${leastMs / 1000} to ${mostMs / 1000} s under load, then goes on`,
   async () => {
     const outcomes = await runLanes(

@@ -1,7 +1,8 @@
-import { expect, test } from "vitest";
+import { expect } from "vitest";
+import { testWith } from "../../support/require.ts";
 import { report } from "../report.ts";
 import { Dice, size, times } from "../size.ts";
-import { Cluster, canRun } from "./cluster.ts";
+import { Cluster, clusterTools } from "./cluster.ts";
 import { Load, type LoadOptions } from "./load.ts";
 import { errorsIn } from "./log.ts";
 
@@ -14,7 +15,7 @@ const startingShare = 0.1;
 /** 500 pages that all receive one publish in five hundred, so that what is measured is not how fast one machine writes. */
 const longLoad: LoadOptions = { users: 100, pages: 5, perSecond: 500, callers: 24, shareForAll: 0.002 };
 
-test.skipIf(!canRun("memory"))(`${kills} times a node of three is killed under load`, async () => {
+testWith(...clusterTools("memory"))(`${kills} times a node of three is killed under load`, async () => {
   const dice = new Dice();
   const cluster = await Cluster.open({ store: "memory" });
   let load: Load | undefined;

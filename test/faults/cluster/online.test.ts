@@ -1,7 +1,8 @@
-import { expect, test } from "vitest";
+import { expect } from "vitest";
+import { testWith } from "../../support/require.ts";
 import { report } from "../report.ts";
 import { size } from "../size.ts";
-import { Cluster, canRun } from "./cluster.ts";
+import { Cluster, clusterTools } from "./cluster.ts";
 import { closeCrowd, openCrowd, until } from "./crowd.ts";
 import { errorsIn } from "./log.ts";
 import type { Member } from "./member.ts";
@@ -12,7 +13,7 @@ const part = users / 3;
 const killedWithinMs = 30_000;
 const stoppedWithinMs = 2_000;
 
-test.skipIf(!canRun("memory"))(
+testWith(...clusterTools("memory"))(
   `who is online is right again after a node with ${part} of ${users} users is killed, and after one is stopped`,
   async () => {
     const cluster = await Cluster.open({ store: "memory" });

@@ -1,8 +1,9 @@
-import { expect, test } from "vitest";
+import { expect } from "vitest";
+import { testWith } from "../../support/require.ts";
 import { percentile } from "../figures.ts";
 import { report } from "../report.ts";
 import { size, times } from "../size.ts";
-import { canRun } from "./cluster.ts";
+import { clusterTools } from "./cluster.ts";
 import { Deliveries, type Period } from "./deliveries.ts";
 import { figuresOf, type Lane, runLanes } from "./lanes.ts";
 import { errorsIn } from "./log.ts";
@@ -44,7 +45,7 @@ const faults = [
   ...Array<Fault>(flushes).fill(flush),
 ];
 
-test.skipIf(!canRun("memory"))(
+testWith(...clusterTools("memory"))(
   `Redis is killed ${kills} times, stands still ${pauses} times for ${pauseMs / 1000} s, and is emptied ${flushes} times under load`,
   async () => {
     const down = new Map<Lane["cluster"], Period[]>();

@@ -1,8 +1,9 @@
-import { expect, test } from "vitest";
+import { expect } from "vitest";
+import { testWith } from "../../support/require.ts";
 import { percentile } from "../figures.ts";
 import { report } from "../report.ts";
 import { size, times } from "../size.ts";
-import { canRun } from "./cluster.ts";
+import { clusterTools } from "./cluster.ts";
 import type { Period } from "./deliveries.ts";
 import { figuresOf, type Lane, runLanes } from "./lanes.ts";
 import { errorsIn } from "./log.ts";
@@ -17,7 +18,8 @@ const recoverWithinMs = 5_000;
 const kinds = ["cut", "blackHole"] as const;
 type Kind = (typeof kinds)[number];
 
-test.skipIf(!canRun("ferretdb"))(`the store is cut off ${cuts} times for ${cutMs / 1000} s under load`, async () => {
+const testHere = testWith(...clusterTools("ferretdb"));
+testHere(`the store is cut off ${cuts} times for ${cutMs / 1000} s under load`, async () => {
   const down = new Map<Lane["cluster"], Period[]>();
   const recoveries: number[] = [];
   const clusters = size(1, 4);

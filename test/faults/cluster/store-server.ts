@@ -1,8 +1,9 @@
 /** The server that the nodes of a run keep their store on. */
 import { randomBytes } from "node:crypto";
 import { MongoClient } from "mongodb";
-import { Ferret, findFerret } from "../../support/ferretdb.ts";
+import { Ferret, ferretdb } from "../../support/ferretdb.ts";
 import { MemoryMongo } from "../../support/memory-mongo/process.ts";
+import { pathOf, type Tool } from "../../support/tools.ts";
 
 /**
  * `ferretdb`: a server that speaks MongoDB's protocol and keeps its data, but finds them by scanning. `memory`: our own,
@@ -22,11 +23,10 @@ export interface StoreServer {
 }
 
 const named = process.env.TIDINGS_TEST_MONGODB_URL;
-const ferretProgram = named ? undefined : findFerret();
 
-/** Whether there is such a server here; where not, a line was printed that says what is skipped. */
-export function hasStore(kind: StoreKind): boolean {
-  return kind === "memory" || named !== undefined || ferretProgram !== undefined;
+/** The tools that a store of this kind needs. */
+export function toolsFor(kind: StoreKind): readonly Tool[] {
+  return kind === "memory" || named ? [] : [ferretdb];
 }
 
 /** Starts one, or takes the one that is named. */
@@ -38,7 +38,7 @@ export async function startStore(kind: StoreKind): Promise<StoreServer> {
     const url = (port: number) => `mongodb://127.0.0.1:${port}/${database}?directConnection=true`;
     return { name: "a test server in memory", port: memory.port, url, close: () => memory.stop() };
   }
-  const ferret = await Ferret.start(ferretProgram as string);
+  const ferret = await Ferret.start(pathOf(ferretdb));
   const url = (port: number) => Ferret.url(port, database);
   return { name: "FerretDB 1.24 on SQLite", port: ferret.port, url, close: () => ferret.remove() };
 }

@@ -1,11 +1,12 @@
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { expect, test } from "vitest";
+import { expect } from "vitest";
 import { Kind, PushService } from "../../../src/gen.ts";
+import { testWith } from "../../support/require.ts";
 import { report } from "../report.ts";
 import { tokenFor } from "../server-process.ts";
 import { isLong, size } from "../size.ts";
-import { Cluster, canRun } from "./cluster.ts";
+import { Cluster, clusterTools } from "./cluster.ts";
 import { Crowds } from "./crowds.ts";
 import { errorsIn } from "./log.ts";
 
@@ -16,7 +17,7 @@ const flags = { "new-streams-per-second": size("50", "100"), "new-streams-burst"
 const processes = 2;
 const each = 5;
 
-test.skipIf(!canRun("memory"))(`${clients} clients that are cut at once are all back within 30 s`, async () => {
+testWith(...clusterTools("memory"))(`${clients} clients that are cut at once are all back within 30 s`, async () => {
   const cluster = await Cluster.open({ store: "memory", flags });
   let crowds: Crowds | undefined;
   try {

@@ -1,0 +1,72 @@
+/** A machine without any tool runs the tests: what it lacks is skipped with a sentence, and no file is left empty. */
+import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, relative, resolve } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, test } from "vitest";
+import { root } from "./support/run.ts";
+
+const folder = join(root, "test");
+
+/** Test files that load the file which looks for tools, directly or not. */
+function filesWithTools(): string[] {
+  const importsOf = (file: string): string[] =>
+    [...readFileSync(file, "utf8").matchAll(/from "(\.[^"]+\.ts)"/g)].map(([, path = ""]) => resolve(file, "..", path));
+  const tools = join(folder, "support/tools.ts");
+  const loads = (file: string, seen = new Set<string>()): boolean => {
+    if (file === tools) return true;
+    if (seen.has(file) || !file.startsWith(folder)) return false;
+    seen.add(file);
+    return importsOf(file).some((imported) => loads(imported, seen));
+  };
+  const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".test.ts"));
+  return names.filter((name) => loads(join(folder, name))).map((name) => `test/${name}`);
+}
+
+/** The tests that files register on a machine whose PATH is empty, by file. None of them runs. */
+async function collect(config: string, files: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
+  const own = await mkdtemp(join(tmpdir(), "tidings-list-"));
+  try {
+    const report = join(own, "report.json");
+    const noTest = ["--testNamePattern", "$^", "--reporter", "json", "--outputFile", report];
+    const vitest = [join(root, "node_modules/vitest/vitest.mjs"), "run", "--config", config, ...noTest, ...files];
+    // Not the variables of the run that this test is a part of.
+    const env = { PATH: own, HOME: own, TIDINGS_TEST_EXAMPLES: "whole" };
+    await promisify(execFile)(process.execPath, vitest, { cwd: root, env });
+    const { testResults } = JSON.parse(readFileSync(report, "utf8")) as {
+      testResults: { name: string; assertionResults: { fullName: string }[] }[];
+    };
+    return new Map(
+      testResults.map(({ name, assertionResults }) => [
+        relative(root, name),
+        assertionResults.map(({ fullName }) => fullName),
+      ]),
+    );
+  } finally {
+    await rm(own, { recursive: true });
+  }
+}
+
+describe("With nothing on PATH,", () => {
+  const all = filesWithTools();
+  const servers = all.filter((name) => /^test\/(adapters\/(mongodb|redis)|deploy|e2e\/nodes)/.test(name));
+  const faults = all.filter((name) => name.startsWith("test/faults/"));
+  const others = all.filter((name) => !servers.includes(name) && !faults.includes(name));
+
+  test.for([
+    ["vitest.config.ts", others],
+    ["test/servers.vitest.config.ts", servers],
+    ["test/faults/vitest.config.ts", faults],
+  ] as const)("each file of %s has a test, and names what it lacks", { timeout: 60_000 }, async ([config, files]) => {
+    expect(files.length).toBeGreaterThan(3);
+    const tests = await collect(config, files);
+    expect([...tests.keys()].sort()).toEqual([...files].sort());
+    for (const [name, registered] of tests) {
+      expect.soft(registered, name).not.toEqual([]);
+      const asks = /\b(describe|test)With\(/.test(readFileSync(join(root, name), "utf8"));
+      if (asks) expect.soft(registered.join("\n"), name).toMatch(/\b\S+ is missing: \S/);
+    }
+  });
+});
