@@ -15,8 +15,10 @@ export function profileInto(folder: string): void {
   profiles = folder;
 }
 
-function profiling(): string[] {
-  return profiles === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profiles}`];
+/** By the environment, which threads read, too: the store's does not take over the flags of its process. */
+function profiling(): NodeJS.ProcessEnv {
+  if (profiles === undefined) return process.env;
+  return { ...process.env, NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} --cpu-prof --cpu-prof-dir="${profiles}"` };
 }
 
 /** A process of the benchmark that is asked by lines and answers by lines, in order; see answerCommands. */
@@ -28,9 +30,9 @@ export class Child implements AsyncDisposable {
 
   /** Starts a file of this folder. Node itself raises its limit of open files to the hard one. */
   constructor(file: string) {
-    const options = ["--expose-gc", ...(file.startsWith("servers/") ? profiling() : [])];
-    this.#child = spawn(process.execPath, [...options, join(import.meta.dirname, file)], {
+    this.#child = spawn(process.execPath, ["--expose-gc", join(import.meta.dirname, file)], {
       stdio: ["pipe", "pipe", "inherit"],
+      env: file.startsWith("servers/") ? profiling() : process.env,
     });
     createInterface({ input: this.#child.stdout as NodeJS.ReadableStream }).on("line", (line) => this.#take(line));
     this.#child.stdin?.on("error", () => {});

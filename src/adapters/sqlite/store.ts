@@ -45,7 +45,8 @@ export class SqliteStore implements Store {
   constructor(options: WorkerData, committed: CommitListener = () => {}) {
     // The worker is worker.ts in the sources, and worker.js in the package.
     const file = new URL(`./worker${import.meta.url.slice(-3)}`, import.meta.url);
-    this.#worker = new Worker(file, { workerData: options, name: "tidings-store" });
+    // Without the host's flags: a thread cannot start with those of `node --input-type=module -e '…'`.
+    this.#worker = new Worker(file, { workerData: options, name: "tidings-store", execArgv: [] });
     this.#worker.on("message", ({ answers, commit }: Answers) => {
       this.#busy = false;
       this.#settle(answers);
