@@ -1,8 +1,8 @@
 /** The server: `import { createTidings } from "tidings"`. */
 
 export { mintToken, type TokenClaims } from "./auth/mint-token.ts";
-// For those who read errors.
-export { errorDomain, errorTable, type Reason, reasonOf } from "./errors.ts";
+// Errors: to read, and for ports of your own to reject with.
+export { errorDomain, errorTable, type Failure, type FieldViolation, fail, type Reason, reasonOf } from "./errors.ts";
 export type { Address, TlsOptions } from "./http/listener.ts";
 export type {
   AdmissionOptions,
@@ -13,9 +13,13 @@ export type {
   TimeoutOptions,
   TracingOptions,
 } from "./options.ts";
-// For those who bring their own time and randomness.
+// Ports: a store, a bus, a presence, a clock or a source of randomness of your own.
+export type * from "./ports/bus.ts";
 export type { Clock, Random, Timer } from "./ports/clock.ts";
-// For those who name rooms.
+export type * from "./ports/presence.ts";
+export * from "./ports/store.ts";
+export type { TraceContext } from "./ports/tracer.ts";
+// Naming rooms.
 export { directRoom, escapeId } from "./rooms/room-ids.ts";
-// For those who run a server.
-export { createTidings, type ListenOptions, type Tidings } from "./server.ts";
+export { createTidings, type Listening, type ListenOptions, type MetricsPage, type Tidings } from "./server.ts";
+export type { Defer } from "./wire/flush-queue.ts";

@@ -1,7 +1,10 @@
-/** What a server can be told, resolved once at the door into a complete, read-only value. */
+/** Options of a server, resolved once into a complete, read-only value: nothing behind createTidings knows a default. */
 import type { Logger } from "pino";
 import { busUrlRule, isBusUrl, isStoreUrl, storeUrlRule } from "./adapters/urls.ts";
+import type { Bus } from "./ports/bus.ts";
 import { type Clock, type Random, systemClock, systemRandom } from "./ports/clock.ts";
+import type { Presence } from "./ports/presence.ts";
+import type { Store } from "./ports/store.ts";
 import { type Defer, systemDefer } from "./wire/flush-queue.ts";
 
 /** How tokens are checked. Exactly one of `secret` and `jwksUrl`. */
@@ -16,121 +19,134 @@ export interface AuthOptions {
   readonly audience?: string;
 }
 
-/** Bounds on connections; each is really enforced on HTTP/1.1, HTTP/2 and WebSocket. */
+/** Time limits of connections, enforced on HTTP/1.1, HTTP/2 and WebSocket alike. */
 export interface TimeoutOptions {
-  /** From the first byte of a connection or request to the end of its headers, in ms. Default 10,000. */
+  /** From the first byte of a connection or request to the end of its headers, in milliseconds. Default 10,000. */
   readonly headersMs?: number;
-  /** From the start of a request to the end of its body, in ms; the answer may take longer. Default 30,000. */
+  /** From the start of a request to the end of its body, in milliseconds; the response may take longer. Default 30,000. */
   readonly requestMs?: number;
-  /** A connection without a request is closed after so long, in ms. Default 75,000, above the 60 s of common proxies. */
+  /** How long an idle connection stays open, in milliseconds. Default 75,000, above the 60 s of common proxies. */
   readonly idleMs?: number;
-  /** A stream whose reader takes nothing for so long is closed, in ms. Default 30,000. */
+  /** How long a stream stays open while its reader takes nothing, in milliseconds. Default 30,000. */
   readonly stallMs?: number;
 }
 
 /** How long messages are kept. */
 export interface RetentionOptions {
-  /** Days. Default 365. */
+  /** Age in days after which messages are deleted. Default 365. */
   readonly days?: number;
-  /** Messages per feed; the oldest go first. Default 10,000. */
+  /** Messages per feed; the oldest are deleted first. Default 10,000. A store object has a `keep` of its own instead. */
   readonly count?: number;
 }
 
-/** The operator's backend, asked whether a user may enter a room or publish to it where the token does not say so. */
+/** A hook of yours that decides whether a user may enter a room or publish to it, where the token does not say. */
 export interface AuthorizeOptions {
   /** Receives POST {tenant, user, room, action: "join" | "publish"} and answers {"allow": true} or {"allow": false}. */
   readonly url: string;
-  /** Sent as `Authorization: Bearer`, so that the backend knows who asks. Default: nothing is sent. */
+  /** Sent as `Authorization: Bearer`, to prove to the hook that Tidings is calling. Default: no header. */
   readonly token?: string;
-  /** Without an answer after so long the room is refused, in ms. Default 2,000. */
+  /** How long to wait for an answer before the room is refused, in milliseconds. Default 2,000. */
   readonly timeoutMs?: number;
-  /** How long an answer is remembered, in ms. Default 30,000. */
+  /** How long an answer is cached, in milliseconds. Default 30,000. */
   readonly cacheMs?: number;
 }
 
-/** Where traces go, by OTLP over HTTP. */
+/** Where traces are sent, by OTLP over HTTP. Needs OpenTelemetry's packages, which are optional peers of this one. */
 export interface TracingOptions {
-  /** The collector's base URL, such as `http://127.0.0.1:4318`; spans go to `/v1/traces` below it. */
+  /** The collector's base URL, such as `http://127.0.0.1:4318`; spans are posted to `/v1/traces` below it. */
   readonly endpoint: string;
-  /** `service.name` of the spans. Default: OTEL_SERVICE_NAME of the environment, else `tidings`. */
+  /** `service.name` of the spans. Default: the environment's OTEL_SERVICE_NAME, or else `tidings`. */
   readonly service?: string;
 }
 
-/** How many new streams a node takes. */
+/** Rate limits on new streams, by token buckets. A stream beyond them is refused with TOO_MANY_NEW_STREAMS. */
 export interface AdmissionOptions {
-  /** Per second, in the long run. Default 500. */
+  /** New streams of the node per second. Default 500. */
   readonly perSecond?: number;
-  /** At once, after a quiet time; and on their way to their Hello at a time. Default: half of `perSecond`. */
+  /** New streams that the node takes at once, and that may wait for their Hello at one time. Default: half of `perSecond`. */
   readonly burst?: number;
-  /** Of one tenant per second, and half of it at once and at a time. Default: as many as the node takes. */
+  /** New streams of one tenant per second, with a burst of half of it. Default: the limits of the node alone. */
   readonly perTenant?: number;
 }
 
-/** The same with its defaults; `perTenant` is Infinity for none. */
+/** AdmissionOptions with the defaults filled in; `perTenant` is Infinity without a limit. */
 export type AdmissionSettings = Required<AdmissionOptions>;
 
 /** Options of createTidings. */
 export interface TidingsOptions {
-  /** Folder of the embedded store, made if missing; `:memory:` keeps nothing. Left out where `store` is given. */
+  /** Folder of the embedded store, created if missing; `:memory:` stores nothing on disk. Excludes `store`. */
   readonly data?: string;
-  /** URL of a store that nodes share: `mongodb://` or `mongodb+srv://`. Default: the embedded one in `data`. */
-  readonly store?: string;
   /**
-   * URL of what nodes tell each other by: `redis://`, `rediss://`, `redis+cluster://` or `redis+sentinel://`; only
-   * beside `store`. With `?prefix=name` services share a Redis. Default: the node is the only one on its store.
+   * A store that nodes share: a `mongodb://` or `mongodb+srv://` URL, which needs the package mongodb, or any
+   * implementation of the port Store. Default: the embedded store in `data`.
    */
-  readonly bus?: string;
+  readonly store?: string | Store;
+  /**
+   * The bus between the nodes of a store: a `redis://`, `rediss://`, `redis+cluster://` or `redis+sentinel://` URL, which
+   * needs the package ioredis, or any implementation of the port Bus. `?prefix=name` lets services share one Redis.
+   * Default: none, and the node must be the only one on its store.
+   */
+  readonly bus?: string | Bus;
+  /**
+   * The connections and rooms of all nodes, as an implementation of the port Presence. Default: kept in the Redis of
+   * `bus` where that is a URL, or else in this process.
+   */
+  readonly presence?: Presence;
   /** How tokens are checked. */
   readonly auth: AuthOptions;
   /** How long messages are kept. */
   readonly retention?: RetentionOptions;
-  /** Bounds on connections. */
+  /** Time limits of connections. */
   readonly timeouts?: TimeoutOptions;
-  /** Origins of pages that may call from another origin, such as `https://app.example.com`; `*` allows all. Default: none. */
+  /** Origins whose pages may call this server, such as `https://app.example.com`; `*` allows all. Default: its own only. */
   readonly allowedOrigins?: readonly string[];
-  /** Content and payload of one message together, in bytes. Default 65,536. */
+  /** Largest content and payload of one message together, in bytes. Default 65,536. */
   readonly maxMessageBytes?: number;
-  /** Silence after which a stream sends a heartbeat, in ms. Default 25,000. */
+  /** How long a stream is silent before it sends a heartbeat, in milliseconds. Default 25,000. */
   readonly heartbeatMs?: number;
-  /** Over how long the clients of a closing server are told to return, in ms. Default 5,000. */
+  /** The time over which the clients of a closing server spread their return, in milliseconds. Default 5,000. */
   readonly drainMs?: number;
   /**
-   * How long a closing server goes on as before while it says that it is not ready, so that load balancers turn to
-   * others first, in ms. Default 0.
+   * How long a closing server still takes calls while it reports that it is not ready, so that load balancers choose
+   * other nodes before its port closes, in milliseconds. Default 0.
    */
   readonly drainDelayMs?: number;
-  /** Open streams of one user on this node. Default 100. */
+  /** Most open streams of one user on this node. Default 100. */
   readonly maxStreamsPerUser?: number;
-  /** New streams of this node. */
+  /** Rate limits on new streams. */
   readonly admission?: AdmissionOptions;
-  /** Age in days up to which a broadcast is unread for a user who appears for the first time. Default 7. */
+  /** Age in days up to which a broadcast is unread for a user whom the store has not seen before. Default 7. */
   readonly newcomerDays?: number;
-  /** Who decides about rooms that a token does not name. Default: nobody, and they are refused. */
+  /** Decides about rooms that a token does not name. Default: they are refused. */
   readonly authorize?: AuthorizeOptions;
-  /** Age up to which a message that comes late still asks for a sound, in ms. Default 300,000. */
+  /** Age up to which a message that is delivered late still has `alert` set, in milliseconds. Default 300,000. */
   readonly alertMs?: number;
   /** Serve gRPC reflection. Default true. */
   readonly reflection?: boolean;
-  /** Count for operators: see Tidings.metrics and ListenOptions.metrics. Default false. */
+  /**
+   * Collect metrics for Prometheus, which needs the package prom-client; read them by Tidings.metrics() or serve them by
+   * ListenOptions.metricsAddress. Default false.
+   */
   readonly metrics?: boolean;
-  /** Trace messages for operators. Default: nothing is traced. */
+  /** Trace messages from publish to delivery. Default: off. */
   readonly tracing?: TracingOptions;
-  /** A pino logger. Default: silent. */
+  /** A pino logger. Default: nothing is logged. */
   readonly logger?: Logger;
-  /** Default: the machine's. */
+  /** The source of time; tests and simulations replace it. Default: the system's clock and timers. */
   readonly clock?: Clock;
-  /** Default: the machine's. */
+  /** The source of randomness; tests and simulations replace it. Default: the system's. */
   readonly random?: Random;
-  /** What is flushed at the end of a turn. Default: the machine's event loop. */
-  readonly soon?: Defer;
+  /** Calls back at the end of the current event-loop tick, when streams are flushed. Default: setImmediate. */
+  readonly defer?: Defer;
 }
 
-/** All options with their defaults filled in. */
+/** TidingsOptions with the defaults filled in. */
 export interface Settings {
   /** Undefined where `store` is set. */
   readonly data: string | undefined;
-  readonly store: string | undefined;
-  readonly bus: string | undefined;
+  readonly store: string | Store | undefined;
+  readonly bus: string | Bus | undefined;
+  readonly presence: Presence | undefined;
   readonly auth: AuthOptions;
   readonly retention: Required<RetentionOptions>;
   readonly timeouts: Required<TimeoutOptions>;
@@ -150,10 +166,10 @@ export interface Settings {
   readonly logger: Logger | undefined;
   readonly clock: Clock;
   readonly random: Random;
-  readonly soon: Defer;
+  readonly defer: Defer;
 }
 
-/** Fills in the defaults and checks ranges. Throws a TypeError or RangeError that names the option. */
+/** Fills in the defaults. Throws a TypeError or RangeError that names the first option that is wrong. */
 export function resolveOptions(options: TidingsOptions): Settings {
   checkAuth(options.auth);
   checkBackends(options);
@@ -163,6 +179,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
     data: options.data,
     store: options.store,
     bus: options.bus,
+    presence: options.presence,
     auth: options.auth,
     retention: {
       days: atLeast("retention.days", retention.days ?? 365, 1),
@@ -197,18 +214,21 @@ export function resolveOptions(options: TidingsOptions): Settings {
     logger: options.logger,
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
-    soon: options.soon ?? systemDefer,
+    defer: options.defer ?? systemDefer,
   };
 }
 
-/** URLs are not repeated in errors: they may hold a password. */
-function checkBackends({ data, store, bus }: TidingsOptions): void {
+/** Errors do not repeat a URL, which may hold a password. */
+function checkBackends({ data, store, bus, retention }: TidingsOptions): void {
   if (store === undefined && !data) throw new TypeError("data: name a folder, or :memory: to keep nothing");
   if (store !== undefined && data !== undefined) {
     throw new TypeError("store: leave out data, the folder of the embedded store, or leave out store");
   }
-  if (store !== undefined && !isStoreUrl(store)) throw new TypeError(`store: must be ${storeUrlRule}`);
-  if (bus === undefined) return;
+  if (typeof store === "string" && !isStoreUrl(store)) throw new TypeError(`store: must be ${storeUrlRule}`);
+  if (typeof store === "object" && retention?.count !== undefined) {
+    throw new TypeError("retention.count: a store that you open yourself has its own; set it there, as `keep`");
+  }
+  if (typeof bus !== "string") return;
   if (!isBusUrl(bus)) throw new TypeError(`bus: must be ${busUrlRule}`);
   if (store === undefined) {
     throw new TypeError(
@@ -249,7 +269,7 @@ function checkAuth(auth: AuthOptions): void {
   }
 }
 
-/** Shorter than HS256's 32 bytes (RFC 7518 section 3.2), or of so few different characters that it cannot be random. */
+/** Whether a secret is shorter than HS256's 32 bytes (RFC 7518 section 3.2), or has too few characters to be random. */
 export function isWeakSecret(secret: string): boolean {
   return new TextEncoder().encode(secret).length < 32 || new Set(secret).size < 8;
 }

@@ -1,9 +1,11 @@
-/** The only file that knows ports, adapters and transports together. */
+/** Puts a server together: the only file that knows ports, adapters and transports at once. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { ConnectRouter } from "@connectrpc/connect";
+import type { Logger } from "pino";
 import { MemoryBus } from "./adapters/memory/bus.ts";
 import { MemoryPresence } from "./adapters/memory/presence.ts";
+import type { Prometheus } from "./adapters/prometheus/prometheus.ts";
 import { SqliteStore } from "./adapters/sqlite/store.ts";
 import { loadDescriptors } from "./contract/descriptors.ts";
 import { createValidate } from "./contract/validate.ts";
@@ -13,61 +15,73 @@ import { createCors } from "./http/cors.ts";
 import { type Address, createListener, type Listener, type TlsOptions } from "./http/listener.ts";
 import { Counters } from "./metrics/counters.ts";
 import { timedStore } from "./metrics/timed-store.ts";
-import { resolveOptions, type Settings, type TidingsOptions } from "./options.ts";
+import { resolveOptions, type Settings, type TidingsOptions, type TracingOptions } from "./options.ts";
+import type { Bus } from "./ports/bus.ts";
 import type { Ports } from "./ports/index.ts";
 import { noMetrics } from "./ports/metrics.ts";
-import type { CommitListener } from "./ports/store.ts";
-import { noTracer } from "./ports/tracer.ts";
+import type { Presence } from "./ports/presence.ts";
+import type { CommitListener, Store } from "./ports/store.ts";
+import { noTracer, type Tracer } from "./ports/tracer.ts";
 import { AuthorizeHook } from "./rooms/authorize-hook.ts";
 import { allowedRoles } from "./rpc/gate.ts";
 import { createHealth } from "./rpc/health.ts";
 import { createRoutes, serviceNames } from "./rpc/routes.ts";
+import { importWith } from "./util/packages.ts";
 import { WebSocketBridge } from "./ws/bridge.ts";
 
-/** Where to listen. */
+/** Where a server listens, and how. */
 export interface ListenOptions {
-  /** Default 127.0.0.1. */
+  /** The address to bind. Default 127.0.0.1. */
   readonly host?: string;
-  /** Default 7300; 0 takes any free one. */
+  /** The port to bind; 0 takes any free one. Default 7300. */
   readonly port?: number;
-  /** Serve TLS, with HTTP/2 by ALPN. Default: cleartext, with HTTP/2 by prior knowledge. */
+  /** Key and certificate for TLS, with HTTP/2 by ALPN. Default: cleartext, with HTTP/2 by prior knowledge. */
   readonly tls?: TlsOptions;
-  /** Serve /metrics on an address of its own, for who may see it; with the option `metrics` of createTidings. */
+  /** Serves /metrics on an address of its own, out of reach of callers. Needs the option `metrics` of createTidings. */
   readonly metricsAddress?: { readonly host?: string; readonly port: number };
-  /** Answers requests that are not Tidings'. Default: 404. */
+  /** Answers requests for other paths than Tidings' own. Default: 404. */
   readonly fallback?: (request: IncomingMessage, response: ServerResponse) => void;
 }
 
-/** What a server listens on. */
+/** The addresses of a server that listens. */
 export interface Listening extends Address {
-  /** Such as `http://127.0.0.1:9464/metrics`. */
+  /** URL of the metrics, such as `http://127.0.0.1:9464/metrics`. */
   readonly metrics?: string;
 }
 
-/** Figures in a format that scrapers read. */
+/** Metrics in a format that scrapers read. */
 export interface MetricsPage {
+  /** The value of the response's `content-type` header. */
   readonly contentType: string;
+  /** The body of the response. */
   readonly text: string;
 }
 
-/** A running Tidings. */
+/** A running server. */
 export interface Tidings {
-  /** All services as Connect routes, for an adapter of your own server (Node, Fastify, Express). */
+  /** Registers all services as Connect routes, for an adapter in a server of your own (Node, Fastify, Express). */
   readonly routes: (router: ConnectRouter) => void;
-  /** Takes an upgrade request of the WebSocket bridge at /ws on your own server; false when it is for another path. */
+  /** Takes over an upgrade request for the WebSocket bridge at /ws. Returns false for any other path. */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean;
-  /** Serves everything on a port of its own. Throws when the port is taken. */
+  /** Serves everything on a port of its own. Rejects when the port is in use. */
   listen(options?: ListenOptions): Promise<Listening>;
-  /** The figures of this moment for Prometheus, to be served by your own server. Throws without the option `metrics`. */
+  /** Collects the metrics for Prometheus, for an endpoint in a server of your own. Rejects without the option `metrics`. */
   metrics(): Promise<MetricsPage>;
-  /** Says that it is not ready, waits for `drainDelayMs`, tells all streams to go, finishes calls under way, and closes the store. Nothing that was answered is lost. */
+  /**
+   * Drains and stops: reports that it is not ready, waits for `drainDelayMs`, ends all streams with a go_away, finishes
+   * calls in flight for at most 5 s, and closes the ports, also those that were given as objects. Nothing that was
+   * answered is lost. Calling it again returns the same promise.
+   */
   close(): Promise<void>;
 }
 
-/** How long calls under way may take when a server closes. */
+/** How long calls in flight may take when a server closes. */
 const graceMs = 5_000;
 
-/** Opens the store and starts Tidings. Throws when an option is wrong, or when the store is in use or damaged. */
+/**
+ * Opens the store and starts a server. Rejects with a TypeError or RangeError when an option is wrong, and with an Error
+ * when the store is in use or damaged, or when an option needs a package that is not installed.
+ */
 export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const settings = resolveOptions(options);
   const { timeouts, allowedOrigins, drainDelayMs, clock, logger } = settings;
@@ -78,7 +92,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const authorize = settings.authorize && new AuthorizeHook(settings.authorize, settings.clock);
   const core = await startCore({ ...ports, store }, createValidate(registry), settings, authorize, watch).catch(
     async (error) => {
-      // They connect from the moment on in which they are made.
+      // Bus and presence connect when they are created, so they must be closed although nothing started.
       await Promise.allSettled([watch.close(), ports.bus.close(), ports.presence.close(), ports.store.close()]);
       throw error;
     },
@@ -136,20 +150,20 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   };
 }
 
-/** What is watched, and how it is shown. */
+/** Metrics and traces of a server, and access to them. */
 interface Watching extends Watch {
   page(): Promise<MetricsPage>;
   serve(at: { readonly host?: string; readonly port: number }): Promise<string>;
   close(): Promise<void>;
 }
 
-/** The drivers are loaded only where they are used. */
+/** Metrics and traces as the options ask. */
 async function openWatch({ metrics, tracing }: Settings): Promise<Watching> {
-  const tracer = tracing ? new (await import("./adapters/otlp/tracer.ts")).OtlpTracer(tracing) : noTracer;
-  const prometheus = metrics ? (await import("./adapters/prometheus/prometheus.ts")).openPrometheus() : undefined;
+  const tracer = tracing ? await openTracer(tracing) : noTracer;
+  const prometheus = metrics ? await openMetrics() : undefined;
   const meter = prometheus?.metrics ?? noMetrics;
   const off = async (): Promise<never> => {
-    throw new TypeError("metrics: set the option metrics of createTidings, so that there is something to show");
+    throw new TypeError("metrics: set the option metrics of createTidings first");
   };
   return {
     meter,
@@ -161,25 +175,59 @@ async function openWatch({ metrics, tracing }: Settings): Promise<Watching> {
   };
 }
 
-/** The adapters that the options name. Drivers are loaded only where they are used. */
+// Adapters are imported only where they are used: their packages may not be installed.
+
+async function openTracer(tracing: Required<TracingOptions>): Promise<Tracer> {
+  const packages = ["api", "exporter-trace-otlp-http", "resources", "sdk-trace-base"];
+  const { OtlpTracer } = await importWith(
+    "tracing",
+    packages.map((name) => `@opentelemetry/${name}`),
+    () => import("./adapters/otlp/tracer.ts"),
+  );
+  return new OtlpTracer(tracing);
+}
+
+async function openMetrics(): Promise<Prometheus> {
+  const { openPrometheus } = await importWith(
+    "metrics",
+    ["prom-client"],
+    () => import("./adapters/prometheus/prometheus.ts"),
+  );
+  return openPrometheus();
+}
+
+/** The ports that the options give or name. Those that are opened here are closed with the server, and so are the others. */
 async function openPorts(settings: Settings, committed: CommitListener): Promise<Ports> {
-  const { data = "", store: url, bus, retention, logger } = settings;
+  const { store, bus, presence, logger } = settings;
+  const ports = {
+    store: typeof store === "object" ? store : await openStore(settings, committed),
+    bus: typeof bus === "string" ? await openBus(bus, logger) : (bus ?? new MemoryBus()),
+    presence: presence ?? (typeof bus === "string" ? await openPresence(bus, logger) : new MemoryPresence()),
+  };
+  if (typeof store === "string" && bus === undefined) {
+    logger?.warn("no bus: this must be the only node on its store, because nodes learn of new messages by the bus");
+  }
+  if (typeof bus === "object" && presence === undefined) {
+    logger?.warn("no presence: this node counts its own connections only, and admits to rooms by them alone");
+  }
+  return ports;
+}
+
+async function openStore({ data = "", store, retention, logger }: Settings, committed: CommitListener): Promise<Store> {
   const keep = retention.count;
-  if (url === undefined) {
-    const store = new SqliteStore({ folder: data, keep }, committed);
-    return { store, bus: new MemoryBus(), presence: new MemoryPresence() };
-  }
-  const { MongoStore } = await import("./adapters/mongodb/store.ts");
-  const store = new MongoStore({ url, keep, warn: (sentence) => logger?.warn(sentence), committed });
-  if (bus === undefined) {
-    logger?.warn("no bus: this must be the only node on its store, since another one would not hear of what is new");
-    return { store, bus: new MemoryBus(), presence: new MemoryPresence() };
-  }
-  const [{ RedisBus }, { RedisPresence }] = await Promise.all([
-    import("./adapters/redis/bus.ts"),
-    import("./adapters/redis/presence.ts"),
-  ]);
-  return { store, bus: new RedisBus({ url: bus, logger }), presence: new RedisPresence({ url: bus, logger }) };
+  if (typeof store !== "string") return new SqliteStore({ folder: data, keep }, committed);
+  const { MongoStore } = await importWith("store", ["mongodb"], () => import("./adapters/mongodb/store.ts"));
+  return new MongoStore({ url: store, keep, warn: (sentence) => logger?.warn(sentence), committed });
+}
+
+async function openBus(url: string, logger: Logger | undefined): Promise<Bus> {
+  const { RedisBus } = await importWith("bus", ["ioredis"], () => import("./adapters/redis/bus.ts"));
+  return new RedisBus({ url, logger });
+}
+
+async function openPresence(url: string, logger: Logger | undefined): Promise<Presence> {
+  const { RedisPresence } = await importWith("bus", ["ioredis"], () => import("./adapters/redis/presence.ts"));
+  return new RedisPresence({ url, logger });
 }
 
 function notFound(_request: IncomingMessage, response: ServerResponse): void {

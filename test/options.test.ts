@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { memoryBus, memoryPresence } from "../src/adapters/memory/index.ts";
+import { sqliteStore } from "../src/adapters/sqlite/index.ts";
 import { isWeakSecret, resolveOptions, type TidingsOptions } from "../src/options.ts";
 import { secret } from "./support/token.ts";
 
@@ -70,6 +72,18 @@ describe("options", () => {
     expect(() => resolveOptions({ ...least, bus })).toThrow("bus: needs a store that nodes share");
     expect(() => resolveOptions({ auth, store, bus: "s3cret" })).toThrow(/^bus: must be a redis:(?!.*s3cret)/);
     expect(() => resolveOptions({ auth, store: "s3cret" })).toThrow(/^store: must be a mongodb:(?!.*s3cret)/);
+  });
+
+  test("take ports as objects, a bus beside the embedded store, too", async () => {
+    const { auth } = least;
+    const [bus, presence, store] = [memoryBus(), memoryPresence(), sqliteStore({ folder: ":memory:" })];
+    const settings = resolveOptions({ auth, store, bus, presence });
+    expect([settings.store, settings.bus, settings.presence]).toEqual([store, bus, presence]);
+    expect(resolveOptions({ ...least, bus })).toMatchObject({ data: ":memory:", bus });
+    expect(() => resolveOptions({ ...least, store })).toThrow("store: leave out data");
+    expect(() => resolveOptions({ auth, store, retention: { count: 5 } })).toThrow("retention.count: a store");
+    expect(resolveOptions({ auth, store, retention: { days: 5 } }).retention.days).toBe(5);
+    await Promise.all([store, bus, presence].map((port) => port.close()));
   });
 
   test("take new streams at 500 a second, half of them at once", () => {

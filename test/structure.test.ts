@@ -52,7 +52,7 @@ const floors: readonly (readonly string[])[] = [
   ["feeds"],
   ["http", "auth"],
   ["options.ts"],
-  ["contract", "metrics", "wire", "adapters"],
+  ["contract", "metrics", "wire", "adapters", "testing"],
   ["util"],
   ["errors.ts"],
   ["ports"],
@@ -158,6 +158,15 @@ describe("The folders of src/", () => {
         driversOf(name).test(from);
       expect.soft(allowed, `${name} → ${from}`).toBe(true);
     }
+  });
+
+  test("keep the port suites, and the test runner that they need, out of everything else", () => {
+    const runner = /^(vitest|fast-check)$/;
+    for (const { name, imports } of files.filter((file) => !file.name.startsWith("testing/"))) {
+      const found = imports.filter(({ from }) => runner.test(from) || from.startsWith("testing/"));
+      expect.soft(found, name).toEqual([]);
+    }
+    expect(importsOf("testing/").filter(({ from }) => runner.test(from))).not.toEqual([]);
   });
 
   test("keep each driver in its adapter", () => {

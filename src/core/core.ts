@@ -74,7 +74,7 @@ export async function startCore(
   const { clock, random, logger } = settings;
   const { secret, timeoutMs: storeTimeoutMs } = await store.open();
   const newId = createIds(clock, random);
-  const flushQueue = new FlushQueue(settings.soon);
+  const flushQueue = new FlushQueue(settings.defer);
   const hub = new Hub(bus, tracer, flushQueue);
   const gapRepair = new GapRepair(bus, hub, store, clock, random);
   const access = new RoomAccess(authorize, clock);

@@ -3,7 +3,7 @@
  * reorder notices, and the only effect is latency: readers compare `seq` with their own and ask the Store for what is
  * missing.
  *
- * The law, held by test/ports/bus.ts for every adapter:
+ * The law, held by src/testing/bus.ts for every adapter:
  * - A node hears its own notices during `publish`, without exception; those of one feed, and those of one user, in the
  *   order given.
  * - When notices of other nodes were lost, the node hears a LostNotice within 3 s of the loss. That includes the last

@@ -1,6 +1,6 @@
 /**
  * The ports of a node: interfaces to what is outside of it. An adapter is a class that implements one of them. Each port
- * states its laws in its own file, and test/ports/ runs them against any adapter. These rules hold for all ports:
+ * states its laws in its own file, and src/testing/ runs them against any adapter. These rules hold for all ports:
  *
  * - Values are immutable. Neither side changes an argument, a result or a buffer in it after handing it over, and either
  *   side may keep it for any length of time without copying it.

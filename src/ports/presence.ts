@@ -2,7 +2,7 @@
  * Port Presence: which users are online with which connections, and which connections are in which rooms. Each node holds
  * leases for its connections.
  *
- * The law, held by test/ports/presence.ts for every adapter:
+ * The law, held by src/testing/presence.ts for every adapter:
  * - A connection is counted from `enter` to `leave`, once, on every node. Other nodes may learn of a change a moment later.
  * - The connections of a node that died are in no count and no room after 30 s.
  * - `join` decides in one step, however many connections join at the same time on however many nodes: of those that join

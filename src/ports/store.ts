@@ -1,7 +1,7 @@
 /**
  * ② Port Store: the truth. Durable feeds, and one small document of read state per user.
  *
- * The law, held by test/ports/store.ts for every adapter:
+ * The law, held by src/testing/store.ts for every adapter:
  * - When `append`, `saveReadState` or `recall` has resolved, its effect is durable (fsync, or written to a majority), and
  *   every later call on every node sees it. After a rejection the effect is unknown: it may be there now, appear later, or
  *   never. Repeating the call under the same key, version or ids is safe.

@@ -72,7 +72,7 @@ export class Host {
   }
 
   /** What the present life does at the end of a turn of its event loop. */
-  get soon(): (call: () => void) => void {
+  get defer(): (call: () => void) => void {
     const { life } = this;
     return (call) => this.#scheduler.at(0, () => this.enter(life, call));
   }

@@ -86,9 +86,9 @@ export class SimNode {
     const { host } = this;
     const { keep, keepMs, dice } = this.#around;
     const given = { data: "simulated", auth: { secret }, heartbeatMs, retention: { count: keep } };
-    const { clock, soon } = host;
+    const { clock, defer } = host;
     return {
-      ...resolveOptions({ ...given, clock, soon, random: dice.fork().random }),
+      ...resolveOptions({ ...given, clock, defer, random: dice.fork().random }),
       retention: { count: keep, days: keepMs / dayMs },
     };
   }

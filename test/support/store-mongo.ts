@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { MongoClient } from "mongodb";
 import { type MongoOptions, MongoStore } from "../../src/adapters/mongodb/store.ts";
-import type { OpenedStore } from "../ports/store-bench.ts";
+import type { OpenedStore } from "../../src/testing/store-bench.ts";
 import { Ferret, ferretdb } from "./ferretdb.ts";
 import { MemoryMongo } from "./memory-mongo/process.ts";
 import { pathOf, type Tool } from "./tools.ts";

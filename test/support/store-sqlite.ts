@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
-import type { OpenedStore } from "../ports/store-bench.ts";
+import type { OpenedStore } from "../../src/testing/store-bench.ts";
 
 /** Creates a temporary folder. The caller removes it. */
 export function makeFolder(): string {

@@ -1,5 +1,5 @@
 import { MemoryBus } from "../../../src/adapters/memory/bus.ts";
-import { busContract } from "../../ports/bus.ts";
+import { busContract } from "../../../src/testing/bus.ts";
 
 busContract("MemoryBus", async () => {
   const bus = new MemoryBus();

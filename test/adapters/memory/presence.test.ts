@@ -1,5 +1,5 @@
 import { MemoryPresence } from "../../../src/adapters/memory/presence.ts";
-import { presenceContract } from "../../ports/presence.ts";
+import { presenceContract } from "../../../src/testing/presence.ts";
 
 presenceContract("MemoryPresence", async () => {
   const presence = new MemoryPresence();

@@ -2,7 +2,7 @@ import { Code, type ConnectError } from "@connectrpc/connect";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { reasonOf } from "../../../src/errors.ts";
 import type { Append, AppendResult, Store } from "../../../src/ports/store.ts";
-import type { OpenedStore } from "../../ports/store-bench.ts";
+import type { OpenedStore } from "../../../src/testing/store-bench.ts";
 import { CutProxy } from "../../support/cut-proxy.ts";
 import { type Ferret, ferretdb } from "../../support/ferretdb.ts";
 import { describeWith } from "../../support/require.ts";

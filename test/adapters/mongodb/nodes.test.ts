@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Append, Store } from "../../../src/ports/store.ts";
-import type { OpenedStore } from "../../ports/store-bench.ts";
+import type { OpenedStore } from "../../../src/testing/store-bench.ts";
 import { message, messages, readAll, start, stored, upTo, userFeed } from "../../support/store-messages.ts";
 import { benches, type MongoBench, openMongo } from "../../support/store-mongo.ts";
 

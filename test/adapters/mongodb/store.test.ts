@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe } from "vitest";
-import { storeContract } from "../../ports/store.ts";
+import { storeContract } from "../../../src/testing/store.ts";
 import { describeWith } from "../../support/require.ts";
 import { anyMongo, type MongoBench, openBench, openMemoryBench, openMongo } from "../../support/store-mongo.ts";
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { RedisBus } from "../../../src/adapters/redis/bus.ts";
-import { busContract } from "../../ports/bus.ts";
+import { busContract } from "../../../src/testing/bus.ts";
 import { anyRedis, randomPrefix, redisServer, sharedRedis, startRedis } from "../../support/redis.ts";
 import { describeWith, testWith } from "../../support/require.ts";
 

@@ -2,8 +2,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 import { RedisBus } from "../../../src/adapters/redis/bus.ts";
 import { RedisPresence } from "../../../src/adapters/redis/presence.ts";
 import type { Connection } from "../../../src/ports/presence.ts";
-import { busContract } from "../../ports/bus.ts";
-import { presenceContract } from "../../ports/presence.ts";
+import { busContract } from "../../../src/testing/bus.ts";
+import { presenceContract } from "../../../src/testing/presence.ts";
 import { randomPrefix, redisServer } from "../../support/redis.ts";
 import { type RedisGroup, startCluster, startSentinel } from "../../support/redis-group.ts";
 import { describeWith } from "../../support/require.ts";
@@ -38,7 +38,7 @@ describeWith(redisServer).each(groups)("Over $kind,", ({ start }) => {
     return { nodes, close: async () => void (await Promise.all(nodes.map((node) => node.close()))) };
   };
   // Fewer random scripts than on one server: they are the same, and slower here.
-  presenceContract("RedisPresence", open, 0.1);
+  presenceContract("RedisPresence", open, { scripts: 20 });
 });
 
 describeWith(redisServer).each(groups)("When a master of $kind dies,", ({ start }) => {

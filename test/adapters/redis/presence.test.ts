@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect } from "vitest";
 import { RedisPresence } from "../../../src/adapters/redis/presence.ts";
-import { presenceContract } from "../../ports/presence.ts";
+import { presenceContract } from "../../../src/testing/presence.ts";
 import { anyRedis, randomPrefix, sharedRedis } from "../../support/redis.ts";
 import { describeWith } from "../../support/require.ts";
 

@@ -9,7 +9,7 @@ import { Database } from "../../../src/adapters/sqlite/database.ts";
 import { SqliteFeeds } from "../../../src/adapters/sqlite/feeds.ts";
 import { reasonOf } from "../../../src/errors.ts";
 import type { Store } from "../../../src/ports/store.ts";
-import type { OpenedStore } from "../../ports/store-bench.ts";
+import type { OpenedStore } from "../../../src/testing/store-bench.ts";
 import { appendOne, message, messages, readAll, start, stored, upTo, userFeed } from "../../support/store-messages.ts";
 import { childCommand } from "../../support/store-process.ts";
 import { makeFolder, openSqlite } from "../../support/store-sqlite.ts";

@@ -1,4 +1,4 @@
-import { storeContract } from "../../ports/store.ts";
+import { storeContract } from "../../../src/testing/store.ts";
 import { openSqlite, openSqliteInMemory } from "../../support/store-sqlite.ts";
 
 storeContract("SqliteStore in a folder", openSqlite);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { Append, FeedKey, MessageLocation, Store } from "../../src/ports/store.ts";
-import { message, messages, readAll, selection, start, stored, upTo, userFeed } from "../support/store-messages.ts";
+import type { Append, FeedKey, MessageLocation, Store } from "../ports/store.ts";
+import { message, messages, readAll, selection, start, stored, upTo, userFeed } from "./messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
 /** Under a key, `replace` takes the old message back as a recall does, and stores the new one as any other. */

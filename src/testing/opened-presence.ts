@@ -1,4 +1,4 @@
-import type { Presence } from "../../src/ports/presence.ts";
+import type { Presence } from "../ports/presence.ts";
 
 /** Nodes that share what they know; one where there is only one process. */
 export interface OpenedPresence {

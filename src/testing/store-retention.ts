@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { FeedBounds, FeedKey, Store } from "../../src/ports/store.ts";
-import { appendOne, message, messages, readAll, selection, start, upTo, userFeed } from "../support/store-messages.ts";
+import type { FeedBounds, FeedKey, Store } from "../ports/store.ts";
+import { appendOne, message, messages, readAll, selection, start, upTo, userFeed } from "./messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
 /** Retention takes from the old end, says so by the tail, and never starts a feed's numbers again. */

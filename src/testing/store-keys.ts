@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { keyLifetimeMs } from "../../src/ports/store.ts";
-import { message, messages, readAll, start, stored, userFeed } from "../support/store-messages.ts";
+import { keyLifetimeMs } from "../ports/store.ts";
+import { message, messages, readAll, start, stored, userFeed } from "./messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
 /** One key gives one message for as long as the message lives, and ten minutes at least. */

@@ -1,16 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import {
-  appendOne,
-  message,
-  messages,
-  never,
-  readAll,
-  selection,
-  start,
-  upTo,
-  userFeed,
-} from "../support/store-messages.ts";
+import { appendOne, message, messages, never, readAll, selection, start, upTo, userFeed } from "./messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
 /** A recalled message is nowhere, and its number is not given again. */

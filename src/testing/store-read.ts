@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { endless, message, messages, readAll, start, upTo, userFeed } from "../support/store-messages.ts";
+import { endless, message, messages, readAll, start, upTo, userFeed } from "./messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
 /** Stretches are in order, bounded, and complete up to `through`. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { FeedKey } from "../../src/ports/store.ts";
-import { message, readAll, selection, start, stored, upTo, userFeed } from "../support/store-messages.ts";
+import type { FeedKey } from "../ports/store.ts";
+import { message, readAll, selection, start, stored, upTo, userFeed } from "./messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
 /** Tenants and names that a careless way of joining the two would take for each other. */

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { BatchPage, Store } from "../../src/ports/store.ts";
-import { message, messages, start, upTo } from "../support/store-messages.ts";
+import type { BatchPage, Store } from "../ports/store.ts";
+import { message, messages, start, upTo } from "./messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
 /** A batch is all of a tenant's messages of a name, in whatever feed, newest first, in pages that stay. */

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import type { FeedKey, SeqRanges } from "../../src/ports/store.ts";
-import { message, messages, never, start, userFeed } from "../support/store-messages.ts";
+import type { FeedKey, SeqRanges } from "../ports/store.ts";
+import { message, messages, never, start, userFeed } from "./messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
 /** Counting and finding within feeds. */

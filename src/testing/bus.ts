@@ -1,6 +1,6 @@
 /** The law of port Bus (src/ports/bus.ts) as tests, for every adapter. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Bus, BusEvent, EntryNotice, Notice } from "../../src/ports/bus.ts";
+import type { Bus, BusEvent, EntryNotice, Notice } from "../ports/bus.ts";
 
 /** Nodes on one bus; one where there is only one process. */
 export interface OpenedBus {
@@ -10,7 +10,10 @@ export interface OpenedBus {
 
 const feed = { tenant: "t", name: "user/ann" };
 
-/** Runs the law against an adapter. */
+/**
+ * Registers the tests of port Bus for an adapter. `make` opens nodes that hear each other; it is called once for each
+ * test.
+ */
 export function busContract(name: string, make: () => Promise<OpenedBus>): void {
   describe(`${name} holds the law of Bus`, () => {
     let opened: OpenedBus;

@@ -1,5 +1,5 @@
 /** What the tests of the laws of port Store are given. */
-import type { Store, StoreInfo } from "../../src/ports/store.ts";
+import type { Store, StoreInfo } from "../ports/store.ts";
 
 /** A store that is open. */
 export interface OpenedStore {

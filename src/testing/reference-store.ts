@@ -12,7 +12,7 @@ import {
   type Selection,
   type SeqRanges,
   type StoredReadState,
-} from "../../src/ports/store.ts";
+} from "../ports/store.ts";
 
 /** A message of the model. */
 interface Known {

@@ -1,18 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
-import { reasonOf } from "../../src/errors.ts";
-import type { Store } from "../../src/ports/store.ts";
-import {
-  appendOne,
-  message,
-  messages,
-  readAll,
-  selection,
-  start,
-  stored,
-  upTo,
-  userFeed,
-} from "../support/store-messages.ts";
+import { reasonOf } from "../errors.ts";
+import type { Store } from "../ports/store.ts";
+import { appendOne, message, messages, readAll, selection, start, stored, upTo, userFeed } from "./messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
 /** Every method, called harmlessly. */

@@ -18,16 +18,23 @@ import { retentionLaw } from "./store-retention.ts";
 import { selectLaw } from "./store-select.ts";
 import { tenantLaw } from "./store-tenants.ts";
 
-/** What an adapter's servers need. */
-export interface Pace {
-  /** Milliseconds that a test may take. */
+/** Options of storeContract, for stores on slow servers. */
+export interface StoreContractOptions {
+  /** How long a test may take, in milliseconds. Default 20,000. */
   readonly timeout?: number;
-  /** Random scripts that are run against the model. */
+  /** How many random scripts are compared with a model of the law. Default 8. */
   readonly scripts?: number;
 }
 
-/** Runs the law against an adapter. */
-export function storeContract(name: string, make: MakeStore, { timeout = 20_000, scripts = 8 }: Pace = {}): void {
+/**
+ * Registers the tests of port Store for an adapter. `make` opens an empty store that keeps a number of messages per feed;
+ * it is called once for each part of the law, and once for each test that needs a store of its own.
+ */
+export function storeContract(
+  name: string,
+  make: MakeStore,
+  { timeout = 20_000, scripts = 8 }: StoreContractOptions = {},
+): void {
   describe(`${name} holds the law of Store`, { timeout }, () => {
     let tenants = 0;
     const tenant = () => `tenant-${++tenants}`;

@@ -1,12 +1,25 @@
 /** The law of port Presence (src/ports/presence.ts) as tests, for every adapter. */
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Connection, OnlineTotals, Presence } from "../../src/ports/presence.ts";
+import type { Connection, OnlineTotals, Presence } from "../ports/presence.ts";
 import type { OpenedPresence } from "./opened-presence.ts";
 import { roomLaw } from "./presence-rooms.ts";
 
-/** Runs the law against an adapter; the properties with such a share of their random scripts. */
-export function presenceContract(name: string, make: () => Promise<OpenedPresence>, share = 1): void {
+/** Options of presenceContract, for adapters on slow servers. */
+export interface PresenceContractOptions {
+  /** How many random scripts are compared with a model of the law. Default 200. */
+  readonly scripts?: number;
+}
+
+/**
+ * Registers the tests of port Presence for an adapter. `make` opens nodes that share what they know, with nobody online;
+ * it is called once for each test and once for each random script.
+ */
+export function presenceContract(
+  name: string,
+  make: () => Promise<OpenedPresence>,
+  { scripts = 200 }: PresenceContractOptions = {},
+): void {
   describe(`${name} holds the law of Presence`, () => {
     let opened: OpenedPresence;
     let presence: Presence;
@@ -165,11 +178,11 @@ export function presenceContract(name: string, make: () => Promise<OpenedPresenc
           }
           await close();
         }),
-        { numRuns: Math.ceil(200 * share) },
+        { numRuns: scripts },
       );
     });
 
-    roomLaw(() => opened, make, share);
+    roomLaw(() => opened, make, scripts);
   });
 }
 

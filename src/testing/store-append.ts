@@ -1,15 +1,5 @@
 import { describe, expect, test } from "vitest";
-import {
-  appendOne,
-  endless,
-  message,
-  messages,
-  readAll,
-  start,
-  stored,
-  upTo,
-  userFeed,
-} from "../support/store-messages.ts";
+import { appendOne, endless, message, messages, readAll, start, stored, upTo, userFeed } from "./messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
 /** Numbers are contiguous and final. */

@@ -1,13 +1,13 @@
 /** The law of rooms in port Presence (src/ports/presence.ts): a claim is one step, whoever claims at the same time. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Connection, JoinMode, Membership, OnlineTotals, Presence } from "../../src/ports/presence.ts";
+import type { Connection, JoinMode, Membership, OnlineTotals, Presence } from "../ports/presence.ts";
 import type { OpenedPresence } from "./opened-presence.ts";
 
 const room = "room";
 
 /** Runs the law against an adapter. `opened`: of the test at hand. */
-export function roomLaw(opened: () => OpenedPresence, make: () => Promise<OpenedPresence>, share: number): void {
+export function roomLaw(opened: () => OpenedPresence, make: () => Promise<OpenedPresence>, scripts: number): void {
   /** A stream lives on one node for ever. */
   const nodeAt = (index: number): Presence => {
     const { nodes } = opened();
@@ -193,7 +193,7 @@ export function roomLaw(opened: () => OpenedPresence, make: () => Promise<Opened
           for (const node of nodes) await expect.poll(() => node.count(tenant, of)).toEqual(model.count(tenant, of));
         await close();
       }),
-      { numRuns: Math.ceil(150 * share) },
+      { numRuns: Math.ceil(scripts * 0.75) },
     );
   });
 
@@ -216,7 +216,7 @@ export function roomLaw(opened: () => OpenedPresence, make: () => Promise<Opened
           await close();
         },
       ),
-      { numRuns: Math.ceil(50 * share) },
+      { numRuns: Math.ceil(scripts / 4) },
     );
   });
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { Append, Selection } from "../../src/ports/store.ts";
-import { endless, messages, selection, start, upTo, userFeed } from "../support/store-messages.ts";
+import type { Append, Selection } from "../ports/store.ts";
+import { endless, messages, selection, start, upTo, userFeed } from "./messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
 /** Twelve messages of which no two are alike in what lists filter by. */

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type FeedKey, keyLifetimeMs, type MessageLocation, type Store } from "../../src/ports/store.ts";
-import { endless, message, never, selection, start } from "../support/store-messages.ts";
-import { StoreModel } from "../support/store-model.ts";
+import { type FeedKey, keyLifetimeMs, type MessageLocation, type Store } from "../ports/store.ts";
+import { endless, message, never, selection, start } from "./messages.ts";
+import { StoreModel } from "./reference-store.ts";
 import type { StoreBench } from "./store-bench.ts";
 
 const keep = 6;

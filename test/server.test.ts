@@ -1,0 +1,63 @@
+import { type Logger, pino } from "pino";
+import { expect, test } from "vitest";
+import { memoryBus, memoryPresence } from "../src/adapters/memory/index.ts";
+import { sqliteStore } from "../src/adapters/sqlite/index.ts";
+import { createTidings, type Tidings } from "../src/server.ts";
+import { secret } from "./support/token.ts";
+
+const auth = { secret };
+
+/** Counts the calls of some methods, by name. */
+function counted<Port extends object>(port: Port, ...names: readonly (keyof Port & string)[]) {
+  const calls: Record<string, number> = {};
+  const proxy = new Proxy(port, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== "function") return value;
+      return (...args: unknown[]) => {
+        if ((names as readonly PropertyKey[]).includes(name)) calls[String(name)] = (calls[String(name)] ?? 0) + 1;
+        return (value as (...args: unknown[]) => unknown).apply(target, args);
+      };
+    },
+  });
+  return { proxy, calls };
+}
+
+/** Lines that a server logs between its start and its end. */
+async function linesOf(start: (logger: Logger) => Promise<Tidings>): Promise<string[]> {
+  const lines: string[] = [];
+  const logger = pino({ level: "warn" }, { write: (line) => void lines.push(line) });
+  await (await start(logger)).close();
+  return lines.map((line) => (JSON.parse(line) as { msg: string }).msg);
+}
+
+test("A server runs on ports that are given as objects, opens the store, and closes all three once", async () => {
+  const store = counted(sqliteStore({ folder: ":memory:" }), "open", "close");
+  const bus = counted(memoryBus(), "subscribe", "close");
+  const presence = counted(memoryPresence(), "watch", "close");
+  const tidings = await createTidings({ store: store.proxy, bus: bus.proxy, presence: presence.proxy, auth });
+  expect(store.calls).toEqual({ open: 1 });
+  expect(bus.calls.subscribe).toBeGreaterThan(0);
+  expect(presence.calls.watch).toBeGreaterThan(0);
+  await Promise.all([tidings.close(), tidings.close()]);
+  for (const { calls } of [store, bus, presence]) expect(calls.close).toBe(1);
+});
+
+test("A server that cannot open its store closes the ports that it was given", async () => {
+  const store = sqliteStore({ folder: ":memory:" });
+  store.open = () => Promise.reject(new Error("no disk"));
+  const bus = counted(memoryBus(), "close");
+  const presence = counted(memoryPresence(), "close");
+  const starting = createTidings({ store, bus: bus.proxy, presence: presence.proxy, auth });
+  await expect(starting).rejects.toThrow("no disk");
+  for (const { calls } of [bus, presence]) expect(calls.close).toBe(1);
+});
+
+test("A server with a bus between nodes and no presence warns that it counts alone", async () => {
+  const options = { data: ":memory:", bus: memoryBus(), auth };
+  expect(await linesOf((logger) => createTidings({ ...options, logger }))).toEqual([
+    "no presence: this node counts its own connections only, and admits to rooms by them alone",
+  ]);
+  const whole = { ...options, bus: memoryBus(), presence: memoryPresence() };
+  expect(await linesOf((logger) => createTidings({ ...whole, logger }))).toEqual([]);
+});
