@@ -1,22 +1,48 @@
-/** Writes dist/: what the package ships. Sources run as they are in a checkout, so only `npm pack` needs it. */
+/**
+ * Writes the two packages, ready to be published: dist/tidings-client and dist/tidings. A checkout runs its sources as
+ * they are, so nothing else needs this.
+ */
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
+import { type Manifest, manifestOf, packageNames } from "./manifests.ts";
 
 const root = join(import.meta.dirname, "..");
-const dist = join(root, "dist");
+const workspace = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
+const server = join(root, "dist/tidings");
+const client = join(root, "dist/tidings-client");
 
-rmSync(dist, { recursive: true, force: true });
-execFileSync(join(root, "node_modules/.bin/tsc"), ["-p", "tsconfig.build.json"], { cwd: root, stdio: "inherit" });
-cpSync(join(root, "gen/descriptor.binpb"), join(dist, "gen/descriptor.binpb"));
-for (const file of ["index.html", "style.css"]) cpSync(join(root, "demo", file), join(dist, "demo", file));
+rmSync(join(root, "dist"), { recursive: true, force: true });
+for (const project of ["tsconfig.client.json", "tsconfig.build.json"]) {
+  execFileSync(join(root, "node_modules/.bin/tsc"), ["-p", project], { cwd: root, stdio: "inherit" });
+}
+
+for (const name of packageNames) {
+  const folder = join(root, "dist", name);
+  writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifestOf(name, workspace), null, 2)}\n`);
+  cpSync(join(root, "LICENSE"), join(folder, "LICENSE"));
+  cpSync(join(root, "CHANGELOG.md"), join(folder, "CHANGELOG.md"));
+}
+cpSync(join(root, "src/client/README.md"), join(client, "README.md"));
+cpSync(join(root, "README.md"), join(server, "README.md"));
+
+cpSync(join(root, "gen/descriptor.binpb"), join(server, "lib/gen/descriptor.binpb"));
+writeProtos(join(server, "proto"));
+for (const file of ["index.html", "style.css"]) cpSync(join(root, "demo", file), join(server, "lib/demo", file));
 buildSync({
   entryPoints: [join(root, "demo/page.ts")],
-  outfile: join(dist, "demo/page.js"),
+  outfile: join(server, "lib/demo/page.js"),
   bundle: true,
   format: "esm",
   target: "es2022",
   minify: true,
 });
-chmodSync(join(dist, "src/cli/main.js"), 0o755);
+chmodSync(join(server, "lib/src/cli/main.js"), 0o755);
+
+/** The contract for backends in other languages. */
+function writeProtos(folder: string): void {
+  const script = join(root, "scripts/public-protos.ts");
+  if (existsSync(script)) execFileSync(process.execPath, [script, folder], { cwd: root, stdio: "inherit" });
+  else cpSync(join(root, "proto"), folder, { recursive: true });
+}

@@ -1,118 +1,344 @@
+/** The packages as their users have them: packed, installed into a project, checked, bundled and run. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Consumer } from "./support/consumer.ts";
+import { gzipSync } from "node:zlib";
+import { buildSync } from "esbuild";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { type Manifest, manifestOf, type PackageName, packageNames } from "../scripts/manifests.ts";
+import { Consumer, type Packed, pack } from "./support/consumer.ts";
+import { root } from "./support/run.ts";
 
-const root = join(import.meta.dirname, "..");
+const workspace = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
+const drivers = ["mongodb", "ioredis", "prom-client", "@opentelemetry/api"];
+const secret = "a secret of at least thirty-two bytes";
+let packed: Readonly<Record<PackageName, Packed>>;
+/** Has both packages, as npm installs them. */
 let consumer: Consumer;
+/** Has the client alone. */
+let page: Consumer;
 
 beforeAll(() => {
-  consumer = new Consumer();
+  packed = pack(inject("runFolder"));
+  consumer = new Consumer().link("@types/node");
+  page = new Consumer({ packages: ["tidings-client"] });
 }, 60_000);
-afterAll(() => consumer.remove());
+afterAll(() => {
+  consumer?.remove();
+  page?.remove();
+});
 
-const everything = `
-import { createTidings, directRoom, errorTable, escapeId, mintToken, reasonOf, type Tidings, type TidingsOptions } from "tidings";
-import { connectTidings, directRoom as room, escapeId as id, type TidingsClient } from "tidings/client";
-import { connectTidings as connectJson, directRoom as jsonRoom, escapeId as jsonId } from "tidings/client/json";
-import { Kind, PushService, type Message } from "tidings/gen";
+const client = `
+import { connectTidings, directRoom, escapeId, Kind, type TidingsClient } from "tidings-client";
+import { connectTidings as connectJson, directRoom as jsonRoom, escapeId as jsonId } from "tidings-client/json";
+import { type Message, PushService } from "tidings-client/gen";
 
-export const options: TidingsOptions = { data: ":memory:", auth: { secret: "a secret of at least thirty-two bytes" } };
-export const start: () => Promise<Tidings> = () => createTidings(options);
-export const client: TidingsClient = connectTidings({ url: "http://127.0.0.1:1", token: () => mintToken("s", { sub: "a", role: "user", tenant: "t", exp: 1 }, 0) });
+const tidings: TidingsClient = connectTidings({ url: "http://127.0.0.1:1", token: () => "" });
 export const titleOf = (message: Message): string => message.title;
-export const names = [PushService.typeName, Kind.EVENT, errorTable.INTERNAL.retry, reasonOf, connectJson];
-export const ids = [directRoom, room, jsonRoom, escapeId, id, jsonId];
-client.close();
+export const names = [PushService.typeName, Kind.EVENT, connectJson, directRoom, jsonRoom, escapeId, jsonId];
+tidings.close();
 `;
 
-describe("the package", () => {
-  test.each(["nodenext", "bundler"])("its exports type-check under %s resolution, strictly", async (resolution) => {
-    consumer.write("use.ts", everything);
-    const module = resolution === "nodenext" ? "nodenext" : "esnext";
-    const lib = ["--lib", "es2024,esnext.disposable,dom,dom.iterable,dom.asynciterable"];
-    await consumer.run("tsc", [
-      "--noEmit",
-      "--strict",
-      "--target",
-      "es2024",
-      "--types",
-      "node",
-      ...lib,
-      "--module",
-      module,
-      "--moduleResolution",
-      resolution,
-      "use.ts",
-    ]);
-  });
+const server = `
+import {
+  type Bus, createTidings, type Defer, directRoom, errorTable, escapeId, fail, keyExpiry, mintToken, type Presence,
+  reasonOf, type Store, type Tidings, type TidingsOptions,
+} from "tidings";
+import { memoryBus, memoryPresence } from "tidings/memory";
+import { sqliteStore } from "tidings/sqlite";
 
-  test("its server runs where it is installed, and its client reaches it", async () => {
-    consumer.write(
-      "run.ts",
-      `import { createTidings, mintToken } from "tidings";
-       import { connectTidings } from "tidings/client";
-       const secret = "a secret of at least thirty-two bytes";
-       const tidings = await createTidings({ data: ":memory:", auth: { secret } });
-       const { url } = await tidings.listen({ port: 0 });
-       const now = Math.floor(Date.now() / 1000);
-       const client = connectTidings({ url, token: () => mintToken(secret, { sub: "ada", tenant: "acme", role: "user", exp: now + 60 }, now) });
-       for await (const event of client.events()) if (event.type === "caughtUp") break;
-       await tidings.close();
-       console.log("done");`,
+const [bus, presence, store]: [Bus, Presence, Store] = [memoryBus(), memoryPresence(), sqliteStore({ folder: ":memory:" })];
+const defer: Defer = (call) => setImmediate(call);
+const options: TidingsOptions = { store, bus, presence, defer, auth: { secret: "${secret}" } };
+export const start: () => Promise<Tidings> = () => createTidings(options);
+export const token = () => mintToken("s", { sub: "a", role: "user", tenant: "t", exp: 1 }, 0);
+export const rest = [directRoom, escapeId, errorTable.INTERNAL.retry, reasonOf, fail, keyExpiry];
+`;
+
+const adapters = `
+import { createTidings } from "tidings";
+import { mongoStore } from "tidings/mongodb";
+import { redisBus, redisPresence } from "tidings/redis";
+import { busContract, presenceContract, storeContract } from "tidings/testing";
+
+export const start = (url: string) => createTidings({
+  store: mongoStore({ url, keep: 100 }), bus: redisBus({ url }), presence: redisPresence({ url }), auth: { secret: "" },
+});
+export const suites = [busContract, presenceContract, storeContract];
+`;
+
+describe("The packages", () => {
+  test.each(["nodenext", "bundler"] as const)(
+    "type-check strictly under %s resolution",
+    async (resolution) => {
+      page.write("client.ts", client);
+      await page.check(resolution, ["client.ts"], "--types", "");
+      consumer.write("client.ts", client);
+      consumer.write("server.ts", server);
+      await consumer.check(resolution, ["client.ts", "server.ts"], "--types", "node");
+    },
+    60_000,
+  );
+
+  test("type-check with drivers and test runner, where those are installed", async () => {
+    const whole = new Consumer({ also: ["mongodb", "ioredis"] }).link("@types/node", "vitest", "fast-check");
+    try {
+      whole.write("adapters.ts", adapters);
+      await whole.check("nodenext", ["adapters.ts"], "--types", "node", "--skipLibCheck");
+    } finally {
+      whole.remove();
+    }
+  }, 60_000);
+
+  test("export the entries that the examples and tsconfig.json map to sources", () => {
+    const entries = packageNames.flatMap((name) =>
+      Object.entries(manifestOf(name, workspace).exports ?? {}).flatMap(([path, entry]) => {
+        const { default: file } = entry as { default?: string };
+        return file === undefined ? [] : [[name + path.slice(1), file.replace("./lib/", "./").replace(/\.js$/, ".ts")]];
+      }),
     );
-    expect(await consumer.run("node", ["run.ts"])).toBe("done\n");
+    const { paths } = (JSON.parse(readFileSync(join(root, "tsconfig.json"), "utf8")) as { compilerOptions: Manifest })
+      .compilerOptions as { paths?: Record<string, string[]> };
+    expect(Object.fromEntries(entries)).toEqual(
+      Object.fromEntries(Object.entries(paths ?? {}).map(([name, [file]]) => [name, file])),
+    );
+    const examples = readFileSync(join(root, "examples/shared/entries.ts"), "utf8");
+    for (const [name, file = ""] of entries)
+      expect(examples).toMatch(new RegExp(`^ {2}"?${name}"?: new URL\\("../../${file.slice(2)}"`, "m"));
   });
 
-  test("its command runs", async () => {
-    const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
-    expect(await consumer.run("node", ["node_modules/tidings/dist/src/cli/main.js", "--version"])).toContain(version);
-  });
-
-  test("it ships code, contract and demo, and no sources, tests or secrets", () => {
-    expect(consumer.files).toEqual(
+  test("ship code, types, documents and the contract, and neither sources nor tests nor secrets", () => {
+    const common = ["LICENSE", "README.md", "CHANGELOG.md", "package.json"];
+    expect(packed["tidings-client"].files).toEqual(
+      expect.arrayContaining([...common, "lib/src/client/index.js", "lib/src/client/json.d.ts", "lib/src/gen.js"]),
+    );
+    expect(packed.tidings.files).toEqual(
       expect.arrayContaining([
-        "dist/src/index.js",
-        "dist/gen/descriptor.binpb",
-        "dist/demo/page.js",
+        ...common,
+        "lib/src/index.js",
+        "lib/gen/descriptor.binpb",
+        "lib/demo/page.js",
         "proto/tidings/v1/push_service.proto",
-        "LICENSE",
-        "README.md",
       ]),
     );
+    const foreign = /(?<!\.d)\.ts$|\.test\.|\.env|secret\b.*\.(pem|key)$|^(?!lib\/|proto\/)\w+\//;
+    for (const { files } of Object.values(packed)) expect(files.filter((file) => foreign.test(file))).toEqual([]);
     expect(
-      consumer.files.filter((file) => /^(src|test|bench|gen)\/|(?<!\.d)\.ts$|\.env|secret\b.*\.(pem|key)$/.test(file)),
+      packed["tidings-client"].files.filter((file) => /\/(cli|adapters|testing|demo)\/|server|binpb/.test(file)),
     ).toEqual([]);
   });
 
-  test("nothing that it installs runs a script", () => {
-    const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
+  test("have the version of the workspace, and the ranges of what they are tested with", () => {
+    for (const name of packageNames) {
+      const { version, dependencies, peerDependencies } = manifestOf(name, workspace);
+      expect(version).toBe(workspace.version);
+      const pinned = { ...workspace.dependencies, ...workspace.devDependencies };
+      for (const [dependency, range] of Object.entries({ ...dependencies, ...peerDependencies }))
+        expect(range, dependency).toMatch(new RegExp(`^[~^]${pinned[dependency]?.replaceAll(".", "\\.")}$`));
+    }
+  });
+
+  test("install nothing that runs a script", () => {
+    const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
       packages: Record<string, { dev?: boolean; hasInstallScript?: boolean }>;
     };
-    const scripts = Object.entries(lock.packages).filter(
+    const scripts = Object.entries(packages).filter(
       ([name, { dev, hasInstallScript }]) => name !== "" && !dev && hasInstallScript,
     );
     expect(scripts).toEqual([]);
   });
 
-  test("the client loads no database and no server", async () => {
-    const loaded = await consumer.run("node", [
+  test("pass publint and are-the-types-wrong without a remark", () => {
+    for (const { tarball } of Object.values(packed)) {
+      for (const [tool, args] of [
+        ["publint", ["run", tarball, "--strict"]],
+        ["attw", [tarball, "--profile", "esm-only"]],
+      ] as const) {
+        expect(() =>
+          execFileSync(join(root, "node_modules/.bin", tool), args, { cwd: root, stdio: "pipe" }),
+        ).not.toThrow();
+      }
+    }
+  }, 60_000);
+});
+
+describe("tidings-client", () => {
+  test("brings Connect's and Protobuf's runtimes and nothing else, in under 6 MB", () => {
+    const megabytes = page.size / 1e6;
+    console.log(`tidings-client: ${page.installed.length} packages, ${megabytes.toFixed(1)} MB installed`);
+    expect(page.installed).toEqual(["@bufbuild/protobuf", "@connectrpc/connect", "tidings-client"]);
+    expect(megabytes).toBeLessThan(6);
+  });
+
+  test("bundles for a page, in under 10 kB without the Protobuf runtime", () => {
+    const sizeOf = (entry: string) => {
+      const file = page.write(
+        "page.js",
+        `import { connectTidings } from "${entry}"; globalThis.connect = connectTidings;`,
+      );
+      const { outputFiles } = buildSync({
+        entryPoints: [file],
+        bundle: true,
+        format: "esm",
+        target: "es2022",
+        minify: true,
+        write: false,
+        logLevel: "silent",
+      });
+      return gzipSync(outputFiles[0]?.contents ?? "").length;
+    };
+    const [typed, json] = [sizeOf("tidings-client"), sizeOf("tidings-client/json")];
+    console.log(`in a page, minified and compressed: tidings-client ${typed} bytes, tidings-client/json ${json} bytes`);
+    expect(json).toBeLessThan(10_000);
+    expect(typed).toBeLessThan(60_000);
+  });
+
+  test("loads no database and no server", async () => {
+    const loaded = await page.run("node", [
       "--input-type=module",
       "-e",
-      `import "tidings/client"; console.log(process.moduleLoadList.filter((m) => /sqlite|http2|NativeModule ws/.test(m)).join())`,
+      `import "tidings-client"; console.log(process.moduleLoadList.filter((m) => /sqlite|http2|worker_threads/.test(m)).join())`,
     ]);
     expect(loaded.trim()).toBe("");
   });
+});
 
-  test("publint and are-the-types-wrong find nothing", () => {
-    for (const [tool, args] of [
-      ["publint", ["run", consumer.tarball, "--strict"]],
-      ["attw", [consumer.tarball, "--profile", "esm-only"]],
-    ] as const) {
-      expect(() =>
-        execFileSync(join(root, "node_modules/.bin", tool), args, { cwd: root, stdio: "pipe" }),
-      ).not.toThrow();
+describe("tidings", () => {
+  test("serves where it is installed, and the client reaches it", async () => {
+    consumer.write(
+      "run.ts",
+      `import { createTidings, mintToken } from "tidings";
+       import { memoryBus, memoryPresence } from "tidings/memory";
+       import { sqliteStore } from "tidings/sqlite";
+       import { connectTidings } from "tidings-client";
+       const secret = "${secret}";
+       const now = Math.floor(Date.now() / 1000);
+       const token = () => mintToken(secret, { sub: "ada", tenant: "acme", role: "user", exp: now + 60 }, now);
+       const ports = { store: sqliteStore({ folder: ":memory:" }), bus: memoryBus(), presence: memoryPresence() };
+       for (const options of [{ data: ":memory:" }, ports]) {
+         const tidings = await createTidings({ ...options, auth: { secret } });
+         const { url } = await tidings.listen({ port: 0 });
+         const client = connectTidings({ url, token });
+         for await (const event of client.events()) if (event.type === "caughtUp") break;
+         await tidings.close();
+       }
+       console.log("done");`,
+    );
+    expect(await consumer.run("node", ["run.ts"])).toBe("done\n");
+  });
+
+  test("has a command of its version", async () => {
+    expect(await consumer.run("tidings", ["--version"])).toBe(`${workspace.version}\n`);
+  });
+
+  test("installs no driver by itself", () => {
+    console.log(
+      `tidings and tidings-client: ${consumer.installed.length} packages, ${(consumer.size / 1e6).toFixed(1)} MB`,
+    );
+    expect(consumer.installed.filter((name) => [...drivers, "vitest", "fast-check"].includes(name))).toEqual([]);
+  });
+
+  test.each([
+    [{ store: "mongodb://127.0.0.1:1/t" }, "store", "mongodb"],
+    [{ store: "mongodb://127.0.0.1:1/t", bus: "redis://127.0.0.1:1" }, "store", "mongodb"],
+    [{ data: ":memory:", metrics: true }, "metrics", "prom-client"],
+    [
+      { data: ":memory:", tracing: { endpoint: "http://127.0.0.1:1" } },
+      "tracing",
+      ["api", "exporter-trace-otlp-http", "resources", "sdk-trace-base"]
+        .map((name) => `@opentelemetry/${name}`)
+        .join(" "),
+    ],
+  ])("createTidings(%j) names the packages that %s needs", async (options, name, packages) => {
+    consumer.write(
+      "missing.ts",
+      `import { createTidings } from "tidings";
+       const options = { ...${JSON.stringify(options)}, auth: { secret: "${secret}" } };
+       const error = await createTidings(options).catch((error) => error);
+       console.log(error instanceof Error, error.message);`,
+    );
+    const what = packages.includes(" ") ? "packages that are" : "a package that is";
+    expect(await consumer.run("node", ["missing.ts"])).toBe(
+      `true ${name}: needs ${what} not installed; run npm install ${packages}\n`,
+    );
+  });
+
+  test("names the package that a bus on Redis needs", async () => {
+    const some = new Consumer({ packages: ["tidings"], also: ["mongodb"] });
+    try {
+      await expect(
+        some.run("tidings", ["serve", "--store", "mongodb://127.0.0.1:1/t", "--bus", "redis://127.0.0.1:1"], {
+          TIDINGS_JWT_SECRET: secret,
+        }),
+      ).rejects.toThrow(/\nerror: bus: needs a package that is not installed; run npm install ioredis\n$/);
+    } finally {
+      some.remove();
+    }
+  });
+
+  test.each([
+    [["--store", "mongodb://127.0.0.1:1/t"], "store", "mongodb"],
+    [["--store", "mongodb://127.0.0.1:1/t", "--bus", "redis://127.0.0.1:1", "--workers", "2"], "store", "mongodb"],
+    [["--data", ":memory:", "--metrics-address", "127.0.0.1:0"], "metrics", "prom-client"],
+    [["--data", ":memory:", "--otlp-endpoint", "http://127.0.0.1:1"], "tracing", "@opentelemetry/api"],
+  ])("serve %j exits with one line that names the package", async (flags, name, packageName) => {
+    const line = new RegExp(`\\nerror: ${name}: needs .+; run npm install ${packageName}\\b.*\\n$`);
+    const failed = consumer.run("tidings", ["serve", ...flags], { TIDINGS_JWT_SECRET: secret });
+    await expect(failed).rejects.toThrow(line);
+    await expect(failed).rejects.toMatchObject({ cause: { code: 1, stdout: "" } });
+  });
+
+  test("lets the adapters of others run the suites of their ports", async () => {
+    const author = new Consumer({ packages: ["tidings"] }).link("vitest", "fast-check");
+    try {
+      author.write(
+        "adapters.test.js",
+        `import { memoryBus, memoryPresence } from "tidings/memory";
+         import { sqliteStore } from "tidings/sqlite";
+         import { busContract, presenceContract, storeContract } from "tidings/testing";
+
+         /** Passes every call on, as a port of somebody who counts or logs would. */
+         const wrap = (port) => new Proxy(port, { get: (target, name) => typeof target[name] === "function" ? (...args) => target[name](...args) : target[name] });
+
+         busContract("A wrapped bus", async () => {
+           const bus = wrap(memoryBus());
+           return { buses: [bus], close: () => bus.close() };
+         });
+         presenceContract("A wrapped presence", async () => {
+           const presence = wrap(memoryPresence());
+           return { nodes: [presence], close: () => presence.close() };
+         }, { scripts: 20 });
+         storeContract("A wrapped store", async (keep) => {
+           const store = wrap(sqliteStore({ folder: ":memory:", keep }));
+           return { store, info: await store.open(), close: () => store.close() };
+         }, { scripts: 1 });`,
+      );
+      const report = author.write("report.json", "");
+      await author.run("vitest", ["run", "--reporter=json", "--outputFile", report]);
+      const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(report, "utf8")) as Record<string, number>;
+      expect(numFailedTests).toBe(0);
+      expect(numPassedTests).toBeGreaterThan(150);
+    } finally {
+      author.remove();
+    }
+  }, 60_000);
+
+  test("tells the author of an adapter which law it breaks", async () => {
+    const author = new Consumer({ packages: ["tidings"] }).link("vitest", "fast-check");
+    try {
+      author.write(
+        "adapter.test.js",
+        `import { memoryBus } from "tidings/memory";
+         import { busContract } from "tidings/testing";
+         busContract("A bus that reorders", async () => {
+           const bus = memoryBus();
+           const reorders = { ...bus, publish: (notices) => bus.publish(notices.toReversed()), subscribe: (listener) => bus.subscribe(listener), close: () => bus.close() };
+           return { buses: [reorders], close: () => bus.close() };
+         });`,
+      );
+      await expect(author.run("vitest", ["run"])).rejects.toThrow(/FAIL.*A bus that reorders/);
+    } finally {
+      author.remove();
     }
   }, 60_000);
 });

@@ -1,5 +1,5 @@
 /** The backend of an ERP, which notifies users of events in it. */
-import { Kind } from "tidings/gen";
+import { Kind } from "tidings-client/gen";
 import { type Example, nameOf, required } from "../shared/example.ts";
 
 /** The example. */

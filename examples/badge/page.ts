@@ -1,5 +1,5 @@
 /** A page with a badge, a sound that only one page plays, and the number of users online in its title. */
-import { connectTidings, Kind } from "tidings/client";
+import { connectTidings, Kind } from "tidings-client";
 import { button, fetchToken, find, make, showState, timeOf } from "../shared/browser.ts";
 import { MessageList } from "../shared/list.ts";
 

@@ -1,5 +1,5 @@
 /** A member's page: a talk with each other member and one with the group, with the number of unread lines in each. */
-import { connectTidings, directRoom, Kind, type Message } from "tidings/client";
+import { connectTidings, directRoom, Kind, type Message } from "tidings-client";
 import { button, fetchToken, find, make, onSubmit, showBadge, showState, timeOf, user } from "../shared/browser.ts";
 import { nameOf } from "../shared/example.ts";
 import { MessageList } from "../shared/list.ts";

@@ -3,7 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { fromJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { escapeId } from "tidings";
-import { Kind } from "tidings/gen";
+import { Kind } from "tidings-client/gen";
 import { type Example, nameOf } from "../shared/example.ts";
 
 /** A stage, as pages receive it. */

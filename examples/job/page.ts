@@ -1,5 +1,5 @@
 /** A page that starts a job and shows its stages, also after a reload. */
-import { connectTidings, Kind, type Message } from "tidings/client";
+import { connectTidings, Kind, type Message } from "tidings-client";
 import {
   ask,
   dataOf,

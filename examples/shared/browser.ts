@@ -1,7 +1,7 @@
 /** Helpers of all example pages besides Tidings: the session, the backend and the DOM. */
 import { type JsonValue, toJson } from "@bufbuild/protobuf";
 import { timestampDate, ValueSchema } from "@bufbuild/protobuf/wkt";
-import type { Message, TidingsClient } from "tidings/client";
+import type { Message, TidingsClient } from "tidings-client";
 
 /** The user who is logged in on this page. */
 export const user = new URLSearchParams(location.search).get("user") ?? "";

@@ -1,6 +1,6 @@
 /** The parts of an example, except its pages. */
 import type { Client } from "@connectrpc/connect";
-import type { PushService } from "tidings/gen";
+import type { PushService } from "tidings-client/gen";
 
 /** The generated client of the contract, which sends the backend's token. */
 export type Push = Client<typeof PushService>;

@@ -1,5 +1,5 @@
 /** A list of messages on a page, newest first and each once, in any order of arrival: ids sort by publish time. */
-import type { Message } from "tidings/client";
+import type { Message } from "tidings-client";
 
 /** Fills a list element with one item per message. */
 export class MessageList {

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { createTidings, mintToken, type TokenClaims } from "tidings";
-import { PushService } from "tidings/gen";
+import { PushService } from "tidings-client/gen";
 import type { Example, Push } from "./example.ts";
 import { loadPages } from "./pages.ts";
 import { createSite } from "./site.ts";

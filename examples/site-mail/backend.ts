@@ -1,5 +1,5 @@
 /** The backend of a site's mail: private letters, public letters, and their recall. */
-import { Kind } from "tidings/gen";
+import { Kind } from "tidings-client/gen";
 import { type Example, nameOf, required } from "../shared/example.ts";
 
 /** The result of sending a letter, as the sender's page receives it. */

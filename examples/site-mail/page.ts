@@ -1,5 +1,5 @@
 /** A user's mail: letters by folder, with the number of unread ones in each, and a form to write one. */
-import { connectTidings, Kind, type Message } from "tidings/client";
+import { connectTidings, Kind, type Message } from "tidings-client";
 import {
   ask,
   button,

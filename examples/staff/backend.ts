@@ -1,5 +1,5 @@
 /** The backend of a workflow: it notifies the clerk who is to handle an order, and announces news to all open desks. */
-import { Kind } from "tidings/gen";
+import { Kind } from "tidings-client/gen";
 import { type Example, nameOf, required } from "../shared/example.ts";
 
 /** The example. */

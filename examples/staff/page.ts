@@ -1,5 +1,5 @@
 /** A clerk's desk: the waiting orders, the order that a notification links to, and the right to be the only desk. */
-import { connectTidings, escapeId, Kind } from "tidings/client";
+import { connectTidings, escapeId, Kind } from "tidings-client";
 import { fetchToken, find, make, showBadge, showState, timeOf, user } from "../shared/browser.ts";
 import { nameOf } from "../shared/example.ts";
 import { MessageList } from "../shared/list.ts";

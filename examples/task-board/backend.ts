@@ -1,7 +1,7 @@
 /** The backend of a company's task board: it saves a task, then informs the company and the assignee. */
 import { fromJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
-import { Kind } from "tidings/gen";
+import { Kind } from "tidings-client/gen";
 import { type Example, nameOf, Refusal, required } from "../shared/example.ts";
 
 /** A task, as pages receive it. */

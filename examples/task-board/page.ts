@@ -1,5 +1,5 @@
 /** A colleague's page: the board, the user's notifications, and the timeline of the company. */
-import { connectTidings, Kind, type Message } from "tidings/client";
+import { connectTidings, Kind, type Message } from "tidings-client";
 import {
   ask,
   button,

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
+import { type Manifest, manifestOf } from "../../scripts/manifests.ts";
 import { readArguments } from "../../src/cli/config/arguments.ts";
 import { configure } from "../../src/cli/config/configuration.ts";
 import { checkNodes } from "../../src/cli/config/server-options.ts";
@@ -11,7 +12,8 @@ import { root } from "../support/run.ts";
 import { startServer } from "../support/server.ts";
 
 const read = (name: string) => readFileSync(join(root, "deploy", name), "utf8");
-/** What a running server gives calls under way. */
+const workspace = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
+/** How long a server that closes waits for calls in flight. */
 const graceMs = 5_000;
 
 type Tree = { readonly [key: string]: Tree } & { readonly [Symbol.iterator]: () => Iterator<Tree> };
@@ -143,8 +145,8 @@ describe("Dockerfile", () => {
   test("copies all that the build reads", () => {
     const { include } = parse(readFileSync(join(root, "tsconfig.build.json"), "utf8")) as { include: string[] };
     const build = readFileSync(join(root, "scripts/build.ts"), "utf8");
-    const read = [...build.matchAll(/join\(root, "([^"/]+)/g)]
-      .map(([, name = ""]) => name)
+    const read = [...build.matchAll(/join\(root, "([^"/]+)|"(tsconfig\.[^"]+)"/g)]
+      .map(([, name, project]) => name ?? project ?? "")
       .filter((name) => !["dist", "node_modules"].includes(name));
     const copied = of("COPY").flatMap((copy) => copy.split(" "));
     expect(new Set(read).size).toBeGreaterThan(1);
@@ -152,14 +154,12 @@ describe("Dockerfile", () => {
   });
 
   test("runs scripts of package.json, and what the build makes", () => {
-    const { scripts, bin } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
-      scripts: Record<string, string>;
-      bin: Record<string, string>;
-    };
+    const { scripts } = workspace as { scripts?: Record<string, string> };
+    const { bin } = manifestOf("tidings", workspace);
     const called = of("RUN").flatMap((run) => [...run.matchAll(/npm run ([\w:-]+)/g)].map(([, name = ""]) => name));
     expect(called).not.toEqual([]);
-    for (const name of called) expect(Object.keys(scripts)).toContain(name);
-    expect(of("ENTRYPOINT").join()).toContain(`/app/${bin.tidings?.replace("./", "")}`);
+    for (const name of called) expect(Object.keys(scripts ?? {})).toContain(name);
+    expect(of("ENTRYPOINT").join()).toContain(`/app/${bin?.tidings?.replace("./", "")}`);
   });
 
   test("ends in a stage of its own, without root, with options that the program takes", () => {
@@ -189,17 +189,16 @@ describe("Dockerfile", () => {
     }
   });
 
-  test("needs only packages that a production install has", () => {
+  test("has the drivers and all else that the server may need, from a production install", () => {
     const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
       packages: Record<string, { dev?: boolean }>;
     };
-    const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Record<
-      string,
-      Record<string, string>
-    >;
-    for (const name of Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })) {
-      expect(packages[`node_modules/${name}`]?.dev, name).not.toBe(true);
-    }
+    const { dependencies, peerDependencies } = manifestOf("tidings", workspace);
+    const needed = Object.keys({ ...dependencies, ...peerDependencies }).filter(
+      (name) => !["vitest", "fast-check"].includes(name),
+    );
+    expect(needed).toContain("mongodb");
+    for (const name of needed) expect(packages[`node_modules/${name}`], name).not.toMatchObject({ dev: true });
   });
 });
 

@@ -18,7 +18,7 @@ let tidings: Tidings;
 let url: string;
 
 beforeAll(async () => {
-  consumer = new Consumer();
+  consumer = new Consumer().link("@types/node");
   tidings = await createTidings({ data: ":memory:", auth: { secret } });
   ({ url } = await tidings.listen({ port: 0 }));
 }, 60_000);
