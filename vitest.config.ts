@@ -18,7 +18,7 @@ export const withServers = [
  */
 const alone = [
   "test/{package,tools}.test.ts",
-  "test/docs/readme.test.ts",
+  "test/docs/{code,readme}.test.ts",
   "test/{adapters,cli,conformance,examples,properties,simulation}/**/*.test.ts",
   "test/e2e/browser/*.test.ts",
   "test/e2e/interop/{buf-curl,grpcurl}.test.ts",

@@ -1,4 +1,4 @@
-/** The entry `tidings/client`: the client with Protobuf messages, for pages and for services in Node. */
+/** The entry `tidings-client`: the client with Protobuf messages, for pages and for services in Node. */
 export { Kind, type Message, Scope } from "../../gen/tidings/v1/message_pb.ts";
 export { directRoom, escapeId } from "../rooms/room-ids.ts";
 export type { SubscribeOptions } from "./calls/caller.ts";

@@ -1,5 +1,5 @@
 /**
- * The entry `tidings/client/json`: the small client, without a Protobuf runtime. Its stream is JSON over the WebSocket
+ * The entry `tidings-client/json`: the small client, without a Protobuf runtime. Its stream is JSON over the WebSocket
  * bridge, its calls are JSON of the Connect protocol over fetch.
  */
 import type { MessageJson } from "../../gen/tidings/v1/message_pb.ts";

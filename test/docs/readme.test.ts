@@ -1,129 +1,122 @@
-/** The code of README.md, run as it stands there. */
-import { execFile } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+/** README.md, followed line by line. */
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { mintToken } from "../../src/auth/mint-token.ts";
-import { createTidings, type Tidings } from "../../src/server.ts";
-import { Consumer } from "../support/consumer.ts";
+import { commands } from "../../src/cli/run.ts";
+import { createTidings } from "../../src/server.ts";
+import { openssl } from "../support/certificate.ts";
+import { testWith } from "../support/require.ts";
+import { root } from "../support/run.ts";
+import { findTool } from "../support/tools.ts";
+import { commandsOf, documents, readDocument } from "./blocks.ts";
 
-const exec = promisify(execFile);
-const root = join(import.meta.dirname, "../..");
-const readme = readFileSync(join(root, "README.md"), "utf8");
+const readme = readDocument("README.md");
 const secret = "a secret of at least thirty-two bytes";
-const usualUrl = "http://127.0.0.1:7300";
-let consumer: Consumer;
-let tidings: Tidings;
-let url: string;
+const curl = findTool("curl", "apt-get install curl");
 
-beforeAll(async () => {
-  consumer = new Consumer().link("@types/node");
-  tidings = await createTidings({ data: ":memory:", auth: { secret } });
-  ({ url } = await tidings.listen({ port: 0 }));
-}, 60_000);
-afterAll(async () => {
-  await tidings.close();
-  consumer.remove();
-});
-
-function token(sub: string, role: "user" | "service", rooms: string[] = []): Promise<string> {
-  const now = Math.floor(Date.now() / 1000);
-  return mintToken(secret, { sub, tenant: "acme", role, rooms, exp: now + 600 }, now);
+/** The command that has a word. */
+function commandWith(word: string): string {
+  const command = commandsOf("README.md").find((each) => each.includes(word));
+  if (command === undefined) throw new Error(`README.md has no command with ${word}`);
+  return command;
 }
 
-/** A block of code, by its language and name, with the address of the test's server. */
-function block(info: string): string {
-  const code = new RegExp(`^\`\`\`${info}\\n(.*?)^\`\`\``, "ms").exec(readme)?.[1];
-  if (code === undefined) throw new Error(`README.md has no block \`\`\`${info}`);
-  return code.replaceAll(usualUrl, url);
+/** A folder for the data of a test. */
+function makeFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "tidings-readme-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Runs shell commands until they end by themselves or the test does. Returns their lines of output as they come. */
+function start(script: string): AsyncIterator<string> {
+  const child = spawn("sh", ["-ec", script], { cwd: root, detached: true, stdio: ["ignore", "pipe", "inherit"] });
+  const exit = once(child, "exit");
+  onTestFinished(async () => {
+    // The whole group, as Ctrl-C in a terminal: npm, its shell and the server.
+    if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, "SIGINT");
+    await exit;
+  });
+  return createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+}
+
+/** The first line that holds, among what npm prints around it. */
+async function find(lines: AsyncIterator<string>, holds: (line: string) => boolean): Promise<string> {
+  for (let next = await lines.next(); !next.done; next = await lines.next()) if (holds(next.value)) return next.value;
+  throw new Error("the program ended before it said so");
+}
+
+function listUnread(url: string, token: string): Promise<Response> {
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+  return fetch(`${url}/tidings.v1.PushService/ListUnread`, { method: "POST", headers, body: "{}" });
 }
 
 describe("README.md", () => {
-  test("publishes, as shown", async () => {
-    consumer.write(
-      "publish.ts",
-      `const serviceToken = process.env.TOKEN as string;\n${block("ts publish")}\nconsole.log(JSON.stringify(receipts.map((r) => r.userId + r.stored)));`,
-    );
-    await consumer.run("tsc", [
-      "--noEmit",
-      "--strict",
-      "--skipLibCheck",
-      "--target",
-      "es2024",
-      "--types",
-      "node",
-      "--module",
-      "nodenext",
-      "publish.ts",
-    ]);
-    expect(await consumer.run("node", ["publish.ts"], { TOKEN: await token("backend", "service") })).toBe(
-      '["adatrue"]\n',
-    );
+  /** What runs a command, or why nothing does. */
+  const followed: readonly [command: RegExp, by: string][] = [
+    [/^npm ci && npm run demo$/, "below, from `npm run` on: `npm ci` would replace the packages that tests are using"],
+    [/^npm ci && npm test$/, "not here, since this is that run; .ci/run runs it as it stands, on a PATH without more"],
+    [/^npm ci && npm run build && npm pack /, "test/support/consumer.ts, for every test of the packages"],
+    [/^export TIDINGS_JWT_SECRET=/, "below"],
+    [/^npm run tidings -- serve /, "below"],
+    [/^npm run --silent tidings -- token /, "below"],
+    [/^curl /, "below"],
+  ];
+
+  test("has no command of which this test does not know what runs it", () => {
+    const unknown = commandsOf("README.md").filter((command) => !followed.some(([known]) => known.test(command)));
+    expect(unknown).toEqual([]);
+    for (const [known, by] of followed) {
+      expect(commandsOf("README.md").filter((command) => known.test(command)).length, by).toBeGreaterThan(0);
+    }
   });
 
-  test("receives, as shown", async () => {
-    const before = `const fetchToken = () => process.env.TOKEN as string; const badges: number[] = [];
-      const showBadge = (n: number) => badges.push(n); const showOnline = (_: number) => {}; const showToast = (_: string) => {};\n`;
-    const after = `\nawait new Promise<void>((resolve) => tidings.state.subscribe((state) => state === "live" && resolve()));
-      const { unread } = await tidings.listUnread({}); console.log(unread?.total, badges.at(-1)); tidings.close();`;
-    consumer.write("receive.ts", before + block("ts receive") + after);
-    expect(await consumer.run("node", ["receive.ts"], { TOKEN: await token("ada", "user") })).toBe("0 0\n");
+  test("starts a demo with one command, whose page can be opened", async () => {
+    const [, demo = ""] = commandWith("run demo").split(" && ");
+    const lines = start(`${demo} -- --port 0 --data ${makeFolder()} --json`);
+    const { address } = JSON.parse(await find(lines, (line) => line.startsWith("{"))) as { address: string };
+    const page = await fetch(address);
+    expect([page.status, page.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
   });
 
-  test("meets in a room, as shown", async () => {
-    const before = `const fetchToken = () => process.env.TOKEN as string; const shown: string[] = [];
-      const showRoom = (...room: unknown[]) => shown.push(room.slice(0, 2).join(" ")); let line: (text: string) => void = () => {};
-      const said = new Promise<string>((resolve) => (line = resolve)); const showLine = (who = "", text = "") => line(who + ": " + text);\n`;
-    // Who speaks before the page is in the room finds it in no stream.
-    const entered = `while (shown.length < 2) await new Promise((resolve) => setTimeout(resolve, 10));\n`;
-    const after = `\nconsole.log(await said, shown); tidings.close();`;
-    consumer.write(
-      "rooms.ts",
-      before + block("ts rooms").replace("await tidings.publish", `${entered}await tidings.publish`) + after,
-    );
-    expect(await consumer.run("node", ["rooms.ts"], { TOKEN: await token("ada", "user", ["editor/*"]) })).toBe(
-      "ada: Lunch? [ 'dm/ada/bob joined', 'editor/7 joined' ]\n",
-    );
+  testWith(openssl)("mints a token that the server takes which it starts", async () => {
+    const serve = commandWith("serve").replace("7300", "0").replace("./tidings-data", makeFolder());
+    const lines = start([commandWith("export "), commandWith(" token "), serve].join("\n"));
+    const token = await find(lines, (line) => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(line));
+    const { address } = JSON.parse(await find(lines, (line) => line.startsWith("{"))) as { address: string };
+    expect((await listUnread(address, token)).status).toBe(200);
+    expect((await listUnread(address, `${token}x`)).status).toBe(401);
   });
 
-  test("embeds, as shown", async () => {
-    const before = `const secret = ${JSON.stringify(secret)};\n`;
-    const after = `\nserver.listen(0, async () => {
-      const { port } = server.address() as { port: number };
-      const answer = await fetch("http://127.0.0.1:" + port + "/tidings.v1.PushService/ListUnread", { method: "POST", headers: { "content-type": "application/json" }, body: "{}" });
-      console.log(answer.status); server.close(); await tidings.close();
-    });`;
-    consumer.write("embed.ts", before + block("ts embed").replace("./tidings-data", ":memory:") + after);
-    expect(await consumer.run("node", ["embed.ts"])).toBe("401\n");
+  testWith(curl)("publishes by curl", async () => {
+    const tidings = await createTidings({ data: ":memory:", auth: { secret } });
+    onTestFinished(() => tidings.close());
+    const { url } = await tidings.listen({ port: 0 });
+    const now = Math.floor(Date.now() / 1000);
+    const TOKEN = await mintToken(secret, { sub: "backend", tenant: "acme", role: "service", exp: now + 60 }, now);
+    const script = commandWith("curl").replace("http://127.0.0.1:7300", url);
+    const { stdout } = await promisify(execFile)("sh", ["-c", script], { env: { ...process.env, TOKEN } });
+    expect(JSON.parse(stdout)).toMatchObject({ messageId: expect.any(String) });
   });
 
-  test("its curl line publishes", async () => {
-    const [line] = /^curl .*?Publish$/ms.exec(readme.replaceAll(usualUrl, url)) ?? [];
-    const answer = (
-      await exec("bash", ["-c", `${line}`], { env: { ...process.env, TOKEN: await token("backend", "service") } })
-    ).stdout;
-    expect(JSON.parse(answer)).toMatchObject({ messageId: expect.any(String) });
-  });
-
-  test("its token line mints a token that the server takes", async () => {
-    const [, args] = /^npm run --silent tidings -- (token .*)$/m.exec(readme) ?? [];
-    const minted = (
-      await exec(process.execPath, ["src/cli/main.ts", ...(args as string).split(" ")], {
-        cwd: root,
-        env: { ...process.env, TIDINGS_JWT_SECRET: secret },
-      })
-    ).stdout;
-    const answer = await fetch(`${url}/tidings.v1.PushService/ListUnread`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${minted.trim()}`, "content-type": "application/json" },
-      body: "{}",
-    });
-    expect(answer.status).toBe(200);
-  });
-
-  test("links to files that are there", () => {
-    const links = [...readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(([, path]) => path as string);
-    expect(links.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  test("names every command of the program", () => {
+    const [, list = ""] = /lists the commands: ([^.]*)\./.exec(readme) ?? [];
+    expect([...list.matchAll(/`(\w+)`/g)].map(([, name]) => name)).toEqual(commands.map(({ name }) => name));
   });
 });
+
+test.each([...documents, "ARCHITECTURE.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "CODE_OF_CONDUCT.md"])(
+  "The links of %s lead to files that exist",
+  (document) => {
+    const links = [...readDocument(document).matchAll(/\]\((?!https?:|mailto:|#)([^)#]+)/g)].map(
+      ([, path = ""]) => path,
+    );
+    expect(links.filter((path) => !existsSync(join(root, dirname(document), path)))).toEqual([]);
+  },
+);

@@ -1,0 +1,132 @@
+/** Every block of TypeScript in the documents, checked and run in a project that has installed the packages. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { mintToken } from "../../src/auth/mint-token.ts";
+import { createTidings, type Tidings } from "../../src/server.ts";
+import { Consumer } from "../support/consumer.ts";
+import { blocksOf, documents } from "./blocks.ts";
+
+const secret = "a secret of at least thirty-two bytes";
+const usualUrl = "http://127.0.0.1:7300";
+
+/** What surrounds a block, and what that makes it print. */
+interface Story {
+  /** Defines what the block takes for granted. */
+  readonly before?: string;
+  /** Goes into the block, before a line that begins like this: the reader's time passes there. */
+  readonly within?: readonly [line: string, code: string];
+  /** Shows what the block has done, and ends it. */
+  readonly after?: string;
+  /** Default: `node`. */
+  readonly program?: "vitest";
+  readonly output: string | RegExp;
+}
+
+const token = `const fetchToken = () => process.env.ADA as string;`;
+const receive: Story = {
+  before: `${token} const badges: number[] = []; const showBadge = (n: number) => badges.push(n);
+    const showOnline = (_: number) => {}; const showToast = (_: string) => {};`,
+  after: `await new Promise<void>((resolve) => tidings.state.subscribe((state) => state === "live" && resolve()));
+    const { unread } = await tidings.listUnread({}); console.log(unread?.total, badges.at(-1)); tidings.close();`,
+  output: "0 0\n",
+};
+
+const stories: Readonly<Record<string, Story>> = {
+  "README.md publish": {
+    before: `const serviceToken = process.env.SERVICE as string;`,
+    after: `console.log(JSON.stringify(receipts.map((r) => r.userId + r.stored)));`,
+    output: '["adatrue"]\n',
+  },
+  "README.md receive": receive,
+  "src/client/README.md receive": receive,
+  "README.md rooms": {
+    // Bob is in the room before Ada takes it over.
+    before: `${token}
+      const bob = connectTidings({ url: "${usualUrl}", token: () => process.env.BOB as string, subscribe: { rooms: [{ roomId: "editor/7" }] } });
+      const bobs: string[] = [];
+      const bobIs = (wanted: string) => new Promise<void>((resolve) => bob.on("room", ({ status }) => { if (status === wanted) resolve(); }));
+      bob.on("room", ({ roomId, status }) => bobs.push(roomId + " " + status));
+      const bobKicked = bobIs("kicked");
+      await bobIs("joined");
+      const shown: string[] = []; let entered = () => {};
+      const both = new Promise<void>((resolve) => { entered = () => { if (shown.length === 2) resolve(); }; });
+      const showRoom = (...room: unknown[]) => { shown.push(room.slice(0, 2).join(" ")); entered(); };
+      let line: (text: string) => void = () => {}; const said = new Promise<string>((resolve) => { line = resolve; });
+      const showLine = (who = "", text = "") => line(who + ": " + text);`,
+    within: ["await tidings.publish(", "await both;"],
+    after: `console.log(await said); await bobKicked; console.log(shown.join(", ")); console.log("bob:", bobs.join(", "));
+      const list = async (client: typeof bob) => (await client.onlineCount({ roomId: "editor/7" })).users;
+      console.log(await list(tidings)); bob.close(); tidings.close();`,
+    output: "ada: Lunch?\ndm/ada/bob joined, editor/7 joined\nbob: editor/7 joined, editor/7 kicked\n1\n",
+  },
+  "README.md embed": {
+    before: `const secret = ${JSON.stringify(secret)};`,
+    after: `server.listen(0, async () => {
+      const { port } = server.address() as { port: number };
+      const answer = await fetch("http://127.0.0.1:" + port + "/tidings.v1.PushService/ListUnread", { method: "POST", headers: { "content-type": "application/json" }, body: "{}" });
+      console.log(answer.status); server.close(); await tidings.close();
+    });`,
+    output: "401\n",
+  },
+  "docs/adapters.md ports": {
+    before: `const secret = ${JSON.stringify(secret)};`,
+    after: `const { url } = await tidings.listen({ port: 0 });
+      const publish = (kind: string) => fetch(url + "/tidings.v1.PushService/Publish", {
+        method: "POST", headers: { authorization: "Bearer " + process.env.SERVICE, "content-type": "application/json" },
+        body: JSON.stringify({ audience: { userId: "ada" }, message: { kind, title: "Hello" } }),
+      });
+      console.log((await publish("KIND_NOTIFICATION")).status, (await publish("KIND_EVENT")).status, bus.sent);
+      await tidings.close();`,
+    output: "200 200 2\n",
+  },
+  "docs/adapters.md suite": { program: "vitest", output: /Tests .*\d{3} passed/ },
+};
+
+const blocks = documents.flatMap(blocksOf).filter(({ language }) => /^(ts|typescript|js|javascript)$/.test(language));
+/** What is typed into mongosh. */
+const mongosh = /^db\./;
+const checked = blocks.filter(({ code }) => !mongosh.test(code));
+const fileOf = (place: string) => `${place.replace(/\W+/g, "-")}${stories[place]?.program ? ".test" : ""}.ts`;
+
+let consumer: Consumer;
+let tidings: Tidings;
+let env: Record<string, string>;
+
+beforeAll(async () => {
+  consumer = new Consumer().link("@types/node", "vitest", "fast-check");
+  tidings = await createTidings({ data: ":memory:", auth: { secret } });
+  const { url } = await tidings.listen({ port: 0 });
+  const now = Math.floor(Date.now() / 1000);
+  const mint = (sub: string, role: "user" | "service") =>
+    mintToken(secret, { sub, tenant: "acme", role, rooms: ["editor/*"], exp: now + 600 }, now);
+  env = { ADA: await mint("ada", "user"), BOB: await mint("bob", "user"), SERVICE: await mint("backend", "service") };
+  for (const { place, code } of checked) {
+    const { before = "", within: [line, pause] = [], after = "" } = stories[place] ?? {};
+    const paused = line === undefined ? code : code.replace(line, `${pause}\n${line}`);
+    consumer.write(fileOf(place), `${before}\n${paused}\n${after}\n`.replaceAll(usualUrl, url));
+  }
+}, 60_000);
+afterAll(async () => {
+  await tidings?.close();
+  consumer?.remove();
+});
+
+describe("The TypeScript of the documents", () => {
+  test("is run by this test, all of it", () => {
+    expect(checked.map(({ place }) => place)).toEqual(expect.arrayContaining(Object.keys(stories)));
+    expect(checked.map(({ place }) => place).filter((place) => stories[place] === undefined)).toEqual([]);
+    for (const { place, code } of checked) expect(code).toContain(stories[place]?.within?.[0] ?? "");
+  });
+
+  test.each(["nodenext", "bundler"] as const)("type-checks strictly under %s resolution", async (resolution) => {
+    const files = checked.map(({ place }) => fileOf(place));
+    await consumer.check(resolution, files, "--types", "node", "--skipLibCheck");
+  });
+
+  test.each(checked.map(({ place }) => place))("%s runs, and does what it says", { timeout: 60_000 }, async (place) => {
+    const { program, output } = stories[place] as Story;
+    const args = program === "vitest" ? ["run", fileOf(place)] : [fileOf(place)];
+    const printed = await consumer.run(program ?? "node", args, { ...env, NO_COLOR: "1" });
+    if (typeof output === "string") expect(printed).toBe(output);
+    else expect(printed).toMatch(output);
+  });
+});
