@@ -1,10 +1,12 @@
-/** The law of port Bus (src/ports/bus.ts) as tests, for every adapter. */
+/** The law of port Bus, as it stands in its types, as tests. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Bus, BusEvent, EntryNotice, Notice } from "../ports/bus.ts";
 
-/** Nodes on one bus; one where there is only one process. */
+/** Open nodes of one bus. */
 export interface OpenedBus {
+  /** The nodes: at least two where the bus connects processes. */
   readonly buses: readonly [Bus, ...Bus[]];
+  /** Closes all of them. */
   close(): Promise<void>;
 }
 
@@ -15,7 +17,7 @@ const feed = { tenant: "t", name: "user/ann" };
  * test.
  */
 export function busContract(name: string, make: () => Promise<OpenedBus>): void {
-  describe(`${name} holds the law of Bus`, () => {
+  describe(name, () => {
     let opened: OpenedBus;
     let bus: Bus;
     beforeEach(async () => {
@@ -24,7 +26,7 @@ export function busContract(name: string, make: () => Promise<OpenedBus>): void 
     });
     afterEach(() => opened.close());
 
-    test("tells every listener of every node, the sender's included, in order", async () => {
+    test("delivers each notice to every listener of every node, the sender's included, in order", async () => {
       const heard = [...opened.buses, ...opened.buses].map((each) => listen(each));
       const sent = Array.from({ length: 100 }, (_, index) => entry(index + 1));
       bus.publish(sent.slice(0, 60));
@@ -32,7 +34,7 @@ export function busContract(name: string, make: () => Promise<OpenedBus>): void 
       for (const { notices } of heard) await expect.poll(() => notices).toEqual(sent);
     });
 
-    test("carries each kind of notice whole", async () => {
+    test("carries every field of each kind of notice", async () => {
       const { notices } = listen(opened.buses.at(-1) ?? bus);
       const body = Uint8Array.from({ length: 256 }, (_, index) => index);
       const sent: Notice[] = [
@@ -54,19 +56,19 @@ export function busContract(name: string, make: () => Promise<OpenedBus>): void 
         { type: "disconnect", tenant: "", user: "ann", tokenId: "t", reason: "why" },
       ];
       bus.publish(sent);
-      // Those of different feeds may overtake each other.
+      // Notices of different feeds may overtake each other.
       await expect.poll(() => notices).toHaveLength(sent.length);
       expect(notices).toEqual(expect.arrayContaining(sent));
     });
 
-    test("of nothing tells nothing", async () => {
+    test("delivers nothing when it is given no notices", async () => {
       const { notices } = listen(bus);
       bus.publish([]);
       bus.publish([entry(1)]);
       await expect.poll(() => notices).toEqual([entry(1)]);
     });
 
-    test("is heard by whom has not unsubscribed, and by nobody else", async () => {
+    test("delivers to a listener until it unsubscribes, and to the others after that", async () => {
       const [stays, goes] = [listen(bus), listen(bus)];
       bus.publish([entry(1)]);
       await expect.poll(() => goes.notices).toHaveLength(1);
@@ -77,7 +79,7 @@ export function busContract(name: string, make: () => Promise<OpenedBus>): void 
       expect(goes.notices).toEqual([entry(1)]);
     });
 
-    test("tells a function that listens twice twice, and once after one of both has unsubscribed", async () => {
+    test("calls a function once for each of its subscriptions", async () => {
       const notices: Notice[] = [];
       const listener = (heard: BusEvent) => void (heard.type !== "lost" && notices.push(heard));
       const stop = bus.subscribe(listener);
@@ -89,7 +91,7 @@ export function busContract(name: string, make: () => Promise<OpenedBus>): void 
       await expect.poll(() => notices).toEqual([entry(1), entry(1), entry(2)]);
     });
 
-    test("lets a listener unsubscribe itself, and others, while it is told", async () => {
+    test("lets a listener unsubscribe itself and others while it is called", async () => {
       const first = listen(bus);
       const stopSelf = bus.subscribe(() => {
         stopSelf();
@@ -101,7 +103,7 @@ export function busContract(name: string, make: () => Promise<OpenedBus>): void 
       expect(last.notices).toEqual([]);
     });
 
-    test("goes on when a listener throws: neither the others nor the publisher feel it", async () => {
+    test("reports a listener that throws as a warning, and spares the publisher and the other listeners", async () => {
       const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
       const failure = new Error("a listener's bug");
       bus.subscribe(() => {
@@ -114,7 +116,7 @@ export function busContract(name: string, make: () => Promise<OpenedBus>): void 
       warn.mockRestore();
     });
 
-    test("is silent after it has closed, and closing again does no harm", async () => {
+    test("delivers nothing after it is closed, and can be closed again", async () => {
       const { notices } = listen(bus);
       bus.publish([entry(1)]);
       await expect.poll(() => notices).toHaveLength(1);

@@ -1,7 +1,9 @@
 import type { Presence } from "../ports/presence.ts";
 
-/** Nodes that share what they know; one where there is only one process. */
+/** Open nodes of one presence. */
 export interface OpenedPresence {
+  /** The nodes: at least two where the presence is shared by processes. */
   readonly nodes: readonly [Presence, ...Presence[]];
+  /** Closes all of them. */
   close(): Promise<void>;
 }

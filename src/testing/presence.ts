@@ -1,4 +1,4 @@
-/** The law of port Presence (src/ports/presence.ts) as tests, for every adapter. */
+/** The law of port Presence, as it stands in its types, as tests. */
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Connection, OnlineTotals, Presence } from "../ports/presence.ts";
@@ -20,7 +20,7 @@ export function presenceContract(
   make: () => Promise<OpenedPresence>,
   { scripts = 200 }: PresenceContractOptions = {},
 ): void {
-  describe(`${name} holds the law of Presence`, () => {
+  describe(name, () => {
     let opened: OpenedPresence;
     let presence: Presence;
     beforeEach(async () => {
@@ -29,7 +29,7 @@ export function presenceContract(
     });
     afterEach(() => opened.close());
 
-    /** Nodes may learn from each other a moment later. */
+    /** Polls: a node may learn of a change a moment later than another. */
     const counts = async (tenant: string | undefined, expected: OnlineTotals) => {
       for (const node of opened.nodes) await expect.poll(() => node.count(tenant)).toEqual(expected);
     };
@@ -52,7 +52,7 @@ export function presenceContract(
       }
     });
 
-    test("counts a stream once that enters twice, and takes it out once when it leaves twice", async () => {
+    test("counts a stream that enters twice once, and subtracts a stream that leaves twice once", async () => {
       const [tab, other] = [connection("1", "t", "ann"), connection("2", "t", "ann")];
       await presence.enter(tab);
       await presence.enter(tab);
@@ -63,7 +63,7 @@ export function presenceContract(
       await counts("t", { users: 1, connections: 1 });
     });
 
-    test("holds a lease for each connection of its own, rooms included, and no others", async () => {
+    test("holds one lease for each connection of its own node, rooms included", async () => {
       const tabs = ["1", "2", "3"].map((id) => connection(id, "t", "ann"));
       for (const tab of tabs) await presence.enter(tab);
       await presence.join({ connection: tabs[0] as Connection, room: "r", mode: "any", instance: "" });
@@ -73,7 +73,7 @@ export function presenceContract(
       expect(presence.leases).toBe(1);
     });
 
-    test("is not confused by the leave of a stream that never entered", async () => {
+    test("ignores the leave of a stream that never entered", async () => {
       await presence.enter(connection("1", "t", "ann"));
       await presence.leave(connection("2", "t", "ann"));
       await presence.leave(connection("1", "t", "bob"));
@@ -82,7 +82,7 @@ export function presenceContract(
       await counts("u", { users: 0, connections: 0 });
     });
 
-    test("keeps tenants apart, and sums them when asked for all", async () => {
+    test("counts each tenant separately, and all of them when no tenant is given", async () => {
       for (const [index, tenant] of ["t", "u", "t\nann", "", "__proto__"].entries()) {
         await presence.enter(connection(`${index}a`, tenant, "ann"));
         await presence.enter(connection(`${index}b`, tenant, "ann"));
@@ -95,7 +95,7 @@ export function presenceContract(
       await counts(undefined, { users: 6, connections: 11 });
     });
 
-    test("tells open streams per user, in the order given", async () => {
+    test("returns the number of open streams per user, in the order given", async () => {
       await presence.enter(connection("1", "t", "ann"));
       await presence.enter(connection("2", "t", "ann"));
       await presence.enter(connection("3", "t", "bob"));
@@ -106,7 +106,7 @@ export function presenceContract(
       }
     });
 
-    test("tells watchers after each change, when the count is already the new one", async () => {
+    test("notifies watchers of a change once the count includes it", async () => {
       const seen: { tenant: string; count: Promise<OnlineTotals> }[] = [];
       presence.watch((change) => {
         if (change.type === "count") seen.push({ tenant: change.tenant, count: presence.count(change.tenant) });
@@ -123,7 +123,7 @@ export function presenceContract(
       expect(await seen.at(-1)?.count).toEqual({ users: 0, connections: 0 });
     });
 
-    test("tells every watcher on every node, until it stops watching", async () => {
+    test("notifies each watcher on every node until it stops watching", async () => {
       const heard = opened.nodes.map(watch);
       const gone = watch(presence);
       gone.stop();
@@ -133,7 +133,7 @@ export function presenceContract(
       expect(gone.tenants).toEqual([]);
     });
 
-    test("goes on when a watcher throws", async () => {
+    test("reports a watcher that throws as a warning, and goes on", async () => {
       const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
       const failure = new Error("a watcher's bug");
       const stop = presence.watch(() => {
@@ -148,7 +148,7 @@ export function presenceContract(
       await counts("t", { users: 1, connections: 1 });
     });
 
-    test("takes a closing node's streams out of every count", async () => {
+    test("removes the streams of a closing node from every count", async () => {
       const last = opened.nodes.at(-1) ?? presence;
       await last.enter(connection("1", "t", "ann"));
       await counts("t", { users: 1, connections: 1 });
@@ -156,7 +156,7 @@ export function presenceContract(
       await expect.poll(() => presence.count("t")).toEqual({ users: 0, connections: 0 });
     });
 
-    test("converges to the exact set after any script of comings and goings", async () => {
+    test("converges to the exact count after any script of enters and leaves", async () => {
       const move = fc.record({ enters: fc.boolean(), id: fc.nat({ max: 9 }) });
       await fc.assert(
         fc.asyncProperty(fc.array(move, { maxLength: 60 }), async (script) => {
@@ -164,7 +164,7 @@ export function presenceContract(
           const open = new Map<string, Connection>();
           await Promise.all(
             script.map(({ enters, id }) => {
-              // A stream lives on one node for ever, and belongs to one user.
+              // A stream stays on one node and belongs to one user.
               const stream = connection(String(id), id % 2 ? "t" : "u", `user-${id % 3}`);
               const home = nodes[id % nodes.length] as Presence;
               if (enters) open.set(stream.id, stream);
@@ -174,7 +174,7 @@ export function presenceContract(
           );
           for (const tenant of ["t", "u", undefined]) {
             for (const each of nodes)
-              await expect.poll(() => each.count(tenant)).toEqual(tallied([...open.values()], tenant));
+              await expect.poll(() => each.count(tenant)).toEqual(countOf([...open.values()], tenant));
           }
           await close();
         }),
@@ -186,7 +186,7 @@ export function presenceContract(
   });
 }
 
-function tallied(open: readonly Connection[], tenant: string | undefined): OnlineTotals {
+function countOf(open: readonly Connection[], tenant: string | undefined): OnlineTotals {
   const counted = open.filter((each) => tenant === undefined || each.tenant === tenant);
   return { users: new Set(counted.map((each) => `${each.tenant}\n${each.user}`)).size, connections: counted.length };
 }

@@ -1,12 +1,12 @@
 /**
- * The law of port Store (src/ports/store.ts) as tests, for every adapter. The tests of a law share one store, each with
- * tenants of its own; what touches all tenants, or the life of a store, opens one for itself.
+ * The law of port Store, as it stands in its types, as tests. The tests of a law share one store and have tenants of their
+ * own; a test that touches all tenants, or closes the store, opens one for itself.
  */
 import { afterAll, beforeAll, describe } from "vitest";
 import { appendLaw } from "./store-append.ts";
 import { batchLaw } from "./store-batch.ts";
 import type { MakeStore, OpenedStore, StoreBench } from "./store-bench.ts";
-import { inboxLaw } from "./store-inbox.ts";
+import { countLaw, findLaw } from "./store-inbox.ts";
 import { keyLaw } from "./store-keys.ts";
 import { lifeLaw } from "./store-life.ts";
 import { modelLaw } from "./store-model.ts";
@@ -17,6 +17,24 @@ import { replaceLaw } from "./store-replace.ts";
 import { retentionLaw } from "./store-retention.ts";
 import { selectLaw } from "./store-select.ts";
 import { tenantLaw } from "./store-tenants.ts";
+
+/** The parts of the law, by the subject of their tests. */
+const laws: Readonly<Record<string, (bench: StoreBench) => void>> = {
+  append: appendLaw,
+  "a key": keyLaw,
+  read: readLaw,
+  recall: recallLaw,
+  retention: retentionLaw,
+  select: selectLaw,
+  countNotifications: countLaw,
+  find: findLaw,
+  "a read state": readStateLaw,
+  tenants: tenantLaw,
+  "a batch": batchLaw,
+  replace: replaceLaw,
+  "the store": lifeLaw,
+  "the whole": modelLaw,
+};
 
 /** Options of storeContract, for stores on slow servers. */
 export interface StoreContractOptions {
@@ -35,17 +53,16 @@ export function storeContract(
   make: MakeStore,
   { timeout = 20_000, scripts = 8 }: StoreContractOptions = {},
 ): void {
-  describe(`${name} holds the law of Store`, { timeout }, () => {
+  describe(`${name}:`, { timeout }, () => {
     let tenants = 0;
     const tenant = () => `tenant-${++tenants}`;
-    const laws = [appendLaw, keyLaw, readLaw, recallLaw, retentionLaw, selectLaw, inboxLaw, readStateLaw, tenantLaw];
-    for (const law of [...laws, batchLaw, replaceLaw, lifeLaw, modelLaw]) {
-      describe(law, () => law(openBench(make, scripts, tenant)));
+    for (const [subject, law] of Object.entries(laws)) {
+      describe(subject, () => law(openBench(make, scripts, tenant)));
     }
   });
 }
 
-/** One store for the tests of one law: what those of the others left would slow down a server that scans. */
+/** Opens a store for the tests of one law. Entries of all laws in one would slow down a server that scans. */
 function openBench(make: MakeStore, scripts: number, tenant: () => string): StoreBench {
   let shared: OpenedStore;
   beforeAll(async () => {
