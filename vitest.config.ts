@@ -2,10 +2,10 @@ import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { LongestFirst } from "./test/support/longest-first.ts";
 
-// Each store has a thread, and each command a process, of its own: what one has compiled is there for the next.
+// Each store starts a thread and each command a process: they share their compiled code.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/node");
 
-/** What needs other servers (Redis, one of MongoDB's protocol, nginx, Caddy): `npm run test:servers`. */
+/** Files that need other servers (Redis, one of MongoDB's protocol, nginx, Caddy): `npm run test:servers`. */
 export const withServers = [
   "test/adapters/{mongodb,redis}/*.test.ts",
   "test/deploy/{nginx,caddy}.test.ts",
@@ -13,8 +13,8 @@ export const withServers = [
 ];
 
 /**
- * Each of these has a process of its own: they look at what a process holds, or start browsers, programs and servers and
- * kill them. The others take turns in a few processes, and leave nothing behind.
+ * Files that each get a process of their own: they look at what a process holds, or start and kill browsers, programs and
+ * servers. All others share a few processes, and undo everything they do.
  */
 const alone = [
   "test/{package,tools}.test.ts",
@@ -29,7 +29,7 @@ const elsewhere = ["test/faults/**", ...withServers];
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
-    // Many of them wait for browsers, servers and clocks.
+    // More than the cores of a small machine: many tests wait for browsers, servers and clocks.
     maxWorkers: 3,
     testTimeout: 20_000,
     hookTimeout: 30_000,

@@ -6,7 +6,7 @@ import { secret } from "./support/token.ts";
 
 const least: TidingsOptions = { data: ":memory:", auth: { secret } };
 
-describe("options", () => {
+describe("Options", () => {
   test("have the documented defaults", () => {
     expect(resolveOptions(least)).toMatchObject({
       data: ":memory:",
@@ -23,7 +23,7 @@ describe("options", () => {
     });
   });
 
-  test("keep what was given beside the defaults of the rest", () => {
+  test("keep given values beside the defaults of the others", () => {
     const settings = resolveOptions({
       ...least,
       retention: { days: 3 },
@@ -53,16 +53,16 @@ describe("options", () => {
     ["admission.perTenant", { admission: { perTenant: 0 } }],
     ["maxStreamsPerUser", { maxStreamsPerUser: 0 }],
     ["newcomerDays", { newcomerDays: -1 }],
-  ])("out of range are refused by name: %s", (name, wrong) => {
+  ])("that are out of range are refused by name: %s", (name, wrong) => {
     expect(() => resolveOptions({ ...least, ...wrong })).toThrow(RangeError);
     expect(() => resolveOptions({ ...least, ...wrong })).toThrow(`${name}:`);
   });
 
-  test("without a folder are refused", () => {
+  test("without a data folder or a store are refused", () => {
     expect(() => resolveOptions({ ...least, data: "" })).toThrow("data:");
   });
 
-  test("name the embedded store or a shared one, and a bus only beside that", () => {
+  test("name the embedded store or a shared one, and a bus URL only beside the latter", () => {
     const { auth } = least;
     const store = "mongodb://user:s3cret@a,b:27018/tidings?replicaSet=rs0";
     const bus = "redis://:s3cret@cache:6379/2";
@@ -74,7 +74,7 @@ describe("options", () => {
     expect(() => resolveOptions({ auth, store: "s3cret" })).toThrow(/^store: must be a mongodb:(?!.*s3cret)/);
   });
 
-  test("take ports as objects, a bus beside the embedded store, too", async () => {
+  test("accept objects for ports, and a bus object beside the embedded store, too", async () => {
     const { auth } = least;
     const [bus, presence, store] = [memoryBus(), memoryPresence(), sqliteStore({ folder: ":memory:" })];
     const settings = resolveOptions({ auth, store, bus, presence });
@@ -86,7 +86,7 @@ describe("options", () => {
     await Promise.all([store, bus, presence].map((port) => port.close()));
   });
 
-  test("take new streams at 500 a second, half of them at once", () => {
+  test("admit 500 new streams a second, half of them at once, unless they say otherwise", () => {
     const open = { perTenant: Number.POSITIVE_INFINITY };
     expect(resolveOptions(least).admission).toEqual({ ...open, perSecond: 500, burst: 250 });
     expect(resolveOptions({ ...least, admission: { perSecond: 3 } }).admission).toEqual({
@@ -102,7 +102,7 @@ describe("options", () => {
     expect(resolveOptions({ ...least, admission: { perTenant: 7 } }).admission.perTenant).toBe(7);
   });
 
-  test("need exactly one way to check tokens", () => {
+  test("require exactly one way to check tokens", () => {
     const jwksUrl = "https://id.example.com/jwks.json";
     expect(() => resolveOptions({ ...least, auth: {} })).toThrow("auth:");
     expect(() => resolveOptions({ ...least, auth: { secret, jwksUrl } })).toThrow("auth:");
@@ -119,7 +119,7 @@ describe("options", () => {
   );
 
   test.each(["0123456789abcdef0123456789abcdef", "pässwörtchen aus elf verschiedenen"])(
-    "take the secret %j",
+    "accept the secret %j",
     (strong) => {
       expect(isWeakSecret(strong)).toBe(false);
     },

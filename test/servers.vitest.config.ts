@@ -1,12 +1,12 @@
 import { defineConfig } from "vitest/config";
 import { withServers } from "../vitest.config.ts";
 
-/** `npm run test:servers`: adapters, nodes and proxies against real servers, which the tests start on free ports. */
+/** `npm run test:servers`: adapters, nodes and proxies against real servers, which tests start on free ports. */
 export default defineConfig({
   test: {
     include: withServers,
     maxWorkers: 2,
-    // A server of MongoDB's protocol that looks documents up by scanning takes its time.
+    // FerretDB finds documents by scanning, which is slow.
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

@@ -1,4 +1,4 @@
-/** A machine without any tool runs the tests: what it lacks is skipped with a sentence, and no file is left empty. */
+/** On a machine without any tool, each test file skips what it cannot run and says why; none is left without a test. */
 import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -10,7 +10,7 @@ import { root } from "./support/run.ts";
 
 const folder = join(root, "test");
 
-/** Test files that load the file which looks for tools, directly or not. */
+/** Test files that import the search for tools, directly or not. */
 function filesWithTools(): string[] {
   const importsOf = (file: string): string[] =>
     [...readFileSync(file, "utf8").matchAll(/from "(\.[^"]+\.ts)"/g)].map(([, path = ""]) => resolve(file, "..", path));
@@ -25,14 +25,14 @@ function filesWithTools(): string[] {
   return names.filter((name) => loads(join(folder, name))).map((name) => `test/${name}`);
 }
 
-/** The tests that files register on a machine whose PATH is empty, by file. None of them runs. */
+/** Names of the tests that files register with an empty PATH, by file. None of them is run. */
 async function collect(config: string, files: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
   const own = await mkdtemp(join(tmpdir(), "tidings-list-"));
   try {
     const report = join(own, "report.json");
     const noTest = ["--testNamePattern", "$^", "--reporter", "json", "--outputFile", report];
     const vitest = [join(root, "node_modules/vitest/vitest.mjs"), "run", "--config", config, ...noTest, ...files];
-    // Not the variables of the run that this test is a part of.
+    // A fresh environment, without the variables of the run that this test is part of.
     const env = { PATH: own, HOME: own, TIDINGS_TEST_EXAMPLES: "whole" };
     await promisify(execFile)(process.execPath, vitest, { cwd: root, env });
     const { testResults } = JSON.parse(readFileSync(report, "utf8")) as {

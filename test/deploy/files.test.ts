@@ -1,4 +1,4 @@
-/** deploy/ against itself and the program: what one file names, the other has. No engine, cluster or Envoy is here to run them. */
+/** The files of deploy/ against each other and the program. No container engine, cluster or Envoy is here to run them. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -18,7 +18,7 @@ const graceMs = 5_000;
 
 type Tree = { readonly [key: string]: Tree } & { readonly [Symbol.iterator]: () => Iterator<Tree> };
 const yaml = (name: string) => parse(read(name), { merge: true }) as Tree;
-/** All objects of the Kubernetes files, by kind and name. */
+/** The objects of the Kubernetes files, by kind and name. */
 const objects = new Map(
   readdirSync(join(root, "deploy/kubernetes"))
     .filter((name) => name.endsWith(".yaml") && name !== "tidings.yaml")
@@ -34,7 +34,7 @@ const deployment = object("Deployment tidings");
 const pod = deployment.spec?.template?.spec as Tree;
 const [container] = pod.containers as unknown as [Tree];
 
-/** The values of `serve` that an environment gives; refuses what the program refuses. */
+/** The values of `serve` in an environment. Throws as the program would. */
 function serve(env: Record<string, string>, args: readonly string[] = []): Values {
   const values = configure("serve", readArguments(["serve", ...args]), env);
   checkNodes(values);
@@ -46,7 +46,7 @@ describe("compose.yaml", () => {
   const services = compose.services as Tree;
   const nodes = ["tidings-1", "tidings-2"].map((name) => services[name] as Tree);
 
-  test.each(nodes)("gives the nodes options that they take, and time to drain", (node) => {
+  test.each(nodes)("gives each node options that the program accepts, and time to drain", (node) => {
     const env = node.environment as unknown as Record<string, string>;
     expect(env.TIDINGS_JWT_SECRET).toMatch(/^\$\{TIDINGS_JWT_SECRET:\?/);
     const { store, bus, drain, drainDelay } = serve(env);
@@ -55,7 +55,7 @@ describe("compose.yaml", () => {
     expect(Number.parseInt(String(node.stop_grace_period), 10) * 1_000).toBeGreaterThan(drain + drainDelay + graceMs);
   });
 
-  test("names only services and files that there are", () => {
+  test("names services and files that exist", () => {
     for (const [name, service] of Object.entries(services)) {
       for (const needed of Object.keys(service.depends_on ?? {})) {
         expect(services[needed], `${name} → ${needed}`).toBeDefined();
@@ -79,13 +79,13 @@ describe("compose.yaml", () => {
   });
 });
 
-describe("the proxies", () => {
+describe("In deploy/,", () => {
   test.each(["nginx.conf", "Caddyfile"])("%s names the nodes of compose.yaml and their port", (name) => {
     const nodes = new Set([...read(name).matchAll(/\b(tidings-\d):(\d+)/g)].map(([, node, port]) => `${node}:${port}`));
     expect([...nodes]).toEqual(["tidings-1:7300", "tidings-2:7300"]);
   });
 
-  test("envoy.yaml, of which only the form is checked here: no Envoy is installed to run it", () => {
+  test("envoy.yaml has routes, timeouts and nodes that fit the program; its form alone is checked, without an Envoy", () => {
     const { listeners, clusters } = yaml("envoy.yaml").static_resources as unknown as {
       listeners: [{ filter_chains: [{ filters: [{ typed_config: Tree }] }] }];
       clusters: [{ name: string; load_assignment: { endpoints: [{ lb_endpoints: { endpoint: Tree }[] }] } }];
@@ -103,7 +103,7 @@ describe("the proxies", () => {
     );
   });
 
-  test("nginx.conf waits for more than two heartbeats, and keeps connections for less than the nodes do", () => {
+  test("nginx.conf waits for more than two heartbeats, and closes idle connections before the nodes do", () => {
     const conf = read("nginx.conf");
     const { heartbeat, idleTimeout } = serve({});
     const seconds = (name: string) =>
@@ -124,7 +124,7 @@ describe("Dockerfile", () => {
   const of = (keyword: string) =>
     lines.filter((line) => line.startsWith(`${keyword} `)).map((line) => line.slice(keyword.length + 1));
 
-  test("copies what there is and what .dockerignore lets through", () => {
+  test("copies files that exist and that .dockerignore lets through", () => {
     const ignored = new Set(
       read("Dockerfile.dockerignore")
         .split("\n")
@@ -142,7 +142,7 @@ describe("Dockerfile", () => {
     expect(ignored).toEqual(new Set(sources));
   });
 
-  test("copies all that the build reads", () => {
+  test("copies everything that the build reads", () => {
     const { include } = parse(readFileSync(join(root, "tsconfig.build.json"), "utf8")) as { include: string[] };
     const build = readFileSync(join(root, "scripts/build.ts"), "utf8");
     const read = [...build.matchAll(/join\(root, "([^"/]+)|"(tsconfig\.[^"]+)"/g)]
@@ -153,7 +153,7 @@ describe("Dockerfile", () => {
     for (const name of [...include, ...read]) expect(copied, name).toContain(name);
   });
 
-  test("runs scripts of package.json, and what the build makes", () => {
+  test("runs scripts of package.json, and the program that the build makes", () => {
     const { scripts } = workspace as { scripts?: Record<string, string> };
     const { bin } = manifestOf("tidings", workspace);
     const called = of("RUN").flatMap((run) => [...run.matchAll(/npm run ([\w:-]+)/g)].map(([, name = ""]) => name));
@@ -162,7 +162,7 @@ describe("Dockerfile", () => {
     expect(of("ENTRYPOINT").join()).toContain(`/app/${bin?.tidings?.replace("./", "")}`);
   });
 
-  test("ends in a stage of its own, without root, with options that the program takes", () => {
+  test("ends in a stage without root, with options that the program accepts", () => {
     const [last = ""] = of("FROM").slice(-1);
     expect(last).toMatch(/:nonroot$/);
     expect(read("Dockerfile").split(last)[1]).not.toMatch(/^(RUN|USER root)/m);
@@ -178,7 +178,7 @@ describe("Dockerfile", () => {
     expect(of("EXPOSE")).toEqual([String(values.port)]);
   });
 
-  test("asks for a health that the server answers", async () => {
+  test("has a health check on a path that the server answers", async () => {
     const server = await startServer();
     try {
       const [path = ""] = /(?<=\}|\d)\/\w+(?=`)/.exec(of("HEALTHCHECK")[0] ?? "") ?? [];
@@ -189,7 +189,7 @@ describe("Dockerfile", () => {
     }
   });
 
-  test("has the drivers and all else that the server may need, from a production install", () => {
+  test("installs the drivers and everything else that the server may need", () => {
     const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
       packages: Record<string, { dev?: boolean }>;
     };
@@ -202,11 +202,11 @@ describe("Dockerfile", () => {
   });
 });
 
-describe("kubernetes", () => {
+describe("deploy/kubernetes", () => {
   const config = parse(read("kubernetes/tidings.yaml")) as Record<string, unknown>;
   const secret = object("Secret tidings").stringData as unknown as Record<string, string>;
 
-  test("the options are the program's, and the values are taken", () => {
+  test("has options and values that the program accepts", () => {
     const values = serve(secret, ["--config", join(root, "deploy/kubernetes/tidings.yaml")]);
     for (const name of Object.keys(config)) expect(values[name as keyof Values], name).toBeDefined();
     expect(values.host).toBe("0.0.0.0");
@@ -216,15 +216,15 @@ describe("kubernetes", () => {
     expect(read("kubernetes/deployment.yaml")).toContain(`prometheus.io/port: "${metrics?.containerPort}"`);
   });
 
-  test("a pod has more time to end than draining takes", () => {
+  test("gives a pod more time to end than draining takes", () => {
     const { drain, drainDelay } = serve(secret, ["--config", join(root, "deploy/kubernetes/tidings.yaml")]);
     expect(Number(pod.terminationGracePeriodSeconds) * 1_000).toBeGreaterThan(drain + drainDelay + graceMs);
-    // The readiness probe must have failed before the node closes its port.
+    // The readiness probe must fail before the node closes its port.
     const { periodSeconds, failureThreshold } = container.readinessProbe as unknown as Record<string, number>;
     expect((periodSeconds as number) * (failureThreshold as number) * 1_000).toBeLessThan(drainDelay);
   });
 
-  test("probes ask for paths that the server has, on a port that the pod has", async () => {
+  test("probes paths that the server answers, on a port that the pod has", async () => {
     const ports = (container.ports as unknown as { name: string }[]).map(({ name }) => name);
     const server = await startServer();
     try {
@@ -241,7 +241,7 @@ describe("kubernetes", () => {
     }
   });
 
-  test("names point to each other", () => {
+  test("refers to names that its files define", () => {
     const labels = deployment.spec?.template?.metadata?.labels;
     expect(deployment.spec?.selector?.matchLabels).toEqual(labels);
     expect(object("PodDisruptionBudget tidings").spec?.selector?.matchLabels).toEqual(labels);
@@ -266,7 +266,7 @@ describe("kubernetes", () => {
     expect([name, value]).toEqual(["TIDINGS_CONFIG", `${mountPath}/${generated.files[0]}`]);
   });
 
-  test("pods are replaced one at a time, by others that are ready, and scale by their streams", () => {
+  test("replaces pods one at a time by ready ones, and scales by streams", () => {
     expect(deployment.spec?.strategy?.rollingUpdate).toEqual({ maxSurge: 1, maxUnavailable: 0 });
     const metrics = object("HorizontalPodAutoscaler tidings").spec?.metrics as unknown as {
       pods?: { metric: { name: string } };

@@ -1,4 +1,4 @@
-/** What must work through a proxy, by every protocol that it passes. */
+/** Journeys through a proxy, by every protocol that it passes. */
 import { once } from "node:events";
 import {
   createConnectTransport,
@@ -27,7 +27,8 @@ function overHttp2(url: string, createTransport: typeof createConnectTransport |
   );
 }
 
-const ways: readonly [name: string, connect: (proxy: FrontProxy) => Driver][] = [
+/** The clients, by protocol. */
+const clients: readonly [name: string, connect: (proxy: FrontProxy) => Driver][] = [
   [
     "Connect, HTTP/1.1",
     ({ url: baseUrl }) => connectDriver(createConnectTransport({ baseUrl, httpVersion: "1.1" }), () => {}),
@@ -46,8 +47,8 @@ const ways: readonly [name: string, connect: (proxy: FrontProxy) => Driver][] = 
 const heartbeatMs = 400;
 
 /**
- * Registers the tests of one proxy, or skips them where it is not installed. `shortTimeout` changes a configuration so that a silence of a second
- * counts as the end of a stream.
+ * Registers the tests of one proxy, or skips them where it is not installed. `shortTimeout` changes a configuration so that
+ * a stream counts as dead after a second of silence.
  */
 export function journeys(
   name: string,
@@ -70,8 +71,8 @@ export function journeys(
       for (const node of nodes) await node.stop();
     });
 
-    describe.each(ways)("%s", (_, connect) => {
-      test("each event arrives before the next is published, and calls are answered", async ({ onTestFinished }) => {
+    describe.each(clients)("over %s,", (_, connect) => {
+      test("delivers each event before the next is published, and answers calls", async ({ onTestFinished }) => {
         const [node] = nodes as [TestServer];
         const driver = connect(proxy);
         onTestFinished(() => driver.close());
@@ -79,7 +80,7 @@ export function journeys(
         const page = new Caller(driver, await node.token({ tenant }), onTestFinished);
         const backend = new Caller(driver, await node.token({ tenant, role: "service" }), onTestFinished);
         const stream = await page.live();
-        // A proxy that buffers would hold back the first, for ever.
+        // A proxy that buffers would hold back the first one for ever.
         for (const title of ["one", "two", "three"]) {
           await backend.call(PushService.method.publish, {
             audience: { to: { case: "userId", value: "ann" } },
@@ -90,7 +91,7 @@ export function journeys(
         expect((await page.call(PushService.method.listUnread, {})).messages).toHaveLength(3);
       });
 
-      test("heartbeats keep a stream beyond the proxy's patience", async ({ onTestFinished }) => {
+      test("keeps a stream open beyond the proxy's timeout, by heartbeats", async ({ onTestFinished }) => {
         const [node] = nodes as [TestServer];
         const driver = connect(proxy);
         onTestFinished(() => driver.close());
@@ -99,7 +100,7 @@ export function journeys(
         while (performance.now() - before < 2_500) await stream.expect("heartbeat");
       });
 
-      test("the node hears of a client that goes away", async ({ onTestFinished }) => {
+      test("lets the node notice a client that goes away", async ({ onTestFinished }) => {
         const [node] = nodes as [TestServer];
         const driver = connect(proxy);
         onTestFinished(() => driver.close());
@@ -112,13 +113,13 @@ export function journeys(
       });
     });
 
-    test("a page of another origin is refused at the bridge, and one of the proxy's own is not", async () => {
+    test("refuses a page of another origin at the bridge, and admits one of the proxy's own", async () => {
       for (const [origin, opens] of [
         ["https://evil.example", false],
         [proxy.url, true],
       ] as const) {
         const { socket } = openBridge(proxy.url, "tidings.v1.json", { origin });
-        // Rejects with the refusal.
+        // Rejects when the upgrade is refused.
         const outcome = await once(socket, "open").then(
           () => true,
           () => false,
@@ -128,13 +129,13 @@ export function journeys(
       }
     });
 
-    test("the numbers of the nodes are not for everybody", async () => {
+    test("hides the metrics of the nodes, and passes their probes", async () => {
       expect((await fetch(`${proxy.url}/metrics`)).status).toBe(404);
       expect((await fetch(`${proxy.url}/readyz`)).status).toBe(200);
     });
   });
 
-  testWith(tool)(`${name}: a node that goes away takes no call with it`, async ({ onTestFinished }) => {
+  testWith(tool)(`${name} loses no call when a node drains`, async ({ onTestFinished }) => {
     const nodes = [await startServer({ drainDelayMs: 2_000 }), await startServer()] as const;
     const proxy = await start(nodes.map(({ url }) => url));
     onTestFinished(async () => {

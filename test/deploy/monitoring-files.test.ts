@@ -1,4 +1,4 @@
-/** The dashboard, the alert rules and the documents name figures that a server really has, and all of them. */
+/** The dashboard, the alert rules and the documents name metrics that a server has, and all of them. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -9,7 +9,7 @@ import { newTenant, startServer, type TestServer } from "../support/server.ts";
 
 const root = join(import.meta.dirname, "../..");
 const read = (path: string) => readFileSync(join(root, path), "utf8");
-/** Of Prometheus itself. */
+/** Metrics of Prometheus itself. */
 const foreign = new Set(["up"]);
 
 let server: TestServer;
@@ -43,7 +43,7 @@ const queries: readonly [where: string, expr: string][] = [
   ...rules.map(({ alert, expr }): [string, string] => [alert, expr]),
 ];
 
-/** Names of metrics in a query: words that are no function, keyword, label or text. */
+/** The names of metrics in a query: its words without functions, keywords, labels and strings. */
 function namesIn(expr: string): string[] {
   const bare = expr
     .replace(/"[^"]*"/g, "")
@@ -56,7 +56,7 @@ function namesIn(expr: string): string[] {
     .filter((word) => !/^(sum|min|max|rate)$/.test(word));
 }
 
-/** Labels that a query picks or keeps by. */
+/** The labels that a query matches or groups by. */
 function labelsIn(expr: string): string[] {
   const matchers = [...expr.matchAll(/\{([^}]*)\}/g)].flatMap(([, list = ""]) =>
     [...list.matchAll(/(\w+)\s*(?:=~|!=|!~|=)/g)].map(([, label = ""]) => label),
@@ -67,23 +67,23 @@ function labelsIn(expr: string): string[] {
 
 const family = (name: string) => (figures.types.has(name) ? name : name.replace(/_(bucket|sum|count)$/, ""));
 
-test("queries were found", () => {
+test("The dashboard and the alert rules have queries", () => {
   expect(panels.length).toBeGreaterThan(30);
   expect(rules.length).toBeGreaterThan(12);
   for (const [where, expr] of queries) expect(namesIn(expr).length, where).toBeGreaterThan(0);
 });
 
-test.each(queries)("%s asks for what a server has: %s", (_where, expr) => {
+test.each(queries)("The query of %s uses metrics and labels of a server: %s", (_where, expr) => {
   for (const name of namesIn(expr).filter((word) => !foreign.has(word))) {
     expect.soft(figures.types.has(family(name)), name).toBe(true);
-    // A bucket, sum or count there is of a histogram only, and nothing else of it.
+    // A histogram is queried by its bucket, sum or count only, and nothing else has those.
     expect.soft(figures.types.get(family(name)) === "histogram", name).toBe(/_(bucket|sum|count)$/.test(name));
   }
   const known = new Set(["job", "instance", "le", ...figures.samples.flatMap(({ labels }) => Object.keys(labels))]);
   for (const label of labelsIn(expr)) expect.soft(known.has(label), label).toBe(true);
 });
 
-test("the values of labels that queries pick are those that there are", () => {
+test("Queries match reasons that the error table has", () => {
   const text = read("src/errors.ts");
   for (const [where, expr] of queries) {
     for (const [, list = ""] of expr.matchAll(/reason=~?"([^"]*)"/g)) {
@@ -92,12 +92,12 @@ test("the values of labels that queries pick are those that there are", () => {
   }
 });
 
-test("each panel has a place of its own and each metric a panel", () => {
+test("Each metric has a panel", () => {
   const shown = new Set(panels.flatMap(({ targets = [] }) => targets.flatMap(({ expr }) => namesIn(expr).map(family))));
   for (const name of figures.types.keys()) expect.soft(shown.has(name), name).toBe(true);
 });
 
-test("docs/metrics.md lists each metric, with its type and labels, and none else", () => {
+test("docs/metrics.md lists each metric with its type and labels, and no others", () => {
   const rows = [...read("docs/metrics.md").matchAll(/^\| `(\w+)` \| (counter|gauge|histogram) \| ([^|]*) \|/gm)].map(
     ([, name = "", type = "", labels = ""]) => [name, type, labels.replaceAll("`", "").trim()],
   );
@@ -111,13 +111,13 @@ test("docs/metrics.md lists each metric, with its type and labels, and none else
   expect([...documented.keys()].sort()).toEqual([...figures.types.keys()].sort());
   for (const [name, [type = "", labels = ""] = []] of documented) {
     expect.soft(type, name).toBe(figures.types.get(name));
-    // Labels show only where something was counted.
+    // Labels show only where something has been counted.
     for (const label of seen.get(name) ?? []) expect.soft(labels.split(", "), name).toContain(label);
   }
 });
 
 describe("docs/operations.md", () => {
-  test.each(rules.map((rule): [string, Rule] => [rule.alert, rule]))("says what %s means", (name, rule) => {
+  test.each(rules.map((rule): [string, Rule] => [rule.alert, rule]))("explains the alarm %s", (name, rule) => {
     expect(rule.annotations.runbook).toBe(`docs/operations.md#${name.toLowerCase()}`);
     expect(["page", "ticket"]).toContain(rule.labels.severity);
     expect(read("docs/operations.md")).toContain(`\n### ${name}\n`);

@@ -1,4 +1,4 @@
-/** Proxies as deploy/ configures them, in front of servers of the test's own process, on free ports and in a folder of their own. */
+/** Proxies with the configurations of deploy/, in front of servers in the test's own process. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -10,21 +10,22 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { root } from "../support/run.ts";
 import { findTool, pathOf, type Tool } from "../support/tools.ts";
 
-/** A proxy that runs. */
+/** A running proxy. */
 export interface FrontProxy {
-  /** For HTTP/1.1, and of Caddy for HTTP/2, too. */
+  /** The URL for HTTP/1.1; Caddy's also serves HTTP/2. */
   readonly url: string;
-  /** For HTTP/2 in cleartext. */
+  /** The URL for HTTP/2 in cleartext. */
   readonly h2cUrl: string;
-  /** What it wrote to stderr. */
+  /** Its stderr so far. */
   log(): string;
+  /** Ends it and removes its files. */
   stop(): Promise<void>;
 }
 
-/** Starts a proxy for nodes at these addresses; `change` may alter the configuration before. */
+/** Starts a proxy for nodes at these URLs. `change` may alter its configuration first. */
 export type StartProxy = (nodes: readonly string[], change?: (configuration: string) => string) => Promise<FrontProxy>;
 
-/** Debian keeps servers out of the PATH of ordinary users. */
+// Debian keeps servers out of the PATH of ordinary users.
 process.env.PATH = `${process.env.PATH}${delimiter}/usr/sbin`;
 
 export const nginx = findTool("nginx", "apt-get install nginx-light");
@@ -39,7 +40,7 @@ export const startNginx: StartProxy = async (nodes, change = (text) => text) => 
     .replaceAll(/server tidings-1:7300[^;]*;\s*server tidings-2:7300[^;]*;/g, servers)
     .replace("listen 8080;", `listen 127.0.0.1:${port};`)
     .replace("listen 8081 http2;", `listen 127.0.0.1:${h2cPort} http2;`)
-    // A machine of tests may allow fewer files, and needs fewer processes.
+    // A test machine may allow fewer files, and needs fewer processes.
     .replace(/worker_rlimit_nofile \d+;/, "")
     .replace("worker_connections 65536;", "worker_connections 1024;")
     .replace("worker_processes auto;", "worker_processes 1;")
@@ -52,7 +53,7 @@ export const startNginx: StartProxy = async (nodes, change = (text) => text) => 
   });
 };
 
-/** deploy/Caddyfile, told by the environment. */
+/** deploy/Caddyfile, with ports and nodes by the environment. */
 export const startCaddy: StartProxy = async (nodes, change = (text) => text) => {
   const folder = mkdtempSync(join(tmpdir(), "tidings-caddy-"));
   const [port] = await freePorts(1);
@@ -68,13 +69,14 @@ export const startCaddy: StartProxy = async (nodes, change = (text) => text) => 
   return run(caddy, ["run", "--config", file, "--adapter", "caddyfile"], { folder, ports: [port, port], env });
 };
 
-interface Place {
+/** Where a proxy runs. */
+interface Surroundings {
   readonly folder: string;
   readonly ports: readonly [number, number];
   readonly env?: Readonly<Record<string, string>>;
 }
 
-async function run(tool: Tool, args: readonly string[], { folder, ports, env }: Place): Promise<FrontProxy> {
+async function run(tool: Tool, args: readonly string[], { folder, ports, env }: Surroundings): Promise<FrontProxy> {
   const program = pathOf(tool);
   const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"], env: { PATH: process.env.PATH, ...env } });
   const exited = once(child, "exit");
@@ -85,10 +87,10 @@ async function run(tool: Tool, args: readonly string[], { folder, ports, env }: 
   const gone = exited.then(([code]) => {
     throw new Error(`${program} ended with ${code}: ${log}`);
   });
-  // Only whoever waits for its start asks.
+  // Awaited during the start only.
   gone.catch(() => {});
   const stop = async () => {
-    // Not SIGKILL: nginx's workers would be left behind.
+    // Not SIGKILL, which would leave nginx's workers behind.
     child.kill("SIGTERM");
     await exited;
     rmSync(folder, { recursive: true, force: true });
@@ -103,7 +105,7 @@ async function run(tool: Tool, args: readonly string[], { folder, ports, env }: 
   return { url, h2cUrl, log: () => log, stop };
 }
 
-/** Waits until a port takes connections. */
+/** Resolves once a port accepts connections. */
 async function listening(port: number): Promise<void> {
   for (;;) {
     const socket = connect(port, "127.0.0.1");
@@ -117,7 +119,7 @@ async function listening(port: number): Promise<void> {
   }
 }
 
-/** Ports that were free a moment ago: a program of another's cannot be told to take any. */
+/** Ports that were free a moment ago: these programs cannot choose one by themselves. */
 async function freePorts<N extends 1 | 2>(count: N): Promise<N extends 1 ? [number] : [number, number]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {

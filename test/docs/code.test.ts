@@ -8,13 +8,13 @@ import { blocksOf, documents } from "./blocks.ts";
 const secret = "a secret of at least thirty-two bytes";
 const usualUrl = "http://127.0.0.1:7300";
 
-/** What surrounds a block, and what that makes it print. */
+/** The code around a block, and what the whole prints. */
 interface Story {
-  /** Defines what the block takes for granted. */
+  /** Defines the names that the block uses. */
   readonly before?: string;
-  /** Goes into the block, before a line that begins like this: the reader's time passes there. */
+  /** Code to insert before a line of the block that starts like this, to wait for what a reader would wait for. */
   readonly within?: readonly [line: string, code: string];
-  /** Shows what the block has done, and ends it. */
+  /** Prints what the block has done, and closes what it opened. */
   readonly after?: string;
   /** Default: `node`. */
   readonly program?: "vitest";
@@ -82,7 +82,7 @@ const stories: Readonly<Record<string, Story>> = {
 };
 
 const blocks = documents.flatMap(blocksOf).filter(({ language }) => /^(ts|typescript|js|javascript)$/.test(language));
-/** What is typed into mongosh. */
+/** Commands for mongosh, which are JavaScript in no project. */
 const mongosh = /^db\./;
 const checked = blocks.filter(({ code }) => !mongosh.test(code));
 const fileOf = (place: string) => `${place.replace(/\W+/g, "-")}${stories[place]?.program ? ".test" : ""}.ts`;
@@ -111,7 +111,7 @@ afterAll(async () => {
 });
 
 describe("The TypeScript of the documents", () => {
-  test("is run by this test, all of it", () => {
+  test("has a story here for each of its blocks", () => {
     expect(checked.map(({ place }) => place)).toEqual(expect.arrayContaining(Object.keys(stories)));
     expect(checked.map(({ place }) => place).filter((place) => stories[place] === undefined)).toEqual([]);
     for (const { place, code } of checked) expect(code).toContain(stories[place]?.within?.[0] ?? "");
@@ -122,7 +122,7 @@ describe("The TypeScript of the documents", () => {
     await consumer.check(resolution, files, "--types", "node", "--skipLibCheck");
   });
 
-  test.each(checked.map(({ place }) => place))("%s runs, and does what it says", { timeout: 60_000 }, async (place) => {
+  test.each(checked.map(({ place }) => place))("in %s does what it says", { timeout: 60_000 }, async (place) => {
     const { program, output } = stories[place] as Story;
     const args = program === "vitest" ? ["run", fileOf(place)] : [fileOf(place)];
     const printed = await consumer.run(program ?? "node", args, { ...env, NO_COLOR: "1" });

@@ -20,36 +20,36 @@ const readme = readDocument("README.md");
 const secret = "a secret of at least thirty-two bytes";
 const curl = findTool("curl", "apt-get install curl");
 
-/** The command that has a word. */
+/** The command that contains a word. */
 function commandWith(word: string): string {
   const command = commandsOf("README.md").find((each) => each.includes(word));
   if (command === undefined) throw new Error(`README.md has no command with ${word}`);
   return command;
 }
 
-/** A folder for the data of a test. */
+/** A folder for data, removed when the test ends. */
 function makeFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "tidings-readme-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** Runs shell commands until they end by themselves or the test does. Returns their lines of output as they come. */
+/** Runs shell commands until they exit or the test ends. Returns their lines of output. */
 function start(script: string): AsyncIterator<string> {
   const child = spawn("sh", ["-ec", script], { cwd: root, detached: true, stdio: ["ignore", "pipe", "inherit"] });
   const exit = once(child, "exit");
   onTestFinished(async () => {
-    // The whole group, as Ctrl-C in a terminal: npm, its shell and the server.
+    // Signals the whole group (npm, its shell and the server), as Ctrl-C in a terminal does.
     if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, "SIGINT");
     await exit;
   });
   return createInterface({ input: child.stdout })[Symbol.asyncIterator]();
 }
 
-/** The first line that holds, among what npm prints around it. */
-async function find(lines: AsyncIterator<string>, holds: (line: string) => boolean): Promise<string> {
-  for (let next = await lines.next(); !next.done; next = await lines.next()) if (holds(next.value)) return next.value;
-  throw new Error("the program ended before it said so");
+/** The first line that matches, among what npm prints around it. */
+async function find(lines: AsyncIterator<string>, matches: (line: string) => boolean): Promise<string> {
+  for (let next = await lines.next(); !next.done; next = await lines.next()) if (matches(next.value)) return next.value;
+  throw new Error("the program exited before it printed that line");
 }
 
 function listUnread(url: string, token: string): Promise<Response> {
@@ -58,10 +58,10 @@ function listUnread(url: string, token: string): Promise<Response> {
 }
 
 describe("README.md", () => {
-  /** What runs a command, or why nothing does. */
+  /** Where each command is run, or why it is not. */
   const followed: readonly [command: RegExp, by: string][] = [
-    [/^npm ci && npm run demo$/, "below, from `npm run` on: `npm ci` would replace the packages that tests are using"],
-    [/^npm ci && npm test$/, "not here, since this is that run; .ci/run runs it as it stands, on a PATH without more"],
+    [/^npm ci && npm run demo$/, "below, from `npm run` on: `npm ci` would replace the packages under the tests"],
+    [/^npm ci && npm test$/, "not here: this is that run. .ci/run runs it as it stands, with nothing else on PATH"],
     [/^npm ci && npm run build && npm pack /, "test/support/consumer.ts, for every test of the packages"],
     [/^export TIDINGS_JWT_SECRET=/, "below"],
     [/^npm run tidings -- serve /, "below"],
@@ -69,7 +69,7 @@ describe("README.md", () => {
     [/^curl /, "below"],
   ];
 
-  test("has no command of which this test does not know what runs it", () => {
+  test("has commands that tests run, or that say here why none does", () => {
     const unknown = commandsOf("README.md").filter((command) => !followed.some(([known]) => known.test(command)));
     expect(unknown).toEqual([]);
     for (const [known, by] of followed) {
@@ -77,7 +77,7 @@ describe("README.md", () => {
     }
   });
 
-  test("starts a demo with one command, whose page can be opened", async () => {
+  test("starts a demo with one command, and its page opens", async () => {
     const [, demo = ""] = commandWith("run demo").split(" && ");
     const lines = start(`${demo} -- --port 0 --data ${makeFolder()} --json`);
     const { address } = JSON.parse(await find(lines, (line) => line.startsWith("{"))) as { address: string };
@@ -85,7 +85,7 @@ describe("README.md", () => {
     expect([page.status, page.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
   });
 
-  testWith(openssl)("mints a token that the server takes which it starts", async () => {
+  testWith(openssl)("starts a server, and mints a token that it accepts", async () => {
     const serve = commandWith("serve").replace("7300", "0").replace("./tidings-data", makeFolder());
     const lines = start([commandWith("export "), commandWith(" token "), serve].join("\n"));
     const token = await find(lines, (line) => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(line));
@@ -94,7 +94,7 @@ describe("README.md", () => {
     expect((await listUnread(address, `${token}x`)).status).toBe(401);
   });
 
-  testWith(curl)("publishes by curl", async () => {
+  testWith(curl)("publishes with curl", async () => {
     const tidings = await createTidings({ data: ":memory:", auth: { secret } });
     onTestFinished(() => tidings.close());
     const { url } = await tidings.listen({ port: 0 });

@@ -1,10 +1,11 @@
-/** The order of the test files. */
+/** The order in which test files start. */
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** Those that take many seconds, the longest first: begun last, one of them would keep the rest of the machine idle. */
+/** Files that take many seconds, the longest first: one that started last would run alone on an idle machine. */
 const longest = [
   "test/e2e/browser/clients.test.ts",
   "test/package.test.ts",
+  "test/docs/code.test.ts",
   "test/adapters/sqlite/store.test.ts",
   "test/e2e/kill.test.ts",
   "test/cli/process/cluster.test.ts",
@@ -13,13 +14,13 @@ const longest = [
   "test/e2e/browser/demo.test.ts",
 ];
 
-/** Vitest's own order, by what it remembers of earlier runs or else by size, after the longest. */
+/** Starts the longest files first, and the others in Vitest's order, by earlier runs or by size. */
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const place = ({ moduleId }: TestSpecification) => {
+    const rank = ({ moduleId }: TestSpecification) => {
       const index = longest.findIndex((file) => moduleId.endsWith(`/${file}`));
       return index === -1 ? longest.length : index;
     };
-    return (await super.sort(files)).sort((a, b) => place(a) - place(b));
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
   }
 }

@@ -1,4 +1,4 @@
-/** A folder for what the test files of one run share; it goes when the run ends. */
+/** A folder that the test files of one run share, removed when the run ends. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,12 +6,12 @@ import type { TestProject } from "vitest/node";
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** The folder of this run. */
+    /** The path of that folder. */
     runFolder: string;
   }
 }
 
-/** Called by vitest before the first test; what it returns, after the last. */
+/** Vitest calls this before the first test, and the function that it returns after the last. */
 export default function runFolder(project: TestProject): () => void {
   const folder = mkdtempSync(join(tmpdir(), "tidings-run-"));
   project.provide("runFolder", folder);
