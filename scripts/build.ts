@@ -3,10 +3,11 @@
  * they are, so nothing else needs this.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
 import { type Manifest, manifestOf, packageNames } from "./manifests.ts";
+import { writePublicProtos } from "./public-protos.ts";
 
 const root = join(import.meta.dirname, "..");
 const workspace = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
@@ -28,7 +29,8 @@ cpSync(join(root, "src/client/README.md"), join(client, "README.md"));
 cpSync(join(root, "README.md"), join(server, "README.md"));
 
 cpSync(join(root, "gen/descriptor.binpb"), join(server, "lib/gen/descriptor.binpb"));
-writeProtos(join(server, "proto"));
+cpSync(join(root, "src/adapters/redis/lua"), join(server, "lib/src/adapters/redis/lua"), { recursive: true });
+writePublicProtos(join(server, "proto"));
 for (const file of ["index.html", "style.css"]) cpSync(join(root, "demo", file), join(server, "lib/demo", file));
 buildSync({
   entryPoints: [join(root, "demo/page.ts")],
@@ -39,10 +41,3 @@ buildSync({
   minify: true,
 });
 chmodSync(join(server, "lib/src/cli/main.js"), 0o755);
-
-/** The contract for backends in other languages. */
-function writeProtos(folder: string): void {
-  const script = join(root, "scripts/public-protos.ts");
-  if (existsSync(script)) execFileSync(process.execPath, [script, folder], { cwd: root, stdio: "inherit" });
-  else cpSync(join(root, "proto"), folder, { recursive: true });
-}

@@ -5,12 +5,13 @@ import { fromBinary, toJson } from "@bufbuild/protobuf";
 import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { withoutRules, writePublicProtos } from "../../scripts/public-protos.ts";
-import { findTool } from "../support/require.ts";
+import { testWith } from "../support/require.ts";
 import { root, run } from "../support/run.ts";
+import { findTool, pathOf } from "../support/tools.ts";
 
 const buf = `${root}/node_modules/.bin/buf`;
 const protoc = findTool("protoc", "apt-get install protobuf-compiler");
-const go = protoc && findTool("protoc-gen-go", "go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12");
+const go = findTool("protoc-gen-go", "go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12");
 
 let folder: string;
 let names: readonly string[];
@@ -43,7 +44,7 @@ function split({ sourceCodeInfo, ...file }: FileDescriptorProto) {
 
 /** Compiles all files with protoc; their only import path is the folder itself. */
 async function compile(...args: string[]): Promise<void> {
-  await run(protoc as string, "-I", join(folder, "proto"), ...args, ...names);
+  await run(pathOf(protoc), "-I", join(folder, "proto"), ...args, ...names);
 }
 
 describe("The public contract", () => {
@@ -66,7 +67,7 @@ describe("The public contract", () => {
     }
   });
 
-  test.runIf(protoc)("compiles with protoc alone, for every language that it brings", async () => {
+  testWith(protoc)("compiles with protoc alone, for every language that it brings", async () => {
     const outputs = ["cpp", "csharp", "java", "objc", "php", "python", "ruby"].map((language) => {
       mkdirSync(join(folder, language));
       return `--${language}_out=${join(folder, language)}`;
@@ -86,8 +87,8 @@ describe("The public contract", () => {
     );
   });
 
-  test.runIf(go)("compiles for Go, with its comments", async () => {
-    await compile(`--plugin=${go}`, "--go_out", folder, "--go_opt=paths=source_relative");
+  testWith(protoc, go)("compiles for Go, with its comments", async () => {
+    await compile(`--plugin=${pathOf(go)}`, "--go_out", folder, "--go_opt=paths=source_relative");
     const code = readFileSync(join(folder, "tidings/v1/message.pb.go"), "utf8");
     expect(code).toContain("package tidingsv1");
     expect(code).toContain("// A message as its publisher writes it.");
