@@ -1,299 +1,255 @@
-import { type Append, type AppendResult, keyExpiry, type MessageLocation } from "../../ports/store.ts";
-import type { BatchWriter, Landing } from "./batch-writer.ts";
-import { type Connection, jitter } from "./connection.ts";
+/**
+ * How a message is appended, without transactions.
+ *
+ * Two unique indexes decide everything: (feed, number) and (feed, deduplication key).
+ *
+ * 1. A message with a key, or of several feeds, gets an idempotency record first. Of messages that race for a key, the
+ *    one whose record is stored has it. Of a message of several feeds, the record keeps the body and the content of the
+ *    entries.
+ * 2. Each feed gets an entry, numbered from the last number that is known to be on a majority. A node has one insert of a
+ *    feed in flight. It is ordered and stops at its first failure: what it stores is a prefix, so a feed never has a
+ *    hole. For a message of one feed, the same insert stores the record before the entry.
+ * 3. The caller is answered once record and entries are on a majority.
+ *
+ * Any node may repeat any step, because the same record or entry cannot be stored twice. These are the failures:
+ *
+ * - Another node takes the number. The insert meets a duplicate of (feed, number); the writer reads the end of the feed
+ *   again, and inserts the rest of its batch behind it.
+ * - An insert is not answered, or not confirmed by a majority: it may be stored, still arrive, or be rolled back. The
+ *   writer looks on a majority for the deduplication keys, and inserts again what it does not find. If both inserts
+ *   reach the server, the second one fails, whichever that is.
+ * - The node dies, or the deadline of the caller passes, between record and entries. A repetition under the key, on
+ *   whichever node, finds the record. Of a message of several feeds, it inserts the missing entries from the record. Of
+ *   a message of one feed, it inserts its own entry under the deduplication key of the record: the first such entry is
+ *   the message, and every repetition is answered with its id.
+ * - The key has expired, or the message that holds it is to be replaced. The key goes to the new message by replacing
+ *   the record, unless the record has changed since it was read. The new record has an order of its own, and so a new
+ *   deduplication key: a late entry of the earlier message cannot pass for one of the new message.
+ * - A message is to be replaced while its entry is missing, and may still arrive. Its entry must be stored before it
+ *   can be taken back; if that has not happened a second after the record was made, a tombstone is stored under its
+ *   deduplication key, and a late insert fails.
+ * - A message is recalled before all of its entries are stored. Its record is marked and loses the body and the
+ *   content, so that no repetition completes it.
+ * - A node sleeps before its insert, while the feed is appended to and trimmed, so that its number is free again. See
+ *   BatchWriter, which compares an end that it learned long ago with the tail.
+ */
+import type { Append, AppendResult, MessageLocation } from "../../ports/store.ts";
+import type { BatchWriter, EntryOutcome } from "./batch-writer.ts";
+import type { Database } from "./database.ts";
 import {
-  bodyName,
-  type ClaimDocument,
-  type Content,
   contentOf,
   createStamps,
+  dedupKey,
+  type EntryContent,
   type EntryDocument,
   feedName,
-  keyName,
-  onceFor,
+  type IdempotencyRecord,
+  keyRecordName,
+  messageRecordName,
 } from "./documents.ts";
 import type { DoneMarks } from "./done-marks.ts";
-import type { Layout } from "./layout.ts";
-import type { Locks } from "./locks.ts";
+import { type Draft, type IdempotencyRecords, recordNameOf, recordOf } from "./idempotency-records.ts";
 import type { MongoRecaller } from "./recall.ts";
+import { pauseBeforeRetry } from "./retry.ts";
 
-/** An append under way may take so long to get from its claim to its entry, in milliseconds; then its place is taken. */
-const settleMs = 1_000;
+/** How long an append may take from its record to its entry, in ms, before a tombstone takes the place of the entry. */
+const abandonedMs = 1_000;
 
-/** A message on its way. */
-interface Draft {
-  readonly message: Append;
-  /** Order of arrival. */
-  readonly order: string;
-  readonly expired: () => boolean;
-}
-
-/**
- * Appends messages without a transaction: first what everything else refers to (the claim of the key, the body), then the
- * entries. Who repeats a request under its key finds the claim, and finishes what is not there.
- */
+/** Appends messages: see above. */
 export class Appender {
-  readonly #connection: Connection;
-  readonly #layout: Layout;
-  readonly #flights: BatchWriter;
-  readonly #locks: Locks;
+  readonly #database: Database;
+  readonly #writer: BatchWriter;
+  readonly #records: IdempotencyRecords;
   readonly #marks: DoneMarks;
-  readonly #withdrawals: MongoRecaller;
+  readonly #recaller: MongoRecaller;
   readonly #epoch: number;
   readonly #stamp = createStamps();
-  /** Ends of those that are taking over a key, by the claim's name. */
-  readonly #turns = new Map<string, Promise<void>>();
+  /** The last takeover of each key that is under way, by the record's name. It never rejects. */
+  readonly #takeovers = new Map<string, Promise<void>>();
 
   constructor(
-    connection: Connection,
-    layout: Layout,
-    parts: { flights: BatchWriter; locks: Locks; marks: DoneMarks; withdrawals: MongoRecaller; epoch: number },
+    database: Database,
+    parts: {
+      writer: BatchWriter;
+      records: IdempotencyRecords;
+      marks: DoneMarks;
+      recaller: MongoRecaller;
+      epoch: number;
+    },
   ) {
-    this.#connection = connection;
-    this.#layout = layout;
-    this.#flights = parts.flights;
-    this.#locks = parts.locks;
+    this.#database = database;
+    this.#writer = parts.writer;
+    this.#records = parts.records;
     this.#marks = parts.marks;
-    this.#withdrawals = parts.withdrawals;
+    this.#recaller = parts.recaller;
     this.#epoch = parts.epoch;
   }
 
-  /** See FeedLog. Goes on until it knows, or until `expired`. */
+  /** See FeedLog. Retries until the outcomes are known, or until `expired`. */
   async append(messages: readonly Append[], expired: () => boolean): Promise<AppendResult[]> {
-    const answers: AppendResult[] = [];
-    for (const wave of wavesOf(messages)) {
-      const drafts = wave.map((message) => ({ message, order: this.#stamp(message.id), expired }));
-      answers.push(...(await this.#appendWave(drafts)));
+    const results: AppendResult[] = [];
+    for (const round of roundsOf(messages)) {
+      const drafts = round.map((message) => ({ message, order: this.#stamp(message.id), expired }));
+      results.push(...(await this.#appendRound(drafts)));
     }
-    return answers;
+    return results;
   }
 
-  /** Messages of different keys. Their entries are queued in one turn, so that they land in this order. */
-  async #appendWave(drafts: readonly Draft[]): Promise<AppendResult[]> {
-    const first = drafts.filter(
+  /**
+   * Appends messages of different keys. Entries are queued in one event-loop tick, so that feeds get them in this
+   * order.
+   */
+  async #appendRound(drafts: readonly Draft[]): Promise<AppendResult[]> {
+    const recordFirst = drafts.filter(
       ({ message }) => message.feeds.length > 1 || (message.feeds.length === 0 && message.key),
     );
-    const claims = await this.#claimAll(first);
+    const records = await this.#records.insert(recordFirst);
     return Promise.all(
       drafts.map((draft) => {
-        const claim = claims.get(draft);
-        if (claim) return this.#withClaim(draft, claim);
+        const record = records.get(draft);
+        if (record) {
+          return record.id === draft.message.id ? this.#complete(draft, record) : this.#resolveHeldKey(draft, record);
+        }
         const [name] = draft.message.feeds;
-        return name === undefined ? this.#stored(draft, []) : this.#appendOne(draft, name);
+        return name === undefined ? this.#stored(draft, []) : this.#appendToOneFeed(draft, name);
       }),
     );
   }
 
-  /** A message of one feed: claim and entry fly together. */
-  async #appendOne(draft: Draft, name: string): Promise<AppendResult> {
+  /** Inserts the record of a key, if there is one, and the entry together. */
+  async #appendToOneFeed(draft: Draft, name: string): Promise<AppendResult> {
     const { message, order } = draft;
-    const claim = message.key === "" ? undefined : this.#claimOf(draft);
-    const once = claim ? onceFor({ o: order }) : bodyName(message.id);
-    const landing = await this.#land(draft, name, this.#single(draft, once), claim);
-    return this.#answerOne(draft, landing);
+    const record = message.key === "" ? undefined : recordOf(draft);
+    const c = record ? dedupKey({ o: order }) : messageRecordName(message.id);
+    return this.#resultOf(draft, await this.#write(draft, name, singleContentOf(draft, c), record));
   }
 
-  #answerOne(
+  #resultOf(
     draft: Draft,
-    landing: Landing,
+    outcome: EntryOutcome,
     replaced?: readonly MessageLocation[],
   ): AppendResult | Promise<AppendResult> {
-    if ("seq" in landing) return this.#stored(draft, [landing.seq], replaced);
-    if ("taken" in landing) return this.#contend(draft, landing.taken);
-    const { m, k, p = draft.message.publishTime } = landing.there;
-    // Who wanted its key did not wait for it.
-    if (m === draft.message.id && k === 0) throw new Error("the message was replaced before it was there");
+    if ("seq" in outcome) return this.#stored(draft, [outcome.seq], replaced);
+    if ("heldBy" in outcome) return this.#resolveHeldKey(draft, outcome.heldBy);
+    const { m, k, p = draft.message.publishTime } = outcome.existing;
+    if (m === draft.message.id && k === 0) throw new Error("another message replaced this one before it was stored");
     return this.#duplicate(m, p);
   }
 
-  /** What holds the key, or keeps the body, is there; it may be this message's own. */
-  #withClaim(draft: Draft, claim: ClaimDocument): Promise<AppendResult> {
-    return claim.id === draft.message.id ? this.#finish(draft, claim) : this.#contend(draft, claim);
-  }
-
-  /** Puts what a claim of this message announces into its feeds. */
-  async #finish(draft: Draft, claim: ClaimDocument, replaced?: readonly MessageLocation[]): Promise<AppendResult> {
-    const { message } = draft;
-    const [name] = message.feeds;
-    if (name === undefined || message.feeds.length > 1) {
-      return this.#stored(draft, await this.#spread(draft, claim), replaced);
+  /** Appends to the feeds of a message that has its record. */
+  async #complete(
+    draft: Draft,
+    record: IdempotencyRecord,
+    replaced?: readonly MessageLocation[],
+  ): Promise<AppendResult> {
+    const { feeds } = draft.message;
+    const [name] = feeds;
+    if (name === undefined || feeds.length > 1) {
+      return this.#stored(draft, await this.#writeFromRecord(draft, record), replaced);
     }
-    const once = onceFor(claim);
-    return this.#answerOne(draft, await this.#land(draft, name, this.#single(draft, once), undefined), replaced);
+    const outcome = await this.#write(draft, name, singleContentOf(draft, dedupKey(record)));
+    return this.#resultOf(draft, outcome, replaced);
   }
 
-  /** The key belongs to another message: answers with that one, or takes its place, one after the other. */
-  #contend(draft: Draft, found: ClaimDocument): Promise<AppendResult> {
+  /**
+   * Another message holds the key: resolves to that one, or takes the key over; callers of one key do so one by one.
+   */
+  #resolveHeldKey(draft: Draft, record: IdempotencyRecord): Promise<AppendResult> {
     const { message } = draft;
-    if (!message.replace && !isFree(found, message)) return this.#answerHeld(draft, found);
-    const turn = (this.#turns.get(found.f) ?? Promise.resolve()).then(() => this.#takeOver(draft, found.f));
-    const ended = turn.then(
+    if (!message.replace && !isFree(record, message)) return this.#resultOfHeldKey(draft, record);
+    const takeover = (this.#takeovers.get(record.f) ?? Promise.resolve()).then(() => this.#takeOver(draft, record.f));
+    const settled = takeover.then(
       () => {},
       () => {},
     );
-    this.#turns.set(found.f, ended);
-    void ended.then(() => this.#turns.get(found.f) === ended && this.#turns.delete(found.f));
-    return turn;
+    this.#takeovers.set(record.f, settled);
+    void settled.then(() => this.#takeovers.get(record.f) === settled && this.#takeovers.delete(record.f));
+    return takeover;
   }
 
   async #takeOver(draft: Draft, name: string): Promise<AppendResult> {
     const { message, expired } = draft;
     const replaced: MessageLocation[] = [];
-    let claim = await this.#readClaim(name);
+    let record = await this.#records.read(name);
     for (let attempt = 0; !expired(); attempt++) {
-      if (!claim) [claim] = [...(await this.#claimAll([draft])).values()];
-      if (!claim) break;
-      if (claim.id === message.id) return this.#finish(draft, claim, message.replace ? replaced : undefined);
-      if (!message.replace && !isFree(claim, message)) return this.#answerHeld(draft, claim);
+      if (!record) record = (await this.#records.insert([draft])).get(draft);
+      if (!record) break;
+      if (record.id === message.id) return this.#complete(draft, record, message.replace ? replaced : undefined);
+      if (!message.replace && !isFree(record, message)) return this.#resultOfHeldKey(draft, record);
       if (message.replace) {
-        if (!(await this.#settled(draft, claim))) {
-          await jitter(attempt);
-          claim = await this.#readClaim(claim.f);
+        if (!(await this.#settleEntries(draft, record))) {
+          await pauseBeforeRetry(attempt);
+          record = await this.#records.read(record.f);
           continue;
         }
-        replaced.push(...(await this.#withdrawals.takeBack(claim, onceOf(claim))));
+        replaced.push(...(await this.#recaller.takeBack(record, entryKeyOf(record))));
       }
-      const next = this.#claimOf(draft);
-      const claims = this.#connection.collection<ClaimDocument>(this.#layout.claims);
-      const held = { f: claim.f, s: 0, o: claim.o };
-      const swap = () => claims.replaceOne(held, next);
-      const { modifiedCount } = await this.#locks.exclusively(claim.f, swap);
-      claim = modifiedCount === 1 ? next : await this.#readClaim(claim.f);
+      const next = recordOf(draft);
+      record = (await this.#records.replace(record, next)) ? next : await this.#records.read(record.f);
     }
-    throw new Error("the key of the message is in dispute");
+    throw new Error("other messages compete for the key");
   }
 
-  /** The key is another message's, and stays it. */
-  async #answerHeld(draft: Draft, claim: ClaimDocument): Promise<AppendResult> {
-    const { message } = draft;
-    if (claim.h !== message.digest) return { outcome: "conflict" };
-    const [name, more] = claim.to;
-    if (claim.gone) return this.#duplicate(claim.gone.id, claim.gone.p);
-    // Half done, when its writer died or was cut off: the entries that are missing are put in now.
-    if (more !== undefined && !claim.done) await this.#spread(draft, claim);
-    if (name === undefined || more !== undefined) return this.#duplicate(claim.id, claim.p);
-    const once = onceFor(claim);
-    const there = await this.#readEntry(claim.tenant, name, once);
-    if (there) return this.#duplicate(there.m, there.p ?? claim.p);
-    return this.#answerOne(draft, await this.#land(draft, name, this.#single(draft, once), undefined));
+  /** Another message keeps the key: resolves to that one, after completing it where its writer did not. */
+  async #resultOfHeldKey(draft: Draft, record: IdempotencyRecord): Promise<AppendResult> {
+    if (record.h !== draft.message.digest) return { outcome: "conflict" };
+    const [name, more] = record.to;
+    if (record.gone) return this.#duplicate(record.gone.id, record.gone.p);
+    if (more !== undefined && !record.done) await this.#writeFromRecord(draft, record);
+    if (name === undefined || more !== undefined) return this.#duplicate(record.id, record.p);
+    const c = dedupKey(record);
+    const existing = await this.#readEntry(record.tenant, name, c);
+    if (existing) return this.#duplicate(existing.m, existing.p ?? record.p);
+    return this.#resultOf(draft, await this.#write(draft, name, singleContentOf(draft, c)));
   }
 
   /**
-   * Whether all entries of the message that holds the key are where they belong, so that what is taken back now cannot
-   * land later. Where the writer of an entry is gone, an empty one takes its place.
+   * Reports whether all entries of the message that holds the key are in their feeds, so that none can arrive after it
+   * was taken back. An entry that its writer has abandoned is replaced by a tombstone.
    */
-  async #settled(draft: Draft, claim: ClaimDocument): Promise<boolean> {
-    const [name, more] = claim.to;
-    if (claim.gone || name === undefined) return true;
+  async #settleEntries(draft: Draft, record: IdempotencyRecord): Promise<boolean> {
+    const [name, more] = record.to;
+    if (record.gone || name === undefined) return true;
     if (more !== undefined) {
-      if (!claim.done) await this.#spread(draft, claim);
+      if (!record.done) await this.#writeFromRecord(draft, record);
       return true;
     }
-    const once = onceFor(claim);
-    if (await this.#readEntry(claim.tenant, name, once)) return true;
-    if (Date.now() - claim.at < settleMs) return false;
-    await this.#land(draft, name, { c: once, m: claim.id, o: claim.o, k: 0, g: "", p: claim.p }, undefined);
+    const c = dedupKey(record);
+    if (await this.#readEntry(record.tenant, name, c)) return true;
+    if (Date.now() - record.at < abandonedMs) return false;
+    await this.#write(draft, name, { c, m: record.id, o: record.o, k: 0, g: "", p: record.p });
     return true;
   }
 
-  /** Puts the entries of a message of several feeds in; those that are there stay. Answers their numbers. */
-  async #spread(draft: Draft, claim: ClaimDocument): Promise<number[]> {
-    const { e: content, tenant } = claim;
+  /**
+   * Appends a message of several feeds to each feed that does not have it. Resolves to its numbers, 0 where it met
+   * another.
+   */
+  async #writeFromRecord(draft: Draft, record: IdempotencyRecord): Promise<number[]> {
+    const { e: content, tenant, to } = record;
     if (!content) return [];
-    const landings = await Promise.all(claim.to.map((name) => this.#land(draft, name, content, undefined, tenant)));
-    this.#marks.add(claim);
-    return landings.map((landing) => ("seq" in landing ? landing.seq : 0));
+    const outcomes = await Promise.all(to.map((name) => this.#write(draft, name, content, undefined, tenant)));
+    this.#marks.add(record);
+    return outcomes.map((outcome) => ("seq" in outcome ? outcome.seq : 0));
   }
 
-  /** Inserts claims; answers what is there then: these, or other messages'. */
-  async #claimAll(drafts: readonly Draft[]): Promise<ReadonlyMap<Draft, ClaimDocument>> {
-    const held = new Map<Draft, ClaimDocument>();
-    for (let attempt = 0; held.size < drafts.length && !drafts[0]?.expired(); attempt++) {
-      if (attempt > 0) await jitter(attempt);
-      const missing = drafts.filter((draft) => !held.has(draft));
-      const claims = missing.map((draft) => this.#claimOf(draft));
-      const { sure, taken, error } = await this.#connection.insert(this.#layout.claims, claims, false);
-      if (!sure) this.#flights.lastError = error;
-      const met = new Set(sure ? taken : claims.keys());
-      missing.forEach((draft, index) => {
-        if (!met.has(index)) held.set(draft, claims[index] as ClaimDocument);
-      });
-      const names = [...met].map((index) => (claims[index] as ClaimDocument).f);
-      if (names.length === 0) continue;
-      // What is not yet on a majority is asked for again.
-      const found = await this.#readClaims(names);
-      for (const draft of missing) {
-        const claim = found.get(this.#claimName(draft));
-        if (claim) held.set(draft, claim);
-      }
-    }
-    return held;
-  }
-
-  async #readClaims(names: readonly string[]): Promise<ReadonlyMap<string, ClaimDocument>> {
-    const filter = names.length === 1 ? { f: names[0] as string, s: 0 } : { f: { $in: names }, s: 0 };
-    const claims = await this.#connection.find<ClaimDocument>(this.#layout.claims, filter).catch(() => []);
-    return new Map(claims.map((claim) => [claim.f, claim]));
-  }
-
-  async #readClaim(name: string): Promise<ClaimDocument | undefined> {
-    return (await this.#readClaims([name])).get(name);
-  }
-
-  async #readEntry(tenant: string, name: string, once: string): Promise<EntryDocument | undefined> {
-    const f = feedName({ tenant, name });
-    const options = { projection: { d: 0 } };
-    const [entry] = await this.#connection.find<EntryDocument>(this.#layout.entries(f), { f, c: once }, options);
+  async #readEntry(tenant: string, name: string, c: string): Promise<EntryDocument | undefined> {
+    const filter = { f: feedName({ tenant, name }), c };
+    const [entry] = await this.#database.find<EntryDocument>("entries", filter, { projection: { d: 0 } });
     return entry;
   }
 
-  #land(
+  #write(
     { message, expired }: Draft,
     name: string,
-    content: Content,
-    claim: ClaimDocument | undefined,
+    content: EntryContent,
+    record?: IdempotencyRecord,
     tenant = message.tenant,
-  ): Promise<Landing> {
-    return this.#flights.land(feedName({ tenant, name }), content, claim, expired);
+  ): Promise<EntryOutcome> {
+    return this.#writer.append(feedName({ tenant, name }), content, record, expired);
   }
 
-  /** What the entry of a message of one feed carries. */
-  #single(draft: Draft, once: string): Content {
-    const { message, order } = draft;
-    const content = { ...contentOf(message, order, once), d: message.body };
-    return message.key === "" ? content : { ...content, q: this.#claimName(draft) };
-  }
-
-  #claimName({ message }: Draft): string {
-    return message.key === "" ? bodyName(message.id) : keyName(message.tenant, message.key);
-  }
-
-  #claimOf(draft: Draft): ClaimDocument {
-    const { message, order } = draft;
-    const { tenant, id, publishTime, key, digest, feeds, body } = message;
-    const expireTime = key === "" ? message.expireTime : keyExpiry(message);
-    const f = this.#claimName(draft);
-    const e = { ...contentOf(message, order, bodyName(id)), r: f, z: body.length };
-    return {
-      f,
-      s: 0,
-      id,
-      tenant,
-      h: digest,
-      o: order,
-      at: Date.now(),
-      p: publishTime,
-      ...(expireTime === Number.POSITIVE_INFINITY ? {} : { x: expireTime }),
-      to: feeds,
-      ...(feeds.length > 1 ? { e, d: body } : {}),
-    };
-  }
-
-  async #stored(
-    { message }: Draft,
-    seqs: readonly number[],
-    replaced?: readonly MessageLocation[],
-  ): Promise<AppendResult> {
+  #stored({ message }: Draft, seqs: readonly number[], replaced?: readonly MessageLocation[]): AppendResult {
     const { id, publishTime } = message;
     return { outcome: "stored", id, publishTime, epoch: this.#epoch, seqs, ...(replaced ? { replaced } : {}) };
   }
@@ -303,28 +259,34 @@ export class Appender {
   }
 }
 
-/** The key holds no longer when this message comes. */
-function isFree({ x = Number.POSITIVE_INFINITY }: ClaimDocument, { publishTime }: Append): boolean {
+/** Reports whether a key is free again when this message comes. */
+function isFree({ x = Number.POSITIVE_INFINITY }: IdempotencyRecord, { publishTime }: Append): boolean {
   return x <= publishTime;
 }
 
-/** What the entries of a claim's message are there once for. */
-function onceOf(claim: ClaimDocument): string {
-  return claim.to.length > 1 ? bodyName(claim.id) : onceFor(claim);
+/** The content of the entry of a message of one feed, under a deduplication key. */
+function singleContentOf({ message, order }: Draft, c: string): EntryContent {
+  const content = { ...contentOf(message, order, c), d: message.body };
+  return message.key === "" ? content : { ...content, q: recordNameOf(message) };
 }
 
-/** Within one call keys are checked one by one: a key that comes again waits for the first. */
-function wavesOf(messages: readonly Append[]): Append[][] {
-  const waves: Append[][] = [[]];
+/** The deduplication key of the entries of a record's message. */
+function entryKeyOf(record: IdempotencyRecord): string {
+  return record.to.length > 1 ? messageRecordName(record.id) : dedupKey(record);
+}
+
+/** Cuts the messages of a call where a key comes again, because keys are checked one by one. */
+function roundsOf(messages: readonly Append[]): Append[][] {
+  const rounds: Append[][] = [[]];
   let keys = new Set<string>();
   for (const message of messages) {
-    const name = message.key === "" ? undefined : keyName(message.tenant, message.key);
+    const name = message.key === "" ? undefined : keyRecordName(message.tenant, message.key);
     if (name !== undefined && keys.has(name)) {
-      waves.push([]);
+      rounds.push([]);
       keys = new Set();
     }
     if (name !== undefined) keys.add(name);
-    waves.at(-1)?.push(message);
+    rounds.at(-1)?.push(message);
   }
-  return waves;
+  return rounds;
 }

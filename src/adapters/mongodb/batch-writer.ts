@@ -1,334 +1,313 @@
 import type { CommitListener } from "../../ports/store.ts";
-import type { Connection, Inserted } from "./connection.ts";
-import { jitter } from "./connection.ts";
-import type { ClaimDocument, Content, EntryDocument } from "./documents.ts";
-import type { Heads } from "./heads.ts";
-import type { Layout } from "./layout.ts";
+import type { Database } from "./database.ts";
+import type { EntryContent, EntryDocument, IdempotencyRecord } from "./documents.ts";
+import type { FeedBoundsReader } from "./feed-bounds.ts";
+import type { KnownEnd, KnownEnds } from "./known-ends.ts";
+import { pauseBeforeRetry } from "./retry.ts";
 
-/** Entries and bytes of one command. */
+/** The most entries, and bytes of bodies, of one command. */
 const maxEntries = 500;
 const maxBytes = 4_000_000;
-/** A head learned longer ago may have been trimmed past: see #strayed. */
-const freshMs = 600_000;
+/** An end that was learned longer ago, in ms, may have been trimmed away meanwhile: see #removeStrays. */
+const maxEndAgeMs = 600_000;
 
-/** What became of an entry: it landed, it was there already, or its claim belongs to another message. */
-export type Landing =
+/** What became of an entry. */
+export type EntryOutcome =
+  /** It is in its feed, under this number. */
   | { readonly seq: number }
-  | { readonly there: Pick<EntryDocument, "m" | "k" | "p"> }
-  | { readonly taken: ClaimDocument };
+  /** The feed has another entry under its deduplication key. */
+  | { readonly existing: Pick<EntryDocument, "m" | "k" | "p"> }
+  /** Its record could not be inserted, because another message holds the key. */
+  | { readonly heldBy: IdempotencyRecord };
 
-/** An entry on its way. */
-interface Item {
-  readonly content: Content;
-  readonly resolve: (landing: Landing) => void;
+/** An entry that has no outcome yet. */
+interface PendingEntry {
+  readonly content: EntryContent;
+  readonly resolve: (outcome: EntryOutcome) => void;
+  /** The caller no longer waits. */
   readonly expired: () => boolean;
-  /** To be inserted before it, unless it is there. */
-  claim: ClaimDocument | undefined;
-  /** Nothing is known of an earlier try. */
-  doubtful: boolean;
+  /** Is inserted before the entry; undefined once it is known to be there. */
+  record: IdempotencyRecord | undefined;
+  /** An earlier insert may have stored it. */
+  unconfirmed: boolean;
   done: boolean;
 }
 
-interface Queue {
+interface FeedQueue {
   readonly f: string;
-  items: Item[];
-  flying: boolean;
-  /** Shared commands that failed since something landed. */
-  attempts: number;
+  entries: PendingEntry[];
+  inFlight: boolean;
+  /** Commands shared with other feeds that left its entry without an outcome. */
+  failures: number;
 }
 
-/** The end of a feed, and when it was learned. */
-interface Head {
-  readonly seq: number;
-  readonly time: number;
+/** What a BatchWriter reports. Listeners must not throw. */
+export interface WriteListeners {
+  /** A feed has a new last number. */
+  readonly appended: (f: string, seq: number) => void;
+  readonly committed: CommitListener;
 }
 
 /**
- * Writes entries, each feed at its end: one ordered batch in flight per feed, and whatever queues meanwhile is the next
- * one. An ordered insert stops at its first failure, so what lands is a prefix, and a feed has no holes. Feeds with one
- * entry each share a command.
+ * Appends entries to the ends of feeds: the protocol is described in append.ts. A feed has one batch in flight, and
+ * what is queued meanwhile makes the next one. Feeds with a single new entry share a command.
  */
 export class BatchWriter {
-  readonly #connection: Connection;
-  readonly #layout: Layout;
-  readonly #heads: Heads;
-  readonly #onGrown: (f: string, seq: number) => void;
-  readonly #committed: CommitListener;
-  readonly #queues = new Map<string, Queue>();
-  readonly #ready = new Set<Queue>();
+  readonly #database: Database;
+  readonly #bounds: FeedBoundsReader;
+  readonly #known: KnownEnds;
+  readonly #listeners: WriteListeners;
+  readonly #queues = new Map<string, FeedQueue>();
+  readonly #ready = new Set<FeedQueue>();
   #scheduled = false;
-  /** Why the last command failed. */
+  /** Why the last command failed: the cause of calls that run out of time. */
   lastError: unknown;
 
-  /** `onGrown` is told the new end of each feed. */
-  constructor(
-    connection: Connection,
-    layout: Layout,
-    heads: Heads,
-    told: { readonly grown: (f: string, seq: number) => void; readonly committed: CommitListener },
-  ) {
-    this.#connection = connection;
-    this.#layout = layout;
-    this.#heads = heads;
-    this.#onGrown = told.grown;
-    this.#committed = told.committed;
+  constructor(database: Database, bounds: FeedBoundsReader, known: KnownEnds, listeners: WriteListeners) {
+    this.#database = database;
+    this.#bounds = bounds;
+    this.#known = known;
+    this.#listeners = listeners;
   }
 
-  /** Puts an entry at the end of a feed. Tries until it knows, or until `expired`: then it never resolves. */
-  land(f: string, content: Content, claim: ClaimDocument | undefined, expired: () => boolean): Promise<Landing> {
+  /**
+   * Appends an entry to a feed, after its record if there is one. Retries until the outcome is known, or until
+   * `expired`; then the promise stays pending.
+   */
+  append(
+    f: string,
+    content: EntryContent,
+    record: IdempotencyRecord | undefined,
+    expired: () => boolean,
+  ): Promise<EntryOutcome> {
     return new Promise((resolve) => {
-      const queue = this.#queues.get(f) ?? { f, items: [], flying: false, attempts: 0 };
+      const queue = this.#queues.get(f) ?? { f, entries: [], inFlight: false, failures: 0 };
       this.#queues.set(f, queue);
-      queue.items.push({ content, resolve, expired, claim, doubtful: false, done: false });
-      this.#want(queue);
+      queue.entries.push({ content, resolve, expired, record, unconfirmed: false, done: false });
+      this.#schedule(queue);
     });
   }
 
-  /** At the end of the turn, so that all calls of a turn fly together. */
-  #want(queue: Queue): void {
-    if (queue.flying) return;
+  /** Writes at the end of the event-loop tick, so that all calls of a tick share commands. */
+  #schedule(queue: FeedQueue): void {
+    if (queue.inFlight) return;
     this.#ready.add(queue);
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      this.#depart();
+      this.#flush();
     });
   }
 
-  #depart(): void {
+  #flush(): void {
     const queues = [...this.#ready];
     this.#ready.clear();
-    for (const queue of queues) queue.flying = true;
-    const single = new Set(queues.filter(({ items: [item, more] }) => item && !more && !item.claim));
-    const shared = single.size > 1 ? single : new Set<Queue>();
-    for (const queue of queues) if (!shared.has(queue)) void this.#fly(queue).finally(() => this.#land(queue));
-    const byCollection = Map.groupBy(shared, ({ f }) => this.#layout.entries(f));
-    for (const [name, some] of byCollection) {
-      for (const group of slices(some)) {
-        void this.#flyTogether(name, group).finally(() => {
-          for (const queue of group) this.#land(queue);
-        });
-      }
+    for (const queue of queues) queue.inFlight = true;
+    const single = queues.filter(({ entries: [entry, more] }) => entry && !more && !entry.record);
+    const shared = new Set(single.length > 1 ? single : []);
+    for (const queue of queues)
+      if (!shared.has(queue)) void this.#writeBatch(queue).finally(() => this.#release(queue));
+    for (const group of groupsOf([...shared])) {
+      void this.#writeShared(group).finally(() => {
+        for (const queue of group) this.#release(queue);
+      });
     }
   }
 
-  #land(queue: Queue): void {
-    queue.flying = false;
-    queue.items = queue.items.filter((item) => !item.done && !item.expired());
-    if (queue.items.length > 0) this.#want(queue);
+  /** The batch of a feed has been answered: what is left, and what came meanwhile, makes the next one. */
+  #release(queue: FeedQueue): void {
+    queue.inFlight = false;
+    queue.entries = queue.entries.filter((entry) => !entry.done && !entry.expired());
+    if (queue.entries.length > 0) this.#schedule(queue);
     else this.#queues.delete(queue.f);
   }
 
-  /** One entry of each of several feeds, tried once; those that are not there after it fly again. */
-  async #flyTogether(name: string, queues: readonly Queue[]): Promise<void> {
+  /** Tries one entry of each of several feeds once. The next flush retries those without an outcome. */
+  async #writeShared(queues: readonly FeedQueue[]): Promise<void> {
     try {
-      const doubtful = queues.filter(({ items: [item] }) => item?.doubtful);
-      if (doubtful.length > 0) await this.#recognise(name, doubtful);
-      const rest = queues.filter(({ items: [item] }) => item && !item.done && !item.expired());
-      if (rest.length > 0) await this.#tryTogether(name, rest);
+      const unconfirmed = queues.filter(({ entries: [entry] }) => entry?.unconfirmed);
+      if (unconfirmed.length > 0) await this.#findStored(unconfirmed);
+      const rest = queues.filter(({ entries: [entry] }) => entry && !entry.done && !entry.expired());
+      if (rest.length > 0) await this.#tryShared(rest);
     } catch (error) {
-      this.lastError = error;
-      for (const { f, items } of queues) {
-        for (const item of items) item.doubtful ||= !item.done;
-        this.#heads.doubt(f);
-      }
+      for (const { f, entries } of queues) this.#markUnconfirmed(f, entries, error);
     }
-    const left = queues.filter(({ items: [item] }) => item && !item.done);
-    for (const queue of left) queue.attempts++;
-    if (left.length > 0) await jitter(left[0]?.attempts ?? 0);
+    const left = queues.filter(({ entries: [entry] }) => entry && !entry.done);
+    for (const queue of left) queue.failures++;
+    if (left.length > 0) await pauseBeforeRetry(left[0]?.failures ?? 0);
   }
 
-  async #tryTogether(name: string, queues: readonly Queue[]): Promise<void> {
+  async #tryShared(queues: readonly FeedQueue[]): Promise<void> {
     const unknown = queues.filter(({ f }) => !this.#isFresh(f)).map(({ f }) => f);
-    if (unknown.length > 0) await this.#heads.lastOf(unknown);
-    const items = queues.map(({ items: [item] }) => item as Item);
-    const heads = queues.map(({ f }) => this.#headOf(f));
-    const documents = queues.map(({ f }, index) => entry(f, (heads[index]?.seq ?? 0) + 1, items[index] as Item));
+    if (unknown.length > 0) await this.#bounds.lastSeqs(unknown);
+    const writes = queues.map(({ f, entries: [entry] }) => ({ f, entry: entry as PendingEntry, end: this.#endOf(f) }));
+    const documents = writes.map(({ f, entry, end }) => documentOf(f, end.seq + 1, entry));
     const start = performance.now();
-    const result = await this.#connection.insert(name, documents, false);
-    if (!result.sure) this.lastError = result.error;
-    else this.#commit(documents.length - result.taken.length, start);
-    const missed = new Set(result.taken);
-    for (const [index, { f }] of queues.entries()) {
-      const item = items[index] as Item;
-      const { seq, time } = heads[index] as Head;
-      item.doubtful = !result.sure || (missed.has(index) && !result.outrun);
-      if (!result.sure || missed.has(index)) this.#heads.doubt(f);
-      else if (result.time - time <= freshMs || !(await this.#strayed(f, seq + 1, [item]))) {
-        this.#settle(f, [item], seq + 1, result.time);
-      }
+    const { confirmed, duplicates, slotsTaken, time, error } = await this.#database.insert("entries", documents, false);
+    if (!confirmed) this.lastError = error;
+    else this.#report(documents.length - duplicates.length, start);
+    const missed = new Set(confirmed ? duplicates : documents.keys());
+    for (const [index, { f, entry, end }] of writes.entries()) {
+      const isMissed = missed.has(index);
+      entry.unconfirmed = isMissed && !(confirmed && slotsTaken);
+      if (isMissed) this.#known.invalidate(f);
+      else await this.#confirm(f, [entry], end, time);
     }
   }
 
-  /** A batch of one feed, tried until each of its entries has an outcome or nobody waits for it any more. */
-  async #fly(queue: Queue): Promise<void> {
-    const { f } = queue;
-    const batch = slice(queue.items);
+  /** Tries a batch of one feed until each entry has an outcome or its caller no longer waits. */
+  async #writeBatch({ f, entries: queued }: FeedQueue): Promise<void> {
+    const batch = firstCommand(queued);
     for (let attempt = 0, left = Number.POSITIVE_INFINITY; ; attempt++) {
-      const items = batch.filter((item) => !item.done && !item.expired());
-      if (items.length === 0) return;
-      // Progress needs no pause: entries of the same key wait for each other only.
-      if (items.length === left) await jitter(attempt);
-      left = items.length;
+      const entries = batch.filter((entry) => !entry.done && !entry.expired());
+      if (entries.length === 0) return;
+      // An attempt that made progress needs no pause: entries of one key wait for each other, not for other nodes.
+      if (entries.length === left) await pauseBeforeRetry(attempt);
+      left = entries.length;
       try {
-        await this.#try(f, items);
+        if (entries.some(({ unconfirmed }) => unconfirmed)) await this.#findStored([{ f, entries }]);
+        const missing = entries.filter(({ done }) => !done);
+        if (missing.length > 0) await this.#tryBatch(f, missing);
       } catch (error) {
-        this.lastError = error;
-        for (const item of items) item.doubtful = true;
-        this.#heads.doubt(f);
+        this.#markUnconfirmed(f, entries, error);
       }
     }
   }
 
-  async #try(f: string, all: readonly Item[]): Promise<void> {
-    if (all.some(({ doubtful }) => doubtful)) await this.#recognise(this.#layout.entries(f), [{ f, items: all }]);
-    const items = all.filter(({ done }) => !done);
-    if (items.length === 0) return;
-    if (!this.#isFresh(f)) await this.#heads.lastOf([f]);
-    const head = this.#headOf(f);
-    const claimed = items.filter(({ claim }) => claim);
-    const claims = claimed.map(({ claim }) => claim as ClaimDocument);
-    const entries = items.map((item, index) => entry(f, head.seq + 1 + index, item));
+  /** Inserts the records, then the entries, with one ordered command: what is stored is a prefix of both together. */
+  async #tryBatch(f: string, entries: readonly PendingEntry[]): Promise<void> {
+    if (!this.#isFresh(f)) await this.#bounds.lastSeqs([f]);
+    const end = this.#endOf(f);
+    const recorded = entries.filter(({ record }) => record);
+    const records = recorded.map(({ record }) => record as IdempotencyRecord);
+    const documents = entries.map((entry, index) => documentOf(f, end.seq + 1 + index, entry));
     const start = performance.now();
-    const { claims: claimsResult, entries: result } = await this.#insert(f, claims, entries);
-
-    if (claimsResult.sure) {
-      const end = claimsResult.taken[0] ?? claimed.length;
-      for (const item of claimed.slice(0, end)) item.claim = undefined;
-      if (end < claimed.length) return this.#meet(claimed.slice(end));
-    }
-    if (!result?.sure) {
-      this.lastError = result?.error ?? claimsResult.error;
-      for (const item of items) item.doubtful = true;
-      return this.#heads.doubt(f);
-    }
-    const landed = items.slice(0, result.taken[0] ?? items.length);
-    this.#commit(landed.length, start);
-    if (landed.length > 0) {
-      if (result.time - head.time > freshMs && (await this.#strayed(f, head.seq + 1, landed))) return;
-      this.#settle(f, landed, head.seq + 1, result.time);
-    }
-    if (landed.length === items.length) return;
-    // Another node has taken the number, or, unless the server says that it is this, an earlier try of ours is there.
-    if (!result.outrun) for (const item of items.slice(landed.length)) item.doubtful = true;
-    this.#heads.doubt(f);
+    const result = await this.#database.insert("entries", [...records, ...documents], true);
+    if (!result.confirmed) return this.#markUnconfirmed(f, entries, result.error);
+    const [stored = records.length + documents.length] = result.duplicates;
+    for (const entry of recorded.slice(0, stored)) entry.record = undefined;
+    if (stored < records.length) return this.#resolveHeld(recorded.slice(stored));
+    const written = entries.slice(0, stored - records.length);
+    this.#report(written.length, start);
+    const lost = entries.slice(written.length);
+    if (written.length > 0 && !(await this.#confirm(f, written, end, result.time))) return;
+    if (lost.length === 0) return;
+    // Another node has the number. Unless the server says so, it may also be our own entry, of an earlier insert.
+    if (!result.slotsTaken) for (const entry of lost) entry.unconfirmed = true;
+    this.#known.invalidate(f);
   }
 
-  #commit(messages: number, start: number): void {
-    if (messages > 0) this.#committed({ messages, seconds: (performance.now() - start) / 1000 });
+  /** Nothing is known of an insert of these entries. */
+  #markUnconfirmed(f: string, entries: readonly PendingEntry[], error: unknown): void {
+    this.lastError = error;
+    for (const entry of entries) entry.unconfirmed ||= !entry.done;
+    this.#known.invalidate(f);
   }
 
-  #headOf(f: string): Head {
-    return this.#heads.current(f) ?? { seq: 0, time: 0 };
+  #report(messages: number, start: number): void {
+    if (messages > 0) this.#listeners.committed({ messages, seconds: (performance.now() - start) / 1000 });
+  }
+
+  #endOf(f: string): KnownEnd {
+    return this.#known.current(f) ?? { seq: 0, time: 0 };
   }
 
   #isFresh(f: string): boolean {
-    const head = this.#heads.current(f);
-    return head !== undefined && this.#connection.now - head.time <= freshMs;
+    const end = this.#known.current(f);
+    return end !== undefined && this.#database.now - end.time <= maxEndAgeMs;
   }
 
-  /** Claims, then entries: as one command where they lie together. */
-  async #insert(
-    f: string,
-    claims: readonly ClaimDocument[],
-    entries: readonly EntryDocument[],
-  ): Promise<{ claims: Inserted; entries?: Inserted }> {
-    const name = this.#layout.entries(f);
-    if (claims.length === 0 || name === this.#layout.claims) {
-      const result = await this.#connection.insert(name, [...claims, ...entries], true);
-      const [first = Number.POSITIVE_INFINITY] = result.taken;
-      if (first < claims.length) return { claims: result };
-      const shifted = result.taken.map((index) => index - claims.length);
-      return { claims: { ...result, taken: [] }, entries: { ...result, taken: shifted } };
-    }
-    const first = await this.#connection.insert(this.#layout.claims, claims, true);
-    if (!first.sure || first.taken.length > 0) return { claims: first };
-    return { claims: first, entries: await this.#connection.insert(name, entries, true) };
-  }
-
-  /** Somebody holds a claim: the message itself, by a try of which nothing was known, or another one. */
-  async #meet(items: readonly Item[]): Promise<void> {
-    const filter = { f: { $in: items.map(({ claim }) => claim?.f ?? "") }, s: 0 };
-    const claims = await this.#connection.find<ClaimDocument>(this.#layout.claims, filter);
-    const byName = new Map(claims.map((claim) => [claim.f, claim]));
-    for (const item of items) {
-      const claim = byName.get(item.claim?.f ?? "");
-      // Free, or not yet on a majority: the next try tells.
-      if (!claim) continue;
-      if (claim.id === item.content.m) item.claim = undefined;
-      else finish(item, { taken: claim });
+  /**
+   * Records met others of the same name: those of the same messages, by an earlier insert, or of others that hold the
+   * keys.
+   */
+  async #resolveHeld(entries: readonly PendingEntry[]): Promise<void> {
+    const filter = { f: { $in: entries.map(({ record }) => record?.f ?? "") }, s: 0 };
+    const records = await this.#database.find<IdempotencyRecord>("entries", filter);
+    const byName = new Map(records.map((record) => [record.f, record]));
+    for (const entry of entries) {
+      const record = byName.get(entry.record?.f ?? "");
+      // Not there: deleted meanwhile, or not yet on a majority. The next attempt finds out.
+      if (!record) continue;
+      if (record.id === entry.content.m) entry.record = undefined;
+      else settle(entry, { heldBy: record });
     }
   }
 
-  /** Finds out which entries are there already: ours by a try of which nothing was known, or another's under the key. */
-  async #recognise(name: string, queues: readonly { f: string; items: readonly Item[] }[]): Promise<void> {
-    const onces = queues.flatMap(({ items }) => items.map(({ content }) => content.c));
-    const [only] = queues;
-    const f = queues.length === 1 && only ? only.f : { $in: queues.map((queue) => queue.f) };
-    const filter = { f, c: { $in: [...new Set(onces)] } };
-    const found = await this.#connection.find<EntryDocument>(name, filter, { projection: { d: 0 } });
-    const there = new Map(found.map((document) => [`${document.f} ${document.c}`, document]));
-    for (const queue of queues) {
-      for (const item of queue.items) {
-        item.doubtful = false;
-        const document = there.get(`${queue.f} ${item.content.c}`);
+  /** Looks for entries by their deduplication keys: an earlier insert, or another node, may have stored them. */
+  async #findStored(queues: readonly Pick<FeedQueue, "f" | "entries">[]): Promise<void> {
+    const keys = queues.flatMap(({ entries }) => entries.map(({ content }) => content.c));
+    const filter = { f: { $in: queues.map(({ f }) => f) }, c: { $in: [...new Set(keys)] } };
+    const found = await this.#database.find<EntryDocument>("entries", filter, { projection: { d: 0 } });
+    const stored = new Map(found.map((document) => [`${document.f} ${document.c}`, document]));
+    for (const { f, entries } of queues) {
+      for (const entry of entries) {
+        entry.unconfirmed = false;
+        const document = stored.get(`${f} ${entry.content.c}`);
         if (!document) continue;
-        const ours = document.m === item.content.m && document.k === item.content.k;
-        finish(item, ours ? { seq: document.s } : { there: document });
+        const isOwn = document.m === entry.content.m && document.k === entry.content.k;
+        settle(entry, isOwn ? { seq: document.s } : { existing: document });
       }
     }
   }
 
   /**
-   * A node that slept may hold a head whose successors were written and trimmed meanwhile: its insert meets nobody, below
-   * the tail, where no reader looks. Trimmed slots are an hour old at least, so only an old head has to be checked, by the
-   * server's time.
+   * Settles entries that were stored behind an end. Reports false where they were removed again, and have no outcome.
    */
-  async #strayed(f: string, first: number, items: readonly Item[]): Promise<boolean> {
-    const tail = (await this.#heads.tailsOf([f])).get(f) ?? 1;
-    this.#heads.doubt(f);
-    if (first >= tail) return false;
-    const strays = {
-      f,
-      s: { $gte: first, $lt: first + items.length },
-      c: { $in: items.map(({ content }) => content.c) },
-    };
-    await this.#connection.collection<EntryDocument>(this.#layout.entries(f)).deleteMany(strays);
+  async #confirm(f: string, entries: readonly PendingEntry[], end: KnownEnd, time: number): Promise<boolean> {
+    const first = end.seq + 1;
+    const last = end.seq + entries.length;
+    if (time - end.time > maxEndAgeMs && (await this.#removeStrays(f, first, entries))) return false;
+    this.#known.learn(f, last, time);
+    for (const [index, entry] of entries.entries()) settle(entry, { seq: first + index });
+    this.#listeners.appended(f, last);
     return true;
   }
 
-  #settle(f: string, items: readonly Item[], first: number, time: number): void {
-    const last = first + items.length - 1;
-    this.#heads.learn(f, last, time);
-    for (const [index, item] of items.entries()) finish(item, { seq: first + index });
-    this.#onGrown(f, last);
+  /**
+   * A node that slept may build on an end whose successors were written and trimmed meanwhile: then its insert meets no
+   * other entry, and stores entries below the tail, where no reader looks. Trimmed slots are an hour old at least, so
+   * only an old end has to be checked, by the server's clock. Reports whether the entries were such strays; they are
+   * deleted.
+   */
+  async #removeStrays(f: string, first: number, entries: readonly PendingEntry[]): Promise<boolean> {
+    const tail = (await this.#bounds.tails([f])).get(f) ?? 1;
+    this.#known.invalidate(f);
+    if (first >= tail) return false;
+    const s = { $gte: first, $lt: first + entries.length };
+    await this.#database.deleteMany<EntryDocument>("entries", {
+      f,
+      s,
+      c: { $in: entries.map(({ content }) => content.c) },
+    });
+    return true;
   }
 }
 
-function finish(item: Item, landing: Landing): void {
-  item.done = true;
-  item.resolve(landing);
+function settle(entry: PendingEntry, outcome: EntryOutcome): void {
+  entry.done = true;
+  entry.resolve(outcome);
 }
 
-function entry(f: string, s: number, { content }: Item): EntryDocument {
+function documentOf(f: string, s: number, { content }: PendingEntry): EntryDocument {
   return { f, s, ...content };
 }
 
-/** The first items, as many as go in one command. */
-function slice(items: readonly Item[]): Item[] {
+/** The first entries, as many as go into one command: at least one. */
+function firstCommand(entries: readonly PendingEntry[]): PendingEntry[] {
   let bytes = 0;
-  const over = items.findIndex(({ content, claim }, index) => {
-    bytes += (content.d?.length ?? 0) + (claim?.d?.length ?? 0);
+  const over = entries.findIndex(({ content, record }, index) => {
+    bytes += (content.d?.length ?? 0) + (record?.d?.length ?? 0);
     return index >= maxEntries || (index > 0 && bytes > maxBytes);
   });
-  return items.slice(0, over === -1 ? items.length : over);
+  return entries.slice(0, over === -1 ? entries.length : over);
 }
 
 /** Feeds in groups of one command each. */
-function* slices(queues: readonly Queue[]): Generator<Queue[]> {
+function* groupsOf(queues: readonly FeedQueue[]): Generator<FeedQueue[]> {
   for (let rest = [...queues]; rest.length > 0; ) {
-    const count = slice(rest.map(({ items }) => items[0] as Item)).length;
+    const count = firstCommand(rest.map(({ entries }) => entries[0] as PendingEntry)).length;
     yield rest.splice(0, count);
   }
 }

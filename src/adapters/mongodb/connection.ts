@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   type AggregateOptions,
   type Collection,
@@ -10,67 +9,45 @@ import {
   type IndexDescription,
   MongoClient,
   type Timestamp,
+  type UpdateFilter,
+  type UpdateOptions,
+  type WithoutId,
 } from "mongodb";
-import { backoffMs } from "../../util/backoff.ts";
-import { mapLimited } from "../../util/limit.ts";
+import type { Database, Inserted } from "./database.ts";
 
+/** Source: https://www.mongodb.com/docs/manual/reference/error-codes/ */
 const duplicateKey = 11_000;
-/**
- * FerretDB 1.24 takes so many documents of an insert at a time, and goes on with the next ones after a failure in an
- * ordered insert: https://github.com/FerretDB/FerretDB/blob/v1.24.0/internal/handler/msg_insert.go
- */
-const orderedTogether = 100;
-/** Commands under way for one call. */
-export const maxParallel = 16;
-const retryTimes = { baseMs: 5, capMs: 100 };
-
-/** What became of an insert. */
-export interface Inserted {
-  /** Everything that is not in `taken` is durable. Otherwise nothing is known of any document. */
-  readonly sure: boolean;
-  /** Indexes of documents that met another one with the same key. Of an ordered insert: at most one, and none after it was tried. */
-  readonly taken: readonly number[];
-  /** Each of these is known to have met another one at its slot: somebody was faster. False where the server does not say. */
-  readonly outrun: boolean;
-  /** The server's time of the answer where it tells one, else this machine's, in milliseconds. */
-  readonly time: number;
-  readonly error?: unknown;
-}
 
 /** Why one document was not inserted. */
 interface WriteError {
   readonly index: number;
   readonly code: number;
   readonly errmsg: string;
-  /** The index that a duplicate met; FerretDB does not tell. */
+  /** The fields of the index that a duplicate met, if the server names it. */
   readonly keyPattern?: Document;
 }
 
-/** Which servers these are. */
-export interface Topology {
+/** The servers behind a connection. */
+export interface ServerInfo {
   /** A replica set or a sharded cluster: majorities exist. */
   readonly replicated: boolean;
-  /** It looks documents up by scanning their collection: indexes only keep values unique. */
-  readonly scans: boolean;
+  /** The answer to `buildInfo`. */
+  readonly build: Document;
 }
 
-/** The database: commands with majority concerns and short timeouts. */
-export class Connection {
-  readonly db: Db;
+/** A database of MongoDB, asked with majority concerns and short timeouts. Collections of any name are allowed. */
+export class Connection implements Database {
+  readonly pageSize = 128;
   readonly #client: MongoClient;
-  /** How far the servers' clock is ahead of this machine's, in milliseconds. */
-  #ahead = 0;
-  #topology: Topology = { replicated: true, scans: false };
-  /** Made at the first insert into a collection; none where all were made when the store was opened. */
-  #lateIndexes: readonly IndexDescription[] = [];
-  #hasLateIndexes: (name: string) => boolean = () => false;
-  readonly #indexed = new Map<string, Promise<unknown>>();
-
+  readonly #db: Db;
   readonly #commandMs: number;
+  /** How far the servers' clock is ahead of this machine's, in ms. */
+  #aheadMs = 0;
+  #replicated = true;
 
   /**
-   * `url` names the database. A command that takes longer than `commandMs` milliseconds is given up with its connection.
-   * `watch` sees every command, for tests.
+   * `url` names the database. A command that takes longer than `commandMs` milliseconds is given up, and its connection
+   * closed. `watch` sees every command, for tests.
    */
   constructor(url: string, commandMs: number, watch?: (event: CommandStartedEvent) => void) {
     this.#commandMs = commandMs;
@@ -81,131 +58,106 @@ export class Connection {
       serverSelectionTimeoutMS: commandMs,
       waitQueueTimeoutMS: commandMs,
       heartbeatFrequencyMS: 1_000,
-      // From this process: retries know more than the driver's, which repeats once and blindly.
+      // The store repeats writes itself: it can tell whether the first attempt arrived, and the driver cannot.
       retryWrites: false,
       readPreference: "primary",
       monitorCommands: watch !== undefined,
       promoteBuffers: true,
     });
     if (watch) this.#client.on("commandStarted", watch);
-    this.db = this.#client.db();
+    this.#db = this.#client.db();
   }
 
-  /** The servers' time as far as it is known, in milliseconds: comparable with Inserted's. */
   get now(): number {
-    return Date.now() + this.#ahead;
+    return Date.now() + this.#aheadMs;
   }
 
-  get topology(): Topology {
-    return this.#topology;
-  }
-
-  /** Connects, and finds out what the servers can. Throws when there is none, and may be called again then. */
-  async open(): Promise<Topology> {
-    // By itself the driver connects once only: after a failure every command fails.
+  /** Connects, and asks what the servers are. Throws if none answers, and may then be called again. */
+  async open(): Promise<ServerInfo> {
+    // The driver connects by itself for the first command only: if that failed, all later ones would fail.
     await this.#client.connect();
-    const hello = await this.db.command({ hello: 1 });
-    const build = await this.db.command({ buildInfo: 1 });
-    this.#topology = {
-      replicated: hello.setName !== undefined || hello.msg === "isdbgrid",
-      scans: build.ferretdbVersion !== undefined,
-    };
-    return this.#topology;
+    const hello = await this.#db.command({ hello: 1 });
+    const build = await this.#db.command({ buildInfo: 1 });
+    this.#replicated = hello.setName !== undefined || hello.msg === "isdbgrid";
+    return { replicated: this.#replicated, build };
   }
 
   close(): Promise<void> {
     return this.#client.close();
   }
 
+  /** A collection of any name, with majority concerns. */
   collection<T extends Document>(name: string): Collection<T> {
-    return this.db.collection<T>(name, {
-      ...(this.#topology.replicated ? { readConcern: { level: "majority" } } : {}),
+    return this.#db.collection<T>(name, {
+      ...(this.#replicated ? { readConcern: { level: "majority" } } : {}),
       writeConcern: this.#writeConcern,
     });
   }
 
-  /** All that a query finds, read from a majority. */
+  /** The names of the collections that exist. */
+  async collectionNames(): Promise<string[]> {
+    const found = await this.#db.listCollections({}, { nameOnly: true }).toArray();
+    return found.map(({ name }) => name);
+  }
+
   async find<T extends Document>(name: string, filter: Filter<T>, options: FindOptions = {}): Promise<T[]> {
     return (await this.collection<T>(name).find(filter, options).toArray()) as unknown as T[];
   }
 
-  /** All that a pipeline makes of a collection, read from a majority. */
+  iterate<T extends Document>(name: string, filter: Filter<T>, options: FindOptions = {}): AsyncIterable<T> {
+    return this.collection<T>(name).find(filter, options) as unknown as AsyncIterable<T>;
+  }
+
   async aggregate<T extends Document>(name: string, pipeline: Document[], options: AggregateOptions): Promise<T[]> {
     return this.collection(name).aggregate<T>(pipeline, options).toArray();
   }
 
-  /** What a query finds in several collections. */
-  async findAcross<T extends Document>(
-    names: readonly string[],
-    filter: Filter<T>,
-    options: FindOptions,
-  ): Promise<T[]> {
-    const [only, more] = names;
-    if (only !== undefined && more === undefined) return this.find(only, filter, options);
-    const made = await this.db.listCollections({}, { nameOnly: true }).toArray();
-    const there = new Set(made.map(({ name }) => name));
-    const found = await mapLimited(
-      maxParallel,
-      names.filter((name) => there.has(name)),
-      (name) => this.find<T>(name, filter, options),
-    );
-    return found.flat();
-  }
-
-  /** Collections are many, and most of them never used: each gets its indexes before its first document. */
-  indexOnInsert(indexes: readonly IndexDescription[], which: (name: string) => boolean): void {
-    this.#lateIndexes = indexes;
-    this.#hasLateIndexes = which;
-  }
-
   /**
-   * Inserts as one command, or as one after the other where the server keeps to an order only so far. Never throws: a
-   * command without an answer is one of which nothing is known.
+   * Not by the driver's insertMany, which hides a write concern error behind a write error and drops the server's time.
    */
   async insert(name: string, documents: readonly object[], ordered: boolean): Promise<Inserted> {
-    const most = ordered && this.#topology.scans ? orderedTogether : documents.length;
-    for (let first = 0; ; first += most) {
-      const result = await this.#insert(name, documents.slice(first, first + most), ordered);
-      if (!result.sure || result.taken.length > 0 || first + most >= documents.length) {
-        return { ...result, taken: result.taken.map((index) => first + index) };
-      }
-    }
-  }
-
-  /** Not the driver's insertMany: that one hides a write concern error behind a write error, and tells no server's time. */
-  async #insert(name: string, documents: readonly object[], ordered: boolean): Promise<Inserted> {
     try {
-      if (this.#hasLateIndexes(name)) await this.#index(name);
-      const reply = await this.db.command({ insert: name, documents, ordered, writeConcern: this.#writeConcern });
+      const reply = await this.#db.command({ insert: name, documents, ordered, writeConcern: this.#writeConcern });
       const time = timeOf(reply.operationTime as Timestamp | undefined);
-      this.#ahead = time - Date.now();
+      this.#aheadMs = time - Date.now();
       const errors = (reply.writeErrors ?? []) as readonly WriteError[];
       const other = errors.find(({ code }) => code !== duplicateKey);
       const error = reply.writeConcernError ?? other;
       return {
-        sure: error === undefined,
-        taken: errors.filter(({ code }) => code === duplicateKey).map(({ index }) => index),
-        outrun: errors.every(({ keyPattern }) => keyPattern?.s !== undefined),
+        confirmed: error === undefined,
+        duplicates: errors.filter(({ code }) => code === duplicateKey).map(({ index }) => index),
+        slotsTaken: errors.every(({ keyPattern }) => keyPattern?.s !== undefined),
         time,
         ...(error ? { error: Object.assign(new Error(String(error.errmsg)), { code: error.code }) } : {}),
       };
     } catch (error) {
-      return { sure: false, taken: [], outrun: false, time: this.now, error };
+      return { confirmed: false, duplicates: [], slotsTaken: false, time: this.now, error };
     }
   }
 
-  /** Makes the indexes of a collection that are not there; one by one, for FerretDB fails on two that are. */
-  async makeIndexes(name: string, indexes: readonly IndexDescription[]): Promise<void> {
-    for (const index of indexes) await this.collection(name).createIndexes([index]);
+  async updateOne<T extends Document>(
+    name: string,
+    filter: Filter<T>,
+    change: UpdateFilter<T>,
+    options: UpdateOptions = {},
+  ): Promise<number> {
+    return (await this.collection<T>(name).updateOne(filter, change, options)).modifiedCount;
   }
 
-  async #index(name: string): Promise<void> {
-    const made = this.#indexed.get(name) ?? this.makeIndexes(name, this.#lateIndexes);
-    this.#indexed.set(name, made);
-    await made.catch((error: unknown) => {
-      this.#indexed.delete(name);
-      throw error;
-    });
+  async updateMany<T extends Document>(name: string, filter: Filter<T>, change: UpdateFilter<T>): Promise<number> {
+    return (await this.collection<T>(name).updateMany(filter, change)).modifiedCount;
+  }
+
+  async replaceOne<T extends Document>(name: string, filter: Filter<T>, document: WithoutId<T>): Promise<number> {
+    return (await this.collection<T>(name).replaceOne(filter, document)).modifiedCount;
+  }
+
+  async deleteMany<T extends Document>(name: string, filter: Filter<T>): Promise<number> {
+    return (await this.collection<T>(name).deleteMany(filter)).deletedCount;
+  }
+
+  async createIndexes(name: string, indexes: readonly IndexDescription[]): Promise<void> {
+    await this.collection(name).createIndexes([...indexes]);
   }
 
   get #writeConcern() {
@@ -213,12 +165,7 @@ export class Connection {
   }
 }
 
-/** The clusters' time in whole seconds, as milliseconds. */
+/** The time of the cluster, which counts whole seconds, in ms. */
 function timeOf(operationTime: Timestamp | undefined): number {
   return operationTime ? operationTime.getHighBitsUnsigned() * 1000 : Date.now();
-}
-
-/** Waits before the next attempt: nodes that collided here must not collide again. */
-export function jitter(attempt: number): Promise<void> {
-  return sleep(backoffMs(retryTimes, attempt, Math.random()));
 }

@@ -1,32 +1,36 @@
-import type { Append, FeedKey } from "../../ports/store.ts";
+/**
+ * The documents of collection `entries` and their names. An entry is a message in a feed; an idempotency record holds a
+ * key, the body of a message of several feeds, or both. Fields have one letter, because every document repeats them.
+ *
+ * Shard key of `entries`: `{ f: 1 }`, so that a feed lies on one shard, and a query of a feed asks that shard alone.
+ * Retention bounds what a feed, and so a shard, can hold.
+ */
+import type { Append, FeedKey, MessageLocation } from "../../ports/store.ts";
 
-/** Digits of a stamp: 1000 a millisecond, safe integers until the year 2255. */
+/** Digits of a stamp: 1000 stamps a millisecond, and safe integers until the year 2255. */
 const stampDigits = 16;
 
-/**
- * What all documents of collection `entries` share. Shard key of `entries`: `{ f: 1 }`, so that a feed lies on one shard
- * (retention bounds its size), and a question about a feed goes to that shard alone.
- */
+/** What all documents of `entries` have. */
 interface Slot {
-  /** Name of the feed, or of the claim: see feedName, keyName and bodyName. */
+  /** Name of the feed, or of the record: see feedName, keyRecordName and messageRecordName. */
   readonly f: string;
-  /** Number in the feed, from 1; 0 for a claim. Unique with `f`: who inserts a number first has it. */
+  /** Number in the feed, from 1; 0 for a record. Unique with `f`: the first writer of a number has it. */
   readonly s: number;
-  /** Publish time; the last slot of a feed loses it when it is too old, so that trimming does not find it again. */
+  /** Publish time. The last slot of a feed loses it once it is too old, so that trimming does not find it again. */
   readonly p?: number;
   /** Expire time; absent for never. */
   readonly x?: number;
 }
 
-/** What an entry carries, wherever it will lie. */
-export interface Content {
-  /** What the entry is there once for, unique with `f`: the message, or the claim of its key. */
+/** An entry without its slot. */
+export interface EntryContent {
+  /** Deduplication key, unique with `f`: see messageRecordName and dedupKey. */
   readonly c: string;
   /** Id of the message. */
   readonly m: string;
   /** Order of arrival: see createStamps. */
   readonly o: string;
-  /** Kind; 0 for an emptied slot, which only keeps its number taken, and -1 for one that was emptied by a recall. */
+  /** Kind; 0 for a tombstone, and -1 for the tombstone of a recall. */
   readonly k: number;
   /** Category. */
   readonly g: string;
@@ -39,45 +43,44 @@ export interface Content {
   readonly b?: string;
   /** Body of a message of one feed. */
   readonly d?: Uint8Array;
-  /** Of a message of several feeds: name of the claim that has the body, and the size of that. */
+  /** Of a message of several feeds: name of the record that has the body, and the size of the body. */
   readonly r?: string;
   readonly z?: number;
-  /** Of a message of one feed with a key: name of the claim that holds the key. */
+  /** Of a message of one feed with a key: name of the record that holds the key. */
   readonly q?: string;
 }
 
 /** One message in one feed. */
-export interface EntryDocument extends Slot, Omit<Content, "p" | "x"> {}
+export interface EntryDocument extends Slot, Omit<EntryContent, "p" | "x"> {}
 
-/**
- * Holds a key, the body of a message of several feeds, or both: a slot 0 of a name of its own, so that it can be inserted
- * by the same ordered command as the entry, and before it.
- */
-export interface ClaimDocument extends Slot {
-  /** Id of the message that made the claim. */
+/** Holds a key, the body of a message of several feeds, or both, in slot 0 of a name of its own. */
+export interface IdempotencyRecord extends Slot {
+  /** Id of the message that made the record. */
   readonly id: string;
   readonly tenant: string;
   /** Digest of the content under the key. */
   readonly h: string;
-  /** Order of arrival; unique, and another one whenever the key goes to another message. */
+  /** Order of arrival: unique, and a new one whenever the key goes to another message. */
   readonly o: string;
-  /** When it was made, by its maker's clock, in milliseconds since the Unix epoch. */
+  /** When it was made, by its maker's clock, in ms since the Unix epoch. */
   readonly at: number;
   readonly p: number;
-  /** Of a claim of a key: when the key is free again. */
+  /** Of a key: from when on another message may have it, in ms since the Unix epoch. */
   readonly x?: number;
   /** Names of the feeds. */
   readonly to: readonly string[];
-  /** Of a message of several feeds: what its entries carry, and the body, so that anyone can finish a half-done append. */
-  readonly e?: Content;
+  /** Of a message of several feeds: its entries and its body, so that any node can complete a partial append. */
+  readonly e?: EntryContent;
   readonly d?: Uint8Array;
-  /** Entries are in all feeds. */
+  /** All feeds have their entries. */
   readonly done?: true;
-  /** Recalled: the message has this id; no late retry may bring it back. */
+  /** The message was recalled: the key answers with it, and no repetition may append it again. */
   readonly gone?: { readonly id: string; readonly p: number };
 }
 
-/** Name of a feed in `entries` and `feeds`. The length says where the tenant ends, so no two feeds share one. */
+/**
+ * Name of a feed in `entries` and `feeds`. The length marks the end of the tenant, so that no two feeds share a name.
+ */
 export function feedName({ tenant, name }: FeedKey): string {
   return `f${tenant.length}.${tenant}.${name}`;
 }
@@ -89,36 +92,45 @@ export function feedOf(f: string): FeedKey {
   return { tenant: f.slice(dot + 1, end), name: f.slice(end + 1) };
 }
 
-/** Name of the claim of a key. */
-export function keyName(tenant: string, key: string): string {
+/** Name of the record of a key. */
+export function keyRecordName(tenant: string, key: string): string {
   return `k${tenant.length}.${tenant}.${key}`;
 }
 
-/** Name of the claim that keeps the body of a message of several feeds without a key. */
-export function bodyName(id: string): string {
+/**
+ * Name of the record of a message without a key, which is there for its body. Also the deduplication key of all entries
+ * but those of a message of one feed with a key.
+ */
+export function messageRecordName(id: string): string {
   return `m${id}`;
 }
 
 /**
- * What an entry under a key is there once for: the claim by its order of arrival. Each message that the key goes to has
- * another one, so that an entry which is late cannot land as another message's, and one that is left is not in the way.
+ * Deduplication key of the entry of a message of one feed with a key. Each message that gets the key has a record with
+ * an order of its own, so that an entry which arrives late cannot pass for that of another message, nor be in its way.
  */
-export function onceFor(claim: Pick<ClaimDocument, "o">): string {
-  return `k${claim.o}`;
+export function dedupKey(record: Pick<IdempotencyRecord, "o">): string {
+  return `k${record.o}`;
 }
 
-/** The reverse of onceFor: the order of arrival of the claim. */
-export function claimedAt(once: string): string {
-  return once.slice(1);
+/** The order of the record that a deduplication key was made of: the reverse of dedupKey. */
+export function orderOf(key: string): string {
+  return key.slice(1);
 }
 
-/** A batch of a tenant. */
+/** Name of a tenant's batch. */
 export function batchName(tenant: string, batchId: string): string {
   return `${tenant.length}.${tenant}.${batchId}`;
 }
 
-/** What an entry carries of a message, without its body. */
-export function contentOf(message: Append, order: string, c: string): Content {
+/** The reverse of batchName, without the tenant. */
+export function batchIdOf(b: string): string {
+  const dot = b.indexOf(".");
+  return b.slice(dot + 1 + Number(b.slice(0, dot)) + 1);
+}
+
+/** The content of a message's entries, without the body. `order`: a stamp; `c`: the deduplication key. */
+export function contentOf(message: Append, order: string, c: string): EntryContent {
   const { tenant, id, kind, category, publishTime, expireTime, actorId, objectType, objectId, batchId } = message;
   return {
     c,
@@ -135,7 +147,16 @@ export function contentOf(message: Append, order: string, c: string): Content {
   };
 }
 
-/** Makes orders of arrival: ascending for one node, and by its clock among nodes; the id makes them unique. */
+/** Where an entry lies. */
+export function locationOf(entry: Pick<EntryDocument, "f" | "s" | "m" | "k" | "g" | "x">): MessageLocation {
+  const { f, s, m, k, g, x = Number.POSITIVE_INFINITY } = entry;
+  return { id: m, feed: feedOf(f), seq: s, kind: k, category: g, expireTime: x };
+}
+
+/**
+ * Makes the stamps of one node: a stamp is an order of arrival. Those of a node ascend, those of several nodes are
+ * ordered by their clocks, and the message's id makes each of them unique.
+ */
 export function createStamps(): (id: string) => string {
   let last = 0;
   return (id) => {
@@ -144,7 +165,7 @@ export function createStamps(): (id: string) => string {
   };
 }
 
-/** The least order of arrival at a time, in milliseconds since the Unix epoch. */
+/** The lowest stamp of a time, in ms since the Unix epoch. */
 export function stampAt(time: number): string {
   return String(Math.max(0, Math.floor(time * 1000))).padStart(stampDigits, "0");
 }

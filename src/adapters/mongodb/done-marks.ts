@@ -1,43 +1,39 @@
-import type { Connection } from "./connection.ts";
-import type { ClaimDocument } from "./documents.ts";
-import type { Layout } from "./layout.ts";
+import type { Database } from "./database.ts";
+import type { IdempotencyRecord } from "./documents.ts";
 
-/** Marks of one command. */
-const maxMarks = 1_000;
+/** The most marks that wait for the next command; more are dropped. */
+const maxWaiting = 1_000;
 
 /**
- * Notes behind the answer that all entries of a message are in their feeds, so that a repetition need not look at each of
- * them. A lost mark costs that look, and nothing else.
+ * Marks the records of messages of several feeds as done, after the callers were answered, so that a repetition need
+ * not look for each entry. A lost mark costs that look, and nothing else.
  */
 export class DoneMarks {
-  readonly #connection: Connection;
-  readonly #layout: Layout;
-  #waiting: ClaimDocument[] = [];
+  readonly #database: Database;
+  #waiting: IdempotencyRecord[] = [];
   #running: Promise<void> | undefined;
 
-  constructor(connection: Connection, layout: Layout) {
-    this.#connection = connection;
-    this.#layout = layout;
+  constructor(database: Database) {
+    this.#database = database;
   }
 
-  /** One command at a time; what comes meanwhile is in the next one. */
-  add(claim: ClaimDocument): void {
-    if (this.#waiting.length < maxMarks) this.#waiting.push(claim);
+  /** Marks a record soon. One command runs at a time, and marks whatever came during the one before. */
+  add(record: IdempotencyRecord): void {
+    if (this.#waiting.length < maxWaiting) this.#waiting.push(record);
     this.#running ??= this.#run();
   }
 
-  /** Waits for what is under way. */
+  /** Resolves once no command runs. */
   async idle(): Promise<void> {
     await this.#running;
   }
 
   async #run(): Promise<void> {
-    const claims = this.#connection.collection<ClaimDocument>(this.#layout.claims);
     while (this.#waiting.length > 0) {
-      const some = this.#waiting;
+      const records = this.#waiting;
       this.#waiting = [];
-      const filter = { f: { $in: some.map(({ f }) => f) }, s: 0, o: { $in: some.map(({ o }) => o) } };
-      await claims.updateMany(filter, { $set: { done: true } }).catch(() => {});
+      const filter = { f: { $in: records.map(({ f }) => f) }, s: 0, o: { $in: records.map(({ o }) => o) } };
+      await this.#database.updateMany<IdempotencyRecord>("entries", filter, { $set: { done: true } }).catch(() => {});
     }
     this.#running = undefined;
   }

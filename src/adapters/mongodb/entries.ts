@@ -1,70 +1,74 @@
 import type { Entry, FeedKey, FeedSlice } from "../../ports/store.ts";
-import type { Connection } from "./connection.ts";
-import { type ClaimDocument, type EntryDocument, feedName } from "./documents.ts";
-import { type Heads, StaleAnswer } from "./heads.ts";
-import type { Layout } from "./layout.ts";
+import type { Database } from "./database.ts";
+import { batchIdOf, type EntryDocument, feedName, type IdempotencyRecord } from "./documents.ts";
+import { type FeedBoundsReader, StaleReadError } from "./feed-bounds.ts";
+import type { KnownEnds } from "./known-ends.ts";
 
-/** A stretch ends once it holds so many bytes, so that a lagging reader costs one bounded page. */
-const stretchBytes = 64 * 1024;
-/** Slots of one query, where a second one does not cost as much as the first. */
-const pageSize = 128;
+/** A slice ends once its bodies reach this many bytes, so that a lagging reader costs one bounded page. */
+const sliceBytes = 64 * 1024;
 
 /** Reads entries with their bodies. */
-export class Entries {
-  readonly #connection: Connection;
-  readonly #layout: Layout;
-  readonly #heads: Heads;
+export class EntryReader {
+  readonly #database: Database;
+  readonly #bounds: FeedBoundsReader;
+  readonly #known: KnownEnds;
 
-  constructor(connection: Connection, layout: Layout, heads: Heads) {
-    this.#connection = connection;
-    this.#layout = layout;
-    this.#heads = heads;
+  constructor(database: Database, bounds: FeedBoundsReader, known: KnownEnds) {
+    this.#database = database;
+    this.#bounds = bounds;
+    this.#known = known;
   }
 
-  /** See FeedLog. */
+  /** See FeedLog. Throws StaleReadError. */
   async read(key: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<FeedSlice> {
     const f = feedName(key);
-    const known = this.#heads.floor(f);
-    // What is known to be below the tail is not even looked at.
-    const from = Math.max(after + 1, this.#heads.tailByCount(known));
+    const floor = this.#known.floor(f);
+    // Slots that are known to lie below the tail are not read.
+    const from = Math.max(after + 1, this.#bounds.tailByCount(floor));
     const { slots, full } = await this.#slots(f, from, upTo, limit, now);
     const seen = slots.at(-1)?.s ?? 0;
-    // Where nothing lay behind what was seen, that was the end; what came meanwhile is left to the next read.
+    // Nothing lay behind the last slot, so that was the end; what was appended meanwhile is left to the next read.
     const atEnd = !full && seen > 0 && seen < upTo;
-    // The tail after the slots: what was deleted before they were read is below it.
-    const [last, tails] = await Promise.all([atEnd ? seen : this.#lastOf(f), this.#heads.tailsOf([f])]);
+    // The tail is read after the slots: what was deleted before they were read is below it.
+    const [last, tails] = await Promise.all([atEnd ? seen : this.#lastSeq(f), this.#bounds.tails([f])]);
     const seq = full || seen >= upTo ? Math.max(last, seen) : Math.min(last, Math.max(after, seen));
-    const head = this.#heads.head(seq, tails.get(f) ?? 1);
-    requireWhole(slots, Math.max(from, head.tail), full ? seen : Math.min(upTo, known));
-    const live = slots.filter((slot) => slot.s >= head.tail && isLive(slot, now));
-    const end = Math.max(after, seen, Math.min(upTo, head.tail - 1, head.seq));
-    return { bounds: head, entries: await this.withBodies(live), through: full ? Math.max(after, seen) : end };
+    const bounds = this.#bounds.boundsOf(seq, tails.get(f) ?? 1);
+    requireWhole(slots, Math.max(from, bounds.tail), full ? seen : Math.min(upTo, floor));
+    const live = slots.filter((slot) => slot.s >= bounds.tail && isLive(slot, now));
+    const end = Math.max(after, seen, Math.min(upTo, bounds.tail - 1, bounds.seq));
+    return { bounds, entries: await this.withBodies(live), through: full ? Math.max(after, seen) : end };
   }
 
-  /** Entries of rows, with bodies; a row whose body was taken away meanwhile is left out. */
+  /**
+   * The entries of rows, with bodies. A row whose message was recalled meanwhile has no body any more, and is left out.
+   */
   async withBodies(rows: readonly EntryDocument[]): Promise<Entry[]> {
-    return (await this.joined(rows)).map(({ row, body }) => toEntry(row, this.#heads.epoch, body));
+    return (await this.join(rows)).map(({ row, body }) => toEntry(row, this.#bounds.epoch, body));
   }
 
-  /** Rows with their bodies, which for messages of several feeds lie with their claims. */
-  async joined(rows: readonly EntryDocument[]): Promise<{ row: EntryDocument; body: Uint8Array }[]> {
+  /**
+   * Rows with their bodies, which for messages of several feeds are in their records. Rows without one are left out.
+   */
+  async join(rows: readonly EntryDocument[]): Promise<{ row: EntryDocument; body: Uint8Array }[]> {
     const names = [...new Set(rows.flatMap(({ r }) => r ?? []))];
     const filter = { f: { $in: names }, s: 0 };
-    const projection = { f: 1, id: 1, d: 1 };
-    const claims =
-      names.length === 0 ? [] : await this.#connection.find<ClaimDocument>(this.#layout.claims, filter, { projection });
-    const bodies = new Map(claims.map(({ f, id, d }) => [`${f} ${id}`, d]));
+    const options = { projection: { f: 1, id: 1, d: 1 } };
+    const records = names.length === 0 ? [] : await this.#database.find<IdempotencyRecord>("entries", filter, options);
+    const bodies = new Map(records.map(({ f, id, d }) => [`${f} ${id}`, d]));
     return rows.flatMap((row) => {
       const body = row.r === undefined ? row.d : bodies.get(`${row.r} ${row.m}`);
       return body ? [{ row, body }] : [];
     });
   }
 
-  async #lastOf(f: string): Promise<number> {
-    return (await this.#heads.lastOf([f])).get(f) ?? 0;
+  async #lastSeq(f: string): Promise<number> {
+    return (await this.#bounds.lastSeqs([f])).get(f) ?? 0;
   }
 
-  /** Slots from a number on, until so many of them are live, or hold so many bytes, or there are no more. */
+  /**
+   * Slots from a number on, until enough of them are live or hold enough bytes: then it is full. Else there are no
+   * more.
+   */
   async #slots(
     f: string,
     first: number,
@@ -74,18 +78,17 @@ export class Entries {
   ): Promise<{ slots: EntryDocument[]; full: boolean }> {
     const slots: EntryDocument[] = [];
     let [live, bytes, from] = [0, 0, first];
-    for (; live < limit && bytes < stretchBytes; ) {
-      const count = this.#layout.scans ? limit : Math.min(pageSize, limit - live);
+    while (live < limit && bytes < sliceBytes) {
+      const count = Math.min(this.#database.pageSize, limit - live);
       const options = { sort: { s: 1 }, limit: count, batchSize: count } as const;
-      const name = this.#layout.entries(f);
-      const page = await this.#connection.find<EntryDocument>(name, { f, s: { $gte: from, $lte: upTo } }, options);
+      const page = await this.#database.find<EntryDocument>("entries", { f, s: { $gte: from, $lte: upTo } }, options);
       for (const slot of page) {
         slots.push(slot);
         from = slot.s + 1;
         if (!isLive(slot, now)) continue;
         live++;
         bytes += slot.z ?? slot.d?.length ?? 0;
-        if (live === limit || bytes >= stretchBytes) return { slots, full: true };
+        if (live === limit || bytes >= sliceBytes) return { slots, full: true };
       }
       if (page.length < count) return { slots, full: false };
     }
@@ -93,30 +96,28 @@ export class Entries {
   }
 }
 
-/**
- * Slots follow one another without a hole, and go as far as is known. Otherwise the answer comes from a server that knows
- * less than others do.
- */
+/** Throws StaleReadError unless the slots go from `first` to `last` at least, without a hole. */
 function requireWhole(slots: readonly EntryDocument[], first: number, last: number): void {
   let next = first;
   for (const { s } of slots) {
     if (s < first) continue;
-    if (s !== next) throw new StaleAnswer(`slot ${next} is missing before ${s}`);
+    if (s !== next) throw new StaleReadError(`slot ${next} is missing before ${s}`);
     next++;
   }
-  if (next <= last) throw new StaleAnswer(`slot ${next} is missing`);
+  if (next <= last) throw new StaleReadError(`slot ${next} is missing`);
 }
 
 function isLive({ k, x = Number.POSITIVE_INFINITY }: EntryDocument, now: number): boolean {
   return k > 0 && x > now;
 }
 
-/** An Entry of a row. */
+/** The entry of a row, with a body that was read with it or from its record. */
 export function toEntry(row: EntryDocument, epoch: number, body: Uint8Array): Entry {
   return {
     epoch,
     seq: row.s,
     id: row.m,
+    // The driver's Buffer, as the plain Uint8Array that callers compare and encode.
     body: new Uint8Array(body.buffer, body.byteOffset, body.byteLength),
     kind: row.k,
     category: row.g,
@@ -127,10 +128,4 @@ export function toEntry(row: EntryDocument, epoch: number, body: Uint8Array): En
     publishTime: row.p ?? 0,
     expireTime: row.x ?? Number.POSITIVE_INFINITY,
   };
-}
-
-/** The batch's own name: what follows the tenant. */
-function batchIdOf(b: string): string {
-  const dot = b.indexOf(".");
-  return b.slice(dot + 1 + Number(b.slice(0, dot)) + 1);
 }

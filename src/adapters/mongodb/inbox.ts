@@ -1,26 +1,24 @@
 import type { Filter } from "mongodb";
 import type { BatchPage, Entry, FeedKey, MessageLocation, Selection, SeqRanges } from "../../ports/store.ts";
-import type { Connection } from "./connection.ts";
-import { batchName, type EntryDocument, feedName, feedOf } from "./documents.ts";
-import { type Entries, toEntry } from "./entries.ts";
-import type { Heads } from "./heads.ts";
-import type { Layout } from "./layout.ts";
-import { clip, maxRanges, withinAny } from "./ranges.ts";
-import { placeOf } from "./recall.ts";
+import { clip, withinAny } from "../../util/seq-ranges.ts";
+import { type Database, maxRanges } from "./database.ts";
+import { batchName, type EntryDocument, feedName, feedOf, locationOf } from "./documents.ts";
+import { type EntryReader, toEntry } from "./entries.ts";
+import type { FeedBoundsReader } from "./feed-bounds.ts";
 
-const nothing = new Uint8Array();
+const noBody = new Uint8Array();
+/** The highest limit that the protocol can carry. */
+const maxLimit = 0x7fffffff;
 
-/** The questions of the inbox. */
+/** Selects, finds and lists messages for InboxIndex. All methods throw StaleReadError. */
 export class MongoInbox {
-  readonly #connection: Connection;
-  readonly #layout: Layout;
-  readonly #heads: Heads;
-  readonly #entries: Entries;
+  readonly #database: Database;
+  readonly #bounds: FeedBoundsReader;
+  readonly #entries: EntryReader;
 
-  constructor(connection: Connection, layout: Layout, heads: Heads, entries: Entries) {
-    this.#connection = connection;
-    this.#layout = layout;
-    this.#heads = heads;
+  constructor(database: Database, bounds: FeedBoundsReader, entries: EntryReader) {
+    this.#database = database;
+    this.#bounds = bounds;
     this.#entries = entries;
   }
 
@@ -28,23 +26,24 @@ export class MongoInbox {
   async select(selection: Selection): Promise<Entry[]> {
     const { feed, ranges, order, bodies, limit } = selection;
     if (ranges.length === 0 || limit < 1) return [];
-    const [head] = await this.#heads.heads([feed]);
-    const f = feedName(feed);
+    const [bounds] = await this.#bounds.bounds([feed]);
+    const clipped = clip(ranges, bounds?.tail ?? 1, bounds?.seq ?? 0);
     const inRanges = withinAny(ranges);
-    const filter = { f, ...seqFilter(clip(ranges, head?.tail ?? 1, head?.seq ?? 0)), ...filterOf(selection) };
     const rows: EntryDocument[] = [];
-    // The limit is the driver's batch only where rows of one stretch may still drop out.
-    const whole = ranges.length <= maxRanges && limit <= 0x7fffffff;
-    const cursor = this.#connection.collection<EntryDocument>(this.#layout.entries(f)).find(filter, {
+    // The server can apply the limit only where it applies the ranges, too.
+    const isExact = ranges.length <= maxRanges && limit <= maxLimit;
+    const filter = { f: feedName(feed), ...seqFilter(clipped), ...filterOf(selection) };
+    const found = this.#database.iterate<EntryDocument>("entries", filter, {
       sort: { s: order === "newest" ? -1 : 1 },
+      batchSize: Math.min(limit, 1000),
       ...(bodies ? {} : { projection: { d: 0 } }),
-      ...(whole ? { limit, batchSize: Math.min(limit, 1000) } : { batchSize: Math.min(limit, 1000) }),
+      ...(isExact ? { limit } : {}),
     });
-    for await (const row of cursor) {
+    for await (const row of found) {
       if (inRanges(row.s)) rows.push(row);
       if (rows.length === limit) break;
     }
-    return bodies ? this.#entries.withBodies(rows) : rows.map((row) => toEntry(row, this.#heads.epoch, nothing));
+    return bodies ? this.#entries.withBodies(rows) : rows.map((row) => toEntry(row, this.#bounds.epoch, noBody));
   }
 
   /** See InboxIndex. */
@@ -52,62 +51,49 @@ export class MongoInbox {
     if (feeds.length === 0 || ids.length === 0) return [];
     const names = [...new Set(feeds.map(feedName))];
     const m = { $in: [...new Set(ids.map((id) => id.toLowerCase()))] };
-    const found = await Promise.all(
-      [...this.#layout.group(names)].map(([name, some]) =>
-        this.#connection.find<EntryDocument>(name, { m, f: { $in: some }, k: { $gt: 0 } }, { projection: { d: 0 } }),
-      ),
-    );
-    const heads = await this.#heads.headsOf(names);
-    return found
-      .flat()
-      .filter(({ f, s }) => s >= (heads.get(f)?.tail ?? 1))
-      .map(placeOf);
+    const filter = { m, f: { $in: names }, k: { $gt: 0 } };
+    const found = await this.#database.find<EntryDocument>("entries", filter, { projection: { d: 0 } });
+    const bounds = await this.#bounds.boundsByName(names);
+    return found.filter(({ f, s }) => s >= (bounds.get(f)?.tail ?? 1)).map(locationOf);
   }
 
-  /** See InboxIndex. A place in a batch is a message's order of arrival, and its feed. */
+  /** See InboxIndex. A page cursor is the order of arrival of the last message, and its feed. */
   async batch(tenant: string, batchId: string, after: string, limit: number, now: number): Promise<BatchPage> {
     const rows: EntryDocument[] = [];
-    for (let place = after, more = true; more && rows.length <= limit; ) {
-      const page = await this.#batchRows(batchName(tenant, batchId), place, limit + 1, now);
-      const heads = await this.#heads.headsOf(page.map(({ f }) => f));
-      rows.push(...page.filter(({ f, s }) => s >= (heads.get(f)?.tail ?? 1)));
+    for (let cursor = after, more = true; more && rows.length <= limit; ) {
+      const page = await this.#batchRows(batchName(tenant, batchId), cursor, limit + 1, now);
+      const bounds = await this.#bounds.boundsByName(page.map(({ f }) => f));
+      rows.push(...page.filter(({ f, s }) => s >= (bounds.get(f)?.tail ?? 1)));
       more = page.length > limit;
-      place = placeInBatch(page.at(-1), after);
+      cursor = cursorAt(page.at(-1), after);
     }
     const taken = rows.slice(0, limit);
-    const joined = await this.#entries.joined(taken);
-    const entries = joined.map(({ row, body }) => ({ ...toEntry(row, this.#heads.epoch, body), feed: feedOf(row.f) }));
-    return { entries, next: rows.length > limit ? placeInBatch(taken.at(-1), after) : "" };
+    const joined = await this.#entries.join(taken);
+    const entries = joined.map(({ row, body }) => ({ ...toEntry(row, this.#bounds.epoch, body), feed: feedOf(row.f) }));
+    return { entries, next: rows.length > limit ? cursorAt(taken.at(-1), after) : "" };
   }
 
   async #batchRows(b: string, after: string, limit: number, now: number): Promise<EntryDocument[]> {
     const [o, f] = after === "" ? [] : (JSON.parse(after) as [string, string]);
     const behind = o === undefined ? {} : { $or: [{ o: { $lt: o } }, { o, f: { $gt: f } }] };
     const filter = { b, x: { $not: { $lte: now } }, ...behind } as Filter<EntryDocument>;
-    const options = { sort: { o: -1, f: 1 }, limit, batchSize: limit } as const;
-    const found = await this.#connection.findAcross<EntryDocument>(this.#layout.all, filter, options);
-    return found.sort(byArrival).slice(0, limit);
+    return this.#database.find("entries", filter, { sort: { o: -1, f: 1 }, limit, batchSize: limit });
   }
 }
 
-function placeInBatch(row: EntryDocument | undefined, otherwise: string): string {
+/** The page cursor of a row. */
+function cursorAt(row: EntryDocument | undefined, otherwise: string): string {
   return row ? JSON.stringify([row.o, row.f]) : otherwise;
 }
 
-/** Newest first, as the index has it: texts by their bytes. */
-function byArrival(a: EntryDocument, b: EntryDocument): number {
-  if (a.o !== b.o) return a.o < b.o ? 1 : -1;
-  return Buffer.compare(Buffer.from(a.f), Buffer.from(b.f));
-}
-
-/** Numbers within ranges; of very many ranges, within the stretch that they lie in. */
+/** Numbers within ranges; if there are too many ranges, all numbers from the first to the last. */
 function seqFilter(ranges: SeqRanges): Filter<EntryDocument> {
-  const bounds = ([from, to]: readonly [number, number]) => ({ s: { $gte: from, $lte: to } });
-  if (ranges.length > 1 && ranges.length <= maxRanges) return { $or: ranges.map(bounds) };
-  return bounds([ranges[0]?.[0] ?? 1, ranges.at(-1)?.[1] ?? 0]);
+  const within = ([from, to]: readonly [number, number]) => ({ s: { $gte: from, $lte: to } });
+  if (ranges.length > 1 && ranges.length <= maxRanges) return { $or: ranges.map(within) };
+  return within([ranges[0]?.[0] ?? 1, ranges.at(-1)?.[1] ?? 0]);
 }
 
-/** What a selection's filters ask of an entry. */
+/** The filters of a selection, but for feed and ranges. */
 function filterOf(selection: Selection): Filter<EntryDocument> {
   const { feed, kinds, categories, objectType, objectId, actorId, batchId, startTime, endTime, now, expired } =
     selection;

@@ -22,62 +22,69 @@ import {
 import { Deadline } from "../../util/deadline.ts";
 import { Appender } from "./append.ts";
 import { BatchWriter } from "./batch-writer.ts";
-import { Connection, jitter, type Topology } from "./connection.ts";
+import { Connection } from "./connection.ts";
 import { DoneMarks } from "./done-marks.ts";
-import { Entries } from "./entries.ts";
-import { Heads } from "./heads.ts";
+import { EntryReader } from "./entries.ts";
+import { FeedBoundsReader } from "./feed-bounds.ts";
+import { IdempotencyRecords } from "./idempotency-records.ts";
 import { MongoInbox } from "./inbox.ts";
-import { Locks } from "./locks.ts";
+import { KnownEnds } from "./known-ends.ts";
 import { MongoReadStates } from "./read-states.ts";
 import { MongoRecaller } from "./recall.ts";
-import { openSchema } from "./schema.ts";
+import { pauseBeforeRetry } from "./retry.ts";
+import { type OpenedSchema, openSchema } from "./schema.ts";
 import { Trimmer } from "./trim.ts";
 import { UnreadCounts } from "./unread-counts.ts";
 
-/** Calls under way; beyond it new ones are refused, so that a slow store cannot fill the memory. */
+/** The most calls in flight. More are refused, so that a slow store cannot fill the memory. */
 const maxPending = 50_000;
+/** `open` waits for this many times `timeoutMs`, because the servers may be starting together with this node. */
+const openTimeouts = 5;
+/** A call of `trim` may take this many times `timeoutMs`: nobody waits for it. */
+const trimTimeouts = 10;
 
-/** A server that starts with this node has so many times the timeoutMs of a call. */
-const startTimeouts = 5;
-
-/** What a store is made with. */
+/** Options of a MongoStore. */
 export interface MongoOptions {
-  /** `mongodb://host:port/database?options` or `mongodb+srv://…`; names the database. */
+  /** `mongodb://host:port/database?options` or `mongodb+srv://…`, with the name of the database. */
   readonly url: string;
   /** Messages kept per feed. */
   readonly keep: number;
-  /** How long a call waits for the servers before it is rejected, in milliseconds. Default 1,800: who asked hears of it within two seconds. `open` waits five times as long. */
+  /**
+   * After this long without an answer a call is rejected, in ms. Default: 1,800, so that callers know within two
+   * seconds.
+   */
   readonly timeoutMs?: number;
-  /** Hears what a deployment lacks. */
+  /** Called with sentences for operators about what a deployment lacks. */
   readonly warn?: (sentence: string) => void;
-  /** Hears of every insert that is on a majority. */
+  /** Called for every insert of entries that is on a majority. */
   readonly committed?: CommitListener;
-  /** Sees every command that is sent: for tests. */
+  /** Called for every command that is sent, for tests. */
   readonly watch?: (event: CommandStartedEvent) => void;
 }
 
 interface Parts {
-  readonly heads: Heads;
+  readonly bounds: FeedBoundsReader;
+  readonly writer: BatchWriter;
   readonly appender: Appender;
-  readonly flights: BatchWriter;
   readonly marks: DoneMarks;
-  readonly withdrawals: MongoRecaller;
+  readonly recaller: MongoRecaller;
   readonly trimmer: Trimmer;
-  readonly entries: Entries;
+  readonly entries: EntryReader;
   readonly inbox: MongoInbox;
-  readonly tallies: UnreadCounts;
+  readonly unreadCounts: UnreadCounts;
   readonly states: MongoReadStates;
 }
 
 /**
- * Port Store on MongoDB, for any number of nodes on one database. Nothing is answered before it is on a majority of the
- * servers, nothing is read that is not, and an append waits at most two seconds for a store that is away.
+ * Port Store on MongoDB, for any number of nodes on one database. A call is answered only once its writes are on a
+ * majority of the servers, and reads only what is; it is rejected with STORE_UNAVAILABLE when the servers do not answer
+ * in time.
  *
  * Collections and shard keys: `entries` { f: 1 }, `feeds` and `states` { _id: "hashed" }; `meta` is not sharded.
  *
- * Backup and restore: stop all nodes, restore, then run `db.meta.updateOne({ _id: "store" }, { $inc: { epoch: 1 } })`, and
- * start the nodes. The epoch tells clients that positions which they got after the backup mean nothing any more; without
- * it, they could take other messages for those that they have seen.
+ * To restore a backup, stop all nodes, restore, run `db.meta.updateOne({ _id: "store" }, { $inc: { epoch: 1 } })`, and
+ * start the nodes. Under the new epoch, the positions that clients got after the backup mean nothing any more; under
+ * the old one, clients would skip new messages that have the numbers of lost ones.
  */
 export class MongoStore implements Store {
   readonly #connection: Connection;
@@ -99,15 +106,14 @@ export class MongoStore implements Store {
   }
 
   async open(): Promise<StoreInfo> {
-    const end = performance.now() + startTimeouts * this.#timeoutMs;
+    const end = performance.now() + openTimeouts * this.#timeoutMs;
     for (let attempt = 0; ; attempt++) {
       try {
         return await this.#open();
       } catch (error) {
         if (isUnanswered(error) && !this.#closed && performance.now() < end) {
-          if (attempt === 0)
-            this.#warn(`the store does not answer yet, and is asked again: ${(error as Error).message}`);
-          await jitter(attempt);
+          if (attempt === 0) this.#warn(`the store does not answer yet, retrying: ${(error as Error).message}`);
+          await pauseBeforeRetry(attempt);
           continue;
         }
         await this.#connection.close();
@@ -122,76 +128,75 @@ export class MongoStore implements Store {
   }
 
   append(messages: readonly Append[]): Promise<readonly AppendResult[]> {
-    const places = messages.reduce((sum, { feeds }) => sum + feeds.length, 0);
-    return this.#call(
-      (parts, expired) => parts.appender.append(messages, expired),
-      this.#timeoutMs + places * perFeedMs,
-    );
+    const entries = messages.reduce((sum, { feeds }) => sum + feeds.length, 0);
+    const timeoutMs = this.#timeoutMs + entries * perFeedMs;
+    return this.#call(({ appender }, expired) => appender.append(messages, expired), timeoutMs);
   }
 
   bounds(feeds: readonly FeedKey[]): Promise<readonly FeedBounds[]> {
-    return this.#ask(({ heads }) => heads.heads(feeds));
+    return this.#read(({ bounds }) => bounds.bounds(feeds));
   }
 
   read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<FeedSlice> {
-    return this.#ask(({ entries }) => entries.read(feed, after, upTo, limit, now));
+    return this.#read(({ entries }) => entries.read(feed, after, upTo, limit, now));
   }
 
   recall(tenant: string, ids: readonly string[]): Promise<readonly Recalled[]> {
-    return this.#call(({ withdrawals }) => withdrawals.recall(tenant, ids));
+    return this.#call(({ recaller }) => recaller.recall(tenant, ids));
   }
 
   trim(before: number, now: number): Promise<number> {
-    return this.#call(({ trimmer }) => trimmer.trim(before, now), 10 * this.#timeoutMs);
+    return this.#call(({ trimmer }) => trimmer.trim(before, now), trimTimeouts * this.#timeoutMs);
   }
 
   select(selection: Selection): Promise<readonly Entry[]> {
-    return this.#ask(({ inbox }) => inbox.select(selection));
+    return this.#read(({ inbox }) => inbox.select(selection));
   }
 
   countNotifications(
     feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[],
     now: number,
   ): Promise<NotificationCount> {
-    return this.#ask(({ tallies }) => tallies.tally(feeds, now));
+    return this.#read(({ unreadCounts }) => unreadCounts.count(feeds, now));
   }
 
   batch(tenant: string, batchId: string, after: string, limit: number, now: number): Promise<BatchPage> {
-    return this.#ask(({ inbox }) => inbox.batch(tenant, batchId, after, limit, now));
+    return this.#read(({ inbox }) => inbox.batch(tenant, batchId, after, limit, now));
   }
 
   find(feeds: readonly FeedKey[], ids: readonly string[]): Promise<readonly MessageLocation[]> {
-    return this.#ask(({ inbox }) => inbox.find(feeds, ids));
+    return this.#read(({ inbox }) => inbox.find(feeds, ids));
   }
 
   readState(tenant: string, user: string): Promise<StoredReadState> {
-    return this.#ask(({ states }) => states.load(tenant, user));
+    return this.#read(({ states }) => states.load(tenant, user));
   }
 
   saveReadState(tenant: string, user: string, state: StoredReadState): Promise<boolean> {
     return this.#call(({ states }, expired) => states.save(tenant, user, state, expired));
   }
 
-  /** A question may be asked again: servers change, and one that has just taken over may know less for a moment. */
-  #ask<T>(question: (parts: Parts) => Promise<T>): Promise<T> {
+  /** Calls a query until it succeeds: servers fail over, and one that was just elected may know less for a moment. */
+  #read<T>(query: (parts: Parts) => Promise<T>): Promise<T> {
     return this.#call(async (parts, expired) => {
       for (let attempt = 0; ; attempt++) {
         try {
-          return await question(parts);
+          return await query(parts);
         } catch (error) {
           if (expired()) throw error;
-          await jitter(attempt);
+          await pauseBeforeRetry(attempt);
         }
       }
     });
   }
 
+  /** Calls `work`, which retries its own writes: it alone can tell what an unanswered attempt has done. */
   async #call<T>(work: (parts: Parts, expired: () => boolean) => Promise<T>, timeoutMs = this.#timeoutMs): Promise<T> {
     try {
       if (this.#closed || !this.#parts) throw new Error("the store is closed");
       if (this.#pending.size >= maxPending) throw new Error("too many calls are waiting for the store");
       const parts = this.#parts;
-      const late = () => new Error("the store did not answer in time", { cause: parts.flights.lastError });
+      const late = () => new Error("the store did not answer in time", { cause: parts.writer.lastError });
       const deadline = new Deadline(timeoutMs, late);
       const answer = deadline.race(work(parts, () => deadline.isOver));
       this.#pending.add(answer);
@@ -206,31 +211,43 @@ export class MongoStore implements Store {
   }
 
   async #open(): Promise<StoreInfo> {
-    const topology = await this.#connection.open();
-    const { epoch, secret, layout } = await openSchema(this.#connection);
-    const connection = this.#connection;
-    const heads = new Heads(connection, layout, { epoch, keep: this.#keep });
-    const locks = new Locks(connection, layout.scans);
-    const trimmer = new Trimmer(connection, layout, heads, locks);
-    const grown = (f: string, seq: number) => trimmer.grown(f, seq);
-    const flights = new BatchWriter(connection, layout, heads, { grown, committed: this.#committed });
-    const marks = new DoneMarks(connection, layout);
-    const withdrawals = new MongoRecaller(connection, layout, heads, locks);
-    const entries = new Entries(connection, layout, heads);
-    this.#parts = {
-      heads,
-      flights,
+    const { replicated, build } = await this.#connection.open();
+    const schema = await openSchema(this.#connection, build);
+    this.#parts = this.#assemble(schema);
+    if (!replicated) {
+      this.#warn(
+        "the store's server is not a replica set: there is no majority, so a message is only as durable as its disk, and " +
+          "while it is away every publish fails",
+      );
+    }
+    if (schema.database.caveat) this.#warn(schema.database.caveat);
+    return { secret: schema.secret, timeoutMs: this.#timeoutMs };
+  }
+
+  #assemble({ database, epoch }: OpenedSchema): Parts {
+    const known = new KnownEnds();
+    const bounds = new FeedBoundsReader(database, known, { epoch, keep: this.#keep });
+    const trimmer = new Trimmer(database, bounds);
+    const appended = (f: string, seq: number) => trimmer.appended(f, seq);
+    const writer = new BatchWriter(database, bounds, known, { appended, committed: this.#committed });
+    const records = new IdempotencyRecords(database, (error) => {
+      writer.lastError = error;
+    });
+    const marks = new DoneMarks(database);
+    const recaller = new MongoRecaller(database, bounds);
+    const entries = new EntryReader(database, bounds, known);
+    return {
+      bounds,
+      writer,
       marks,
       trimmer,
-      withdrawals,
+      recaller,
       entries,
-      appender: new Appender(connection, layout, { flights, locks, marks, withdrawals, epoch }),
-      inbox: new MongoInbox(connection, layout, heads, entries),
-      tallies: new UnreadCounts(connection, layout, heads),
-      states: new MongoReadStates(connection, layout, locks),
+      appender: new Appender(database, { writer, records, marks, recaller, epoch }),
+      inbox: new MongoInbox(database, bounds, entries),
+      unreadCounts: new UnreadCounts(database, bounds),
+      states: new MongoReadStates(database),
     };
-    this.#warnOf(topology);
-    return { secret, timeoutMs: this.#timeoutMs };
   }
 
   async #close(): Promise<void> {
@@ -239,21 +256,12 @@ export class MongoStore implements Store {
     await Promise.all([this.#parts?.trimmer.idle(), this.#parts?.marks.idle()]);
     await this.#connection.close();
   }
-
-  #warnOf({ replicated, scans }: Topology): void {
-    if (!replicated) {
-      this.#warn(
-        "the store's server is no replica set: there is no majority, so what it answers is as durable as its own disk, " +
-          "and while it is away every publish fails",
-      );
-    }
-    if (scans) {
-      this.#warn("the store's server finds documents by scanning them: it is for tests and small amounts of data");
-    }
-  }
 }
 
-/** Nobody was there, or nobody had time; what a server or the driver refuses, it would refuse again. */
+/**
+ * Reports whether no server was there, or none answered in time. What a server or the driver refuses, it would refuse
+ * again.
+ */
 function isUnanswered(error: unknown): boolean {
   return error instanceof MongoError && !(error instanceof MongoServerError || error instanceof MongoAPIError);
 }

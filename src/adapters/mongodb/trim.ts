@@ -1,80 +1,84 @@
-import type { Connection } from "./connection.ts";
-import { type ClaimDocument, type EntryDocument, stampAt } from "./documents.ts";
-import type { FeedDocument, Heads } from "./heads.ts";
-import type { Layout } from "./layout.ts";
-import type { Locks } from "./locks.ts";
-import { tombstone } from "./recall.ts";
+import type { Database } from "./database.ts";
+import { type EntryDocument, type IdempotencyRecord, stampAt } from "./documents.ts";
+import type { FeedBoundsReader, FeedDocument } from "./feed-bounds.ts";
+import { tombstone, trimmedTombstone } from "./tombstones.ts";
 
-/** Documents of one step. */
+/** The most documents of one step. */
 const stepSize = 256;
-/** Retention by count deletes so many at a time; they are invisible before that. */
+/** Retention by count deletes once in this many appends; until then, slots below the tail are invisible. */
 const countStep = 256;
-/** Slots that are younger are not deleted by count: see Flights, which trusts a head for less. */
+/**
+ * Retention by count does not delete younger slots, in ms: BatchWriter relies on this when it trusts an end for less
+ * time.
+ */
 const deletableMs = 3_600_000;
 
+/** What a step of trimming has done. */
+interface Step {
+  /** Documents that it found. */
+  readonly found: number;
+  /** Messages that went, each once. */
+  readonly count: number;
+}
+
 /**
- * Own trimming, for a TTL index would delete the last slot of a feed, from which its numbering goes on, and would tell
- * nobody. First the tail goes up, on a majority, then what lies below is deleted, and never the last slot of a feed.
+ * Trims feeds. A TTL index could not: it would delete the last slot of a feed, from which its numbers go on, and would
+ * not raise the tail. The tail is raised first, on a majority; then what lies below it is deleted, but for the last
+ * slot.
  */
 export class Trimmer {
-  readonly #connection: Connection;
-  readonly #layout: Layout;
-  readonly #heads: Heads;
-  readonly #locks: Locks;
-  /** What is deleted by count, so that a closing store can wait for it. */
+  readonly #database: Database;
+  readonly #bounds: FeedBoundsReader;
+  /** Deletions by count, for a closing store to wait for. */
   readonly #running = new Set<Promise<void>>();
 
-  constructor(connection: Connection, layout: Layout, heads: Heads, locks: Locks) {
-    this.#connection = connection;
-    this.#locks = locks;
-    this.#layout = layout;
-    this.#heads = heads;
+  constructor(database: Database, bounds: FeedBoundsReader) {
+    this.#database = database;
+    this.#bounds = bounds;
   }
 
-  /** See FeedLog. One step; answers 0 when there was nothing to do. */
+  /** See FeedLog. Does one step; 0 means that there was nothing left to do. */
   async trim(before: number, now: number): Promise<number> {
     for (;;) {
       const old = await this.#trimOld(before);
       const expired = await this.#trimExpired(now);
       const count = old.count + expired.count;
-      // A step may consist of places of messages that are counted with their claims.
+      // A step may find nothing but entries of messages of several feeds, which are counted with their records.
       if (count > 0 || old.found + expired.found === 0) return count;
     }
   }
 
-  /** Called with the new end of a feed; now and then it deletes what retention by count has made invisible. */
-  grown(f: string, seq: number): void {
-    const tail = this.#heads.tailByCount(seq);
+  /** A feed has a new last number: deletes now and then what retention by count has made invisible. */
+  appended(f: string, seq: number): void {
+    const tail = this.#bounds.tailByCount(seq);
     if (tail === 1 || seq % countStep !== 0) return;
     const run = this.#deleteBelow(f, tail, { o: { $lt: stampAt(Date.now() - deletableMs) } }).then(
       () => {},
-      // The next time does it.
+      // The next deletion of this feed includes what this one left.
       () => {},
     );
     this.#running.add(run);
     void run.then(() => this.#running.delete(run));
   }
 
-  /** Waits for what is under way. */
+  /** Resolves once all deletions by count that were started have ended. */
   async idle(): Promise<void> {
     await Promise.all(this.#running);
   }
 
-  /** Oldest first; claims come when no entry is left that could need them. */
-  async #trimOld(before: number): Promise<{ found: number; count: number }> {
+  /** Oldest first. Records go once no entry that could need them is left. */
+  async #trimOld(before: number): Promise<Step> {
     const filter = { p: { $lt: before }, s: { $gt: 0 } };
-    const options = { sort: { p: 1 }, limit: stepSize, projection: { _id: 0, f: 1, s: 1, r: 1 } } as const;
-    const entries = await this.#connection.findAcross<EntryDocument>(this.#layout.all, filter, options);
-    if (entries.length === 0) return this.#dropClaims({ p: { $lt: before } });
+    const options = { sort: { p: 1 }, limit: stepSize, projection: { _id: 0, f: 1, s: 1, r: 1, p: 1 } } as const;
+    const entries = await this.#database.find<EntryDocument>("entries", filter, options);
+    if (entries.length === 0) return this.#deleteRecords({ p: { $lt: before } });
     let count = 0;
     for (const [f, rows] of Map.groupBy(entries, (entry) => entry.f)) {
       const young = await this.#firstSince(f, before);
       const oldest = rows.filter(({ s }) => s < young);
+      const early = rows.filter(({ s }) => s > young);
       if (oldest.length > 0) count += await this.#deleteBelow(f, Math.max(...oldest.map(({ s }) => s)) + 1, {});
-      count += await this.#emptyEarly(
-        f,
-        rows.filter(({ s }) => s > young),
-      );
+      if (early.length > 0) count += await this.#buryEarly(f, early);
     }
     return { found: entries.length, count };
   }
@@ -83,56 +87,58 @@ export class Trimmer {
   async #firstSince(f: string, before: number): Promise<number> {
     const filter = { f, s: { $gt: 0 }, p: { $gte: before } };
     const options = { sort: { s: 1 }, limit: 1, projection: { _id: 0, s: 1 } } as const;
-    const [first] = await this.#connection.find<EntryDocument>(this.#layout.entries(f), filter, options);
+    const [first] = await this.#database.find<EntryDocument>("entries", filter, options);
     return first?.s ?? Number.POSITIVE_INFINITY;
   }
 
-  /** What a clock stamped too early goes like what has expired: what lies before it is not old. */
-  async #emptyEarly(f: string, rows: readonly Pick<EntryDocument, "s" | "r">[]): Promise<number> {
-    if (rows.length === 0) return 0;
-    const change = { ...tombstone, $unset: { ...tombstone.$unset, p: "" as const } };
-    const collection = this.#connection.collection<EntryDocument>(this.#layout.entries(f));
-    await collection.updateMany({ f, s: { $in: rows.map(({ s }) => s) } }, change);
+  /**
+   * Old entries behind younger ones, stamped by a clock that was slow: the tail cannot pass them yet, so they get
+   * tombstones.
+   */
+  async #buryEarly(f: string, rows: readonly Pick<EntryDocument, "s" | "r">[]): Promise<number> {
+    const filter = { f, s: { $in: rows.map(({ s }) => s) } };
+    await this.#database.updateMany<EntryDocument>("entries", filter, trimmedTombstone);
     return rows.filter(({ r }) => r === undefined).length;
   }
 
-  /** Raises the tail, then deletes; the last slot is emptied instead. Answers how many messages of one feed went. */
+  /**
+   * Raises the tail, then deletes what is below it and matches `which`; the last slot of the feed becomes a tombstone
+   * instead. Resolves to how many messages of one feed went.
+   */
   async #deleteBelow(f: string, tail: number, which: { o?: { $lt: string } }): Promise<number> {
-    const feeds = this.#connection.collection<FeedDocument>("feeds");
-    await this.#locks.exclusively(f, () => feeds.updateOne({ _id: f }, { $max: { tail } }, { upsert: true }));
-    const last = (await this.#heads.lastOf([f])).get(f) ?? 0;
-    const collection = this.#connection.collection<EntryDocument>(this.#layout.entries(f));
+    await this.#database.updateOne<FeedDocument>("feeds", { _id: f }, { $max: { tail } }, { upsert: true });
+    const last = (await this.#bounds.lastSeqs([f])).get(f) ?? 0;
     const below = { f, s: { $gt: 0, $lt: Math.min(tail, last) }, ...which };
-    const { deletedCount: single } = await collection.deleteMany({ ...below, r: { $exists: false } });
-    await collection.deleteMany(below);
+    const single = await this.#database.deleteMany<EntryDocument>("entries", { ...below, r: { $exists: false } });
+    await this.#database.deleteMany<EntryDocument>("entries", below);
     if (tail <= last) return single;
     const end = { f, s: last, p: { $exists: true }, ...which };
-    const [gone] = await this.#connection.find<EntryDocument>(this.#layout.entries(f), end, { projection: { r: 1 } });
+    const [gone] = await this.#database.find<EntryDocument>("entries", end, { projection: { r: 1 } });
     if (!gone) return single;
-    await collection.updateOne(end, { ...tombstone, $unset: { ...tombstone.$unset, p: "" } });
+    await this.#database.updateOne<EntryDocument>("entries", end, trimmedTombstone);
     return gone.r === undefined ? single + 1 : single;
   }
 
-  /** What has expired is emptied: its number stays taken, and nobody missed anything. */
-  async #trimExpired(now: number): Promise<{ found: number; count: number }> {
+  /** Expired entries get tombstones, wherever they lie: readers miss nothing, so the tail stays. */
+  async #trimExpired(now: number): Promise<Step> {
     const filter = { x: { $lte: now }, s: { $gt: 0 } };
     const options = { limit: stepSize, projection: { f: 1, s: 1, r: 1 } };
-    const entries = await this.#connection.findAcross<EntryDocument>(this.#layout.all, filter, options);
+    const entries = await this.#database.find<EntryDocument>("entries", filter, options);
     for (const [f, rows] of Map.groupBy(entries, (entry) => entry.f)) {
-      const collection = this.#connection.collection<EntryDocument>(this.#layout.entries(f));
-      await collection.updateMany({ f, s: { $in: rows.map(({ s }) => s) } }, tombstone);
+      const slots = { f, s: { $in: rows.map(({ s }) => s) } };
+      await this.#database.updateMany<EntryDocument>("entries", slots, tombstone);
     }
-    const claims = await this.#dropClaims({ x: { $lte: now } });
+    const records = await this.#deleteRecords({ x: { $lte: now } });
     const single = entries.filter(({ r }) => r === undefined);
-    return { found: entries.length + claims.found, count: single.length + claims.count };
+    return { found: entries.length + records.found, count: single.length + records.count };
   }
 
-  /** Keys become free. Messages of one feed were counted with their entry. */
-  async #dropClaims(old: { p: { $lt: number } } | { x: { $lte: number } }): Promise<{ found: number; count: number }> {
-    const name = this.#layout.claims;
-    const claims = await this.#connection.find<ClaimDocument>(name, { ...old, s: 0 }, { limit: stepSize });
-    const collection = this.#connection.collection<ClaimDocument>(name);
-    if (claims.length > 0) await collection.deleteMany({ ...old, s: 0, f: { $in: claims.map(({ f }) => f) } });
-    return { found: claims.length, count: claims.filter(({ to }) => to.length !== 1).length };
+  /** Frees keys. Messages of one feed were counted with their entry, so that only the others count. */
+  async #deleteRecords(old: { p: { $lt: number } } | { x: { $lte: number } }): Promise<Step> {
+    const filter = { ...old, s: 0 };
+    const records = await this.#database.find<IdempotencyRecord>("entries", filter, { limit: stepSize });
+    const f = { $in: records.map((record) => record.f) };
+    if (records.length > 0) await this.#database.deleteMany<IdempotencyRecord>("entries", { ...filter, f });
+    return { found: records.length, count: records.filter(({ to }) => to.length !== 1).length };
   }
 }

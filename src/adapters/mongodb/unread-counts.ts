@@ -1,20 +1,21 @@
 import type { Filter } from "mongodb";
 import { type FeedKey, type NotificationCount, notificationKind, type SeqRanges } from "../../ports/store.ts";
 import { mapLimited } from "../../util/limit.ts";
-import { type Connection, maxParallel } from "./connection.ts";
+import { clip, withinAny } from "../../util/seq-ranges.ts";
+import { type Database, maxParallel, maxRanges } from "./database.ts";
 import { type EntryDocument, feedName } from "./documents.ts";
-import { type Heads, StaleAnswer } from "./heads.ts";
-import type { Layout } from "./layout.ts";
-import { clip, maxRanges, withinAny } from "./ranges.ts";
+import { type FeedBoundsReader, StaleReadError } from "./feed-bounds.ts";
 
-/** Feeds of one question. */
-const feedsTogether = 50;
+/** The most feeds of one query. */
+const maxFeeds = 50;
+/** Rows that the server sends at a time. */
+const batchSize = 20_000;
 
-/** A feed with what is to be counted of it. */
-interface Counted {
+/** A feed, and the ranges of it that are counted. */
+interface CountedFeed {
   readonly f: string;
   readonly ranges: SeqRanges;
-  /** Its last slot, 0 for none. */
+  /** Its last number, 0 for none. */
   readonly last: number;
 }
 
@@ -22,10 +23,12 @@ interface Counted {
 interface Group {
   readonly _id: {
     readonly f: string;
+    /** Category. */
     readonly g: string;
-    /** The number of an entry that is a group of its own, and may not count; 0 for a group of which all count. */
+    /** The number of an entry that is a group by itself, and perhaps not to be counted; 0 for entries that all are. */
     readonly only: number;
   };
+  /** Kind. */
   readonly k: number;
   readonly count: number;
   /** The lowest number. */
@@ -34,62 +37,65 @@ interface Group {
   readonly x?: number | null;
 }
 
-/** Counts notifications: in MongoDB itself, or in this process where that costs less. */
+/** Counts notifications: on the server, or in this process where that costs less. */
 export class UnreadCounts {
-  readonly #connection: Connection;
-  readonly #layout: Layout;
-  readonly #heads: Heads;
+  readonly #database: Database;
+  readonly #bounds: FeedBoundsReader;
 
-  constructor(connection: Connection, layout: Layout, heads: Heads) {
-    this.#connection = connection;
-    this.#layout = layout;
-    this.#heads = heads;
+  constructor(database: Database, bounds: FeedBoundsReader) {
+    this.#database = database;
+    this.#bounds = bounds;
   }
 
-  /** See InboxIndex. Throws StaleAnswer. */
-  async tally(
+  /** See InboxIndex. Throws StaleReadError. */
+  async count(
     feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[],
     now: number,
   ): Promise<NotificationCount> {
     const names = feeds.map(({ feed }) => feedName(feed));
-    // Before the entries: these must not be older than what the heads promise.
-    const lasts = await this.#heads.lastOf(names);
-    const counted = feeds.map(({ ranges }, index): Counted => {
+    // The ends are read before the entries, so that entries up to them must be found.
+    const lasts = await this.#bounds.lastSeqs(names);
+    const counted = feeds.map(({ ranges }, index): CountedFeed => {
       const f = names[index] ?? "";
       const last = lasts.get(f) ?? 0;
-      return { f, ranges: clip(ranges, this.#heads.tailByCount(last), last), last };
+      return { f, ranges: clip(ranges, this.#bounds.tailByCount(last), last), last };
     });
-    return this.#tally(counted, now);
+    return this.#count(counted, now);
   }
 
-  async #tally(counted: readonly Counted[], now: number): Promise<NotificationCount> {
+  async #count(counted: readonly CountedFeed[], now: number): Promise<NotificationCount> {
     const groups = await this.#groups(counted, now);
-    const tails = await this.#heads.tailsOf(counted.map(({ f }) => f));
-    const heads = counted.map(({ f, last }) => this.#heads.head(last, tails.get(f) ?? 1));
-    const tally = { ...sum(counted, groups, now), bounds: heads };
-    const tailOf = (index: number) => heads[index]?.tail ?? 1;
-    if (tally.oldest.every((seq, index) => seq >= tailOf(index))) return tally;
-    // Some of what was counted is being deleted, and perhaps not all of that was there: from its tail on, a feed is whole.
+    const tails = await this.#bounds.tails(counted.map(({ f }) => f));
+    const bounds = counted.map(({ f, last }) => this.#bounds.boundsOf(last, tails.get(f) ?? 1));
+    const count = { ...sum(counted, groups, now), bounds };
+    const tailOf = (index: number) => bounds[index]?.tail ?? 1;
+    if (count.oldest.every((seq, index) => seq >= tailOf(index))) return count;
+    // A feed is being trimmed, and only some of its entries below the tail may have been there: count from the tail on.
     const kept = counted.map((each, index) => ({ ...each, ranges: clip(each.ranges, tailOf(index), each.last) }));
-    return this.#tally(kept, now);
+    return this.#count(kept, now);
   }
 
-  /** What lies in the ranges, and the last slot of each feed: an answer without that is older than the head. */
-  async #groups(counted: readonly Counted[], now: number): Promise<Group[]> {
+  /**
+   * The entries in the ranges, grouped, and the last slot of each feed, which proves that the server knew the whole
+   * feed.
+   */
+  async #groups(counted: readonly CountedFeed[], now: number): Promise<Group[]> {
     const asked = counted.filter(({ ranges }) => ranges.length > 0);
-    const isRead = ({ ranges }: Counted) => this.#layout.scans || ranges.length > maxRanges;
-    const grouped = asked.filter((each) => !isRead(each));
-    const parts = Array.from({ length: Math.ceil(grouped.length / feedsTogether) }, (_, index) =>
-      grouped.slice(index * feedsTogether, (index + 1) * feedsTogether),
+    const canGroup = this.#database.aggregate !== undefined;
+    const isGrouped = ({ ranges }: CountedFeed) => canGroup && ranges.length <= maxRanges;
+    const grouped = asked.filter(isGrouped);
+    const parts = Array.from({ length: Math.ceil(grouped.length / maxFeeds) }, (_, index) =>
+      grouped.slice(index * maxFeeds, (index + 1) * maxFeeds),
     );
+    const read = asked.filter((feed) => !isGrouped(feed));
     const found = await Promise.all([
       mapLimited(maxParallel, parts, (part) => this.#grouped(part, now)),
-      mapLimited(maxParallel, asked.filter(isRead), (each) => this.#rows(each)),
+      mapLimited(maxParallel, read, (feed) => this.#rows(feed)),
     ]);
     return found.flat(2);
   }
 
-  async #grouped(feeds: readonly Counted[], now: number): Promise<Group[]> {
+  async #grouped(feeds: readonly CountedFeed[], now: number): Promise<Group[]> {
     const alive = { k: notificationKind, x: { $not: { $lte: now } } };
     const $or: Filter<EntryDocument>[] = feeds.flatMap(({ f, ranges, last }) => [
       ...ranges.map(([from, to]) => ({ f, s: { $gte: from, $lte: to }, ...alive })),
@@ -98,32 +104,35 @@ export class UnreadCounts {
     const isLast = { $in: [["$f", "$s"], feeds.map(({ f, last }) => [f, last])] };
     const _id = { f: "$f", g: "$g", only: { $cond: [isLast, "$s", 0] } };
     const $group = { _id, k: { $min: "$k" }, count: { $sum: 1 }, s: { $min: "$s" }, x: { $min: "$x" } };
-    const options = { hint: "slot", batchSize: 20_000 };
-    const name = this.#layout.all[0] ?? "";
-    return this.#connection.aggregate<Group>(name, [{ $match: { $or } }, { $group }], options);
+    const options = { hint: "slot", batchSize };
+    return (await this.#database.aggregate?.<Group>("entries", [{ $match: { $or } }, { $group }], options)) ?? [];
   }
 
-  /** Each entry is a group of its own. */
-  async #rows({ f, ranges, last }: Counted): Promise<Group[]> {
+  /** All entries of a feed from the first to the last range, each as a group by itself. */
+  async #rows({ f, ranges, last }: CountedFeed): Promise<Group[]> {
     const filter = { f, s: { $gte: ranges[0]?.[0] ?? 1, $lte: last } };
-    const options = { projection: { _id: 0, s: 1, k: 1, g: 1, x: 1 }, batchSize: 20_000 };
-    const rows = await this.#connection.find<EntryDocument>(this.#layout.entries(f), filter, options);
+    const options = { projection: { _id: 0, s: 1, k: 1, g: 1, x: 1 }, batchSize };
+    const rows = await this.#database.find<EntryDocument>("entries", filter, options);
     return rows.map(({ s, k, g, x = null }) => ({ _id: { f, g, only: s }, k, count: 1, s, x }));
   }
 }
 
-/** Puts groups together. Throws StaleAnswer. */
-function sum(counted: readonly Counted[], groups: readonly Group[], now: number): Omit<NotificationCount, "bounds"> {
+/** Sums up groups. Throws StaleReadError if the last slot of a feed is missing. */
+function sum(
+  counted: readonly CountedFeed[],
+  groups: readonly Group[],
+  now: number,
+): Omit<NotificationCount, "bounds"> {
   const byCategory = new Map<string, number>();
   let nextExpiry = Number.POSITIVE_INFINITY;
   const byFeed = Map.groupBy(groups, ({ _id }) => _id.f);
   const oldest = counted.map(({ f, ranges, last }) => {
     let least = Number.POSITIVE_INFINITY;
     if (ranges.length === 0) return least;
-    const mine = byFeed.get(f) ?? [];
-    if (!mine.some(({ _id }) => _id.only === last)) throw new StaleAnswer(`slot ${last} of ${f} is missing`);
+    const ofFeed = byFeed.get(f) ?? [];
+    if (!ofFeed.some(({ _id }) => _id.only === last)) throw new StaleReadError(`slot ${last} of ${f} is missing`);
     const inRanges = withinAny(ranges);
-    for (const { _id, k, count, s, x } of mine) {
+    for (const { _id, k, count, s, x } of ofFeed) {
       const expires = x ?? Number.POSITIVE_INFINITY;
       if (k !== notificationKind || expires <= now || !inRanges(s)) continue;
       byCategory.set(_id.g, (byCategory.get(_id.g) ?? 0) + count);

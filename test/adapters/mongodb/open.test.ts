@@ -29,7 +29,7 @@ describeWith(anyMongo)("opening", { timeout: 60_000 }, () => {
     await client.close();
     const { close } = await openMongo(bench, 100, bench.url(), { warn: (sentence) => void sentences.push(sentence) });
     await close();
-    expect(sentences.some((sentence) => sentence.includes("no replica set"))).toBe(setName === undefined);
+    expect(sentences.some((sentence) => sentence.includes("not a replica set"))).toBe(setName === undefined);
   });
 
   test("refuses a database of a newer version", async () => {
@@ -38,6 +38,21 @@ describeWith(anyMongo)("opening", { timeout: 60_000 }, () => {
     await describeAs(url, { $set: { schema: 99 } });
     await expect(openMongo(bench, 100, url)).rejects.toThrow(
       "the database was written by a newer version (schema 99); upgrade first",
+    );
+  });
+
+  test("refuses a database of MongoDB on a server that finds documents by scanning", async ({ skip }) => {
+    if (!bench.ferret) {
+      console.log(
+        "skipped: refusal of MongoDB's layout (the server that TIDINGS_TEST_MONGODB_URL names may be MongoDB)",
+      );
+      return skip("the named server may be MongoDB");
+    }
+    const url = bench.url();
+    await (await openMongo(bench, 100, url)).close();
+    await describeAs(url, { $set: { parts: 0 } });
+    await expect(openMongo(bench, 100, url)).rejects.toThrow(
+      "the database was made on MongoDB; this server cannot keep it consistent",
     );
   });
 

@@ -1,15 +1,15 @@
 import type { AggregateOptions, Document } from "mongodb";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Connection } from "../../../src/adapters/mongodb/connection.ts";
-import { Heads, StaleAnswer } from "../../../src/adapters/mongodb/heads.ts";
-import { Layout } from "../../../src/adapters/mongodb/layout.ts";
+import { FeedBoundsReader, StaleReadError } from "../../../src/adapters/mongodb/feed-bounds.ts";
+import { KnownEnds } from "../../../src/adapters/mongodb/known-ends.ts";
 import { UnreadCounts } from "../../../src/adapters/mongodb/unread-counts.ts";
 import type { Store } from "../../../src/ports/store.ts";
 import { endless, message, messages, start, userFeed } from "../../support/store-messages.ts";
 import { type MongoBench, openBench, openMemoryBench, openMongo } from "../../support/store-mongo.ts";
 
-/** Something happens around the first answer of a count. */
-class Interrupted extends Connection {
+/** Runs something before and after the first aggregation that follows. */
+class InterruptedConnection extends Connection {
   before: (() => Promise<void>) | undefined;
   after: (() => Promise<void>) | undefined;
 
@@ -23,25 +23,25 @@ class Interrupted extends Connection {
   }
 }
 
-describe("a count in the server", () => {
+describe("A count of unread messages on the server", () => {
   let bench: MongoBench;
   beforeAll(async () => {
-    // FerretDB scans, and counts nothing itself.
+    // FerretDB does not group documents for the store.
     bench = await (process.env.TIDINGS_TEST_MONGODB_URL === undefined ? openMemoryBench() : openBench());
   });
   afterAll(() => bench.close());
 
   let other: Store;
-  let connection: Interrupted;
-  let tallies: UnreadCounts;
+  let connection: InterruptedConnection;
+  let counts: UnreadCounts;
   beforeEach(async () => {
     const url = bench.url();
     const opened = await openMongo(bench, 10_000, url);
     other = opened.store;
-    connection = new Interrupted(url, 2_000);
+    connection = new InterruptedConnection(url, 2_000);
     await connection.open();
-    const layout = new Layout(0);
-    tallies = new UnreadCounts(connection, layout, new Heads(connection, layout, { epoch: 1, keep: 10_000 }));
+    const bounds = new FeedBoundsReader(connection, new KnownEnds(), { epoch: 1, keep: 10_000 });
+    counts = new UnreadCounts(connection, bounds);
     await other.append(messages("t", 25, (index) => ({ publishTime: start + index })));
     return async () => {
       await connection.close();
@@ -49,31 +49,31 @@ describe("a count in the server", () => {
     };
   });
 
-  const tally = () => tallies.tally([{ feed: userFeed("t"), ranges: [[1, endless]] }], start);
-  /** The oldest messages end. */
-  const outgrow = async (count: number) => {
+  const count = () => counts.count([{ feed: userFeed("t"), ranges: [[1, endless]] }], start);
+  /** Trims the oldest messages of the feed; a younger one follows them. */
+  const trimOldest = async (count: number) => {
     await other.append([message("t", { publishTime: start + 100 })]);
     while ((await other.trim(start + count, start)) > 0);
   };
 
-  test("is taken anew from the tail on when what it counted goes", async () => {
-    connection.after = () => outgrow(15);
-    const { byCategory, bounds: heads, oldest } = await tally();
-    expect(heads).toEqual([{ epoch: 1, seq: 25, tail: 16 }]);
+  test("is repeated from the tail on when counted messages are trimmed meanwhile", async () => {
+    connection.after = () => trimOldest(15);
+    const { byCategory, bounds, oldest } = await count();
+    expect(bounds).toEqual([{ epoch: 1, seq: 25, tail: 16 }]);
     expect([...byCategory]).toEqual([["", 10]]);
     expect(oldest).toEqual([16]);
   });
 
-  test("needs no second look at what went before it", async () => {
-    connection.before = () => outgrow(15);
+  test("is not repeated when messages are trimmed before it reads them", async () => {
+    connection.before = () => trimOldest(15);
     connection.after = async () => {
-      connection.before = () => Promise.reject(new Error("asked again"));
+      connection.before = () => Promise.reject(new Error("counted again"));
     };
-    expect([...(await tally()).byCategory]).toEqual([["", 10]]);
+    expect([...(await count()).byCategory]).toEqual([["", 10]]);
   });
 
-  test("is refused when it does not reach as far as the head did", async () => {
-    connection.before = () => outgrow(25);
-    await expect(tally()).rejects.toThrow(StaleAnswer);
+  test("throws StaleReadError when the last slot of the feed is missing", async () => {
+    connection.before = () => trimOldest(25);
+    await expect(count()).rejects.toThrow(StaleReadError);
   });
 });

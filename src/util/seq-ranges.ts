@@ -1,15 +1,12 @@
-import type { SeqRanges } from "../../ports/store.ts";
+import type { SeqRanges } from "../ports/store.ts";
 
-/** More ranges of a feed than that are read as one stretch, and told apart in this process: so many cost the server more. */
-export const maxRanges = 16;
-
-/** What of ascending ranges lies between two numbers. */
+/** The parts of ascending ranges that lie between `least` and `most`, both included. */
 export function clip(ranges: SeqRanges, least: number, most: number): SeqRanges {
   const clipped = ranges.map(([from, to]) => [Math.max(from, least), Math.min(to, most)] as const);
   return clipped.filter(([from, to]) => from <= to);
 }
 
-/** Whether a number lies in one of some ascending ranges. */
+/** Returns a predicate that reports whether a seq lies in one of some ascending, disjoint ranges, by binary search. */
 export function withinAny(ranges: SeqRanges): (seq: number) => boolean {
   return (seq) => {
     let [low, high] = [0, ranges.length - 1];
