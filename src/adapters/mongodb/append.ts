@@ -6,8 +6,8 @@
  * 1. A message with a key, or of several feeds, gets an idempotency record first. Of messages that race for a key, the
  *    one whose record is stored has it. Of a message of several feeds, the record keeps the body and the content of the
  *    entries.
- * 2. Each feed gets an entry, numbered from the last number that is known to be on a majority. A node has one insert of a
- *    feed in flight. It is ordered and stops at its first failure: what it stores is a prefix, so a feed never has a
+ * 2. Each feed gets an entry, numbered from the last number that is known to be on a majority. A node has one insert of
+ *    a feed in flight. It is ordered and stops at its first failure: what it stores is a prefix, so a feed never has a
  *    hole. For a message of one feed, the same insert stores the record before the entry.
  * 3. The caller is answered once record and entries are on a majority.
  *
@@ -52,7 +52,9 @@ import { type Draft, type IdempotencyRecords, recordNameOf, recordOf } from "./i
 import type { MongoRecaller } from "./recall.ts";
 import { pauseBeforeRetry } from "./retry.ts";
 
-/** How long an append may take from its record to its entry, in ms, before a tombstone takes the place of the entry. */
+/**
+ * How long an append may take from its record to its entry, in ms, before a tombstone is stored instead of the entry.
+ */
 const abandonedMs = 1_000;
 
 /** Appends messages: see above. */
@@ -205,7 +207,7 @@ export class Appender {
 
   /**
    * Reports whether all entries of the message that holds the key are in their feeds, so that none can arrive after it
-   * was taken back. An entry that its writer has abandoned is replaced by a tombstone.
+   * was taken back. Stores a tombstone instead of an entry that its writer has abandoned.
    */
   async #settleEntries(draft: Draft, record: IdempotencyRecord): Promise<boolean> {
     const [name, more] = record.to;

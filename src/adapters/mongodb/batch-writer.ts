@@ -193,7 +193,7 @@ export class BatchWriter {
     const lost = entries.slice(written.length);
     if (written.length > 0 && !(await this.#confirm(f, written, end, result.time))) return;
     if (lost.length === 0) return;
-    // Another node has the number. Unless the server says so, it may also be our own entry, of an earlier insert.
+    // Another entry has the number. Unless the server names the index, the entry may also be stored already.
     if (!result.slotsTaken) for (const entry of lost) entry.unconfirmed = true;
     this.#known.invalidate(f);
   }
@@ -219,8 +219,8 @@ export class BatchWriter {
   }
 
   /**
-   * Records met others of the same name: those of the same messages, by an earlier insert, or of others that hold the
-   * keys.
+   * These records were not inserted, because of others of their names: their own, of an earlier insert, or another
+   * message's.
    */
   async #resolveHeld(entries: readonly PendingEntry[]): Promise<void> {
     const filter = { f: { $in: entries.map(({ record }) => record?.f ?? "") }, s: 0 };
@@ -252,9 +252,7 @@ export class BatchWriter {
     }
   }
 
-  /**
-   * Settles entries that were stored behind an end. Reports false where they were removed again, and have no outcome.
-   */
+  /** Settles entries that were stored behind an end. Reports false if they were strays, and have no outcome yet. */
   async #confirm(f: string, entries: readonly PendingEntry[], end: KnownEnd, time: number): Promise<boolean> {
     const first = end.seq + 1;
     const last = end.seq + entries.length;
