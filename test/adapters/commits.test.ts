@@ -1,4 +1,4 @@
-/** What stores say of their durable writes, for figures. */
+/** Stores report each durable write to their commit listener. */
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
@@ -10,7 +10,7 @@ import { anyMongo, type MongoBench, openBench, openMongo } from "../support/stor
 const sum = (commits: readonly Commit[]) => commits.reduce((total, { messages }) => total + messages, 0);
 const feeds = ["user/ann"];
 
-test("the embedded store tells each commit with the messages of all calls that shared it", async () => {
+test("SqliteStore reports each commit with the messages of all calls that share it", async () => {
   const commits: Commit[] = [];
   const store = new SqliteStore({ folder: ":memory:", keep: 100 }, (commit) => commits.push(commit));
   await store.open();
@@ -21,20 +21,20 @@ test("the embedded store tells each commit with the messages of all calls that s
   expect(commits).toEqual([{ messages: 3, seconds: expect.any(Number) }]);
   expect(commits[0]?.seconds).toBeGreaterThan(0);
   await store.bounds([{ tenant: "t", name: "user/ann" }]);
-  expect(commits, "a read is none").toHaveLength(1);
+  expect(commits, "a read is no commit").toHaveLength(1);
   await store.saveReadState("t", "ann", { version: 1, json: "{}" });
   expect(commits[1]).toMatchObject({ messages: 0 });
   await store.close();
 });
 
-describeWith(anyMongo)("with a MongoDB server", () => {
+describeWith(anyMongo)("MongoStore", () => {
   let bench: MongoBench;
   beforeAll(async () => {
     bench = await openBench();
   });
   afterAll(() => bench.close());
 
-  test("each insert is told with the messages that it landed", async () => {
+  test("reports each insert with the messages that it appended", async () => {
     const commits: Commit[] = [];
     const options = { committed: (commit: Commit) => commits.push(commit) };
     const { store, close } = await openMongo(bench, 100, bench.url(), options);
@@ -44,7 +44,7 @@ describeWith(anyMongo)("with a MongoDB server", () => {
     expect(sum(commits)).toBe(6);
     await store.append([message("t", { feeds, key: "k", digest: "d" })]);
     await store.append([message("t", { feeds, key: "k", digest: "d" })]);
-    expect(sum(commits), "a duplicate lands nothing").toBe(7);
+    expect(sum(commits), "a duplicate is not appended").toBe(7);
     await close();
   });
 });

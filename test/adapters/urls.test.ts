@@ -6,7 +6,7 @@ test.each([
   "mongodb://a:27017,b:27017,c/tidings?replicaSet=rs0&w=majority",
   "mongodb://user:p%40ss@[::1]:27017/tidings?authSource=admin",
   "mongodb+srv://user:pass@cluster.example.net/tidings",
-])("a store: %s", (url) => expect(isStoreUrl(url)).toBe(true));
+])("isStoreUrl accepts %s", (url) => expect(isStoreUrl(url)).toBe(true));
 
 test.each([
   "",
@@ -18,7 +18,7 @@ test.each([
   "mongodb://a b/x",
   "mongo://a/x",
   "a/x",
-])("no store: %j", (url) => expect(isStoreUrl(url)).toBe(false));
+])("isStoreUrl refuses %j", (url) => expect(isStoreUrl(url)).toBe(false));
 
 test.each([
   "redis://localhost",
@@ -30,7 +30,7 @@ test.each([
   "redis://localhost?prefix=shop",
   "redis+sentinel://a,b/mymaster/2?prefix=shop-1",
   "redis+cluster://a,b?prefix=a.b:c_d",
-])("a bus: %s", (url) => expect(isBusUrl(url)).toBe(true));
+])("isBusUrl accepts %s", (url) => expect(isBusUrl(url)).toBe(true));
 
 test.each([
   "",
@@ -45,7 +45,7 @@ test.each([
   "redis://a?prefix={x}",
   "redis://a?prefix=x&y=z",
   "redis://a?other=x",
-])("no bus: %j", (url) => expect(isBusUrl(url)).toBe(false));
+])("isBusUrl refuses %j", (url) => expect(isBusUrl(url)).toBe(false));
 
 test.each([
   ["mongodb://user:p%40ss@a,b/x", ["p%40ss", "p@ss"]],
@@ -53,4 +53,6 @@ test.each([
   ["redis://user:%zz@a", ["%zz"]],
   ["redis://user@a", []],
   ["redis://a:6379/0", []],
-])("passwords of %s", (url, passwords) => expect(passwordsOf(url)).toEqual(passwords));
+])("passwordsOf finds every form of the password in %s", (url, passwords) =>
+  expect(passwordsOf(url)).toEqual(passwords),
+);

@@ -1,4 +1,4 @@
-/** A MongoDB-protocol server of a test's own: FerretDB on a free port, with its own folder. */
+/** FerretDB, a server of MongoDB's protocol, which a test starts on a free port and in a folder of its own. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, rmSync } from "node:fs";
@@ -28,7 +28,7 @@ function goPath(): string {
   }
 }
 
-/** A port that nobody uses at the moment. */
+/** A port that is free at the moment. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -39,7 +39,7 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** A server that can be stopped, paused and started again on the same data. */
+/** A server that can be stopped, suspended and started again on the same data. */
 export class Ferret {
   readonly port: number;
   readonly #program: string;
@@ -51,25 +51,28 @@ export class Ferret {
     this.port = port;
   }
 
-  /** Starts one, and waits until it answers. */
+  /** Starts a server without data, and waits until it answers. */
   static async start(program: string): Promise<Ferret> {
     const ferret = new Ferret(program, await freePort());
     await ferret.start();
     return ferret;
   }
 
-  /** The address of a database. Few connections, for those that write at once slow each other down. */
+  /**
+   * The URL of a database on a port. It limits the pool, because connections that write at once slow each other down.
+   */
   static url(port: number, database: string): string {
     return `mongodb://127.0.0.1:${port}/${database}?maxPoolSize=3`;
   }
 
+  /** The URL of a database. */
   url(database: string): string {
     return Ferret.url(this.port, database);
   }
 
-  /** Starts it on its data. */
+  /** Starts it on its data, and waits until it answers. */
   async start(): Promise<void> {
-    // It scans, and most of that is garbage: collecting it less often doubles its speed.
+    // Scans make much garbage: collecting it less often doubles the speed.
     const env = { ...process.env, GOGC: "800" };
     const child = spawn(this.#program, [this.#folder, `127.0.0.1:${this.port}`], { stdio: "ignore", env });
     this.#child = child;
@@ -82,12 +85,12 @@ export class Ferret {
     if (child.exitCode !== null) throw new Error("the server did not start");
   }
 
-  /** SIGSTOP and SIGCONT for a server that hangs, SIGKILL for one that dies. */
+  /** Sends a signal: SIGSTOP and SIGCONT for a server that hangs, SIGKILL for one that dies. */
   signal(signal: NodeJS.Signals): void {
     this.#child?.kill(signal);
   }
 
-  /** Ends it; its data stay. */
+  /** Stops it, and keeps its data. */
   async stop(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     const child = this.#child;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
@@ -96,7 +99,7 @@ export class Ferret {
     await exit;
   }
 
-  /** Ends it and removes its data. */
+  /** Stops it, and removes its data. */
   async remove(): Promise<void> {
     await this.stop();
     rmSync(this.#folder, { recursive: true, force: true });

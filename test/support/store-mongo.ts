@@ -6,13 +6,13 @@ import { Ferret, ferretdb } from "./ferretdb.ts";
 import { MemoryMongo } from "./memory-mongo/process.ts";
 import { pathOf, type Tool } from "./tools.ts";
 
-/** A server for tests: what TIDINGS_TEST_MONGODB_URL names, or a FerretDB of the test's own. */
+/** A server for tests: the one that TIDINGS_TEST_MONGODB_URL names, or one that the test has started. */
 export interface MongoBench {
-  /** The address of a database that nobody has used. */
+  /** The URL of a new database. */
   url(): string;
-  /** Only where the server is the test's own: it can be stopped. */
+  /** Where the test has started a FerretDB, which it may stop. */
   readonly ferret?: Ferret;
-  /** Drops the databases, and ends the server where it is the test's own. */
+  /** Drops the databases, and stops a server that the test has started. */
   close(): Promise<void>;
 }
 
@@ -21,7 +21,7 @@ export const anyMongo: Tool = process.env.TIDINGS_TEST_MONGODB_URL
   ? { name: "MongoDB", hint: "TIDINGS_TEST_MONGODB_URL", path: process.env.TIDINGS_TEST_MONGODB_URL }
   : ferretdb;
 
-/** Makes a bench; `own`: a server of the test's own even where one is named, or nothing. */
+/** Opens a bench on the named server, or on a FerretDB. `own`: always on a FerretDB. Throws if there is none. */
 export async function openBench(own = false): Promise<MongoBench> {
   const named = process.env.TIDINGS_TEST_MONGODB_URL;
   const databases = new Set<string>();
@@ -45,34 +45,34 @@ export async function openBench(own = false): Promise<MongoBench> {
   return { ferret, url: () => ferret.url(name()), close: () => ferret.remove() };
 }
 
-/** A bench on a server in memory, which finds documents as one with indexes does. */
+/** Opens a bench on the server in memory, which the store takes for a MongoDB. */
 export async function openMemoryBench(): Promise<MongoBench> {
   const memory = await MemoryMongo.start();
   return { url: () => memory.url(`tidings-${randomBytes(6).toString("hex")}`), close: () => memory.stop() };
 }
 
-/** Every kind of server that there is here. */
+/** The servers that this machine has, by name. */
 export const benches: readonly { readonly name: string; readonly open: () => Promise<MongoBench> }[] = [
-  ...(anyMongo.path ? [{ name: "a server", open: openBench }] : []),
-  { name: "a server in memory", open: openMemoryBench },
+  ...(anyMongo.path ? [{ name: "a real server", open: openBench }] : []),
+  { name: "the server in memory", open: openMemoryBench },
 ];
 
-/** Opens a store on a database of its own, or on the one named. */
+/** Opens a store on a new database, or on that of `url`. */
 export async function openMongo(
   bench: MongoBench,
   keep = 10_000,
   url = bench.url(),
   options: Partial<MongoOptions> = {},
 ): Promise<OpenedStore> {
-  // A server that scans, on a machine that does other things as well, takes its time.
-  const patient = { timeoutMs: 15_000, ...options };
-  let current = new MongoStore({ url, keep, ...patient });
+  // A server that scans is slow on a busy machine.
+  const slowly = { timeoutMs: 15_000, ...options };
+  let current = new MongoStore({ url, keep, ...slowly });
   const opened = async (): Promise<OpenedStore> => ({
     info: await current.open(),
     store: current,
     async reopen() {
       await current.close();
-      current = new MongoStore({ url, keep, ...patient });
+      current = new MongoStore({ url, keep, ...slowly });
       return opened();
     },
     close: () => current.close(),

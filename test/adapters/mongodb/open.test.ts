@@ -7,22 +7,22 @@ import { describeWith } from "../../support/require.ts";
 import { appendOne, message, readAll, userFeed } from "../../support/store-messages.ts";
 import { anyMongo, type MongoBench, openBench, openMongo } from "../../support/store-mongo.ts";
 
-describeWith(anyMongo)("opening", { timeout: 60_000 }, () => {
+describeWith(anyMongo)("MongoStore.open", { timeout: 60_000 }, () => {
   let bench: MongoBench;
   beforeAll(async () => {
     bench = await openBench();
   });
   afterAll(() => bench.close());
 
-  /** Changes the description of a store, as an operator would. */
-  async function describeAs(url: string, change: object): Promise<void> {
+  /** Changes the description of a store in its database, as an operator would. */
+  async function changeMeta(url: string, change: object): Promise<void> {
     const client = new MongoClient(url);
     const metas = client.db().collection<{ _id: string }>("meta");
     expect((await metas.updateOne({ _id: "store" }, change)).modifiedCount).toBe(1);
     await client.close();
   }
 
-  test("says what a server without a replica set lacks", async () => {
+  test("warns that a server which is not a replica set has no majority", async () => {
     const sentences: string[] = [];
     const client = new MongoClient(bench.url());
     const { setName } = await client.db().command({ hello: 1 });
@@ -35,7 +35,7 @@ describeWith(anyMongo)("opening", { timeout: 60_000 }, () => {
   test("refuses a database of a newer version", async () => {
     const url = bench.url();
     await (await openMongo(bench, 100, url)).close();
-    await describeAs(url, { $set: { schema: 99 } });
+    await changeMeta(url, { $set: { schema: 99 } });
     await expect(openMongo(bench, 100, url)).rejects.toThrow(
       "the database was written by a newer version (schema 99); upgrade first",
     );
@@ -50,19 +50,19 @@ describeWith(anyMongo)("opening", { timeout: 60_000 }, () => {
     }
     const url = bench.url();
     await (await openMongo(bench, 100, url)).close();
-    await describeAs(url, { $set: { parts: 0 } });
+    await changeMeta(url, { $set: { parts: 0 } });
     await expect(openMongo(bench, 100, url)).rejects.toThrow(
       "the database was made on MongoDB; this server cannot keep it consistent",
     );
   });
 
-  test("after a restore answers the epoch that was raised for it, for old messages too", async () => {
+  test("uses the epoch that was raised after a restore, for old messages too", async () => {
     const url = bench.url();
     const first = await openMongo(bench, 100, url);
     await appendOne(first.store, message("t"));
     const [before] = await first.store.bounds([userFeed("t")]);
     await first.close();
-    await describeAs(url, { $inc: { epoch: 1 } });
+    await changeMeta(url, { $inc: { epoch: 1 } });
     const again = await openMongo(bench, 100, url);
     const [after] = await again.store.bounds([userFeed("t")]);
     expect(after?.epoch).toBe((before?.epoch ?? 0) + 1);
@@ -70,21 +70,21 @@ describeWith(anyMongo)("opening", { timeout: 60_000 }, () => {
     await again.close();
   });
 
-  test("tells how long its calls are waited for", async () => {
+  test("reports the timeout of its calls", async () => {
     const { info, close } = await openMongo(bench, 100, bench.url(), { timeoutMs: 7_000 });
     expect(info.timeoutMs).toBe(7_000);
     await close();
   });
 });
 
-test("fails where nobody listens, in time", async () => {
+test("MongoStore.open fails in time where no server listens", async () => {
   const url = `mongodb://127.0.0.1:${await freePort()}/tidings`;
   const store = new MongoStore({ url, keep: 100, timeoutMs: 100 });
   await expect(store.open()).rejects.toThrow(/ECONNREFUSED/);
   await store.close();
 });
 
-test("waits for a server that is only just starting, and says so", async () => {
+test("MongoStore.open waits for a server that is still starting, and warns", async () => {
   const port = await freePort();
   const sentences: string[] = [];
   const warn = (sentence: string) => void sentences.push(sentence);

@@ -5,14 +5,14 @@ import { keyLifetimeMs, type Selection, type Store } from "../../../src/ports/st
 import { endless, message, messages, selection, start, userFeed } from "../../support/store-messages.ts";
 import { benches, type MongoBench, openMemoryBench, openMongo } from "../../support/store-mongo.ts";
 
-/** One question or change: what it looks for, and in which order. */
+/** The filter and the order of a read or a change. */
 interface Lookup {
   readonly collection: string;
   readonly filter: Document;
   readonly sort: Document;
 }
 
-describe.each(benches)("every command of the store to $name", { timeout: 120_000 }, ({ open }) => {
+describe.each(benches)("The commands that MongoStore sends to $name", { timeout: 120_000 }, ({ open }) => {
   let bench: MongoBench;
   let url: string;
   const events: CommandStartedEvent[] = [];
@@ -27,7 +27,7 @@ describe.each(benches)("every command of the store to $name", { timeout: 120_000
   }, 120_000);
   afterAll(() => bench.close());
 
-  test("of every kind was used here", () => {
+  test("are all sent by this test", () => {
     const seen = new Set(lookups.map((lookup) => shapeOf(lookup)));
     expect(seen.size).toBeGreaterThan(40);
     for (const field of ["m", "b", "i", "a", "x", "p", "c", "s"]) {
@@ -38,7 +38,7 @@ describe.each(benches)("every command of the store to $name", { timeout: 120_000
     }
   });
 
-  test("looks for its documents by an index that the store makes, in the order of that index", () => {
+  test("find their documents by an index of the store, in the order of that index", () => {
     const scans = new Set(lookups.filter((lookup) => !isServed(lookup)).map(shapeOf));
     expect([...scans]).toEqual([]);
     const bad: [Document, Document][] = [
@@ -50,20 +50,22 @@ describe.each(benches)("every command of the store to $name", { timeout: 120_000
     for (const [filter, sort] of bad) expect(isServed({ collection: "entries", filter, sort })).toBe(false);
   });
 
-  test("asks for no transaction, no capped collection and no expiry by the server", () => {
+  test("use no transaction, no capped collection and no TTL index", () => {
     for (const { commandName, command } of events) {
       expect(command.autocommit, commandName).toBeUndefined();
       expect(JSON.stringify(command)).not.toMatch(/capped|expireAfterSeconds/);
     }
   });
 
-  test("reads by the plan that was meant, where the server tells its plans", async ({ skip }) => {
+  test("never scan a collection, by the plans that the server chooses", async ({ skip }) => {
     const client = new MongoClient(url);
     try {
       const build = await client.db().command({ buildInfo: 1 });
       if (build.ferretdbVersion !== undefined || open === openMemoryBench) {
-        console.log("skipped: winning plans (the server tells none; name a replica set in TIDINGS_TEST_MONGODB_URL)");
-        return skip("the server tells no plans");
+        console.log(
+          "skipped: winning plans (the server explains none; name a replica set in TIDINGS_TEST_MONGODB_URL)",
+        );
+        return skip("the server explains no plans");
       }
       for (const { commandName, command } of events) {
         if (!["find", "aggregate", "update", "delete"].includes(commandName)) continue;
@@ -76,7 +78,7 @@ describe.each(benches)("every command of the store to $name", { timeout: 120_000
           ...plain
         } = command;
         const plan = await client.db().command({ explain: plain, verbosity: "queryPlanner" });
-        // Of a pipeline that is not one query, each stage is told; of a sharded cluster, each shard's.
+        // A pipeline that is not one query has a plan for each stage, and a sharded cluster one for each shard.
         const winning = plan.queryPlanner?.winningPlan ?? plan.stages ?? plan.shards;
         expect(JSON.stringify(winning), JSON.stringify(plain)).not.toContain("COLLSCAN");
       }
@@ -86,7 +88,7 @@ describe.each(benches)("every command of the store to $name", { timeout: 120_000
   });
 });
 
-/** What a command looks for. Some collections have few documents, and are read whole, by design: none. */
+/** The lookups of a command; none for commands that neither read nor change documents. */
 function lookupsOf(command: Document): Lookup[] {
   const of = (collection: unknown, filter: unknown, sort: unknown = {}): Lookup => ({
     collection: String(collection).replace(/-\d+$/, "").replace("claims", "entries"),
@@ -108,12 +110,12 @@ function shapeOf({ collection, filter, sort }: Lookup): string {
   return `${collection} ${parts.sort().join(" ")} / ${JSON.stringify(sort)}`;
 }
 
-/** One value or a list of such, as far as an index is concerned. */
+/** Whether a condition is for one value or a list of values, which an index treats alike. */
 function isEqual(value: unknown): boolean {
   return typeof value !== "object" || value === null || "$in" in value;
 }
 
-/** Whether an index leads to the documents: by its first fields, and on in the order that is wanted. */
+/** Whether an index has the fields of the filter first, and then those of the order. */
 function isServed({ collection, filter, sort }: Lookup): boolean {
   if ("_id" in filter) return true;
   if (Object.keys(filter).join() === "$or") {
@@ -138,7 +140,7 @@ function isFixed(filter: Document, field: string): boolean {
   return field in filter && (typeof filter[field] !== "object" || filter[field] === null);
 }
 
-/** Calls everything in every way that makes a command of its own. */
+/** Calls the store in every way that sends a command of its own. */
 async function useAll(store: Store): Promise<void> {
   const both = { feeds: ["user/ann", "activity"], batchId: "b" };
   await store.append(messages("t", 2, () => ({ key: "k", digest: "d", expireTime: start + 5 })));
@@ -175,7 +177,7 @@ async function useAll(store: Store): Promise<void> {
   while ((await store.trim(start + 12, start + 100)) > 0);
 }
 
-/** Filters one by one and together, in both orders. */
+/** Every filter by itself, and all together, in both orders. */
 function selections(): Selection[] {
   const filters: Partial<Selection>[] = [
     {},

@@ -3,7 +3,7 @@ import { storeContract } from "../../../src/testing/store.ts";
 import { describeWith } from "../../support/require.ts";
 import { anyMongo, type MongoBench, openBench, openMemoryBench, openMongo } from "../../support/store-mongo.ts";
 
-describeWith(anyMongo)("with a server", () => {
+describeWith(anyMongo)("On a real server,", () => {
   let bench: MongoBench;
   beforeAll(async () => {
     bench = await openBench();
@@ -13,12 +13,12 @@ describeWith(anyMongo)("with a server", () => {
   storeContract("MongoStore", (keep) => openMongo(bench, keep), { timeout: 120_000, scripts: 6 });
 });
 
-describe("with a server in memory", () => {
+describe("On the server in memory,", () => {
   let bench: MongoBench;
   beforeAll(async () => {
     bench = await openMemoryBench();
   });
   afterAll(() => bench.close());
 
-  storeContract("MongoStore by its indexes", (keep) => openMongo(bench, keep));
+  storeContract("MongoStore", (keep) => openMongo(bench, keep));
 });

@@ -1,4 +1,6 @@
-// A server that speaks MongoDB's protocol, for tests: ferretdb <folder> <host:port>.
+// Ferretdb serves MongoDB's protocol for tests, on data in SQLite files.
+//
+// Usage: ferretdb <folder> <host:port>
 package main
 
 import (

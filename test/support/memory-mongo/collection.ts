@@ -1,6 +1,6 @@
 import { bySort, type Document, matcher } from "./documents.ts";
 
-/** A document met another one with the same key. */
+/** A document has the unique key of another one. */
 export class DuplicateKey extends Error {
   readonly keyPattern: Document;
 
@@ -10,7 +10,7 @@ export class DuplicateKey extends Error {
   }
 }
 
-/** Of the index that an entry is there once by. */
+/** The fields of the index of deduplication keys. */
 const onceFields = ["f", "c"];
 
 interface Unique {
@@ -19,21 +19,24 @@ interface Unique {
   readonly owners: Map<string, Document>;
 }
 
-/** The documents of one collection, found by `_id`, or by feed and number, or by message, or one by one. */
+/**
+ * The documents of one collection, found by `_id`, by feed and number, by feed and deduplication key, or by message;
+ * else by a scan.
+ */
 export class Collection {
   readonly #uniques: Unique[] = [{ name: "_id_", fields: ["_id"], owners: new Map() }];
-  /** By `f`, in the order of `s`. */
+  /** Documents by `f`, in the order of `s`. */
   readonly #feeds = new Map<unknown, Document[]>();
   readonly #messages = new Map<unknown, Set<Document>>();
 
-  /** Only those that keep values unique matter here. */
+  /** Keeps the values of some fields unique from now on. Other indexes would change nothing here. */
   addUnique(name: string, fields: readonly string[]): void {
     if (this.#uniques.some((unique) => unique.name === name)) return;
     const owners = new Map([...this.#all()].map((document) => [keyOf(document, fields), document]));
     this.#uniques.push({ name, fields, owners });
   }
 
-  /** Throws DuplicateKey. */
+  /** Inserts a document. Throws DuplicateKey. */
   insert(document: Document): void {
     for (const { name, fields, owners } of this.#uniques) {
       if (owners.has(keyOf(document, fields))) throw new DuplicateKey(name, fields);
@@ -41,12 +44,13 @@ export class Collection {
     for (const { fields, owners } of this.#uniques) owners.set(keyOf(document, fields), document);
     const feed = this.#feeds.get(document.f) ?? [];
     this.#feeds.set(document.f, feed);
-    feed.splice(placeIn(feed, document.s as number), 0, document);
+    feed.splice(indexIn(feed, document.s as number), 0, document);
     if (document.m !== undefined) {
       this.#messages.set(document.m, (this.#messages.get(document.m) ?? new Set()).add(document));
     }
   }
 
+  /** Removes a document of this collection. */
   remove(document: Document): void {
     for (const { fields, owners } of this.#uniques) owners.delete(keyOf(document, fields));
     const feed = this.#feeds.get(document.f) ?? [];
@@ -57,7 +61,7 @@ export class Collection {
     if (message?.size === 0) this.#messages.delete(document.m);
   }
 
-  /** Throws DuplicateKey, and then changes nothing. */
+  /** Replaces a document of this collection. Throws DuplicateKey, and then changes nothing. */
   replace(document: Document, by: Document): void {
     this.remove(document);
     try {
@@ -68,16 +72,16 @@ export class Collection {
     }
   }
 
-  /** What a filter means, sorted. */
+  /** The documents that match a filter, in the order of `sort`; at most `limit`, 0 for all. */
   find(filter: Document, sort: Document = {}, limit = 0): Document[] {
     const matches = matcher(filter);
-    const backwards = sort.s === -1 && Object.keys(sort).length === 1;
+    const descending = sort.s === -1 && Object.keys(sort).length === 1;
     const candidates = this.#candidates(filter);
     const found: Document[] = [];
-    const most = limit > 0 && (backwards || Object.keys(sort).length === 0) ? limit : Number.POSITIVE_INFINITY;
-    // A feed has its numbers in order: the last one needs no look at the others.
+    const most = limit > 0 && (descending || Object.keys(sort).length === 0) ? limit : Number.POSITIVE_INFINITY;
+    // A feed lies in the order of its numbers, so that its last document is found without the others.
     for (let index = 0; index < candidates.length && found.length < most; index++) {
-      const document = candidates[backwards ? candidates.length - 1 - index : index] as Document;
+      const document = candidates[descending ? candidates.length - 1 - index : index] as Document;
       if (matches(document)) found.push(document);
     }
     if (Object.keys(sort).length > 0) found.sort(bySort(sort));
@@ -98,7 +102,7 @@ export class Collection {
     }
     if (m !== undefined) return listOf(m).flatMap((value) => [...(this.#messages.get(value) ?? [])]);
     if (typeof f === "string") return within(this.#feeds.get(f) ?? [], s);
-    // Without an order among feeds: whoever sorts by number names one feed, or sorts by more.
+    // Only one feed is in the order of its numbers: queries of several feeds sort by more, or not at all.
     const feeds = (f as { $in?: string[] } | undefined)?.$in;
     if (feeds) return feeds.flatMap((value) => this.#feeds.get(value) ?? []);
     if ($or !== undefined) return [...new Set(($or as Document[]).flatMap((part) => this.find(part)))];
@@ -119,8 +123,8 @@ function listOf(condition: unknown): readonly unknown[] {
   return (condition as { $in?: unknown[] } | null)?.$in ?? [condition];
 }
 
-/** The first place whose number is not lower. */
-function placeIn(feed: readonly Document[], seq: number): number {
+/** The first index whose number is not lower. */
+function indexIn(feed: readonly Document[], seq: number): number {
   let [low, high] = [0, feed.length];
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -131,10 +135,10 @@ function placeIn(feed: readonly Document[], seq: number): number {
 }
 
 function within(feed: readonly Document[], s: unknown): readonly Document[] {
-  if (typeof s === "number") return feed.slice(placeIn(feed, s), placeIn(feed, s + 1));
+  if (typeof s === "number") return feed.slice(indexIn(feed, s), indexIn(feed, s + 1));
   const { $gte: from, $lte: to } = (s ?? {}) as { $gte?: number; $lte?: number };
   return feed.slice(
-    from === undefined ? 0 : placeIn(feed, from),
-    to === undefined ? feed.length : placeIn(feed, to + 1),
+    from === undefined ? 0 : indexIn(feed, from),
+    to === undefined ? feed.length : indexIn(feed, to + 1),
   );
 }

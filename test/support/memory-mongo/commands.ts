@@ -1,4 +1,4 @@
-/** The commands of MongoDB that the store sends, on databases in memory. */
+/** The commands of MongoDB that the store sends, carried out on databases in memory. */
 import { BSON } from "mongodb";
 import { Collection, DuplicateKey } from "./collection.ts";
 import { type Document, project, updated } from "./documents.ts";
@@ -48,7 +48,7 @@ const handlers: Readonly<Record<string, (command: Document, database: string) =>
   },
 };
 
-/** Carries out a command. Never throws: what cannot be done is an answer, too. */
+/** Carries out a command. Never throws: a failure is a reply, too. */
 export function carryOut(command: Document): Document {
   const [name = ""] = Object.keys(command);
   const handler = handlers[name];
@@ -61,7 +61,7 @@ export function carryOut(command: Document): Document {
   }
 }
 
-/** The primary of a set of one: a client connects to it directly. */
+/** Describes the primary of a replica set of one, which clients connect to directly. */
 function hello(): Document {
   return {
     helloOk: true,
@@ -103,10 +103,11 @@ function find(command: Document, database: string): Document {
   return { cursor: { id: 0n, ns: `${database}.${command.find}`, firstBatch } };
 }
 
-/** A choice of documents, and groups of these. */
+/** A `$match`, then a `$group`. */
 function aggregate(command: Document, database: string): Document {
   const [{ $match } = {}, { $group } = {}, ...more] = command.pipeline as Record<string, Document | undefined>[];
-  if (!$match || !$group || more.length > 0) throw new Error("pipelines other than $match and $group are not known");
+  if (!$match || !$group || more.length > 0)
+    throw new Error("pipelines other than $match and $group are not supported");
   const firstBatch = grouped(collection(database, command.aggregate).find($match), $group);
   return { cursor: { id: 0n, ns: `${database}.${command.aggregate}`, firstBatch } };
 }

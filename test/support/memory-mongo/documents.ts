@@ -1,12 +1,12 @@
-/** Which documents a filter of MongoDB's query language means, as far as the store asks it. */
+/** The part of MongoDB's query and update language that the store uses. */
 
 /** A document as the driver reads it. */
 export type Document = Record<string, unknown>;
 
-/** A condition of documents. */
+/** Reports whether a document matches. */
 export type Predicate = (document: Document) => boolean;
 
-/** What a filter asks, made once for all documents. Throws for an operator that is not known here. */
+/** Compiles a filter. Throws for an operator that is not supported. */
 export function matcher(filter: Document): Predicate {
   const conditions = Object.entries(filter).map(([field, condition]): Predicate => {
     if (field === "$or") {
@@ -50,20 +50,22 @@ function comparison(operator: string, operand: unknown): (value: unknown) => boo
   }
 }
 
-/** Whether these are operators, rather than a value. */
+/** Whether a condition consists of operators, and is not a value. */
 function isOperators(condition: unknown): condition is Document {
   if (typeof condition !== "object" || condition === null) return false;
   return Object.keys(condition).some((key) => key.startsWith("$"));
 }
 
-/** The order of two values: NaN, which no comparison holds for, across types. */
+/**
+ * Negative, 0 or positive as `a` comes before, with or after `b`; NaN, which satisfies no comparison, for two types.
+ */
 export function order(a: unknown, b: unknown): number {
   if (typeof a === "number" && typeof b === "number") return a - b;
   if (typeof a === "string" && typeof b === "string") return a < b ? -1 : Number(a > b);
   return Number.NaN;
 }
 
-/** Compares by a sort's fields. */
+/** A comparator of documents by the fields of a sort. */
 export function bySort(sort: Document): (a: Document, b: Document) => number {
   return (a, b) => {
     for (const [field, direction] of Object.entries(sort)) {
@@ -74,10 +76,10 @@ export function bySort(sort: Document): (a: Document, b: Document) => number {
   };
 }
 
-/** What a projection leaves of a document. */
+/** A document with only the fields that a projection keeps. */
 export function project(document: Document, projection: Document): Document {
   const { _id: id, ...fields } = projection;
-  if (Object.values(fields).some((wish) => wish === 0 || wish === false)) {
+  if (Object.values(fields).some((value) => value === 0 || value === false)) {
     return Object.fromEntries(Object.entries(document).filter(([field]) => !(field in projection)));
   }
   const wanted = [...(id === 0 || id === false ? [] : ["_id"]), ...Object.keys(fields)];
@@ -85,7 +87,7 @@ export function project(document: Document, projection: Document): Document {
   return Object.fromEntries(Object.entries(document).filter(([field]) => wanted.includes(field)));
 }
 
-/** The document that an update, or a replacement, makes of one. Throws for an operator that is not known here. */
+/** A document after an update or a replacement. Throws for an operator that is not supported. */
 export function updated(document: Document, update: Document): Document {
   const isReplacement = !Object.keys(update).some((key) => key.startsWith("$"));
   if (isReplacement) return { _id: document._id, ...update };

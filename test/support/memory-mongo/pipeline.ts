@@ -1,9 +1,9 @@
-/** What a `$group` of MongoDB's aggregation makes of documents, as far as the store asks for it. */
+/** The part of the `$group` of MongoDB's aggregation that the store uses. */
 import { type Document, order } from "./documents.ts";
 
 type Expression = (document: Document) => unknown;
 
-/** Groups by the fields of `_id`. Throws for an expression or an accumulator that is not known here. */
+/** Groups documents by the fields of `_id`. Throws for an expression or an accumulator that is not supported. */
 export function grouped(documents: readonly Document[], { _id: id, ...fields }: Document): Document[] {
   const parts = Object.entries(id as Document).map(([field, part]) => ({ field, evaluate: expression(part) }));
   const accumulators = Object.entries(fields).map(([field, how]) => ({ field, add: accumulator(how as Document) }));
@@ -28,7 +28,7 @@ function accumulator(how: Document): (before: unknown, document: Document) => un
   if (operator !== "$min") throw new Error(`unknown accumulator ${operator}`);
   return (before, document) => {
     const value = evaluate(document);
-    // What is not there is not the least.
+    // A missing value is not the lowest.
     return before == null || order(value, before) < 0 ? (value ?? before ?? null) : before;
   };
 }

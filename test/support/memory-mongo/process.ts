@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { freePort } from "../ferretdb.ts";
 
-/** A server in memory that speaks MongoDB's protocol: see server.ts for what it is, and is not. */
+/** The server in memory that speaks MongoDB's protocol, as a process: see server.ts. */
 export class MemoryMongo {
   readonly port: number;
   readonly #child: ChildProcess;
@@ -13,7 +13,7 @@ export class MemoryMongo {
     this.#child = child;
   }
 
-  /** Starts one, empty, on any free port unless one is given, and waits until it listens. */
+  /** Starts an empty server on a port, by default a free one, and waits until it listens. */
   static async start(at?: number): Promise<MemoryMongo> {
     const port = at ?? (await freePort());
     const program = join(import.meta.dirname, "server.ts");
@@ -25,12 +25,12 @@ export class MemoryMongo {
     return new MemoryMongo(port, child);
   }
 
-  /** The address of a database. */
+  /** The URL of a database. */
   url(database: string): string {
     return `mongodb://127.0.0.1:${this.port}/${database}?directConnection=true`;
   }
 
-  /** Ends it; nothing is left. */
+  /** Stops it, and loses its data. */
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exit = once(this.#child, "exit");

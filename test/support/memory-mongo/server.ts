@@ -1,9 +1,9 @@
 /**
- * A server in memory that speaks as much of MongoDB's protocol as the store uses, in a process of its own: for runs with
- * more load than a server that scans can bear. It calls itself the primary of a replica set, so that nodes do what they do
- * on one, and it makes no claim to be one: nothing here is durable, and nothing fails over.
+ * A server in memory that speaks the part of MongoDB's protocol that the store uses. It runs in a process of its own,
+ * for loads that FerretDB cannot bear. It reports to be the primary of a replica set, so that nodes use majority
+ * concerns, but nothing is durable, and there is no failover.
  *
- *   node server.ts <port>
+ * node server.ts <port>
  */
 import { createServer, type Socket } from "node:net";
 import { BSON } from "mongodb";
@@ -16,7 +16,8 @@ const opReply = 1;
 const opQuery = 2004;
 const opMessage = 2013;
 
-function take(socket: Socket): void {
+/** Answers the messages of a connection. */
+function serve(socket: Socket): void {
   let chunks: Buffer[] = [];
   let bytes = 0;
   socket.on("error", () => {});
@@ -39,7 +40,7 @@ function take(socket: Socket): void {
 function answer(message: Buffer): Buffer {
   const requestId = message.readInt32LE(4);
   if (message.readInt32LE(12) === opQuery) {
-    // Flags, name of the collection, and two numbers; then the command. Only handshakes still come so.
+    // Flags, the name of the collection and two numbers come before the command. Only handshakes still use this opcode.
     const begin = message.indexOf(0, headerBytes + 4) + 1 + 8;
     const reply = BSON.serialize(carryOut(BSON.deserialize(message.subarray(begin))));
     const fields = Buffer.alloc(20);
@@ -50,7 +51,7 @@ function answer(message: Buffer): Buffer {
   return frame(requestId, opMessage, [Buffer.alloc(5), reply]);
 }
 
-/** A command: a body, and lists of documents beside it. */
+/** Reads a command, which is a body with lists of documents beside it. */
 function readMessage(message: Buffer): Document {
   const lists: Document = {};
   let command: Document = {};
@@ -84,4 +85,4 @@ function frame(responseTo: number, opcode: number, parts: readonly Uint8Array[])
   return Buffer.concat([header, ...parts]);
 }
 
-createServer({ noDelay: true }, take).listen(Number(process.argv[2]), "127.0.0.1", () => console.log("listening"));
+createServer({ noDelay: true }, serve).listen(Number(process.argv[2]), "127.0.0.1", () => console.log("listening"));
