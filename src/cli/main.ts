@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-/** The program `tidings`: wires the process to the command line. */
+/** The program `tidings`: runs the command line of this process. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Dependencies } from "./commands/command.ts";
+import type { Dependencies } from "./command.ts";
 import { startWorker, workerIo } from "./process/cluster.ts";
 import type { Io } from "./process/io.ts";
 import { main } from "./run.ts";
@@ -20,13 +20,13 @@ const io: Io = {
   ...workerIo(),
 };
 
-/** Loads the server, the logger and the demo page only for the commands that use them. */
+/** The server, the logger and the demo page are loaded only by the commands that use them. */
 const deps: Dependencies = {
   version: readVersion(),
   createTidings: async (options) => (await import("../server.ts")).createTidings(options),
-  createLogger: async (level, conceal = (line) => line) => {
+  createLogger: async (level, redact = (line) => line) => {
     const { destination, pino } = await import("pino");
-    return pino({ level, hooks: { streamWrite: conceal } }, destination(2));
+    return pino({ level, hooks: { streamWrite: redact } }, destination(2));
   },
   startWorker,
   demoPage: async (secret) => (await import("./dev/demo-page.ts")).demoPage(secret),
@@ -37,16 +37,16 @@ const deps: Dependencies = {
   },
 };
 
-/** The sources are two folders below package.json, the built package's files three. */
+/** package.json is two folders above the sources, and three above the files of the built package. */
 function readVersion(): string {
   const candidates = ["../../package.json", "../../../package.json"].map((path) => join(import.meta.dirname, path));
   const path = candidates.find((candidate) => existsSync(candidate));
   return path === undefined ? "unknown" : (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
 }
 
-// `tidings tail | head -1`: the reader has seen enough.
+// In `tidings tail | head -1` the reader closes the pipe, which is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
 const code = await main(process.argv.slice(2), process.env, io, deps);
-// Ends what may still be open after a second signal, but not before the last line is out.
+// Handles may still be open after a second signal, so exit explicitly, but only when stdout has been flushed.
 process.stdout.write("", () => process.exit(code));

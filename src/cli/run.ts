@@ -1,8 +1,7 @@
-/** Runs one command line. */
 import { ConnectError } from "@connectrpc/connect";
 import { errorFromConnect } from "../client/calls/wire-error.ts";
 import { TidingsError } from "../client/tidings-error.ts";
-import type { Command, Dependencies } from "./commands/command.ts";
+import type { Command, Dependencies } from "./command.ts";
 import { dev } from "./commands/dev.ts";
 import { disconnect } from "./commands/disconnect.ts";
 import { online } from "./commands/online.ts";
@@ -18,12 +17,12 @@ import { commandHelp, overview } from "./output/help.ts";
 import { Printer } from "./output/printer.ts";
 import type { Io } from "./process/io.ts";
 
-/** All commands, in the order of the help. */
+/** All commands, in the order in which the help lists them. */
 export const commands: readonly Command[] = [serve, dev, token, publish, tail, unread, online, disconnect];
 
 /**
- * Runs a command line, without the node and script of process.argv. Answers the exit code: 0 done, 1 failed, 2 the command
- * line or the configuration is wrong. Never throws and never ends the process.
+ * Runs a command line: the elements of process.argv after the program and the script. Returns the exit code: 0 for
+ * success, 1 for a failure, 2 for a wrong command line or configuration. Never rejects and never ends the process.
  */
 export async function main(argv: readonly string[], env: Environment, io: Io, deps: Dependencies): Promise<number> {
   const print = new Printer(io, env);
@@ -42,21 +41,21 @@ async function run(
   env: Environment,
   { io, deps, print }: { io: Io; deps: Dependencies; print: Printer },
 ): Promise<number> {
-  const given = readArguments(argv);
-  if (given.version) {
+  const args = readArguments(argv);
+  if (args.version) {
     print.line(deps.version);
     return 0;
   }
-  const command = commands.find(({ name }) => name === given.command);
-  if (given.help) {
+  const command = commands.find(({ name }) => name === args.command);
+  if (args.help) {
     print.line(command === undefined ? overview(commands, deps.version) : commandHelp(command));
     return 0;
   }
   if (command === undefined) throw new UsageError(`name a command: ${commands.map(({ name }) => name).join(", ")}`);
-  return command.run({ values: configure(command.name, given, env), io, deps, print });
+  return command.run({ values: configure(command.name, args, env), io, deps, print });
 }
 
-/** `code REASON: sentence` for what a server answered, the sentence alone for everything else. */
+/** `code REASON: message` for the error of a server, the message alone for any other error. */
 function sentenceOf(error: unknown): string {
   if (error instanceof ConnectError || error instanceof TidingsError) {
     const { code, reason, message } = errorFromConnect(error);

@@ -1,16 +1,17 @@
-/** A createTidings that records what it is asked for. */
-import type { Dependencies } from "../../src/cli/commands/command.ts";
+/** A fake of createTidings that records its arguments. */
+import type { Dependencies } from "../../src/cli/command.ts";
 import type { TidingsOptions } from "../../src/options.ts";
 import type { ListenOptions } from "../../src/server.ts";
 
-/** A server that serves nothing. */
+/** A server that opens no port. */
 export class FakeServer {
   options: TidingsOptions | undefined;
   at: ListenOptions | undefined;
+  /** The number of calls of close(). */
   closed = 0;
-  /** What listen() throws. */
+  /** The error that listen() rejects with; undefined to succeed. */
   listenError: Error | undefined;
-  /** What close() waits for. */
+  /** The result of close(). */
   closing: Promise<void> = Promise.resolve();
 
   readonly createTidings: Dependencies["createTidings"] = async (options) => {

@@ -1,4 +1,4 @@
-/** The services on a port of their own, whose answers a test chooses. */
+/** PushService and AdminService on a local port, with responses that a test chooses. */
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { ServiceImpl } from "@connectrpc/connect";
@@ -6,16 +6,16 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { AdminService } from "../../gen/tidings/v1/admin_service_pb.ts";
 import { PushService } from "../../gen/tidings/v1/push_service_pb.ts";
 
-/** A fake service that runs. */
+/** A running fake of both services. */
 export interface FakeService extends AsyncDisposable {
   readonly url: string;
-  /** The Authorization header of every request. */
+  /** The Authorization headers of all requests, in order. */
   readonly tokens: string[];
-  /** Cuts all connections without a word. */
+  /** Destroys all connections. */
   cut(): void;
 }
 
-/** Starts a fake service; methods without an implementation answer UNIMPLEMENTED. */
+/** Starts a fake of both services. Methods without an implementation fail with UNIMPLEMENTED. */
 export async function serveFake(
   implementation: Partial<ServiceImpl<typeof PushService>>,
   admin: Partial<ServiceImpl<typeof AdminService>> = {},

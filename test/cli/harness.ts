@@ -1,25 +1,28 @@
-/** Runs the command line inside the test's process. */
+/** Runs the command line inside the process of the test. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
-import type { Dependencies } from "../../src/cli/commands/command.ts";
+import type { Dependencies } from "../../src/cli/command.ts";
 import type { Io } from "../../src/cli/process/io.ts";
 import { main } from "../../src/cli/run.ts";
 
-/** A secret that is good enough. */
+/** A secret that counts as strong. */
 export const secret = "k3yF0rTe5ts-0nly-q8Zr2Vw6Xn4Bm1Lc";
 
-/** A command line that runs. */
+/** A running command line. */
 export interface Running {
+  /** The exit code. */
   readonly code: Promise<number>;
+  /** The text written to stdout so far. */
   stdout(): string;
+  /** The text written to stderr so far. */
   stderr(): string;
-  /** Sends a signal; false if nobody listens for it, so that it would end the process. */
+  /** Sends a signal. Returns false when there is no listener, so that a real signal would end the process. */
   signal(): boolean;
 }
 
-/** Starts a command line; nothing of the test's own environment reaches it. */
+/** Starts a command line. It sees only the given environment, not that of the test. */
 export function start(
   argv: readonly string[],
   env: Readonly<Record<string, string>> = {},
@@ -42,14 +45,14 @@ export function start(
     stdout: () => written.stdout,
     stderr: () => written.stderr,
     signal() {
-      const heard = listeners.size > 0;
+      const handled = listeners.size > 0;
       for (const call of [...listeners]) call();
-      return heard;
+      return handled;
     },
   };
 }
 
-/** Runs a command line to its end. */
+/** Runs a command line until it ends. */
 export async function run(
   argv: readonly string[],
   env: Readonly<Record<string, string>> = {},
@@ -60,23 +63,24 @@ export async function run(
   return { code, stdout: running.stdout(), stderr: running.stderr() };
 }
 
+/** Dependencies that fail when a test uses them without replacing them. */
 const unused: Dependencies = {
   version: "1.2.3",
-  createTidings: () => Promise.reject(new Error("this test starts no server")),
+  createTidings: () => Promise.reject(new Error("this test must not start a server")),
   createLogger: async () => pino({ level: "silent" }),
   demoPage: async () => () => false,
   startWorker: () => {
-    throw new Error("this test starts no worker");
+    throw new Error("this test must not start a worker");
   },
   after: () => () => {},
   now: () => Date.parse("2026-11-03T10:00:00Z"),
 };
 
-/** A folder that is gone after the test. */
+/** A temporary folder, removed after the test. */
 export class Folder implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), "tidings-cli-"));
 
-  /** Writes a file into it and answers its path. */
+  /** Writes a file into the folder and returns its path. */
   file(name: string, content: string): string {
     const path = join(this.path, name);
     writeFileSync(path, content);

@@ -21,14 +21,14 @@ function tidings(argv: readonly string[], env: Readonly<Record<string, string>> 
   });
 }
 
-describe("the program", () => {
-  test("--help", async () => {
+describe("The program tidings", () => {
+  test("prints its help with --help", async () => {
     const { code, stdout, stderr } = await tidings(["--help"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toMatch(/^Tidings \d+\.\d+\.\d+/);
   });
 
-  test("token", async () => {
+  test("mints a token with the secret of its environment", async () => {
     const { code, stdout, stderr } = await tidings(["token", "--sub", "ada", "--tenant", "acme"], {
       TIDINGS_JWT_SECRET: secret,
     });
@@ -37,13 +37,13 @@ describe("the program", () => {
     expect(payload).toMatchObject({ sub: "ada", tenant: "acme", role: "user" });
   });
 
-  test("an unknown flag", async () => {
+  test("refuses an unknown flag with exit code 2", async () => {
     const { code, stdout, stderr } = await tidings(["online", "--tokne", "x"]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toContain("unknown option --tokne; did you mean --token?");
   });
 
-  test("serve: ready line on stdout, drained by SIGTERM", async () => {
+  test("serves after its ready line on stdout, and drains at SIGTERM", async () => {
     using folder = new Folder();
     const child = spawn(process.execPath, [program, "serve", "--port", "0", "--data", folder.path, "--drain", "0s"], {
       env: { PATH: process.env.PATH, TIDINGS_JWT_SECRET: secret },

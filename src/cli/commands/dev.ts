@@ -1,26 +1,26 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { mintToken } from "../../auth/mint-token.ts";
+import { dayMs } from "../../util/durations.ts";
+import type { Command } from "../command.ts";
 import { serverOptions } from "../config/server-options.ts";
-import { demoService, demoTenant, demoUsers } from "../dev/demo-page.ts";
-import { printDevLines } from "../dev/lines.ts";
-import { devSecret } from "../dev/secret.ts";
+import { mintDemoTokens } from "../dev/demo-tokens.ts";
+import { devSecret } from "../dev/dev-secret.ts";
+import { printQuickStart } from "../dev/quick-start.ts";
 import { runServer } from "../process/run-server.ts";
-import type { Command } from "./command.ts";
 
-const tokenSeconds = 86_400;
+const tokenLifetimeSeconds = dayMs / 1000;
 
-/** `tidings dev`: the service with everything to try it, on this machine. */
+/** `tidings dev`: runs the service for development, with a demo page and tokens. */
 export const dev: Command = {
   name: "dev",
-  summary: "Run the service for development: demo page, ready-made tokens, lines to copy.",
+  summary: "Run the service for development, with a demo page, tokens and example calls.",
   details:
-    "Makes its own secret and keeps it in the data folder. Anybody who reaches the demo page gets a token, so keep it on " +
-    "127.0.0.1. Pages of the usual development servers on localhost may call it.",
+    "Creates its own secret and keeps it in the data folder. The demo page gives tokens to every visitor, so do not expose " +
+    "it beyond 127.0.0.1. Pages of the usual development servers on localhost may call the service.",
   examples: ["tidings dev", "tidings dev --port 0 --data /tmp/tidings --log-level info"],
   async run(context) {
     const { values, deps, print } = context;
     const secret = devSecret(values.data);
-    const tokens = await devTokens(secret, Math.floor(deps.now() / 1000));
+    const tokens = await mintDemoTokens(secret, tokenLifetimeSeconds, Math.floor(deps.now() / 1000));
     const page = await deps.demoPage(secret);
     const options = serverOptions(values, { secret }, await deps.createLogger(values.logLevel));
     const at = {
@@ -32,7 +32,7 @@ export const dev: Command = {
       },
     };
     return runServer(context, options, at, (address) => {
-      if (!values.json) return printDevLines(print, address, values.data, tokens);
+      if (!values.json) return printQuickStart(print, address, values.data, tokens);
       const { url, host, port, metrics } = address;
       print.json({
         address: url,
@@ -45,16 +45,3 @@ export const dev: Command = {
     });
   },
 };
-
-/** Tokens of the demo's company, by id. */
-async function devTokens(secret: string, now: number): Promise<Map<string, string>> {
-  const people = [
-    { sub: demoService, role: "service" as const },
-    ...demoUsers.map((sub) => ({ sub, role: "user" as const })),
-  ];
-  const tokens = new Map<string, string>();
-  for (const who of people) {
-    tokens.set(who.sub, await mintToken(secret, { ...who, tenant: demoTenant, exp: now + tokenSeconds }, now));
-  }
-  return tokens;
-}

@@ -1,18 +1,18 @@
 import { toJson } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { DisconnectResponseSchema } from "../../../gen/tidings/v1/admin_service_pb.ts";
+import type { Command } from "../command.ts";
 import type { Values } from "../config/settings.ts";
 import { UsageError } from "../config/usage-error.ts";
-import type { Command } from "./command.ts";
-import { remoteAdmin } from "./remote.ts";
+import { adminClient } from "../service-client.ts";
 
-/** `tidings disconnect`: ends a user's streams. */
+/** `tidings disconnect`: ends the streams of a user. */
 export const disconnect: Command = {
   name: "disconnect",
-  summary: "End the streams of a user, and keep the user or a token out.",
+  summary: "End the streams of a user, for example after a logout; optionally block the user or a token.",
   details:
-    "For tokens of services and admins: after a logout, say. Without --block-for and --block-until the user may come back " +
-    "at once, by any token that has not expired. Prints how many streams end.",
+    "Needs the token of a service or an admin. Without --block-for and --block-until the user may reconnect at once, with " +
+    "any token that has not expired. Prints the number of streams that end.",
   examples: [
     "tidings disconnect --user ada --reason 'logged out'",
     "tidings disconnect --user ada --token-id session-7 --block-for 1h",
@@ -21,9 +21,9 @@ export const disconnect: Command = {
   ],
   async run({ values, deps, print }) {
     const { user: userId, tokenId = "", tenantId = "", reason = "" } = values;
-    if (userId === undefined) throw new UsageError("--user: name the user", "disconnect");
+    if (userId === undefined) throw new UsageError("--user is required", "disconnect");
     const until = blockUntilOf(values, deps.now());
-    const response = await remoteAdmin(values, "disconnect").disconnect({
+    const response = await adminClient(values, "disconnect").disconnect({
       tenantId,
       userId,
       tokenId,
@@ -41,10 +41,12 @@ export const disconnect: Command = {
 
 function blockUntilOf({ blockFor, blockUntil }: Values, now: number): number | undefined {
   if (blockFor === undefined) return blockUntil;
-  if (blockUntil !== undefined) throw new UsageError("give one of --block-for and --block-until", "disconnect");
+  if (blockUntil !== undefined) {
+    throw new UsageError("--block-for and --block-until exclude each other; set one of them", "disconnect");
+  }
   return now + blockFor;
 }
 
 function blockText(until: number, now: number): string {
-  return until > now ? `blocked until ${new Date(until).toISOString()}` : "not blocked any more";
+  return until > now ? `blocked until ${new Date(until).toISOString()}` : "no longer blocked";
 }

@@ -1,16 +1,17 @@
 import { create, toJson } from "@bufbuild/protobuf";
 import { UserIdsSchema } from "../../../gen/tidings/v1/message_pb.ts";
 import { type OnlineCountRequest, OnlineCountResponseSchema } from "../../../gen/tidings/v1/push_service_pb.ts";
+import type { Command } from "../command.ts";
 import type { Values } from "../config/settings.ts";
 import { UsageError } from "../config/usage-error.ts";
+import { onlineText } from "../output/counts.ts";
 import { printable } from "../output/printer.ts";
-import type { Command } from "./command.ts";
-import { remote } from "./remote.ts";
+import { pushClient } from "../service-client.ts";
 
-/** `tidings online`: who is connected. */
+/** `tidings online`: counts the users who are connected. */
 export const online: Command = {
   name: "online",
-  summary: "Count who is online: in the tenant, of some users, or in a room.",
+  summary: "Count the users who are online in the tenant, among some users, or in a room.",
   examples: [
     "tidings online",
     "tidings online --users ada,bob",
@@ -19,7 +20,7 @@ export const online: Command = {
   ],
   async run({ values, print }) {
     const { tenantId = "" } = values;
-    const response = await remote(values, "online").onlineCount({ tenantId, scope: scopeOf(values) });
+    const response = await pushClient(values, "online").onlineCount({ tenantId, scope: scopeOf(values) });
     if (values.json) {
       print.json(toJson(OnlineCountResponseSchema, response, { alwaysEmitImplicit: true }));
       return 0;
@@ -36,14 +37,9 @@ export const online: Command = {
 function scopeOf({ users, room }: Values): OnlineCountRequest["scope"] {
   const [roomId, second] = room ?? [];
   if (second !== undefined || (roomId !== undefined && users !== undefined)) {
-    throw new UsageError("give one of --users and --room, and one room", "online");
+    throw new UsageError("set either --users or a single --room", "online");
   }
   if (roomId !== undefined) return { case: "roomId", value: roomId };
   if (users === undefined) return { case: undefined };
   return { case: "users", value: create(UserIdsSchema, { userIds: [...users] }) };
-}
-
-/** `online: users 3, streams 5`. */
-export function onlineText({ users, connections }: { users: number; connections: number }): string {
-  return `online: users ${users}, streams ${connections}`;
 }

@@ -1,36 +1,34 @@
 import { create, fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { durationFromMs, ValueSchema } from "@bufbuild/protobuf/wkt";
-import { type Audience, AudienceSchema, type Draft, DraftSchema, Kind } from "../../../gen/tidings/v1/message_pb.ts";
+import { type Audience, AudienceSchema, type Draft, DraftSchema } from "../../../gen/tidings/v1/message_pb.ts";
 import {
   PublishRequestSchema,
   type PublishResponse,
   PublishResponseSchema,
   type Receipt,
 } from "../../../gen/tidings/v1/push_service_pb.ts";
+import type { Command } from "../command.ts";
+import { kinds } from "../config/kinds.ts";
 import { flagName, type Values } from "../config/settings.ts";
 import { UsageError } from "../config/usage-error.ts";
 import { type Printer, printable } from "../output/printer.ts";
-import type { Command } from "./command.ts";
-import { remote } from "./remote.ts";
+import { pushClient } from "../service-client.ts";
 
-/** The kinds by the words of the command line. */
-export const kinds = { notification: Kind.NOTIFICATION, activity: Kind.ACTIVITY, event: Kind.EVENT } as const;
-
-/** `tidings publish`: one message to one audience. */
+/** `tidings publish`: publishes one message to one audience. */
 export const publish: Command = {
   name: "publish",
   summary: "Publish a message.",
   details:
-    "For tokens of services and admins; for those of users with --to-room. Needs one audience: --to-user, --to-users, " +
-    "--to-room, --to-tenant or --to-everyone. An activity --to-user goes to the whole tenant, with that user as its " +
-    "receiver. Prints the id of the message and what became of it for each user.",
+    "Needs the token of a service or an admin; users may publish --to-room. Needs exactly one audience: --to-user, " +
+    "--to-users, --to-room, --to-tenant or --to-everyone. An activity --to-user goes to the whole tenant, with that user " +
+    "as its receiver. Prints the id of the message, and for each user whether it was stored and the user is online.",
   examples: [
     'tidings publish --to-user ada --title "The build is green" --category system --link /builds/7',
     "tidings publish --to-users ada,bob --kind event --event build.done --json-payload '{\"ok\":true}' --ttl 10s",
     "tidings publish --to-room dm/ada/bob --content 'See you at noon'",
     "tidings publish --to-user ada --title 'The report is ready' --request-id report-7 --replace --batch-id reports",
     'tidings publish --to-tenant --title "Maintenance at noon" --request-id maintenance-7',
-    'tidings publish --to-tenant --tenant-id acme --title "From a token that is bound to no tenant"',
+    'tidings publish --to-tenant --tenant-id acme --title "From a token that is not bound to a tenant"',
   ],
   async run({ values, print }) {
     const request = create(PublishRequestSchema, {
@@ -40,7 +38,7 @@ export const publish: Command = {
       requestId: values.requestId ?? "",
       replace: values.replace,
     });
-    const response = await remote(values, "publish").publish(request);
+    const response = await pushClient(values, "publish").publish(request);
     if (values.json) print.json(toJson(PublishResponseSchema, response, { alwaysEmitImplicit: true }));
     else printResponse(print, response);
     return 0;
@@ -53,7 +51,7 @@ function audienceOf(values: Values): Audience {
   if (name === undefined || second !== undefined) {
     const given = names.length === 0 ? "none" : names.map((each) => `--${flagName(each)}`).join(" and ");
     throw new UsageError(
-      `name one audience: --to-user, --to-users, --to-room, --to-tenant or --to-everyone; given: ${given}`,
+      `set exactly one of --to-user, --to-users, --to-room, --to-tenant and --to-everyone; set now: ${given}`,
       "publish",
     );
   }
@@ -94,12 +92,12 @@ function draftOf(values: Values): Draft {
 
 function printResponse(print: Printer, { messageId, duplicate, receipts, onlineUsers }: PublishResponse): void {
   const online = receipts.length > 0 ? "" : `, ${onlineUsers} online`;
-  const again = duplicate ? ", published before with this request id" : "";
-  print.line(`published ${messageId}${online}${again}`);
-  for (const receipt of receipts) print.line(`  ${printable(receipt.userId)}: ${fate(print, receipt)}`);
+  const repeated = duplicate ? ", already published with this request id" : "";
+  print.line(`published ${messageId}${online}${repeated}`);
+  for (const receipt of receipts) print.line(`  ${printable(receipt.userId)}: ${receiptText(print, receipt)}`);
 }
 
-function fate(print: Printer, { stored, online, connections }: Receipt): string {
+function receiptText(print: Printer, { stored, online, connections }: Receipt): string {
   const streams = connections === 1 ? "1 stream" : `${connections} streams`;
   const presence = online ? print.style("green", `online on ${streams}`) : print.style("dim", "offline");
   return `${stored ? "stored" : "not stored"}, ${presence}`;

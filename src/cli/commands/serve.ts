@@ -1,19 +1,20 @@
 import type { Listening } from "../../server.ts";
+import type { Command } from "../command.ts";
 import { authOptions, checkNodes, metricsAddressOf, serverOptions, tlsOptions } from "../config/server-options.ts";
-import { createConceal } from "../process/conceal.ts";
+import { createRedactor } from "../output/redact.ts";
 import { runServer } from "../process/run-server.ts";
-import { Workers } from "../process/workers.ts";
-import type { Command } from "./command.ts";
+import { Supervisor } from "../process/supervisor.ts";
 
-/** `tidings serve`: the service itself. */
+/** `tidings serve`: runs the service. */
 export const serve: Command = {
   name: "serve",
   summary: "Run the service.",
   details:
-    "Needs a key to check tokens with: a JWT secret or a key set. When it is ready it prints one line of JSON on stdout: " +
-    "address, host, port and pid. Logs go to stderr. SIGTERM and SIGINT drain it: clients are told to return, calls under " +
-    "way finish, nothing answered is lost; a second signal ends it at once. One process holds the embedded store; any number " +
-    "of them, on any machines, share a --store by one --bus, and --workers starts several on one port.",
+    "Needs a key to verify tokens: a JWT secret or a key set. When it accepts connections it prints one line of JSON on " +
+    "stdout, with address, host, port and pid. Logs go to stderr. SIGTERM and SIGINT drain it: clients are told to " +
+    "reconnect, calls in flight finish, and nothing that was acknowledged is lost. A second signal ends it at once. The " +
+    "embedded store serves one process. With --store and --bus any number of processes, on any machines, share a store; " +
+    "--workers starts several of them on one port.",
   examples: [
     "TIDINGS_JWT_SECRET=$(openssl rand -base64 32) tidings serve",
     "tidings serve --port 0 --data /var/lib/tidings --jwt-secret-file /run/secrets/tidings",
@@ -26,20 +27,20 @@ export const serve: Command = {
     checkNodes(values);
     const auth = authOptions(values);
     const tls = tlsOptions(values);
-    const conceal = createConceal([values.store, values.bus]);
-    const logger = await deps.createLogger(values.logLevel, conceal);
-    const say = ({ url, host, port, metrics }: Listening) => {
+    const redact = createRedactor([values.store, values.bus]);
+    const logger = await deps.createLogger(values.logLevel, redact);
+    const printReady = ({ url, host, port, metrics }: Listening) => {
       const workers = values.workers > 1 ? { workers: values.workers } : {};
       print.json({ address: url, host, port, pid: process.pid, ...workers, ...(metrics ? { metrics } : {}) });
     };
-    if (values.workers > 1 && !io.tellParent) return new Workers(context, logger).run(say);
+    if (values.workers > 1 && !io.reportReady) return new Supervisor(context, logger).run(printReady);
     const { host, port } = values;
-    const metricsAddress = metricsAddressOf(values, io.place);
+    const metricsAddress = metricsAddressOf(values, io.workerIndex);
     const at = { host, port, ...(tls ? { tls } : {}), ...(metricsAddress ? { metricsAddress } : {}) };
     try {
-      return await runServer(context, serverOptions(values, auth, logger), at, io.tellParent ?? say);
+      return await runServer(context, serverOptions(values, auth, logger), at, io.reportReady ?? printReady);
     } catch (error) {
-      if (error instanceof Error) error.message = conceal(error.message);
+      if (error instanceof Error) error.message = redact(error.message);
       throw error;
     }
   },

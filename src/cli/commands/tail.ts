@@ -2,22 +2,22 @@ import { connectTidings } from "../../client/client.ts";
 import type { JoinMode, RoomJoin } from "../../client/events.ts";
 import { RoomJoins } from "../../client/state/rooms.ts";
 import { isTerminal, type TidingsError } from "../../client/tidings-error.ts";
+import type { Command } from "../command.ts";
+import { kinds } from "../config/kinds.ts";
 import { UsageError } from "../config/usage-error.ts";
 import { eventJson, eventLine } from "../output/event-line.ts";
 import { printable } from "../output/printer.ts";
-import type { Command } from "./command.ts";
-import { kinds } from "./publish.ts";
-import { tokenOf } from "./remote.ts";
+import { tokenOf } from "../service-client.ts";
 
-/** `tidings tail`: what a page would receive. */
+/** `tidings tail`: prints the events that a page would receive. */
 export const tail: Command = {
   name: "tail",
-  summary: "Print events as they come, until Ctrl-C.",
+  summary: "Print events as they arrive, until Ctrl-C.",
   details:
-    "Comes back by itself when the connection or the server goes, and continues where it was. Ends with an error when the " +
-    "token is refused or has expired, and when the user is disconnected. --room takes the id of a room, and behind it " +
-    ":first to enter only while nobody else is in it, :last to enter in place of all others, or :any. With --json each " +
-    "event is as in the JSON form of SubscribeResponse.",
+    "Reconnects when the connection or the server fails, and resumes where it stopped. Ends with an error when the token is " +
+    "refused or has expired, and when the user is disconnected. --room takes the id of a room, optionally followed by " +
+    ":first to enter only while nobody else is in it, :last to remove everybody else, or :any. With --json each event has " +
+    "the JSON form of SubscribeResponse.",
   examples: [
     "tidings tail",
     "TIDINGS_TOKEN=$(tidings token --sub ada --tenant acme) tidings tail --kinds notification,event",
@@ -41,10 +41,10 @@ export const tail: Command = {
     });
     let refused: TidingsError | undefined;
     client.on("error", (error) => {
-      // The client would ask for another token, but there is only this one.
+      // The client would wait for a fresh token, but there is only this one.
       if (error.code === "unauthenticated") refused = error;
       if (refused !== undefined) client.close();
-      else if (!isTerminal(error)) print.note(`${error.code}: ${printable(error.message)}; trying again`);
+      else if (!isTerminal(error)) print.note(`${error.code}: ${printable(error.message)}; reconnecting`);
     });
     const forget = io.onSignal(() => client.close());
     try {
@@ -61,7 +61,7 @@ export const tail: Command = {
   },
 };
 
-/** `id` or `id:mode`. Throws a UsageError for what no server takes. */
+/** Parses `id` or `id:mode`. Throws a UsageError for a list of rooms that every server would refuse. */
 function readRooms(texts: readonly string[]): RoomJoin[] {
   const rooms = texts.map((text) => {
     const [, roomId = text, mode = "any"] = /^(.+):(any|first|last)$/s.exec(text) ?? [];

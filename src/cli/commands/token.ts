@@ -1,17 +1,17 @@
 import { mintToken, type TokenClaims } from "../../auth/mint-token.ts";
-import { readSecret } from "../config/secret.ts";
+import type { Command } from "../command.ts";
+import { readJwtSecret } from "../config/jwt-secret.ts";
 import type { Values } from "../config/settings.ts";
 import { UsageError } from "../config/usage-error.ts";
-import type { Command } from "./command.ts";
 
-/** `tidings token`: mints the JWTs that a server with a secret accepts. */
+/** `tidings token`: mints a JWT that a server with the same secret accepts. */
 export const token: Command = {
   name: "token",
   summary: "Make a token for a user or a service.",
   details:
-    "Signs with the secret of the server: TIDINGS_JWT_SECRET or --jwt-secret-file; that of `tidings dev` is in " +
-    ".tidings/dev-secret. --room and --can-publish take ids of rooms, in which {sub} is the user's own id, * any text " +
-    "without /, and ** any text. Prints the token and nothing else; with --json also its claims.",
+    "Signs with the secret of the server, from TIDINGS_JWT_SECRET or --jwt-secret-file; the secret of `tidings dev` is in " +
+    ".tidings/dev-secret. --room and --can-publish take ids of rooms, in which {sub} stands for the user's own id, * for " +
+    "any text without /, and ** for any text. Prints only the token; with --json also its claims.",
   examples: [
     "tidings token --sub ada --tenant acme --role user --ttl 15m",
     "tidings token --sub ada --tenant acme --room 'team/*' --room 'inbox/{sub}' --can-publish 'team/*' --id session-7",
@@ -19,7 +19,7 @@ export const token: Command = {
     "export TIDINGS_TOKEN=$(tidings token --sub ops --role admin)",
   ],
   async run({ values, deps, print }) {
-    const secret = readSecret(values, "token");
+    const secret = readJwtSecret(values, "token");
     if (secret === undefined) {
       throw new UsageError("token needs the server's secret: set TIDINGS_JWT_SECRET or --jwt-secret-file", "token");
     }
@@ -35,8 +35,8 @@ export const token: Command = {
 function claimsOf(values: Values, now: number): TokenClaims {
   const { sub, tenant, role, ttl = 3_600_000, iss = values.jwtIssuer, aud = values.jwtAudience } = values;
   const { id: jti, room: rooms, canPublish: publish } = values;
-  if (sub === undefined) throw new UsageError("--sub: name the user or service", "token");
-  if (tenant === undefined && role === "user") throw new UsageError("--tenant: a user belongs to a tenant", "token");
+  if (sub === undefined) throw new UsageError("--sub is required: the id of the user or service", "token");
+  if (tenant === undefined && role === "user") throw new UsageError("--tenant is required for a user", "token");
   return {
     sub,
     ...(tenant === undefined ? {} : { tenant }),

@@ -7,23 +7,26 @@ import {
   MarkReadResponseSchema,
   type PushService,
 } from "../../../gen/tidings/v1/push_service_pb.ts";
+import type { Command } from "../command.ts";
 import type { Values } from "../config/settings.ts";
-import { messageLine, unreadText } from "../output/message-line.ts";
-import type { Command } from "./command.ts";
-import { remote } from "./remote.ts";
+import { unreadText } from "../output/counts.ts";
+import { messageLine } from "../output/message-line.ts";
+import { pushClient } from "../service-client.ts";
 
-/** The most that one call lists and marks. */
+/** The most messages that one call of ListUnread returns. */
 const pageSize = 100;
+/** The most ids that one call of MarkRead takes. */
 const markSize = 1_000;
 
-/** `tidings unread`: the caller's inbox. */
+/** `tidings unread`: lists the unread messages of the caller. */
 export const unread: Command = {
   name: "unread",
-  summary: "List what is not read, newest first, with totals; --mark marks it as read.",
-  details: "For tokens of users. With --json: the answer of ListUnread, and with --mark that of MarkRead after it.",
+  summary: "List unread messages, newest first, with totals; --mark marks them as read.",
+  details:
+    "Needs the token of a user. --json prints the response of ListUnread, and with --mark also the response of MarkRead.",
   examples: ["tidings unread", "tidings unread --categories billing --limit 100 --mark", "tidings unread --json"],
   async run({ values, print }) {
-    const client = remote(values, "unread");
+    const client = pushClient(values, "unread");
     const listed = await list(client, values);
     if (values.json) print.json(toJson(ListUnreadResponseSchema, listed, { alwaysEmitImplicit: true }));
     else {
@@ -36,12 +39,12 @@ export const unread: Command = {
       listed.messages.map(({ id }) => id),
     );
     if (values.json) print.json(toJson(MarkReadResponseSchema, marked, { alwaysEmitImplicit: true }));
-    else print.line(`marked ${marked.changed}, ${unreadText(marked.unread ?? { total: 0, byCategory: {} })}`);
+    else print.line(`marked ${marked.changed} as read, ${unreadText(marked.unread ?? { total: 0, byCategory: {} })}`);
     return 0;
   },
 };
 
-/** Up to --limit messages, page by page, as one answer with the newest totals. */
+/** Lists up to --limit messages, page by page, and joins the pages into one response with the latest totals. */
 async function list(client: Client<typeof PushService>, values: Values): Promise<ListUnreadResponse> {
   const all = create(ListUnreadResponseSchema);
   do {
@@ -57,7 +60,7 @@ async function list(client: Client<typeof PushService>, values: Values): Promise
   return all;
 }
 
-/** Marks these messages, in as few calls as possible; `changed` is their sum. */
+/** Marks these messages as read, in as few calls as possible, and joins the responses; `changed` is the sum. */
 async function mark(client: Client<typeof PushService>, messageIds: readonly string[]): Promise<MarkReadResponse> {
   const all = create(MarkReadResponseSchema);
   for (let from = 0; from < messageIds.length; from += markSize) {

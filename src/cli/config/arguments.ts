@@ -1,18 +1,18 @@
-/** Reads the command line into a command and its flags; the values are read later, by the types of the table. */
+/** Parses the command line into a command and its flags. Values stay unparsed until `configure` reads them by type. */
 import { parseArgs } from "node:util";
-import { suggestion } from "./nearest.ts";
 import { type CommandName, commandNames, flagName, type SettingName, settingNames, settingOf } from "./settings.ts";
+import { suggestion } from "./suggestion.ts";
 import { UsageError } from "./usage-error.ts";
 
-/** A command line, taken apart. */
+/** A parsed command line. */
 export interface Arguments {
-  /** Unset: none was given. */
+  /** Undefined when none was given. */
   readonly command: CommandName | undefined;
   readonly help: boolean;
   readonly version: boolean;
-  /** The file of --config. */
+  /** The path of --config. */
   readonly config: string | undefined;
-  /** What was given for each option: text, true or false, or the texts of a repeated list. */
+  /** The raw value of each flag: a text, a boolean, or the texts of a repeated flag. */
   readonly flags: ReadonlyMap<SettingName, unknown>;
 }
 
@@ -20,14 +20,15 @@ type Token = NonNullable<ReturnType<typeof parseArgs>["tokens"]>[number];
 type OptionToken = Extract<Token, { kind: "option" }>;
 
 const nameOfFlag = new Map(settingNames.map((name) => [flagName(name), name]));
+/** Flags that are not settings. */
 const standalone = ["help", "version", "config"];
 
-/** Takes the command line apart. Throws a UsageError that suggests the nearest name for one that is not known. */
+/** Parses a command line. Throws a UsageError, which suggests the closest name for an unknown command or flag. */
 export function readArguments(argv: readonly string[]): Arguments {
   const { tokens } = parseArgs({
     args: [...argv],
     options: optionTypes(),
-    // Checked below: its own messages suggest nothing.
+    // Unknown flags are refused below, with a suggestion, which the errors of parseArgs do not make.
     strict: false,
     allowPositionals: true,
     tokens: true,
@@ -51,8 +52,8 @@ export function readArguments(argv: readonly string[]): Arguments {
     checkCommand(name, token, command);
     flags.set(name, readFlag(name, token, negative, flags.get(name), command));
   }
-  // Last: after an option with a typing error its value is taken for one.
-  if (words[1] !== undefined) throw new UsageError(`unexpected argument ${words[1]}; options begin with --`, command);
+  // Checked last: the value of a misspelled flag looks like a positional argument, and the flag is the better error.
+  if (words[1] !== undefined) throw new UsageError(`unexpected argument ${words[1]}; options start with --`, command);
   return {
     command,
     help: others.has("help"),
@@ -84,11 +85,11 @@ function readCommand(words: readonly string[]): CommandName | undefined {
   return command;
 }
 
-/** A flag of another command is not unknown, but would be ignored; that is an error, too. */
+/** Refuses a flag of another command, which would have no effect. */
 function checkCommand(name: SettingName, { rawName }: OptionToken, command: CommandName | undefined): void {
-  const { for: takers } = settingOf(name);
-  if (command === undefined || takers.includes(command)) return;
-  throw new UsageError(`${rawName} is not an option of ${command} but of ${takers.join(", ")}`, command);
+  const { for: owners } = settingOf(name);
+  if (command === undefined || owners.includes(command)) return;
+  throw new UsageError(`${rawName} is not an option of ${command} but of ${owners.join(", ")}`, command);
 }
 
 function flagsOf(command: CommandName | undefined): string[] {
@@ -114,9 +115,9 @@ function readFlag(
 
 function textOf({ rawName, value, inlineValue }: OptionToken, command: CommandName | undefined): string {
   if (value === undefined) throw new UsageError(`${rawName} needs a value`, command);
-  // `--title --json` is more likely a forgotten value than a title of `--json`.
+  // `--title --json` is more likely a forgotten value than the title `--json`.
   if (!inlineValue && value.startsWith("-") && value !== "-") {
-    throw new UsageError(`${rawName} needs a value; write ${rawName}=${value} if it begins with a dash`, command);
+    throw new UsageError(`${rawName} needs a value; write ${rawName}=${value} if it starts with a dash`, command);
   }
   return value;
 }

@@ -1,8 +1,7 @@
-/** Puts an option's value together: flag before environment before file before default. */
+/** Determines the value of each setting: a flag overrides the environment, the environment the file, the file the default. */
 import { parse, YAMLParseError } from "yaml";
 import type { Arguments } from "./arguments.ts";
-import { readText } from "./files.ts";
-import { suggestion } from "./nearest.ts";
+import { readText } from "./read-text.ts";
 import {
   type CommandName,
   environmentName,
@@ -12,13 +11,14 @@ import {
   settingOf,
   type Values,
 } from "./settings.ts";
+import { suggestion } from "./suggestion.ts";
 import { UsageError } from "./usage-error.ts";
 
-/** The environment of a process. */
+/** The environment variables of a process. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A value as it was written, and where. */
-interface Given {
+/** A value as it was written, and where, for error messages. */
+interface RawValue {
   readonly raw: unknown;
   readonly where: string;
 }
@@ -28,61 +28,61 @@ const configurable = settingNames.filter((name) => !settingOf(name).flagOnly);
 const environmentNames = [...configurable.map(environmentName), configName];
 
 /**
- * What Kubernetes and Docker set in the containers beside a service that is named `tidings`. Source:
- * https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+ * Variables that Kubernetes and Docker set in containers next to a service named `tidings`. They must not be refused as
+ * misspelled settings. See https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
 const serviceLink = /^TIDINGS_(NAME|ENV_.+|SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_.+)?)$/;
 
-/** The values of a command's options. Throws a UsageError for a name that is not known and a value that is not allowed. */
-export function configure(command: CommandName, given: Arguments, env: Environment): Values {
+/** Reads the settings of a command. Throws a UsageError for an unknown name and for a value that is not allowed. */
+export function configure(command: CommandName, args: Arguments, env: Environment): Values {
   const fromEnvironment = readEnvironment(env);
-  const config = given.config ?? (env[configName] || undefined);
-  const fromFile = config === undefined ? new Map<SettingName, Given>() : readConfig(config);
+  const config = args.config ?? (env[configName] || undefined);
+  const fromFile = config === undefined ? new Map<SettingName, RawValue>() : readConfig(config);
   const values: Partial<Record<SettingName, unknown>> = {};
   for (const name of settingNames) {
     const setting = settingOf(name);
-    const flag = given.flags.has(name) ? { raw: given.flags.get(name), where: `--${flagName(name)}` } : undefined;
+    const flag = args.flags.has(name) ? { raw: args.flags.get(name), where: `--${flagName(name)}` } : undefined;
     const preset = setting.defaultOf?.[command] ?? setting.default;
     const byDefault = preset === undefined ? undefined : { raw: preset, where: `the default of ${name}` };
-    const used = setting.for.includes(command) ? (flag ?? fromEnvironment.get(name) ?? fromFile.get(name)) : undefined;
-    const source = used ?? byDefault;
-    if (source !== undefined) values[name] = readValue(name, source, command);
+    const given = setting.for.includes(command) ? (flag ?? fromEnvironment.get(name) ?? fromFile.get(name)) : undefined;
+    const used = given ?? byDefault;
+    if (used !== undefined) values[name] = readValue(name, used, command);
   }
   return values as Values;
 }
 
-function readValue(name: SettingName, { raw, where }: Given, command: CommandName): unknown {
+function readValue(name: SettingName, { raw, where }: RawValue, command: CommandName): unknown {
   const { type } = settingOf(name);
   const value = type.read(raw);
-  // The value itself is not repeated: it may be a secret.
+  // The message does not quote the value, which may be a secret.
   if (value === undefined) throw new UsageError(`${where}: must be ${type.allowed}`, command);
   return value;
 }
 
-function readEnvironment(env: Environment): Map<SettingName, Given> {
+function readEnvironment(env: Environment): Map<SettingName, RawValue> {
   for (const name of Object.keys(env)) {
-    // Names of the project's own test suite are not options.
+    // The project's own test suite uses TIDINGS_TEST_*.
     if (!name.startsWith("TIDINGS_") || name.startsWith("TIDINGS_TEST_") || serviceLink.test(name)) continue;
     if (!environmentNames.includes(name)) {
       throw new UsageError(`unknown environment variable ${name}${suggestion(name, environmentNames)}`);
     }
   }
-  const found = new Map<SettingName, Given>();
+  const found = new Map<SettingName, RawValue>();
   for (const name of configurable) {
     const own = environmentName(name);
     const { environment: common = own } = settingOf(name);
     const where = env[own] ? own : common;
     const raw = env[where];
-    // Empty is how many tools write "not set".
+    // Many tools write an empty value for "not set". TIDINGS_PORT may be one of the variables of serviceLink.
     if (!raw || (name === "port" && /^(tcp|udp|sctp):/.test(raw))) continue;
     found.set(name, { raw, where });
   }
   return found;
 }
 
-function readConfig(path: string): Map<SettingName, Given> {
+function readConfig(path: string): Map<SettingName, RawValue> {
   const document = parseConfig(path, readText(path, "--config"));
-  const found = new Map<SettingName, Given>();
+  const found = new Map<SettingName, RawValue>();
   for (const [key, raw] of Object.entries(document)) {
     const name = configurable.find((known) => known === key);
     if (name === undefined) throw new UsageError(`unknown key ${key} in ${path}${suggestion(key, configurable)}`);
@@ -96,13 +96,13 @@ function parseConfig(path: string, content: string): object {
   try {
     document = parse(content, { logLevel: "error" });
   } catch (error) {
-    // Not the parser's message: it quotes the file, which may hold a secret.
+    // The parser's own message quotes the file, which may hold a secret.
     const { line, col } = (error instanceof YAMLParseError && error.linePos?.[0]) || { line: 1, col: 1 };
-    throw new UsageError(`${path}: neither JSON nor YAML from line ${line}, column ${col} on`);
+    throw new UsageError(`${path}: not valid JSON or YAML at line ${line}, column ${col}`);
   }
   if (document === null || document === undefined) return {};
   if (typeof document !== "object" || Array.isArray(document)) {
-    throw new UsageError(`${path}: must hold names and values, such as \`port: 7300\``);
+    throw new UsageError(`${path}: must be a mapping of names to values, such as \`port: 7300\``);
   }
   return document;
 }

@@ -1,13 +1,13 @@
-/** From the values of the command line to the options of a server. */
+/** Turns the settings of `serve` and `dev` into the options of a server. */
 import { createSecureContext } from "node:tls";
 import type { Logger } from "pino";
 import type { AuthOptions, AuthorizeOptions, TidingsOptions } from "../../options.ts";
-import { readText } from "./files.ts";
-import { readSecret } from "./secret.ts";
+import { readJwtSecret } from "./jwt-secret.ts";
+import { readText } from "./read-text.ts";
 import type { Values } from "./settings.ts";
 import { UsageError } from "./usage-error.ts";
 
-/** Options of createTidings. */
+/** The options of createTidings. Throws a UsageError for --authorize-token without --authorize-url. */
 export function serverOptions(values: Values, auth: AuthOptions, logger: Logger): TidingsOptions {
   const authorize = authorizeOptions(values);
   const { store, bus, newStreamsPerSecond: perSecond, newStreamsBurst: burst, newStreamsPerTenant: perTenant } = values;
@@ -43,38 +43,38 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
   };
 }
 
-/** Throws a UsageError for a bus without a store that nodes share, and for workers that have nothing to share. */
+/** Throws a UsageError for a bus without a shared store, and for several workers without a shared store and a bus. */
 export function checkNodes({ store, bus, workers }: Values): void {
   if (bus !== undefined && store === undefined) {
     throw new UsageError(
-      "--bus needs --store: the embedded store belongs to one process, so there are no other nodes to tell; leave out " +
-        "--bus, or give --store mongodb://…",
+      "--bus needs --store: only one process can use the embedded store, so there are no other nodes to notify; remove " +
+        "--bus, or set --store mongodb://…",
       "serve",
     );
   }
   if (workers === 1) return;
   if (store === undefined) {
     throw new UsageError(
-      `--workers ${workers} needs --store and --bus: the embedded store belongs to one process, and others could not ` +
-        "read what it writes; leave out --workers, or give --store mongodb://… and --bus redis://…",
+      `--workers ${workers} needs --store and --bus: only one process can use the embedded store; remove --workers, or ` +
+        "set --store mongodb://… and --bus redis://…",
       "serve",
     );
   }
   if (bus === undefined) {
     throw new UsageError(
-      `--workers ${workers} needs --bus: without it a worker hears nothing of what another one publishes; give --bus redis://…`,
+      `--workers ${workers} needs --bus: without it a worker is not notified of messages that another one publishes; ` +
+        "set --bus redis://…",
       "serve",
     );
   }
 }
 
-/** Where a process serves its figures: each of several on a port of its own, one after another. */
-export function metricsAddressOf({ metricsAddress }: Values, place = 0): Values["metricsAddress"] {
+/** The address at which a process serves its metrics. Workers use successive ports, by their index. */
+export function metricsAddressOf({ metricsAddress }: Values, workerIndex = 0): Values["metricsAddress"] {
   if (metricsAddress === undefined || metricsAddress.port === 0) return metricsAddress;
-  return { ...metricsAddress, port: metricsAddress.port + place };
+  return { ...metricsAddress, port: metricsAddress.port + workerIndex };
 }
 
-/** Who decides about rooms. Throws a UsageError for a token without a URL to send it to. */
 function authorizeOptions(values: Values): AuthorizeOptions | undefined {
   const { authorizeUrl: url, authorizeToken: token, authorizeTimeout: timeoutMs, authorizeCache: cacheMs } = values;
   if (url !== undefined) return { url, timeoutMs, cacheMs, ...(token === undefined ? {} : { token }) };
@@ -82,19 +82,19 @@ function authorizeOptions(values: Values): AuthorizeOptions | undefined {
   return undefined;
 }
 
-/** How `serve` checks tokens. Throws a UsageError without a key, with two, and with a weak one. */
+/** The options by which `serve` verifies tokens. Throws a UsageError unless there is exactly one key, and a strong one. */
 export function authOptions(values: Values): AuthOptions {
   const { jwtJwksUrl, jwtIssuer, jwtAudience } = values;
-  const secret = readSecret(values, "serve");
+  const secret = readJwtSecret(values, "serve");
   if (secret === undefined && jwtJwksUrl === undefined) {
     throw new UsageError(
-      "serve needs a key to check tokens with: set TIDINGS_JWT_SECRET (such as from `openssl rand -base64 32`), " +
+      "serve needs a key to verify tokens: set TIDINGS_JWT_SECRET (for example from `openssl rand -base64 32`), " +
         "--jwt-secret-file or --jwt-jwks-url",
       "serve",
     );
   }
   if (secret !== undefined && jwtJwksUrl !== undefined) {
-    throw new UsageError("a JWT secret and --jwt-jwks-url exclude each other; give one", "serve");
+    throw new UsageError("a JWT secret and --jwt-jwks-url exclude each other; set one of them", "serve");
   }
   return {
     ...(secret === undefined ? {} : { secret }),
@@ -104,7 +104,10 @@ export function authOptions(values: Values): AuthOptions {
   };
 }
 
-/** Key and certificate, undefined for cleartext. Throws a UsageError for half of them, an Error if they are no good. */
+/**
+ * The private key and the certificate, as PEM; undefined for cleartext. Throws a UsageError when only one of them is set,
+ * and an Error when a file cannot be read or the two do not match.
+ */
 export function tlsOptions({ tlsKey, tlsCert }: Values): { key: string; cert: string } | undefined {
   if (tlsKey === undefined && tlsCert === undefined) return undefined;
   if (tlsKey === undefined) throw new UsageError("--tls-cert needs --tls-key", "serve");

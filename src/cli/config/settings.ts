@@ -1,7 +1,9 @@
 /**
- * Every option of the command line, once. Flags, environment, configuration file and help are derived from this table:
- * `jwtSecret` is `--jwt-secret`, `TIDINGS_JWT_SECRET`, and `jwtSecret` in the file.
+ * The table of all settings. Flags, environment variables, keys of the configuration file and the help are derived from
+ * it: `jwtSecret` is `--jwt-secret`, `TIDINGS_JWT_SECRET`, and `jwtSecret` in the file.
  */
+import { dayMs } from "../../util/durations.ts";
+import { kindNames } from "./kinds.ts";
 import {
   address,
   bearer,
@@ -19,34 +21,34 @@ import {
   path,
   repeated,
   storeUrl,
-  type Type,
   text,
   toggle,
   url,
+  type ValueType,
   whole,
-} from "./types.ts";
+} from "./value-types.ts";
 
-/** The commands, in the order of the help. */
+/** The names of the commands, in the order in which the help lists them. */
 export const commandNames = ["serve", "dev", "token", "publish", "tail", "unread", "online", "disconnect"] as const;
 
-/** A command. */
+/** The name of a command. */
 export type CommandName = (typeof commandNames)[number];
 
-/** One option. */
+/** One setting. */
 export interface Setting<T> {
-  /** What its value may be. */
-  readonly type: Type<T>;
-  /** Its value if none is given, spelled as it would be on the command line. */
+  /** The type of its value. */
+  readonly type: ValueType<T>;
+  /** The default value, as it would be written on the command line. */
   readonly default?: string;
-  /** Defaults of single commands, before `default`. */
+  /** Defaults of single commands, which override `default`. */
   readonly defaultOf?: Partial<Record<CommandName, string>>;
-  /** A variable of a common standard that sets it, too, after its own. */
+  /** A standard environment variable that also sets it, unless its own variable does. */
   readonly environment?: string;
-  /** What it does, in one or two sentences. */
+  /** One or two sentences for the help. */
   readonly help: string;
-  /** The commands that take it. */
+  /** The commands that have it. */
   readonly for: readonly CommandName[];
-  /** Says what one call is about, so the environment and the file cannot set it. */
+  /** It describes a single call, so the environment and the file cannot set it. */
   readonly flagOnly?: true;
 }
 
@@ -56,175 +58,187 @@ const serve = ["serve"] as const;
 const calls = ["publish", "tail", "unread", "online", "disconnect"] as const;
 const publish = ["publish"] as const;
 const disconnect = ["disconnect"] as const;
-/** What the contract allows: 10 years. */
-const longestLife = 315_360_000_000;
-/** Where the usual development servers are. Not `*`: the demo page hands out tokens, and any site could ask for them. */
+/** The longest lifetime that the contract allows: 10 years. */
+const maxLifetimeMs = 3_650 * dayMs;
+/** The origins of the usual development servers. `*` would let any website fetch the tokens of the demo page. */
 const localOrigins = [3000, 4200, 5173, 8000, 8080]
   .flatMap((port) => [`http://localhost:${port}`, `http://127.0.0.1:${port}`])
   .join();
-const timeout = duration(1, 86_400_000);
+const timeout = duration(1, dayMs);
+/** Why a secret should not be set by a flag. */
+const visibleFlags = "Flags are visible to other users of the machine:";
 
-/** The table. */
+/** All settings. */
 export const settings = {
-  host: { type: address, default: "127.0.0.1", help: "Address to listen on; 0.0.0.0 for all of IPv4.", for: servers },
-  port: { type: whole(0, 65_535), default: "7300", help: "Port to listen on; 0 takes any free one.", for: servers },
+  host: {
+    type: address,
+    default: "127.0.0.1",
+    help: "Address to listen on; 0.0.0.0 means every IPv4 address of the machine.",
+    for: servers,
+  },
+  port: { type: whole(0, 65_535), default: "7300", help: "Port to listen on; 0 means any free port.", for: servers },
   data: {
     type: path,
     default: "./tidings-data",
     defaultOf: { dev: "./.tidings" },
-    help: "Folder of the embedded store, made if missing; not used with --store.",
+    help: "Folder of the embedded store. It is created when it does not exist, and not used with --store.",
     for: servers,
   },
   store: {
     type: storeUrl,
-    help: "MongoDB as the store, which several nodes share, in place of the embedded one. Other users of the machine can read flags: give a URL with a password in the environment or a file.",
+    help: `MongoDB to use as the store, instead of the embedded one; several nodes can share it. ${visibleFlags} set a URL with a password in the environment or in a file.`,
     for: serve,
   },
   bus: {
     type: busUrl,
-    help: "Redis, by which the nodes of one --store tell each other what is new and who is online; without it, only one node may use the store.",
+    help: "Redis through which the nodes of one --store notify each other of new messages and of users online. Without it only one node may use the store.",
     for: serve,
   },
   workers: {
     type: whole(1, 256),
     default: "1",
-    help: "So many nodes on this port, for the cores of the machine; more than one need --store and --bus.",
+    help: "Number of processes that share this port, to use several cores. More than one needs --store and --bus.",
     for: serve,
   },
   jwtSecret: {
     type: text,
-    help: "HS256 secret of the tokens, at least 32 bytes. Other users of the machine can read flags: prefer the environment or a file.",
+    help: `HS256 secret that signs the tokens, at least 32 bytes. ${visibleFlags} prefer the environment or a file.`,
     for: ["serve", "token"],
   },
   jwtSecretFile: { type: path, help: "File that holds the HS256 secret.", for: ["serve", "token"] },
   jwtJwksUrl: {
     type: keySetUrl,
-    help: "Key set of RS256, PS256, ES256 and EdDSA tokens, in place of a secret.",
+    help: "URL of the key set (JWKS) that verifies RS256, PS256, ES256 and EdDSA tokens, instead of a secret.",
     for: serve,
   },
   jwtIssuer: {
     type: text,
-    help: "The `iss` that tokens must carry; tokens are minted with it.",
+    help: "The `iss` that tokens must have; `tidings token` sets it.",
     for: ["serve", "token"],
   },
   jwtAudience: {
     type: text,
-    help: "The `aud` that tokens must carry; tokens are minted with it.",
+    help: "The `aud` that tokens must have; `tidings token` sets it.",
     for: ["serve", "token"],
   },
-  tlsKey: { type: path, help: "PEM file of the private key; together with --tls-cert.", for: serve },
-  tlsCert: { type: path, help: "PEM file of the certificate and its chain; together with --tls-key.", for: serve },
+  tlsKey: { type: path, help: "PEM file of the private key. Needs --tls-cert.", for: serve },
+  tlsCert: { type: path, help: "PEM file of the certificate and its chain. Needs --tls-key.", for: serve },
   allowedOrigins: {
     type: list(origin),
     defaultOf: { dev: localOrigins },
-    help: "Origins of pages that may call from another origin; * for all.",
+    help: "Origins whose pages may call this server (CORS); * allows all.",
     for: servers,
   },
-  retentionDays: { type: whole(1), default: "365", help: "Days for which messages are kept.", for: servers },
+  retentionDays: { type: whole(1), default: "365", help: "Number of days for which messages are kept.", for: servers },
   retentionCount: {
     type: whole(1),
     default: "10000",
-    help: "Messages kept per feed; the oldest go first.",
+    help: "Number of messages kept per feed; the oldest are removed first.",
     for: servers,
   },
   maxMessageBytes: {
     type: whole(1),
     default: "65536",
-    help: "Content and payload of one message together.",
+    help: "Maximum size of a message: its content and payload together, in bytes.",
     for: servers,
   },
   heartbeat: {
-    type: duration(10, 86_400_000),
+    type: duration(10, dayMs),
     default: "25s",
-    help: "Silence after which a stream sends a heartbeat.",
+    help: "Idle time after which a stream sends a heartbeat.",
     for: servers,
   },
   drain: {
     type: duration(0, 3_600_000),
     default: "5s",
     defaultOf: { dev: "0ms" },
-    help: "Over how long the clients of a closing server are told to return.",
+    help: "Period over which the clients of a closing server are told to reconnect, each after a different delay.",
     for: servers,
   },
   drainDelay: {
     type: duration(0, 3_600_000),
     default: "0ms",
-    help: "After a signal, how long to go on as before while /readyz says no, so that load balancers turn to other nodes.",
+    help: "Time after a signal during which the server works as before while /readyz fails, so that load balancers switch to other nodes.",
     for: servers,
   },
   headersTimeout: {
     type: timeout,
     default: "10s",
-    help: "From the start of a request to the end of its headers.",
+    help: "Time limit for receiving the headers of a request.",
     for: servers,
   },
   requestTimeout: {
     type: timeout,
     default: "30s",
-    help: "From the start of a request to the end of its body.",
+    help: "Time limit for receiving a request, body included.",
     for: servers,
   },
   idleTimeout: {
     type: timeout,
     default: "75s",
-    help: "A connection without a request is closed after so long.",
+    help: "Time after which a connection without a request is closed.",
     for: servers,
   },
   stallTimeout: {
     type: timeout,
     default: "30s",
-    help: "A stream whose reader takes nothing for so long is closed.",
+    help: "Time after which a stream is closed whose client has stopped reading.",
     for: servers,
   },
   newcomerDays: {
     type: whole(0),
     default: "7",
-    help: "Age in days up to which a broadcast is unread for a user who appears for the first time.",
+    help: "Age in days up to which a broadcast is unread for a user who connects for the first time; older ones count as read.",
     for: servers,
   },
-  maxStreamsPerUser: { type: whole(1), default: "100", help: "Open streams of one user.", for: servers },
+  maxStreamsPerUser: {
+    type: whole(1),
+    default: "100",
+    help: "Maximum number of open streams of one user.",
+    for: servers,
+  },
   newStreamsPerSecond: {
     type: whole(1),
     default: "500",
-    help: "New streams that a node takes; others are told when to come back.",
+    help: "Rate limit for new streams of a node; a client above it is told when to retry.",
     for: servers,
   },
   newStreamsBurst: {
     type: whole(1),
-    help: "New streams taken at once after a quiet time, and on their way to their Hello at a time. Default: half of --new-streams-per-second.",
+    help: "Burst of that rate limit, and the maximum number of streams that are being opened at the same time. Default: half of --new-streams-per-second.",
     for: servers,
   },
   newStreamsPerTenant: {
     type: whole(1),
-    help: "New streams of one tenant that a node takes per second, and half as many at once. Default: as many as the node takes.",
+    help: "Rate limit for new streams of one tenant on a node, per second; its burst is half of it. Default: the limit of the node.",
     for: servers,
   },
   authorizeUrl: {
     type: hookUrl,
-    help: "Backend that decides about rooms which a token does not open: it is sent tenant, user, room and action (join or publish), and answers with allow.",
+    help: "Webhook that decides about rooms which a token does not grant. It receives tenant, user, room and action (join or publish), and answers with allow.",
     for: servers,
   },
   authorizeToken: {
     type: bearer,
-    help: "Sent to that backend as `Authorization: Bearer`. Other users of the machine can read flags: prefer the environment or a file.",
+    help: `Token sent to that webhook as \`Authorization: Bearer\`. ${visibleFlags} prefer the environment or a file.`,
     for: servers,
   },
   authorizeTimeout: {
     type: timeout,
     default: "2s",
-    help: "Without an answer after so long the room is refused.",
+    help: "Time limit for an answer of that webhook; without one, access is denied.",
     for: servers,
   },
   authorizeCache: {
-    type: duration(0, 86_400_000),
+    type: duration(0, dayMs),
     default: "30s",
-    help: "How long an answer is remembered.",
+    help: "Time for which an answer of that webhook is cached.",
     for: servers,
   },
   alertWindow: {
-    type: duration(0, 86_400_000),
+    type: duration(0, dayMs),
     default: "5m",
-    help: "Age up to which a message that comes late still asks for a sound.",
+    help: "Maximum age of a message that still asks the page for a sound.",
     for: servers,
   },
   reflection: {
@@ -235,46 +249,46 @@ export const settings = {
   },
   metricsAddress: {
     type: hostAndPort,
-    help: "Serve Prometheus figures at /metrics of this address; of several --workers each has the next port.",
+    help: "Address at which /metrics serves Prometheus metrics. With --workers each process uses the next port.",
     for: servers,
   },
   otlpEndpoint: {
     type: url,
     environment: "OTEL_EXPORTER_OTLP_ENDPOINT",
-    help: "OpenTelemetry collector (OTLP over HTTP) to send traces to, such as http://127.0.0.1:4318.",
+    help: "OpenTelemetry collector that receives traces (OTLP over HTTP), such as http://127.0.0.1:4318.",
     for: servers,
   },
   logLevel: {
     type: choice("silent", "fatal", "error", "warn", "info", "debug", "trace"),
     default: "info",
     defaultOf: { dev: "warn" },
-    help: "How much to log, as JSON on stderr.",
+    help: "Lowest level to log. Logs are JSON on stderr.",
     for: servers,
   },
-  url: { type: url, default: "http://127.0.0.1:7300", help: "The server.", for: calls },
+  url: { type: url, default: "http://127.0.0.1:7300", help: "URL of the server.", for: calls },
   token: {
     type: jwt,
-    help: "The JWT to call with. Other users of the machine can read flags: prefer the environment.",
+    help: `JWT of the caller. ${visibleFlags} prefer the environment.`,
     for: calls,
   },
   sub: { type: text, help: "Id of the user or service.", for: ["token"], flagOnly: true },
   tenant: {
     type: text,
-    help: "The tenant. Only a service or admin may be without one.",
+    help: "Id of the tenant. Required for a user.",
     for: ["token"],
     flagOnly: true,
   },
   role: {
     type: choice("user", "service", "admin"),
     default: "user",
-    help: "What the bearer may do.",
+    help: "Role of the bearer.",
     for: ["token"],
     flagOnly: true,
   },
   ttl: {
-    type: duration(1_000, longestLife),
+    type: duration(1_000, maxLifetimeMs),
     defaultOf: { token: "1h" },
-    help: "How long the token or message lives. Messages by default: as long as they are kept; events not at all.",
+    help: "Lifetime of the token or message. Without it a message lives as long as the retention allows; an event is not stored.",
     for: ["token", "publish"],
     flagOnly: true,
   },
@@ -282,115 +296,142 @@ export const settings = {
   aud: { type: text, help: "The claim `aud`. Default: --jwt-audience.", for: ["token"], flagOnly: true },
   id: {
     type: text,
-    help: "Id of the token, by which it can be blocked: its claim `jti`.",
+    help: "Id of the token (the claim `jti`), by which it can be blocked.",
     for: ["token"],
     flagOnly: true,
   },
   canPublish: {
     type: repeated(text),
-    help: "A room that the user may publish to; may be repeated.",
+    help: "Room that the user may publish to. May be repeated.",
     for: ["token"],
     flagOnly: true,
   },
-  toUser: { type: text, help: "To one user.", for: publish, flagOnly: true },
-  toUsers: { type: list(text), help: "To several users, at most 10,000.", for: publish, flagOnly: true },
+  toUser: { type: text, help: "Publish to one user.", for: publish, flagOnly: true },
+  toUsers: { type: list(text), help: "Publish to several users, at most 10,000.", for: publish, flagOnly: true },
   toRoom: {
     type: text,
-    help: "To the members of a room; dm/ada/bob is that of ada and bob.",
+    help: "Publish to the members of a room; dm/ada/bob is the direct room of ada and bob.",
     for: publish,
     flagOnly: true,
   },
-  toTenant: { type: toggle, help: "To every user of the tenant.", for: publish, flagOnly: true },
-  toEveryone: { type: toggle, help: "To every user of every tenant.", for: publish, flagOnly: true },
+  toTenant: { type: toggle, help: "Publish to every user of the tenant.", for: publish, flagOnly: true },
+  toEveryone: { type: toggle, help: "Publish to every user of every tenant.", for: publish, flagOnly: true },
   kind: {
-    type: choice("notification", "activity", "event"),
+    type: choice(...kindNames),
     default: "notification",
-    help: "What the message is: a notification is unread until marked.",
+    help: "Kind of the message. A notification is unread until it is marked as read.",
     for: publish,
     flagOnly: true,
   },
   title: { type: text, help: "One line of plain text.", for: publish, flagOnly: true },
   content: { type: text, help: "Plain text.", for: publish, flagOnly: true },
-  category: { type: text, help: "By what readers filter and count, such as system.", for: publish, flagOnly: true },
-  link: { type: text, help: "Where a click leads: https, http or relative.", for: publish, flagOnly: true },
-  event: { type: text, help: "The name that pages listen for.", for: publish, flagOnly: true },
-  jsonPayload: { type: json, help: "Data for programs: any JSON value.", for: publish, flagOnly: true },
-  requestId: { type: text, help: "Makes it safe to repeat the command.", for: publish, flagOnly: true },
-  replace: {
-    type: toggle,
-    default: "false",
-    help: "Take back the message of this --request-id, and publish this one in its place: unread and new.",
+  category: {
+    type: text,
+    help: "Category by which readers filter and count, such as system.",
     for: publish,
     flagOnly: true,
   },
-  batchId: { type: text, help: "A name for messages that belong together.", for: publish, flagOnly: true },
+  link: { type: text, help: "URL that a click opens: https, http or relative.", for: publish, flagOnly: true },
+  event: { type: text, help: "Event name that pages listen for.", for: publish, flagOnly: true },
+  jsonPayload: { type: json, help: "Payload for programs: any JSON value.", for: publish, flagOnly: true },
+  requestId: {
+    type: text,
+    help: "Idempotency key: a repeated command with the same id publishes only once.",
+    for: publish,
+    flagOnly: true,
+  },
+  replace: {
+    type: toggle,
+    default: "false",
+    help: "Recall the message that was published with this --request-id, and publish this one instead, as unread.",
+    for: publish,
+    flagOnly: true,
+  },
+  batchId: { type: text, help: "Id that groups related messages.", for: publish, flagOnly: true },
   tenantId: {
     type: text,
-    help: "The tenant, for a token that is bound to none.",
+    help: "Id of the tenant. Required when the token is not bound to one.",
     for: ["publish", "online", "disconnect"],
     flagOnly: true,
   },
   room: {
     type: repeated(text),
-    help: "A room: one to enter (tail), one to count (online), one that the user may enter (token). For tail and token it may be repeated.",
+    help: "Room to enter (tail), to count (online), or that the user may enter (token). May be repeated for tail and token.",
     for: ["token", "tail", "online"],
     flagOnly: true,
   },
-  users: { type: list(text), help: "Only these users, each with a line.", for: ["online"], flagOnly: true },
+  users: { type: list(text), help: "Only these users, with one line for each.", for: ["online"], flagOnly: true },
   categories: { type: list(text), help: "Only these categories.", for: ["tail", "unread"], flagOnly: true },
   kinds: {
-    type: list(choice("notification", "activity", "event")),
+    type: list(choice(...kindNames)),
     help: "Only these kinds.",
     for: ["tail"],
     flagOnly: true,
   },
-  events: { type: list(text), help: "Only messages of these event names.", for: ["tail"], flagOnly: true },
-  limit: { type: whole(1, 100_000), default: "20", help: "List at most so many.", for: ["unread"], flagOnly: true },
-  mark: { type: toggle, default: "false", help: "Then mark as read what was listed.", for: ["unread"], flagOnly: true },
-  user: { type: text, help: "The user whose streams end.", for: disconnect, flagOnly: true },
-  tokenId: { type: text, help: "Only what came by the token of this id.", for: disconnect, flagOnly: true },
+  events: { type: list(text), help: "Only messages with these event names.", for: ["tail"], flagOnly: true },
+  limit: {
+    type: whole(1, 100_000),
+    default: "20",
+    help: "Maximum number of messages to list.",
+    for: ["unread"],
+    flagOnly: true,
+  },
+  mark: {
+    type: toggle,
+    default: "false",
+    help: "Mark the listed messages as read.",
+    for: ["unread"],
+    flagOnly: true,
+  },
+  user: { type: text, help: "Id of the user whose streams end.", for: disconnect, flagOnly: true },
+  tokenId: {
+    type: text,
+    help: "End and block only streams that were opened with the token of this id.",
+    for: disconnect,
+    flagOnly: true,
+  },
   blockFor: {
-    type: duration(1_000, longestLife),
-    help: "Keep the user, or the token, out for so long.",
+    type: duration(1_000, maxLifetimeMs),
+    help: "Block the user, or the token, for this time.",
     for: disconnect,
     flagOnly: true,
   },
   blockUntil: {
     type: instant,
-    help: "Keep the user, or the token, out until then; a time that has passed lifts an earlier block.",
+    help: "Block the user, or the token, until this time. A time in the past lifts an earlier block.",
     for: disconnect,
     flagOnly: true,
   },
-  reason: { type: text, help: "Told to the streams that end.", for: disconnect, flagOnly: true },
+  reason: { type: text, help: "Reason that the ended streams report to the client.", for: disconnect, flagOnly: true },
   json: { type: toggle, default: "false", help: "Print JSON, one document per line.", for: everywhere, flagOnly: true },
 } as const satisfies Record<string, Setting<unknown>>;
 
-/** The name of an option, as in the file. */
+/** The name of a setting, as in the file. */
 export type SettingName = keyof typeof settings;
 
-/** The names of all options. */
+/** The names of all settings. */
 export const settingNames = Object.keys(settings) as SettingName[];
 
-type ValueOf<S> = S extends { readonly type: Type<infer T> }
+type ValueOf<S> = S extends { readonly type: ValueType<infer T> }
   ? S extends { readonly default: string }
     ? T
     : T | undefined
   : never;
 
-/** The values of all options. */
+/** The values of all settings. Those without a default may be undefined. */
 export type Values = { readonly [Name in SettingName]: ValueOf<(typeof settings)[Name]> };
 
-/** An option without its literal types. */
+/** A setting, without its literal types. */
 export function settingOf(name: SettingName): Setting<unknown> {
   return settings[name];
 }
 
-/** `jwtSecret` → `jwt-secret`, without the dashes before it. */
+/** The flag of a setting, without its leading dashes: `jwtSecret` → `jwt-secret`. */
 export function flagName(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** `jwtSecret` → `TIDINGS_JWT_SECRET`. */
+/** The environment variable of a setting: `jwtSecret` → `TIDINGS_JWT_SECRET`. */
 export function environmentName(name: string): string {
   return `TIDINGS_${flagName(name).replaceAll("-", "_").toUpperCase()}`;
 }

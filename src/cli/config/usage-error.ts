@@ -1,6 +1,6 @@
-/** A command that cannot be understood: exit code 2. The sentence names the option and says what is allowed. */
+/** A command line or a configuration that is wrong: exit code 2. The message names the option and what it accepts. */
 export class UsageError extends Error {
-  /** The command whose help explains more; unset: the whole help. */
+  /** The command whose help explains more; undefined for the general help. */
   readonly command: string | undefined;
 
   constructor(message: string, command?: string) {

@@ -1,10 +1,10 @@
-/** Events of a stream as lines for people and as JSON for programs. */
+/** Events of a stream, as lines for people and as JSON for programs. */
 import { type JsonValue, toJson } from "@bufbuild/protobuf";
 import { MessageSchema } from "../../../gen/tidings/v1/message_pb.ts";
 import type { TidingsEvent } from "../../client/client.ts";
 import type { Position, RoomEvent, UnreadTotals } from "../../client/events.ts";
-import { onlineText } from "../commands/online.ts";
-import { messageLine, unreadText } from "./message-line.ts";
+import { onlineText, unreadText } from "./counts.ts";
+import { messageLine } from "./message-line.ts";
 import { type Printer, printable, type Style } from "./printer.ts";
 
 const styles: Readonly<Record<Exclude<TidingsEvent["type"], "message">, Style>> = {
@@ -17,19 +17,19 @@ const styles: Readonly<Record<Exclude<TidingsEvent["type"], "message">, Style>> 
   room: "magenta",
 };
 
-/** One line; a message's begins with its time. `unread`: the totals by then, where they are known. */
+/** One line for an event. `unread`: the totals at that time, undefined when they are not known. */
 export function eventLine(print: Printer, event: TidingsEvent, unread: UnreadTotals | undefined): string {
   if (event.type === "message") return messageLine(print, event.message);
   const totals = event.type === "caughtUp" && unread !== undefined ? `, ${unreadText(unread)}` : "";
   return print.style(styles[event.type], textOf(event) + totals);
 }
 
-/** The event as in the JSON form of SubscribeResponse: one key, named after the event. */
+/** An event as the JSON form of SubscribeResponse: one key, named after the event. */
 export function eventJson(event: TidingsEvent): JsonValue {
   if (event.type === "message") return { message: toJson(MessageSchema, event.message) };
   const { type, ...rest } =
     event.type === "room" ? { ...event, status: `STATUS_${event.status.toUpperCase()}` } : event;
-  // Protobuf messages carry their type's name, which is no field.
+  // `$typeName` is on every Protobuf message, but is no field.
   return JSON.parse(JSON.stringify({ [type]: rest }, (key, value) => (key === "$typeName" ? undefined : value)));
 }
 
@@ -44,18 +44,18 @@ function textOf(event: Exclude<TidingsEvent, { type: "message" }>): string {
     case "caughtUp":
       return "up to date";
     case "gap":
-      return `gap: messages after ${placeOf(event.from)} up to ${placeOf(event.to)} are gone`;
+      return `gap: the messages after ${positionText(event.from)} up to ${positionText(event.to)} are gone`;
     case "reset":
-      return `starting anew: the server does not know the position (${printable(event.reason)})`;
+      return `starting over: the server does not know the position (${printable(event.reason)})`;
     case "room":
-      return `room ${printable(event.roomId)}: ${event.status}${whyOf(event)}`;
+      return `room ${printable(event.roomId)}: ${event.status}${reasonText(event)}`;
   }
 }
 
-function whyOf({ code, reason, message }: Pick<RoomEvent, "code" | "reason" | "message">): string {
+function reasonText({ code, reason, message }: Pick<RoomEvent, "code" | "reason" | "message">): string {
   return code === "" ? "" : ` (${printable(code)} ${printable(reason)}: ${printable(message)})`;
 }
 
-function placeOf(position: Position | undefined): string {
+function positionText(position: Position | undefined): string {
   return position === undefined ? "the start" : `${printable(position.feed)} ${position.seq}`;
 }

@@ -1,5 +1,5 @@
-/** The help, made from the commands and the table of options. */
-import type { Command } from "../commands/command.ts";
+/** The help, generated from the commands and the table of settings. */
+import type { Command } from "../command.ts";
 import {
   type CommandName,
   environmentName,
@@ -11,10 +11,10 @@ import {
 
 const width = 100;
 
-/** The help on the whole. */
+/** The general help. */
 export function overview(commands: readonly Command[], version: string): string {
   return [
-    `Tidings ${version}: a typed push service. Live events and a durable inbox over one contract.`,
+    `Tidings ${version}: a typed push service with live events and a durable inbox.`,
     "",
     "Usage: tidings <command> [options]",
     "",
@@ -29,19 +29,19 @@ export function overview(commands: readonly Command[], version: string): string 
     "Examples:",
     ...commands.flatMap(({ examples }) => examples.slice(0, 1)).map(exampleLine),
     "",
-    ...wrap(`${sources("jwtSecret")} A flag goes before the environment, the environment before the file.`, ""),
+    ...wrap(`${sources("jwtSecret")} A flag overrides the environment, and the environment overrides the file.`, ""),
     "",
     exitCodes,
-    "`tidings <command> --help` says more.",
+    "Run `tidings <command> --help` for the options of a command.",
   ].join("\n");
 }
 
-/** The help on one command. */
+/** The help of one command. */
 export function commandHelp({ name, summary, details, examples }: Command): string {
-  const mine = settingNames.filter((setting) => settingOf(setting).for.includes(name) && setting !== "json");
-  const flags = mine.filter((setting) => settingOf(setting).flagOnly);
-  const hasDurations = mine.some((setting) => settingOf(setting).type.placeholder === "duration");
-  const configurable = mine.filter((setting) => !settingOf(setting).flagOnly);
+  const own = settingNames.filter((setting) => settingOf(setting).for.includes(name) && setting !== "json");
+  const flags = own.filter((setting) => settingOf(setting).flagOnly);
+  const hasDurations = own.some((setting) => settingOf(setting).type.placeholder === "duration");
+  const configurable = own.filter((setting) => !settingOf(setting).flagOnly);
   return [
     `Usage: tidings ${name} [options]`,
     "",
@@ -55,20 +55,20 @@ export function commandHelp({ name, summary, details, examples }: Command): stri
     ...flags.flatMap((setting) => optionLines(setting, name)),
     ...everywhereLines(),
     "",
-    "Options that the environment and the file can set, too:",
+    "Options that the environment and the configuration file can also set:",
     ...configurable.flatMap((setting) => optionLines(setting, name)),
     "",
     ...wrap(sources(configurable.find((setting) => /[A-Z]/.test(setting)) ?? "url"), ""),
-    ...(hasDurations ? ["A duration is a number with a unit: 500ms, 25s, 15m, 24h, 7d."] : []),
+    ...(hasDurations ? ["A duration is a number with a unit, such as 500ms, 25s, 15m, 24h or 7d."] : []),
     "",
     exitCodes,
   ].join("\n");
 }
 
-const exitCodes = "Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong.";
+const exitCodes = "Exit codes: 0 success, 1 failure, 2 wrong command line or configuration.";
 
 function sources(name: SettingName): string {
-  return `--${flagName(name)} is also ${environmentName(name)} in the environment, and ${name} in the JSON or YAML file that --config or TIDINGS_CONFIG names.`;
+  return `--${flagName(name)} can also be set as ${environmentName(name)} in the environment, or as ${name} in the JSON or YAML file that --config or TIDINGS_CONFIG names.`;
 }
 
 function exampleLine(example: string): string {

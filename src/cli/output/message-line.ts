@@ -1,19 +1,14 @@
-/** Messages and totals as lines for people. */
+/** Messages as lines for people. */
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { Kind, type Message } from "../../../gen/tidings/v1/message_pb.ts";
+import { kindName } from "../config/kinds.ts";
 import { type Printer, printable } from "./printer.ts";
 
-const kindNames: Readonly<Record<number, string>> = {
-  [Kind.NOTIFICATION]: "notification",
-  [Kind.ACTIVITY]: "activity",
-  [Kind.EVENT]: "event",
-};
-
-/** Time, kind, room, receiver, category, title, text, link and alert of a message; what it does not have is left out. */
+/** One line with the time, kind, room, receiver, category, title, text, link and alert of a message; unset ones are left out. */
 export function messageLine(print: Printer, message: Message): string {
   const { kind, category, event, title, content, url, publishTime, roomId, receiverId, alert } = message;
   const time = publishTime === undefined ? "" : localTime(timestampDate(publishTime));
-  const name = kind === Kind.EVENT && event !== "" ? `event ${event}` : (kindNames[kind] ?? "message");
+  const name = kind === Kind.EVENT && event !== "" ? `event ${event}` : (kindName(kind) ?? "message");
   return [
     print.style("dim", time),
     print.style("cyan", printable(name)),
@@ -29,19 +24,7 @@ export function messageLine(print: Printer, message: Message): string {
     .join("  ");
 }
 
-/** `unread: 3 (billing 1, system 2)`. */
-export function unreadText({
-  total,
-  byCategory,
-}: {
-  total: number;
-  byCategory: Readonly<Record<string, number>>;
-}): string {
-  const parts = Object.entries(byCategory).map(([category, count]) => `${printable(category) || "(none)"} ${count}`);
-  return `unread: ${total}${parts.length === 0 ? "" : ` (${parts.join(", ")})`}`;
-}
-
-/** `2026-11-03 10:20:31` in the time zone of the machine. */
+/** A time in the time zone of the machine: `2026-11-03 10:20:31`. */
 export function localTime(date: Date): string {
   const two = (number: number) => String(number).padStart(2, "0");
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;

@@ -1,4 +1,4 @@
-/** Writes results on stdout and troubles on stderr: colours for people only. */
+/** Writes results to stdout and errors to stderr, with colours only on a terminal. */
 import { styleText } from "node:util";
 import type { Environment } from "../config/configuration.ts";
 import type { Io, Output } from "../process/io.ts";
@@ -6,7 +6,7 @@ import type { Io, Output } from "../process/io.ts";
 /** A colour or weight of util.styleText. */
 export type Style = Parameters<typeof styleText>[0];
 
-/** Prints for one process. */
+/** Prints the output of one command. */
 export class Printer {
   readonly #io: Pick<Io, "stdout" | "stderr">;
   readonly #env: Environment;
@@ -16,27 +16,27 @@ export class Printer {
     this.#env = env;
   }
 
-  /** One line on stdout. */
+  /** Prints one line on stdout. */
   line(text = ""): void {
     this.#io.stdout.write(`${text}\n`);
   }
 
-  /** One JSON document on one line of stdout. */
+  /** Prints a value on stdout, as one line of JSON. */
   json(value: unknown): void {
     this.line(JSON.stringify(value));
   }
 
-  /** One line on stderr, for the person at the terminal. */
+  /** Prints one line on stderr, for the person at the terminal. */
   note(text: string): void {
     this.#io.stderr.write(`${text}\n`);
   }
 
-  /** One error on stderr. */
+  /** Prints an error on stderr. */
   error(sentence: string): void {
     this.note(`${this.#style(this.#io.stderr, "red", "error:")} ${printable(sentence)}`);
   }
 
-  /** Text for stdout in a style, if stdout is a terminal that is to have colours (https://no-color.org). */
+  /** Styles a text for stdout; returns it as it is when stdout is no terminal or colours are off (https://no-color.org). */
   style(style: Style, text: string): string {
     return this.#style(this.#io.stdout, style, text);
   }
@@ -48,8 +48,8 @@ export class Printer {
 }
 
 /**
- * Text from elsewhere on one line, fit for a terminal: control characters, which could move the cursor, rename the window
- * or type commands, and characters that reverse the reading direction become visible escapes.
+ * Makes text from the network safe to print on one line of a terminal. Control characters, which could move the cursor,
+ * rename the window or type commands, and characters that change the reading direction become visible escapes.
  */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, (character) => {

@@ -1,29 +1,29 @@
 /**
- * Processes that share a port, by node:cluster: the first process listens and hands each connection to the next worker
- * that is free. Not by SO_REUSEPORT, where the kernel deals connections out by their addresses: connections that wait at a
- * worker which dies, hangs or drains would be lost with it, long-lived streams would lie unevenly, a port of another
- * server of the same user would not count as taken, and port 0 would be another one in each worker.
+ * Processes that share a port, by node:cluster: the first process listens and hands each connection to the next free
+ * worker. SO_REUSEPORT is not used, because the kernel would assign connections by their addresses: connections queued at
+ * a worker that dies, hangs or drains would be lost with it, long-lived streams would be spread unevenly, a port of
+ * another server of the same user would not count as taken, and port 0 would be a different port in each worker.
  */
 import cluster, { type Worker } from "node:cluster";
 import type { Address } from "../../http/listener.ts";
 import type { Io } from "./io.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
-/** What the first process tells a worker; a worker tells its address, once. */
+/** The only message to a worker. The only message from a worker is its address. */
 const drain = "drain";
 
-/** Tells a worker its place. */
-const placeName = "TIDINGS_WORKER_PLACE";
+/** The environment variable that gives a worker its index. */
+const indexVariable = "TIDINGS_WORKER_INDEX";
 
-/** Starts this command line once more, as the worker of a place. */
-export function startWorker(place: number): WorkerProcess {
-  const worker = cluster.fork({ [placeName]: String(place) });
-  cutUnaccepted(worker);
+/** Starts this command line once more, as the worker with this index. */
+export function startWorker(index: number): WorkerProcess {
+  const worker = cluster.fork({ [indexVariable]: String(index) });
+  closeUnacceptedConnection(worker);
   const ready = Promise.withResolvers<Address>();
   const exited = Promise.withResolvers<number | undefined>();
   worker.once("message", (address: Address) => ready.resolve(address));
   worker.once("exit", (code: number | null) => exited.resolve(code ?? undefined));
-  // A channel that breaks is a worker that ends, and a process that cannot be started is one that ended.
+  // A worker ends by itself once its channel is broken, and a process that could not be started never emits `exit`.
   worker.on("error", () => worker.isConnected() || exited.resolve(1));
   return {
     pid: worker.process.pid,
@@ -35,10 +35,11 @@ export function startWorker(place: number): WorkerProcess {
 }
 
 /**
- * A connection that is on its way to a worker when it dies would stay open for ever, with nobody at its end: node:cluster
- * forgets it. A worker has only one at a time on its way; to close one again that it took changes nothing.
+ * Closes the connection that was being handed to a worker when the worker died: node:cluster forgets it, and its client
+ * would wait for ever. At most one connection at a time is being handed to a worker; closing the handle of one that the
+ * worker did accept has no effect.
  */
-function cutUnaccepted(worker: Worker): void {
+function closeUnacceptedConnection(worker: Worker): void {
   const { process: child } = worker;
   const send = child.send.bind(child) as (...args: readonly unknown[]) => boolean;
   let last: { close?(): void } | undefined;
@@ -50,18 +51,18 @@ function cutUnaccepted(worker: Worker): void {
 }
 
 /**
- * In a worker: what differs from a process of its own. The first process decides when to end at once, so that a signal to
- * the whole group, from a terminal or a service manager, drains everything and is not taken for a second one. Should the
- * first process die, Node ends its workers: nobody would hand them connections.
+ * The part of Io that differs in a worker; empty in any other process. The first process alone decides when to end at
+ * once: a signal to the whole process group, from a terminal or a service manager, must drain every worker rather than
+ * count as a second signal. When the first process dies, Node ends its workers, which would get no more connections.
  */
 export function workerIo(): Partial<Io> {
   if (!cluster.isWorker) return {};
-  const place = Number(process.env[placeName]);
-  // It is no option of the command line.
-  delete process.env[placeName];
+  const workerIndex = Number(process.env[indexVariable]);
+  // The configuration refuses variables that are not settings.
+  delete process.env[indexVariable];
   return {
-    place,
-    tellParent: (address) => void process.send?.(address),
+    workerIndex,
+    reportReady: (address) => void process.send?.(address),
     onSignal(call) {
       let called = false;
       const once = () => {

@@ -1,10 +1,10 @@
-/** The process around a command, as tests can stand in for it. */
+/** The process around a command, which tests replace. */
 import type { Address } from "../../http/listener.ts";
 
-/** Where a command writes. */
+/** A stream that a command writes to. */
 export interface Output {
   write(text: string): unknown;
-  /** A person reads it. */
+  /** The stream is a terminal, so a person reads it. */
   readonly isTTY?: boolean;
 }
 
@@ -12,10 +12,10 @@ export interface Output {
 export interface Io {
   readonly stdout: Output;
   readonly stderr: Output;
-  /** Calls on each SIGINT and SIGTERM until the returned function is called; without it they end the process. */
+  /** Calls on each SIGINT and SIGTERM until the returned function is called. Without a listener these end the process. */
   onSignal(call: () => void): () => void;
-  /** Set in a process that another one started by startWorker: tells it that this one serves. */
-  readonly tellParent?: (address: Address) => void;
-  /** Which of several processes on one port this is, from 0 on; one that replaces another has its place. */
-  readonly place?: number;
+  /** Set in a worker: tells the process that started it the address at which it accepts connections. */
+  readonly reportReady?: (address: Address) => void;
+  /** Set in a worker: its index among the processes on one port, from 0. A replacement has the index of the dead worker. */
+  readonly workerIndex?: number;
 }

@@ -1,17 +1,17 @@
-/** The life of a server process: start, say so, drain at the first signal, end at the second. */
+/** The life of a server process: start, report ready, drain at the first signal, end at the second. */
 import type { TidingsOptions } from "../../options.ts";
 import type { Listening, ListenOptions } from "../../server.ts";
-import type { Context } from "../commands/command.ts";
+import type { Context } from "../command.ts";
 import { listenToSignals } from "./signals.ts";
 
-/** Runs a server until a signal ends it. Answers 0 when it was drained, 1 when a second signal cut that short. */
+/** Runs a server until a signal ends it. Returns 0 after a complete drain, 1 when a second signal cut the drain short. */
 export async function runServer(
   { io, deps }: Context,
   options: TidingsOptions,
   at: ListenOptions,
   ready: (address: Listening) => void,
 ): Promise<number> {
-  // From before the start on, so that a signal in the middle of it still closes the store properly.
+  // Listen before the start: a signal during it must still close the store.
   const { first, second, forget } = listenToSignals(io, deps.now);
   try {
     const tidings = await deps.createTidings(options);
@@ -31,13 +31,13 @@ export async function runServer(
   }
 }
 
-/** The usual reasons in words. */
+/** Explains the usual errors of listen(2); returns every other error as it is. */
 function listenError(error: unknown, { host, port }: ListenOptions): unknown {
   switch ((error as NodeJS.ErrnoException).code) {
     case "EADDRINUSE":
-      return new Error(`port ${port} on ${host} is in use; choose another with --port, or 0 for any free one`);
+      return new Error(`port ${port} on ${host} is in use; choose another with --port, or 0 for any free port`);
     case "EACCES":
-      return new Error(`port ${port} on ${host} is not allowed to this user; choose one above 1023 with --port`);
+      return new Error(`this user may not listen on port ${port} of ${host}; choose one above 1023 with --port`);
     case "EADDRNOTAVAIL":
     case "ENOTFOUND":
     case "EAI_AGAIN":

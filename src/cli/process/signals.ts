@@ -1,18 +1,18 @@
-/** What SIGINT and SIGTERM mean to a process that serves: the first drains, the second ends it at once. */
+/** SIGINT and SIGTERM of a server: the first one drains, the second one ends the process at once. */
 import type { Io } from "./io.ts";
 
-/** One Ctrl-C under `npm run` arrives twice, from the terminal and from npm; a signal so soon after the first is its echo. */
+/** One Ctrl-C under `npm run` arrives twice, from the terminal and from npm; a signal this soon after the first is an echo. */
 const echoMs = 200;
 
-/** The signals of one process. */
+/** The signals that a process gets. */
 export interface Signals {
   readonly first: Promise<void>;
   readonly second: Promise<void>;
-  /** Hears nothing more. */
+  /** Stops listening. */
   forget(): void;
 }
 
-/** Listens from now on; `now` in ms. */
+/** Starts to listen. `now` is in ms. */
 export function listenToSignals(io: Pick<Io, "onSignal">, now: () => number): Signals {
   const first = Promise.withResolvers<void>();
   const second = Promise.withResolvers<void>();

@@ -1,12 +1,12 @@
 import type { Address } from "../../http/listener.ts";
 
-/** One process of several. */
+/** One of several processes that share a port. */
 export interface WorkerProcess {
-  /** The id of the process. */
+  /** The id of the process; undefined when it could not be started. */
   readonly pid: number | undefined;
-  /** Resolves once it serves; stays open if it ends before. */
+  /** Resolves when it accepts connections; stays pending when it ends before that. */
   readonly ready: Promise<Address>;
-  /** Resolves when it has ended: its exit code, undefined if a signal ended it. */
+  /** Resolves when it has ended, with its exit code; undefined when a signal ended it. */
   readonly exited: Promise<number | undefined>;
   /** Asks it to drain and end. */
   drain(): void;

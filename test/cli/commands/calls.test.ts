@@ -12,7 +12,7 @@ import { Kind } from "../../../src/gen.ts";
 import { type FakeService, serveFake } from "../fake-service.ts";
 import { run, start } from "../harness.ts";
 
-/** Runs a command against a fake service, with a token. */
+/** Runs a command with a token against a fake service. */
 function call(service: FakeService, ...argv: readonly string[]) {
   return run(argv, { TIDINGS_URL: service.url, TIDINGS_TOKEN: "a.b.c" });
 }
@@ -29,7 +29,7 @@ describe("tidings publish", () => {
     return { service, requests };
   }
 
-  test("sends what the flags say, with the token, and prints the receipts", async () => {
+  test("sends the message of its flags with the token, and prints the receipts", async () => {
     const { service, requests } = await publishing({
       messageId: "m1",
       receipts: [
@@ -89,7 +89,7 @@ describe("tidings publish", () => {
     [["--to-tenant", "--tenant-id", "acme"], { case: "tenant", value: true }],
     [["--to-everyone"], { case: "everyone", value: true }],
     [["--to-room", "dm/a,b/c"], { case: "roomId", value: "dm/a,b/c" }],
-  ])("%j names the audience; a notification that lives as long as it is kept", async (argv, to) => {
+  ])("sends the audience of %j, and by default a notification without a ttl", async (argv, to) => {
     const { service, requests } = await publishing();
     await using _ = service;
     expect((await call(service, "publish", ...argv)).code).toBe(0);
@@ -99,7 +99,7 @@ describe("tidings publish", () => {
     expect(requests[0]?.tenantId).toBe(argv.includes("acme") ? "acme" : "");
   });
 
-  test("--replace, --request-id and --batch-id are sent", async () => {
+  test("sends --replace, --request-id and --batch-id", async () => {
     const { service, requests } = await publishing();
     await using _ = service;
     await call(service, "publish", "--to-user", "ada", "--request-id", "r1", "--replace", "--batch-id", "b1");
@@ -110,13 +110,13 @@ describe("tidings publish", () => {
     ]);
   });
 
-  test("--json prints the answer", async () => {
+  test("prints the response under --json", async () => {
     const { service } = await publishing({ messageId: "m1", onlineUsers: 3, duplicate: true });
     await using _ = service;
     const { stdout } = await call(service, "publish", "--to-tenant", "--json");
     expect(JSON.parse(stdout)).toEqual({ messageId: "m1", onlineUsers: 3, duplicate: true, receipts: [] });
     expect((await call(service, "publish", "--to-tenant")).stdout).toBe(
-      "published m1, 3 online, published before with this request id\n",
+      "published m1, 3 online, already published with this request id\n",
     );
   });
 
@@ -125,18 +125,18 @@ describe("tidings publish", () => {
     [["--to-user", "ada", "--to-tenant"]],
     [["--to-room", "r", "--to-user", "ada"]],
     [["--no-to-tenant"]],
-  ])("%j is not one audience", async (argv) => {
+  ])("refuses %j, which is not exactly one audience", async (argv) => {
     const { service, requests } = await publishing();
     await using _ = service;
     const { code, stderr } = await call(service, "publish", "--title", "x", ...argv);
     expect(code).toBe(2);
-    expect(stderr).toContain("name one audience");
+    expect(stderr).toContain("set exactly one of --to-user, ");
     expect(requests).toEqual([]);
   });
 });
 
-describe("errors", () => {
-  test("of the server print their code, reason and sentence", async () => {
+describe("A command that calls the server", () => {
+  test("prints the code, the reason and the message of an error", async () => {
     await using service = await serveFake({
       publish() {
         throw fail("FIELD_INVALID", "must be short\u001b[2J", { field: "message.title" });
@@ -149,7 +149,7 @@ describe("errors", () => {
     });
   });
 
-  test("without a reason leave it out", async () => {
+  test("prints only code and message of an error without a reason", async () => {
     await using service = await serveFake({
       onlineCount() {
         throw new ConnectError("not now", Code.Unavailable);
@@ -158,7 +158,7 @@ describe("errors", () => {
     expect((await call(service, "online")).stderr).toBe("error: unavailable: not now\n");
   });
 
-  test("a server that is not there", async () => {
+  test("reports a server that is down", async () => {
     const service = await serveFake({});
     await service[Symbol.asyncDispose]();
     const { code, stderr } = await call(service, "online");
@@ -167,7 +167,7 @@ describe("errors", () => {
   });
 
   test.each([["publish", "--to-user", "ada"], ["tail"], ["unread"], ["online"], ["disconnect", "--user", "ada"]])(
-    "%s without a token is a usage error",
+    "needs a token: %s is a usage error without one",
     async (name, ...flags) => {
       const { code, stderr } = await run([name, ...flags]);
       expect(code).toBe(2);
@@ -177,7 +177,7 @@ describe("errors", () => {
 });
 
 describe("tidings unread", () => {
-  /** An inbox of so many messages, newest first, on pages of at most 100. */
+  /** An inbox of `count` messages, newest first, on pages of at most 100. */
   async function inbox(count: number) {
     const lists: ListUnreadRequest[] = [];
     const marks: MarkReadRequest[] = [];
@@ -209,7 +209,7 @@ describe("tidings unread", () => {
     return { service, lists, marks };
   }
 
-  test("lists one line per message, and the totals", async () => {
+  test("prints one line per message, and the totals", async () => {
     const { service, marks } = await inbox(2);
     await using _ = service;
     const { code, stdout } = await call(service, "unread");
@@ -223,7 +223,7 @@ describe("tidings unread", () => {
     expect(marks).toEqual([]);
   });
 
-  test("turns pages up to the limit, and --mark marks just what was listed", async () => {
+  test("lists page by page up to the limit, and --mark marks only the listed messages", async () => {
     const { service, lists, marks } = await inbox(2_000);
     await using _ = service;
     const { stdout } = await call(service, "unread", "--limit", "1050", "--mark", "--categories", "system");
@@ -232,10 +232,10 @@ describe("tidings unread", () => {
     const ids = marks.map(({ target }) => (target.case === "ids" ? target.value.messageIds : []));
     expect(ids.map((each) => each.length)).toEqual([1_000, 50]);
     expect(new Set(ids.flat()).size).toBe(1_050);
-    expect(stdout).toMatch(/unread: 2000 \(system 2000\)\nmarked 1050, unread: 5 \(\(none\) 5\)\n$/);
+    expect(stdout).toMatch(/unread: 2000 \(system 2000\)\nmarked 1050 as read, unread: 5 \(\(none\) 5\)\n$/);
   });
 
-  test("--json prints the answers, one document per line", async () => {
+  test("prints the responses under --json, one document per line", async () => {
     const { service } = await inbox(1);
     await using _ = service;
     const { stdout } = await call(service, "unread", "--mark", "--json");
@@ -248,14 +248,14 @@ describe("tidings unread", () => {
     expect(rest).toEqual([]);
   });
 
-  test("an empty inbox is not marked", async () => {
+  test("marks nothing when the inbox is empty", async () => {
     const { service, marks } = await inbox(0);
     await using _ = service;
     expect((await call(service, "unread", "--mark")).stdout).toBe("unread: 0\n");
     expect(marks).toEqual([]);
   });
 
-  test("a message cannot write to the terminal, and colours are for terminals", async () => {
+  test("escapes control characters of a message, and uses colours only on a terminal", async () => {
     await using service = await serveFake({
       listUnread: () => ({ messages: [{ kind: Kind.NOTIFICATION, title: "a\u001b]0;x\u0007\nb\u202e" }] }),
     });
@@ -271,7 +271,7 @@ describe("tidings unread", () => {
 });
 
 describe("tidings online", () => {
-  test("counts the tenant, or users with a line each", async () => {
+  test("counts the users of a tenant or a room, or prints a line for each given user", async () => {
     const requests: OnlineCountRequest[] = [];
     await using service = await serveFake({
       onlineCount(request) {
@@ -302,10 +302,10 @@ describe("tidings online", () => {
 });
 
 test.each([[["--room", "a", "--room", "b"]], [["--room", "a", "--users", "ada"]]])(
-  "online %j is not one scope",
+  "tidings online refuses %j, which is not exactly one scope",
   async (argv) => {
     const { code, stderr } = await run(["online", ...argv], { TIDINGS_TOKEN: "a.b.c" });
-    expect([code, stderr.split("\n")[0]]).toEqual([2, "error: give one of --users and --room, and one room"]);
+    expect([code, stderr.split("\n")[0]]).toEqual([2, "error: set either --users or a single --room"]);
   },
 );
 
@@ -323,10 +323,10 @@ describe("tidings disconnect", () => {
     );
     return { service, requests };
   }
-  /** The harness's clock. */
+  /** The time of the harness's clock, in seconds. */
   const now = BigInt(Date.parse("2026-11-03T10:00:00Z") / 1000);
 
-  test("names the user, and nothing more by default", async () => {
+  test("sends only the user by default", async () => {
     const { service, requests } = await disconnecting();
     await using _ = service;
     expect(await call(service, "disconnect", "--user", "ada")).toEqual({
@@ -341,8 +341,8 @@ describe("tidings disconnect", () => {
   test.each([
     [["--block-for", "1h"], now + 3_600n, "blocked until 2026-11-03T11:00:00.000Z"],
     [["--block-until", "2026-12-24T18:00:00+01:00"], 1_798_131_600n, "blocked until 2026-12-24T17:00:00.000Z"],
-    [["--block-until", "1970-01-01T00:00Z"], 0n, "not blocked any more"],
-  ])("%j is sent as a time", async (argv, seconds, text) => {
+    [["--block-until", "1970-01-01T00:00Z"], 0n, "no longer blocked"],
+  ])("sends %j as a time", async (argv, seconds, text) => {
     const { service, requests } = await disconnecting();
     await using _ = service;
     const flags = ["--user", "ada", "--token-id", "t7", "--tenant-id", "acme", "--reason", "logged out"];
@@ -359,13 +359,16 @@ describe("tidings disconnect", () => {
   });
 
   test.each([
-    [[], "--user: name the user"],
-    [["--user", "ada", "--block-for", "1h", "--block-until", "2026-12-24T18:00Z"], "give one of --block-for and"],
-    [["--user", "ada", "--block-until", "2026-12-24T18:00"], "--block-until: must be a time with its zone"],
-    [["--user", "ada", "--block-until", "tomorrow"], "--block-until: must be a time with its zone"],
-    [["--user", "ada", "--block-until", "2026-13-24T18:00Z"], "--block-until: must be a time with its zone"],
+    [[], "--user is required"],
+    [
+      ["--user", "ada", "--block-for", "1h", "--block-until", "2026-12-24T18:00Z"],
+      "--block-for and --block-until exclude each other",
+    ],
+    [["--user", "ada", "--block-until", "2026-12-24T18:00"], "--block-until: must be a time with its UTC offset"],
+    [["--user", "ada", "--block-until", "tomorrow"], "--block-until: must be a time with its UTC offset"],
+    [["--user", "ada", "--block-until", "2026-13-24T18:00Z"], "--block-until: must be a time with its UTC offset"],
     [["--user", "ada", "--block-for", "11000d"], "--block-for: must be a number with a unit"],
-  ])("%j is a usage error", async (argv, sentence) => {
+  ])("refuses %j as a usage error", async (argv, sentence) => {
     const { service, requests } = await disconnecting();
     await using _ = service;
     const { code, stderr } = await call(service, "disconnect", ...argv);

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { jwtVerify } from "jose";
 import { describe, expect, test, vi } from "vitest";
-import type { Dependencies } from "../../../src/cli/commands/command.ts";
+import type { Dependencies } from "../../../src/cli/command.ts";
 import { FakeServer } from "../fake-server.ts";
 import { Folder, run, start } from "../harness.ts";
 
@@ -21,7 +21,7 @@ function secretOf(server: FakeServer): string {
 }
 
 describe("tidings dev", () => {
-  test("prints where everything is, tokens, and lines to copy that use them", async () => {
+  test("prints the addresses, tokens, and calls to paste that use the tokens", async () => {
     using folder = new Folder();
     const server = new FakeServer();
     const lines = await dev(["--data", folder.path], { server });
@@ -43,20 +43,20 @@ describe("tidings dev", () => {
     for (const [, body = ""] of lines.matchAll(/-d '([^']*)'/g)) expect(() => JSON.parse(body)).not.toThrow();
   });
 
-  test("names an address that can be called when it listens on all", async () => {
+  test("prints an address that can be called when it listens on 0.0.0.0", async () => {
     using folder = new Folder();
     const lines = await dev(["--data", folder.path, "--host", "0.0.0.0"], { server: new FakeServer() });
     expect(lines).not.toContain("0.0.0.0");
   });
 
-  test("--json prints one document with the tokens", async () => {
+  test("prints one document with the tokens under --json", async () => {
     using folder = new Folder();
     const printed = JSON.parse(await dev(["--data", folder.path, "--json"], { server: new FakeServer() }));
     expect(printed).toMatchObject({ address: "http://127.0.0.1:4321", port: 4321, pid: process.pid });
     expect(Object.keys(printed.tokens)).toEqual(["backend", "ada", "bob"]);
   });
 
-  test("keeps one secret per folder, for the owner's eyes only", async () => {
+  test("keeps one secret per folder, in a file that only the owner can read", async () => {
     using folder = new Folder();
     using other = new Folder();
     const [first, second, third] = [new FakeServer(), new FakeServer(), new FakeServer()];
@@ -69,15 +69,15 @@ describe("tidings dev", () => {
     expect(statSync(join(folder.path, "dev-secret")).mode & 0o777).toBe(0o600);
   });
 
-  test("a secret file that somebody emptied is not used", async () => {
+  test("refuses a secret file that is empty", async () => {
     using folder = new Folder();
     folder.file("dev-secret", "\n");
     const { code, stderr } = await run(["dev", "--data", folder.path]);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/dev-secret holds no usable secret; remove it/);
+    expect(stderr).toMatch(/dev-secret holds a weak secret; remove the file/);
   });
 
-  test("lets pages of localhost call, but not every page", async () => {
+  test("allows the origins of localhost, but not every origin", async () => {
     using folder = new Folder();
     const server = new FakeServer();
     await dev(["--data", folder.path], { server });
@@ -85,7 +85,7 @@ describe("tidings dev", () => {
     expect(server.options?.allowedOrigins).not.toContain("*");
   });
 
-  test("answers with the demo page, and 404 for what is not its", async () => {
+  test("serves the demo page, and 404 for any other path", async () => {
     using folder = new Folder();
     const server = new FakeServer();
     const asked: (string | undefined)[] = [];
@@ -110,7 +110,7 @@ describe("tidings dev", () => {
     expect(statuses).toEqual([404]);
   });
 
-  test("a busy port is one clear sentence", async () => {
+  test("reports a port in use in one line", async () => {
     using folder = new Folder();
     const server = new FakeServer();
     server.listenError = Object.assign(new Error("listen EADDRINUSE"), { code: "EADDRINUSE" });

@@ -1,6 +1,6 @@
 import { pino } from "pino";
 import { describe, expect, test, vi } from "vitest";
-import type { Dependencies } from "../../../src/cli/commands/command.ts";
+import type { Dependencies } from "../../../src/cli/command.ts";
 import { FakeServer } from "../fake-server.ts";
 import { Folder, run, secret, start } from "../harness.ts";
 
@@ -30,10 +30,10 @@ describe("tidings serve", () => {
     expect(await running.code).toBe(0);
     expect(server.closed).toBe(1);
     expect(running.stderr()).toBe("");
-    expect(running.signal(), "listeners are gone").toBe(false);
+    expect(running.signal(), "a listener is left").toBe(false);
   });
 
-  test("a second signal cuts the draining short", async () => {
+  test("ends at once at a second signal", async () => {
     const server = new FakeServer();
     server.closing = new Promise(() => {});
     let now = 0;
@@ -46,7 +46,7 @@ describe("tidings serve", () => {
     expect(await running.code).toBe(1);
   });
 
-  test("a signal that arrives twice at once counts once", async () => {
+  test("counts two signals at the same moment as one", async () => {
     const server = new FakeServer();
     const closing = Promise.withResolvers<void>();
     server.closing = closing.promise;
@@ -59,7 +59,7 @@ describe("tidings serve", () => {
     expect(await running.code).toBe(0);
   });
 
-  test("a signal during the start still closes the server", async () => {
+  test("closes the server after a signal during its start", async () => {
     const server = new FakeServer();
     const running = start(["serve"], env, {
       createTidings: async (options) => {
@@ -71,7 +71,7 @@ describe("tidings serve", () => {
     expect(server.closed).toBe(1);
   });
 
-  test("draining that fails is told", async () => {
+  test("reports an error of the drain", async () => {
     const server = new FakeServer();
     server.closing = Promise.reject(new Error("the disk is full"));
     server.closing.catch(() => {});
@@ -83,7 +83,7 @@ describe("tidings serve", () => {
   });
 
   test.each([
-    [[], {}, /serve needs a key to check tokens with: set TIDINGS_JWT_SECRET/],
+    [[], {}, /serve needs a key to verify tokens: set TIDINGS_JWT_SECRET/],
     [[], { TIDINGS_JWT_SECRET: "password" }, /the JWT secret is too weak/],
     [[], { TIDINGS_JWT_SECRET: "a".repeat(64) }, /the JWT secret is too weak/],
     [["--jwt-jwks-url", "https://id.example/jwks"], env, /exclude each other/],
@@ -94,7 +94,7 @@ describe("tidings serve", () => {
     [["--authorize-url", "ftp://x"], env, /--authorize-url: must be an http or https URL/],
     [["--authorize-url", "http://a:b@x"], env, /--authorize-url: must be an http or https URL without user/],
     [["--authorize-url", "http://x", "--authorize-token", "a b"], env, /--authorize-token: must be text of visible/],
-  ])("%j refuses to start", async (argv, environment, message) => {
+  ])("refuses to start with %j and the environment %j", async (argv, environment, message) => {
     const server = new FakeServer();
     const { code, stdout, stderr } = await run(["serve", ...argv], environment, server);
     expect({ code, stdout, options: server.options }).toEqual({ code: 2, stdout: "", options: undefined });
@@ -102,7 +102,7 @@ describe("tidings serve", () => {
     expect(stderr).not.toContain("TIDINGS_JWT_SECRET" in environment ? environment.TIDINGS_JWT_SECRET : secret);
   });
 
-  test("a key set, an issuer and an audience reach the server", async () => {
+  test("passes a key set, an issuer and an audience to the server", async () => {
     const server = new FakeServer();
     const argv = ["serve", "--jwt-jwks-url", "https://id.example/jwks", "--jwt-issuer", "me", "--jwt-audience", "you"];
     const running = start(argv, {}, server);
@@ -111,7 +111,7 @@ describe("tidings serve", () => {
     expect(server.options?.auth).toEqual({ jwksUrl: "https://id.example/jwks", issuer: "me", audience: "you" });
   });
 
-  test("the authorize hook and the alert window reach the server", async () => {
+  test("passes the authorize webhook and the alert window to the server", async () => {
     const started = async (argv: string[], environment: Record<string, string> = {}) => {
       const server = new FakeServer();
       const running = start(["serve", ...argv], { ...env, ...environment }, server);
@@ -133,7 +133,7 @@ describe("tidings serve", () => {
     expect(await started([])).not.toHaveProperty("authorize");
   });
 
-  test("figures and traces are off, and reach the server when they are asked for", async () => {
+  test("turns metrics and traces on only when they are configured", async () => {
     const started = async (argv: string[], environment: Record<string, string> = {}) => {
       const server = new FakeServer();
       const running = start(["serve", ...argv], { ...env, ...environment }, server);
@@ -164,18 +164,18 @@ describe("tidings serve", () => {
     ["::1:9464"],
     ["http://localhost:9464"],
     ["a b:1"],
-  ])("--metrics-address %s is refused", async (address) => {
+  ])("refuses --metrics-address %s", async (address) => {
     const { code, stderr } = await run(["serve", "--metrics-address", address], env, new FakeServer());
     expect(code).toBe(2);
     expect(stderr).toMatch(/--metrics-address: must be an address and a port, such as 127\.0\.0\.1:9464/);
   });
 
   test.each([
-    ["EADDRINUSE", "port 7300 on 127.0.0.1 is in use; choose another with --port, or 0 for any free one"],
-    ["EACCES", "port 7300 on 127.0.0.1 is not allowed to this user; choose one above 1023 with --port"],
+    ["EADDRINUSE", "port 7300 on 127.0.0.1 is in use; choose another with --port, or 0 for any free port"],
+    ["EACCES", "this user may not listen on port 7300 of 127.0.0.1; choose one above 1023 with --port"],
     ["ENOTFOUND", "127.0.0.1 is not an address of this machine; choose another with --host"],
     ["EWHATEVER", "it broke"],
-  ])("%s is one clear sentence, and the store is closed", async (errno, sentence) => {
+  ])("reports %s in one line and closes the store", async (errno, sentence) => {
     const server = new FakeServer();
     server.listenError = Object.assign(new Error("it broke"), { code: errno });
     const { code, stdout, stderr } = await run(["serve"], env, server);
@@ -183,13 +183,13 @@ describe("tidings serve", () => {
     expect(server.closed).toBe(1);
   });
 
-  test("a store that cannot be opened is one clear sentence", async () => {
+  test("reports a store that cannot be opened in one line", async () => {
     const createTidings = () => Promise.reject(new Error("data folder x is in use by another process"));
     const { code, stderr } = await run(["serve"], env, { createTidings });
     expect({ code, stderr }).toEqual({ code: 1, stderr: "error: data folder x is in use by another process\n" });
   });
 
-  test("files that are no key and certificate are found before the start", async () => {
+  test("refuses files that are not a key and its certificate before it starts", async () => {
     using folder = new Folder();
     const argv = ["serve", "--tls-key", folder.file("key", "no"), "--tls-cert", folder.file("cert", "no")];
     const { code, stderr } = await run(argv, env);
@@ -198,11 +198,11 @@ describe("tidings serve", () => {
   });
 });
 
-describe("nodes on a shared store", () => {
+describe("Nodes on a shared store", () => {
   const store = "mongodb://tidings:s3cret%2Fword@db1,db2/tidings?replicaSet=rs0";
   const bus = "rediss://:an0ther-word@cache:6380/1";
 
-  test("are told where it is, and nothing of a data folder", async () => {
+  test("get the URLs of the store and the bus, and no data folder", async () => {
     const server = new FakeServer();
     const running = start(["serve", "--data", "/x"], { ...env, TIDINGS_STORE: store, TIDINGS_BUS: bus }, server);
     await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
@@ -212,7 +212,7 @@ describe("nodes on a shared store", () => {
     expect(await running.code).toBe(0);
   });
 
-  test("may be a single one without a bus", async () => {
+  test("need no bus when there is only one", async () => {
     const server = new FakeServer();
     const running = start(["serve", "--store", store], env, server);
     await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
@@ -222,18 +222,18 @@ describe("nodes on a shared store", () => {
   });
 
   test.each([
-    [["--bus", bus], /--bus needs --store: .*leave out --bus, or give --store mongodb:/],
+    [["--bus", bus], /--bus needs --store: .*remove --bus, or set --store mongodb:/],
     [
       ["--workers", "4"],
-      /--workers 4 needs --store and --bus: the embedded store belongs to one process.*leave out --workers/,
+      /--workers 4 needs --store and --bus: only one process can use the embedded store; remove --workers/,
     ],
-    [["--workers", "4", "--store", store], /--workers 4 needs --bus: .*give --bus redis:/],
+    [["--workers", "4", "--store", store], /--workers 4 needs --bus: .*set --bus redis:/],
     [["--store", "postgres://u:s3cret@db/x"], /--store: must be a mongodb:/],
     [["--store", "mongodb://u:s3cret@db"], /--store: must be .*with the name of a database/],
     [["--store", store, "--bus", "http://u:s3cret@cache"], /--bus: must be a redis:/],
     [["--store", store, "--bus", "redis://u:s3cret@a,b"], /--bus: must be /],
     [["--store", store, "--bus", "redis+sentinel://:s3cret@a,b"], /--bus: must be /],
-  ])("are refused with what to do, and without a password: %j", async (argv, sentence) => {
+  ])("are refused with %j, by an error that says what to do and hides the password", async (argv, sentence) => {
     const { code, stderr } = await run(["serve", ...argv], env);
     expect(code).toBe(2);
     expect(stderr).toMatch(sentence);
@@ -241,23 +241,23 @@ describe("nodes on a shared store", () => {
     expect(stderr).not.toContain("an0ther");
   });
 
-  test("what a driver says of its URL comes without its password", async () => {
+  test("hide the password when an error of the driver quotes the URL", async () => {
     const createTidings = () => Promise.reject(new Error(`cannot reach ${store} as tidings with s3cret/word`));
     const { code, stderr } = await run(["serve", "--store", store], env, { createTidings });
     expect(code).toBe(1);
     expect(stderr).toContain("cannot reach mongodb://tidings:***@db1,db2/tidings?replicaSet=rs0 as tidings with ***");
   });
 
-  test("neither do lines of the log", async () => {
-    let conceal = (line: string) => line;
+  test("hide the password in lines of the log", async () => {
+    let redact = (line: string) => line;
     const createLogger: Dependencies["createLogger"] = async (_, given) => {
-      conceal = given ?? conceal;
+      redact = given ?? redact;
       return pino({ level: "silent" });
     };
     const createTidings = () => Promise.reject(new Error("down"));
     await run(["serve", "--store", store, "--bus", bus], env, { createTidings, createLogger });
     const line = JSON.stringify({ err: { command: { name: "auth", args: ["an0ther-word"] } }, url: store });
-    expect(conceal(line)).toBe(
+    expect(redact(line)).toBe(
       '{"err":{"command":{"name":"auth","args":["***"]}},"url":"mongodb://tidings:***@db1,db2/tidings?replicaSet=rs0"}',
     );
   });

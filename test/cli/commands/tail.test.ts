@@ -25,7 +25,7 @@ function message(seq: string): Event {
   };
 }
 
-/** A service whose first stream sends the first list, the second one the second, and so on; each then stays open. */
+/** A service whose n-th stream sends the n-th list of events and then stays open. */
 async function streaming(...streams: readonly (readonly Event[])[]) {
   const requests: SubscribeRequest[] = [];
   const service = await serveFake({
@@ -40,7 +40,7 @@ async function streaming(...streams: readonly (readonly Event[])[]) {
 }
 
 describe("tidings tail", () => {
-  test("prints a line per event until a signal ends it", async () => {
+  test("prints one line per event until a signal", async () => {
     const readState: Event = { case: "readState", value: { unread: { total: 0 } } };
     const { service, requests, env } = await streaming([
       hello,
@@ -55,7 +55,7 @@ describe("tidings tail", () => {
     await vi.waitFor(() => expect(tail.stdout()).toContain("unread: 0"));
     expect(tail.stdout().split("\n")).toEqual([
       "connected as s1",
-      "gap: messages after user 1 up to user 4 are gone",
+      "gap: the messages after user 1 up to user 4 are gone",
       "event done  title 5",
       "up to date, unread: 1 (system 1)",
       "online: users 2, streams 3",
@@ -71,10 +71,10 @@ describe("tidings tail", () => {
     expect(tail.signal()).toBe(true);
     expect(await tail.code).toBe(0);
     expect(tail.stderr()).toBe("");
-    expect(tail.signal(), "listeners are gone").toBe(false);
+    expect(tail.signal(), "a listener is left").toBe(false);
   });
 
-  test("enters rooms, says what became of them, and marks what asks for a sound", async () => {
+  test("enters rooms, prints their status, and marks messages that ask for a sound", async () => {
     const { service, requests, env } = await streaming([
       hello,
       { case: "room", value: { roomId: "team/7", status: Status.JOINED } },
@@ -115,13 +115,13 @@ describe("tidings tail", () => {
   test.each([
     [["--room", "dm/ada"], "--room: roomId: must be an id"],
     [["--room", "dm/a/b", "--room", "dm/b/a:last"], "--room: rooms: dm/b/a is named twice"],
-  ])("%j is a usage error", async (argv, sentence) => {
+  ])("refuses %j as a usage error", async (argv, sentence) => {
     const tail = start(["tail", ...argv], { TIDINGS_TOKEN: "a.b.c" });
     expect(await tail.code).toBe(2);
     expect(tail.stderr()).toContain(sentence);
   });
 
-  test("ends with an error when its user is disconnected", async () => {
+  test("ends with an error when the user is disconnected", async () => {
     await using service = await serveFake({
       async *subscribe() {
         yield { event: hello ?? { case: undefined } };
@@ -133,7 +133,7 @@ describe("tidings tail", () => {
     expect(tail.stderr()).toBe("error: permission_denied DISCONNECTED: logged out\n");
   });
 
-  test("--json prints events as SubscribeResponse, one document per line", async () => {
+  test("prints each event as the JSON of SubscribeResponse under --json", async () => {
     const gap: Event = {
       case: "gap",
       value: { from: { feed: "user", epoch: 7, seq: "1" }, to: { feed: "user", epoch: 7, seq: "4" } },
@@ -169,7 +169,7 @@ describe("tidings tail", () => {
     ]);
   });
 
-  test("comes back when the connection is cut, from where it was", async () => {
+  test("reconnects after a cut connection, and resumes from its position", async () => {
     const { service, requests, env } = await streaming(
       [hello, caughtUp, message("5")],
       [hello, message("6"), caughtUp],
@@ -182,7 +182,7 @@ describe("tidings tail", () => {
     tail.signal();
     expect(await tail.code).toBe(0);
     expect(requests[1]?.positions).toMatchObject([{ feed: "user", epoch: 7, seq: "5" }]);
-    expect(tail.stderr()).toMatch(/^\w+: .*; trying again\n$/);
+    expect(tail.stderr()).toMatch(/^\w+: .*; reconnecting\n$/);
   });
 
   test("ends with an error when the token is refused", async () => {
@@ -207,19 +207,19 @@ describe("tidings tail", () => {
     expect(tail.stderr()).toBe("error: permission_denied TENANT_FORBIDDEN: the token is of another tenant\n");
   });
 
-  test("tries again where somebody answers who is no Tidings server, such as a proxy, and says so", async () => {
+  test("keeps reconnecting when the responses are not those of Tidings, as from a proxy", async () => {
     await using service = await serveFake({});
     const tail = start(["tail"], { TIDINGS_URL: service.url, TIDINGS_TOKEN: "a.b.c" });
-    await vi.waitFor(() => expect(tail.stderr()).toMatch(/^unimplemented: .*; trying again\n$/));
+    await vi.waitFor(() => expect(tail.stderr()).toMatch(/^unimplemented: .*; reconnecting\n$/));
     tail.signal();
     expect(await tail.code).toBe(0);
   });
 
-  test("a signal ends it while it waits for a server that is not there", async () => {
+  test("ends at a signal while it waits for a server that is down", async () => {
     const service = await serveFake({});
     await service[Symbol.asyncDispose]();
     const tail = start(["tail"], { TIDINGS_URL: service.url, TIDINGS_TOKEN: "a.b.c" });
-    await vi.waitFor(() => expect(tail.stderr()).toContain("trying again"));
+    await vi.waitFor(() => expect(tail.stderr()).toContain("reconnecting"));
     tail.signal();
     expect(await tail.code).toBe(0);
   });

@@ -46,7 +46,7 @@ describe("tidings token", () => {
     });
   });
 
-  test("carries its id and the rooms that it opens, commas and all", async () => {
+  test("sets the id and the rooms, and keeps commas in ids of rooms", async () => {
     const rooms = ["team/*", "inbox/{sub}", "a,b"];
     const argv = rooms.flatMap((room) => ["--room", room]);
     argv.push("--can-publish", "team/*", "--id", "session-7");
@@ -54,14 +54,14 @@ describe("tidings token", () => {
     expect(await claimsOf(stdout)).toMatchObject({ rooms, publish: ["team/*"], jti: "session-7" });
   });
 
-  test("--json adds the claims", async () => {
+  test("prints the claims, too, under --json", async () => {
     const { stdout } = await run(["token", "--sub", "ops", "--role", "admin", "--json"], env);
     const { token, claims } = JSON.parse(stdout);
     expect(claims).toEqual({ sub: "ops", role: "admin", iat: now / 1000, exp: now / 1000 + 3600 });
     expect(await claimsOf(token)).toEqual(claims);
   });
 
-  test("carries the issuer and the audience that the server is configured with", async () => {
+  test("sets the issuer and the audience of the server's configuration", async () => {
     const { stdout } = await run(["token", "--sub", "ada", "--tenant", "acme"], {
       ...env,
       TIDINGS_JWT_ISSUER: "https://id.example",
@@ -70,7 +70,7 @@ describe("tidings token", () => {
     expect(await claimsOf(stdout)).toMatchObject({ iss: "https://id.example", aud: "tidings" });
   });
 
-  test("reads the secret from a file, whatever its line break", async () => {
+  test("reads the secret from a file, without its line break", async () => {
     using folder = new Folder();
     const file = folder.file("secret", `${secret}\r\n`);
     const { stdout } = await run(["token", "--sub", "ada", "--tenant", "acme", "--jwt-secret-file", file]);
@@ -81,23 +81,23 @@ describe("tidings token", () => {
     [["--sub", "ada", "--tenant", "acme"], {}, /needs the server's secret/],
     [["--sub", "ada", "--tenant", "acme"], { TIDINGS_JWT_SECRET: "short" }, /too weak/],
     [["--sub", "ada", "--tenant", "acme"], { TIDINGS_JWT_SECRET: "ab".repeat(20) }, /too weak/],
-    [["--sub", "ada"], env, /--tenant: a user belongs to a tenant/],
-    [["--tenant", "acme"], env, /--sub: name the user or service/],
+    [["--sub", "ada"], env, /--tenant is required for a user/],
+    [["--tenant", "acme"], env, /--sub is required: the id of the user or service/],
     [["--sub", "a".repeat(129), "--tenant", "acme"], env, /--sub: must have 1 to 128 characters/],
     [["--sub", "ada", "--tenant", "a\nb"], env, /--tenant: must have 1 to 128 characters/],
     [["--sub", "ada", "--tenant", "acme", "--role", "king"], env, /--role: must be one of user, service, admin/],
     [["--sub", "ada", "--tenant", "acme", "--ttl", "1ms"], env, /--ttl: must be a number with a unit/],
-  ])("%j is refused", async (argv, environment, message) => {
+  ])("refuses %j", async (argv, environment, message) => {
     const { code, stdout, stderr } = await run(["token", ...argv], environment);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toMatch(message);
   });
 
-  test("a secret file that cannot be read is a failure of the operation", async () => {
+  test("fails with exit code 1 when the secret file cannot be read", async () => {
     const { code, stderr } = await run(["token", "--sub", "a", "--role", "admin", "--jwt-secret-file", "/nowhere"]);
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: "error: --jwt-secret-file: cannot read /nowhere: there is no such file\n",
+      stderr: "error: --jwt-secret-file: cannot read /nowhere: no such file\n",
     });
   });
 });
@@ -105,7 +105,7 @@ describe("tidings token", () => {
 describe("mintToken", () => {
   const claims = { sub: "ada", tenant: "acme", role: "user" as const, exp: 2_000_000_000 };
 
-  test("takes the time from the machine unless it is given", async () => {
+  test("uses the machine's time unless a time is given", async () => {
     const before = Math.floor(Date.now() / 1000);
     const { iat } = await claimsOf(await mintToken(secret, claims));
     expect(iat).toBeGreaterThanOrEqual(before);
@@ -119,7 +119,7 @@ describe("mintToken", () => {
     ["sub:", secret, { ...claims, sub: "" }],
     ["tenant:", secret, { ...claims, tenant: "" }],
     ["tenant:", secret, { sub: "ada", role: "user" as const, exp: 2_000_000_000 }],
-  ])("refuses: %s", async (message, key, bad) => {
+  ])("rejects with an error that starts with %j", async (message, key, bad) => {
     await expect(mintToken(key, bad, now / 1000)).rejects.toThrow(message);
   });
 });

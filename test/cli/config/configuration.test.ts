@@ -18,8 +18,8 @@ function values(argv: readonly string[], env: Readonly<Record<string, string>> =
   return configure(given.command, given, env);
 }
 
-describe("one name in three spellings", () => {
-  test("a flag goes before the environment, the environment before the file, the file before the default", () => {
+describe("A setting", () => {
+  test("is read from the flag, else the environment, else the file, else its default", () => {
     using folder = new Folder();
     const config = folder.file("tidings.yaml", "port: 1\nhost: file.example\nretentionDays: 30\n");
     const env = { TIDINGS_PORT: "2", TIDINGS_HOST: "env.example", TIDINGS_CONFIG: config };
@@ -31,20 +31,23 @@ describe("one name in three spellings", () => {
     });
   });
 
-  test.each(settingNames.filter((name) => !settingOf(name).flagOnly))("%s can be set in all three", (name) => {
-    using folder = new Folder();
-    const [command] = settingOf(name).for;
-    const sample = samples[name] ?? "text";
-    const flag = `--${environmentName(name).slice("TIDINGS_".length).toLowerCase().replaceAll("_", "-")}`;
-    const byFlag = values([command as string, `${flag}=${sample}`])[name];
-    const config = folder.file("tidings.json", JSON.stringify({ [name]: sample }));
-    expect(byFlag).toBeDefined();
-    expect(byFlag).not.toEqual(values([command as string])[name]);
-    expect(values([command as string], { [environmentName(name)]: sample })[name]).toEqual(byFlag);
-    expect(values([command as string, "--config", config])[name]).toEqual(byFlag);
-  });
+  test.each(settingNames.filter((name) => !settingOf(name).flagOnly))(
+    "such as %s has a flag, a variable and a key",
+    (name) => {
+      using folder = new Folder();
+      const [command] = settingOf(name).for;
+      const sample = samples[name] ?? "text";
+      const flag = `--${environmentName(name).slice("TIDINGS_".length).toLowerCase().replaceAll("_", "-")}`;
+      const byFlag = values([command as string, `${flag}=${sample}`])[name];
+      const config = folder.file("tidings.json", JSON.stringify({ [name]: sample }));
+      expect(byFlag).toBeDefined();
+      expect(byFlag).not.toEqual(values([command as string])[name]);
+      expect(values([command as string], { [environmentName(name)]: sample })[name]).toEqual(byFlag);
+      expect(values([command as string, "--config", config])[name]).toEqual(byFlag);
+    },
+  );
 
-  test("values of the file keep their YAML types", () => {
+  test("of the file keeps its YAML type", () => {
     using folder = new Folder();
     const content = "port: 0\nreflection: false\nallowedOrigins: [https://a.example, https://b.example]\ndrain: 2s\n";
     expect(values(["serve", "--config", folder.file("a.yaml", content)])).toMatchObject({
@@ -55,45 +58,45 @@ describe("one name in three spellings", () => {
     });
   });
 
-  test("ids of rooms come by repeated flags, with their commas", () => {
+  test("with ids of rooms takes repeated flags, and keeps commas in ids", () => {
     expect(values(["tail", "--room", "a,b", "--room=dm/1/2"]).room).toEqual(["a,b", "dm/1/2"]);
   });
 
-  test("a list comes by commas and by repeated flags", () => {
+  test("with a list takes commas and repeated flags", () => {
     const argv = ["publish", "--to-users", "ada, bob", "--to-users=eve"];
     expect(values(argv).toUsers).toEqual(["ada", "bob", "eve"]);
   });
 
-  test("switches: plain, with a value, negated, and the last one counts", () => {
+  test("with a switch takes --name, --name=false and --no-name, and the last one wins", () => {
     expect(values(["serve", "--no-reflection"]).reflection).toBe(false);
     expect(values(["serve", "--reflection=false"]).reflection).toBe(false);
     expect(values(["serve", "--no-reflection", "--reflection"]).reflection).toBe(true);
   });
 
-  test("one file serves several commands", () => {
+  test("of the file is ignored by commands that do not have it", () => {
     using folder = new Folder();
     const config = folder.file("a.yaml", `jwtSecret: ${secret}\nurl: https://push.example\n`);
     expect(values(["serve", "--config", config]).jwtSecret).toBe(secret);
     expect(values(["online", "--config", config]).url).toBe("https://push.example");
   });
 
-  test("an empty variable and an empty file set nothing", () => {
+  test("is not set by an empty variable or an empty file", () => {
     using folder = new Folder();
     expect(values(["serve", "--config", folder.file("a.yaml", "")], { TIDINGS_PORT: "" }).port).toBe(7300);
   });
 
-  test("the defaults are those of createTidings", () => {
+  test("of the server has the same default as in createTidings", () => {
     const { logger: _, ...options } = serverOptions(values(["serve"]), { secret }, undefined as never);
     const { data = "", auth } = options;
     expect(resolveOptions(options)).toEqual(resolveOptions({ data, auth }));
   });
 
-  test.each(commandNames)("the defaults of %s are allowed", (command) => {
+  test.each(commandNames)("of %s has a default that its type accepts", (command) => {
     expect(() => values([command])).not.toThrow();
   });
 });
 
-describe("unknown names", () => {
+describe("The configuration refuses", () => {
   test.each([
     [["serve", "--prot", "1"], /unknown option --prot; did you mean --port\?/],
     [["serve", "--retention-dyas=3"], /did you mean --retention-days\?/],
@@ -103,21 +106,21 @@ describe("unknown names", () => {
     [["publish", "--port", "1"], /--port is not an option of publish but of serve, dev/],
     [["sevre"], /unknown command sevre; did you mean serve\?/],
     [["serve", "now"], /unexpected argument now/],
-  ])("%j is an error", (argv, message) => {
+  ])("the command line %j", (argv, message) => {
     expect(() => values(argv)).toThrow(message);
   });
 
-  test("a variable", () => {
+  test("an unknown environment variable, with a suggestion", () => {
     expect(() => values(["serve"], { TIDINGS_JWT_SECERT: "x" })).toThrow(
       "unknown environment variable TIDINGS_JWT_SECERT; did you mean TIDINGS_JWT_SECRET?",
     );
   });
 
-  test("a variable that would set what one call is about", () => {
+  test("an environment variable for a setting that only a flag can set", () => {
     expect(() => values(["publish"], { TIDINGS_TITLE: "x" })).toThrow("unknown environment variable TIDINGS_TITLE");
   });
 
-  test("a key of the file", () => {
+  test("an unknown key in the file, with a suggestion", () => {
     using folder = new Folder();
     const config = folder.file("a.json", '{"jwt-secret": "x"}');
     expect(() => values(["serve", "--config", config])).toThrow(
@@ -125,7 +128,7 @@ describe("unknown names", () => {
     );
   });
 
-  test("what Kubernetes sets beside a service named tidings is no option", () => {
+  test("none of the variables that Kubernetes sets next to a service named tidings", () => {
     const env = {
       TIDINGS_SERVICE_HOST: "10.0.0.7",
       TIDINGS_SERVICE_PORT: "7300",
@@ -138,13 +141,13 @@ describe("unknown names", () => {
   });
 });
 
-describe("bad values name the option and say what is allowed", () => {
+describe("The error of a bad value names the option and what it accepts", () => {
   test.each([
     [["serve", "--port", "65536"], "--port: must be a whole number from 0 to 65535"],
     [["serve", "--port", "1e3"], "--port: must be a whole number"],
     [["serve", "--port="], "--port: must be a whole number"],
     [["serve", "--port"], "--port needs a value"],
-    [["publish", "--title", "--json"], "--title needs a value; write --title=--json if it begins with a dash"],
+    [["publish", "--title", "--json"], "--title needs a value; write --title=--json if it starts with a dash"],
     [["serve", "--heartbeat", "25"], "--heartbeat: must be a number with a unit (ms, s, m, h, d), from 10ms to 1d"],
     [["serve", "--heartbeat", "2d"], "--heartbeat: must be"],
     [["serve", "--log-level", "loud"], "--log-level: must be one of silent, fatal, error"],
@@ -156,32 +159,32 @@ describe("bad values name the option and say what is allowed", () => {
     [["tail", "--url", "https://ada:pw@x"], "--url: must be an http or https URL without user"],
     [["publish", "--json-payload", "{"], "--json-payload: must be valid JSON"],
     [["publish", "--to-users", "ada,,bob"], "--to-users: must be a list, each text"],
-  ])("%j", (argv, message) => {
+  ])("for the command line %j", (argv, message) => {
     expect(() => values(argv)).toThrow(message);
   });
 
-  test("by the name of the variable, and without repeating what may be a secret", () => {
-    expect(() => values(["tail"], { TIDINGS_TOKEN: "a b" })).toThrow(/^TIDINGS_TOKEN: must be a JWT, without blanks$/);
+  test("for an environment variable, without quoting a value that may be secret", () => {
+    expect(() => values(["tail"], { TIDINGS_TOKEN: "a b" })).toThrow(/^TIDINGS_TOKEN: must be a JWT without blanks$/);
   });
 
-  test("by the key and the file", () => {
+  test("for a key of the file", () => {
     using folder = new Folder();
     const config = folder.file("a.yaml", "jwtSecret: 12345678901234567890123456789012\n");
     expect(() => values(["serve", "--config", config])).toThrow(/^jwtSecret in .*a\.yaml: must be text \(quote it/);
   });
 
   test.each([
-    ["a: [", /neither JSON nor YAML from line 1/],
-    ["- port\n", /must hold names and values/],
-    ["port: 1\nport: 2\n", /neither JSON nor YAML from line 2/],
-  ])("a file that holds %j", (content, message) => {
+    ["a: [", /not valid JSON or YAML at line 1/],
+    ["- port\n", /must be a mapping of names to values/],
+    ["port: 1\nport: 2\n", /not valid JSON or YAML at line 2/],
+  ])("for a file with the content %j", (content, message) => {
     using folder = new Folder();
     expect(() => values(["serve", "--config", folder.file("a.yaml", content)])).toThrow(message);
   });
 
-  test("a file that cannot be read", () => {
+  test("for a file that cannot be read", () => {
     expect(() => values(["serve", "--config", "/nowhere/a.yaml"])).toThrow(
-      "--config: cannot read /nowhere/a.yaml: there is no such file",
+      "--config: cannot read /nowhere/a.yaml: no such file",
     );
   });
 });
@@ -192,11 +195,11 @@ test.each([
   ["1.5h", 5_400_000],
   ["15m", 900_000],
   ["1d", 86_400_000],
-])("the duration %s", (text, milliseconds) => {
+])("The duration %s is %i ms", (text, milliseconds) => {
   expect(values(["serve", "--heartbeat", text]).heartbeat).toBe(milliseconds);
 });
 
-/** A value for each option that is not the default and not just text. */
+/** For each setting with a type stricter than text, a valid value other than the default. */
 const samples: Readonly<Record<string, string>> = {
   port: "8080",
   jwtJwksUrl: "https://id.example/jwks",

@@ -14,7 +14,7 @@ beforeAll(async () => {
 
 afterAll(() => server.close());
 
-/** The status of a GET with that Host header. */
+/** The status of a GET with this Host header. */
 async function statusOf(path: string, host: string): Promise<number | undefined> {
   const { port } = server.address() as AddressInfo;
   const call = request({ port, path, headers: { host } }).end();
@@ -29,7 +29,7 @@ test.each([
   ["[::1]:7300", 200],
   ["evil.example:7300", 403],
   ["127.0.0.1.evil.example", 403],
-])("a page of %s is handed tokens: %i", async (host, status) => {
+])("A request for tokens with the Host header %s gets %i", async (host, status) => {
   expect(await statusOf("/demo/session", host)).toBe(status);
   expect(await statusOf("/", host)).toBe(200);
 });

@@ -1,4 +1,4 @@
-/** Several processes on one port. */
+/** Real processes that share a port. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { text } from "node:stream/consumers";
 import { expect, onTestFinished, test } from "vitest";
 import { secret } from "../harness.ts";
 
-/** A group of processes, so that nothing is left of it. */
+/** Starts the worker program in a process group of its own, so that the test can kill all of its processes. */
 async function serve(workers: number) {
   const nodes = ["--store=mongodb://db/tidings", "--bus=redis://cache"];
   const program = join(import.meta.dirname, "worker-program.ts");
@@ -34,7 +34,7 @@ async function serve(workers: number) {
   return { address, child, exited: exited.then(([code]) => code) };
 }
 
-/** The process that answers on a new connection. */
+/** The id of the process that responds on a new connection. */
 async function pidOverHttp1(address: string): Promise<number> {
   const call = request(address, { agent: false }).end();
   const [response] = await once(call, "response");
@@ -50,14 +50,14 @@ async function pidOverHttp2(address: string): Promise<number> {
   }
 }
 
-/** Those that answer, over so many connections. */
+/** The ids of the processes that respond on `count` new connections. */
 async function pids(address: string, ask = pidOverHttp1, count = 20): Promise<Set<number>> {
   const found = new Set<number>();
   for (let index = 0; index < count; index++) found.add(await ask(address));
   return found;
 }
 
-/** Whether a process has not ended; what nobody has buried yet has. */
+/** Whether a process is running; a zombie is not. */
 function isRunning(pid: number): boolean {
   try {
     return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
@@ -66,7 +66,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-test("connections are spread evenly, over HTTP/1.1 and HTTP/2, and SIGTERM drains all", async () => {
+test("Connections over HTTP/1.1 and HTTP/2 reach every worker, and SIGTERM drains all workers", async () => {
   const { address, child, exited } = await serve(3);
   const found = await pids(address);
   expect(found.size).toBe(3);
@@ -77,7 +77,7 @@ test("connections are spread evenly, over HTTP/1.1 and HTTP/2, and SIGTERM drain
   for (const pid of found) expect(isRunning(pid)).toBe(false);
 });
 
-test("a worker that is killed is replaced, and no connection is refused meanwhile", async () => {
+test("A killed worker is replaced, and no connection is refused meanwhile", async () => {
   const { address, child, exited } = await serve(2);
   const before = await pids(address);
   const [victim = 0, survivor = 0] = before;
@@ -86,21 +86,21 @@ test("a worker that is killed is replaced, and no connection is refused meanwhil
   const after = await pids(address);
   expect(after).toContain(survivor);
   expect(after).not.toContain(victim);
-  // One that was told to end is replaced, too: the others go on.
+  // A worker that gets a SIGTERM of its own drains and is replaced, too.
   process.kill(survivor, "SIGTERM");
   await expect.poll(async () => (await pids(address, pidOverHttp1, 6)).has(survivor), { timeout: 10_000 }).toBe(false);
   child.kill("SIGTERM");
   expect(await exited).toBe(0);
 });
 
-test("a signal to the whole group, as from a terminal, drains once", async () => {
+test("A signal to the whole process group, as from a terminal, counts as one signal", async () => {
   const { address, child, exited } = await serve(2);
   await pids(address, pidOverHttp1, 2);
   process.kill(-(child.pid as number), "SIGINT");
   expect(await exited).toBe(0);
 });
 
-test("without its first process no worker is left", async () => {
+test("Workers end when the first process is killed", async () => {
   const { address, child, exited } = await serve(2);
   const found = await pids(address);
   child.kill("SIGKILL");

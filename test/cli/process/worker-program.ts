@@ -1,6 +1,6 @@
-/** `tidings serve` with everything real but the service itself, which answers with the id of its process. */
+/** `tidings serve` with real workers, but with a service that responds to every request with the id of its process. */
 import { pino } from "pino";
-import type { Dependencies } from "../../../src/cli/commands/command.ts";
+import type { Dependencies } from "../../../src/cli/command.ts";
 import { startWorker, workerIo } from "../../../src/cli/process/cluster.ts";
 import type { Io } from "../../../src/cli/process/io.ts";
 import { main } from "../../../src/cli/run.ts";
@@ -36,7 +36,7 @@ const deps: Dependencies = {
   startWorker,
   now: () => Date.now(),
   after(milliseconds, call) {
-    // As fast as a test likes it.
+    // Shortens the delays between restarts.
     const timeout = setTimeout(call, milliseconds / 50);
     return () => clearTimeout(timeout);
   },

@@ -1,8 +1,6 @@
-/** Typing errors: which known name was meant. */
-
 /**
- * `; did you mean …?` for the known name that the fewest typing errors separate from `name`; empty if none is near. An
- * error is one character too many, missing or wrong, or two neighbours swapped; case does not count.
+ * `; did you mean …?` with the known name that is closest to a misspelled one, or an empty string when none is close. The
+ * distance counts characters that are inserted, missing or wrong, and swapped neighbours; case is ignored.
  */
 export function suggestion(name: string, known: Iterable<string>): string {
   let best: string | undefined;
@@ -17,7 +15,7 @@ export function suggestion(name: string, known: Iterable<string>): string {
   return best === undefined ? "" : `; did you mean ${best}?`;
 }
 
-/** Optimal string alignment: Levenshtein's distance with swaps. */
+/** The optimal string alignment distance: Levenshtein's distance with swaps of neighbours. */
 function distance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);

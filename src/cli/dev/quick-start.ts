@@ -1,11 +1,11 @@
-/** What `tidings dev` prints: command lines that work as they are, once the lines above them have been pasted. */
+/** The output of `tidings dev`: command lines to paste into a shell, from top to bottom. */
 import type { Address } from "../../http/listener.ts";
 import type { Printer } from "../output/printer.ts";
-import { demoService, demoTenant, demoUsers } from "./demo-page.ts";
-import { devSecretPath } from "./secret.ts";
+import { demoService, demoTenant, demoUsers } from "./demo-tokens.ts";
+import { devSecretPath } from "./dev-secret.ts";
 
-/** Prints where everything is, the tokens, and what to try. `tokens`: by id. */
-export function printDevLines(
+/** Prints the addresses, the tokens by id, and calls to try. */
+export function printQuickStart(
   print: Printer,
   address: Pick<Address, "port" | "url">,
   folder: string,
@@ -13,22 +13,22 @@ export function printDevLines(
 ): void {
   const url = localUrl(address);
   const say = (label: string, text: string) => print.line(`  ${label.padEnd(10)} ${text}`);
-  print.line(`${print.style("bold", "Tidings is ready.")} Ctrl-C ends it.`);
+  print.line(`${print.style("bold", "Tidings is ready.")} Press Ctrl-C to stop it.`);
   print.line();
   say("Demo page", print.style("cyan", `${url}/`));
   say("Service", url);
-  say("Data", `${folder} (tokens are signed with ${devSecretPath(folder)})`);
+  say("Data", `${folder} (the secret that signs tokens is in ${devSecretPath(folder)})`);
   print.line();
   heading(
     print,
-    `Tokens for 24 hours: service ${demoService}, users ${demoUsers.join(" and ")} of the tenant ${demoTenant}`,
+    `Tokens for the service ${demoService} and the users ${demoUsers.join(" and ")} of the tenant ${demoTenant}, valid for 24 hours`,
   );
   for (const [id, token] of tokens) print.line(`export ${variable(id)}=${token}`);
   print.line();
   heading(print, "Publish to ada with curl, grpcurl and buf");
   for (const line of publishLines(url)) print.line(line);
   print.line();
-  heading(print, "What ada has not read, and who is online");
+  heading(print, "List the unread messages of ada, and count the users online");
   print.line(curl(url, "ada", "ListUnread", "{}"));
   print.line(curl(url, "ada", "OnlineCount", "{}"));
 }
@@ -37,7 +37,7 @@ function heading(print: Printer, text: string): void {
   print.line(print.style("dim", `# ${text}`));
 }
 
-/** Where this machine reaches the server: 0.0.0.0 and :: are places to listen on, not to call. */
+/** The URL at which this machine reaches the server: one can listen on 0.0.0.0 and ::, but not connect to them. */
 function localUrl({ url }: Pick<Address, "url">): string {
   return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
 }

@@ -1,33 +1,37 @@
-/** Several nodes on one port of one machine: starts them, replaces those that die, and drains all together. */
+/** Several nodes on one port of one machine: starts them, replaces those that die, and drains all of them together. */
 import type { Logger } from "pino";
 import type { Address } from "../../http/listener.ts";
-import type { Context } from "../commands/command.ts";
+import type { Context } from "../command.ts";
 import { listenToSignals } from "./signals.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
-/** A worker that served for so long was well, in ms. */
+/** A worker that lives this long counts as healthy; one that ends earlier died young. In ms. */
 export const healthyMs = 10_000;
-/** The wait before a worker that died young is replaced, in ms; doubles each time. */
+/** The delay before the replacement of a worker that died young, in ms. It doubles with each such death in a row. */
 export const restartMs = 500;
-/** Workers of one place that die young in a row: more of them, and there is no use in going on. */
+/** How many workers with one index may die young in a row before the supervisor gives up. */
 export const maxYoungDeaths = 5;
 
-/** The processes of one `tidings serve --workers`. */
-export class Workers {
+/** Supervises the workers of one `tidings serve --workers`. */
+export class Supervisor {
   readonly #context: Context;
   readonly #logger: Logger;
   readonly #live = new Set<WorkerProcess>();
   readonly #stop = Promise.withResolvers<void>();
   #stopping = false;
-  /** Something went wrong for good. */
-  #failed = false;
+  /** Workers kept dying, so the others are drained and the exit code is 1. */
+  #gaveUp = false;
 
   constructor(context: Context, logger: Logger) {
     this.#context = context;
     this.#logger = logger;
   }
 
-  /** Answers 0 when all were drained, 1 when that was cut short or workers kept dying, else what the first one ended with. */
+  /**
+   * Runs until all workers have ended, and calls `ready` once when all of them accept connections. Returns 0 after a
+   * complete drain, 1 when a second signal cut it short or workers kept dying, and the exit code of the first worker when
+   * that one ended before it accepted connections.
+   */
   async run(ready: (address: Address) => void): Promise<number> {
     const { io, deps, values } = this.#context;
     const signals = listenToSignals(io, deps.now);
@@ -36,17 +40,17 @@ export class Workers {
       this.#drain();
     });
     try {
-      // Alone at first, so that what is wrong with the options is said once, by a process that ends with it.
+      // Start one worker alone, so that an error in the options is reported once and ends the command.
       const first = this.#start(0);
       const address = await Promise.race([first.ready, first.exited]);
       if (typeof address !== "object") return address ?? 1;
-      const places = Array.from({ length: values.workers }, (_, index) =>
-        this.#keep(index, index === 0 ? first : undefined),
+      const slots = Array.from({ length: values.workers }, (_, index) =>
+        this.#keepRunning(index, index === 0 ? first : undefined),
       );
-      Promise.all(places.map((place) => place.serving)).then(() => ready(address));
-      const ended = Promise.all(places.map((place) => place.ended)).then((clean) => clean.every(Boolean));
+      Promise.all(slots.map(({ ready }) => ready)).then(() => ready(address));
+      const ended = Promise.all(slots.map(({ ended }) => ended)).then((clean) => clean.every(Boolean));
       const clean = await Promise.race([ended, signals.second.then(() => false)]);
-      return clean && !this.#failed ? 0 : 1;
+      return clean && !this.#gaveUp ? 0 : 1;
     } finally {
       signals.forget();
       for (const worker of this.#live) worker.kill();
@@ -61,36 +65,39 @@ export class Workers {
     return worker;
   }
 
-  /** One place, whoever fills it. `serving`: for the first time. `ended`: after draining; whether it ended by itself, with 0. */
-  #keep(index: number, first: WorkerProcess | undefined): { serving: Promise<void>; ended: Promise<boolean> } {
-    const serving = Promise.withResolvers<void>();
+  /**
+   * Keeps one worker with this index running, `first` to begin with. `ready` resolves when the first of them accepts
+   * connections; `ended` resolves after the drain, with whether the last one ended by itself with exit code 0.
+   */
+  #keepRunning(index: number, first: WorkerProcess | undefined): { ready: Promise<void>; ended: Promise<boolean> } {
+    const ready = Promise.withResolvers<void>();
     const { now } = this.#context.deps;
-    const fill = async (): Promise<boolean> => {
+    const keep = async (): Promise<boolean> => {
       let youngDeaths = 0;
       for (let worker = first ?? this.#start(index); ; worker = this.#start(index)) {
         const startedAt = now();
-        worker.ready.then(() => serving.resolve());
+        worker.ready.then(() => ready.resolve());
         const code = await worker.exited;
         if (this.#stopping) return code === 0;
         youngDeaths = now() - startedAt < healthyMs ? youngDeaths + 1 : 0;
         const details = { worker: worker.pid, code: code ?? null, youngDeaths };
         if (youngDeaths > maxYoungDeaths) return this.#giveUp(details);
-        this.#logger.error(details, "a worker died; another one takes its place");
+        this.#logger.error(details, "a worker died; starting a replacement");
         if (youngDeaths > 0) await this.#wait(restartMs * 2 ** (youngDeaths - 1));
         if (this.#stopping) return true;
       }
     };
-    return { serving: serving.promise, ended: fill() };
+    return { ready: ready.promise, ended: keep() };
   }
 
   #giveUp(details: object): boolean {
     this.#logger.fatal(details, "workers keep dying; draining the others");
-    this.#failed = true;
+    this.#gaveUp = true;
     this.#drain();
     return false;
   }
 
-  /** Less when the workers are to end. */
+  /** Waits, but no longer than until the drain begins. */
   async #wait(milliseconds: number): Promise<void> {
     const over = Promise.withResolvers<void>();
     const cancel = this.#context.deps.after(milliseconds, over.resolve);

@@ -1,13 +1,12 @@
-/** Files that options name. */
 import { readFileSync } from "node:fs";
 
 const reasons: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
+  ENOENT: "no such file",
   EACCES: "permission denied",
   EISDIR: "it is a folder",
 };
 
-/** The text of the file that an option names. Throws an error with one sentence that names both. */
+/** Reads the file that an option names. Throws an error that names the option, the file and the reason. */
 export function readText(path: string, option: string): string {
   try {
     return readFileSync(path, "utf8");

@@ -1,13 +1,13 @@
 import { describe, expect, test, vi } from "vitest";
+import { healthyMs, maxYoungDeaths, restartMs } from "../../../src/cli/process/supervisor.ts";
 import type { WorkerProcess } from "../../../src/cli/process/worker-process.ts";
-import { healthyMs, maxYoungDeaths, restartMs } from "../../../src/cli/process/workers.ts";
 import type { Address } from "../../../src/http/listener.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { secret, start } from "../harness.ts";
 
 const address: Address = { host: "127.0.0.1", port: 7300, url: "http://127.0.0.1:7300" };
 
-/** A process that does what the test says. */
+/** A process that the test controls. */
 class FakeWorker implements WorkerProcess {
   readonly pid: number;
   readonly #ready = Promise.withResolvers<Address>();
@@ -59,7 +59,7 @@ function build(count = 3) {
     },
   );
   const started = (expected: number) => vi.waitFor(() => expect(workers).toHaveLength(expected));
-  /** All serve. */
+  /** Waits until all workers are started and ready. */
   const serving = async () => {
     await started(1);
     workers[0]?.serve();
@@ -70,8 +70,8 @@ function build(count = 3) {
   return { clock, workers, running, started, serving };
 }
 
-describe("workers", () => {
-  test("are started after the first one serves, and are ready when all serve", async () => {
+describe("The supervisor", () => {
+  test("starts the other workers when the first one is ready, and reports ready when all are", async () => {
     const { workers, running, started } = build();
     await started(1);
     workers[0]?.serve();
@@ -94,7 +94,7 @@ describe("workers", () => {
     expect(running.stdout()).toMatch(/^[^\n]+\n$/);
   });
 
-  test("what is wrong with the first one ends all, with its code", async () => {
+  test("ends with the exit code of the first worker when that one cannot start", async () => {
     const { workers, running, started } = build();
     await started(1);
     workers[0]?.end(2);
@@ -102,7 +102,7 @@ describe("workers", () => {
     expect(workers).toHaveLength(1);
   });
 
-  test("a signal drains all, and a worker that ends badly shows in the exit code", async () => {
+  test("drains all workers at a signal, and ends with 1 when one of them failed", async () => {
     const { workers, running, serving } = build();
     await serving();
     running.signal();
@@ -114,7 +114,7 @@ describe("workers", () => {
     expect(workers).toHaveLength(3);
   });
 
-  test("a second signal kills what still drains", async () => {
+  test("kills the workers that still drain at a second signal", async () => {
     const { clock, workers, running, serving } = build();
     await serving();
     running.signal();
@@ -126,7 +126,7 @@ describe("workers", () => {
     expect(workers.map(({ killed }) => killed)).toEqual([0, 1, 1]);
   });
 
-  test("one that dies after a long life is replaced at once, one that dies young after a wait that doubles", async () => {
+  test("replaces a healthy worker at once, and one that died young after a delay that doubles", async () => {
     const { clock, workers, running, started, serving } = build();
     await serving();
     await clock.advance(healthyMs);
@@ -144,7 +144,7 @@ describe("workers", () => {
     expect(workers).toHaveLength(5);
     await clock.advance(1);
     await started(6);
-    // Health makes it forgotten.
+    // A healthy life resets the delay.
     await clock.advance(healthyMs);
     workers[5]?.end(1);
     await started(7);
@@ -154,7 +154,7 @@ describe("workers", () => {
     expect(await running.code).toBe(0);
   });
 
-  test("workers that keep dying end all: the others drain, and the exit code says so", async () => {
+  test("gives up when workers keep dying: it drains the others and ends with 1", async () => {
     const { clock, workers, running, started, serving } = build(2);
     await serving();
     for (let death = 0; death <= maxYoungDeaths; death++) {
@@ -170,7 +170,7 @@ describe("workers", () => {
     expect(workers).toHaveLength(2 + maxYoungDeaths);
   });
 
-  test("a signal while a place waits to be filled ends the wait", async () => {
+  test("does not wait for a replacement after a signal", async () => {
     const { clock, workers, running, serving } = build(2);
     await serving();
     workers[1]?.end(1);

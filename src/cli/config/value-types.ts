@@ -1,41 +1,45 @@
-/** What values options take, whether they come as text from a flag or the environment, or as YAML from a file. */
-
+/** The types of settings: each reads a value from the text of a flag or variable, or from the YAML of a file. */
 import { busUrlRule, isBusUrl, isStoreUrl, storeUrlRule } from "../../adapters/urls.ts";
+import { dayMs } from "../../util/durations.ts";
 
-/** One kind of value. */
-export interface Type<T> {
-  /** Stands for the value in help; undefined for switches, which need none. */
+/** The type of a setting's value. */
+export interface ValueType<T> {
+  /** Stands for the value in the help; undefined for a switch, which needs no value. */
   readonly placeholder: string | undefined;
-  /** What is allowed, to follow "must be". */
+  /** The allowed values, as the words after "must be". */
   readonly allowed: string;
-  /** Several values, by repeated flags, commas or a list in the file. */
+  /** The flag may be repeated, and the value is a list. */
   readonly many?: boolean;
-  /** The value; `undefined` if it is not allowed. */
+  /** Parses a value; `undefined` when it is not allowed. */
   read(raw: unknown): T | undefined;
 }
 
-/** Any text but the empty one. */
-export const text: Type<string> = {
+/** Text, not empty. */
+export const text: ValueType<string> = {
   placeholder: "text",
   allowed: "text (quote it in a file), not empty",
   read: (raw) => (typeof raw === "string" && raw !== "" ? raw : undefined),
 };
 
-/** A token; what an HTTP header cannot carry is refused here, since the error further down would quote it. */
-export const jwt: Type<string> = {
+/** A token. Characters that an HTTP header cannot carry are refused here, because the error of `fetch` would quote them. */
+export const jwt: ValueType<string> = {
   placeholder: "jwt",
-  allowed: "a JWT, without blanks",
+  allowed: "a JWT without blanks",
   read: (raw) => (typeof raw === "string" && /^[!-~]+$/.test(raw) ? raw : undefined),
 };
 
-/** What an HTTP header carries behind `Bearer`. */
-export const bearer: Type<string> = { ...jwt, placeholder: "text", allowed: "text of visible ASCII, without blanks" };
+/** The credential that follows `Bearer` in an Authorization header. */
+export const bearer: ValueType<string> = {
+  ...jwt,
+  placeholder: "text",
+  allowed: "text of visible ASCII characters without blanks",
+};
 
-/** A name or address of a network interface. */
-export const address: Type<string> = { ...text, placeholder: "address", allowed: "a host name or an IP address" };
+/** The name or address of a network interface. */
+export const address: ValueType<string> = { ...text, placeholder: "address", allowed: "a host name or an IP address" };
 
-/** Where to listen. */
-export const hostAndPort: Type<{ readonly host: string; readonly port: number }> = {
+/** An address to listen on, with its port. IPv6 addresses are in brackets. */
+export const hostAndPort: ValueType<{ readonly host: string; readonly port: number }> = {
   placeholder: "address:port",
   allowed: "an address and a port, such as 127.0.0.1:9464 or [::1]:9464",
   read(raw) {
@@ -48,17 +52,17 @@ export const hostAndPort: Type<{ readonly host: string; readonly port: number }>
 };
 
 /** A path in the file system. */
-export const path: Type<string> = { ...text, placeholder: "path", allowed: "a path" };
+export const path: ValueType<string> = { ...text, placeholder: "path", allowed: "a path" };
 
-/** Yes or no. */
-export const toggle: Type<boolean> = {
+/** A switch: true or false. */
+export const toggle: ValueType<boolean> = {
   placeholder: undefined,
   allowed: "true or false",
   read: (raw) => (raw === true || raw === "true" ? true : raw === false || raw === "false" ? false : undefined),
 };
 
-/** A whole number of a range. */
-export function whole(least: number, most: number = Number.MAX_SAFE_INTEGER): Type<number> {
+/** A whole number from `least` to `most`. */
+export function whole(least: number, most: number = Number.MAX_SAFE_INTEGER): ValueType<number> {
   const allowed = most === Number.MAX_SAFE_INTEGER ? `from ${least}` : `from ${least} to ${most}`;
   return {
     placeholder: "number",
@@ -71,10 +75,10 @@ export function whole(least: number, most: number = Number.MAX_SAFE_INTEGER): Ty
   };
 }
 
-const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: dayMs };
 
-/** A span of time, in ms. The unit is always written: a bare number would leave seconds or milliseconds to be guessed. */
-export function duration(least: number, most: number): Type<number> {
+/** A duration from `least` to `most` ms, read as ms. The unit is mandatory: a bare number could be seconds or milliseconds. */
+export function duration(least: number, most: number): ValueType<number> {
   return {
     placeholder: "duration",
     allowed: `a number with a unit (ms, s, m, h, d), from ${spell(least)} to ${spell(most)}, such as 25s or 1.5h`,
@@ -87,16 +91,16 @@ export function duration(least: number, most: number): Type<number> {
   };
 }
 
-/** A span of ms in the largest unit that divides it. */
+/** Formats a duration in the largest unit that divides it: 25,000 ms is `25s`. */
 export function spell(milliseconds: number): string {
   const unit = Object.entries(units).findLast(([, size]) => milliseconds % size === 0 && milliseconds >= size);
   return unit === undefined ? `${milliseconds}ms` : `${milliseconds / unit[1]}${unit[0]}`;
 }
 
-/** A moment, in ms since the Unix epoch. The zone is always written: a bare time would be another one on each machine. */
-export const instant: Type<number> = {
+/** A time, read as ms since the Unix epoch. The offset is mandatory: a bare time would depend on the machine's time zone. */
+export const instant: ValueType<number> = {
   placeholder: "time",
-  allowed: "a time with its zone, such as 2026-11-03T10:20:00Z",
+  allowed: "a time with its UTC offset, such as 2026-11-03T10:20:00Z",
   read(raw) {
     const form = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/;
     const value = typeof raw === "string" && form.test(raw) ? Date.parse(raw) : Number.NaN;
@@ -104,8 +108,8 @@ export const instant: Type<number> = {
   },
 };
 
-/** One of a few words. */
-export function choice<const T extends string>(...words: readonly T[]): Type<T> {
+/** One of these words. */
+export function choice<const T extends string>(...words: readonly T[]): ValueType<T> {
   return {
     placeholder: words.join("|"),
     allowed: `one of ${words.join(", ")}`,
@@ -113,10 +117,10 @@ export function choice<const T extends string>(...words: readonly T[]): Type<T> 
   };
 }
 
-/** An http or https URL; without a password, which process lists and logs would show. */
-export const url: Type<string> = {
+/** An http or https URL. A password is refused, because process lists and logs would show it. */
+export const url: ValueType<string> = {
   placeholder: "url",
-  allowed: "an http or https URL without user, password, query and fragment",
+  allowed: "an http or https URL without user, password, query or fragment",
   read(raw) {
     const parsed = typeof raw === "string" ? URL.parse(raw) : null;
     if (parsed === null || !/^https?:$/.test(parsed.protocol)) return undefined;
@@ -124,31 +128,31 @@ export const url: Type<string> = {
   },
 };
 
-/** A store that nodes share. */
-export const storeUrl: Type<string> = {
+/** The URL of a store that nodes share. */
+export const storeUrl: ValueType<string> = {
   placeholder: "url",
   allowed: storeUrlRule,
   read: (raw) => (typeof raw === "string" && isStoreUrl(raw) ? raw : undefined),
 };
 
-/** What nodes tell each other by. */
-export const busUrl: Type<string> = {
+/** The URL of the bus between nodes. */
+export const busUrl: ValueType<string> = {
   placeholder: "url",
   allowed: busUrlRule,
   read: (raw) => (typeof raw === "string" && isBusUrl(raw) ? raw : undefined),
 };
 
-/** Where a key set is fetched from: as `url`, but key sets with a query exist. */
-export const keySetUrl: Type<string> = {
+/** The URL of a JSON Web Key Set. Unlike `url` it may have a query. */
+export const keySetUrl: ValueType<string> = {
   placeholder: "url",
   allowed: "an https URL (http only for tests)",
   read: (raw) => (typeof raw === "string" && /^https?:\/\//.test(raw) && URL.canParse(raw) ? raw : undefined),
 };
 
-/** What the server asks: as `url`, but with a query; a password in it would be refused by fetch, at the first question. */
-export const hookUrl: Type<string> = {
+/** The URL of a webhook. Unlike `url` it may have a query. `fetch` would refuse a password, but only at the first request. */
+export const hookUrl: ValueType<string> = {
   placeholder: "url",
-  allowed: "an http or https URL without user, password and fragment",
+  allowed: "an http or https URL without user, password or fragment",
   read(raw) {
     const parsed = typeof raw === "string" ? URL.parse(raw) : null;
     if (parsed === null || !/^https?:$/.test(parsed.protocol)) return undefined;
@@ -156,8 +160,8 @@ export const hookUrl: Type<string> = {
   },
 };
 
-/** The origin of a page, or all of them. */
-export const origin: Type<string> = {
+/** The origin of a page, or `*` for all origins. */
+export const origin: ValueType<string> = {
   placeholder: "origin",
   allowed: "an origin such as https://app.example.com, or * for all",
   read(raw) {
@@ -166,8 +170,8 @@ export const origin: Type<string> = {
   },
 };
 
-/** JSON of any form, parsed. */
-export const json: Type<{ readonly value: unknown }> = {
+/** A JSON value, parsed. The wrapper tells the value `null` from a missing one. */
+export const json: ValueType<{ readonly value: unknown }> = {
   placeholder: "json",
   allowed: "valid JSON",
   read(raw) {
@@ -179,8 +183,8 @@ export const json: Type<{ readonly value: unknown }> = {
   },
 };
 
-/** One or more values, none of them empty. */
-export function list<T>(of: Type<T>): Type<readonly T[]> {
+/** One or more values, separated by commas or in repeated flags. */
+export function list<T>(of: ValueType<T>): ValueType<readonly T[]> {
   return {
     placeholder: `${of.placeholder},…`,
     allowed: `a list, each ${of.allowed}`,
@@ -194,8 +198,8 @@ export function list<T>(of: Type<T>): Type<readonly T[]> {
   };
 }
 
-/** One or more values, each in a flag of its own, since they may hold commas. */
-export function repeated<T>(of: Type<T>): Type<readonly T[]> {
+/** One or more values, each in its own flag, because a value may contain commas. */
+export function repeated<T>(of: ValueType<T>): ValueType<readonly T[]> {
   return {
     placeholder: of.placeholder,
     allowed: `${of.allowed}, once or more`,

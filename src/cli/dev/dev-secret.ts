@@ -1,16 +1,19 @@
-/** The secret of a development server: made once, so that tokens and pages survive a restart. */
+/** The secret of a development server. It is kept in a file, so that tokens and open pages survive a restart. */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isWeakSecret } from "../../options.ts";
-import { readText } from "../config/files.ts";
+import { readText } from "../config/read-text.ts";
 
-/** The secret's file in the data folder. */
+/** The path of the secret's file in a data folder. */
 export function devSecretPath(folder: string): string {
   return join(folder, "dev-secret");
 }
 
-/** The secret in the folder; made, for the owner's eyes only, if there is none. Throws when the file holds a weak one. */
+/**
+ * Reads the secret of a data folder, or creates the folder and a random secret that only the owner can read. Throws an
+ * error when the file cannot be read or holds a weak secret.
+ */
 export function devSecret(folder: string): string {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const path = devSecretPath(folder);
@@ -20,6 +23,6 @@ export function devSecret(folder: string): string {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
   const secret = readText(path, "--data").trim();
-  if (isWeakSecret(secret)) throw new Error(`${path} holds no usable secret; remove it, and a new one is made`);
+  if (isWeakSecret(secret)) throw new Error(`${path} holds a weak secret; remove the file to have a new one created`);
   return secret;
 }

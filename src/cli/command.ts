@@ -1,0 +1,48 @@
+/** The interface of a command, and everything it depends on, so that a test can run one in its own process. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Logger } from "pino";
+import type { TidingsOptions } from "../options.ts";
+import type { Tidings } from "../server.ts";
+import type { CommandName, Values } from "./config/settings.ts";
+import type { Printer } from "./output/printer.ts";
+import type { Io } from "./process/io.ts";
+import type { WorkerProcess } from "./process/worker-process.ts";
+
+/** The parts of the product and of the machine that commands use. */
+export interface Dependencies {
+  /** The version of the package. */
+  readonly version: string;
+  /** Creates a server. */
+  createTidings(options: TidingsOptions): Promise<Pick<Tidings, "listen" | "close">>;
+  /** Creates a logger that writes to stderr, from `level` on. Each line passes through `redact`. */
+  createLogger(level: string, redact?: (line: string) => string): Promise<Logger>;
+  /** Starts this command line once more, as the worker with this index; it shares the port. */
+  startWorker(index: number): WorkerProcess;
+  /** Creates the handler of the demo page, which returns false for a request that is not its own. */
+  demoPage(secret: string): Promise<(request: IncomingMessage, response: ServerResponse) => boolean>;
+  /** The current time, in ms since the Unix epoch. */
+  now(): number;
+  /** Calls `call` after `milliseconds`, unless the returned function is called before. */
+  after(milliseconds: number, call: () => void): () => void;
+}
+
+/** The input of a command. */
+export interface Context {
+  readonly values: Values;
+  readonly io: Io;
+  readonly deps: Dependencies;
+  readonly print: Printer;
+}
+
+/** One command. */
+export interface Command {
+  readonly name: CommandName;
+  /** One sentence for the list of commands. */
+  readonly summary: string;
+  /** A paragraph for the command's own help. */
+  readonly details?: string;
+  /** Complete command lines; the first one is shown in the general help. */
+  readonly examples: readonly string[];
+  /** Runs the command and returns its exit code. A UsageError that it throws becomes exit code 2, any other error 1. */
+  run(context: Context): Promise<number>;
+}
