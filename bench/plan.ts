@@ -1,47 +1,53 @@
-/** How much is measured. */
+/** The sizes and durations of a run. */
 export interface Plan {
   readonly name: "quick" | "default" | "full";
-  /** Only the rows of the fan-out and idle tables, and the stores of the nodes' one, that contain one of these; all without. */
+  /**
+   * Measures only the rows of fan-out and idle, and the stores of nodes, whose names contain one of these texts. Undefined
+   * for all.
+   */
   readonly rows?: readonly string[];
-  /** Interleaved rounds of each figure. */
+  /** Rounds of each figure. */
   readonly rounds: number;
-  /** The same of the fan-out table, whose rows are compared with each other most closely. */
+  /** Rounds of the fan-out table, whose rows are compared most closely. */
   readonly fanOutRounds: number;
-  /** One measurement lasts at least so long. */
-  readonly sliceMs: number;
-  /** Publishes of each server before the first measurement: as many as make its code fast. */
-  readonly warmUps: number;
+  /** The minimum duration of one measurement, in ms. */
+  readonly measurementMs: number;
+  /** Publishes to each server before the first measurement, enough to compile its code. */
+  readonly warmUpPublishes: number;
+  /** Subscribers of one server, in the tables that do not vary them. */
   readonly subscribers: number;
-  /** Subscribers of the scale table, rising. */
+  /** Numbers of subscribers in the scale table, ascending. */
   readonly scale: readonly number[];
-  /** Feeds of the scale table, rising. */
+  /** Numbers of feeds in the scale table, ascending. */
   readonly feeds: readonly number[];
-  /** Connections of the publish table, rising. */
+  /** Numbers of connections in the publish table, ascending. */
   readonly concurrency: readonly number[];
-  /** Messages that each subscriber of the resume table missed. */
+  /** Messages that each subscriber of the resume table has missed. */
   readonly missed: number;
   /** Idle connections of each kind. */
   readonly idle: number;
-  /** One run of the latency table. */
+  /** Duration of one run of the latency table, in ms. */
   readonly latencyMs: number;
-  /** One run of the nodes' table. */
+  /** Duration of one run of the nodes table, in ms. */
   readonly nodesMs: number;
-  /** One run of the slow reader's table. */
-  readonly slowMs: number;
-  /** Flows past the slow reader in that time. */
-  readonly slowBytes: number;
-  readonly slowRounds: number;
-  /** Pages that join one room, and users whom a tenant knows. */
+  /** Duration of one run of the slow-reader table, in ms. */
+  readonly slowReaderMs: number;
+  /** Bytes that are sent to the slow reader in one run. */
+  readonly slowReaderBytes: number;
+  /** Rounds of the slow-reader table. */
+  readonly slowReaderRounds: number;
+  /** Pages that join one room. */
   readonly joins: number;
-  readonly known: number;
+  /** Users of the tenant that gets a broadcast. */
+  readonly knownUsers: number;
 }
 
-const usual: Plan = {
+const standard: Plan = {
   name: "default",
   rounds: 3,
   fanOutRounds: 4,
-  sliceMs: 500,
-  warmUps: 2000,
+  measurementMs: 500,
+  warmUpPublishes: 2000,
   subscribers: 1000,
   scale: [100, 1000, 10_000],
   feeds: [1, 100, 10_000, 100_000],
@@ -50,21 +56,21 @@ const usual: Plan = {
   idle: 4000,
   latencyMs: 3000,
   nodesMs: 500,
-  slowMs: 5000,
-  slowBytes: 20e6,
-  slowRounds: 2,
+  slowReaderMs: 5000,
+  slowReaderBytes: 20e6,
+  slowReaderRounds: 2,
   joins: 1000,
-  known: 100_000,
+  knownUsers: 100_000,
 };
 
-/** In seconds, to see that everything works; its figures say nothing. */
+/** A run of seconds that shows whether everything works. Its figures mean nothing. */
 const quick: Plan = {
-  ...usual,
+  ...standard,
   name: "quick",
   rounds: 1,
   fanOutRounds: 1,
-  sliceMs: 50,
-  warmUps: 20,
+  measurementMs: 50,
+  warmUpPublishes: 20,
   subscribers: 100,
   scale: [10, 100, 300],
   feeds: [1, 300, 1000],
@@ -73,31 +79,32 @@ const quick: Plan = {
   idle: 100,
   latencyMs: 500,
   nodesMs: 200,
-  slowMs: 600,
-  slowBytes: 12e6,
-  slowRounds: 1,
+  slowReaderMs: 600,
+  slowReaderBytes: 12e6,
+  slowReaderRounds: 1,
   joins: 50,
-  known: 1000,
+  knownUsers: 1000,
 };
 
-/** Five times as long, and the slow reader as its target says. */
+/** More and longer rounds, and a slow reader for as long as its target says. */
 const full: Plan = {
-  ...usual,
+  ...standard,
   name: "full",
   rounds: 7,
   fanOutRounds: 7,
-  sliceMs: 1500,
+  measurementMs: 1500,
   idle: 8000,
   latencyMs: 15_000,
   nodesMs: 10_000,
-  slowMs: 300_000,
-  slowBytes: 100e6,
-  slowRounds: 1,
+  slowReaderMs: 300_000,
+  slowReaderBytes: 100e6,
+  slowReaderRounds: 1,
 };
 
-/** Whether the row with this name is to be measured. */
-export function isChosen({ rows }: Plan, name: string): boolean {
+/** Whether the plan includes the row with this name. */
+export function includesRow({ rows }: Plan, name: string): boolean {
   return rows === undefined || rows.some((part) => name.includes(part));
 }
 
-export const plans: Readonly<Record<Plan["name"], Plan>> = { quick, default: usual, full };
+/** All plans by name. */
+export const plans: Readonly<Record<Plan["name"], Plan>> = { quick, default: standard, full };

@@ -1,6 +1,6 @@
-/** `node bench/profile.ts <file>…`: where the time of CPU profiles went, by package or file; waiting is left out. */
+/** `node bench/profile.ts <file>…`: prints which packages and files the time of CPU profiles went to, without idle time. */
 import { readFileSync } from "node:fs";
-import { tableText } from "./table.ts";
+import { tableText } from "./report/table.ts";
 
 interface CpuProfile {
   readonly nodes: readonly { readonly id: number; readonly callFrame: { functionName: string; url: string } }[];
@@ -8,29 +8,29 @@ interface CpuProfile {
   readonly timeDeltas: readonly number[];
 }
 
-/** Rows of each table. */
-const most = 16;
+/** The number of rows of each table. */
+const maxRows = 16;
 
 for (const file of process.argv.slice(2)) {
   const shares = sharesOf(JSON.parse(readFileSync(file, "utf8")) as CpuProfile);
-  const rows = shares.slice(0, most).map(([place, share]) => [place, `${(share * 100).toFixed(1)} %`]);
-  console.log(`${tableText([["where", "of the time"], ...rows])}\n`);
+  const rows = shares.slice(0, maxRows).map(([location, share]) => [location, `${(share * 100).toFixed(1)} %`]);
+  console.log(`${tableText([["location", "share of the time"], ...rows])}\n`);
 }
 
-/** The most first. */
-function sharesOf({ nodes, samples, timeDeltas }: CpuProfile): [place: string, share: number][] {
-  const places = new Map(nodes.map(({ id, callFrame }) => [id, placeOf(callFrame)]));
+/** The share of each location, largest first. */
+function sharesOf({ nodes, samples, timeDeltas }: CpuProfile): [location: string, share: number][] {
+  const locations = new Map(nodes.map(({ id, callFrame }) => [id, locationOf(callFrame)]));
   const times = new Map<string, number>();
   samples.forEach((id, index) => {
-    const place = places.get(id) as string;
-    if (place !== "(idle)") times.set(place, (times.get(place) ?? 0) + (timeDeltas[index] as number));
+    const location = locations.get(id) as string;
+    if (location !== "(idle)") times.set(location, (times.get(location) ?? 0) + (timeDeltas[index] as number));
   });
   const sum = [...times.values()].reduce((a, b) => a + b, 0);
-  return [...times].map(([place, time]): [string, number] => [place, time / sum]).sort((a, b) => b[1] - a[1]);
+  return [...times].map(([location, time]): [string, number] => [location, time / sum]).sort((a, b) => b[1] - a[1]);
 }
 
-/** A package, a file of ours, a part of Node, or what has no file: a function of the engine or a call of the system. */
-function placeOf({ functionName, url }: { functionName: string; url: string }): string {
+/** A package, a file of this repository, a module of Node, or the name of a function that has no file: V8 or a system call. */
+function locationOf({ functionName, url }: { functionName: string; url: string }): string {
   if (url === "") return functionName === "" ? "(engine)" : functionName;
   const dependency = /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1];
   if (dependency !== undefined) return dependency;

@@ -1,6 +1,6 @@
-import type { Drivers } from "./drivers.ts";
+import type { Drivers } from "./drivers/drivers.ts";
 import type { Plan } from "./plan.ts";
-import type { Section } from "./section.ts";
+import type { Section } from "./report/section.ts";
 import { broadcast } from "./tables/broadcast.ts";
 import { fanOut } from "./tables/fan-out.ts";
 import { idle } from "./tables/idle.ts";
@@ -13,7 +13,7 @@ import { rooms } from "./tables/rooms.ts";
 import { scale } from "./tables/scale.ts";
 import { slowReader } from "./tables/slow-reader.ts";
 
-/** All parts by name, in the order in which they run and stand in the document. */
+/** All parts of the benchmark by name, in the order in which they run. */
 export const sections: Readonly<Record<string, (plan: Plan, drivers: Drivers) => Promise<Section>>> = {
   "fan-out": fanOut,
   scale,

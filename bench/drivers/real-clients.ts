@@ -1,44 +1,39 @@
-/** Clients as applications use them, that measure how old each message is when a listener gets it. */
-import { connectTidings, type TidingsClient } from "../../src/client/index.ts";
-import { answerCommands } from "../commands.ts";
-import { Histogram, sharedMicroseconds } from "../histogram.ts";
-import { marker, stampLength } from "../message.ts";
-import { userToken } from "../tokens.ts";
+import { Histogram } from "../measure/histogram.ts";
+import { Child } from "../process/child.ts";
+import type { OpenClients } from "./process/real-clients.ts";
 
-/** Clients to open. */
-export interface OpenClients {
-  readonly port: number;
-  /** One client for each. */
-  readonly users: readonly { readonly user: string; readonly tenant: string }[];
-  readonly transport: "ws" | "connect";
-}
+/** A message that has not arrived after this time counts as lost. */
+const lossTimeoutMs = 10_000;
 
-const times = new Histogram();
-const clients: TidingsClient[] = [];
-let received = 0;
+/** A process with clients of `src/client`, as applications use them. */
+export class RealClients implements AsyncDisposable {
+  readonly #child = new Child("drivers/process/real-clients.ts");
 
-answerCommands({ open, times: take, received: () => received });
+  /** Opens clients and resolves when all of them have caught up. */
+  async open(spec: OpenClients): Promise<void> {
+    await this.#child.call("open", spec);
+  }
 
-/** Answers when all are caught up. */
-async function open({ port, users, transport }: OpenClients): Promise<void> {
-  await Promise.all(
-    users.map(async ({ user, tenant }) => {
-      const token = await userToken(user, tenant);
-      const client = connectTidings({ url: `http://127.0.0.1:${port}`, token: () => token, transport });
-      clients.push(client);
-      client.on("message", ({ content }) => {
-        received++;
-        const stamp = content.slice(marker.length, marker.length + stampLength);
-        times.add(sharedMicroseconds() - Number.parseInt(stamp, 16));
-      });
-      await new Promise<void>((resolve) => client.on("caughtUp", () => resolve()));
-    }),
-  );
-}
+  /** The latencies of the messages that have arrived since the previous call. */
+  async times(): Promise<Histogram> {
+    return new Histogram(await this.#child.call<number[]>("times"));
+  }
 
-/** The times since the last question. */
-function take(): number[] {
-  const values = times.toJSON();
-  times.clear();
-  return values;
+  /**
+   * Waits until all clients together have received this many messages since the start. Resolves with undefined, or with
+   * the difference when messages are lost or duplicated.
+   */
+  async findLoss(expected: number): Promise<string | undefined> {
+    const end = performance.now() + lossTimeoutMs;
+    let received = await this.#child.call<number>("received");
+    while (received < expected && performance.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      received = await this.#child.call<number>("received");
+    }
+    return received === expected ? undefined : `${received} messages instead of ${expected}`;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#child[Symbol.asyncDispose]();
+  }
 }

@@ -1,121 +1,171 @@
-/** Opens many subscriptions, counts what comes, and parses as little as it can. */
 import type { JsonValue } from "@bufbuild/protobuf";
-import { answerCommands } from "../commands.ts";
-import { userToken } from "../tokens.ts";
-import { type Family, grpcRequest, pong, type Subscriber, scriptOf } from "./families.ts";
-import { Group, type Peer } from "./group.ts";
-import { Http2Session } from "./http2-session.ts";
-import { ScriptedSocket } from "./scripted-socket.ts";
+import { Histogram } from "../measure/histogram.ts";
+import { reasonOf } from "../measure/invalid.ts";
+import { Child } from "../process/child.ts";
+import type { Protocol } from "../sockets/protocols.ts";
+import { benchTenant } from "../workload/tokens.ts";
+import type { OpenGroup } from "./process/subscribers.ts";
 
 /** Subscriptions to open. */
-export interface OpenGroup {
-  readonly group: string;
-  readonly family: Family;
+export interface GroupSpec {
+  readonly protocol: Protocol;
   readonly port: number;
   readonly count: number;
-  /** Users are named `<prefix><number>`, from this number on. */
-  readonly prefix: string;
-  readonly first: number;
-  readonly tenant: string;
-  readonly subscribe: JsonValue;
-  /** Streams on one connection; for gRPC only. */
-  readonly perSession: number;
-  /** So many connections open at once; the next when these are subscribed. */
-  readonly atOnce: number;
-  /** Messages carry their time of publishing. */
-  readonly stamped: boolean;
+  /** Users are named `<prefix><number>`, numbered from 0. Default `user-`. */
+  readonly prefix?: string;
+  /** Default `benchTenant`. */
+  readonly tenant?: string;
+  /** A SubscribeRequest in Protobuf's JSON. Default: empty. */
+  readonly subscribe?: JsonValue;
+  /** Streams on one connection, for gRPC. Default 1. */
+  readonly streamsPerConnection?: number;
+  /** How many connections each driver opens at the same time. Default 50. */
+  readonly concurrency?: number;
+  /** Messages carry the time of their publish. Default false. */
+  readonly stamped?: boolean;
 }
 
-/** Until connections that open at once are subscribed; those that resume get all that they missed in this time. */
-const patienceMs = 90_000;
+/** Messages were lost or duplicated. */
+export class LostError extends Error {}
 
-const groups = new Map<string, Group>();
-const tokens = new Map<string, string>();
+/** A driver that reads takes about as much CPU as a server that writes; with two of them neither is saturated. */
+const processes = 2;
+/** A message that has not arrived after this time counts as lost, in ms. */
+const lossTimeoutMs = 30_000;
 
-answerCommands({ open, until, counts, times, sayAlive, pause, giveUp, close, closeAll });
+/** Driver processes; each holds a share of every group of subscriptions. */
+export class Subscribers implements AsyncDisposable {
+  readonly #drivers = Array.from({ length: processes }, () => new Child("drivers/process/subscribers.ts"));
+  #groups = 0;
 
-/** Answers when all are subscribed. */
-async function open(spec: OpenGroup): Promise<void> {
-  const group = new Group(spec.stamped);
-  groups.set(spec.group, group);
-  const each = spec.family === "grpc" ? spec.perSession : 1;
-  for (let from = 0; from < spec.count; from += each * spec.atOnce) {
-    const some: Promise<Peer>[] = [];
-    for (let first = from; first < Math.min(spec.count, from + each * spec.atOnce); first += each) {
-      some.push(openPeer(spec, group, first, Math.min(each, spec.count - first)));
-    }
-    const peers = await Promise.all(some);
-    group.peers.push(...peers);
-    await within(patienceMs, Promise.all(peers.map(({ ready }) => ready)));
+  /** Opens a group and resolves when all of it is subscribed. */
+  async open(spec: GroupSpec): Promise<SubscriberGroup> {
+    const name = `group-${this.#groups++}`;
+    const each = Math.ceil(spec.count / processes);
+    const shares: Share[] = this.#drivers
+      .map((driver, index) => ({ driver, first: index * each, count: Math.min(each, spec.count - index * each) }))
+      .filter(({ count }) => count > 0);
+    const group = new SubscriberGroup(name, spec.count, shares);
+    await Promise.all(
+      shares.map(({ driver, first, count }) => {
+        const open: OpenGroup = {
+          prefix: "user-",
+          tenant: benchTenant,
+          subscribe: {},
+          streamsPerConnection: 1,
+          concurrency: 50,
+          stamped: false,
+          ...spec,
+          group: name,
+          first,
+          count,
+        };
+        return driver.call("open", open);
+      }),
+    );
+    return group;
+  }
+
+  /** The CPU time of each driver so far, in µs. */
+  cpu(): Promise<number[]> {
+    return Promise.all(this.#drivers.map((driver) => driver.cpu()));
+  }
+
+  /** Sends a pong on every WebSocket. Servers that ping close a connection that is silent for long: call it every 20 s. */
+  async keepAlive(): Promise<void> {
+    await Promise.all(this.#drivers.map((driver) => driver.call("keepAlive")));
+  }
+
+  /** Closes all groups, including those whose servers have ended. */
+  async closeAll(): Promise<void> {
+    await Promise.all(this.#drivers.map((driver) => driver.call("closeAll")));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#drivers.map((driver) => driver[Symbol.asyncDispose]()));
   }
 }
 
-/** Throws when it takes longer. */
-async function within(milliseconds: number, work: Promise<unknown>): Promise<void> {
-  let late: NodeJS.Timeout | undefined;
-  const timeout = new Promise((_, reject) => {
-    const error = new Error(`not subscribed after ${milliseconds / 1000} s`);
-    late = setTimeout(reject, milliseconds, error);
-  });
-  await Promise.race([work, timeout]).finally(() => clearTimeout(late));
+/** The part of a group that one driver holds: `count` users, numbered from `first`. */
+export interface Share {
+  readonly driver: Child;
+  readonly first: number;
+  readonly count: number;
 }
 
-async function openPeer(spec: OpenGroup, group: Group, offset: number, streams: number): Promise<Peer> {
-  const subscribers = await Promise.all(
-    Array.from({ length: streams }, (_, index) => subscriber(spec, spec.first + offset + index)),
-  );
-  if (spec.family === "grpc") return new Http2Session(spec.port, subscribers.map(grpcRequest), group);
-  const alive = spec.family === "tidings-ws" ? pong : undefined;
-  return new ScriptedSocket(spec.port, scriptOf(spec.family, subscribers[0] as Subscriber), group, alive);
-}
+/** Subscriptions whose messages are counted together. */
+export class SubscriberGroup {
+  readonly count: number;
+  readonly shares: readonly Share[];
+  readonly #name: string;
 
-async function subscriber({ prefix, tenant, subscribe }: OpenGroup, number: number): Promise<Subscriber> {
-  const user = `${prefix}${number}`;
-  const token = tokens.get(`${tenant}/${user}`) ?? (await userToken(user, tenant));
-  tokens.set(`${tenant}/${user}`, token);
-  return { token, subscribe };
-}
+  constructor(name: string, count: number, shares: readonly Share[]) {
+    this.#name = name;
+    this.count = count;
+    this.shares = shares;
+  }
 
-function find(name: string): Group {
-  const group = groups.get(name);
-  if (!group) throw new Error(`no group ${name}`);
-  return group;
-}
+  /** Resolves when the subscriptions have `each` messages on average since they opened. Rejects with a LostError. */
+  until(each: number, timeoutMs = lossTimeoutMs): Promise<void> {
+    return this.untilTotals(
+      this.shares.map(({ count }) => count * each),
+      timeoutMs,
+    );
+  }
 
-function until({ group, total }: { group: string; total: number }): Promise<void> {
-  return find(group).until(total);
-}
+  /** Resolves when each share has this many messages in total since it opened. Rejects with a LostError. */
+  async untilTotals(totals: readonly number[], timeoutMs = lossTimeoutMs): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<"timeout">((resolve) => {
+      timer = setTimeout(resolve, timeoutMs, "timeout");
+    });
+    const arrived = Promise.all(
+      this.shares.map(({ driver }, index) => driver.call("until", { group: this.#name, total: totals[index] })),
+    );
+    const first = await Promise.race([arrived, timeout]);
+    clearTimeout(timer);
+    if (first !== "timeout") return;
+    arrived.catch(() => {});
+    await Promise.all(this.shares.map(({ driver }) => driver.call("stopWaiting", this.#name)));
+    throw new LostError("messages lost");
+  }
 
-function counts(name: string) {
-  return find(name).counts();
-}
+  /** Rejects with a LostError unless each subscription has exactly `each` messages. */
+  async check(each: number): Promise<void> {
+    for (const { driver } of this.shares) {
+      const { min, max } = await driver.call<{ min: number; max: number }>("counts", this.#name);
+      if (min !== each || max !== each) throw new LostError(`${min} to ${max} messages instead of ${each}`);
+    }
+  }
 
-/** The times since the last question. */
-function times(name: string): number[] {
-  const { times: histogram } = find(name);
-  const values = histogram.toJSON();
-  histogram.clear();
-  return values;
-}
+  /**
+   * Waits until each subscription has exactly `each` messages. Resolves with undefined, or with the reason when messages
+   * are lost or duplicated.
+   */
+  async findLoss(each: number, timeoutMs = lossTimeoutMs): Promise<string | undefined> {
+    try {
+      await this.until(each, timeoutMs);
+      await this.check(each);
+      return undefined;
+    } catch (error) {
+      return reasonOf(error);
+    }
+  }
 
-function sayAlive(): void {
-  for (const group of groups.values()) for (const peer of group.peers) peer.sayAlive();
-}
+  /** The latencies of the messages that have arrived since the previous call. */
+  async times(): Promise<Histogram> {
+    const all = new Histogram();
+    for (const { driver } of this.shares) all.merge(new Histogram(await driver.call<number[]>("times", this.#name)));
+    return all;
+  }
 
-function pause({ group, on }: { group: string; on: boolean }): void {
-  for (const peer of find(group).peers) peer.pause(on);
-}
+  /** Stops reading, or continues. */
+  async pause(on: boolean): Promise<void> {
+    await Promise.all(this.shares.map(({ driver }) => driver.call("pause", { group: this.#name, on })));
+  }
 
-/** Ends the waiting for messages that do not come. */
-function giveUp(name: string): void {
-  find(name).fail("messages lost");
-}
-
-function close(name: string): void {
-  for (const peer of find(name).peers) peer.close();
-  groups.delete(name);
-}
-
-function closeAll(): void {
-  for (const name of groups.keys()) close(name);
+  /** Closes all connections. */
+  async close(): Promise<void> {
+    await Promise.all(this.shares.map(({ driver }) => driver.call("close", this.#name)));
+  }
 }

@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 
-/** Of a stored message. */
+/** The size of a stored message. */
 const bodyBytes = 300;
 const feeds = 1000;
 
-/** SQLite alone: one table, one transaction with one fsync per batch. Grows over its runs, as a store does. */
+/** SQLite alone: one table, and one transaction with one fsync per batch. It keeps growing over its runs, as a store does. */
 export class BareStore implements Disposable {
   readonly #folder = mkdtempSync(join(tmpdir(), "tidings-bench-"));
   readonly #db = new DatabaseSync(join(this.#folder, "bare.db"));
@@ -22,7 +22,7 @@ export class BareStore implements Disposable {
     this.#insert = this.#db.prepare("INSERT INTO log VALUES (?, ?, ?)");
   }
 
-  /** Messages a second that it makes durable, so many a commit. */
+  /** Writes for this time, with `batch` messages per commit. Returns the number of durable messages per second. */
   run(milliseconds: number, batch: number): number {
     const before = this.#count;
     const start = performance.now();

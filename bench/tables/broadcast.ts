@@ -3,29 +3,33 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
-import { plain } from "../figure.ts";
+import { formatNumber } from "../measure/figure.ts";
 import type { Plan } from "../plan.ts";
-import type { Section } from "../section.ts";
-import { TidingsServer } from "../servers.ts";
-import { benchTenant } from "../tokens.ts";
+import type { Section } from "../report/section.ts";
+import { TidingsServer } from "../servers/servers.ts";
+import { benchTenant } from "../workload/tokens.ts";
 
 const tables = ["messages", "places", "entries", "read_states", "feeds"] as const;
 
-/** Publishes to a tenant whose users are all known, and counts the rows that this wrote. */
-export async function broadcast({ known }: Plan): Promise<Section> {
+/** Publishes to a tenant with many known users, and counts the rows that this writes. */
+export async function broadcast({ knownUsers }: Plan): Promise<Section> {
   const data = mkdtempSync(join(tmpdir(), "tidings-bench-"));
   try {
-    await remember(data, known);
-    const before = count(data);
+    await createUsers(data, knownUsers);
+    const before = countRows(data);
     const took = await publishOnce(data);
-    const after = count(data);
+    const after = countRows(data);
     const written = tables.flatMap((table) => {
-      const more = (after.get(table) ?? 0) - (before.get(table) ?? 0);
-      return more === 0 ? [] : [`${more} in ${table}`];
+      const added = (after.get(table) ?? 0) - (before.get(table) ?? 0);
+      return added === 0 ? [] : [`${added} in ${table}`];
     });
     const rows = [
-      ["publish to a tenant", "rows written", "took"],
-      [`${before.get("read_states")?.toLocaleString("en")} known users`, written.join(", "), `${plain(took)} ms`],
+      ["publish to a tenant", "rows written", "duration"],
+      [
+        `${before.get("read_states")?.toLocaleString("en")} known users`,
+        written.join(", "),
+        `${formatNumber(took)} ms`,
+      ],
     ];
     return { tables: [rows] };
   } finally {
@@ -40,19 +44,19 @@ async function publishOnce(data: string): Promise<number> {
   return performance.now() - start;
 }
 
-/** Users who were here before: each has a read state. */
-async function remember(folder: string, users: number): Promise<void> {
+/** Stores a read state for each user, as if they had all been here before. */
+async function createUsers(folder: string, users: number): Promise<void> {
   const store = new SqliteStore({ folder, keep: 10_000 });
   await store.open();
   const state = { version: 1, json: JSON.stringify({ tenant: { read: [], deleted: [] } }) };
   for (let user = 0; user < users; user += 10_000) {
-    const some = Array.from({ length: Math.min(10_000, users - user) }, (_, index) => `user-${user + index}`);
-    await Promise.all(some.map((name) => store.saveReadState(benchTenant, name, state)));
+    const names = Array.from({ length: Math.min(10_000, users - user) }, (_, index) => `user-${user + index}`);
+    await Promise.all(names.map((name) => store.saveReadState(benchTenant, name, state)));
   }
   await store.close();
 }
 
-function count(folder: string): ReadonlyMap<string, number> {
+function countRows(folder: string): ReadonlyMap<string, number> {
   const db = new DatabaseSync(join(folder, "tidings.db"), { readOnly: true });
   const counts = tables.map((table) => {
     const row = db.prepare(`SELECT count(*) AS n FROM ${table}`).get() as { n: number };

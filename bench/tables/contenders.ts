@@ -1,18 +1,18 @@
-import type { Family } from "../drivers/families.ts";
-import { isChosen, type Plan } from "../plan.ts";
-import { findProgram, startCentrifugo, startNats } from "../programs.ts";
-import { PlainServer, type Sender, TidingsServer } from "../servers.ts";
+import { includesRow, type Plan } from "../plan.ts";
+import { ReferenceServer, type Sender, TidingsServer } from "../servers/servers.ts";
+import { findProgram, startCentrifugo, startNats } from "../servers/third-party.ts";
+import type { Protocol } from "../sockets/protocols.ts";
 
-/** A server and the protocol that its subscribers speak. */
+/** A server to compare, and the protocol of its subscribers. */
 export interface Contender {
   readonly name: string;
-  readonly family: Family;
-  /** Streams on one connection. */
-  readonly perSession?: number;
+  readonly protocol: Protocol;
+  /** Streams on one connection. Default 1. */
+  readonly streamsPerConnection?: number;
   start(): Promise<Sender>;
 }
 
-/** The names that targets compare. */
+/** The names of servers that targets compare. */
 export const names = {
   bare: "bare write loop",
   socketIo: "Socket.IO 4, room broadcast",
@@ -23,47 +23,57 @@ export const names = {
   grpc: "Tidings, gRPC HTTP/2 × 100, on disk",
 } as const;
 
-/** All that run here; `× 100`: so many streams on one connection. */
+/** All servers that can run here. In their names `× 100` stands for 100 streams on one connection. */
 export function contenders(plan: Plan): Contender[] {
   const disk = () => TidingsServer.start();
   const memory = () => TidingsServer.start({ data: ":memory:" });
-  // One row shows what the disk adds; the others are for who has the time.
+  // One row in memory is enough to show the cost of the disk; the others are part of a full run.
   const more = plan.name === "full" ? inMemory(memory) : [];
   const all: Contender[] = [
-    { name: names.bare, family: "bare", start: () => PlainServer.start("bare") },
-    { name: "ws, send() to each", family: "ws", start: () => PlainServer.start("ws") },
-    { name: names.socketIo, family: "socket.io", start: () => PlainServer.start("socket-io") },
-    { name: names.stockConnect, family: "connect", start: () => PlainServer.start("connect", "1.1") },
-    { name: names.stockHttp2, family: "grpc", perSession: 100, start: () => PlainServer.start("connect", "2") },
-    { name: "@grpc/grpc-js, HTTP/2 × 100", family: "grpc", perSession: 100, start: () => PlainServer.start("grpc") },
-    ...programs(),
-    { name: names.ws, family: "tidings-ws", start: disk },
-    { name: "Tidings, WebSocket, in memory", family: "tidings-ws", start: memory },
-    { name: names.connect, family: "connect", start: disk },
-    { name: names.grpc, family: "grpc", perSession: 100, start: disk },
-    { name: "Tidings, gRPC HTTP/2 × 1, on disk", family: "grpc", perSession: 1, start: disk },
+    { name: names.bare, protocol: "bare", start: () => ReferenceServer.start("bare") },
+    { name: "ws, send() to each", protocol: "ws", start: () => ReferenceServer.start("ws") },
+    { name: names.socketIo, protocol: "socket.io", start: () => ReferenceServer.start("socket-io") },
+    { name: names.stockConnect, protocol: "connect", start: () => ReferenceServer.start("connect", "1.1") },
+    {
+      name: names.stockHttp2,
+      protocol: "grpc",
+      streamsPerConnection: 100,
+      start: () => ReferenceServer.start("connect", "2"),
+    },
+    {
+      name: "@grpc/grpc-js, HTTP/2 × 100",
+      protocol: "grpc",
+      streamsPerConnection: 100,
+      start: () => ReferenceServer.start("grpc"),
+    },
+    ...thirdParty(),
+    { name: names.ws, protocol: "tidings-ws", start: disk },
+    { name: "Tidings, WebSocket, in memory", protocol: "tidings-ws", start: memory },
+    { name: names.connect, protocol: "connect", start: disk },
+    { name: names.grpc, protocol: "grpc", streamsPerConnection: 100, start: disk },
+    { name: "Tidings, gRPC HTTP/2 × 1, on disk", protocol: "grpc", streamsPerConnection: 1, start: disk },
     ...more,
   ];
-  return all.filter(({ name }) => isChosen(plan, name));
+  return all.filter(({ name }) => includesRow(plan, name));
 }
 
 function inMemory(start: Contender["start"]): Contender[] {
   return [
-    { name: "Tidings, Connect HTTP/1.1, in memory", family: "connect", start },
-    { name: "Tidings, gRPC HTTP/2 × 100, in memory", family: "grpc", perSession: 100, start },
-    { name: "Tidings, gRPC HTTP/2 × 1, in memory", family: "grpc", perSession: 1, start },
+    { name: "Tidings, Connect HTTP/1.1, in memory", protocol: "connect", start },
+    { name: "Tidings, gRPC HTTP/2 × 100, in memory", protocol: "grpc", streamsPerConnection: 100, start },
+    { name: "Tidings, gRPC HTTP/2 × 1, in memory", protocol: "grpc", streamsPerConnection: 1, start },
   ];
 }
 
-function programs(): Contender[] {
+function thirdParty(): Contender[] {
   const known = [
-    { program: "nats-server", name: "NATS, nothing stored", family: "nats", start: startNats },
-    { program: "centrifugo", name: "Centrifugo, no history", family: "centrifugo", start: startCentrifugo },
+    { program: "nats-server", name: "NATS, nothing stored", protocol: "nats", start: startNats },
+    { program: "centrifugo", name: "Centrifugo, no history", protocol: "centrifugo", start: startCentrifugo },
   ] as const;
-  return known.flatMap(({ program, name, family, start }) => {
+  return known.flatMap(({ program, name, protocol, start }) => {
     const path = findProgram(program);
-    if (path !== undefined) return [{ name, family, start: () => start(path) }];
-    console.log(`${program} is not on the PATH: no row for it.`);
+    if (path !== undefined) return [{ name, protocol, start: () => start(path) }];
+    console.log(`fan-out: skipped ${program}: it is not on the PATH`);
     return [];
   });
 }

@@ -1,49 +1,54 @@
-import type { Family } from "../drivers/families.ts";
-import type { Drivers } from "../drivers.ts";
-import { Figure, plain } from "../figure.ts";
-import { fileLimit } from "../machine.ts";
-import { isChosen, type Plan } from "../plan.ts";
-import type { Section } from "../section.ts";
-import { PlainServer, TidingsServer } from "../servers.ts";
-import type { Target } from "../target.ts";
-
-/** Files of a process beside its connections. */
-const otherFiles = 100;
+import type { Drivers } from "../drivers/drivers.ts";
+import { Figure, formatNumber } from "../measure/figure.ts";
+import { includesRow, type Plan } from "../plan.ts";
+import { connectionLimit } from "../report/machine.ts";
+import type { Section } from "../report/section.ts";
+import type { Target } from "../report/target.ts";
+import { ReferenceServer, TidingsServer } from "../servers/servers.ts";
+import type { Protocol } from "../sockets/protocols.ts";
 
 const kinds: readonly {
   name: string;
-  family: Family;
-  perSession?: number;
-  /** KB, as the target says. */
+  protocol: Protocol;
+  streamsPerConnection?: number;
+  /** The target, in KB. */
   limit?: number;
-  start: () => Promise<PlainServer | TidingsServer>;
+  start: () => Promise<ReferenceServer | TidingsServer>;
 }[] = [
-  { name: "ws alone", family: "ws", start: () => PlainServer.start("ws") },
-  { name: "Tidings, WebSocket", family: "tidings-ws", limit: 12, start: () => TidingsServer.start() },
-  { name: "stock connect-node, HTTP/1.1", family: "connect", start: () => PlainServer.start("connect", "1.1") },
-  { name: "Tidings, Connect HTTP/1.1", family: "connect", limit: 30, start: () => TidingsServer.start() },
-  { name: "Tidings, gRPC HTTP/2 × 100", family: "grpc", perSession: 100, start: () => TidingsServer.start() },
+  { name: "ws alone", protocol: "ws", start: () => ReferenceServer.start("ws") },
+  { name: "Tidings, WebSocket", protocol: "tidings-ws", limit: 12, start: () => TidingsServer.start() },
+  { name: "stock connect-node, HTTP/1.1", protocol: "connect", start: () => ReferenceServer.start("connect", "1.1") },
+  { name: "Tidings, Connect HTTP/1.1", protocol: "connect", limit: 30, start: () => TidingsServer.start() },
+  {
+    name: "Tidings, gRPC HTTP/2 × 100",
+    protocol: "grpc",
+    streamsPerConnection: 100,
+    start: () => TidingsServer.start(),
+  },
 ];
 
-/** Memory of the server per idle subscription, each of a user of its own. */
+/** Measures the memory of the server per idle subscription, each by another user. */
 export async function idle(plan: Plan, { subscribers }: Drivers): Promise<Section> {
-  const { idle: wanted } = plan;
-  const count = Math.min(wanted, Math.floor((fileLimit() - otherFiles) / 1.2));
-  if (count < wanted) console.log(`ulimit -n allows ${count} idle connections instead of ${wanted}.`);
+  const { idle: planned } = plan;
+  const count = Math.min(planned, Math.floor(connectionLimit() / 1.2));
+  if (count < planned) console.log(`idle: ulimit -n allows ${count} connections instead of ${planned}`);
   const rows: string[][] = [];
   const targets: Target[] = [];
-  for (const { name, family, perSession = 1, limit, start } of kinds.filter((kind) => isChosen(plan, kind.name))) {
+  for (const { name, protocol, streamsPerConnection = 1, limit, start } of kinds.filter((kind) =>
+    includesRow(plan, kind.name),
+  )) {
     const figure = new Figure();
     await using server = await start();
-    const spec = { family, perSession, port: server.port };
-    // The first ones pay for code, pools and a young generation that all share.
+    const spec = { protocol, streamsPerConnection, port: server.port };
+    // The first connections also pay for code, pools and V8's young generation, which all connections share.
     await subscribers.open({ ...spec, count: Math.ceil(count / 5), prefix: "first-" });
     const before = await server.child.rss();
     await subscribers.open({ ...spec, count });
     figure.add(((await server.child.rss()) - before) / count / 1000);
-    rows.push([name, figure.text(plain), String(count)]);
-    const what = `idle subscription, ${name}`;
-    if (limit !== undefined) targets.push({ what, sense: "at most", limit, measured: figure.median, unit: " KB" });
+    rows.push([name, figure.text(formatNumber), String(count)]);
+    const target = `idle subscription, ${name}`;
+    if (limit === undefined) continue;
+    targets.push({ name: target, bound: "at most", limit, measured: figure.median, unit: " KB" });
   }
   return { tables: [[["idle subscriptions", "server RSS each, KB", "count"], ...rows]], targets };
 }

@@ -1,19 +1,19 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ListUnreadRequestSchema } from "../../gen/tidings/v1/push_service_pb.ts";
-import { rawRequest } from "../drivers/raw-caller.ts";
-import type { Drivers } from "../drivers.ts";
-import { Figure, plain } from "../figure.ts";
-import { batchBody, publishTo } from "../message.ts";
+import type { Drivers } from "../drivers/drivers.ts";
+import { Figure, formatNumber } from "../measure/figure.ts";
 import type { Plan } from "../plan.ts";
-import type { Section } from "../section.ts";
-import { TidingsServer } from "../servers.ts";
-import { userToken } from "../tokens.ts";
+import type { Section } from "../report/section.ts";
+import { TidingsServer } from "../servers/servers.ts";
+import { rawRequest } from "../sockets/raw-caller.ts";
+import { batchBody, publishTo } from "../workload/message.ts";
+import { userToken } from "../workload/tokens.ts";
 
 const unread = 10_000;
 const batchSize = 1000;
 const categories = ["system", "admin", "operation"];
 
-/** ListUnread's first page, with its totals, of a user who has not read 10,000 messages. */
+/** Measures the first page of ListUnread, with totals, for a user with 10,000 unread messages. */
 export async function inbox(plan: Plan, { callers }: Drivers): Promise<Section> {
   await using tidings = await TidingsServer.start();
   const requests = Array.from({ length: batchSize }, (_, index) => {
@@ -28,7 +28,7 @@ export async function inbox(plan: Plan, { callers }: Drivers): Promise<Section> 
   const [p50, p99] = [new Figure(), new Figure()];
   for (let round = 0; round <= plan.rounds; round++) {
     const { port } = tidings;
-    const run = await callers.load({ port, requests: [list], connections: 1, milliseconds: plan.sliceMs });
+    const run = await callers.closedLoop({ port, requests: [list], connections: 1, durationMs: plan.measurementMs });
     if (round === 0) continue;
     if (run.invalid !== undefined) for (const figure of [p50, p99]) figure.reject(run.invalid);
     else {
@@ -38,7 +38,7 @@ export async function inbox(plan: Plan, { callers }: Drivers): Promise<Section> 
   }
   const rows = [
     ["ListUnread, 10,000 unread", "p50, ms", "p99, ms"],
-    ["first page and totals", p50.text(plain), p99.text(plain)],
+    ["first page and totals", p50.text(formatNumber), p99.text(formatNumber)],
   ];
   return { tables: [rows] };
 }

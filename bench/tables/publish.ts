@@ -1,44 +1,48 @@
-import type { CallRun } from "../callers.ts";
-import { lineChart } from "../charts/lines.ts";
-import { rawRequest } from "../drivers/raw-caller.ts";
-import type { Drivers } from "../drivers.ts";
-import { Figure, plain } from "../figure.ts";
-import { batchBody, publishBody, publishTo } from "../message.ts";
+import type { CallRun } from "../drivers/callers.ts";
+import type { Drivers } from "../drivers/drivers.ts";
+import { Figure, formatNumber } from "../measure/figure.ts";
 import type { Plan } from "../plan.ts";
-import type { Section } from "../section.ts";
-import { PlainServer, TidingsServer } from "../servers.ts";
-import type { Table } from "../table.ts";
-import type { Target } from "../target.ts";
-import { serviceToken } from "../tokens.ts";
+import { lineChart } from "../report/charts/lines.ts";
+import type { Section } from "../report/section.ts";
+import type { Table } from "../report/table.ts";
+import type { Target } from "../report/target.ts";
+import { ReferenceServer, TidingsServer } from "../servers/servers.ts";
+import { rawRequest } from "../sockets/raw-caller.ts";
+import { batchBody, publishBody, publishTo } from "../workload/message.ts";
+import { serviceToken } from "../workload/tokens.ts";
 import { BareStore } from "./bare-store.ts";
 
 const batchSize = 100;
-/** Publishes go to so many users in turn. */
+/** The number of users that publishes go to, round-robin. */
 const users = 1000;
-/** The targets' number of connections. */
-const usualConnections = 50;
+/** The number of connections that the targets are about. */
+const targetConnections = 50;
 
-/** One way to publish, with so many connections. */
+/** The figures of one method with one number of connections. */
 interface Cell {
-  /** Messages a second. */
+  /** Messages per second. */
   readonly rate: Figure;
   readonly p50: Figure;
   readonly p99: Figure;
 }
 
-/** Ways to publish. */
-interface Way {
+/** A method to publish. */
+interface Method {
   readonly name: string;
   readonly port: number;
   readonly requests: readonly Buffer[];
   /** Messages in one request. */
   readonly size: number;
+  /** The figures by number of connections. */
   readonly cells: ReadonlyMap<number, Cell>;
 }
 
-/** Throughput and latency of durable publishing against concurrency, and what bounds them, interleaved. */
+/**
+ * Measures throughput and latency of durable publishes by the number of connections, next to their upper bounds: a handler
+ * that stores nothing, and SQLite alone.
+ */
 export async function publish(plan: Plan, { callers }: Drivers): Promise<Section> {
-  await using stock = await PlainServer.start("connect", "1.1");
+  await using stock = await ReferenceServer.start("connect", "1.1");
   await using tidings = await TidingsServer.start();
   using store = new BareStore();
   const token = await serviceToken();
@@ -51,32 +55,34 @@ export async function publish(plan: Plan, { callers }: Drivers): Promise<Section
     );
     return rawRequest("PublishBatch", token, batchBody(requests));
   });
-  const way = (name: string, port: number, requests: readonly Buffer[], size: number): Way => {
+  const method = (name: string, port: number, requests: readonly Buffer[], size: number): Method => {
     const cells = plan.concurrency.map((connections) => [connections, newCell()] as const);
     return { name, port, requests, size, cells: new Map(cells) };
   };
-  const ways = [
-    way("stock Connect handler, stores nothing", stock.port, unary, 1),
-    way("Publish, durable", tidings.port, unary, 1),
-    way(`PublishBatch of ${batchSize}, durable`, tidings.port, batches, batchSize),
+  const methods = [
+    method("stock Connect handler, stores nothing", stock.port, unary, 1),
+    method("Publish, durable", tidings.port, unary, 1),
+    method(`PublishBatch of ${batchSize}, durable`, tidings.port, batches, batchSize),
   ];
   const bare = { single: new Figure(), batch: new Figure() };
   for (let round = 0; round <= plan.rounds; round++) {
-    const counts = round > 0;
-    const [single, batch] = [store.run(plan.sliceMs, 1), store.run(plan.sliceMs, batchSize)];
-    if (counts) bare.single.add(single);
-    if (counts) bare.batch.add(batch);
-    for (const { port, requests, size, cells } of ways) {
+    const isWarmUp = round === 0;
+    const [single, batch] = [store.run(plan.measurementMs, 1), store.run(plan.measurementMs, batchSize)];
+    if (!isWarmUp) {
+      bare.single.add(single);
+      bare.batch.add(batch);
+    }
+    for (const { port, requests, size, cells } of methods) {
       for (const [connections, cell] of cells) {
-        const run = await callers.load({ port, requests, connections, milliseconds: plan.sliceMs });
-        if (counts) add(cell, run, size);
+        const run = await callers.closedLoop({ port, requests, connections, durationMs: plan.measurementMs });
+        if (!isWarmUp) add(cell, run, size);
       }
     }
   }
   return {
-    tables: [rateTable(plan, ways, bare), latencyTable(plan, ways)],
-    targets: targets(ways, bare.batch),
-    charts: { publish: chart(plan, ways) },
+    tables: [rateTable(plan, methods, bare), latencyTable(plan, methods)],
+    targets: targets(methods, bare.batch),
+    charts: { publish: chart(plan, methods) },
   };
 }
 
@@ -94,43 +100,47 @@ function add({ rate, p50, p99 }: Cell, run: CallRun, size: number): void {
   p99.add(run.times.percentile(0.99));
 }
 
-function rateTable({ concurrency }: Plan, ways: readonly Way[], bare: { single: Figure; batch: Figure }): Table {
+function connectionsText(connections: number): string {
+  return connections === 1 ? "1 connection" : `${connections} connections`;
+}
+
+function rateTable({ concurrency }: Plan, methods: readonly Method[], bare: { single: Figure; batch: Figure }): Table {
   const blank = concurrency.slice(1).map(() => "");
   return [
-    ["messages a second", ...concurrency.map((connections) => `${connections} connections`)],
-    ["bare SQLite, 1 a commit", bare.single.text(plain), ...blank],
-    [`bare SQLite, ${batchSize} a commit`, bare.batch.text(plain), ...blank],
-    ...ways.map(({ name, cells }) => [name, ...[...cells.values()].map(({ rate }) => rate.text(plain))]),
+    ["messages a second", ...concurrency.map(connectionsText)],
+    ["bare SQLite, 1 per commit", bare.single.text(formatNumber), ...blank],
+    [`bare SQLite, ${batchSize} per commit`, bare.batch.text(formatNumber), ...blank],
+    ...methods.map(({ name, cells }) => [name, ...[...cells.values()].map(({ rate }) => rate.text(formatNumber))]),
   ];
 }
 
-function latencyTable({ concurrency }: Plan, ways: readonly Way[]): Table {
-  const text = ({ p50, p99 }: Cell) => `${plain(p50.median)}, ${plain(p99.median)}`;
+function latencyTable({ concurrency }: Plan, methods: readonly Method[]): Table {
+  const text = ({ p50, p99 }: Cell) => `${formatNumber(p50.median)}, ${formatNumber(p99.median)}`;
   return [
-    ["p50, p99 of a call, ms", ...concurrency.map((connections) => `${connections} connections`)],
-    ...ways.map(({ name, cells }) => [name, ...[...cells.values()].map(text)]),
+    ["p50, p99 of a call, ms", ...concurrency.map(connectionsText)],
+    ...methods.map(({ name, cells }) => [name, ...[...cells.values()].map(text)]),
   ];
 }
 
-function targets([stock, unary, batches]: readonly Way[], bare: Figure): Target[] {
-  const rate = (way: Way | undefined) => way?.cells.get(usualConnections)?.rate.median ?? Number.NaN;
+function targets([stock, unary, batches]: readonly Method[], bare: Figure): Target[] {
+  const rate = (method: Method | undefined) => method?.cells.get(targetConnections)?.rate.median ?? Number.NaN;
   const best = Math.max(
     ...[...(batches?.cells.values() ?? [])].map(({ rate }) => rate.median).filter((value) => value > 0),
   );
-  const ratio = (what: string, limit: number, measured: number): Target => {
-    return { what, sense: "at least", limit, measured: measured * 100, unit: " %" };
+  const ratio = (name: string, limit: number, measured: number): Target => {
+    return { name, bound: "at least", limit, measured: measured * 100, unit: " %" };
   };
   return [
-    ratio(`PublishBatch of ${batchSize} / bare SQLite, ${batchSize} a commit`, 70, best / bare.median),
-    ratio(`Publish / stock Connect handler, ${usualConnections} connections`, 85, rate(unary) / rate(stock)),
+    ratio(`PublishBatch of ${batchSize} / bare SQLite, ${batchSize} per commit`, 70, best / bare.median),
+    ratio(`Publish / stock Connect handler, ${targetConnections} connections`, 85, rate(unary) / rate(stock)),
   ];
 }
 
-function chart({ concurrency }: Plan, ways: readonly Way[]): string {
+function chart({ concurrency }: Plan, methods: readonly Method[]): string {
   return lineChart({
     title: "Messages published a second (higher is better)",
     across: "connections that publish at once",
     values: concurrency,
-    series: ways.map(({ name, cells }) => ({ name, figures: [...cells.values()].map(({ rate }) => rate) })),
+    series: methods.map(({ name, cells }) => ({ name, figures: [...cells.values()].map(({ rate }) => rate) })),
   });
 }

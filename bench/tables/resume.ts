@@ -1,22 +1,23 @@
-import type { Family } from "../drivers/families.ts";
-import type { Drivers } from "../drivers.ts";
-import { Figure, plain } from "../figure.ts";
-import { headOf } from "../head.ts";
-import { batchBody, markedText, publishTo, usualLength } from "../message.ts";
+import type { Drivers } from "../drivers/drivers.ts";
+import { Figure, formatNumber } from "../measure/figure.ts";
+import { reasonOf } from "../measure/invalid.ts";
 import type { Plan } from "../plan.ts";
-import type { Section } from "../section.ts";
-import { TidingsServer } from "../servers.ts";
-import type { Table } from "../table.ts";
-import { benchTenant } from "../tokens.ts";
+import type { Section } from "../report/section.ts";
+import type { Table } from "../report/table.ts";
+import { feedEnd } from "../servers/feed-end.ts";
+import { TidingsServer } from "../servers/servers.ts";
+import type { Protocol } from "../sockets/protocols.ts";
+import { batchBody, markedText, publishTo, typicalLength } from "../workload/message.ts";
+import { benchTenant } from "../workload/tokens.ts";
 
-const ways: readonly { name: string; family: Family; perSession?: number }[] = [
-  { name: "WebSocket", family: "tidings-ws" },
-  { name: "Connect HTTP/1.1", family: "connect" },
+const protocols: readonly { name: string; protocol: Protocol }[] = [
+  { name: "WebSocket", protocol: "tidings-ws" },
+  { name: "Connect HTTP/1.1", protocol: "connect" },
 ];
 const batchSize = 100;
 const mebibyte = 2 ** 20;
-/** All of them, however slow. */
-const patienceMs = 60_000;
+/** Long enough for all messages of all subscribers. */
+const timeoutMs = 60_000;
 
 interface Row {
   readonly name: string;
@@ -26,36 +27,35 @@ interface Row {
   readonly growth: Figure;
 }
 
-/** Everybody comes back at once: subscribers that missed messages of their tenant resume from the positions they have. */
+/** Measures a resume: subscribers that missed messages of their tenant return at the same time, with their old positions. */
 export async function resume(plan: Plan, { subscribers }: Drivers): Promise<Section> {
   await using tidings = await TidingsServer.start();
-  const from = await headOf(tidings.port, "tenant");
+  const from = await feedEnd(tidings.port, "tenant");
   for (let count = 0; count < plan.missed; count += batchSize) {
     const requests = Array.from({ length: Math.min(batchSize, plan.missed - count) }, () =>
-      publishTo({ tenant: benchTenant }, markedText(usualLength)),
+      publishTo({ tenant: benchTenant }, markedText(typicalLength)),
     );
     await tidings.call("PublishBatch", batchBody(requests));
   }
-  const rows = ways.map(({ name }): Row => {
+  const rows = protocols.map(({ name }): Row => {
     return { name, seconds: new Figure(), rate: new Figure(), cost: new Figure(), growth: new Figure() };
   });
   const rounds = plan.name === "full" ? plan.rounds : 1;
   for (let round = 0; round < rounds; round++) {
-    for (const [index, { family, perSession = 1 }] of ways.entries()) {
+    for (const [index, { protocol }] of protocols.entries()) {
       const row = rows[index] as Row;
       const before = await tidings.child.rss();
       const cpu = await tidings.cpu();
       const start = performance.now();
       try {
         const group = await subscribers.open({
-          family,
-          perSession,
+          protocol,
           port: tidings.port,
           count: plan.subscribers,
           subscribe: { positions: [from] },
-          atOnce: plan.subscribers,
+          concurrency: plan.subscribers,
         });
-        await group.until(plan.missed, patienceMs);
+        await group.until(plan.missed, timeoutMs);
         const seconds = (performance.now() - start) / 1000;
         const deliveries = plan.missed * plan.subscribers;
         row.seconds.add(seconds);
@@ -65,8 +65,7 @@ export async function resume(plan: Plan, { subscribers }: Drivers): Promise<Sect
         await group.check(plan.missed);
         await group.close();
       } catch (error) {
-        const [reason] = (error as Error).message.split("\n", 1) as [string];
-        for (const figure of [row.seconds, row.rate, row.cost, row.growth]) figure.invalidate(reason);
+        for (const figure of [row.seconds, row.rate, row.cost, row.growth]) figure.invalidate(reasonOf(error));
       }
     }
   }
@@ -77,14 +76,14 @@ function table({ subscribers, missed }: Plan, rows: readonly Row[]): Table {
   return [
     [
       `${subscribers} subscribers resume, ${missed} messages each`,
-      "all have all after, s",
+      "time until all have caught up, s",
       "messages a second",
       "server CPU per message, µs",
-      "server RSS grew by, MiB",
+      "growth of server RSS, MiB",
     ],
     ...rows.map(({ name, seconds, rate, cost, growth }) => [
       name,
-      ...[seconds, rate, cost, growth].map((figure) => figure.text(plain)),
+      ...[seconds, rate, cost, growth].map((figure) => figure.text(formatNumber)),
     ]),
   ];
 }

@@ -1,91 +1,96 @@
-import type { Callers, CallRun } from "../callers.ts";
-import { rawRequest } from "../drivers/raw-caller.ts";
-import type { Drivers } from "../drivers.ts";
-import { Figure, plain } from "../figure.ts";
-import { markedText, publishBody, publishTo } from "../message.ts";
+import type { Callers } from "../drivers/callers.ts";
+import type { Drivers } from "../drivers/drivers.ts";
+import type { SubscriberGroup, Subscribers } from "../drivers/subscribers.ts";
+import { Figure, formatNumber } from "../measure/figure.ts";
 import type { Plan } from "../plan.ts";
-import type { Section } from "../section.ts";
-import { TidingsServer } from "../servers.ts";
-import type { SubscriberGroup, Subscribers } from "../subscribers.ts";
-import { benchTenant, serviceToken } from "../tokens.ts";
+import type { Section } from "../report/section.ts";
+import { TidingsServer } from "../servers/servers.ts";
+import { rawRequest } from "../sockets/raw-caller.ts";
+import { markedText, publishBody, publishTo } from "../workload/message.ts";
+import { benchTenant, serviceToken } from "../workload/tokens.ts";
 
-/** Of the messages that flow past the slow reader. */
+/** Size of a message to the slow reader. */
 const bulkBytes = 60_000;
-/** Messages to the whole tenant; the others' latency is measured on these. */
+/** Rate of the messages to the whole tenant. The latency of the other subscribers is measured on these. */
 const broadcastsPerSecond = 20;
-/** WebSocket servers cut who does not answer their pings. */
-const aliveMs = 10_000;
+/** Interval of pongs to the server, which closes WebSockets that do not answer its pings. */
+const keepAliveMs = 10_000;
 const mebibyte = 2 ** 20;
-/** Longer than any run: a reader that stops for longer than stallMs is cut, and would cost nothing. */
+/** Longer than any run: a reader that stops for longer than this is closed and would then cost nothing. */
 const stallMs = 3_600_000;
 
 interface Run {
-  /** Of the fast subscribers, in ms. */
+  /** Latency of the fast subscribers, in ms. */
   readonly p99: number;
-  /** Server RSS, in MiB. */
+  /** Growth of the server's RSS, in MiB. */
   readonly growth: number;
   readonly invalid: string | undefined;
 }
 
-interface Scene {
+interface Setup {
   readonly plan: Plan;
   readonly tidings: TidingsServer;
   readonly subscribers: Subscribers;
   readonly fast: SubscriberGroup;
-  /** One process for each, so that large messages do not hold up small ones. */
+  /** Small and large messages have a process each, so that small ones do not queue behind large ones. */
   readonly broadcasts: Callers;
   readonly bulk: Callers;
-  /** Messages that each fast subscriber has got. */
+  /** Messages that each fast subscriber has received. */
   sent: number;
 }
 
-/** One subscriber of a tenant stops reading while much is published to it; what the others and the server's memory notice. */
+/** Measures what one subscriber that stops reading costs: the latency of all others and the memory of the server. */
 export async function slowReader(plan: Plan, drivers: Drivers): Promise<Section> {
   const { subscribers, callers: bulk, otherCallers: broadcasts } = drivers;
   await using tidings = await TidingsServer.start({ stallMs });
-  const open = { family: "tidings-ws", port: tidings.port } as const;
+  const open = { protocol: "tidings-ws", port: tidings.port } as const;
   const fast = await subscribers.open({ ...open, count: plan.subscribers, stamped: true });
-  const scene: Scene = { plan, tidings, subscribers, fast, broadcasts, bulk, sent: 0 };
+  const setup: Setup = { plan, tidings, subscribers, fast, broadcasts, bulk, sent: 0 };
   const without = { p99: new Figure(), growth: new Figure() };
-  const beside = { p99: new Figure(), growth: new Figure() };
-  const warmUp = { ...plan, slowMs: Math.min(plan.slowMs, 2500), slowBytes: Math.min(plan.slowBytes, 5e6) };
-  await run({ ...scene, plan: warmUp }, scene);
-  for (let round = 0; round < plan.slowRounds; round++) {
-    add(without, await run(scene, scene));
+  const withSlow = { p99: new Figure(), growth: new Figure() };
+  const warmUp = {
+    ...plan,
+    slowReaderMs: Math.min(plan.slowReaderMs, 2500),
+    slowReaderBytes: Math.min(plan.slowReaderBytes, 5e6),
+  };
+  await run({ ...setup, plan: warmUp }, setup);
+  for (let round = 0; round < plan.slowReaderRounds; round++) {
+    add(without, await run(setup, setup));
     const slow = await subscribers.open({ ...open, count: 1, prefix: "slow-" });
     await slow.pause(true);
-    const measured = await run(scene, scene);
+    const measured = await run(setup, setup);
     await slow.pause(false);
-    add(beside, { ...measured, invalid: measured.invalid ?? (await missed(scene, slow)) });
+    const loss = await slow.findLoss(broadcastCount(plan) + bulkCount(plan));
+    add(withSlow, { ...measured, invalid: measured.invalid ?? loss });
     await slow.close();
   }
-  const seconds = plain(plan.slowMs / 1000);
-  const flow = `${plain(plan.slowBytes / 1e6)} MB in ${seconds} s`;
+  const seconds = formatNumber(plan.slowReaderMs / 1000);
+  const flow = `${formatNumber(plan.slowReaderBytes / 1e6)} MB in ${seconds} s`;
   return {
     tables: [
       [
         [
-          `one reader of ${plan.subscribers + 1} stopped, ${flow} for it`,
-          "the others' p99, ms",
-          "server RSS grew by, MiB",
+          `${plan.subscribers} readers and a slow one, which is sent ${flow}`,
+          "p99 of the others, ms",
+          "growth of server RSS, MiB",
         ],
-        ["everybody reads", without.p99.text(plain), without.growth.text(plain)],
-        ["one has stopped", beside.p99.text(plain), beside.growth.text(plain)],
+        ["all readers read", without.p99.text(formatNumber), without.growth.text(formatNumber)],
+        ["the slow reader has stopped", withSlow.p99.text(formatNumber), withSlow.growth.text(formatNumber)],
       ],
     ],
     targets: [
       {
-        what: `one reader stopped for ${seconds} s: RSS grows for it by`,
-        sense: "at most",
+        name: `one reader stopped for ${seconds} s: growth of server RSS`,
+        bound: "at most",
         limit: 1,
-        measured: beside.growth.median - without.growth.median,
+        measured: withSlow.growth.median - without.growth.median,
         unit: " MiB",
       },
       {
-        what: `one reader stopped for ${seconds} s: the others' p99, with it / without`,
-        sense: "at most",
+        name: `one reader stopped for ${seconds} s: p99 of the others, with / without it`,
+        bound: "at most",
         limit: 1.2,
-        measured: beside.p99.median / without.p99.median,
+        measured: withSlow.p99.median / without.p99.median,
         unit: " ×",
       },
     ],
@@ -102,47 +107,32 @@ function add(figures: { p99: Figure; growth: Figure }, { p99, growth, invalid }:
   figures.growth.reject(invalid);
 }
 
-/** The same is published whether or not the slow one is there. `counter` keeps what was sent. */
-async function run({ plan, tidings, subscribers, fast, broadcasts, bulk }: Scene, counter: Scene): Promise<Run> {
+/** One run, which publishes the same messages with and without the slow reader. `counter` keeps the number of messages. */
+async function run({ plan, tidings, subscribers, fast, broadcasts, bulk }: Setup, counter: Setup): Promise<Run> {
   const { port } = tidings;
   const token = await serviceToken();
   const small = rawRequest("Publish", token, publishBody(publishTo({ tenant: benchTenant })));
   const large = rawRequest("Publish", token, publishBody(publishTo({ user: "slow-0" }, markedText(bulkBytes))));
-  const pace = { port, connections: 4, milliseconds: plan.slowMs };
-  const bulkPerSecond = bulkCount(plan) / (plan.slowMs / 1000);
+  const load = { port, connections: 4, durationMs: plan.slowReaderMs };
+  const bulkPerSecond = bulkCount(plan) / (plan.slowReaderMs / 1000);
   await fast.times();
   const before = await tidings.child.rss();
-  const alive = setInterval(() => void subscribers.sayAlive().catch(() => {}), aliveMs);
+  const keepAlive = setInterval(() => void subscribers.keepAlive().catch(() => {}), keepAliveMs);
   const runs = await Promise.all([
-    broadcasts.pace({ ...pace, requests: [small], perSecond: broadcastsPerSecond }),
-    bulk.pace({ ...pace, requests: [large], perSecond: bulkPerSecond }),
-  ]).finally(() => clearInterval(alive));
+    broadcasts.openLoop({ ...load, requests: [small], perSecond: broadcastsPerSecond }),
+    bulk.openLoop({ ...load, requests: [large], perSecond: bulkPerSecond }),
+  ]).finally(() => clearInterval(keepAlive));
   counter.sent += broadcastCount(plan);
-  const lost = await arrived(fast, counter.sent);
+  const loss = await fast.findLoss(counter.sent);
   const growth = ((await tidings.child.rss()) - before) / mebibyte;
-  const invalid = runs.map((call: CallRun) => call.invalid).find((reason) => reason !== undefined) ?? lost;
+  const invalid = runs.map((call) => call.invalid).find((reason) => reason !== undefined) ?? loss;
   return { p99: (await fast.times()).percentile(0.99), growth, invalid };
 }
 
-/** What the slow one got once it read again, if not all. */
-function missed({ plan }: Scene, slow: SubscriberGroup): Promise<string | undefined> {
-  return arrived(slow, broadcastCount(plan) + bulkCount(plan));
+function broadcastCount({ slowReaderMs }: Plan): number {
+  return Math.round((broadcastsPerSecond * slowReaderMs) / 1000);
 }
 
-async function arrived(group: SubscriberGroup, each: number): Promise<string | undefined> {
-  try {
-    await group.until(each);
-    await group.check(each);
-    return undefined;
-  } catch (error) {
-    return (error as Error).message.split("\n", 1)[0];
-  }
-}
-
-function broadcastCount({ slowMs }: Plan): number {
-  return Math.round((broadcastsPerSecond * slowMs) / 1000);
-}
-
-function bulkCount({ slowBytes }: Plan): number {
-  return Math.round(slowBytes / bulkBytes);
+function bulkCount({ slowReaderBytes }: Plan): number {
+  return Math.round(slowReaderBytes / bulkBytes);
 }
