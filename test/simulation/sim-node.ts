@@ -1,49 +1,48 @@
 import { type Core, startCore } from "../../src/core/core.ts";
 import { resolveOptions, type Settings } from "../../src/options.ts";
+import { dayMs } from "../../src/util/durations.ts";
 import { secret } from "../support/token.ts";
-import type { Dice } from "./dice.ts";
-import type { Host } from "./host.ts";
-import type { Network } from "./network.ts";
-import type { ReplicaSet } from "./replica-set.ts";
-import type { SimBusNet } from "./sim-bus.ts";
-import type { SimPresenceNet } from "./sim-presence.ts";
-import { SimStore } from "./sim-store.ts";
-import type { Wiring } from "./wiring.ts";
+import type { ReplicaSet } from "./backends/replica-set.ts";
+import type { SimBus } from "./backends/sim-bus.ts";
+import type { SimPresence } from "./backends/sim-presence.ts";
+import { SimStore } from "./backends/sim-store.ts";
+import type { Host } from "./runtime/host.ts";
+import type { Network } from "./runtime/network.ts";
+import type { SeededRandom } from "./runtime/seeded-random.ts";
+import type { Variant } from "./variant.ts";
 
-/** What the nodes of a simulated system share. */
-export interface Surroundings {
-  readonly dice: Dice;
-  readonly wiring: Wiring;
+/** The backends and the configuration that the nodes of a simulation share. */
+export interface NodeEnvironment {
+  readonly random: SeededRandom;
+  readonly variant: Variant;
   readonly replica: ReplicaSet;
-  readonly lines: Network;
-  readonly bus: SimBusNet;
-  readonly presence: SimPresenceNet;
+  /** The links between nodes and the replica set. */
+  readonly storeNetwork: Network;
+  readonly bus: SimBus;
+  readonly presence: SimPresence;
   /** Messages kept per feed. */
   readonly keep: number;
   /** How long messages are kept, in ms. */
   readonly keepMs: number;
-  /** Hears of errors that a node never should have. */
-  readonly logged: (message: string) => void;
 }
 
-/** Streams say something at least this often, in ms. */
+/** The longest silence of a stream, in ms. */
 export const heartbeatMs = 5_000;
-const dayMs = 86_400_000;
 
-/** One node: the real core, on ports of the simulation. */
+/** One node: the real core on simulated ports. */
 export class SimNode {
   readonly host: Host;
-  readonly #around: Surroundings;
+  readonly #environment: NodeEnvironment;
   #core: Core | undefined;
-  #died = () => {};
-  readonly #deaths = new Set<() => void>();
+  #endLeases = () => {};
+  readonly #deathListeners = new Set<() => void>();
 
-  constructor(host: Host, around: Surroundings) {
+  constructor(host: Host, environment: NodeEnvironment) {
     this.host = host;
-    this.#around = around;
+    this.#environment = environment;
   }
 
-  /** Undefined while it is not there, or not ready. */
+  /** Its core; undefined while it is down or starting. */
   get core(): Core | undefined {
     return this.#core;
   }
@@ -51,44 +50,45 @@ export class SimNode {
   /** Starts the process. */
   async start(): Promise<void> {
     const { host } = this;
-    const { dice, wiring, replica, lines: network, keep } = this.#around;
-    const { life } = host;
-    const store = new SimStore({ replica, network, host, dice, wiring, keep });
-    const { presence, died } = this.#around.presence.join(host);
-    this.#died = died;
-    const core = await startCore({ store, bus: this.#around.bus.join(host), presence }, () => {}, this.#settings());
-    if (life === host.life) this.#core = core;
+    const { random, variant, replica, storeNetwork: network, keep } = this.#environment;
+    const { incarnation } = host;
+    const store = new SimStore({ replica, network, host, random, variant, keep });
+    const { presence, endLeases } = this.#environment.presence.join(host);
+    this.#endLeases = endLeases;
+    const bus = this.#environment.bus.join(host);
+    const core = await startCore({ store, bus, presence }, () => {}, this.#settings());
+    if (incarnation === host.incarnation) this.#core = core;
   }
 
-  /** Kills the process: nothing that it waits for ever comes. */
+  /** Kills the process: promises that it awaits never settle. */
   kill(): void {
     this.#core = undefined;
     this.host.kill();
-    this.#died();
-    this.#around.bus.suspect(this.host);
-    const deaths = [...this.#deaths];
-    this.#deaths.clear();
-    for (const death of deaths) death();
+    this.#endLeases();
+    this.#environment.bus.suspect(this.host);
+    const listeners = [...this.#deathListeners];
+    this.#deathListeners.clear();
+    for (const call of listeners) call();
   }
 
-  /** Calls once the process has died, as the other end of a connection notices it. */
+  /** Calls when the process is killed, as the peer of its connections would notice. Returns a function that stops that. */
   onDeath(call: () => void): () => void {
-    this.#deaths.add(call);
-    return () => void this.#deaths.delete(call);
+    this.#deathListeners.add(call);
+    return () => void this.#deathListeners.delete(call);
   }
 
-  /** Stops the process cleanly; what is still open after is a leak. */
+  /** Stops the process cleanly. Resources that are in use afterwards are leaks. */
   async close(): Promise<void> {
     await this.#core?.close();
   }
 
   #settings(): Settings {
     const { host } = this;
-    const { keep, keepMs, dice } = this.#around;
+    const { keep, keepMs, random } = this.#environment;
     const given = { data: "simulated", auth: { secret }, heartbeatMs, retention: { count: keep } };
     const { clock, defer } = host;
     return {
-      ...resolveOptions({ ...given, clock, defer, random: dice.fork().random }),
+      ...resolveOptions({ ...given, clock, defer, random: random.fork().port }),
       retention: { count: keep, days: keepMs / dayMs },
     };
   }

@@ -1,26 +1,26 @@
-import type { StoredReadState } from "../../src/ports/store.ts";
-import type { Dice } from "./dice.ts";
+import type { StoredReadState } from "../../../src/ports/store.ts";
+import type { Scheduler } from "../runtime/scheduler.ts";
+import type { SeededRandom } from "../runtime/seeded-random.ts";
+import type { Variant } from "../variant.ts";
 import { type Doc, Documents, type FeedDocs, type Operation } from "./documents.ts";
 import type { InsertReply, NewDoc, Refusal } from "./feed-appender.ts";
-import type { Scheduler } from "./scheduler.ts";
-import type { Wiring } from "./wiring.ts";
 
-/** What a statement is answered with when nobody can tell what became of it. */
+/** A statement failed, and its effect is unknown. */
 export class Indeterminate extends Error {}
 
-/** How the replica set fares at the moment. Times in ms. */
-export interface ReplicaWeather {
-  /** From a write to its majority commit. */
+/** The conditions of the replica set. Times in ms. */
+export interface ReplicaConditions {
+  /** The time from a write to its majority commit. */
   commitMs: readonly [low: number, high: number];
   /** No write gets a majority before this time. */
   stalledUntil: number;
-  /** Of a failover: how likely each write that had no majority is to be lost. */
+  /** Probability that a failover rolls back a write without a majority; all later writes are rolled back with it. */
   rollback: number;
-  /** How likely a driver sends a statement again when the primary has changed under it. */
+  /** Probability that the driver retries a statement when the primary has changed. */
   retry: number;
 }
 
-/** A write that has no majority yet. */
+/** A write without a majority. */
 interface Pending {
   readonly operation: Operation;
   readonly committed: () => void;
@@ -29,15 +29,15 @@ interface Pending {
 }
 
 /**
- * A MongoDB replica set, as far as the promises of its write and read concerns go: writes are in the primary's documents at
- * once and in the majority's later, in the same order; a failover rolls back a suffix of those that had no majority. What
- * has a majority is never lost. Unique indexes are checked against the primary's documents, majority or not.
+ * A MongoDB replica set, as far as its write and read concerns promise: a write is in the primary's documents at once and in
+ * the majority's later, in the same order. A failover rolls back a suffix of the writes without a majority, and never one
+ * with a majority. Unique indexes are checked against the primary's documents.
  */
 export class ReplicaSet {
-  readonly weather: ReplicaWeather = { commitMs: [1, 4], stalledUntil: 0, rollback: 0.5, retry: 0.5 };
+  readonly conditions: ReplicaConditions = { commitMs: [1, 4], stalledUntil: 0, rollback: 0.5, retry: 0.5 };
   readonly #scheduler: Scheduler;
-  readonly #dice: Dice;
-  readonly #wiring: Wiring;
+  readonly #random: SeededRandom;
+  readonly #variant: Variant;
   #local = new Documents();
   readonly #majority = new Documents();
   #pending: Pending[] = [];
@@ -45,75 +45,75 @@ export class ReplicaSet {
   #up = true;
   #whenUp: (() => void)[] = [];
   #statements = 0;
-  /** What the old primary of a host still has. */
-  readonly #isolated = new Map<object, Documents>();
-  /** Every message that ever had a majority, in that order, but for those that were withdrawn. */
+  /** The documents of a deposed primary, by the host that still uses it. */
+  readonly #deposed = new Map<object, Documents>();
+  /** Every message that ever had a majority, in the order in which it got one, except those that were withdrawn. */
   inserted: Doc[] = [];
-  /** Writes that were rolled back. */
+  /** The number of writes that were rolled back. */
   rolledBack = 0;
-  /** Hears of messages as soon as the primary has them. */
+  /** Called with each message when the primary has it, before it has a majority. */
   onWritten: (doc: Doc) => void = () => {};
 
-  constructor(scheduler: Scheduler, dice: Dice, wiring: Wiring) {
+  constructor(scheduler: Scheduler, random: SeededRandom, variant: Variant) {
     this.#scheduler = scheduler;
-    this.#dice = dice;
-    this.#wiring = wiring;
+    this.#random = random;
+    this.#variant = variant;
   }
 
-  /** Server time. */
+  /** The server's time. */
   get now(): number {
     return this.#scheduler.now;
   }
 
-  /** Some write has no majority yet. */
+  /** There are writes without a majority. */
   get isWriting(): boolean {
     return this.#pending.length > 0;
   }
 
-  /** What the majority has. */
+  /** The documents that a majority has. */
   get majority(): Documents {
     return this.#majority;
   }
 
-  /** From now on the host asks a primary that has lost its majority, and does not know it yet. */
-  isolate(host: object): void {
-    this.#isolated.set(host, new Documents(this.#majority));
+  /** From now on this host uses a primary that has lost its majority without noticing. */
+  useDeposedPrimary(host: object): void {
+    this.#deposed.set(host, new Documents(this.#majority));
   }
 
-  /** The host has found the primary. */
-  rejoin(host: object): void {
-    this.#isolated.delete(host);
+  /** From now on this host uses the current primary. */
+  useCurrentPrimary(host: object): void {
+    this.#deposed.delete(host);
   }
 
-  /** Reads from what a host takes for the primary. */
+  /** The documents that a host reads from the primary that it uses. */
   read(concern: "majority" | "local", host: object): Documents {
-    const old = this.#isolated.get(host);
-    if (old && this.#wiring.deposed === "answers") return old;
-    if (old) throw new Indeterminate("not the primary");
+    const deposed = this.#deposed.get(host);
+    if (deposed && this.#variant.deposedPrimary === "answers") return deposed;
+    if (deposed) throw new Indeterminate("not the primary");
     if (!this.#up) throw new Indeterminate("no primary");
     return concern === "majority" ? this.#majority : this.#local;
   }
 
-  /** One statement: inserts in order up to the first that a unique index refuses, and answers once those have a majority. */
+  /** Inserts documents in order up to the first that a unique index refuses. Resolves when a majority has the inserted ones. */
   async insertOrdered(feed: string, docs: readonly NewDoc[], host: object): Promise<InsertReply> {
     this.#check(host);
     const statement = ++this.#statements;
     try {
       return await this.#insert(feed, docs, statement);
     } catch (error) {
-      if (!this.#dice.chance(this.weather.retry)) throw error;
-      await this.#primary();
+      if (!this.#random.chance(this.conditions.retry)) throw error;
+      await this.#primaryElected();
       return this.#insert(feed, docs, statement);
     }
   }
 
-  /** Writes; settles once all of it has a majority. */
+  /** Applies operations. Resolves when a majority has all of them. */
   async write(operations: readonly Operation[], host: object): Promise<void> {
     this.#check(host);
     await Promise.all(operations.map((operation) => this.#write(operation).done));
   }
 
-  /** Replaces a user's document if the primary has its predecessor. */
+  /** Compare-and-set: replaces the read state of a user if the primary has the version before it. */
   async replaceState(key: string, state: StoredReadState, host: object): Promise<boolean> {
     this.#check(host);
     const before = this.#local.states.get(key)?.version ?? 0;
@@ -122,9 +122,9 @@ export class ReplicaSet {
     return true;
   }
 
-  /** Another primary, after some time without one. What had no majority may be lost, from some write on. */
+  /** Elects another primary, after a time without one. Rolls back a suffix of the writes without a majority. */
   failover(electionMs: number): void {
-    const kept = this.#pending.findIndex(() => this.#dice.chance(this.weather.rollback));
+    const kept = this.#pending.findIndex(() => this.#random.chance(this.conditions.rollback));
     const survivors = kept === -1 ? this.#pending : this.#pending.slice(0, kept);
     const failed = this.#pending;
     this.rolledBack += failed.length - survivors.length;
@@ -147,37 +147,37 @@ export class ReplicaSet {
   async #insert(feed: string, docs: readonly NewDoc[], statement: number): Promise<InsertReply> {
     if (!this.#up) throw new Indeterminate("not the primary");
     const term = this.#term;
-    let landed = 0;
+    let insertedCount = 0;
     let refused: Refusal | undefined;
     let last: Promise<void> | undefined;
     for (const doc of docs) {
-      const there = this.#local.feed(feed);
-      const mine = there.bySeq.get(doc.seq)?.statement === statement;
-      refused = mine ? undefined : refusalOf(there, doc);
+      const existing = this.#local.feed(feed);
+      const isOwn = existing.bySeq.get(doc.seq)?.statement === statement;
+      refused = isOwn ? undefined : refusalOf(existing, doc);
       if (refused) break;
-      landed++;
-      if (!mine) {
+      insertedCount++;
+      if (!isOwn) {
         const full: Doc = { ...doc, feed, statement, time: this.now, erased: false };
         last = this.#write({ do: "insert", doc: full }).done;
         this.onWritten(full);
       }
-      // Others' statements may come between two documents of one.
-      if (landed < docs.length && this.#dice.chance(0.1)) {
+      // Statements of other nodes may run between two documents of one statement.
+      if (insertedCount < docs.length && this.#random.chance(0.1)) {
         last?.catch(() => {});
-        await this.#scheduler.sleep(this.#dice.between(0, 2));
+        await this.#scheduler.sleep(this.#random.between(0, 2));
         if (term !== this.#term) throw new Indeterminate("the primary has changed");
       }
     }
-    // Those of an attempt before this one have their majority no later than what came after them.
-    const wanted = last ?? (landed > 0 ? this.#pending.at(-1)?.done : undefined);
-    if (this.#wiring.answer === "majority") await wanted;
+    // Documents of an earlier attempt get their majority no later than the last pending write.
+    const wanted = last ?? (insertedCount > 0 ? this.#pending.at(-1)?.done : undefined);
+    if (this.#variant.acknowledge === "majority") await wanted;
     else wanted?.catch(() => {});
-    return { landed, refused, time: this.now };
+    return { insertedCount, refused, time: this.now };
   }
 
-  /** What an old primary writes has no majority, ever. */
+  /** Refuses writes to a deposed primary, which could never get a majority. */
   #check(host: object): void {
-    if (!this.#up || this.#isolated.has(host)) throw new Indeterminate("not the primary");
+    if (!this.#up || this.#deposed.has(host)) throw new Indeterminate("not the primary");
   }
 
   #write(operation: Operation): Pending {
@@ -188,21 +188,21 @@ export class ReplicaSet {
       committed = resolve;
       lost = reject;
     });
-    // Whoever wrote it may have gone.
+    // The caller may have died, and then nothing handles a rejection.
     done.catch(() => {});
     const pending = { operation, committed, lost, done };
     this.#pending.push(pending);
-    const [low, high] = this.weather.commitMs;
-    this.#scheduler.at(this.#dice.between(low, high), () => this.#commit(pending));
+    const [low, high] = this.conditions.commitMs;
+    this.#scheduler.at(this.#random.between(low, high), () => this.#commit(pending));
     return pending;
   }
 
   #commit(pending: Pending): void {
     const count = this.#pending.indexOf(pending) + 1;
     if (count === 0) return;
-    const blocked = this.weather.stalledUntil - this.now;
-    if (blocked > 0 || !this.#up) {
-      this.#scheduler.at(Math.max(1, blocked), () => this.#commit(pending));
+    const stallMs = this.conditions.stalledUntil - this.now;
+    if (stallMs > 0 || !this.#up) {
+      this.#scheduler.at(Math.max(1, stallMs), () => this.#commit(pending));
       return;
     }
     for (const { operation, committed } of this.#pending.splice(0, count)) {
@@ -213,18 +213,18 @@ export class ReplicaSet {
     }
   }
 
-  /** Others have had the same places before them. */
+  /** Removes orphans from `inserted`: other messages had their seqs before. */
   #withdraw(feed: FeedDocs, seqs: readonly number[]): void {
     const docs = seqs.map((seq) => feed.bySeq.get(seq));
     this.inserted = this.inserted.filter((doc) => !docs.includes(doc));
   }
 
-  #primary(): Promise<void> {
+  #primaryElected(): Promise<void> {
     return this.#up ? Promise.resolve() : new Promise((resolve) => this.#whenUp.push(resolve));
   }
 }
 
-function refusalOf(there: { bySeq: Map<number, Doc>; byKey: Map<string, number> }, doc: NewDoc): Refusal | undefined {
-  if (there.bySeq.has(doc.seq)) return "seq";
-  return there.byKey.has(doc.key) ? "key" : undefined;
+function refusalOf(existing: FeedDocs, doc: NewDoc): Refusal | undefined {
+  if (existing.bySeq.has(doc.seq)) return "seq";
+  return existing.byKey.has(doc.key) ? "key" : undefined;
 }

@@ -1,4 +1,4 @@
-import { fail } from "../../src/errors.ts";
+import { fail } from "../../../src/errors.ts";
 import type {
   Append,
   AppendResult,
@@ -11,37 +11,37 @@ import type {
   Store,
   StoredReadState,
   StoreInfo,
-} from "../../src/ports/store.ts";
-import type { Dice } from "./dice.ts";
+} from "../../../src/ports/store.ts";
+import type { Host } from "../runtime/host.ts";
+import type { Network } from "../runtime/network.ts";
+import type { SeededRandom } from "../runtime/seeded-random.ts";
+import type { Variant } from "../variant.ts";
 import { type Documents, feedId, feedKey } from "./documents.ts";
 import { FeedAppender, type ReplicaFeed } from "./feed-appender.ts";
-import type { Host } from "./host.ts";
-import type { Network } from "./network.ts";
-import * as questions from "./questions.ts";
 import type { ReplicaSet } from "./replica-set.ts";
-import type { Wiring } from "./wiring.ts";
+import * as queries from "./store-queries.ts";
 
-/** An attempt at the replica set. */
+/** Time limit of one attempt at the replica set. */
 const attemptMs = 1_000;
-/** A call of the port. */
+/** Time limit of a call of the port. */
 const callMs = 2_500;
-/** The seconds of a simulation stand for hours: what is younger stays on the disk, trimmed or not. */
+/** Trimmed documents are removed when they are older than this: seconds stand for the hours of a real store. */
 export const trimAgeMs = 8_000;
-/** Well below, so that what a stale head overwrites is noticed. */
-const maxHeadAgeMs = 3_000;
+/** Well below `trimAgeMs`, so that an insert by a stale end of the feed is found while its successors still exist. */
+const maxEndAgeMs = 3_000;
 
-/** What a simulated store is made of. */
+/** The parts of a simulated store. */
 export interface SimStoreParts {
   readonly replica: ReplicaSet;
   readonly network: Network;
   readonly host: Host;
-  readonly dice: Dice;
-  readonly wiring: Wiring;
+  readonly random: SeededRandom;
+  readonly variant: Variant;
   /** Messages kept per feed. */
   readonly keep: number;
 }
 
-/** Port Store of one node on a simulated replica set. */
+/** The port Store of one node, on a simulated replica set. */
 export class SimStore implements Store {
   readonly #parts: SimStoreParts;
   readonly #appender: FeedAppender;
@@ -49,9 +49,9 @@ export class SimStore implements Store {
 
   constructor(parts: SimStoreParts) {
     this.#parts = parts;
-    const { flight, taken, stale, cursor } = parts.wiring;
-    const next = (head: number) => (cursor === "seq" ? head + 1 : this.#timeId());
-    this.#appender = new FeedAppender(this.#feed(), { flight, taken, stale, next, maxHeadAge: maxHeadAgeMs });
+    const { inFlight, takenSeq, staleEnd, cursor } = parts.variant;
+    const next = (seq: number) => (cursor === "seq" ? seq + 1 : this.#timestampId());
+    this.#appender = new FeedAppender(this.#replicaFeed(), { inFlight, takenSeq, staleEnd, next, maxEndAgeMs });
   }
 
   async open(): Promise<StoreInfo> {
@@ -71,24 +71,24 @@ export class SimStore implements Store {
   }
 
   bounds(feeds: readonly FeedKey[]): Promise<readonly FeedBounds[]> {
-    return this.#read((documents) => feeds.map((feed) => questions.headOf(documents, feed, this.#parts.keep)));
+    return this.#read((documents) => feeds.map((feed) => queries.bounds(documents, feed, this.#parts.keep)));
   }
 
   read(feed: FeedKey, after: number, upTo: number, limit: number, now: number) {
     const { keep } = this.#parts;
-    return this.#read((documents) => questions.read(documents, { feed, after, upTo, limit, now, keep }));
+    return this.#read((documents) => queries.read(documents, { feed, after, upTo, limit, now, keep }));
   }
 
   select(selection: Selection) {
-    return this.#read((documents) => questions.select(documents, selection, this.#parts.keep));
+    return this.#read((documents) => queries.select(documents, selection, this.#parts.keep));
   }
 
   countNotifications(feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[], now: number) {
-    return this.#read((documents) => questions.tally(documents, feeds, now, this.#parts.keep));
+    return this.#read((documents) => queries.countNotifications(documents, feeds, now, this.#parts.keep));
   }
 
   find(feeds: readonly FeedKey[], ids: readonly string[]) {
-    return this.#read((documents) => questions.find(documents, feeds, ids, this.#parts.keep));
+    return this.#read((documents) => queries.find(documents, feeds, ids, this.#parts.keep));
   }
 
   readState(tenant: string, user: string): Promise<StoredReadState> {
@@ -100,32 +100,32 @@ export class SimStore implements Store {
     return this.#write(() => replica.replaceState(`${tenant}\n${user}`, state, host));
   }
 
-  /** Answers places that were erased before, too: who repeats it was not answered. */
+  /** Also returns messages that were erased before, for a caller that repeats a recall whose response was lost. */
   async recall(tenant: string, ids: readonly string[]): Promise<readonly Recalled[]> {
     const { replica, host } = this.#parts;
-    const places = await this.#read((documents) => placesOf(documents, tenant, ids));
+    const recalled = await this.#read((documents) => recalledOf(documents, tenant, ids));
     await this.#write(() =>
       replica.write(
-        places.map(({ feed, seq }) => ({ do: "erase", feed: feedId(feed), seq })),
+        recalled.map(({ feed, seq }) => ({ do: "erase", feed: feedId(feed), seq })),
         host,
       ),
     );
-    return places;
+    return recalled;
   }
 
   async batch(): Promise<BatchPage> {
     return { entries: [], next: "" };
   }
 
-  /** Raises tails, and then removes what is below them and old enough; the last message of a feed stays. */
+  /** Raises tails, then removes old documents below them. The last document of a feed stays, because it has the end. */
   async trim(before: number): Promise<number> {
-    const { replica, wiring, keep, host } = this.#parts;
+    const { replica, variant, keep, host } = this.#parts;
     const feeds = await this.#read((documents) =>
       [...documents.feeds].map(([feed, docs]) => {
         const all = docs.docs();
         const old = all.findLast(({ append }) => append.publishTime < before)?.seq ?? 0;
-        const tail = Math.max(questions.tailOf(docs, keep), old + 1);
-        const last = wiring.trim === "anchor" ? docs.last - 1 : docs.last;
+        const tail = Math.max(queries.tailOf(docs, keep), old + 1);
+        const last = variant.trim === "keep last" ? docs.last - 1 : docs.last;
         const seqs = all.filter(({ seq, time }) => seq < tail && seq <= last && time < replica.now - trimAgeMs);
         return { feed, tail, seqs: seqs.map(({ seq }) => seq), raised: tail > docs.tail };
       }),
@@ -153,57 +153,57 @@ export class SimStore implements Store {
     return this.#appender.append(feedId({ tenant: message.tenant, name }), message, signal);
   }
 
-  /** Milliseconds, and a few digits that tell nodes apart: ascending, and known before the write. */
-  #timeId(): number {
+  /** A mistake on purpose: milliseconds with random digits that differ between nodes; ascending, and known before the write. */
+  #timestampId(): number {
     this.#stamp = Math.max(
       this.#stamp + 1,
-      Math.floor(this.#parts.host.clock.now() * 1000 + this.#parts.dice.integer(0, 999)),
+      Math.floor(this.#parts.host.clock.now() * 1000 + this.#parts.random.integer(0, 999)),
     );
     return this.#stamp;
   }
 
-  #feed(): ReplicaFeed {
-    const { replica, wiring, dice, host, keep } = this.#parts;
-    const ask = <T>(server: () => T | Promise<T>) => this.#ask(server);
+  #replicaFeed(): ReplicaFeed {
+    const { replica, variant, random, host, keep } = this.#parts;
+    const call = <T>(server: () => T | Promise<T>) => this.#call(server);
     return {
-      insertOrdered: (feed, docs) => ask(() => replica.insertOrdered(feed, docs, host)),
-      head: (feed) => ask(() => ({ seq: replica.read(wiring.head, host).feed(feed).last, time: replica.now })),
+      insertOrdered: (feed, docs) => call(() => replica.insertOrdered(feed, docs, host)),
+      end: (feed) => call(() => ({ seq: replica.read(variant.feedEnd, host).feed(feed).last, time: replica.now })),
       holder: (feed, key) =>
-        ask(() => {
+        call(() => {
           const docs = replica.read("majority", host).feed(feed);
           return docs.bySeq.get(docs.byKey.get(key) ?? 0);
         }),
-      strays: (feed, seqs) => ask(() => questions.strays(replica.read("majority", host).feed(feed), seqs, keep)),
-      free: (feed, seq) => ask(() => replica.write([{ do: "free", feed, seq }], host)),
-      withdraw: (feed, seqs) => ask(() => replica.write([{ do: "withdraw", feed, seqs }], host)),
-      pause: () => new Promise((resolve) => host.clock.after(dice.between(5, 40), resolve)),
+      orphans: (feed, seqs) => call(() => queries.orphans(replica.read("majority", host).feed(feed), seqs, keep)),
+      release: (feed, seq) => call(() => replica.write([{ do: "release", feed, seq }], host)),
+      withdraw: (feed, seqs) => call(() => replica.write([{ do: "withdraw", feed, seqs }], host)),
+      pause: () => new Promise((resolve) => host.clock.after(random.between(5, 40), resolve)),
     };
   }
 
-  #read<T>(question: (documents: Documents) => T): Promise<T> {
-    const { replica, wiring, host } = this.#parts;
-    return this.#ask(() => question(replica.read(wiring.reads, host))).catch(() => {
+  #read<T>(query: (documents: Documents) => T): Promise<T> {
+    const { replica, variant, host } = this.#parts;
+    return this.#call(() => query(replica.read(variant.reads, host))).catch(() => {
       throw unavailable();
     });
   }
 
   #write<T>(server: () => Promise<T>): Promise<T> {
-    return this.#ask(server).catch(() => {
+    return this.#call(server).catch(() => {
       throw unavailable();
     });
   }
 
-  #ask<T>(server: () => T | Promise<T>): Promise<T> {
+  #call<T>(server: () => T | Promise<T>): Promise<T> {
     const { network, host } = this.#parts;
-    return network.ask(host, server, attemptMs);
+    return network.call(host, server, attemptMs);
   }
 }
 
 function unavailable(): Error {
-  return fail("STORE_UNAVAILABLE", "the store does not answer; repeat the request", { retryAfterMs: 200 });
+  return fail("STORE_UNAVAILABLE", "the store does not respond; retry the request", { retryAfterMs: 200 });
 }
 
-function placesOf(documents: Documents, tenant: string, ids: readonly string[]): Recalled[] {
+function recalledOf(documents: Documents, tenant: string, ids: readonly string[]): Recalled[] {
   return [...documents.feeds].flatMap(([id, docs]) => {
     const feed = feedKey(id);
     if (feed.tenant !== tenant) return [];

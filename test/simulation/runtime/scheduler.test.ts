@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Scheduler } from "./scheduler.ts";
 
-test("calls come in the order of their times, and those of one time in the order in which they were asked for", async () => {
+test("The scheduler runs calls in the order of their times, and calls of the same time in the order added", async () => {
   const scheduler = new Scheduler();
   const calls: string[] = [];
   for (const [time, name] of [
@@ -20,7 +20,7 @@ test("calls come in the order of their times, and those of one time in the order
   expect(scheduler.now).toBe(10);
 });
 
-test("whatever follows from a call has settled before the next", async () => {
+test("The scheduler runs a call only after the promises of the previous one have settled", async () => {
   const scheduler = new Scheduler();
   const calls: string[] = [];
   scheduler.at(1, () => {
@@ -34,7 +34,7 @@ test("whatever follows from a call has settled before the next", async () => {
   expect(calls).toEqual(["followed", "next"]);
 });
 
-test("what a call throws ends the run", async () => {
+test("A run of the scheduler rejects with the error of a call that throws", async () => {
   const scheduler = new Scheduler();
   scheduler.at(1, () => {
     throw new Error("broken");

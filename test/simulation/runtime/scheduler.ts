@@ -1,39 +1,39 @@
-import type { Timer } from "../../src/ports/clock.ts";
+import type { Timer } from "../../../src/ports/clock.ts";
 
 interface Item {
   readonly time: number;
-  /** Items of one time come in the order in which they were made. */
+  /** Orders items of the same time by when they were added. */
   readonly order: number;
   call: (() => void) | undefined;
 }
 
 /**
- * All time and all input of a simulated world: one queue of calls, of which one is made at a time, after everything that
- * follows from the one before has settled. Nothing here looks at the machine's clock.
+ * The time and all events of a simulation: one queue of calls. Each call runs after every promise that the previous one
+ * could settle has been followed. Nothing here reads the machine's clock.
  */
 export class Scheduler {
-  /** Binary heap, the earliest first. */
+  /** A binary heap with the earliest item first. */
   readonly #heap: Item[] = [];
   #now = 0;
-  #made = 0;
+  #calls = 0;
   #order = 0;
 
-  /** Milliseconds since the world began. */
+  /** The simulated time, in ms since the start. */
   get now(): number {
     return this.#now;
   }
 
-  /** Calls made so far. */
-  get made(): number {
-    return this.#made;
+  /** The number of calls that have run. */
+  get calls(): number {
+    return this.#calls;
   }
 
-  /** Calls once, after so many milliseconds. */
+  /** Calls once, after `milliseconds`. */
   at(milliseconds: number, call: () => void): Timer {
     return this.when(this.#now + milliseconds, call);
   }
 
-  /** Calls once, at a time: what is to come at the same time keeps its order, whenever it was asked for. */
+  /** Calls once, at `time`. Calls of the same time run in the order in which they were added. */
   when(time: number, call: () => void): Timer {
     const item: Item = { time: Math.max(this.#now, time), order: this.#order++, call };
     this.#push(item);
@@ -44,12 +44,12 @@ export class Scheduler {
     };
   }
 
-  /** Settles after so many milliseconds. */
+  /** Resolves after `milliseconds`. */
   sleep(milliseconds: number): Promise<void> {
     return new Promise((resolve) => this.at(milliseconds, resolve));
   }
 
-  /** Makes all calls that are due up to a time. Rejects with what a call throws. */
+  /** Runs all calls up to and including the time `until`. Rejects with the error of a call that throws. */
   run(until: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const step = () => {
@@ -60,14 +60,14 @@ export class Scheduler {
           return;
         }
         this.#now = item.time;
-        this.#made++;
+        this.#calls++;
         try {
           item.call?.();
         } catch (error) {
           reject(error);
           return;
         }
-        // A tick runs once no microtask is left: every promise that this call could settle has been followed.
+        // process.nextTick runs when the microtask queue is empty, so all promises that this call settled have been followed.
         queueMicrotask(() => process.nextTick(step));
       };
       process.nextTick(step);

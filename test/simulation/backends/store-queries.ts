@@ -1,4 +1,4 @@
-/** Questions of port Store, answered from the documents of one member in the plainest way. */
+/** The reading methods of port Store, on the documents of one member, in the simplest possible way. */
 import type {
   Entry,
   FeedBounds,
@@ -8,18 +8,18 @@ import type {
   NotificationCount,
   Selection,
   SeqRanges,
-} from "../../src/ports/store.ts";
+} from "../../../src/ports/store.ts";
 import { type Doc, type Documents, type FeedDocs, feedId } from "./documents.ts";
 
 const notification = 1;
 
-/** Where a feed begins and ends, of which so many messages are kept. */
-export function headOf(documents: Documents, feed: FeedKey, keep: number): FeedBounds {
+/** FeedLog.bounds of one feed, of which `keep` messages are kept. */
+export function bounds(documents: Documents, feed: FeedKey, keep: number): FeedBounds {
   const docs = documents.feed(feedId(feed));
   return { epoch: 1, seq: docs.last, tail: tailOf(docs, keep) };
 }
 
-/** The oldest seq that retention has kept, by age or by count. */
+/** The oldest seq that retention has kept, by age and by count. */
 export function tailOf(docs: FeedDocs, keep: number): number {
   return Math.max(docs.tail, docs.last - keep + 1);
 }
@@ -27,20 +27,20 @@ export function tailOf(docs: FeedDocs, keep: number): number {
 /** FeedLog.read. */
 export function read(
   documents: Documents,
-  { feed, after, upTo, limit, now, keep }: StretchQuestion & { readonly keep: number },
+  { feed, after, upTo, limit, now, keep }: ReadQuery & { readonly keep: number },
 ): FeedSlice {
-  const head = headOf(documents, feed, keep);
-  const last = Math.min(upTo, head.seq);
+  const range = bounds(documents, feed, keep);
+  const last = Math.min(upTo, range.seq);
   const entries = visible(documents, feed, keep)
     .filter(({ seq, append }) => seq > after && seq <= last && append.expireTime > now)
     .slice(0, limit)
     .map(toEntry);
   const full = entries.length === limit;
-  return { bounds: head, entries, through: full ? (entries.at(-1)?.seq ?? after) : Math.max(last, after) };
+  return { bounds: range, entries, through: full ? (entries.at(-1)?.seq ?? after) : Math.max(last, after) };
 }
 
 /** The arguments of FeedLog.read. */
-export interface StretchQuestion {
+export interface ReadQuery {
   readonly feed: FeedKey;
   readonly after: number;
   readonly upTo: number;
@@ -49,21 +49,21 @@ export interface StretchQuestion {
 }
 
 /** InboxIndex.select. */
-export function select(documents: Documents, asked: Selection, keep: number): Entry[] {
-  const found = visible(documents, asked.feed, keep).filter(
+export function select(documents: Documents, selection: Selection, keep: number): Entry[] {
+  const found = visible(documents, selection.feed, keep).filter(
     ({ seq, append }) =>
-      within(asked.ranges, seq) &&
-      append.expireTime <= asked.now === asked.expired &&
-      (asked.kinds.length === 0 || asked.kinds.includes(append.kind)) &&
-      (asked.categories.length === 0 || asked.categories.includes(append.category)) &&
-      append.publishTime >= asked.startTime &&
-      append.publishTime < asked.endTime,
+      within(selection.ranges, seq) &&
+      append.expireTime <= selection.now === selection.expired &&
+      (selection.kinds.length === 0 || selection.kinds.includes(append.kind)) &&
+      (selection.categories.length === 0 || selection.categories.includes(append.category)) &&
+      append.publishTime >= selection.startTime &&
+      append.publishTime < selection.endTime,
   );
-  return (asked.order === "newest" ? found.reverse() : found).slice(0, asked.limit).map(toEntry);
+  return (selection.order === "newest" ? found.reverse() : found).slice(0, selection.limit).map(toEntry);
 }
 
-/** InboxIndex.tally. */
-export function tally(
+/** InboxIndex.countNotifications. */
+export function countNotifications(
   documents: Documents,
   feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[],
   now: number,
@@ -81,7 +81,7 @@ export function tally(
     }
     return counted[0]?.seq ?? Number.POSITIVE_INFINITY;
   });
-  return { byCategory, nextExpiry, oldest, bounds: feeds.map(({ feed }) => headOf(documents, feed, keep)) };
+  return { byCategory, nextExpiry, oldest, bounds: feeds.map(({ feed }) => bounds(documents, feed, keep)) };
 }
 
 /** InboxIndex.find. */
@@ -98,8 +98,8 @@ export function find(
   );
 }
 
-/** Which places were given before: below the tail, and younger than what follows them. */
-export function strays(docs: FeedDocs, seqs: readonly number[], keep: number): number[] {
+/** Those of these documents that reuse the seq of a trimmed message: below the tail, but newer than a later document. */
+export function orphans(docs: FeedDocs, seqs: readonly number[], keep: number): number[] {
   const tail = tailOf(docs, keep);
   return seqs.filter((seq) => {
     const time = docs.bySeq.get(seq)?.time ?? 0;
@@ -107,7 +107,7 @@ export function strays(docs: FeedDocs, seqs: readonly number[], keep: number): n
   });
 }
 
-/** What readers can see of a feed, oldest first. */
+/** The documents of a feed that readers can see, oldest first. */
 export function visible(documents: Documents, feed: FeedKey, keep: number): Doc[] {
   const docs = documents.feed(feedId(feed));
   return docs.docs(tailOf(docs, keep)).filter(({ erased }) => !erased);

@@ -1,27 +1,28 @@
-import type { Append, FeedKey, StoredReadState } from "../../src/ports/store.ts";
+import type { Append, FeedKey, StoredReadState } from "../../../src/ports/store.ts";
 
-/** One message in one feed, as a document. Never changed: an operation replaces it. */
+/** One message in one feed, as an immutable document: an operation replaces it. */
 export interface Doc {
   readonly feed: string;
   readonly seq: number;
-  /** Unique in its feed; the message's id where the publisher gave none. "" once it is free again. */
+  /** Unique in its feed: the idempotency key, or the message's id when there is none. "" when the key was released. */
   readonly key: string;
   readonly append: Append;
-  /** Names the statement that inserted it, so that a driver's retry knows its own. */
+  /** The statement that inserted it, by which a driver's retry recognises its own document. */
   readonly statement: number;
-  /** When the server took it, by the server's clock. */
+  /** When it was inserted, by the server's clock. */
   readonly time: number;
-  /** It was recalled: only the key and the place are left. */
+  /** A tombstone: the message was recalled, and only key and seq are left. */
   readonly erased: boolean;
 }
 
-/** A write, as the log of the replica set has it. */
+/** A write in the log of the replica set. */
 export type Operation =
   | { readonly do: "insert"; readonly doc: Doc }
   | { readonly do: "erase"; readonly feed: string; readonly seq: number }
-  | { readonly do: "free"; readonly feed: string; readonly seq: number }
+  /** Releases the key of an expired message. */
+  | { readonly do: "release"; readonly feed: string; readonly seq: number }
   | { readonly do: "remove"; readonly feed: string; readonly seqs: readonly number[] }
-  /** As remove, of what no reader could ever see. */
+  /** Removes documents that no reader has ever seen. */
   | { readonly do: "withdraw"; readonly feed: string; readonly seqs: readonly number[] }
   | { readonly do: "tail"; readonly feed: string; readonly tail: number }
   | { readonly do: "state"; readonly key: string; readonly state: StoredReadState };
@@ -30,9 +31,9 @@ export type Operation =
 export class FeedDocs {
   readonly bySeq: Map<number, Doc>;
   readonly byKey: Map<string, number>;
-  /** Ascending. */
+  /** All seqs, ascending. */
   readonly seqs: number[];
-  /** As retention by age has raised it. */
+  /** The oldest seq that retention by age has kept. */
   tail: number;
 
   constructor(from?: FeedDocs) {
@@ -42,12 +43,12 @@ export class FeedDocs {
     this.tail = from?.tail ?? 1;
   }
 
-  /** The greatest seq, 0 without messages. */
+  /** The largest seq; 0 without messages. */
   get last(): number {
     return this.seqs.at(-1) ?? 0;
   }
 
-  /** What is at these places, in their order. */
+  /** The documents from a seq on, in order. */
   docs(from = 0): Doc[] {
     return this.seqs.filter((seq) => seq >= from).map((seq) => this.bySeq.get(seq) as Doc);
   }
@@ -78,7 +79,7 @@ export class FeedDocs {
   }
 }
 
-/** All that one member of the replica set holds. */
+/** All documents of one member of the replica set. */
 export class Documents {
   readonly feeds: Map<string, FeedDocs>;
   readonly states: Map<string, StoredReadState>;
@@ -88,7 +89,7 @@ export class Documents {
     this.states = new Map(from?.states);
   }
 
-  /** The feed; an empty one where nothing was ever written. */
+  /** A feed; empty when nothing was ever written to it. */
   feed(key: string): FeedDocs {
     const known = this.feeds.get(key);
     if (known) return known;
@@ -105,18 +106,18 @@ export class Documents {
     const feed = this.feed(operation.do === "insert" ? operation.doc.feed : operation.feed);
     if (operation.do === "insert") feed.insert(operation.doc);
     else if (operation.do === "erase") feed.replace(operation.seq, { erased: true });
-    else if (operation.do === "free") feed.replace(operation.seq, { key: "" });
+    else if (operation.do === "release") feed.replace(operation.seq, { key: "" });
     else if (operation.do === "tail") feed.tail = Math.max(feed.tail, operation.tail);
     else feed.remove(operation.seqs);
   }
 }
 
-/** Ids have no control characters. */
+/** One string for a feed. Ids have no control characters, so the newline makes it unambiguous. */
 export function feedId({ tenant, name }: FeedKey): string {
   return `${tenant}\n${name}`;
 }
 
-/** The key of feedId. */
+/** The feed of a string from `feedId`. */
 export function feedKey(id: string): FeedKey {
   const [tenant = "", name = ""] = id.split("\n");
   return { tenant, name };
