@@ -1,19 +1,19 @@
 /**
- * Calculates the tables of docs/scale.md from the figures that stand in its first table: after a new measurement, change
- * a figure there, and run `node scripts/scale.ts --write`.
+ * Calculates the tables of docs/scale.md from the figures in its first table. After a new measurement, change a figure there
+ * and run `node scripts/scale.ts --write`.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const path = join(import.meta.dirname, "../docs/scale.md");
 
-/** The figures by name, as the document has them. Throws for one that is no number. */
+/** Reads the figures of the document, by name. Throws when one of them is not a number. */
 export function figuresOf(document: string): Readonly<Record<string, number>> {
   const rows = [...document.matchAll(/^\| `(\w+)` \| ([^|]+) \|/gm)];
   return Object.fromEntries(
     rows.map(([, name = "", text = ""]) => {
       const value = Number(text.replaceAll(",", ""));
-      if (!Number.isFinite(value)) throw new Error(`docs/scale.md: ${name} is no number`);
+      if (!Number.isFinite(value)) throw new Error(`docs/scale.md: ${name} is not a number`);
       return [name, value];
     }),
   );
@@ -23,10 +23,10 @@ const sizes = [10_000, 100_000, 1_000_000, 10_000_000];
 const text = (value: number, digits = 0) => value.toLocaleString("en-US", { maximumFractionDigits: digits });
 const percent = (part: number) => `${text(part * 100, part < 0.1 ? 1 : 0)} %`;
 const row = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-const table = (head: readonly string[], rows: readonly (readonly string[])[]) =>
-  [row(head), row(head.map(() => "---")), ...rows.map(row)].join("\n");
+const table = (header: readonly string[], rows: readonly (readonly string[])[]) =>
+  [row(header), row(header.map(() => "---")), ...rows.map(row)].join("\n");
 
-/** A load and what it costs, by the formulas of the document. */
+/** The load of this many streams, and what it costs, by the formulas of the document. */
 function cost(streams: number, f: Readonly<Record<string, number>>) {
   const get = (name: string): number => {
     const value = f[name];
@@ -56,7 +56,7 @@ function cost(streams: number, f: Readonly<Record<string, number>>) {
   };
 }
 
-/** The document with its calculated tables made anew. */
+/** Returns the document with its calculated tables replaced. */
 export function calculate(document: string): string {
   const figures = figuresOf(document);
   const costs = sizes.map((streams) => ({ streams, ...cost(streams, figures) }));
@@ -80,7 +80,7 @@ export function calculate(document: string): string {
         "bus to all nodes",
         "MongoDB shards",
         "stored a day",
-        "one node lost: all back in",
+        "all streams back after losing one node",
       ],
       costs.map((c) => [
         text(c.streams),
@@ -100,7 +100,7 @@ export function calculate(document: string): string {
   );
 }
 
-/** At how many streams each part has nothing left, when nothing else is changed. */
+/** The number of streams at which each resource is saturated, while all other figures stay as they are. */
 function limits(figures: Readonly<Record<string, number>>): string {
   const parts: readonly [string, (c: ReturnType<typeof cost>) => number][] = [
     ["one Redis: a core of leases", (c) => c.leaseCpu],
@@ -110,25 +110,26 @@ function limits(figures: Readonly<Record<string, number>>): string {
     ["a node: a core", (c) => c.nodeCpu],
     ["one MongoDB replica set", (c) => c.published / (figures.appendsPerShard ?? 1)],
   ];
-  const least = (load: (c: ReturnType<typeof cost>) => number, more: number) => {
-    const busy = {
+  /** The number of streams at which a resource is saturated, with this many times the messages. */
+  const saturation = (load: (c: ReturnType<typeof cost>) => number, factor: number) => {
+    const scaled = {
       ...figures,
-      ownPerHour: (figures.ownPerHour ?? 0) * more,
-      broadcastsPerHour: (figures.broadcastsPerHour ?? 0) * more,
+      ownPerHour: (figures.ownPerHour ?? 0) * factor,
+      broadcastsPerHour: (figures.broadcastsPerHour ?? 0) * factor,
     };
-    const most = 1e9;
-    if (load(cost(most, busy)) < 1) return "beyond 1,000 million";
-    let [low, high] = [1, most];
+    const max = 1e9;
+    if (load(cost(max, scaled)) < 1) return "beyond 1,000 million";
+    let [low, high] = [1, max];
     while (high / low > 1.001) {
       const middle = Math.sqrt(low * high);
-      if (load(cost(middle, busy)) < 1) low = middle;
+      if (load(cost(middle, scaled)) < 1) low = middle;
       else high = middle;
     }
     return `${text(high / 1e6, 1)} million`;
   };
   return table(
-    ["what is full", "at so many streams", "at ten times the messages"],
-    parts.map(([name, load]) => [name, least(load, 1), least(load, 10)]),
+    ["saturated resource", "streams", "streams at ten times the messages"],
+    parts.map(([name, load]) => [name, saturation(load, 1), saturation(load, 10)]),
   );
 }
 

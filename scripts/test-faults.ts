@@ -1,12 +1,4 @@
-/**
- * `npm run test:faults`: real processes under faults. What is left of the arguments goes to vitest, such as the name of one
- * file.
- *
- *   --long      the full length
- *   --part 0.1  of a long run, a part of its faults
- *   --seed N    repeats the choices of a run
- *   --write     puts the tables of what passed into docs/reliability.md
- */
+/** `npm run test:faults`: runs test/faults with vitest and collects the figures of the tests. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,20 +7,35 @@ import { parseArgs } from "node:util";
 import type { Reported } from "../test/faults/report.ts";
 import { writeFaults } from "./write-faults.ts";
 
+const help = `Usage: npm run test:faults -- [options] [file]...
+
+Runs the tests of real processes under faults. Files are chosen by parts of their names, such as kill-nodes.
+
+Options:
+  --long      The full length, somewhat more than an hour. Without it the short runs of CI.
+  --part <n>  With --long: only this fraction of the faults, such as 0.1.
+  --seed <n>  Repeats the random choices of an earlier run.
+  --write     With --long: writes the tables of the tests that passed into docs/reliability.md.
+  --help      Print this help.`;
+
 const { values, positionals } = parseArgs({
   options: {
     long: { type: "boolean", default: false },
     part: { type: "string" },
     seed: { type: "string" },
     write: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
   },
   allowPositionals: true,
 });
+if (values.help) {
+  console.log(help);
+  process.exit(0);
+}
 const { long, part, write } = values;
 if (part !== undefined && !(long && Number(part) > 0 && Number(part) <= 1))
-  throw new RangeError("--part: a number above 0, up to 1, of a --long run");
-if (write && (!long || part !== undefined))
-  throw new RangeError("--write: figures of a short or partial run say little");
+  throw new RangeError("--part needs --long and a number above 0 and up to 1");
+if (write && (!long || part !== undefined)) throw new RangeError("--write needs --long without --part");
 
 const root = join(import.meta.dirname, "..");
 const seed = values.seed ?? String(Math.floor(Math.random() * 1e9));
@@ -75,7 +82,7 @@ if (write)
   );
 process.exitCode = status ?? 1;
 
-/** The commit of the tree, and whether there is more in it, but for the docs that runs are written into. */
+/** The current commit, marked when files other than the docs, which runs are written into, have changed since. */
 function commitOf(): string {
   const git = (...args: string[]) => spawnSync("git", args, { cwd: root, encoding: "utf8" }).stdout?.trim() ?? "";
   const changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs") === "" ? "" : ", changed";

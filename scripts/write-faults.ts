@@ -1,8 +1,8 @@
-/** docs/reliability.md: the tables of long runs stand between markers and are replaced; the prose around them stays. */
+/** Writes docs/reliability.md: replaces the tables between its markers and keeps the prose around them. */
 import { readFileSync, writeFileSync } from "node:fs";
 import type { Reported } from "../test/faults/report.ts";
 
-/** Which run it was. */
+/** Identifies a run. */
 export interface FaultRun {
   readonly command: string;
   readonly commit: string;
@@ -10,14 +10,14 @@ export interface FaultRun {
 }
 
 /**
- * Writes what a run reported, each part to its place. A part of which a test failed keeps what stood there, and is named.
- * Throws when a part has no place in the document.
+ * Writes the reports of a run between the markers of their parts. A part with a failed test is not written, and is named on
+ * stderr. Throws when the document has no markers for a part.
  */
 export function writeFaults(file: string, run: FaultRun, reports: readonly Reported[]): void {
   let text = readFileSync(file, "utf8");
   for (const [part, own] of Map.groupBy(reports, (report) => report.part)) {
     if (own.every(({ passed }) => passed)) text = replace(text, part, contentOf(run, own));
-    else console.error(`${part} failed, and is not written`);
+    else console.error(`${part} failed, so it is not written`);
   }
   writeFileSync(file, text);
 }
@@ -26,7 +26,7 @@ function contentOf({ command, commit, seed }: FaultRun, reports: readonly Report
   const seconds = reports.reduce((sum, report) => sum + report.seconds, 0);
   const tables = reports.map(({ test, figures }) => {
     const rows = Object.entries(figures).map(([name, value]) => `| ${name} | ${value} |`);
-    return [`**${test}**`, "", "| what | how much |", "| --- | --- |", ...rows].join("\n");
+    return [`**${test}**`, "", "| figure | value |", "| --- | --- |", ...rows].join("\n");
   });
   const date = new Date().toISOString().slice(0, 10);
   return [
@@ -38,6 +38,6 @@ function contentOf({ command, commit, seed }: FaultRun, reports: readonly Report
 function replace(text: string, part: string, content: string): string {
   const [open, close] = [`<!-- faults:${part} -->`, `<!-- /faults:${part} -->`];
   const [from, to] = [text.indexOf(open), text.indexOf(close)];
-  if (from < 0 || to < from) throw new Error(`docs/reliability.md has no place for ${part}: ${open} … ${close}`);
+  if (from < 0 || to < from) throw new Error(`docs/reliability.md lacks the markers ${open} … ${close}`);
   return `${text.slice(0, from + open.length)}\n\n${content}\n\n${text.slice(to)}`;
 }

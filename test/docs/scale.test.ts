@@ -5,19 +5,21 @@ import { calculate, figuresOf } from "../../scripts/scale.ts";
 
 const document = readFileSync(join(import.meta.dirname, "../../docs/scale.md"), "utf8");
 
-test("The tables of docs/scale.md follow from its figures", () => {
+test("The calculated tables of docs/scale.md follow from its figures", () => {
   expect(calculate(document)).toBe(document);
   expect(document.match(/<!-- calculated: \w+ -->\n\| /g)).toHaveLength(3);
 });
 
-test("A changed figure changes the tables of docs/scale.md", () => {
+test("A changed figure changes the calculated tables", () => {
   const other = document.replace("| `streamKb` | 8.9 |", "| `streamKb` | 17.8 |");
   expect(figuresOf(other).streamKb).toBe(17.8);
   expect(calculate(other)).toContain("| 178 GB |");
   expect(calculate(document)).toContain("| 89 GB |");
 });
 
-test("A figure of docs/scale.md that is no number, or is missing, is named", () => {
-  expect(() => calculate(document.replace("| `busUs` | 4.55 |", "| `busUs` | some |"))).toThrow("busUs is no number");
+test("The calculation names a figure that is missing or not a number", () => {
+  expect(() => calculate(document.replace("| `busUs` | 4.55 |", "| `busUs` | some |"))).toThrow(
+    "busUs is not a number",
+  );
   expect(() => calculate(document.replace("| `busUs` |", "| `bus` |"))).toThrow("no figure busUs");
 });

@@ -28,7 +28,7 @@ const good: History = {
     { reader: "ann", ids: ["id-b", "id-c"], answered: false },
   ],
   totals: [{ reader: "page", badge: 2, listed: 2 }],
-  counts: [{ node: "node 1", told: "2 users", actual: "2 users" }],
+  counts: [{ node: "node 1", reported: "2 users", actual: "2 users" }],
 };
 
 const streamed = (...entries: Entry[]): History => ({ ...good, views: [{ ...stream, entries }, list] });
@@ -65,7 +65,11 @@ const bad: readonly [what: string, kind: Finding["kind"], history: History][] = 
   ],
   ["what was marked is not read", "mark", listed(second, broadcast, { ...first, read: false })],
   ["what was not marked is read", "mark", { ...good, marks: good.marks.slice(0, 1) }],
-  ["a node counts who is gone", "count", { ...good, counts: [{ node: "node 1", told: "3 users", actual: "2 users" }] }],
+  [
+    "a node counts who is gone",
+    "count",
+    { ...good, counts: [{ node: "node 1", reported: "3 users", actual: "2 users" }] },
+  ],
   ["the badge is wrong", "badge", { ...good, totals: [{ reader: "page", badge: 3, listed: 2 }] }],
   ["the badge is unknown", "badge", { ...good, totals: [{ reader: "page", badge: undefined, listed: 2 }] }],
 ];

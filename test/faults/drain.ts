@@ -1,4 +1,4 @@
-/** What the streams of a server hear when it drains under load. */
+/** Checks how a drain under load ends the streams of a server. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,14 +11,14 @@ import { reasonOf } from "../../src/errors.ts";
 import { Kind, PushService } from "../../src/gen.ts";
 import { ServerProcess, tokenFor } from "./server-process.ts";
 
-/** How a stream ended: its last event, and what came after it. */
+/** How a stream ended: its last event, and the error after it. */
 interface End {
   readonly name: string;
   readonly lastEvent: string | undefined;
   readonly end: string;
 }
 
-/** Drains a server that has a stream of every kind and a publisher at work; every stream must hear go_away. */
+/** Drains a server with a publisher and a stream over each transport, and expects go_away on every stream. */
 export async function drainWatched(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "tidings-drain-"));
   const server = new ServerProcess({ data: folder, drain: "2s" });
@@ -34,7 +34,7 @@ export async function drainWatched(): Promise<void> {
     const watched = [...transports.map(([name, transport]) => watchRpc(name, transport, user)), watchSocket(url, user)];
     await Promise.all(watched.map(({ open }) => open));
     const load = publishUntilRefused(url, await tokenFor({ sub: "load", tenant: "acme", role: "service" }));
-    await load.begun;
+    await load.started;
     expect.soft(await server.stop()).toBe(0);
     await load.ended;
     for (const { name, lastEvent, end } of await Promise.all(watched.map((stream) => stream.end))) {
@@ -94,9 +94,9 @@ function watchSocket(url: string, token: string): { open: Promise<void>; end: Pr
   return { open: open.promise, end };
 }
 
-/** Publishes without pause until the server no longer takes it. */
-function publishUntilRefused(baseUrl: string, token: string): { begun: Promise<void>; ended: Promise<void> } {
-  const begun = Promise.withResolvers<void>();
+/** Publishes without pause until the server refuses. `started` resolves after some publishes. */
+function publishUntilRefused(baseUrl: string, token: string): { started: Promise<void>; ended: Promise<void> } {
+  const started = Promise.withResolvers<void>();
   const client = createClient(PushService, createConnectTransport({ baseUrl, httpVersion: "1.1" }));
   const request = {
     audience: { to: { case: "tenant", value: true } },
@@ -106,11 +106,11 @@ function publishUntilRefused(baseUrl: string, token: string): { begun: Promise<v
     try {
       for (let count = 0; ; count++) {
         await client.publish(request, { headers: { authorization: `Bearer ${token}` } });
-        if (count === 20) begun.resolve();
+        if (count === 20) started.resolve();
       }
     } catch {
-      // The end of the server is the end of the load.
+      // The server has stopped, which ends the load.
     }
   };
-  return { begun: begun.promise, ended: publish() };
+  return { started: started.promise, ended: publish() };
 }

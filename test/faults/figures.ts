@@ -1,4 +1,4 @@
-/** What was injected, and what was found, as a table. */
+/** The figures of a run: faults, traffic and findings. */
 import type { Finding, History } from "./history.ts";
 import { countCodes, type Publishers } from "./publishers.ts";
 import type { Subscriber } from "./subscribers.ts";
@@ -6,7 +6,7 @@ import type { Subscriber } from "./subscribers.ts";
 /** Figures by name. */
 export type Figures = Readonly<Record<string, number | string>>;
 
-/** What clients did and got. */
+/** The calls and deliveries of all clients. */
 export function trafficOf(
   { publishes, answers, failures, duplicates }: Publishers,
   subscribers: readonly Subscriber[],
@@ -28,18 +28,18 @@ export function trafficOf(
   };
 }
 
-/** What the checker found. */
+/** The numbers of violations that the checker found. */
 export function findingsOf(findings: readonly Finding[]): Figures {
   const found = (...kinds: Finding["kind"][]) => findings.filter(({ kind }) => kinds.includes(kind)).length;
   return {
     lost: found("lost", "missed", "hole"),
     duplicates: found("twice", "changed"),
     "out of order": found("reordered", "overtaken"),
-    "wrong in other ways": found("phantom", "misdirected", "mark", "badge", "count"),
+    "other violations": found("phantom", "misdirected", "mark", "badge", "count"),
   };
 }
 
-/** Figures of runs that went on at once, together: numbers are added, and of words those of the first are taken. */
+/** The sums of figures of parallel runs. Of a figure that is a text, the first one is taken. */
 export function sumOf(runs: readonly Figures[]): Figures {
   const sums: Record<string, number | string> = {};
   for (const [name, value] of runs.flatMap((figures) => Object.entries(figures))) {
@@ -50,7 +50,7 @@ export function sumOf(runs: readonly Figures[]): Figures {
   return sums;
 }
 
-/** The figures as lines. */
+/** Formats figures as lines. */
 export function table(figures: Figures): string {
   const width = Math.max(...Object.keys(figures).map(({ length }) => length));
   return Object.entries(figures)
@@ -58,7 +58,7 @@ export function table(figures: Figures): string {
     .join("\n");
 }
 
-/** The value that such a share of all is not above, 0 of none. */
+/** The smallest value that at least this share of the values does not exceed; 0 without values. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? 0;

@@ -1,16 +1,16 @@
 /**
- * What the clients of a run saw, and what must be true of it whatever was killed in between. Nothing here knows the
- * servers: the checker is itself tested with histories that are wrong. Times are performance.now() of the one process
- * that wrote them down.
+ * The history of a run, as its clients saw it, and a checker of the invariants that must hold whatever was killed meanwhile.
+ * The checker knows nothing of the servers, and is tested itself, with wrong histories. All times are performance.now() of
+ * the one process that records them.
  */
 
 /** A publish that was attempted, answered or not. */
 export interface Publish {
-  /** Names the publish; its message carries it. */
+  /** Identifies the publish. Its message carries the key. */
   readonly key: string;
-  /** The feeds that it is for, such as `tenant` or `user/ann`. */
+  /** The feeds of its audience, such as `tenant` or `user/ann`. */
   readonly feeds: readonly string[];
-  /** When it was first attempted. */
+  /** The time of the first attempt. */
   readonly at: number;
 }
 
@@ -21,51 +21,51 @@ export interface Answer {
   readonly at: number;
 }
 
-/** A message at its place, as a reader saw it. */
+/** A message at its position, as a reader saw it. */
 export interface Entry {
   readonly key: string;
   readonly id: string;
   readonly feed: string;
   readonly seq: number;
-  /** Of a list: whether its reader has read it. */
+  /** In a list: whether the user has read it. */
   readonly read?: boolean;
 }
 
-/** All that one reader saw, in the order in which it saw it: a list newest first, a stream oldest first. */
+/** All messages that one reader saw, in the order in which it saw them: a list newest first, a stream oldest first. */
 export interface View {
   readonly reader: string;
   readonly kind: "list" | "stream";
-  /** The feeds that it follows, from before the first publish to after the last. */
+  /** The feeds that it follows, from before the first publish until after the last. */
   readonly feeds: readonly string[];
   readonly entries: readonly Entry[];
-  /** Of a stream: when each came. */
+  /** Of a stream: when each entry arrived. */
   readonly times?: readonly number[];
 }
 
-/** Messages that a user marked as read; nothing marks them as unread again. */
+/** Messages that a user marked as read. Nothing marks them as unread again. */
 export interface Mark {
-  /** The lists of this user show it. */
+  /** The reader whose list shows the mark. */
   readonly reader: string;
   readonly ids: readonly string[];
-  /** Without an answer it may have happened, or not. */
+  /** When false, the mark may or may not have been stored. */
   readonly answered: boolean;
 }
 
-/** Unread totals of one reader at rest: as its client counted, and as the server lists. */
+/** The number of unread messages of one reader at the end: as its client counted it, and as the server lists it. */
 export interface Totals {
   readonly reader: string;
   readonly badge: number | undefined;
   readonly listed: number;
 }
 
-/** Who is online, at rest: as a node says, and as it is. */
+/** The online count at the end: as a node reports it, and the actual one. */
 export interface Count {
   readonly node: string;
-  readonly told: string;
+  readonly reported: string;
   readonly actual: string;
 }
 
-/** One run. */
+/** Everything that the clients of one run did and saw. */
 export interface History {
   readonly publishes: readonly Publish[];
   readonly answers: readonly Answer[];
@@ -75,25 +75,36 @@ export interface History {
   readonly counts: readonly Count[];
 }
 
-/** What is wrong. */
+/** A violated invariant. */
 export interface Finding {
-  readonly kind:
+  readonly kind: /** An answered or delivered message is not in a list. */
     | "lost"
+    /** A stored message did not arrive on a stream. */
     | "missed"
+    /** A reader has a message, or a position, twice. */
     | "twice"
+    /** The messages of a feed are out of order. */
     | "reordered"
+    /** A publish that began after another was answered is stored before it. */
     | "overtaken"
+    /** A message was never published. */
     | "phantom"
+    /** A message is in a feed that is not of its audience. */
     | "misdirected"
+    /** A publish has two ids. */
     | "changed"
+    /** A list lacks a seq. */
     | "hole"
+    /** A read state has too much or too little. */
     | "mark"
+    /** A client counts unread messages differently from the server. */
     | "badge"
+    /** A node reports a wrong online count. */
     | "count";
   readonly detail: string;
 }
 
-/** Everything that is wrong with a history; empty when nothing is. */
+/** Returns all violations of a history. */
 export function check(history: History): Finding[] {
   const publishes = new Map(history.publishes.map((publish) => [publish.key, publish]));
   const answered = answeredByFeed(history.answers, publishes);
@@ -110,12 +121,17 @@ export function check(history: History): Finding[] {
     ...checkMarks(history),
     ...checkTotals(history.totals),
     ...history.counts
-      .filter(({ told, actual }) => told !== actual)
-      .map(({ node, told, actual }): Finding => ({ kind: "count", detail: `${node} counts ${told}, not ${actual}` })),
+      .filter(({ reported, actual }) => reported !== actual)
+      .map(
+        ({ node, reported, actual }): Finding => ({
+          kind: "count",
+          detail: `${node} counts ${reported}, not ${actual}`,
+        }),
+      ),
   ];
 }
 
-/** The keys of what was answered, by feed. */
+/** The keys of answered publishes, by feed. */
 function answeredByFeed(
   answers: readonly Answer[],
   publishes: ReadonlyMap<string, Publish>,
@@ -127,28 +143,28 @@ function answeredByFeed(
   return keys;
 }
 
-/** Every message was published, and to a feed where it is seen. */
+/** Every message was published, to a feed in which the reader has it. */
 function checkOrigins({ reader, feeds, entries }: View, publishes: ReadonlyMap<string, Publish>): Finding[] {
   return entries.flatMap(({ key, feed }): Finding[] => {
     const publish = publishes.get(key);
-    if (!publish) return [{ kind: "phantom", detail: `${reader} has ${key}, which nobody published` }];
+    if (!publish) return [{ kind: "phantom", detail: `${reader} has ${key}, which was never published` }];
     if (publish.feeds.includes(feed) && feeds.includes(feed)) return [];
     return [{ kind: "misdirected", detail: `${reader} has ${key} in ${feed}` }];
   });
 }
 
-/** No message twice in a feed, whether by its id or by what it carries. */
+/** No key, no id and no seq occurs twice in a feed. */
 function checkOnce({ reader, entries }: View): Finding[] {
   const seen = new Set<string>();
   return entries.flatMap(({ key, id, feed, seq }): Finding[] => {
     const names = [`${feed} key ${key}`, `${feed} id ${id}`, `${feed} seq ${seq}`];
-    const again = names.filter((name) => seen.has(name));
+    const repeated = names.filter((name) => seen.has(name));
     for (const name of names) seen.add(name);
-    return again.length === 0 ? [] : [{ kind: "twice", detail: `${reader} has twice: ${again.join(", ")}` }];
+    return repeated.length === 0 ? [] : [{ kind: "twice", detail: `${reader} has twice: ${repeated.join(", ")}` }];
   });
 }
 
-/** Per feed: a stream runs forwards, a list backwards and without a hole down to the first message. */
+/** In each feed the seqs of a stream ascend, and those of a list descend without a hole down to 1. */
 function checkOrder({ reader, kind, entries }: View): Finding[] {
   const findings: Finding[] = [];
   const last = new Map<string, number>();
@@ -167,7 +183,7 @@ function checkOrder({ reader, kind, entries }: View): Finding[] {
   return findings;
 }
 
-/** What was answered is there. */
+/** Every answered message is in every view of its feeds. */
 function checkAnswered(
   { reader, kind, feeds, entries }: View,
   answered: ReadonlyMap<string, ReadonlySet<string>>,
@@ -185,17 +201,17 @@ function checkAnswered(
   );
 }
 
-/** By feed, the ids at each seq. */
-type Places = Map<string, Map<number, string>>;
+/** The ids at each seq, by feed. */
+type IdsBySeq = Map<string, Map<number, string>>;
 
-/** What is stored, though perhaps never answered, has come over every stream too, as the same message. */
+/** Every stored message, answered or not, arrived on every stream of its feed with the same id, and nothing else did. */
 function checkAgainstLists(views: readonly View[]): Finding[] {
-  const listed: Places = new Map();
-  for (const { kind, entries } of views) if (kind === "list") addPlaces(listed, entries);
+  const listed: IdsBySeq = new Map();
+  for (const { kind, entries } of views) if (kind === "list") addIds(listed, entries);
   return views.flatMap(({ kind, reader, feeds, entries }): Finding[] => {
     if (kind === "list") return [];
-    const streamed: Places = new Map();
-    addPlaces(streamed, entries);
+    const streamed: IdsBySeq = new Map();
+    addIds(streamed, entries);
     const missed = feeds.flatMap((feed) =>
       [...(listed.get(feed) ?? [])]
         .filter(([seq, id]) => streamed.get(feed)?.get(seq) !== id)
@@ -213,11 +229,11 @@ function checkAgainstLists(views: readonly View[]): Finding[] {
   });
 }
 
-function addPlaces(places: Places, entries: readonly Entry[]): void {
-  for (const { feed, seq, id } of entries) places.set(feed, (places.get(feed) ?? new Map()).set(seq, id));
+function addIds(ids: IdsBySeq, entries: readonly Entry[]): void {
+  for (const { feed, seq, id } of entries) ids.set(feed, (ids.get(feed) ?? new Map()).set(seq, id));
 }
 
-/** In a feed, what was answered stands before what was attempted only afterwards. */
+/** A publish that was answered before another one was attempted precedes it in the feed. */
 function checkTimes({ answers, views }: History, publishes: ReadonlyMap<string, Publish>): Finding[] {
   const answeredAt = new Map<string, number>();
   for (const { key, at } of answers) answeredAt.set(key, Math.min(at, answeredAt.get(key) ?? at));
@@ -235,7 +251,7 @@ function checkTimes({ answers, views }: History, publishes: ReadonlyMap<string, 
   });
 }
 
-/** One publish is one message, for whoever repeated or read it. */
+/** All answers and all readers agree on the id of a publish. */
 function checkIdentity({ answers, views }: History): Finding[] {
   const ids = new Map<string, string>();
   return [...answers, ...views.flatMap(({ entries }) => entries)].flatMap(({ key, id }): Finding[] => {
@@ -245,7 +261,7 @@ function checkIdentity({ answers, views }: History): Finding[] {
   });
 }
 
-/** What was marked, and the mark answered, is read; what nobody marked is not. */
+/** Messages with an answered mark are read, and messages that were never marked are unread. */
 function checkMarks({ marks, views }: History): Finding[] {
   return views.flatMap(({ kind, reader, entries }): Finding[] => {
     if (kind === "stream") return [];

@@ -5,7 +5,7 @@ import { times } from "./size.ts";
 
 const kills = times(20, 100);
 
-test(`a store that is killed at full load has all that it answered, ${kills} times over`, async () => {
+test(`The store's process, killed ${kills} times at full load, keeps every answered append`, async () => {
   await killRounds(kills);
   report("kill-store", { "kills at full load": kills });
 });

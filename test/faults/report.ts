@@ -1,12 +1,12 @@
-/** What a test prints at its end, and hands to `npm run test:faults -- --write`. */
+/** The figures that a test prints at its end, and passes on to `npm run test:faults -- --write`. */
 import { appendFileSync } from "node:fs";
 import { onTestFinished } from "vitest";
 import { type Figures, table } from "./figures.ts";
-import { seed } from "./size.ts";
+import { seed } from "./random.ts";
 
-/** A line of the file that TIDINGS_FAULTS_REPORT names, as JSON. */
+/** A line of JSON in the file that TIDINGS_FAULTS_REPORT names. */
 export interface Reported {
-  /** Names the file of the test, and its place in docs/reliability.md. */
+  /** The name of the test's file, and of its markers in docs/reliability.md. */
   readonly part: string;
   readonly test: string;
   readonly passed: boolean;
@@ -16,7 +16,7 @@ export interface Reported {
 
 const file = process.env.TIDINGS_FAULTS_REPORT;
 
-/** Prints the figures of the test that runs, and keeps them together with what becomes of it. */
+/** Prints the figures of the current test, and reports them with the result of the test when it has finished. */
 export function report(part: string, figures: Figures): void {
   console.log(table({ ...figures, seed }));
   if (file === undefined) return;

@@ -1,53 +1,54 @@
-/** One run: a server under load that is ended again and again, and started again on the same data and port. */
+/** One run of a server under load, which is killed or drained many times and restarted on the same data and port. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Figures, findingsOf, trafficOf } from "./figures.ts";
 import { check, type Finding, type History } from "./history.ts";
 import { Publishers } from "./publishers.ts";
+import { SeededRandom } from "./random.ts";
 import { ServerProcess, tokenFor } from "./server-process.ts";
-import { Dice } from "./size.ts";
 import { listAll, openSubscribers, type Subscriber, totalsOf } from "./subscribers.ts";
 
-/** What is done to the server. */
+/** The faults of a run. */
 export interface Plan {
-  /** `kill`: SIGKILL, one in ten of them while the server starts. `drain`: SIGTERM. */
+  /** `kill`: SIGKILL, followed by another one during the start in one of ten cases. `drain`: SIGTERM. */
   readonly how: "kill" | "drain";
   readonly times: number;
-  /** Callers that publish at once. */
+  /** Callers that publish concurrently. Default 6. */
   readonly publishers?: number;
-  /** Told after each restart. */
+  /** Called after each restart. */
   readonly progress?: (done: number) => void;
 }
 
-/** What came of it. */
+/** The result of a run. */
 export interface Report {
   readonly findings: readonly Finding[];
-  /** What pages met and never should. */
-  readonly upsets: readonly string[];
-  /** Exit codes of drained servers. */
+  /** Events that no client should see; see Subscriber. */
+  readonly clientErrors: readonly string[];
+  /** The exit codes of drained servers. */
   readonly exitCodes: readonly (number | null)[];
-  /** What the servers logged, at warn and above. */
+  /** The logs of all servers, at level warn and above. */
   readonly log: string;
-  /** What was injected and counted, by name. */
+  /** The numbers of faults and calls, by name. */
   readonly figures: Figures;
 }
 
 const tenant = "acme";
 const users = ["ann", "bob", "cem"];
-/** The server is ended after a random number of answers up to this. */
-const mostAnswers = 300;
+/** The server is killed or drained after a random number of answers up to this. */
+const maxAnswers = 300;
+/** Probability that a server is also killed while it starts. */
 const startKillShare = 0.1;
-/** Clients of a drained server come back before the next drain. */
-const clientsBack = { drain: "300ms" };
+/** Short enough that the clients of a drained server reconnect before the next drain. */
+const drainFlags = { drain: "300ms" };
 
 /** Carries out a plan, and checks what the clients saw. */
 export async function run(plan: Plan): Promise<Report> {
   const folder = mkdtempSync(join(tmpdir(), "tidings-faults-"));
-  const flags = { data: folder, ...clientsBack };
+  const flags = { data: folder, ...drainFlags };
   let server = new ServerProcess(flags);
   let subscribers: Subscriber[] = [];
-  const dice = new Dice();
+  const random = new SeededRandom();
   const exitCodes: (number | null)[] = [];
   let log = "";
   let startKills = 0;
@@ -59,15 +60,15 @@ export async function run(plan: Plan): Promise<Report> {
     const publishers = new Publishers({ urls: [url], token, tenant, users });
     publishers.start(plan.publishers ?? 6);
     for (let done = 1; done <= plan.times; done++) {
-      await publishers.answered(publishers.answers.length + Math.ceil(dice.fraction() * mostAnswers));
+      await publishers.answered(publishers.answers.length + Math.ceil(random.fraction() * maxAnswers));
       const marking = subscribers[done % subscribers.length]?.markRecent();
       if (plan.how === "drain") exitCodes.push(await server.stop());
       else await server.kill();
       await marking;
       log += server.log;
       server = new ServerProcess({ ...flags, port });
-      if (plan.how === "kill" && dice.fraction() < startKillShare) {
-        await new Promise((resolve) => setTimeout(resolve, dice.fraction() * 400));
+      if (plan.how === "kill" && random.fraction() < startKillShare) {
+        await new Promise((resolve) => setTimeout(resolve, random.fraction() * 400));
         await server.kill();
         startKills++;
         server = new ServerProcess({ ...flags, port });
@@ -77,14 +78,15 @@ export async function run(plan: Plan): Promise<Report> {
     }
     await publishers.stop();
     const history = await settle(publishers, subscribers);
-    const report = { exitCodes, upsets: subscribers.flatMap(({ upsets }) => upsets), findings: check(history) };
+    const findings = check(history);
     const figures = {
       [plan.how === "kill" ? "kills under load" : "drains under load"]: plan.times,
       "kills while starting": startKills,
       ...trafficOf(publishers, subscribers, history),
-      ...findingsOf(report.findings),
+      ...findingsOf(findings),
     };
-    return { ...report, log: log + server.log, figures };
+    const clientErrors = subscribers.flatMap(({ errors }) => errors);
+    return { findings, clientErrors, exitCodes, log: log + server.log, figures };
   } finally {
     for (const { client } of subscribers) client.close();
     await server.kill();
@@ -92,10 +94,10 @@ export async function run(plan: Plan): Promise<Report> {
   }
 }
 
-/** Lets everything arrive, and asks the server for what it has. */
+/** Waits until everything has been delivered, and lists what the server has. */
 async function settle(publishers: Publishers, subscribers: readonly Subscriber[]): Promise<History> {
-  const ends = await publishers.markEnd();
-  await Promise.all(subscribers.map((subscriber) => subscriber.received(ends)));
+  const last = await publishers.publishLast();
+  await Promise.all(subscribers.map((subscriber) => subscriber.received(last)));
   const lists = await Promise.all(
     users.map((user) =>
       listAll(user, subscribers.find((subscriber) => subscriber.user === user)?.client as Subscriber["client"]),

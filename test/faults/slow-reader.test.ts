@@ -4,14 +4,16 @@ import { runSlowReaders } from "./slow-reader.ts";
 
 const mebibyte = 1024 * 1024;
 const stallMs = 2_000;
-/** What 12 readers would keep waiting, had they no bound: 42 MB each, less some 8 MB in the kernel's buffers. */
+/** What 12 slow readers would have queued without a bound: 42 MB each, less some 8 MB in the kernel's buffers. */
 const unboundedBytes = 12 * 34e6;
 
-test("readers that stand still cost the server little, are cut, and lose nothing", { timeout: 180_000 }, async () => {
+test("Readers that stop reading cost the server little memory, are cut, and lose nothing", {
+  timeout: 180_000,
+}, async () => {
   const { growthBytes, cutAfterMs, received, streams, sent, log } = await runSlowReaders(stallMs, 4);
   report("slow-reader", {
-    "grew by MiB": Math.round(growthBytes / mebibyte),
-    "slow readers gone after the last publish, ms": Math.round(cutAfterMs),
+    "growth of server memory, MiB": Math.round(growthBytes / mebibyte),
+    "slow readers cut after the last publish, ms": Math.round(cutAfterMs),
   });
   const all = Array.from({ length: sent }, (_, index) => index + 1);
   for (const [name, seqs] of Object.entries(received)) expect.soft(seqs, name).toEqual(all);

@@ -1,4 +1,4 @@
-/** Readers that stop reading while much is sent, and what that costs the server and the others. */
+/** Readers that stop reading while much is sent to them. */
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,59 +17,60 @@ import {
 } from "../../src/gen.ts";
 import { ServerProcess, tokenFor } from "./server-process.ts";
 
-/** What came of a run. */
-export interface SlowReport {
-  /** Memory that the server took beyond what it had before, at most, in bytes. */
+/** The result of a run. */
+export interface SlowReaderReport {
+  /** The largest growth of the server's memory during the run, in bytes. */
   readonly growthBytes: number;
-  /** How many ms after the last publish the slow readers were gone. */
+  /** The time from the last publish until all slow readers were cut, in ms. */
   readonly cutAfterMs: number;
-  /** By reader: the seqs of the tenant's feed that it has received in the end, over all of its streams. */
+  /** The seqs of the tenant's feed that each reader has received in the end, over all of its streams. */
   readonly received: Readonly<Record<string, readonly number[]>>;
-  /** Streams that each reader needed. */
+  /** The number of streams that each reader opened. */
   readonly streams: Readonly<Record<string, number>>;
-  /** How many messages were sent. */
+  /** The number of messages. */
   readonly sent: number;
+  /** The server's log. */
   readonly log: string;
 }
 
 const messages = 700;
-/** Readers take compressed messages, too. */
+/** Random bytes, because the server compresses messages. */
 const incompressible = randomBytes(60_000);
 const perBatch = 10;
 const transports = ["connect", "grpc", "ws"] as const;
 
-/** Sends 42 MB to readers that stand still, `slowPerTransport` on each, and to one on each that reads. */
-export async function runSlowReaders(stallMs: number, slowPerTransport: number): Promise<SlowReport> {
+/** Sends 42 MB to readers that do not read, `slowPerTransport` over each transport, and to one over each that does. */
+export async function runSlowReaders(stallMs: number, slowPerTransport: number): Promise<SlowReaderReport> {
   const folder = mkdtempSync(join(tmpdir(), "tidings-slow-"));
   const server = new ServerProcess({ data: folder, "stall-timeout": `${stallMs}ms` });
   const slow: Reader[] = [];
-  const brisk: Reader[] = [];
+  const fast: Reader[] = [];
   try {
     const url = await server.ready;
     for (const transport of transports) {
       for (let number = 1; number <= slowPerTransport; number++) {
         slow.push(new Reader(`slow ${number} over ${transport}`, transport, url, await userToken("slow")));
       }
-      brisk.push(new Reader(`brisk over ${transport}`, transport, url, await userToken("brisk")));
+      fast.push(new Reader(`fast over ${transport}`, transport, url, await userToken("fast")));
     }
     const service = await tokenFor({ sub: "load", tenant: "acme", role: "service" });
     const client = createClient(PushService, createConnectTransport({ baseUrl: url, httpVersion: "1.1" }));
-    await Promise.all([...slow, ...brisk].map((reader) => reader.start()));
-    const reading = brisk.map((reader) => reader.readTo(messages));
+    await Promise.all([...slow, ...fast].map((reader) => reader.start()));
+    const reading = fast.map((reader) => reader.readTo(messages));
     const before = server.residentBytes;
-    let most = 0;
+    let peak = 0;
     for (let sent = 0; sent < messages; sent += perBatch) {
       await publish(client, service);
-      most = Math.max(most, server.residentBytes);
+      peak = Math.max(peak, server.residentBytes);
     }
-    const published = performance.now();
+    const publishedAt = performance.now();
     await Promise.all(reading);
-    while ((await connectionsOf("slow", client, service)) > 0) most = Math.max(most, server.residentBytes);
-    const cutAfterMs = performance.now() - published;
+    while ((await connectionsOf("slow", client, service)) > 0) peak = Math.max(peak, server.residentBytes);
+    const cutAfterMs = performance.now() - publishedAt;
     await Promise.all(slow.map((reader) => reader.readTo(messages)));
-    const all = [...slow, ...brisk];
+    const all = [...slow, ...fast];
     return {
-      growthBytes: most - before,
+      growthBytes: peak - before,
       cutAfterMs,
       received: Object.fromEntries(all.map(({ name, seqs }) => [name, seqs])),
       streams: Object.fromEntries(all.map(({ name, streams }) => [name, streams])),
@@ -77,7 +78,7 @@ export async function runSlowReaders(stallMs: number, slowPerTransport: number):
       log: server.log,
     };
   } finally {
-    for (const reader of [...slow, ...brisk]) reader.close();
+    for (const reader of [...slow, ...fast]) reader.close();
     await server.kill();
     rmSync(folder, { recursive: true, force: true });
   }
@@ -104,7 +105,7 @@ async function connectionsOf(user: string, client: Client<typeof PushService>, t
   return (await client.onlineCount(request, { headers })).connections;
 }
 
-/** A reader that takes events one by one when it wants to, and comes back after the last one when it was cut. */
+/** A reader that takes one event at a time, only when asked, and resumes after its last event when it was cut. */
 class Reader {
   readonly name: string;
   readonly seqs: number[] = [];
@@ -123,12 +124,12 @@ class Reader {
         : openRpc(transport, url, token, positions, signal);
   }
 
-  /** Opens a stream and reads to the end of what was missed. */
+  /** Opens a stream and reads until it has caught up. */
   async start(): Promise<void> {
     while ((await this.#next()) !== "caughtUp");
   }
 
-  /** Reads until so many messages are there, coming back as often as need be. */
+  /** Reads until it has `count` messages, and reconnects as often as needed. */
   async readTo(count: number): Promise<void> {
     while (this.seqs.length < count) {
       try {
@@ -168,15 +169,15 @@ async function* openRpc(
   positions: readonly Position[],
   signal: AbortSignal,
 ): AsyncGenerator<SubscribeResponse> {
-  const over =
+  const connectTransport =
     transport === "grpc" ? createGrpcTransport({ baseUrl }) : createConnectTransport({ baseUrl, httpVersion: "1.1" });
-  yield* createClient(PushService, over).subscribe(
+  yield* createClient(PushService, connectTransport).subscribe(
     { positions: [...positions] },
     { headers: { authorization: `Bearer ${token}` }, signal },
   );
 }
 
-/** The socket stands still between two steps, as far as the next frame. */
+/** The socket is paused after each frame until the consumer asks for the next one. */
 async function* openSocket(
   url: string,
   token: string,

@@ -1,4 +1,4 @@
-/** Pages of users that stay connected with the typed client, over all transports, and write down all that they receive. */
+/** Pages that stay connected with the client library, over all transports, and record everything that they receive. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { createGrpcTransport } from "@connectrpc/connect-node";
@@ -8,36 +8,36 @@ import type { Entry, Mark, Publish, Totals, View } from "./history.ts";
 import { tokenFor } from "./server-process.ts";
 
 const transports = ["ws", "connect", "grpc"] as const;
-/** The client waits up to 30 s between attempts; a run with 200 restarts cannot. */
-const patience = 0.02;
-/** What a page marks at once: all that came since its user marked last, at the pace of these runs. */
-const mostMarked = 200;
-const mostBreaks = 5;
-const mostTries = 20;
+/** Shortens the client's back-off, of up to 30 s between attempts, which would make a run with 200 restarts too long. */
+const backoffScale = 0.02;
+/** The most messages that a page marks at once. */
+const maxMarked = 200;
+const maxBreaks = 5;
+const maxAttempts = 20;
 
-/** A message as the history has it. Throws for one without a place: nothing here publishes such. */
+/** Converts a message for the history. Throws when it has no position, as only live events do. */
 export function toEntry({ id, title, position, read }: Message, user: string): Entry {
   if (!position) throw new Error(`${id} has no position`);
   const feed = position.feed === "user" ? `user/${user}` : position.feed;
   return { key: title, id, feed, seq: Number(position.seq), read };
 }
 
-/** What many pages receive, once in memory: a long run delivers millions. */
+/** Keeps the entries that many pages receive only once in memory: a long run delivers millions. */
 class SharedEntries {
   readonly #feeds = new Map<string, Map<number, Entry>>();
 
-  /** The entry that another page has at this place, if it is the same message; else the one given. */
+  /** The equal entry of another page, or this entry when there is none. */
   share(entry: Entry): Entry {
-    const places = this.#feeds.get(entry.feed) ?? new Map<number, Entry>();
-    this.#feeds.set(entry.feed, places);
-    const known = places.get(entry.seq);
+    const entries = this.#feeds.get(entry.feed) ?? new Map<number, Entry>();
+    this.#feeds.set(entry.feed, entries);
+    const known = entries.get(entry.seq);
     if (known && known.id === entry.id && known.key === entry.key) return known;
-    if (!known) places.set(entry.seq, entry);
+    if (!known) entries.set(entry.seq, entry);
     return entry;
   }
 }
 
-/** The name of what the server lists for a user. */
+/** The reader name of the list of a user's messages. */
 export function listOf(user: string): string {
   return `the list of ${user}`;
 }
@@ -52,18 +52,18 @@ export class Subscriber {
   readonly name: string;
   readonly user: string;
   readonly client: TidingsClient;
-  /** What must never happen to a page whose server kept everything. */
-  readonly upsets: string[] = [];
-  /** How many streams it has had. */
+  /** Events that must not happen when the server keeps all messages: gaps, refused positions, a client that gives up. */
+  readonly errors: string[] = [];
+  /** The number of streams that it has opened. */
   streams = 0;
-  /** Why its streams ended, as far as the first few go. */
+  /** Why its first few streams ended. */
   readonly breaks: string[] = [];
   readonly marks: Mark[] = [];
   readonly #entries: Entry[] = [];
   readonly #times: number[] = [];
   /** Ids of notifications, the latest last. */
   readonly #recent: string[] = [];
-  #heard: () => void = () => {};
+  #onChange: () => void = () => {};
 
   constructor(user: string, name: string, options: TidingsOptions, shared: SharedEntries) {
     this.name = name;
@@ -71,31 +71,32 @@ export class Subscriber {
     this.client = connectTidings(options);
     this.client.on("hello", () => this.streams++);
     this.client.on("error", ({ message }) => {
-      if (this.breaks.length < mostBreaks) this.breaks.push(`${name}: ${message}`);
+      if (this.breaks.length < maxBreaks) this.breaks.push(`${name}: ${message}`);
     });
     this.client.on("gap", ({ from, to }) =>
-      this.upsets.push(`${name}: gap from ${from?.feed} ${from?.seq} to ${to?.seq}`),
+      this.errors.push(`${name}: gap from ${from?.feed} ${from?.seq} to ${to?.seq}`),
     );
-    this.client.on("reset", ({ reason }) => this.upsets.push(`${name}: positions refused, ${reason}`));
+    this.client.on("reset", ({ reason }) => this.errors.push(`${name}: positions refused, ${reason}`));
     this.client.on("message", (message) => {
       this.#entries.push(shared.share(toEntry(message, user)));
       this.#times.push(performance.now());
-      if (message.kind === Kind.NOTIFICATION && this.#recent.push(message.id) > mostMarked) this.#recent.shift();
-      this.#heard();
+      if (message.kind === Kind.NOTIFICATION && this.#recent.push(message.id) > maxMarked) this.#recent.shift();
+      this.#onChange();
     });
-    this.client.unread.subscribe(() => this.#heard());
+    this.client.unread.subscribe(() => this.#onChange());
     this.client.state.subscribe((state) => {
-      if (state === "closed") this.upsets.push(`${name}: the client gave up`);
-      this.#heard();
+      if (state === "closed") this.errors.push(`${name}: the client gave up`);
+      this.#onChange();
     });
   }
 
+  /** Everything that it has received. */
   get view(): View {
     const [entries, times] = [this.#entries, this.#times];
     return { reader: this.name, kind: "stream", feeds: feedsOf(this.user), entries, times };
   }
 
-  /** Marks what came last as read. The answer may be lost with its server. */
+  /** Marks the latest notifications as read, and records whether the call was answered. */
   async markRecent(): Promise<void> {
     const reader = listOf(this.user);
     const ids = [...this.#recent];
@@ -107,21 +108,21 @@ export class Subscriber {
     this.marks.push({ reader, ids, answered });
   }
 
-  /** Waits until a condition of the page holds; gives up after the time and lets the checker say what is missing. */
-  until(holds: () => boolean, withinMs = 20_000): Promise<void> {
+  /** Waits until a condition of the page holds. Also resolves after the timeout: the checker reports what is missing. */
+  until(holds: () => boolean, timeoutMs = 20_000): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, withinMs);
-      this.#heard = () => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#onChange = () => {
         if (!holds()) return;
         clearTimeout(timer);
         resolve();
       };
-      this.#heard();
+      this.#onChange();
     });
   }
 
-  /** Waits until all these messages are there, as far as they are for this page. */
-  async received(publishes: readonly Publish[], withinMs?: number): Promise<void> {
+  /** Waits until it has received all these messages that are for its user. */
+  async received(publishes: readonly Publish[], timeoutMs?: number): Promise<void> {
     const feeds = feedsOf(this.user);
     const keys = publishes
       .filter((publish) => publish.feeds.some((feed) => feeds.includes(feed)))
@@ -129,11 +130,11 @@ export class Subscriber {
     await this.until(() => {
       const recent = new Set(this.#entries.slice(-2_000).map(({ key }) => key));
       return keys.every((key) => recent.has(key));
-    }, withinMs);
+    }, timeoutMs);
   }
 }
 
-/** Pages over all transports in turn, so many per user, all of them live. */
+/** Opens `pages` pages for each user, spread over all transports, and resolves when all of them are live. */
 export async function openSubscribers(
   url: string,
   tenant: string,
@@ -153,7 +154,7 @@ export async function openSubscribers(
           {
             url,
             token: async () => token,
-            random: { fraction: () => Math.random() * patience },
+            random: { fraction: () => Math.random() * backoffScale },
             ...(transport === "grpc"
               ? { transport: "connect", connect: createGrpcTransport({ baseUrl: url }) }
               : { transport }),
@@ -167,35 +168,35 @@ export async function openSubscribers(
   return subscribers;
 }
 
-/** A call at the end of a run, when everybody lists everything: repeated as often as the server asks for it, within reason. */
-async function patiently<T>(call: () => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries++) {
+/** Repeats a call while the server asks to retry: at the end of a run all pages list all messages at the same time. */
+async function retrying<T>(call: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
     try {
       return await call();
     } catch (error) {
       const { retryAfterMs } = error as TidingsError;
-      if (retryAfterMs === undefined || tries === mostTries) throw error;
+      if (retryAfterMs === undefined || attempt === maxAttempts) throw error;
       await sleep(retryAfterMs);
     }
   }
 }
 
-/** What the server lists for a user. */
+/** Lists all messages of a user. */
 export async function listAll(user: string, client: TidingsClient): Promise<View> {
   const entries: Entry[] = [];
   let pageToken = "";
   do {
-    const page = await patiently(() => client.listMessages({ pageSize: 100, pageToken }));
+    const page = await retrying(() => client.listMessages({ pageSize: 100, pageToken }));
     for (const message of page.messages) entries.push(toEntry(message, user));
     pageToken = page.nextPageToken;
   } while (pageToken !== "");
   return { reader: listOf(user), kind: "list", feeds: feedsOf(user), entries };
 }
 
-/** The badge of a page at rest, beside what the server lists. */
+/** The unread count of a page, next to the one that the server lists. Waits a while until they are equal. */
 export async function totalsOf(subscriber: Subscriber): Promise<Totals> {
   const { name, client } = subscriber;
-  const { unread } = await patiently(() => client.listUnread({ pageSize: 1 }));
+  const { unread } = await retrying(() => client.listUnread({ pageSize: 1 }));
   const listed = unread?.total ?? 0;
   await subscriber.until(() => client.unread.value?.total === listed, 5_000);
   return { reader: name, badge: client.unread.value?.total, listed };

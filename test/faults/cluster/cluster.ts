@@ -1,20 +1,19 @@
-/** Nodes as an operator runs them: processes on one MongoDB and one Redis, behind a load balancer. */
-
+/** Nodes as an operator runs them: processes that share a MongoDB and a Redis, behind a load balancer. */
 import type { Filter } from "../../support/fault-pipe.ts";
 import { FaultProxy } from "../../support/fault-proxy.ts";
 import { redisServer, startRedis, type TestRedis } from "../../support/redis.ts";
 import type { Tool } from "../../support/tools.ts";
 import type { Flags } from "../server-process.ts";
-import { Member } from "./member.ts";
+import { ClusterNode } from "./cluster-node.ts";
 import { type StoreKind, type StoreServer, startStore, toolsFor } from "./store-server.ts";
 
-/** What a cluster is made of. */
+/** Options of a cluster. */
 export interface ClusterOptions {
   readonly store: StoreKind;
   /** Default 3. */
   readonly nodes?: number;
   readonly flags?: Flags;
-  /** Changes what Redis says to a node; asked once for each, by its number from 0. */
+  /** Creates the filters for the data that Redis sends to a node, by the node's number from 0. */
   readonly fromBus?: (node: number) => (() => Filter) | undefined;
 }
 
@@ -23,50 +22,49 @@ export function clusterTools(store: StoreKind): readonly Tool[] {
   return [redisServer, ...toolsFor(store)];
 }
 
-/** A cluster. */
+/** A running cluster. */
 export class Cluster {
   readonly store: StoreServer;
   readonly redis: TestRedis;
-  readonly members: readonly Member[];
-  /** The load balancer: takes each connection to the next node that is in rotation. */
-  readonly front: FaultProxy;
+  readonly nodes: readonly ClusterNode[];
+  /** Takes each connection to the next node that is in rotation. */
+  readonly loadBalancer: FaultProxy;
 
-  private constructor(store: StoreServer, redis: TestRedis, members: readonly Member[], front: FaultProxy) {
+  private constructor(store: StoreServer, redis: TestRedis, nodes: readonly ClusterNode[], loadBalancer: FaultProxy) {
     this.store = store;
     this.redis = redis;
-    this.members = members;
-    this.front = front;
+    this.nodes = nodes;
+    this.loadBalancer = loadBalancer;
   }
 
-  /** Starts everything, and waits until it serves. */
-  static async open({ store: kind, nodes = 3, flags = {}, fromBus }: ClusterOptions): Promise<Cluster> {
+  /** Starts everything, and waits until all nodes accept connections. */
+  static async open({ store: kind, nodes: count = 3, flags = {}, fromBus }: ClusterOptions): Promise<Cluster> {
     const [store, redis] = await Promise.all([startStore(kind), startRedis()]);
-    const members: Member[] = [];
-    let turn = 0;
-    const front = new FaultProxy({
+    const nodes: ClusterNode[] = [];
+    let next = 0;
+    const loadBalancer = new FaultProxy({
       targets: () => {
-        turn++;
-        const open = members.filter(({ isInRotation }) => isInRotation);
-        return open.map((_, index) => (open[(turn + index) % open.length] as Member).port);
+        next++;
+        const open = nodes.filter(({ isInRotation }) => isInRotation);
+        return open.map((_, index) => (open[(next + index) % open.length] as ClusterNode).port);
       },
     });
-    const cluster = new Cluster(store, redis, members, front);
+    const cluster = new Cluster(store, redis, nodes, loadBalancer);
     try {
-      await front.listen();
-      for (let number = 0; number < nodes; number++) {
+      await loadBalancer.listen();
+      for (let number = 0; number < count; number++) {
         const filter = fromBus?.(number);
-        members.push(
-          await Member.start({
-            name: `node ${number + 1}`,
-            store,
-            busPort: redis.port,
-            // Clients of a drained node come back before the next one drains; one that is frozen does not hold all up.
-            flags: { drain: "300ms", ...flags },
-            ...(filter ? { fromBus: filter } : {}),
-          }),
-        );
-        // The first one makes the schema.
-        await members.at(-1)?.ready();
+        const node = await ClusterNode.start({
+          name: `node ${number + 1}`,
+          store,
+          busPort: redis.port,
+          // Short, so that clients of a drained node reconnect before the next one drains.
+          flags: { drain: "300ms", ...flags },
+          ...(filter ? { fromBus: filter } : {}),
+        });
+        nodes.push(node);
+        // One after the other, because the first node creates the schema.
+        await node.ready();
       }
       return cluster;
     } catch (error) {
@@ -75,19 +73,19 @@ export class Cluster {
     }
   }
 
-  /** Where clients connect. */
+  /** The URL of the load balancer. */
   get url(): string {
-    return `http://127.0.0.1:${this.front.port}`;
+    return `http://127.0.0.1:${this.loadBalancer.port}`;
   }
 
-  /** What a node logged, with its name, at warn and above. */
+  /** The logs of all nodes, at level warn and above. */
   get log(): string {
-    return this.members.map(({ log }) => log).join("");
+    return this.nodes.map(({ log }) => log).join("");
   }
 
-  /** Ends everything, and leaves nothing. */
+  /** Ends all processes and removes their data. */
   async close(): Promise<void> {
-    await Promise.all(this.members.map((member) => member.close()));
-    await Promise.all([this.front.close(), this.redis.stop(), this.store.close()]);
+    await Promise.all(this.nodes.map((node) => node.close()));
+    await Promise.all([this.loadBalancer.close(), this.redis.stop(), this.store.close()]);
   }
 }

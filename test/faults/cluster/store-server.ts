@@ -1,4 +1,4 @@
-/** The server that the nodes of a run keep their store on. */
+/** The server of the store that the nodes of a run share. */
 import { randomBytes } from "node:crypto";
 import { MongoClient } from "mongodb";
 import { Ferret, ferretdb } from "../../support/ferretdb.ts";
@@ -6,18 +6,18 @@ import { MemoryMongo } from "../../support/memory-mongo/process.ts";
 import { pathOf, type Tool } from "../../support/tools.ts";
 
 /**
- * `ferretdb`: a server that speaks MongoDB's protocol and keeps its data, but finds them by scanning. `memory`: our own,
- * which keeps up with the load of a run and looks like a replica set to the nodes. With TIDINGS_TEST_MONGODB_URL both
- * are the server named there, reached directly.
+ * `ferretdb` speaks MongoDB's protocol and stores its data on disk, but finds documents by scanning. `memory` is a server of
+ * these tests, which is fast enough for the load of a run and looks like a replica set to the nodes. When
+ * TIDINGS_TEST_MONGODB_URL names a server, that one is used for both, through a direct connection.
  */
 export type StoreKind = "ferretdb" | "memory";
 
-/** A server that runs. */
+/** A running server. */
 export interface StoreServer {
-  /** What it is, for tables. */
+  /** Its name, for tables. */
   readonly name: string;
   readonly port: number;
-  /** The address of the run's database through another port on this machine. */
+  /** The URL of the run's database through a port of this machine. */
   url(port: number): string;
   close(): Promise<void>;
 }
@@ -29,10 +29,10 @@ export function toolsFor(kind: StoreKind): readonly Tool[] {
   return kind === "memory" || named ? [] : [ferretdb];
 }
 
-/** Starts one, or takes the one that is named. */
+/** Starts a server, or uses the one that TIDINGS_TEST_MONGODB_URL names. */
 export async function startStore(kind: StoreKind): Promise<StoreServer> {
   const database = `tidings-${randomBytes(6).toString("hex")}`;
-  if (named) return takeNamed(new URL(named), database);
+  if (named) return useNamed(new URL(named), database);
   if (kind === "memory") {
     const memory = await MemoryMongo.start();
     const url = (port: number) => `mongodb://127.0.0.1:${port}/${database}?directConnection=true`;
@@ -43,8 +43,8 @@ export async function startStore(kind: StoreKind): Promise<StoreServer> {
   return { name: "FerretDB 1.24 on SQLite", port: ferret.port, url, close: () => ferret.remove() };
 }
 
-/** The proxies lead to this machine only. */
-function takeNamed(address: URL, database: string): StoreServer {
+/** The server must be on this machine: the proxies of a cluster lead nowhere else. */
+function useNamed(address: URL, database: string): StoreServer {
   const at = (port: string) => {
     const url = Object.assign(new URL(address), { port, pathname: `/${database}` });
     url.searchParams.set("directConnection", "true");
@@ -52,7 +52,7 @@ function takeNamed(address: URL, database: string): StoreServer {
   };
   const port = address.port || "27017";
   return {
-    name: "a server that was named",
+    name: "the server of TIDINGS_TEST_MONGODB_URL",
     port: Number(port),
     url: (through) => at(String(through)),
     async close() {

@@ -1,13 +1,13 @@
 import type { History } from "../history.ts";
 
-/** A time within a run: both by performance.now(). */
+/** A period of a run, by performance.now(). */
 export interface Period {
   readonly from: number;
   readonly to: number;
 }
 
-/** How long after its answer each message reached each page, in ms. */
-export class Deliveries {
+/** The times from the answer of each publish until each page has received the message, in ms. */
+export class DeliveryTimes {
   readonly #all: readonly { readonly at: number; readonly tookMs: number }[];
 
   constructor({ answers, views }: History) {
@@ -21,9 +21,9 @@ export class Deliveries {
     );
   }
 
-  /** Of what was answered within some periods. */
+  /** The times of publishes that were answered within these periods. */
   within(periods: readonly Period[]): number[] {
-    const inside = ({ at }: { at: number }) => periods.some(({ from, to }) => from <= at && at < to);
-    return this.#all.filter(inside).map(({ tookMs }) => tookMs);
+    const isInside = ({ at }: { at: number }) => periods.some(({ from, to }) => from <= at && at < to);
+    return this.#all.filter(isInside).map(({ tookMs }) => tookMs);
   }
 }

@@ -1,4 +1,4 @@
-/** Lines of a log at error and above, and those that are no JSON: what a node must not write, whatever dies around it. */
+/** The lines of a log at level error and above, and lines that are not JSON. Nodes must write none, whatever fails around them. */
 export function errorsIn(log: string): string[] {
   return log.split("\n").filter((line) => {
     if (line === "") return false;

@@ -1,31 +1,26 @@
-/** Many users with one page each, on the product's client and its patience. */
+/** Pages of many users, one each, with the client library and its own back-off. */
 import { connectTidings, type TidingsClient } from "../../../src/client/index.ts";
 import { tokenFor } from "../server-process.ts";
 
 /** One page. */
-export interface CrowdPage {
+export interface Page {
   readonly client: TidingsClient;
-  /** Titles of messages, in the order in which they came. */
+  /** The titles of its messages, in the order of arrival. */
   readonly titles: string[];
-  /** When its streams were caught up, by performance.now(). */
+  /** When its streams had caught up, by performance.now(). */
   readonly caughtUpAt: number[];
-  /** When its streams began. */
+  /** When its streams got their hello, by performance.now(). */
   readonly helloAt: number[];
 }
 
-/** Opens pages of as many users, from a number on, at these addresses in turn; they are live when `until` says so. */
-export async function openCrowd(
-  urls: readonly string[],
-  tenant: string,
-  users: number,
-  first = 0,
-): Promise<CrowdPage[]> {
-  const pages: CrowdPage[] = [];
+/** Opens one page for each of `users` users, numbered from `first`, at these URLs round-robin. Does not wait for them. */
+export async function openPages(urls: readonly string[], tenant: string, users: number, first = 0): Promise<Page[]> {
+  const pages: Page[] = [];
   for (let number = first; number < first + users; number++) {
     const token = await tokenFor({ sub: `user-${number}`, tenant, role: "user" });
     const url = urls[number % urls.length] as string;
     const client = connectTidings({ url, token: async () => token, transport: "ws" });
-    const page: CrowdPage = { client, titles: [], caughtUpAt: [], helloAt: [] };
+    const page: Page = { client, titles: [], caughtUpAt: [], helloAt: [] };
     client.on("message", ({ title }) => page.titles.push(title));
     client.on("hello", () => page.helloAt.push(performance.now()));
     client.on("caughtUp", () => page.caughtUpAt.push(performance.now()));
@@ -34,13 +29,13 @@ export async function openCrowd(
   return pages;
 }
 
-/** Waits until something holds of every page; answers how many it does not hold of when the time is over. */
-export async function until(
-  pages: readonly CrowdPage[],
-  holds: (page: CrowdPage) => boolean,
-  withinMs: number,
+/** Waits until a condition holds for every page. Resolves with the number of pages for which it did not hold in time. */
+export async function waitForPages(
+  pages: readonly Page[],
+  holds: (page: Page) => boolean,
+  timeoutMs: number,
 ): Promise<number> {
-  const end = performance.now() + withinMs;
+  const end = performance.now() + timeoutMs;
   for (;;) {
     const missing = pages.filter((page) => !holds(page)).length;
     if (missing === 0 || performance.now() > end) return missing;
@@ -49,6 +44,6 @@ export async function until(
 }
 
 /** Closes all pages. */
-export function closeCrowd(pages: readonly CrowdPage[]): void {
+export function closePages(pages: readonly Page[]): void {
   for (const { client } of pages) client.close();
 }
