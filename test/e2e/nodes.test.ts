@@ -70,7 +70,7 @@ describeWith(anyMongo, redisServer)("nodes on MongoDB and Redis", () => {
         await expect.poll(() => [...new Set(got)], { timeout: 20_000 }).toEqual(titles(0, 20));
       }
       expect(server.log.split("\n").filter((line) => line !== "")).toEqual([
-        expect.stringContaining("a worker died; another one takes its place"),
+        expect.stringContaining("a worker died; starting a replacement"),
       ]);
       expect(await server.stop()).toBe(0);
     } finally {
