@@ -15,7 +15,6 @@ import type { Driver } from "../e2e/interop/driver.ts";
 import { grpcDriver, loadPublicContract } from "../e2e/interop/grpc-js.ts";
 import { openBridge, wsDriver } from "../e2e/interop/ws.ts";
 import { describeWith, testWith } from "../support/require.ts";
-import { root } from "../support/run.ts";
 import { newTenant, startServer, type TestServer } from "../support/server.ts";
 import type { Tool } from "../support/tools.ts";
 import type { FrontProxy, StartProxy } from "./proxy.ts";
