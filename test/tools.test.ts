@@ -59,7 +59,7 @@ describe("With nothing on PATH,", () => {
     ["vitest.config.ts", others],
     ["test/servers.vitest.config.ts", servers],
     ["test/faults/vitest.config.ts", faults],
-  ] as const)("each file of %s has a test, and names what it lacks", { timeout: 60_000 }, async ([config, files]) => {
+  ] as const)("each file of %s has a test, and names what it lacks", { timeout: 180_000 }, async ([config, files]) => {
     expect(files.length).toBeGreaterThan(3);
     const tests = await collect(config, files);
     expect([...tests.keys()].sort()).toEqual([...files].sort());

@@ -104,7 +104,7 @@ beforeAll(async () => {
     const paused = line === undefined ? code : code.replace(line, `${pause}\n${line}`);
     consumer.write(fileOf(place), `${before}\n${paused}\n${after}\n`.replaceAll(usualUrl, url));
   }
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await tidings?.close();
   consumer?.remove();
@@ -122,7 +122,7 @@ describe("The TypeScript of the documents", () => {
     await consumer.check(resolution, files, "--types", "node", "--skipLibCheck");
   });
 
-  test.each(checked.map(({ place }) => place))("in %s does what it says", { timeout: 60_000 }, async (place) => {
+  test.each(checked.map(({ place }) => place))("in %s does what it says", { timeout: 180_000 }, async (place) => {
     const { program, output } = stories[place] as Story;
     const args = program === "vitest" ? ["run", fileOf(place)] : [fileOf(place)];
     const printed = await consumer.run(program ?? "node", args, { ...env, NO_COLOR: "1" });

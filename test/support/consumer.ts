@@ -103,7 +103,7 @@ export class Consumer {
       const { stdout } = await promisify(execFile)(file as string, args, {
         cwd: this.folder,
         env: { ...process.env, ...env },
-        timeout: 60_000,
+        timeout: 180_000,
       });
       return stdout;
     } catch (error) {
@@ -195,7 +195,7 @@ export function pack(folder: string): Readonly<Record<PackageName, Packed>> {
 
 /** Building replaces dist/, and test files run in parallel. The lock of a database is released when its process dies. */
 function oneAtATime<Result>(run: () => Result): Result {
-  const lock = new DatabaseSync(join(root, "node_modules/.pack-lock"), { timeout: 60_000 });
+  const lock = new DatabaseSync(join(root, "node_modules/.pack-lock"), { timeout: 180_000 });
   try {
     lock.exec("BEGIN EXCLUSIVE");
     return run();
