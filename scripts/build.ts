@@ -16,7 +16,7 @@ const client = join(root, "dist/tidings-client");
 
 rmSync(join(root, "dist"), { recursive: true, force: true });
 for (const project of ["tsconfig.client.json", "tsconfig.build.json"]) {
-  execFileSync(join(root, "node_modules/.bin/tsc"), ["-p", project], { cwd: root, stdio: "inherit" });
+  execFileSync(process.execPath, [join(root, "node_modules/.bin/tsc"), "-p", project], { cwd: root, stdio: "inherit" });
 }
 
 for (const name of packageNames) {

@@ -155,7 +155,10 @@ describe("The packages", () => {
         ["attw", [tarball, "--profile", "esm-only"]],
       ] as const) {
         expect(() =>
-          execFileSync(join(root, "node_modules/.bin", tool), args, { cwd: root, stdio: "pipe" }),
+          execFileSync(process.execPath, [join(root, "node_modules/.bin", tool), ...args], {
+            cwd: root,
+            stdio: "pipe",
+          }),
         ).not.toThrow();
       }
     }

@@ -95,12 +95,11 @@ export class Consumer {
    * Rejects with all of its output when it fails.
    */
   async run(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
-    const [installed, ours] = [this.#modules, join(root, "node_modules")].map((folder) =>
-      join(folder, ".bin", program),
-    );
-    const file = program === "node" ? process.execPath : existsSync(installed as string) ? installed : ours;
+    const modules = existsSync(join(this.#modules, ".bin", program)) ? this.#modules : join(root, "node_modules");
+    // Started by this Node, not by the one on PATH that the first line of the program asks for.
+    const script = program === "node" ? [] : [join(modules, ".bin", program)];
     try {
-      const { stdout } = await promisify(execFile)(file as string, args, {
+      const { stdout } = await promisify(execFile)(process.execPath, [...script, ...args], {
         cwd: this.folder,
         env: { ...process.env, ...env },
         timeout: 180_000,
