@@ -10,7 +10,11 @@ import { Consumer, type Packed, pack } from "./support/consumer.ts";
 import { root } from "./support/run.ts";
 
 const workspace = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
-const drivers = ["mongodb", "ioredis", "prom-client", "@opentelemetry/api"];
+const testRunner = ["vitest", "fast-check"];
+/** What a server needs for some of its options. */
+const optionalDrivers = Object.keys(manifestOf("tidings", workspace).peerDependencies ?? {}).filter(
+  (name) => !testRunner.includes(name),
+);
 const secret = "a secret of at least thirty-two bytes";
 let packed: Readonly<Record<PackageName, Packed>>;
 /** Has both packages, as npm installs them. */
@@ -80,11 +84,24 @@ describe("The packages", () => {
     180_000,
   );
 
-  test("type-check with drivers and test runner, where those are installed", async () => {
-    const whole = new Consumer({ also: ["mongodb", "ioredis"] }).link("@types/node", "vitest", "fast-check");
+  test("type-check and load with drivers and test runner, where those are installed", async () => {
+    const whole = new Consumer({ also: optionalDrivers }).link("@types/node", "vitest", "fast-check");
     try {
       whole.write("adapters.ts", adapters);
       await whole.check("nodenext", ["adapters.ts"], "--types", "node", "--skipLibCheck");
+      whole.write(
+        "load.ts",
+        `import { createTidings } from "tidings";
+         import { mongoStore } from "tidings/mongodb";
+         import { redisBus, redisPresence } from "tidings/redis";
+         const redis = { url: "redis://127.0.0.1:1" };
+         for (const port of [mongoStore({ url: "mongodb://127.0.0.1:1/t" }), redisBus(redis), redisPresence(redis)]) await port.close();
+         const watched = { metrics: true, tracing: { endpoint: "http://127.0.0.1:1" } };
+         const tidings = await createTidings({ data: ":memory:", auth: { secret: "${secret}" }, ...watched });
+         console.log((await tidings.metrics()).text.includes("tidings_streams"));
+         await tidings.close();`,
+      );
+      expect(await whole.run("node", ["load.ts"])).toBe("true\n");
     } finally {
       whole.remove();
     }
@@ -238,7 +255,7 @@ describe("tidings", () => {
     console.log(
       `tidings and tidings-client: ${consumer.installed.length} packages, ${(consumer.size / 1e6).toFixed(1)} MB`,
     );
-    expect(consumer.installed.filter((name) => [...drivers, "vitest", "fast-check"].includes(name))).toEqual([]);
+    expect(consumer.installed.filter((name) => [...optionalDrivers, ...testRunner].includes(name))).toEqual([]);
   });
 
   test.each([
