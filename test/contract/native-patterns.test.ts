@@ -97,7 +97,7 @@ describe("toNativePatterns", () => {
   test("makes the same fields invalid as CEL does", () => {
     const inCel = createCheck(registry);
     const native = createCheck(toNativePatterns(registry).registry);
-    const patterned = rows.filter(({ says }) => /control characters|relative URL|room\/<id>/.test(says));
+    const patterned = rows.filter(({ sentence }) => /control characters|relative URL|room\/<id>/.test(sentence));
     expect(patterned.length).toBeGreaterThan(30);
     for (const { field, schema, bad, good } of patterned) {
       const invalid = inCel(schema, bad);

@@ -71,13 +71,17 @@ describe("Validation of every request field", () => {
 
   test.each(rows.map((row) => ({ ...row, name: `refuses ${row.field} in ${shorten(row.bad)}` })))(
     "$name",
-    ({ schema, bad, path, says, good }) => {
+    ({ schema, bad, path, sentence, good }) => {
       const error = refusal(schema, bad);
-      expect(error).toMatchObject({ code: Code.InvalidArgument, rawMessage: `${path}: ${says}` });
+      expect(error).toMatchObject({ code: Code.InvalidArgument, rawMessage: `${path}: ${sentence}` });
       expect(detailsOf(error)).toMatchObject({
         info: { reason: "FIELD_INVALID", domain: "tidings", metadata: { field: path } },
       });
-      expect(detailsOf(error).violations[0]).toMatchObject({ field: path, description: says, reason: "FIELD_INVALID" });
+      expect(detailsOf(error).violations[0]).toMatchObject({
+        field: path,
+        description: sentence,
+        reason: "FIELD_INVALID",
+      });
       expect(refusal(schema, good)).toBeUndefined();
     },
   );

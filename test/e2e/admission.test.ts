@@ -1,4 +1,4 @@
-/** What a client hears that comes when too many do. */
+/** Clients that open more streams than the node admits. */
 import { createConnectTransport, createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { expect, test } from "vitest";
 import { WebSocket } from "ws";
@@ -15,7 +15,7 @@ async function build(clock?: FakeClock) {
   return { server, token };
 }
 
-test("RESOURCE_EXHAUSTED with a delay, over Connect and gRPC; calls go on, and so does the stream that was first", async ({
+test("Over Connect and gRPC, a stream over the limit gets RESOURCE_EXHAUSTED with a delay", async ({
   onTestFinished,
 }) => {
   const { server, token } = await build(new FakeClock());
@@ -45,7 +45,7 @@ test("RESOURCE_EXHAUSTED with a delay, over Connect and gRPC; calls go on, and s
   }
 });
 
-test("go_away with a delay before the close of a WebSocket", async ({ onTestFinished }) => {
+test("A WebSocket over the limit gets go_away with a delay before the close", async ({ onTestFinished }) => {
   const { server, token } = await build(new FakeClock());
   onTestFinished(() => server.stop());
   const connect = () => new Caller(wsDriver(server.url, "tidings.v1.proto"), token, onTestFinished);
@@ -63,9 +63,9 @@ test("go_away with a delay before the close of a WebSocket", async ({ onTestFini
 test.each([
   ["WebSocket", WebSocket],
   ["Connect", undefined],
-])("the typed client comes back when it was told to, over %s", async (_, Socket) => {
+])("The typed client over %s reconnects after the delay that it was given", async (_, Socket) => {
   const { server, token } = await build();
-  // Without a WebSocket it takes the Connect stream.
+  // Without a WebSocket, the client uses a Connect stream.
   const native = globalThis.WebSocket;
   if (!Socket) Reflect.deleteProperty(globalThis, "WebSocket");
   const open = () =>
@@ -78,7 +78,7 @@ test.each([
     for (const { state } of [first, second]) state.subscribe((now) => now === "held" && held.add(now));
     const states = () => [first, second].map(({ state }) => state.value);
     await expect.poll(states, { timeout: 15_000 }).toEqual(["live", "live"]);
-    expect(held.size, "one of them was told to wait").toBe(1);
+    expect(held.size, "one of them had to wait").toBe(1);
   } finally {
     first.close();
     second.close();

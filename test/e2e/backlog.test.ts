@@ -7,12 +7,12 @@ import { ServerProcess } from "../faults/server-process.ts";
 const clients = 1_500;
 const bound = "/proc/sys/net/core/somaxconn";
 
-test(`${clients} connections that come while the server is busy all find a place`, { timeout: 40_000 }, async ({
+test(`All of ${clients} connections that arrive while the server is busy are accepted`, { timeout: 40_000 }, async ({
   skip,
 }) => {
   if (!existsSync(bound) || Number(readFileSync(bound, "utf8")) < clients) {
-    console.log(`skipped: the kernel holds fewer connections than ${clients} (${bound})`);
-    return skip("the kernel holds fewer connections");
+    console.log(`skipped: the kernel queues fewer connections than ${clients} (${bound})`);
+    return skip("the kernel queues fewer connections");
   }
   const server = new ServerProcess({});
   const sockets: ReturnType<typeof connect>[] = [];
@@ -20,7 +20,7 @@ test(`${clients} connections that come while the server is busy all find a place
   try {
     const { port, hostname } = new URL(await server.ready);
     sockets.push(...Array.from({ length: clients }, () => connect(Number(port), hostname)));
-    // Whoever finds none tries again and again, in vain.
+    // A connection beyond the backlog would retry in vain until the timeout.
     const signal = AbortSignal.timeout(20_000);
     const outcomes = await Promise.allSettled(sockets.map((socket) => once(socket, "connect", { signal })));
     expect(outcomes.filter(({ status }) => status === "rejected").length).toBe(0);

@@ -1,4 +1,6 @@
-/** Streams whose clients take compressed messages, by clients of connect-node that count what they unpack. */
+/**
+ * Streams of clients that accept compression, read by clients of connect-node that count the messages they decompress.
+ */
 import { createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import {
   compressionBrotli,
@@ -27,21 +29,21 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 function counting(compression: typeof compressionGzip) {
-  const counted = { unpacked: 0 };
+  const counted = { decompressed: 0 };
   const decompress = (bytes: Uint8Array, most: number) => {
-    counted.unpacked++;
+    counted.decompressed++;
     return compression.decompress(bytes, most);
   };
   return { counted, compression: { ...compression, decompress } };
 }
 
-describe.each(Object.entries(makers))("%s", (_, make) => {
+describe.each(Object.entries(makers))("A stream over %s", (_, make) => {
   test.each([
     ["gzip", compressionGzip, false],
     ["gzip", compressionGzip, true],
     ["br", compressionBrotli, false],
     ["br", compressionBrotli, true],
-  ])("large messages come by %s, small ones as they are", async (_name, chosen, useBinaryFormat) => {
+  ])("compresses large messages by %s, and leaves small ones as they are", async (_name, chosen, useBinaryFormat) => {
     const tenant = newTenant();
     const { counted, compression } = counting(chosen);
     const token = await server.token({ tenant });
@@ -69,6 +71,6 @@ describe.each(Object.entries(makers))("%s", (_, make) => {
       end.abort();
     }
     expect(contents).toEqual([large, "small", large]);
-    expect(counted.unpacked).toBe(2);
+    expect(counted.decompressed).toBe(2);
   });
 });

@@ -1,4 +1,4 @@
-/** Tidings inside servers of other people's making, beside their own routes. */
+/** Tidings inside the server of another program, beside its own routes. */
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
@@ -17,13 +17,13 @@ import { fetchDriver } from "./interop/fetch.ts";
 import { factsOf, note, toUser } from "./interop/scenario/people.ts";
 import { encode, openBridge } from "./interop/ws.ts";
 
-/** Someone's server with Tidings in it. */
+/** The server of another program, with Tidings in it. */
 interface Host {
   readonly server: Server;
   close(): Promise<unknown>;
 }
 
-/** Express comes without types. */
+/** The methods of Express that are used here; Express comes without types. */
 interface Express extends RequestListener {
   use(handler: unknown): void;
   get(path: string, handler: (request: IncomingMessage, response: { send(text: string): void }) => void): void;
@@ -64,7 +64,7 @@ const hosts: [string, (tidings: Tidings) => Promise<Host>][] = [
   ],
 ];
 
-describe.each(hosts)("in %s", (_name, start) => {
+describe.each(hosts)("Inside %s, Tidings", (_name, start) => {
   const audience = toUser("ann");
   let tidings: Tidings;
   let host: Host;
@@ -92,7 +92,7 @@ describe.each(hosts)("in %s", (_name, start) => {
     await host.close();
   });
 
-  test("checks tokens and requests, and leaves other paths to their owner", async ({ onTestFinished }) => {
+  test("checks tokens and requests, and leaves other paths to the program", async ({ onTestFinished }) => {
     const as = (token?: string) => new Caller(driver, token, onTestFinished);
     const { publish, listUnread } = PushService.method;
     expect(factsOf(await errorOf(as().call(listUnread, {})))).toMatchObject({ reason: "TOKEN_MISSING" });
@@ -105,7 +105,7 @@ describe.each(hosts)("in %s", (_name, start) => {
     expect(await (await fetch(`${url}/own`)).text()).toBe("hello");
   });
 
-  test("streams, and says go_away at the end", async ({ onTestFinished }) => {
+  test("streams, and sends go_away when it closes", async ({ onTestFinished }) => {
     const as = (token: string) => new Caller(driver, token, onTestFinished);
     const stream = await as(user).live();
     await as(service).call(PushService.method.publish, { audience, message: note("live") });
@@ -116,7 +116,7 @@ describe.each(hosts)("in %s", (_name, start) => {
     await closed;
   });
 
-  test("serves the WebSocket bridge on the server's upgrades, and no other path", async ({ onTestFinished }) => {
+  test("serves the WebSocket bridge on the upgrades of the server, and no other path", async ({ onTestFinished }) => {
     const { socket, events } = openBridge(url, "tidings.v1.json");
     const stream = new Stream(events);
     onTestFinished(() => stream.cancel());

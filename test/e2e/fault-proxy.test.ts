@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FaultProxy } from "../support/fault-proxy.ts";
 
-/** Says everything back, and ends when the other side does. */
+/** Sends everything back, and ends when the client ends. */
 let echo: Server;
 let taken: Socket[];
 let proxy: FaultProxy;
@@ -42,26 +42,26 @@ async function open(port?: number): Promise<Socket> {
   return socket;
 }
 
-/** However it came to it. */
+/** Resolves when a socket has closed, for whatever reason. */
 function closed(socket: Socket): Promise<void> {
   return new Promise((resolve) => socket.once("close", () => resolve()));
 }
 
-/** What comes back for these bytes, as text. */
+/** Sends a text, and returns as many bytes of the response. */
 async function say(socket: Socket, text: string): Promise<string> {
   socket.write(text);
-  let heard = "";
-  while (heard.length < text.length) heard += String((await once(socket, "data"))[0]);
-  return heard;
+  let received = "";
+  while (received.length < text.length) received += String((await once(socket, "data"))[0]);
+  return received;
 }
 
-describe("a proxy of faults", () => {
+describe("A fault proxy", () => {
   test("carries bytes both ways, in order, also more than fit into its buffers", async () => {
     const text = "0123456789".repeat(500_000);
     expect(await say(await open(), text)).toBe(text);
   });
 
-  test("passes the end on, and leaves the other direction open", async () => {
+  test("passes on the end of one direction, and leaves the other open", async () => {
     const socket = await open();
     const end = closed(socket);
     socket.end("last words");
@@ -70,7 +70,7 @@ describe("a proxy of faults", () => {
     await expect.poll(() => proxy.connections).toBe(0);
   });
 
-  test("breaks everything while it is cut, and nothing after", async () => {
+  test("breaks connections while it is cut, and none after", async () => {
     const socket = await open();
     expect(await say(socket, "a")).toBe("a");
     const broken = closed(socket);
@@ -81,7 +81,7 @@ describe("a proxy of faults", () => {
     expect(await say(await open(), "b")).toBe("b");
   });
 
-  test("resets what is open, and takes what comes next", async () => {
+  test("resets open connections, and accepts new ones", async () => {
     const socket = await open();
     await say(socket, "a");
     const error = once(socket, "error");
@@ -90,27 +90,27 @@ describe("a proxy of faults", () => {
     expect(await say(await open(), "b")).toBe("b");
   });
 
-  test("is a black hole for old and new connections, and loses nothing of what fell in", async () => {
+  test("as a black hole holds back the bytes of old and new connections, and loses none", async () => {
     const before = await open();
     await say(before, "a");
     proxy.blackHole();
     const after = await open();
-    let heard = "";
-    before.on("data", (chunk) => (heard += chunk));
-    after.on("data", (chunk) => (heard += chunk));
+    let received = "";
+    before.on("data", (chunk) => (received += chunk));
+    after.on("data", (chunk) => (received += chunk));
     before.write("b");
     after.write("c");
     const end = closed(before);
     before.end();
     await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(heard).toBe("");
+    expect(received).toBe("");
     expect(taken).toHaveLength(1);
     proxy.heal();
-    await expect.poll(() => [...heard].sort()).toEqual(["b", "c"]);
+    await expect.poll(() => [...received].sort()).toEqual(["b", "c"]);
     await end;
   });
 
-  test("is late by what it is told, and not later for many", async () => {
+  test("delays chunks by the given time, several at once no longer than one", async () => {
     const socket = await open();
     await say(socket, "a");
     proxy.delay(60);
@@ -119,12 +119,12 @@ describe("a proxy of faults", () => {
     socket.write("c");
     await answers;
     const tookMs = performance.now() - began;
-    // There and back.
+    // Both ways are delayed.
     expect(tookMs).toBeGreaterThanOrEqual(115);
     expect(tookMs).toBeLessThan(1000);
   });
 
-  test("takes its time when it is throttled", async () => {
+  test("keeps to the rate at which it is throttled", async () => {
     const socket = await open();
     proxy.throttle(10_000);
     const began = performance.now();
@@ -132,7 +132,7 @@ describe("a proxy of faults", () => {
     expect(performance.now() - began).toBeGreaterThanOrEqual(290);
   });
 
-  test("goes to the next server where one takes no connections, and breaks it off where none does", async () => {
+  test("connects to the next server when one accepts no connections, and resets the client when none does", async () => {
     const { port } = echo.address() as AddressInfo;
     const gone = createServer().listen(0, "127.0.0.1");
     await once(gone, "listening");
@@ -148,7 +148,7 @@ describe("a proxy of faults", () => {
     await front.close();
   });
 
-  test("breaks where its server broke", async () => {
+  test("resets the client when the server resets", async () => {
     const socket = await open();
     await say(socket, "a");
     const broken = closed(socket);
@@ -156,7 +156,7 @@ describe("a proxy of faults", () => {
     await broken;
   });
 
-  test("lets a filter change what the server says", async () => {
+  test("lets a filter change the bytes of the server", async () => {
     const { port } = echo.address() as AddressInfo;
     const loud = await FaultProxy.to(port, () => (chunk) => Buffer.from(chunk.toString().toUpperCase()));
     expect(await say(await open(loud.port), "quiet")).toBe("QUIET");

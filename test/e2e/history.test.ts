@@ -9,7 +9,7 @@ const broadcast = { ...at("c", "tenant", 1), read: true };
 const stream: View = { reader: "page", kind: "stream", feeds: [own, "tenant"], entries: [first, broadcast, second] };
 const list: View = { reader: "ann", kind: "list", feeds: [own, "tenant"], entries: [second, broadcast, first] };
 
-/** Three publishes, of which `b` was stored and never answered. */
+/** Three stored publishes, of which `b` was never answered, and one that was not stored. */
 const good: History = {
   publishes: [
     { key: "a", feeds: [own], at: 1 },
@@ -41,21 +41,21 @@ const bad: readonly [what: string, kind: Finding["kind"], history: History][] = 
     "lost",
     { ...good, views: [stream, { ...list, entries: [broadcast, first] }] },
   ],
-  ["an answered publish did not come", "missed", streamed(first, second)],
-  ["a stored publish that was never answered did not come", "missed", streamed(first, broadcast)],
-  ["another message came in its place", "missed", streamed(first, broadcast, { ...second, id: "id-x" })],
-  ["a message came twice", "twice", streamed(first, first, broadcast, second)],
+  ["an answered publish did not arrive", "missed", streamed(first, second)],
+  ["a stored publish that was never answered did not arrive", "missed", streamed(first, broadcast)],
+  ["another message arrived instead", "missed", streamed(first, broadcast, { ...second, id: "id-x" })],
+  ["a message arrived twice", "twice", streamed(first, first, broadcast, second)],
   ["a repeated publish is listed twice", "twice", listed({ ...first, id: "id-2", seq: 3 }, second, broadcast, first)],
-  ["two messages have one place", "twice", listed({ ...second, seq: 1 }, broadcast, first)],
-  ["a stream ran backwards", "reordered", streamed(second, broadcast, first)],
+  ["two messages have the same position", "twice", listed({ ...second, seq: 1 }, broadcast, first)],
+  ["a stream was out of order", "reordered", streamed(second, broadcast, first)],
   ["a list is not newest first", "reordered", listed(first, broadcast, second)],
-  ["nobody published it", "phantom", streamed(first, broadcast, second, at("d", own, 3))],
-  ["it was for someone else", "misdirected", streamed(first, { ...broadcast, feed: own }, second)],
-  ["a retry was given another id", "changed", { ...good, answers: [...good.answers, { key: "a", id: "id-2", at: 5 }] }],
+  ["a message was never published", "phantom", streamed(first, broadcast, second, at("d", own, 3))],
+  ["a message was for another user", "misdirected", streamed(first, { ...broadcast, feed: own }, second)],
+  ["a retry got another id", "changed", { ...good, answers: [...good.answers, { key: "a", id: "id-2", at: 5 }] }],
   ["a seq was skipped", "hole", listed({ ...second, seq: 3 }, broadcast, first)],
   ["the first message is gone", "hole", listed(second, broadcast)],
   [
-    "what was answered stands behind what was attempted later",
+    "an answered publish stands behind one that was attempted later",
     "overtaken",
     {
       ...good,
@@ -63,10 +63,10 @@ const bad: readonly [what: string, kind: Finding["kind"], history: History][] = 
       answers: [{ key: "b", id: "id-b", at: 3 }],
     },
   ],
-  ["what was marked is not read", "mark", listed(second, broadcast, { ...first, read: false })],
-  ["what was not marked is read", "mark", { ...good, marks: good.marks.slice(0, 1) }],
+  ["a marked message is not read", "mark", listed(second, broadcast, { ...first, read: false })],
+  ["a message that was not marked is read", "mark", { ...good, marks: good.marks.slice(0, 1) }],
   [
-    "a node counts who is gone",
+    "a node counts a user that is gone",
     "count",
     { ...good, counts: [{ node: "node 1", reported: "3 users", actual: "2 users" }] },
   ],
@@ -74,8 +74,8 @@ const bad: readonly [what: string, kind: Finding["kind"], history: History][] = 
   ["the badge is unknown", "badge", { ...good, totals: [{ reader: "page", badge: undefined, listed: 2 }] }],
 ];
 
-describe("the checker of histories", () => {
-  test("finds nothing wrong with a good one", () => {
+describe("The checker of histories", () => {
+  test("finds nothing wrong with a correct history", () => {
     expect(check(good)).toEqual([]);
   });
 

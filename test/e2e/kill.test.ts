@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { drainWatched } from "../faults/drain.ts";
 import { run } from "../faults/run.ts";
 
-test("a server that is killed under load loses nothing that it answered and repeats nothing", {
+test("A server that is killed under load loses no publish that it answered, and repeats none", {
   timeout: 60_000,
 }, async () => {
   const { findings, clientErrors, log, figures } = await run({ how: "kill", times: 4 });
@@ -13,7 +13,7 @@ test("a server that is killed under load loses nothing that it answered and repe
   expect(figures["publishes answered"]).toBeGreaterThan(0);
 });
 
-test("a server that is told to stop under load says so to every stream, and exits cleanly", {
+test("A server that stops under load sends go_away to every stream, and exits cleanly", {
   timeout: 60_000,
 }, async () => {
   await drainWatched();

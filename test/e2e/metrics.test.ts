@@ -1,4 +1,4 @@
-/** What a real server says of itself after what is known to have happened. */
+/** The metrics of a real server after a known sequence of events. */
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -18,7 +18,7 @@ afterEach(() => server.stop());
 
 type Event = SubscribeResponse["event"];
 
-/** A stream that is live; `next` gives its next message. */
+/** Opens a live stream; `message` returns its next message. */
 async function open(tenant: string, sub: string) {
   const end = new AbortController();
   const events = server.client({ tenant, sub }).subscribe({}, { signal: end.signal })[Symbol.asyncIterator]();
@@ -37,7 +37,7 @@ const note = (title: string) => ({ kind: Kind.NOTIFICATION, title });
 const toAnn = { to: { case: "userId" as const, value: "ann" } };
 const toAll = { to: { case: "tenant" as const, value: true } };
 
-describe("messages and streams", () => {
+describe("Messages and streams", () => {
   test("are counted exactly", async () => {
     const tenant = newTenant();
     const ann = await open(tenant, "ann");
@@ -89,7 +89,7 @@ describe("messages and streams", () => {
     expect(figures.value("tidings_errors_total", { reason: "FIELD_INVALID" }), "an item of a batch").toBe(1);
     expect(figures.value("tidings_errors_total")).toBe(2);
 
-    // The batch is one call, and its refused item is not in it.
+    // The batch is one call; its refused item is not counted in it.
     expect(figures.value("tidings_store_call_duration_seconds_count", { method: "append", ok: "true" })).toBe(5);
     expect(figures.value("tidings_store_batch_messages_sum")).toBe(6);
     expect(figures.value("tidings_store_commit_duration_seconds_count")).toBe(
@@ -108,7 +108,7 @@ describe("messages and streams", () => {
     bob.end();
   });
 
-  test("of the WebSocket bridge are, too, and their errors", async () => {
+  test("of the WebSocket bridge are counted exactly, with their errors", async () => {
     const token = await server.token({ tenant: newTenant() });
     const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws`, "tidings.v1.json");
     await new Promise((resolve) => socket.once("open", resolve));
@@ -129,12 +129,12 @@ describe("messages and streams", () => {
   });
 });
 
-describe("calls", () => {
+describe("Calls", () => {
   const calls = async (labels: Record<string, string>) =>
     (await scrape(server.metricsUrl)).value("rpc_server_call_duration_seconds_count", labels);
   const method = (name: string) => `tidings.v1.PushService/${name}`;
 
-  test("have the labels of the conventions, by protocol", async () => {
+  test("are labelled by the OpenTelemetry conventions, by protocol", async () => {
     const headers = { authorization: `Bearer ${await server.token({ tenant: newTenant() })}` };
     const connect = createClient(PushService, createConnectTransport({ baseUrl: server.url, httpVersion: "1.1" }));
     const grpc = createClient(PushService, createGrpcTransport({ baseUrl: server.url }));
@@ -160,7 +160,7 @@ describe("calls", () => {
     expect(figures.value("tidings_errors_total", { reason: "TOKEN_MISSING" })).toBe(2);
   });
 
-  test("that the caller gave up are the caller's", async () => {
+  test("that the caller gave up count as errors of the caller", async () => {
     const stream = await open(newTenant(), "ann");
     stream.end();
     await vi.waitFor(async () => {
@@ -171,7 +171,7 @@ describe("calls", () => {
   });
 });
 
-test("no label has a value that a caller chose, and the number of series is bounded", async () => {
+test("No label has a value that a caller chose, and the number of series is bounded", async () => {
   const tenants = Array.from({ length: 30 }, newTenant);
   for (const tenant of tenants) {
     const backend = server.client({ tenant, role: "service" });
@@ -197,7 +197,7 @@ test("no label has a value that a caller chose, and the number of series is boun
   for (const [name, samples] of perName) expect.soft(samples.length, name).toBeLessThan(400);
 });
 
-test("two servers of one process count apart", async () => {
+test("Two servers of one process count separately", async () => {
   const other = await start();
   const tenant = newTenant();
   await other.client({ tenant, role: "service" }).publish({ audience: toAnn, message: note("x") });
@@ -206,12 +206,12 @@ test("two servers of one process count apart", async () => {
   await other.stop();
 });
 
-test("one's own server can serve the figures", async () => {
+test("The server of another program can serve the metrics", async () => {
   const { text, contentType } = await server.tidings.metrics();
   expect(contentType).toMatch(/^text\/plain/);
   expect(text).toContain("\ntidings_streams{");
 });
 
-test("the main port has no figures", async () => {
+test("The main port serves no metrics", async () => {
   expect((await fetch(`${server.url}/metrics`)).status).toBe(404);
 });

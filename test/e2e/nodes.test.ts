@@ -14,7 +14,7 @@ import { anyMongo, type MongoBench, openBench } from "../support/store-mongo.ts"
 
 const tenant = "acme";
 
-/** Publishes to the tenant, each time over a connection of its own, so that all workers are met. */
+/** Publishes to the tenant over a new connection, so that calls reach all workers. */
 async function publish(baseUrl: string, title: string): Promise<void> {
   const headers = { authorization: `Bearer ${await tokenFor({ sub: "backend", tenant, role: "service" })}` };
   const transport = createConnectTransport({ baseUrl, httpVersion: "1.1", nodeOptions: { agent: false } });
@@ -24,7 +24,7 @@ async function publish(baseUrl: string, title: string): Promise<void> {
   );
 }
 
-/** A client that counts. */
+/** Opens a client that collects the titles of its messages. */
 async function follow(url: string, sub: string) {
   const token = await tokenFor({ sub, tenant, role: "user" });
   const tidings = connectTidings({ url, token: async () => token });
@@ -36,7 +36,7 @@ async function follow(url: string, sub: string) {
 
 const titles = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => `message ${from + index}`);
 
-describeWith(anyMongo, redisServer)("nodes on MongoDB and Redis", () => {
+describeWith(anyMongo, redisServer)("On MongoDB and Redis,", () => {
   let mongo: MongoBench;
   let redis: { readonly url: string; stop(): Promise<void> };
   beforeAll(async () => {
@@ -48,7 +48,7 @@ describeWith(anyMongo, redisServer)("nodes on MongoDB and Redis", () => {
     await mongo?.close();
   });
 
-  test("two workers are one service: for streams, counts, the death of one, and the end", {
+  test("two workers are one service: for streams and counts, when one is killed, and when both stop", {
     timeout: 60_000,
   }, async () => {
     const flags = { store: mongo.url(), bus: redis.url, workers: "2", drain: "1s", "log-level": "error" };
@@ -56,7 +56,7 @@ describeWith(anyMongo, redisServer)("nodes on MongoDB and Redis", () => {
     const followers: Awaited<ReturnType<typeof follow>>[] = [];
     try {
       const url = await server.ready;
-      // Connections go to the workers in turn, so that some of the streams lie on each.
+      // Connections alternate between the workers, so that each has some of the streams.
       for (const sub of ["ann", "bob", "cid", "dan"]) followers.push(await follow(url, sub));
       for (const title of titles(0, 10)) await publish(url, title);
       for (const { titles: got } of followers) await expect.poll(() => got, { timeout: 10_000 }).toEqual(titles(0, 10));
@@ -79,7 +79,7 @@ describeWith(anyMongo, redisServer)("nodes on MongoDB and Redis", () => {
     }
   });
 
-  test("counts say as of when they are, while Redis is away", { timeout: 60_000 }, async () => {
+  test("counts have the time at which they were true, while Redis is down", { timeout: 60_000 }, async () => {
     const own = await startRedis();
     const server = new ServerProcess({ store: mongo.url(), bus: own.url, drain: "0ms", "log-level": "error" });
     const followers: Awaited<ReturnType<typeof follow>>[] = [];
@@ -116,7 +116,7 @@ describeWith(anyMongo, redisServer)("nodes on MongoDB and Redis", () => {
     }
   });
 
-  test("a password that Redis refuses is in no line of the log", { timeout: 30_000 }, async () => {
+  test("the log has no password that Redis refused", { timeout: 30_000 }, async () => {
     const guarded = await startRedis();
     await guarded.call("CONFIG", "SET", "requirepass", "the-right-one");
     const bus = `redis://:wr0ng-secret@127.0.0.1:${guarded.port}`;
@@ -133,7 +133,9 @@ describeWith(anyMongo, redisServer)("nodes on MongoDB and Redis", () => {
   });
 });
 
-test("a store that cannot be reached is said in one sentence, without its password", { timeout: 30_000 }, async () => {
+test("A store that cannot be reached is reported in one sentence, without its password", {
+  timeout: 30_000,
+}, async () => {
   const store = "mongodb://user:s3cret-word@127.0.0.1:1/tidings";
   const server = new ServerProcess({ store, bus: "redis://:an0ther-word@127.0.0.1:1", workers: "2" });
   await expect(server.ready).rejects.toThrow("the server ended");

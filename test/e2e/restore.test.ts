@@ -1,4 +1,4 @@
-/** What docs/operations.md says about backup and restore, done as it says, by the lines that stand there. */
+/** Backup and restore as docs/operations.md describes them, with the commands of that document. */
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,10 +10,10 @@ import { root } from "../support/run.ts";
 import { newTenant, startServer, type TestServer } from "../support/server.ts";
 
 const text = readFileSync(join(root, "docs/operations.md"), "utf8");
-/** The lines of the document that are to be pasted, by a word in them. */
+/** The command of the document that contains a word. */
 function line(word: string): string {
   const [, found] = new RegExp(`\`\`\`sh\\n(node -e .*${word}.*)\\n\`\`\``).exec(text) ?? [];
-  if (found === undefined) throw new Error(`docs/operations.md has no line with ${word}`);
+  if (found === undefined) throw new Error(`docs/operations.md has no command with ${word}`);
   return found;
 }
 
@@ -42,7 +42,7 @@ async function publish(...titles: string[]): Promise<void> {
   }
 }
 
-/** What a stream says from these positions until it has caught up, and where it is then. */
+/** The events of a stream from these positions up to CaughtUp. */
 async function events(positions: Position[]): Promise<SubscribeResponse["event"][]> {
   const end = new AbortController();
   const seen: SubscribeResponse["event"][] = [];
@@ -54,7 +54,7 @@ async function events(positions: Position[]): Promise<SubscribeResponse["event"]
   return seen;
 }
 
-test("a backup is restored under a new epoch, and no client takes new messages for those that it has seen", async () => {
+test("A restored backup has a new epoch, so that no client takes new messages for old ones", async () => {
   await start();
   await publish("one", "two");
   await server.stop();
@@ -82,5 +82,5 @@ test("a backup is restored under a new epoch, and no client takes new messages f
   expect(messages.map(({ title }) => title)).toEqual(["seven", "six", "five", "two", "one"]);
   await publish("two", "three");
   const { unread } = await server.client({ tenant }).listUnread({});
-  expect(unread?.total, "what is there is not stored twice").toBe(6);
+  expect(unread?.total, "a repeated publish is not stored twice").toBe(6);
 });

@@ -1,4 +1,4 @@
-/** The way of a message as a collector sees it: a fake one that takes what the exporter really sends. */
+/** The traces of messages as a fake collector receives them from the real exporter. */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -19,7 +19,9 @@ interface Span {
   readonly service: string;
 }
 
-/** OTLP in JSON (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding), as far as it is read here. */
+/**
+ * OTLP in JSON (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding), with the fields that are read here.
+ */
 interface Value {
   readonly stringValue?: string;
   readonly intValue?: number | string;
@@ -74,7 +76,7 @@ class Collector {
     return this.spans.filter((span) => span.name === name);
   }
 
-  /** The only one of its name. */
+  /** The only span with this name. */
   one(name: string): Span {
     const [span, ...more] = this.named(name);
     if (!span || more.length > 0) throw new Error(`${more.length + (span ? 1 : 0)} spans are named ${name}`);
@@ -126,14 +128,14 @@ const toAll = { to: { case: "tenant" as const, value: true } };
 
 const streams = new Set<AbortController>();
 
-/** Streams end, then the server, which sends its last spans. */
+/** Ends the streams and then the server, which sends its last spans. */
 async function stop(): Promise<void> {
   for (const stream of streams) stream.abort();
   streams.clear();
   await server.stop();
 }
 
-/** A stream that is live; answers with a way to wait for its next message. */
+/** Opens a live stream, and returns a function that waits for its next message. */
 async function open(tenant: string, sub: string) {
   const end = new AbortController();
   streams.add(end);
@@ -147,8 +149,8 @@ async function open(tenant: string, sub: string) {
   return () => until("message");
 }
 
-describe("a publish that its caller traces", () => {
-  test("is one trace, from the call to the delivery, with one delivery for all streams of the node", async () => {
+describe("A publish that its caller traces", () => {
+  test("is one trace from the call to the delivery, with one delivery span for all streams of the node", async () => {
     const tenant = newTenant();
     const readers = await Promise.all(["ann", "bob", "eve"].map((sub) => open(tenant, sub)));
     await server.client({ tenant, role: "service" }).publish({ audience: toAll, message: note }, { headers: sampled });
@@ -169,11 +171,11 @@ describe("a publish that its caller traces", () => {
     expect(collector.spans).toHaveLength(4);
     expect([...collector.paths]).toEqual(["/v1/traces"]);
     for (const span of collector.spans) expect(span.end).toBeGreaterThanOrEqual(span.start);
-    // Starts are read from a clock of whole milliseconds, ends measured from them.
+    // A start is in whole milliseconds, and an end is the start plus a measured duration.
     expect(append.end - announce.start).toBeLessThan(1_000_000n);
   });
 
-  test("is stored and delivered as if it were not traced", async () => {
+  test("is stored and delivered like any other", async () => {
     const tenant = newTenant();
     const backend = server.client({ tenant, role: "service" });
     await backend.publish({ audience: toAll, message: note }, { headers: sampled });
@@ -185,7 +187,7 @@ describe("a publish that its caller traces", () => {
     await stop();
   });
 
-  test("that it does not sample makes no span", async () => {
+  test("makes no span when the caller does not sample it", async () => {
     const tenant = newTenant();
     const headers = { traceparent: `00-${traceId}-${parentId}-00` };
     await server.client({ tenant, role: "service" }).publish({ audience: toAll, message: note }, { headers });
@@ -193,7 +195,7 @@ describe("a publish that its caller traces", () => {
     expect(collector.spans).toEqual([]);
   });
 
-  test("of a live event is delivered in the same trace", async () => {
+  test("has the delivery in the same trace when it is a live event", async () => {
     const tenant = newTenant();
     const message = await open(tenant, "ann");
     const event = { kind: Kind.EVENT, event: "ping" };
@@ -206,7 +208,7 @@ describe("a publish that its caller traces", () => {
   });
 });
 
-test("a batch is one call with one append, and a delivery for each message", async () => {
+test("A batch is one call with one append, and a delivery for each message", async () => {
   const tenant = newTenant();
   const message = await open(tenant, "ann");
   const requests = Array.from({ length: 5 }, () => ({ audience: toAll, message: note }));
@@ -220,15 +222,15 @@ test("a batch is one call with one append, and a delivery for each message", asy
   );
 });
 
-describe("what callers send", () => {
+describe("The trace context of a caller", () => {
   test.each([
-    ["nothing", undefined],
-    ["no trace context", "hello"],
-    ["ids of zeros", `00-${"0".repeat(32)}-${parentId}-01`],
-    ["the version that is none", `ff-${traceId}-${parentId}-01`],
-    ["too much for its version", `00-${traceId}-${parentId}-01-more`],
-    ["capitals", `00-${traceId.toUpperCase()}-${parentId}-01`],
-  ])("%s begins a trace", async (_name, traceparent) => {
+    ["that is missing", undefined],
+    ["that is malformed", "hello"],
+    ["with an id of zeros", `00-${"0".repeat(32)}-${parentId}-01`],
+    ["of the invalid version", `ff-${traceId}-${parentId}-01`],
+    ["that is too long for its version", `00-${traceId}-${parentId}-01-more`],
+    ["in upper case", `00-${traceId.toUpperCase()}-${parentId}-01`],
+  ])("%s starts a new trace", async (_name, traceparent) => {
     const headers = traceparent === undefined ? {} : { traceparent };
     await server
       .client({ tenant: newTenant(), role: "service" })
@@ -240,7 +242,7 @@ describe("what callers send", () => {
     expect(collector.one("append").traceId).toBe(call.traceId);
   });
 
-  test("of a version to come is read as far as it is known", async () => {
+  test("of a future version is read as far as the known version goes", async () => {
     const headers = { traceparent: `01-${traceId}-${parentId}-01-more` };
     await server
       .client({ tenant: newTenant(), role: "service" })
@@ -249,7 +251,7 @@ describe("what callers send", () => {
     expect(collector.one(publishName)).toMatchObject({ traceId, parentSpanId: parentId });
   });
 
-  test("users cannot choose what is traced, and strangers make no spans", async () => {
+  test("is ignored for a user, and makes no span for a call without a token", async () => {
     const client = server.client({ tenant: newTenant() });
     await client.listUnread({}, { headers: sampled });
     await client.publish({ audience: toAll, message: note }, { headers: sampled }).catch(() => {});
@@ -264,7 +266,7 @@ describe("what callers send", () => {
     expect(collector.named(publishName)).toHaveLength(1);
   });
 
-  test("errors of callers are no errors of the server", async () => {
+  test("leads to a span without error status when the caller is at fault", async () => {
     const backend = server.client({ tenant: newTenant(), role: "service" });
     await backend.publish({ message: note }, { headers: sampled }).catch(() => {});
     await stop();
@@ -275,11 +277,11 @@ describe("what callers send", () => {
   });
 });
 
-describe("a collector that fails", () => {
+describe("A collector that", () => {
   test.each([
-    ["refuses all", new Collector(503)],
-    ["is not there", undefined],
-  ])("%s costs nothing but its spans", async (_name, failing) => {
+    ["refuses all spans", new Collector(503)],
+    ["cannot be reached", undefined],
+  ])("%s does not affect calls", async (_name, failing) => {
     await server.stop();
     const endpoint = failing ? await failing.start() : "http://127.0.0.1:1";
     server = await startServer({ tracing: { endpoint } });
@@ -291,7 +293,7 @@ describe("a collector that fails", () => {
   });
 });
 
-describe("the tracer", () => {
+describe("The tracer", () => {
   const begin = { name: "work", kind: "internal", parent: undefined } as const;
   let endpoint: string;
   let other: Collector;
@@ -302,18 +304,18 @@ describe("the tracer", () => {
   });
   afterEach(() => other.stop());
 
-  test("sends while it runs, under the name of the service", async () => {
+  test("sends spans while it runs, with the name of the service", async () => {
     const tracer = new OtlpTracer({ endpoint: `${endpoint}/`, service: "edge", delayMs: 1 });
     tracer.start(begin)?.end({}, "failed");
     await vi.waitFor(() => expect(other.one("work")).toMatchObject({ service: "edge", status: 2 }));
     await tracer.close();
   });
 
-  test("holds a bounded number of spans, and drops what is beyond", async () => {
+  test("holds a bounded number of spans, and drops further ones", async () => {
     const tracer = new OtlpTracer({ endpoint, service: "edge" });
     for (let index = 0; index < 5_000; index++) tracer.start(begin)?.end();
     await tracer.close();
-    // What waits, and the batch that is on its way.
+    // The queue, and the batch that is being sent.
     expect(other.spans).toHaveLength(2_048 + 512);
   });
 });

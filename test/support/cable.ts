@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 
-/** A cable to a server on this machine, which can be pulled: what is connected through it breaks, and nothing connects. */
+/** A TCP proxy to a server on this machine that can be unplugged: then its connections break, and new ones fail. */
 export class Cable {
   readonly #to: number;
   readonly #sockets = new Set<Socket>();
@@ -13,22 +13,25 @@ export class Cable {
     this.#server = createServer((near) => this.#join(near));
   }
 
-  /** The port of the near end. */
+  /** Starts to listen, and returns the port. */
   async open(): Promise<number> {
     this.#server.listen(0, "127.0.0.1");
     await once(this.#server, "listening");
     return (this.#server.address() as { port: number }).port;
   }
 
+  /** Breaks all connections, and refuses new ones. */
   pull(): void {
     this.#pulled = true;
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** Accepts connections again. */
   plug(): void {
     this.#pulled = false;
   }
 
+  /** Breaks all connections and stops. */
   close(): void {
     this.pull();
     this.#server.close();

@@ -5,7 +5,7 @@ import { findTool, pathOf } from "./tools.ts";
 /** The program that makes certificates. */
 export const openssl = findTool("openssl", "apt-get install openssl");
 
-/** A fresh key and a certificate for 127.0.0.1 that it signs itself, good for a day. */
+/** Creates a key and a self-signed certificate for 127.0.0.1, valid for a day. */
 export async function selfSigned(): Promise<TlsOptions> {
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "-"];
   const cert = ["-x509", "-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-out", "-"];

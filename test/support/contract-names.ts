@@ -1,6 +1,6 @@
 /**
- * The names, numbers and types that clients rely on: `name=number:type` per field (`[]`: repeated), `name=number` per value
- * of an enum. The contract may have more, never less: what stands here changes only with a new major version.
+ * The names, numbers and types that clients rely on: `name=number:type` per field (`[]`: repeated), `name=number` per
+ * value of an enum. The contract may have more, never less: what stands here changes only with a new major version.
  */
 export const typeNames: Readonly<Record<string, string>> = {
   Kind: "KIND_UNSPECIFIED=0 KIND_NOTIFICATION=1 KIND_ACTIVITY=2 KIND_EVENT=3",

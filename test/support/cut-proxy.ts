@@ -1,13 +1,16 @@
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 
-/** A TCP proxy that can cut a connection at the worst moment: the request has been carried out, its answer is not told. */
+/**
+ * A TCP proxy that can cut a connection at the worst moment: after the server has handled a request, and before its
+ * response reaches the client.
+ */
 export class CutProxy {
   readonly #server: Server;
   readonly #target: number;
   readonly #sockets = new Set<Socket>();
   #decide: (request: Buffer) => boolean = () => false;
-  /** Answers that were never told. */
+  /** The number of responses that were lost. */
   cuts = 0;
 
   private constructor(target: number) {
@@ -15,7 +18,7 @@ export class CutProxy {
     this.#server = createServer((client) => this.#join(client));
   }
 
-  /** Listens on a free port of this machine, for a server on another. */
+  /** Starts a proxy on a free port, to a server on the port `target`. */
   static async start(target: number): Promise<CutProxy> {
     const proxy = new CutProxy(target);
     proxy.#server.listen(0, "127.0.0.1");
@@ -23,19 +26,22 @@ export class CutProxy {
     return proxy;
   }
 
-  /** Where it listens. */
+  /** The port at which the proxy listens. */
   get port(): number {
     const address = this.#server.address();
     if (address === null || typeof address === "string") throw new Error("not listening");
     return address.port;
   }
 
-  /** Asked for each piece of a request; true cuts its connection once the server has answered. */
+  /**
+   * Sets the condition for a cut, which is called for each chunk of a request: on true, the connection is cut once the
+   * server has responded.
+   */
   cutWhen(decide: (request: Buffer) => boolean): void {
     this.#decide = decide;
   }
 
-  /** Ends all. */
+  /** Cuts all connections and stops. */
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     this.#server.close();

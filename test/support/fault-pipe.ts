@@ -2,49 +2,49 @@
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** What is done to bytes on their way; every direction of every connection looks at it each time. */
-export interface Weather {
-  /** Settles when bytes may go on; undefined while nothing holds them. */
+/** The faults of a proxy. Every direction of every connection reads them for each chunk. */
+export interface Faults {
+  /** Holds bytes back until it settles; `undefined` while bytes pass. */
   gate: Promise<void> | undefined;
-  /** Each byte is so late, in ms. */
+  /** The delay of each byte, in ms. */
   delayMs: number;
-  /** Of each direction of each connection; Infinity for no limit. */
+  /** The limit of each direction of each connection; Infinity for none. */
   bytesPerSecond: number;
 }
 
-/** Changes what passes; made anew for each connection. Answers what goes on instead. */
+/** Replaces a chunk. Each connection has a filter of its own. */
 export type Filter = (chunk: Buffer) => Buffer;
 
-/** Waiting for one slow reader, at most; beyond it the sender is held back, as by a full socket. */
+/** Bytes that wait for one slow reader; beyond them the sender is paused, as by a full socket. */
 const maxWaiting = 1024 * 1024;
-/** A throttled chunk goes in parts of at most a tenth of a second. */
+/** A throttled chunk is sent in parts of at most a tenth of a second. */
 const partsPerSecond = 10;
 
 interface Waiting {
-  /** Undefined: the end. */
+  /** The bytes; `undefined` for the end. */
   readonly chunk: Buffer | undefined;
   readonly due: number;
 }
 
-/** Carries what `from` sends, its end included, to `to`. */
+/** Carries the bytes and the end of `from` to `to`. */
 export class FaultPipe {
   readonly #from: Socket;
   readonly #to: Socket;
-  readonly #weather: Weather;
+  readonly #faults: Faults;
   readonly #waiting: Waiting[] = [];
   #bytes = 0;
   #running = false;
 
-  constructor(from: Socket, to: Socket, weather: Weather, filter?: Filter) {
+  constructor(from: Socket, to: Socket, faults: Faults, filter?: Filter) {
     this.#from = from;
     this.#to = to;
-    this.#weather = weather;
+    this.#faults = faults;
     from.on("data", (chunk) => this.#take(filter ? filter(chunk) : chunk));
     from.on("end", () => this.#take(undefined));
   }
 
   #take(chunk: Buffer | undefined): void {
-    this.#waiting.push({ chunk, due: performance.now() + this.#weather.delayMs });
+    this.#waiting.push({ chunk, due: performance.now() + this.#faults.delayMs });
     this.#bytes += chunk?.length ?? 0;
     if (this.#bytes > maxWaiting) this.#from.pause();
     if (!this.#running) void this.#run();
@@ -53,7 +53,7 @@ export class FaultPipe {
   async #run(): Promise<void> {
     this.#running = true;
     for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
-      while (this.#weather.gate) await this.#weather.gate;
+      while (this.#faults.gate) await this.#faults.gate;
       const early = next.due - performance.now();
       if (early > 0) await sleep(early);
       if (this.#to.destroyed) break;
@@ -65,7 +65,7 @@ export class FaultPipe {
 
   async #send(chunk: Buffer): Promise<void> {
     for (let rest = chunk; rest.length > 0; ) {
-      const { bytesPerSecond } = this.#weather;
+      const { bytesPerSecond } = this.#faults;
       const part = rest.subarray(0, Math.max(1, bytesPerSecond / partsPerSecond));
       rest = rest.subarray(part.length);
       if (Number.isFinite(bytesPerSecond)) await sleep((part.length / bytesPerSecond) * 1000);

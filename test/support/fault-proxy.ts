@@ -1,22 +1,22 @@
-/** A TCP proxy that does to connections what networks and dying machines do. */
+/** A TCP proxy that disturbs connections as networks and failing machines do. */
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
-import { FaultPipe, type Filter, type Weather } from "./fault-pipe.ts";
+import { FaultPipe, type Faults, type Filter } from "./fault-pipe.ts";
 
 /** Options of FaultProxy. */
 export interface FaultProxyOptions {
-  /** Ports on this machine to connect to, the first one that takes a connection wins; asked for each connection. */
+  /** Returns the ports to try on this machine, in order; called for each connection. */
   readonly targets: () => readonly number[];
-  /** Made for each connection: changes what its server says. */
+  /** Creates a filter for the bytes of the server; called for each connection. */
   readonly fromServer?: () => Filter;
 }
 
-/** A port that leads to another one, in any weather. */
+/** A port that leads to another port, with faults. */
 export class FaultProxy {
   readonly #options: FaultProxyOptions;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  readonly #weather: Weather = { gate: undefined, delayMs: 0, bytesPerSecond: Number.POSITIVE_INFINITY };
+  readonly #faults: Faults = { gate: undefined, delayMs: 0, bytesPerSecond: Number.POSITIVE_INFINITY };
   #isCut = false;
   #open: () => void = () => {};
 
@@ -25,16 +25,16 @@ export class FaultProxy {
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => void this.#join(near));
   }
 
-  /** Makes one that leads to a port, and waits until it listens. */
+  /** Creates a proxy to a port, and waits until it listens. */
   static async to(port: number, fromServer?: () => Filter): Promise<FaultProxy> {
     const proxy = new FaultProxy({ targets: () => [port], ...(fromServer ? { fromServer } : {}) });
     await proxy.listen();
     return proxy;
   }
 
-  /** Takes any free port. */
+  /** Listens on a free port. */
   async listen(): Promise<void> {
-    // Many clients may come at one moment, and it is the server behind that shall set the pace.
+    // A long backlog, so that the server behind the proxy sets the pace when many clients connect at once.
     this.#server.listen({ port: 0, host: "127.0.0.1", backlog: 4_096 });
     await once(this.#server, "listening");
   }
@@ -43,44 +43,44 @@ export class FaultProxy {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Connections that are open, from clients. */
+  /** The number of open connections of clients. */
   get connections(): number {
     return this.#sockets.size / 2;
   }
 
-  /** Breaks every connection, and every new one, until `heal`. */
+  /** Resets every open connection, and every new one until `heal`. */
   cut(): void {
     this.#isCut = true;
     this.reset();
   }
 
-  /** Breaks every connection, once, without a goodbye. */
+  /** Resets every open connection. */
   reset(): void {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
-  /** Holds back everything, connections open, until `heal`: then it goes on where it stopped, as after a partition. */
+  /** Holds back all bytes until `heal`, with connections open, and then continues, as after a partition. */
   blackHole(): void {
-    if (this.#weather.gate) return;
-    this.#weather.gate = new Promise((resolve) => {
+    if (this.#faults.gate) return;
+    this.#faults.gate = new Promise((resolve) => {
       this.#open = () => {
-        this.#weather.gate = undefined;
+        this.#faults.gate = undefined;
         resolve();
       };
     });
   }
 
-  /** Makes everything that comes from now on late, both ways. */
+  /** Delays all bytes from now on, in both directions. */
   delay(milliseconds: number): void {
-    this.#weather.delayMs = milliseconds;
+    this.#faults.delayMs = milliseconds;
   }
 
-  /** Limits each direction of each connection. */
+  /** Limits the rate of each direction of each connection. */
   throttle(bytesPerSecond: number): void {
-    this.#weather.bytesPerSecond = bytesPerSecond;
+    this.#faults.bytesPerSecond = bytesPerSecond;
   }
 
-  /** Fair weather again. */
+  /** Ends all faults. */
   heal(): void {
     this.#isCut = false;
     this.delay(0);
@@ -88,7 +88,7 @@ export class FaultProxy {
     this.#open();
   }
 
-  /** Breaks everything, and waits until the port is free. */
+  /** Resets every connection, and waits until the port is free. */
   async close(): Promise<void> {
     this.cut();
     this.#open();
@@ -100,7 +100,7 @@ export class FaultProxy {
     near.on("error", () => {});
     this.#sockets.add(near);
     near.on("close", () => this.#sockets.delete(near));
-    while (this.#weather.gate && !near.destroyed) await this.#weather.gate;
+    while (this.#faults.gate && !near.destroyed) await this.#faults.gate;
     const far = this.#isCut ? undefined : await firstOf(this.#options.targets());
     if (!far || near.destroyed || this.#isCut) {
       near.resetAndDestroy();
@@ -109,17 +109,17 @@ export class FaultProxy {
     }
     this.#sockets.add(far);
     far.on("close", () => this.#sockets.delete(far));
-    new FaultPipe(near, far, this.#weather);
-    new FaultPipe(far, near, this.#weather, this.#options.fromServer?.());
-    tie(near, far, this.#weather);
-    tie(far, near, this.#weather);
+    new FaultPipe(near, far, this.#faults);
+    new FaultPipe(far, near, this.#faults, this.#options.fromServer?.());
+    tie(near, far, this.#faults);
+    tie(far, near, this.#faults);
   }
 }
 
-/** What breaks on one side breaks on the other, once it can be known there. */
-function tie(socket: Socket, other: Socket, weather: Weather): void {
+/** Ends the other side of a connection when one side ends, but not while bytes are held back. */
+function tie(socket: Socket, other: Socket, faults: Faults): void {
   socket.on("close", async (broken) => {
-    while (weather.gate) await weather.gate;
+    while (faults.gate) await faults.gate;
     if (broken || socket.errored) other.resetAndDestroy();
     else if (!other.writableEnded) other.destroySoon();
   });
@@ -132,7 +132,7 @@ async function firstOf(ports: readonly number[]): Promise<Socket | undefined> {
       await once(socket, "connect");
       return socket.on("error", () => {});
     } catch {
-      // The next one, if there is one.
+      // Try the next port.
     }
   }
   return undefined;

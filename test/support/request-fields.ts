@@ -28,11 +28,11 @@ import {
   xs,
 } from "./request-row.ts";
 
-/** Filters by category: at most 100. */
-function categories(field: string, schema: DescMessage, place: (value: string[]) => JsonObject): Row[] {
+/** The rows of a filter by category. */
+function categories(field: string, schema: DescMessage, request: (value: string[]) => JsonObject): Row[] {
   return [
-    ...text(field, schema, 64, "categories[1]", (value) => place(["ok", value])),
-    row(field, schema, place(xs(101)), "categories", items(100), place(xs(100))),
+    ...text(field, schema, 64, "categories[1]", (value) => request(["ok", value])),
+    row(field, schema, request(xs(101)), "categories", items(100), request(xs(100))),
   ];
 }
 
@@ -367,5 +367,5 @@ const inboxRows: Row[] = [
   })),
 ];
 
-/** Every rule of every request. */
+/** The rows of every rule of every request. */
 export const rows: readonly Row[] = [...publishRows, ...draftRows, ...subscribeRows, ...listRows, ...inboxRows];

@@ -1,79 +1,83 @@
 import type { DescMessage, JsonObject } from "@bufbuild/protobuf";
 
-/** One rule of a field: a request that breaks it, what is answered, and one that keeps it. */
+/** A rule of a field, with a request that breaks it, its error, and a request that keeps it. */
 export interface Row {
-  /** Such as `Draft.title`. */
+  /** The name of the field, such as `Draft.title`. */
   readonly field: string;
   readonly schema: DescMessage;
   readonly bad: JsonObject;
+  /** The path of the field in the error. */
   readonly path: string;
-  readonly says: string;
+  /** The sentence of the error. */
+  readonly sentence: string;
   readonly good: JsonObject;
 }
 
-/** Of control characters. */
+/** The sentence for control characters. */
 export const control = "must not contain control characters";
-/** Of what is required. */
+/** The sentence for an empty required field. */
 export const empty = "must not be empty";
-/** Of kinds. */
+/** The sentence for unknown kinds. */
 export const kinds = "must be one of KIND_NOTIFICATION, KIND_ACTIVITY, KIND_EVENT";
-/** Of links. */
+/** The sentence for URLs. */
 export const url = "must be an https, http or relative URL";
-/** Of characters. */
+/** The sentence for too many characters. */
 export const atMost = (count: number): string => `must have at most ${count} characters`;
-/** Of lists. */
+/** The sentence for too many items. */
 export const items = (count: number): string => `must have at most ${count} items`;
-/** So many characters. */
+/** A text of this many characters. */
 export const x = (count: number): string => "x".repeat(count);
-/** So many different texts. */
+/** This many different texts. */
 export const xs = (count: number): string[] => Array.from({ length: count }, (_, index) => `x${index}`);
 
-/** A PublishRequest with such a message. */
+/** A PublishRequest with these fields of its message. */
 export const draft = (message: JsonObject): JsonObject => ({
   audience: { userId: "u" },
   message: { kind: "KIND_EVENT", ...message },
 });
-/** A PublishRequest with more. */
+/** A PublishRequest with these fields. */
 export const publish = (rest: JsonObject): JsonObject => ({ ...draft({}), ...rest });
-/** A place in a feed. */
+/** A SubscribeRequest with a position in a feed. */
 export const position = (feed: string): JsonObject => ({ positions: [{ feed }] });
 
-/** A row. */
+/** Makes a row. */
 export function row(
   field: string,
   schema: DescMessage,
   bad: JsonObject,
   path: string,
-  says: string,
+  sentence: string,
   good: JsonObject,
 ): Row {
-  return { field, schema, bad, path, says, good };
+  return { field, schema, bad, path, sentence, good };
 }
 
-/** The two rules of an id or a name in the given place of a request: its length, and no control characters. */
+/**
+ * Makes the rows of an id or a name: of its length, and of control characters. `request` puts a value into a request.
+ */
 export function text(
   field: string,
   schema: DescMessage,
   most: number,
   path: string,
-  place: (value: string) => JsonObject,
+  request: (value: string) => JsonObject,
 ): Row[] {
   return [
-    row(field, schema, place(x(most + 1)), path, atMost(most), place(x(most))),
-    // Characters are counted, not UTF-16 units.
-    row(field, schema, place("😀".repeat(most + 1)), path, atMost(most), place("😀".repeat(most))),
-    row(field, schema, place("a\nb"), path, control, place("a b ü 漢")),
-    row(field, schema, place("\u007f"), path, control, place("~")),
+    row(field, schema, request(x(most + 1)), path, atMost(most), request(x(most))),
+    // The limit counts code points, not UTF-16 code units.
+    row(field, schema, request("😀".repeat(most + 1)), path, atMost(most), request("😀".repeat(most))),
+    row(field, schema, request("a\nb"), path, control, request("a b ü 漢")),
+    row(field, schema, request("\u007f"), path, control, request("~")),
   ];
 }
 
-/** As text, and required. */
+/** Makes the rows of `text`, and that of an empty value. */
 export function id(
   field: string,
   schema: DescMessage,
   path: string,
-  place: (value: string) => JsonObject,
+  request: (value: string) => JsonObject,
   most = 128,
 ): Row[] {
-  return [...text(field, schema, most, path, place), row(field, schema, place(""), path, empty, place("a"))];
+  return [...text(field, schema, most, path, request), row(field, schema, request(""), path, empty, request("a"))];
 }

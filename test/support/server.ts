@@ -1,4 +1,4 @@
-/** A whole server inside the test's process, on a free port of its own. */
+/** A server inside the process of the test, on a free port. */
 import { randomUUID } from "node:crypto";
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
@@ -8,51 +8,52 @@ import type { TidingsOptions } from "../../src/options.ts";
 import { createTidings, type ListenOptions, type Tidings } from "../../src/server.ts";
 import { secret } from "./token.ts";
 
-/** What a test may want to be otherwise: options of createTidings, and of listen. */
+/** Options of createTidings and of listen; all have defaults. */
 export interface ServerOptions extends Partial<TidingsOptions>, ListenOptions {}
 
-/** Who calls. */
+/** The caller of a token. */
 export interface Caller {
-  /** Default `ann`; for other roles `backend`. */
+  /** The subject. Default `ann`; for other roles `backend`. */
   readonly sub?: string;
-  /** No default: each test has a tenant of its own. Left out: a service of all tenants. */
+  /** The tenant, without a default because each test has its own. Left out for a service of all tenants. */
   readonly tenant?: string;
-  /** Default `user`. */
+  /** The role. Default `user`. */
   readonly role?: "user" | "service" | "admin";
-  /** For how many seconds the token is good, from the server's clock on. Default: a day. */
+  /** How long the token is valid, in seconds from now by the server's clock. Default: a day. */
   readonly ttl?: number;
-  /** Rooms that the token opens, and those to speak in. Default: none. */
+  /** The rooms that the caller may enter. Default: none. */
   readonly rooms?: readonly string[];
+  /** The rooms that the caller may publish to. Default: none. */
   readonly publish?: readonly string[];
-  /** The token's id. Default: none. */
+  /** The id of the token. Default: none. */
   readonly jti?: string;
 }
 
 /** A running server. */
 export interface TestServer {
   readonly tidings: Tidings;
-  /** Such as `http://127.0.0.1:12345`. */
+  /** The URL, such as `http://127.0.0.1:12345`. */
   readonly url: string;
   readonly host: string;
   readonly port: number;
-  /** Where its figures are, if the test asked for an address for them. */
+  /** The URL of the metrics, if the test set `metricsAddress`. */
   readonly metricsUrl: string | undefined;
-  /** A token that the server accepts. */
+  /** Signs a token that the server accepts. */
   token(caller: Caller): Promise<string>;
-  /** A typed client, by Connect over HTTP/2, that calls as someone. */
+  /** Creates a client of the caller, by Connect over HTTP/2. */
   client(caller: Caller): Client<typeof PushService>;
-  /** Closes it as its owner would, then cuts what its clients left open. */
+  /** Closes the server, then cuts the connections that its clients left open. */
   stop(): Promise<void>;
 }
 
 const daySeconds = 86_400;
 
-/** A tenant that no other test knows. */
+/** Returns a tenant that no other test uses. */
 export function newTenant(): string {
   return `tenant-${randomUUID().slice(0, 8)}`;
 }
 
-/** Starts a server whose store is in memory, unless the test names a folder. */
+/** Starts a server, with its store in memory unless the test names a folder. */
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
   const { host = "127.0.0.1", port = 0, tls, fallback, metricsAddress, ...rest } = options;
   const tidings = await createTidings({ data: ":memory:", auth: { secret }, drainMs: 0, ...rest });
@@ -78,7 +79,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
     metricsUrl: address.metrics,
     token,
     client(caller) {
-      // The certificates of tests are signed by nobody else.
+      // The certificates of tests are self-signed.
       const sessionManager = new Http2SessionManager(address.url, {}, { rejectUnauthorized: false });
       sessions.add(sessionManager);
       const bearer: Interceptor = (next) => async (request) => {

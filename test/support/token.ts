@@ -1,9 +1,9 @@
 import { type JWTPayload, SignJWT } from "jose";
 
-/** A secret that is strong enough. */
+/** The secret of the tests, which is long enough for HS256. */
 export const secret = "a secret of the tests, 0123456789";
 
-/** What to sign, and how: everything has a plain default, `undefined` leaves a claim out. */
+/** The parts of a token. All have defaults; a claim that is `undefined` is left out. */
 export interface TokenParts {
   readonly claims?: Readonly<Record<string, unknown>>;
   readonly alg?: string;
@@ -11,10 +11,10 @@ export interface TokenParts {
   readonly key?: Parameters<SignJWT["sign"]>[0];
 }
 
-/** When the tokens of mintToken end, in seconds since the Unix epoch, unless they say otherwise. */
+/** The default expiry of mintToken's tokens, in seconds since the Unix epoch. */
 export const tokenExpiry = 1_900_000_000;
 
-/** Signs a token of the user ann of the tenant acme. */
+/** Signs a token, by default of the user ann of the tenant acme. */
 export async function mintToken({ claims, alg = "HS256", kid, key }: TokenParts = {}): Promise<string> {
   const all: JWTPayload = { sub: "ann", tenant: "acme", role: "user", exp: tokenExpiry, ...claims };
   const header = { alg, ...(kid === undefined ? {} : { kid }) };

@@ -13,7 +13,7 @@ import { bundlePage, site } from "./site.ts";
 const ours = ["typed-connect", "typed-ws", "typed-auto", "json"];
 const all = [...ours, "connect-web-json", "connect-web-binary"];
 
-describeWith(chromiumTool)("in Chromium", () => {
+describeWith(chromiumTool)("In Chromium,", () => {
   let browser: Browser;
   let script: Uint8Array;
   let folder: string;
@@ -27,7 +27,7 @@ describeWith(chromiumTool)("in Chromium", () => {
   const publish = (message: DraftInit) =>
     server.client({ tenant, role: "service" }).publish({ audience: toUser("ann"), message });
 
-  /** A tab with a live client. */
+  /** Opens a tab with a live client. */
   async function openTab(client: string, query = ""): Promise<Page> {
     const page = await context.newPage();
     page.on("pageerror", (error) => uncaught.push(error));
@@ -54,33 +54,36 @@ describeWith(chromiumTool)("in Chromium", () => {
     expect(uncaught).toEqual([]);
   });
 
-  test.each(all)("%s: two tabs receive, agree on the badge, and are gone when they are closed", async (client) => {
-    await publish(note("before"));
-    const [first, second] = await Promise.all([openTab(client), openTab(client)]);
-    const { messageId } = await publish(
-      note("你好 🎉", { content: "<b>&amp;</b>", payload: { case: "binary", value: new Uint8Array([0, 255]) } }),
-    );
-    for (const page of [first, second]) {
-      await shows(page, "#badge", "2");
-      const [message] = await messagesOf(page, 1);
-      expect(message).toMatchObject({ id: messageId, title: "你好 🎉", content: "<b>&amp;</b>", binary: "AP8=" });
-    }
-    await first.evaluate(() => app.markAll());
-    for (const page of [first, second]) await shows(page, "#badge", "0");
+  test.each(all)(
+    "two tabs of the client %s receive, agree on the badge, and are gone when they are closed",
+    async (client) => {
+      await publish(note("before"));
+      const [first, second] = await Promise.all([openTab(client), openTab(client)]);
+      const { messageId } = await publish(
+        note("你好 🎉", { content: "<b>&amp;</b>", payload: { case: "binary", value: new Uint8Array([0, 255]) } }),
+      );
+      for (const page of [first, second]) {
+        await shows(page, "#badge", "2");
+        const [message] = await messagesOf(page, 1);
+        expect(message).toMatchObject({ id: messageId, title: "你好 🎉", content: "<b>&amp;</b>", binary: "AP8=" });
+      }
+      await first.evaluate(() => app.markAll());
+      for (const page of [first, second]) await shows(page, "#badge", "0");
 
-    await publish(note("after"));
-    await shows(second, "#badge", "1");
-    await second.reload();
-    await shows(second, "#state", "live");
-    await shows(second, "#badge", "1");
-    expect(await second.evaluate(() => app.listUnread())).toEqual(["after"]);
+      await publish(note("after"));
+      await shows(second, "#badge", "1");
+      await second.reload();
+      await shows(second, "#state", "live");
+      await shows(second, "#badge", "1");
+      expect(await second.evaluate(() => app.listUnread())).toEqual(["after"]);
 
-    await second.close();
-    const backend = server.client({ tenant, role: "service" });
-    await vi.waitFor(async () => expect((await backend.onlineCount({})).connections).toBe(1), 10_000);
-  });
+      await second.close();
+      const backend = server.client({ tenant, role: "service" });
+      await vi.waitFor(async () => expect((await backend.onlineCount({})).connections).toBe(1), 10_000);
+    },
+  );
 
-  test("in a room over WebSocket, Connect and JSON: all tabs receive, and one of each user rings", async () => {
+  test("all tabs in a room receive over WebSocket, Connect and JSON, and one tab of each user alerts", async () => {
     const room = encodeURIComponent("dm/ann/bob");
     const annes = await Promise.all(["typed-ws", "connect-web-binary"].map((name) => openTab(name, `room=${room}`)));
     const bob = await openTab("json", `room=${room}&sub=bob`);
@@ -94,15 +97,16 @@ describeWith(chromiumTool)("in Chromium", () => {
       tabs.map(async (page) => (await messagesOf(page, 2)).map(({ title, alert = false }) => ({ title, alert }))),
     );
     for (const messages of alerts) expect(messages.map(({ title }) => title)).toEqual(["ping", "pong"]);
-    const rung = (title: string) => alerts.map((messages) => messages.some((one) => one.title === title && one.alert));
-    expect(rung("ping").slice(0, 2).sort()).toEqual([false, true]);
-    expect(rung("ping")[2]).toBe(false);
-    expect(rung("pong")).toEqual([false, false, true]);
-    // What ann said in one tab is not unread in the other.
+    const alerted = (title: string) =>
+      alerts.map((messages) => messages.some((one) => one.title === title && one.alert));
+    expect(alerted("ping").slice(0, 2).sort()).toEqual([false, true]);
+    expect(alerted("ping")[2]).toBe(false);
+    expect(alerted("pong")).toEqual([false, false, true]);
+    // A message that ann sent from one tab is not unread in the other.
     for (const page of annes) await shows(page, "#badge", "1");
   });
 
-  test.each(ours)("%s: a restart of the server loses nothing and repeats nothing", async (client) => {
+  test.each(ours)("the client %s loses and repeats no message when the server restarts", async (client) => {
     const page = await openTab(client);
     await publish(note("before"));
     await messagesOf(page, 1);
@@ -127,10 +131,10 @@ describeWith(chromiumTool)("in Chromium", () => {
     for (const page of tabs) await shows(page, "#badge", "0");
   }
 
-  // A browser opens six HTTP/1.1 connections to one host, and as many WebSockets as it is asked for.
-  test.each(["typed-auto", "json"])("%s: eight tabs are live at once", (client) => expectTabs(client, 8));
+  // A browser opens at most six HTTP/1.1 connections to a host, but any number of WebSockets.
+  test.each(["typed-auto", "json"])("eight tabs of the client %s are live at once", (client) => expectTabs(client, 8));
 
-  testWith(openssl)("over TLS, HTTP/2 carries eight Connect streams, and WebSockets go beside it", async () => {
+  testWith(openssl)("HTTP/2 over TLS carries eight Connect streams, beside WebSockets", async () => {
     await server.stop();
     server = await start({ tls: await selfSigned() });
     await expectTabs("typed-connect", 8);
@@ -141,7 +145,7 @@ describeWith(chromiumTool)("in Chromium", () => {
 
 const patience = { timeout: 15_000 };
 
-/** Waits until an element says just this. */
+/** Waits until an element has exactly this text. */
 async function shows(page: Page, selector: string, text: string): Promise<void> {
   await page.waitForFunction(
     ([selector, text]) => document.querySelector(selector)?.textContent === text,
@@ -150,7 +154,7 @@ async function shows(page: Page, selector: string, text: string): Promise<void> 
   );
 }
 
-/** Waits until an element says something else. */
+/** Waits until an element has another text. */
 async function lacks(page: Page, selector: string, text: string): Promise<void> {
   await page.waitForFunction(
     ([selector, text]) => document.querySelector(selector)?.textContent !== text,
@@ -159,7 +163,7 @@ async function lacks(page: Page, selector: string, text: string): Promise<void> 
   );
 }
 
-/** The messages that a page has received; waits until there are so many. */
+/** The messages that a page has received; waits until there are `count`. */
 async function messagesOf(page: Page, count: number): Promise<Record<string, unknown>[]> {
   await page.waitForFunction((count) => document.querySelectorAll("li").length >= count, count, patience);
   const texts = await page.locator("li").allTextContents();

@@ -1,5 +1,4 @@
-/** The demo page, used as a newcomer would use it. */
-
+/** The demo page, used as a new user would use it. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +11,7 @@ import { startServer, type TestServer } from "../../support/server.ts";
 import { secret } from "../../support/token.ts";
 import { note, toTenant } from "../interop/scenario/people.ts";
 
-describeWith(chromiumTool)("the demo page", () => {
+describeWith(chromiumTool)("The demo page", () => {
   let browser: Browser;
   let serveDemo: Awaited<ReturnType<typeof demoPage>>;
   let folder: string;
@@ -60,7 +59,7 @@ describeWith(chromiumTool)("the demo page", () => {
   const titles = (name: string) => panel(name).locator("strong").allTextContents();
   const badges = (ada: string, bob: string) => showsAll(page, ".badge", [ada, bob]);
 
-  test("shows both people what is for them, and counts it", async () => {
+  test("shows each of its two users their messages, and counts them", async () => {
     await showsAll(page, ".online", ["2 online, 2 pages", "2 online, 2 pages"]);
     await publish("Ada", "for Ada 你好 🎉");
     await badges("1", "0");
@@ -75,7 +74,7 @@ describeWith(chromiumTool)("the demo page", () => {
     await badges("3", "2");
   });
 
-  test("marks, deletes, and remembers over a reload", async () => {
+  test("marks and deletes messages, and shows the same after a reload", async () => {
     for (const title of ["one", "two", "three"]) await publish("Ada and Bob", title);
     await badges("3", "3");
     await panel("Ada").locator("li", { hasText: "two" }).getByRole("button", { name: "Mark read" }).click();
@@ -96,7 +95,7 @@ describeWith(chromiumTool)("the demo page", () => {
     expect(await page.locator("li:not(.read) strong").allTextContents()).toEqual(["one", "one"]);
   });
 
-  test("outlives the server", async () => {
+  test("recovers after a restart of the server", async () => {
     await publish("Ada and Bob", "before");
     const { port } = server;
     await server.stop();
@@ -114,7 +113,7 @@ describeWith(chromiumTool)("the demo page", () => {
   });
 });
 
-/** Waits until the elements of a selector say just these texts. */
+/** Waits until the elements of a selector have exactly these texts. */
 async function showsAll(page: Page, selector: string, texts: readonly string[]): Promise<void> {
   const shown = ([selector, expected]: readonly [string, string]) =>
     JSON.stringify(Array.from(document.querySelectorAll(selector), ({ textContent }) => textContent)) === expected;

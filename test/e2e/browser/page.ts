@@ -1,6 +1,6 @@
 /**
- * A page on one of the clients, chosen by its address, in the room and as the user of its query: it shows what it
- * receives, and does what the test tells it to.
+ * A page with one of the clients. Its path chooses the client, its query the user and the room. It shows the messages
+ * that it receives, and offers an App to the test.
  */
 import { toJson } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
@@ -10,19 +10,20 @@ import { PushService, RoomState_Status as Status } from "../../../gen/tidings/v1
 import { connectTidings, type TransportChoice } from "../../../src/client/index.ts";
 import { connectTidings as connectJson } from "../../../src/client/json.ts";
 
-/** What the test calls. */
+/** The methods that the test calls. */
 export interface App {
+  /** Marks all messages as read. */
   markAll(): Promise<unknown>;
-  /** The titles of what is unread, newest first. */
+  /** The titles of the unread messages, newest first. */
   listUnread(): Promise<(string | undefined)[]>;
   /** Publishes a notification to the room. */
   say(title: string): Promise<unknown>;
-  /** Leaves without a word, as far as a page can. */
+  /** Closes the client. */
   close(): void;
 }
 
 declare global {
-  /** Set when the page has started. */
+  /** Set once the page has started. */
   var app: App;
 }
 
@@ -32,7 +33,7 @@ const token = async () => (await fetch(`/token?sub=${query.get("sub") ?? "ann"}`
 const roomId = query.get("room") ?? "";
 const subscribe = { rooms: roomId === "" ? [] : [{ roomId }] };
 
-/** Shows a message as JSON, so that the test compares every field. */
+/** Shows a message as JSON, so that the test can compare every field. */
 function show(message: unknown): void {
   const item = document.createElement("li");
   item.textContent = JSON.stringify(message);
@@ -44,7 +45,7 @@ function put(id: "state" | "badge" | "room", text: string): void {
   if (element) element.textContent = text;
 }
 
-/** One of ours. */
+/** The typed client over a transport. */
 function typed(transport: TransportChoice): App {
   const client = connectTidings({ url, token, transport, subscribe });
   client.on("message", (message) => show(toJson(MessageSchema, message)));
@@ -63,7 +64,7 @@ function typed(transport: TransportChoice): App {
   };
 }
 
-/** The small one of ours. */
+/** The JSON client. */
 function json(): App {
   const client = connectJson({ url, token, subscribe });
   client.on("message", show);
@@ -78,7 +79,7 @@ function json(): App {
   };
 }
 
-/** Connect's own client for browsers, with nothing of ours but the contract. */
+/** Connect's own client for browsers, with only the contract of Tidings. */
 function plain(useBinaryFormat: boolean): App {
   const client = createClient(PushService, createConnectTransport({ baseUrl: url, useBinaryFormat, useHttpGet: true }));
   const headers = async () => ({ authorization: `Bearer ${await token()}` });

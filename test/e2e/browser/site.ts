@@ -1,4 +1,4 @@
-/** A site beside Tidings on its port: the page, its script, and tokens for whoever asks. */
+/** A site beside Tidings on the same port: the page, its script, and tokens for everyone. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -8,14 +8,14 @@ const html = `<!doctype html>
 <script type="module" src="/page.js"></script>
 <p id="state"></p><p id="badge"></p><p id="room"></p><ul></ul></html>`;
 
-/** Bundles the page as a user's bundler would. */
+/** Bundles the page as an application would. */
 export async function bundlePage(): Promise<Uint8Array> {
   const entryPoints = [fileURLToPath(new URL("page.ts", import.meta.url))];
   const { outputFiles } = await build({ entryPoints, bundle: true, format: "esm", target: "es2022", write: false });
   return outputFiles[0]?.contents ?? new Uint8Array();
 }
 
-/** Answers for the site. `token`: of a user. */
+/** Creates the request handler of the site. `token` signs the token of a user. */
 export function site(script: Uint8Array, token: (sub: string) => Promise<string>) {
   return (request: IncomingMessage, response: ServerResponse): void => {
     const { pathname: path, searchParams } = new URL(request.url ?? "", "http://site");

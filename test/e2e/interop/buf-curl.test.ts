@@ -7,7 +7,7 @@ import { CallError, type Driver } from "./driver.ts";
 import { processDriver, processTraits } from "./process.ts";
 import { scenario } from "./scenario/index.ts";
 
-/** The program itself: the script beside it would be killed without it. */
+/** The binary itself: killing the npm script that starts it would leave it running. */
 function findProgram(): string {
   const folder = join(root, "node_modules/@bufbuild");
   const platform = readdirSync(folder).find((name) => name.startsWith(`buf-${process.platform}-`));
@@ -23,7 +23,7 @@ function bufCurl(url: string, ...flags: string[]): Driver {
     args: ({ method, request, token, timeoutMs = 0 }) => [
       "curl",
       ...flags,
-      // buf ends a call after two minutes otherwise; 0 is no deadline.
+      // 0 means no deadline; by default, buf ends a call after two minutes.
       ...["--timeout", `${timeoutMs}ms`],
       ...(token === undefined ? [] : ["--header", `Authorization: Bearer ${token}`]),
       ...["--data", JSON.stringify(request)],
@@ -42,7 +42,7 @@ const schema = ["--schema", "gen/descriptor.binpb"];
 scenario(
   "buf curl: gRPC, contract by reflection",
   (url) => bufCurl(url, "--protocol", "grpc", "--http2-prior-knowledge"),
-  // Its deadline is for the reflection, too.
+  // The deadline of buf curl includes reflection.
   { ...processTraits, deadlineMs: 2000 },
 );
 if (process.env.TIDINGS_TEST_CONFORMANCE === "whole") {

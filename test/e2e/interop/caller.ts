@@ -1,4 +1,4 @@
-/** A driver under the contract's types: what the scenario speaks. */
+/** A driver with the types of the contract, for the scenario. */
 import {
   create,
   type DescMessage,
@@ -20,7 +20,7 @@ import { type Call, CallError, type Driver, type EventStream } from "./driver.ts
 type Event = SubscribeResponse["event"];
 type ValueOf<Case extends Event["case"]> = Extract<Event, { case: Case }>["value"];
 
-/** One client that calls as someone. */
+/** A client with the token of one caller. */
 export class Caller {
   readonly #driver: Driver;
   readonly #token: string | undefined;
@@ -40,7 +40,7 @@ export class Caller {
     return fromJson(method.output, await this.#driver.unary({ method, request, ...this.#bearer() }));
   }
 
-  /** Opens a stream, which goes away with the test. */
+  /** Opens a stream, which ends with the test. */
   subscribe(init: MessageInitShape<typeof SubscribeRequestSchema> = {}, timeoutMs?: number): Stream {
     const request = toJson(SubscribeRequestSchema, create(SubscribeRequestSchema, init));
     const timeout = timeoutMs === undefined ? {} : { timeoutMs };
@@ -86,7 +86,7 @@ export class Stream {
     return event.value as ValueOf<Case>;
   }
 
-  /** The next event of this case, whatever comes before it. */
+  /** The next event of this case; skips the events before it. */
   async until<Case extends NonNullable<Event["case"]>>(name: Case): Promise<ValueOf<Case>> {
     for (;;) {
       const event = await this.next();
@@ -94,12 +94,12 @@ export class Stream {
     }
   }
 
-  /** The error that ends the stream, next. */
+  /** The error that ends the stream, which must come next. */
   end(): Promise<CallError> {
     return errorOf(this.#stream.next());
   }
 
-  /** The error that ends the stream, after whatever events. */
+  /** The error that ends the stream; skips the events before it. */
   async endAfterAll(): Promise<CallError> {
     for (;;) {
       try {
@@ -116,7 +116,7 @@ export class Stream {
   }
 }
 
-/** The error of a call that must fail. */
+/** The error of a call, which must fail. */
 export async function errorOf(call: Promise<unknown>): Promise<CallError> {
   const outcome = await call.then(
     (answer) => new Error(`no error, but ${JSON.stringify(answer)}`),

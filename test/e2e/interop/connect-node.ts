@@ -1,4 +1,4 @@
-/** A driver for any transport of Connect's own clients. */
+/** Drives any transport of Connect's own clients. */
 import { type DescMessage, type DescMethodUnary, fromJson, toJson } from "@bufbuild/protobuf";
 import { type CallOptions, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
@@ -9,7 +9,7 @@ import {
 } from "../../../gen/tidings/v1/push_service_pb.ts";
 import { type Call, CallError, codeName, type Detail, type Driver, endedSilently, Inflow } from "./driver.ts";
 
-/** Drives a transport; `close` frees what it holds. */
+/** Creates a driver for a transport; `close` frees its connections. */
 export function connectDriver(transport: Transport, close: () => void): Driver {
   const client = createClient(PushService, transport);
 
@@ -26,7 +26,7 @@ export function connectDriver(transport: Transport, close: () => void): Driver {
 
   return {
     async unary(call) {
-      // The scenario's own table says which methods are unary.
+      // The scenario calls only unary methods in this way.
       const method = call.method as DescMethodUnary<DescMessage, DescMessage>;
       const { headers, timeoutMs } = optionsOf(call);
       const request = fromJson(method.input, call.request);

@@ -4,7 +4,7 @@ import type { Detail } from "./driver.ts";
 
 const known = createRegistry(ErrorInfoSchema, BadRequestSchema, RetryInfoSchema);
 
-/** A detail from its encoded form. `type` may be the URL of an Any. Throws for a type that the contract does not name. */
+/** Decodes a detail. `type` may be the type URL of an Any. Throws for a type that is not in google.rpc. */
 export function decodeDetail(type: string, encoded: Uint8Array): Detail {
   const name = type.slice(type.lastIndexOf("/") + 1);
   const schema = known.getMessage(name);
@@ -19,7 +19,7 @@ export interface WireError {
   readonly details?: readonly { readonly type: string; readonly value: string }[];
 }
 
-/** The details of an error in Connect's JSON form. */
+/** Decodes the details of an error in Connect's JSON form. */
 export function decodeDetails({ details = [] }: WireError): Detail[] {
   return details.map(({ type, value }) => decodeDetail(type, Buffer.from(value, "base64")));
 }

@@ -1,13 +1,13 @@
-/** What the scenario asks of a client, whatever it is: calls and streams, with messages in the JSON form of Protobuf. */
+/** The interface of a client for the scenario: calls and streams, with messages in the JSON form of Protobuf. */
 import type { DescMethod, JsonObject, JsonValue } from "@bufbuild/protobuf";
 
-/** One call. */
+/** A call. */
 export interface Call {
   readonly method: DescMethod;
   readonly request: JsonValue;
-  /** Without one the call carries no credentials. */
+  /** The token; without it, the call has no credentials. */
   readonly token?: string;
-  /** A deadline, for clients that have them. */
+  /** The deadline in ms, for clients that support deadlines. */
   readonly timeoutMs?: number;
 }
 
@@ -15,39 +15,42 @@ export interface Call {
 export interface EventStream {
   /** The next event; rejects with the CallError that ended the stream. */
   next(): Promise<JsonValue>;
-  /** Goes away without a word. */
+  /** Drops the stream. */
   cancel(): void;
 }
 
-/** One real client. */
+/** A real client. */
 export interface Driver {
-  /** Rejects with a CallError. */
+  /** Makes a unary call. Rejects with a CallError. */
   unary(call: Call): Promise<JsonValue>;
   stream(call: Call): EventStream;
   close(): void;
 }
 
-/** How clients differ. */
+/** The differences between clients. */
 export interface Traits {
-  /** A deadline that usually leaves a stream the time for its first events; `undefined` for a client without deadlines. */
+  /**
+   * A deadline that usually suffices for the first events of a stream, in ms; `undefined` for a client without
+   * deadlines.
+   */
   readonly deadlineMs: number | undefined;
-  /** Whether errors of streams carry details, not the code and the reason alone. */
+  /** Whether errors of streams have details, instead of only a code and a reason. */
   readonly streamDetails: boolean;
 }
 
-/** Makes a driver for a server such as `http://127.0.0.1:12345`. */
+/** Creates a driver for the URL of a server, such as `http://127.0.0.1:12345`. */
 export type Connect = (url: string) => Driver | Promise<Driver>;
 
 /** A detail of an error. */
 export interface Detail {
-  /** Such as `google.rpc.ErrorInfo`. */
+  /** The type, such as `google.rpc.ErrorInfo`. */
   readonly type: string;
   readonly value: JsonObject;
 }
 
 /** An error as the client shows it. */
 export class CallError extends Error {
-  /** In the spelling of Connect, such as `invalid_argument`. */
+  /** The code as Connect writes it, such as `invalid_argument`. */
   readonly code: string;
   readonly details: readonly Detail[];
 
@@ -63,13 +66,13 @@ export class CallError extends Error {
   }
 }
 
-/** `INVALID_ARGUMENT` and `InvalidArgument` → `invalid_argument`; gRPC's `CANCELLED` → `canceled`. */
+/** Converts `INVALID_ARGUMENT` and `InvalidArgument` to `invalid_argument`, and gRPC's `CANCELLED` to `canceled`. */
 export function codeName(code: string): string {
   const name = code.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase();
   return name === "cancelled" ? "canceled" : name;
 }
 
-/** An EventStream fed by callbacks. */
+/** An EventStream that callbacks fill. */
 export class Inflow implements EventStream {
   readonly #events: JsonValue[] = [];
   readonly #waiting: PromiseWithResolvers<JsonValue>[] = [];
@@ -86,7 +89,7 @@ export class Inflow implements EventStream {
     else this.#events.push(event);
   }
 
-  /** Nothing comes after this; later ends are ignored. */
+  /** Ends the stream with an error; later ends are ignored. */
   end(error: Error): void {
     this.#error ??= error;
     for (const { reject } of this.#waiting.splice(0)) reject(this.#error);
@@ -106,7 +109,7 @@ export class Inflow implements EventStream {
   }
 }
 
-/** Ends a stream that ended without an error: the contract says that none does. */
+/** The error of a stream that ended without one, which the contract rules out. */
 export function endedSilently(): CallError {
   return new CallError("none", "the stream ended without an error", []);
 }

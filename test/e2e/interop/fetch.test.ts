@@ -8,7 +8,7 @@ import { factsOf } from "./scenario/people.ts";
 scenario("fetch: POST", (url) => fetchDriver(url, false));
 scenario("fetch: GET for methods without side effects", (url) => fetchDriver(url, true));
 
-test("the server itself answers a deadline, with its reason", async ({ onTestFinished }) => {
+test("The server itself responds when a deadline passes, with the reason", async ({ onTestFinished }) => {
   const server = await startServer();
   onTestFinished(() => server.stop());
   const ann = new Caller(fetchDriver(server.url, false), await server.token({ tenant: newTenant() }), onTestFinished);

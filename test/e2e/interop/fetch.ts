@@ -1,4 +1,4 @@
-/** The Connect protocol by hand over plain fetch (https://connectrpc.com/docs/protocol), with JSON and no library. */
+/** Drives the Connect protocol (https://connectrpc.com/docs/protocol) with plain fetch and JSON, without a library. */
 import type { JsonValue } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
 import { decodeDetails, type WireError } from "./details.ts";
@@ -8,7 +8,7 @@ const headerBytes = 5;
 /** The flag of the last envelope. */
 const endStream = 2;
 
-/** Drives fetch. With `get`, methods without side effects are asked by GET. */
+/** Creates a driver. With `get`, it calls methods without side effects by GET. */
 export function fetchDriver(url: string, get: boolean): Driver {
   async function feed(call: Call, signal: AbortSignal, inflow: Inflow): Promise<void> {
     try {

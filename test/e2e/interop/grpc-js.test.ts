@@ -17,7 +17,7 @@ interface Answer {
   readonly fileDescriptorResponse?: { readonly fileDescriptorProto: readonly string[] };
 }
 
-/** The contract as the server itself describes it. */
+/** Loads the contract by reflection. */
 async function fromReflection(host: string): Promise<PackageDefinition> {
   const includeDirs = [join(root, "vendor/grpc")];
   const loaded = loadSync("grpc/reflection/v1/reflection.proto", { ...loaderOptions, includeDirs });
@@ -28,7 +28,7 @@ async function fromReflection(host: string): Promise<PackageDefinition> {
   for (const service of ["PushService", "AdminService"])
     stream.write({ fileContainingSymbol: `tidings.v1.${service}` });
   stream.end();
-  // Each answer has the files that it needs, and so some twice.
+  // Each response has all files that it needs, so some files come twice.
   const files = new Map<string, FileDescriptorProto>();
   for await (const { fileDescriptorResponse } of stream as AsyncIterable<Answer>) {
     for (const text of fileDescriptorResponse?.fileDescriptorProto ?? []) {

@@ -1,4 +1,4 @@
-/** @grpc/grpc-js with the codec of @grpc/proto-loader: no line of its Protobuf code is shared with the server. */
+/** Drives @grpc/grpc-js with the codec of @grpc/proto-loader, which shares no Protobuf code with the server. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ import { decodeDetail } from "./details.ts";
 import { type Call, CallError, codeName, type Detail, type Driver, endedSilently, Inflow } from "./driver.ts";
 import { fromLoader, type Origin, toLoader } from "./loader-json.ts";
 
-/** How the loader shows messages: as near to the JSON form of Protobuf as it can. */
+/** Makes the loader show messages as near to the JSON form of Protobuf as it can. */
 export const loaderOptions: Options = { longs: String, enums: String, bytes: String };
 
 interface Status {
@@ -28,7 +28,7 @@ const includeDirs = [join(root, "node_modules/google-proto-files")];
 const rpc = loadSync("google/rpc/status.proto", { ...loaderOptions, includeDirs });
 const statusType = rpc["google.rpc.Status"] as MessageTypeDefinition<Status, Status>;
 
-/** The contract as the package ships it. */
+/** Loads the public contract, as the package ships it. */
 export function loadPublicContract(): PackageDefinition {
   const folder = mkdtempSync(join(tmpdir(), "tidings-protos-"));
   try {
@@ -38,7 +38,7 @@ export function loadPublicContract(): PackageDefinition {
   }
 }
 
-/** Drives the services of a loaded contract. */
+/** Creates a driver for the services of a loaded contract. */
 export function grpcDriver(host: string, loaded: PackageDefinition, origin: Origin): Driver {
   const client = new Client(host, credentials.createInsecure());
   const definitionOf = ({ method }: Call) => {

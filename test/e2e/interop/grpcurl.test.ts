@@ -1,4 +1,4 @@
-/** grpcurl: the Go implementation of gRPC, which knows of the contract by reflection. */
+/** Drives grpcurl, which uses the Go implementation of gRPC and learns the contract by reflection. */
 import type { JsonObject } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { describeWith } from "../../support/require.ts";

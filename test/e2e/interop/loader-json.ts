@@ -1,11 +1,11 @@
 /**
- * @grpc/proto-loader shows timestamps, durations and values as plain messages. Fields of contracts loaded from files are in
- * camel case; in contracts that came by reflection they have the names of the files, and maps are lists of entries. Here
- * they become the JSON form of Protobuf, and back.
+ * Converts between the messages of @grpc/proto-loader and the JSON form of Protobuf. The loader shows timestamps,
+ * durations and values as plain messages. The fields of a contract from files are in camel case; those of a contract by
+ * reflection have their names in the files, and maps are lists of entries.
  */
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 
-/** Where the loader has the contract from. */
+/** The source of the contract. */
 export type Origin = "files" | "reflection";
 
 type Convert = (value: JsonValue) => JsonValue;
@@ -26,17 +26,17 @@ function toLoaderForm(origin: Origin): Converters {
   };
 }
 
-/** A message of the contract from its JSON form, with names as the origin has them. */
+/** Converts the JSON form of a message to the form of the loader. */
 export function toLoader(json: JsonValue, origin: Origin): JsonObject {
   return convert(json, toLoaderForm(origin)) as JsonObject;
 }
 
-/** The JSON form of a message of the contract. */
+/** Converts a message of the loader to its JSON form. */
 export function fromLoader(message: JsonValue): JsonObject {
   return convert(message, fromLoaderForm) as JsonObject;
 }
 
-/** Copies a message, with the fields of these names converted. */
+/** Copies a message, and converts the fields with these names. */
 function convert(value: JsonValue, converters: Converters): JsonValue {
   if (Array.isArray(value)) return value.map((item) => convert(item, converters));
   if (typeof value !== "object" || value === null) return value;
@@ -67,7 +67,7 @@ function fromMap(map: JsonValue): JsonObject {
   return Object.fromEntries(entries.map(({ key = "", value = null }) => [key, value]));
 }
 
-/** A google.protobuf.Value. */
+/** Converts to a google.protobuf.Value. */
 function toValue(json: JsonValue, origin: Origin): JsonObject {
   const named = (name: string, value: JsonValue) => ({ [origin === "files" ? camel(name) : name]: value });
   if (json === null) return named("null_value", "NULL_VALUE");

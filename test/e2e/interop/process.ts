@@ -1,22 +1,22 @@
-/** Programs of the command line that print messages as JSON, one process per call. */
+/** Drives command-line programs that print messages as JSON, one process per call. */
 import { spawn } from "node:child_process";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { root } from "../../support/run.ts";
 import { type Call, type Driver, type EventStream, endedSilently, Inflow, type Traits } from "./driver.ts";
 
-/** How to call a program. */
+/** A command-line program. */
 export interface Tool {
   readonly program: string;
-  /** Its arguments for a call. */
+  /** The arguments for a call. */
   args(call: Call): readonly string[];
-  /** The error that it printed. */
+  /** Parses the error that the program printed. */
   readError(printed: string): Error;
 }
 
-/** A process that starts on a busy machine takes a while. */
+/** Long enough for a process to start on a busy machine. */
 export const processTraits: Traits = { deadlineMs: 1000, streamDetails: true };
 
-/** Drives a program. */
+/** Creates a driver for a program. */
 export function processDriver(tool: Tool): Driver {
   const running = new Set<EventStream>();
   const start = (call: Call): EventStream => {
@@ -45,7 +45,7 @@ export function processDriver(tool: Tool): Driver {
   };
 }
 
-/** Takes printed text piece by piece; each object ends with a line of its own. */
+/** Parses printed objects chunk by chunk; the last line of each object is a closing brace of its own. */
 function objectsOf(push: (object: JsonValue) => void): (text: string) => void {
   let rest = "";
   return (text) => {

@@ -1,4 +1,4 @@
-/** What only the bridge has: frames that follow the first, close codes, and the checks before the upgrade. */
+/** The features that only the bridge has: further frames, close codes, and checks before the upgrade. */
 import { once } from "node:events";
 import { request } from "node:http";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -20,7 +20,7 @@ let sockets: WebSocket[];
 
 beforeEach(async () => {
   clock = new FakeClock();
-  // No heartbeats between the events of a test.
+  // So long that no heartbeat comes between the events of a test.
   server = await startServer({ clock, allowedOrigins: [origin], heartbeatMs: 24 * hour });
   tenant = newTenant();
   sockets = [];
@@ -30,7 +30,7 @@ afterEach(async () => {
   await server.stop();
 });
 
-/** A socket that is open, and has sent nothing. */
+/** Opens a socket, and sends nothing. */
 async function connect(subprotocol: Subprotocol, headers: Record<string, string> = {}) {
   const { socket, events } = openBridge(server.url, subprotocol, headers);
   sockets.push(socket);
@@ -38,7 +38,7 @@ async function connect(subprotocol: Subprotocol, headers: Record<string, string>
   return { socket, stream: new Stream(events), send: (frame: FrameInit) => socket.send(encode(subprotocol, frame)) };
 }
 
-/** A socket with a live stream. */
+/** Opens a socket with a live stream. */
 async function live(subprotocol: Subprotocol, token: string) {
   const page = await connect(subprotocol);
   page.send({ token, subscribe: {} });
@@ -53,8 +53,8 @@ async function closing({ stream }: { stream: Stream }) {
   return `${code} ${reason}`;
 }
 
-describe.each(subprotocols)("%s", (subprotocol) => {
-  test("takes marks, and answers with the read state that every stream receives", async () => {
+describe.each(subprotocols)("A WebSocket of %s", (subprotocol) => {
+  test("takes a mark, after which every stream of the user receives the read state", async () => {
     const message = note("one");
     const { messageId } = await server
       .client({ tenant, role: "service" })
@@ -67,10 +67,10 @@ describe.each(subprotocols)("%s", (subprotocol) => {
     }
   });
 
-  test("goes on with a fresh token of the same caller", async () => {
+  test("continues with a fresh token of the same caller", async () => {
     const page = await live(subprotocol, await server.token({ tenant, ttl: 60 }));
     page.send({ token: await server.token({ tenant, ttl: 7200 }) });
-    // Frames take effect one after another: when the mark is answered, the token has been taken.
+    // Frames are handled in order, so the token is in use once the mark has had its effect.
     const backend = server.client({ tenant, role: "service", ttl: 7200 });
     await backend.publish({ audience: toUser("ann"), message: note("one") });
     await page.stream.expect("message");
@@ -83,7 +83,7 @@ describe.each(subprotocols)("%s", (subprotocol) => {
     expect(await closing(page)).toBe("unauthenticated TOKEN_EXPIRED");
   });
 
-  test("closes with 4000 + the code, and the reason in front of the text", async () => {
+  test("closes with 4000 plus the number of the code, and with the reason before the sentence", async () => {
     const ann = await server.token({ tenant });
     const backend = await server.token({ tenant, role: "service" });
     const first = async (frame: FrameInit) => {
@@ -108,7 +108,7 @@ describe.each(subprotocols)("%s", (subprotocol) => {
     expect(await later(backend, { markRead: markAll })).toBe("permission_denied ROLE_FORBIDDEN");
   });
 
-  test("closes on garbage, text or binary, and on frames that are too large", async () => {
+  test("closes after garbage, in text or binary, and after a frame that is too large", async () => {
     const bytes = [Buffer.from([0xff, 0xff, 0xff]), Buffer.from([0x0a, 0x7f, 0x61])];
     for (const garbage of ["{", "[]", '{"token":1}', ...bytes]) {
       const page = await connect(subprotocol);
@@ -121,22 +121,22 @@ describe.each(subprotocols)("%s", (subprotocol) => {
     expect(code).toBe(1009);
   });
 
-  test("closes on more frames at once than it will queue", async () => {
+  test("closes after more frames at once than it queues", async () => {
     const page = await live(subprotocol, await server.token({ tenant }));
     const markAll = { markRead: { target: { case: "all", value: true } } } as const;
     for (let index = 0; index < 100; index++) page.send(markAll);
     expect(await closing(page)).toBe("unavailable OVERLOADED");
   });
 
-  test("closes a client that says nothing", async () => {
+  test("closes when the client sends nothing", async () => {
     const page = await connect(subprotocol);
     await clock.advance(10_000);
     expect(await closing(page)).toBe("unauthenticated TOKEN_MISSING");
   });
 });
 
-describe("the upgrade", () => {
-  /** The status and the text that answer an upgrade request. */
+describe("The upgrade to a WebSocket", () => {
+  /** Sends an upgrade request, and returns the status and the text of the response. */
   async function upgrade(path: string, headers: Record<string, string>): Promise<[number, string]> {
     const asked = request(`${server.url}${path}`, {
       headers: {
@@ -162,7 +162,7 @@ describe("the upgrade", () => {
 
   const offer = { "sec-websocket-protocol": "tidings.v1.json" };
 
-  test("is for pages of this host and of the origins allowed, and for no others", async () => {
+  test("is only for pages of this host and of allowed origins", async () => {
     expect(await upgrade("/ws", { ...offer, origin: "https://evil.example.com" })).toEqual([
       403,
       "origin is not allowed",
@@ -173,14 +173,14 @@ describe("the upgrade", () => {
     }
   });
 
-  test("takes no credential from the URL", async () => {
+  test("refuses a credential in the URL", async () => {
     const token = await server.token({ tenant });
     const [status, text] = await upgrade(`/ws?token=${token}`, offer);
     expect(status).toBe(400);
     expect(text).not.toContain(token);
   });
 
-  test("needs a subprotocol that it knows", async () => {
+  test("needs a known subprotocol", async () => {
     expect((await upgrade("/ws", {}))[0]).toBe(400);
     expect((await upgrade("/ws", { "sec-websocket-protocol": "graphql-ws" }))[0]).toBe(400);
     const both = { "sec-websocket-protocol": "graphql-ws, tidings.v1.proto" };

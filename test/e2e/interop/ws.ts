@@ -1,4 +1,4 @@
-/** The `ws` package on the bridge; the calls beside the stream go by fetch, as in a page. */
+/** Drives the bridge with the `ws` package, and the calls beside the stream with fetch, as in a page. */
 import {
   create,
   fromBinary,
@@ -15,16 +15,16 @@ import { SubscribeRequestSchema, SubscribeResponseSchema } from "../../../gen/ti
 import { CallError, codeName, type Driver, Inflow, type Traits } from "./driver.ts";
 import { fetchDriver } from "./fetch.ts";
 
-/** What the bridge speaks. */
+/** A subprotocol of the bridge. */
 export type Subprotocol = "tidings.v1.json" | "tidings.v1.proto";
 
-/** What a client sends. */
+/** The fields of a frame of a client. */
 export type FrameInit = MessageInitShape<typeof BridgeFrameSchema>;
 
-/** What a close frame has no place for. */
+/** The bridge has neither deadlines nor details of errors. */
 export const wsTraits: Traits = { deadlineMs: undefined, streamDetails: false };
 
-/** Drives the bridge. */
+/** Creates a driver for the bridge. */
 export function wsDriver(url: string, subprotocol: Subprotocol): Driver {
   return {
     ...fetchDriver(url, false),
@@ -37,7 +37,7 @@ export function wsDriver(url: string, subprotocol: Subprotocol): Driver {
   };
 }
 
-/** Opens a socket, and reads what comes. */
+/** Opens a socket, and reads its events. */
 export function openBridge(url: string, subprotocol: Subprotocol, headers: Record<string, string> = {}) {
   const socket = new WebSocket(`${url.replace("http", "ws")}/ws`, subprotocol, { headers });
   const events = new Inflow(() => socket.terminate());
@@ -47,7 +47,7 @@ export function openBridge(url: string, subprotocol: Subprotocol, headers: Recor
   return { socket, events };
 }
 
-/** A client's frame. */
+/** Encodes a frame of a client. */
 export function encode(subprotocol: Subprotocol, init: FrameInit): string | Uint8Array {
   const frame = create(BridgeFrameSchema, init);
   if (subprotocol === "tidings.v1.proto") return toBinary(BridgeFrameSchema, frame);
@@ -59,7 +59,7 @@ function decode(data: Buffer, isBinary: boolean): JsonValue {
   return toJson(SubscribeResponseSchema, fromBinary(SubscribeResponseSchema, data));
 }
 
-/** The bridge closes with 4000 + the number of the code, and a text that begins with the reason. */
+/** Parses the close of the bridge: 4000 plus the number of the code, and a text that begins with the reason. */
 function closeError(code: number, text: Buffer): CallError {
   const [, reason = "", message = ""] = /^(\w+): (.*)$/s.exec(text.toString()) ?? [];
   const name = Code[code - 4000] ?? `closed with ${code}`;

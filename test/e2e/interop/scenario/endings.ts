@@ -7,14 +7,14 @@ import { factsOf, meet, ownStage, type Stage } from "./people.ts";
 
 const { onlineCount } = PushService.method;
 
-/** Waits until so many streams are open. */
+/** Waits until this many streams are open. */
 async function untilOpen(caller: Caller, connections: number): Promise<void> {
   await vi.waitFor(async () => expect((await caller.call(onlineCount, {})).connections).toBe(connections), 10_000);
 }
 
-/** How streams end, and that nothing of them is left. */
+/** Registers the tests of how streams end. */
 export function endings(stage: Stage, connect: Connect, { deadlineMs }: Traits): void {
-  test("frees a stream whose client went away", async (context) => {
+  test("has its stream freed when it goes away", async (context) => {
     const { ann, bob, helper } = await meet(stage, context);
     const [stream] = await Promise.all([ann.live(), bob.live()]);
     await untilOpen(helper, 2);
@@ -23,16 +23,16 @@ export function endings(stage: Stage, connect: Connect, { deadlineMs }: Traits):
   });
 
   if (deadlineMs !== undefined) {
-    test("ends a stream at its client's deadline, and frees it", async (context) => {
+    test("has its stream ended at its deadline, and freed", async (context) => {
       const { ann, helper } = await meet(stage, context);
-      // On a busy machine the deadline may pass before the first event.
+      // On a busy machine, the deadline may pass before the first event.
       const { code } = await ann.subscribe({}, deadlineMs).endAfterAll();
       expect(code).toBe("deadline_exceeded");
       await untilOpen(helper, 0);
     });
   }
 
-  test("ends a stream when its token expires", async (context) => {
+  test("has its stream ended when its token expires", async (context) => {
     const clock = new FakeClock();
     const own = await ownStage(connect, { clock }, context);
     const { ann } = await meet(own, context, { ttl: 10 });
@@ -41,7 +41,7 @@ export function endings(stage: Stage, connect: Connect, { deadlineMs }: Traits):
     expect(factsOf(await stream.end())).toMatchObject({ code: "unauthenticated", reason: "TOKEN_EXPIRED" });
   });
 
-  test("says go_away before the server stops", async (context) => {
+  test("receives go_away before the server stops", async (context) => {
     const own = await ownStage(connect, { drainMs: 0 }, context);
     const { ann } = await meet(own, context);
     const stream = await ann.live();

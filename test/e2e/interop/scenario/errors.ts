@@ -7,9 +7,9 @@ import { factsOf, meet, note, type Stage, toUser } from "./people.ts";
 const { publish, publishBatch, listUnread, listMessages } = PushService.method;
 const audience = toUser("ann");
 
-/** Refusals, with what programs need to know of them. */
+/** Registers the tests of errors. */
 export function errors(stage: Stage, { streamDetails }: Traits): void {
-  test("names the field at fault", async (context) => {
+  test("learns which field is invalid", async (context) => {
     const { ann, backend } = await meet(stage, context);
     const error = await errorOf(backend.call(publish, { audience, message: note("", { url: "javascript:alert(1)" }) }));
     expect(error.code).toBe("invalid_argument");
@@ -25,7 +25,7 @@ export function errors(stage: Stage, { streamDetails }: Traits): void {
     expect(messages).toEqual([]);
   });
 
-  test("refuses callers without a token, and with a forged one", async (context) => {
+  test("is refused without a token, and with a malformed one", async (context) => {
     const { nobody, forger } = await meet(stage, context);
     const missing = await errorOf(nobody.call(listUnread, {}));
     expect(factsOf(missing)).toEqual({ code: "unauthenticated", reason: "TOKEN_MISSING", field: undefined });
@@ -33,7 +33,7 @@ export function errors(stage: Stage, { streamDetails }: Traits): void {
     expect(factsOf(forged)).toEqual({ code: "unauthenticated", reason: "TOKEN_INVALID", field: undefined });
   });
 
-  test("refuses what a role may not do", async (context) => {
+  test("is refused a method that its role may not call", async (context) => {
     const { ann, backend } = await meet(stage, context);
     const forbidden = { code: "permission_denied", reason: "ROLE_FORBIDDEN", field: undefined };
     const publishing = await errorOf(ann.call(publishBatch, { requests: [{ audience, message: note("mine") }] }));
@@ -41,7 +41,7 @@ export function errors(stage: Stage, { streamDetails }: Traits): void {
     expect(factsOf(await errorOf(backend.call(listUnread, {})))).toEqual(forbidden);
   });
 
-  test("refuses streams before their first event", async (context) => {
+  test("is refused an invalid stream before the first event", async (context) => {
     const { ann, nobody, forger } = await meet(stage, context);
     expect(factsOf(await nobody.subscribe().end())).toMatchObject({ code: "unauthenticated", reason: "TOKEN_MISSING" });
     expect(factsOf(await forger.subscribe().end())).toMatchObject({ code: "unauthenticated", reason: "TOKEN_INVALID" });

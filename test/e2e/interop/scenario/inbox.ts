@@ -5,9 +5,9 @@ import { type DraftInit, meet, note, type Stage, toTenant, toUser } from "./peop
 
 const { publish, publishBatch, listUnread, listMessages, markRead, deleteMessages, onlineCount } = PushService.method;
 
-/** The inbox, the history, and who is online. */
+/** Registers the tests of the inbox, the history and online counts. */
 export function inbox(stage: Stage): void {
-  test("lists what is unread by pages, with totals by category", async (context) => {
+  test("lists unread messages in pages, with totals by category", async (context) => {
     const { ann, helper } = await meet(stage, context);
     const drafts = ["a", "b", "c", "d", "e"].map((title, index) =>
       note(title, { category: index < 2 ? "system" : "" }),
@@ -26,7 +26,7 @@ export function inbox(stage: Stage): void {
     expect(filtered.messages.map(({ title }) => title)).toEqual(["b", "a"]);
   });
 
-  test("marks as read, back as unread, and deletes; repeating changes nothing", async (context) => {
+  test("marks messages as read and as unread, and deletes them; repeating changes nothing", async (context) => {
     const { ann, helper } = await meet(stage, context);
     const mine = note("mine", { category: "x" });
     const { messageId } = await helper.call(publish, { audience: toUser("ann"), message: mine });
@@ -45,7 +45,7 @@ export function inbox(stage: Stage): void {
     expect(messages.map(({ title, read }) => [title, read])).toEqual([["ours", true]]);
   });
 
-  test("lists the activities of an object, for users and services alike", async (context) => {
+  test("lists the activities of an object, as a user and as a service", async (context) => {
     const { ann, backend, helper } = await meet(stage, context);
     const actor = { id: "bob", name: "Bob" };
     const done = (id: string): DraftInit => ({
@@ -67,7 +67,7 @@ export function inbox(stage: Stage): void {
     expect((await ann.call(listUnread, {})).unread?.total).toBe(0);
   });
 
-  test("counts who is online, in the tenant and of a list of users", async (context) => {
+  test("counts online users in the tenant and in a list of users", async (context) => {
     const { ann, bob, backend } = await meet(stage, context);
     expect(await backend.call(onlineCount, {})).toMatchObject({ users: 0, connections: 0 });
     await Promise.all([ann.live(), ann.live(), bob.live()]);

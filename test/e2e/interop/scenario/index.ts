@@ -1,4 +1,4 @@
-/** What every client must be able to do, written once. */
+/** The scenario: tests that every client must pass. */
 import { afterAll, beforeAll, describe } from "vitest";
 import { startServer, type TestServer } from "../../../support/server.ts";
 import type { Connect, Driver, Traits } from "../driver.ts";
@@ -13,7 +13,7 @@ import { streams } from "./streams.ts";
 
 const full: Traits = { deadlineMs: 500, streamDetails: true };
 
-/** Registers all tests for a client, against one server. */
+/** Registers the tests of a client, against one server. */
 export function scenario(name: string, connect: Connect, traits: Traits = full): void {
   describe.concurrent(name, () => {
     let server: TestServer | undefined;

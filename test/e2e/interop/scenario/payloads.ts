@@ -6,12 +6,12 @@ import { PushService } from "../../../../gen/tidings/v1/push_service_pb.ts";
 import { type DraftInit, meet, note, type Stage, toUser } from "./people.ts";
 
 const { publish, listUnread } = PushService.method;
-/** Wide characters, a joined emoji, a line separator of JavaScript, and what HTML and JSON would escape. */
+/** Wide characters, a joined emoji, a line separator of JavaScript, and characters that HTML and JSON escape. */
 const text = '系统通知：任务「发布」已完成 🎉👩🏽‍💻 née Ωmega \u2028 \ttab\n "quotes" <b>&amp;</b> \\';
 
-/** What goes in comes out, live and from the store. */
+/** Registers the tests that content and payloads arrive unchanged, live and from the store. */
 export function payloads(stage: Stage): void {
-  /** Publishes a draft, and returns the message as the stream and as the list show it. */
+  /** Publishes a draft, and returns the message of the stream and that of the list. */
   async function carry(draft: DraftInit, context: TestContext): Promise<Message[]> {
     const { ann, backend } = await meet(stage, context);
     const stream = await ann.live();

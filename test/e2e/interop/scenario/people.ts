@@ -1,4 +1,4 @@
-/** Who takes part in a test, and what they send. */
+/** The callers of a test, and the messages that they send. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { TestContext } from "vitest";
 import { type DraftSchema, Kind } from "../../../../gen/tidings/v1/message_pb.ts";
@@ -13,29 +13,29 @@ import { Caller } from "../caller.ts";
 import type { CallError, Connect, Driver } from "../driver.ts";
 import { fetchDriver } from "../fetch.ts";
 
-/** What a publisher writes. */
+/** The fields of a draft. */
 export type DraftInit = MessageInitShape<typeof DraftSchema>;
 
-/** The people of one test, in a tenant of its own. */
+/** The callers of one test, in a tenant of its own. */
 export interface People {
   readonly ann: Caller;
   readonly bob: Caller;
   readonly backend: Caller;
-  /** The backend by the quickest way there is: it prepares what a test is not about. */
+  /** The backend over the fastest transport, for the preparations of a test. */
   readonly helper: Caller;
-  /** Calls without a token. */
+  /** A caller without a token. */
   readonly nobody: Caller;
-  /** Calls with something that is no token. */
+  /** A caller with a malformed token. */
   readonly forger: Caller;
 }
 
-/** A client and the server it talks to. */
+/** A driver and its server. */
 export interface Stage {
   readonly server: TestServer;
   readonly driver: Driver;
 }
 
-/** Brings the people of a test to a server; their streams go away with the test. `claims`: of the users' tokens. */
+/** Creates the callers of a test. Their streams end with the test. `claims` are those of the users' tokens. */
 export async function meet(
   { server, driver }: Stage,
   { onTestFinished }: TestContext,
@@ -58,7 +58,7 @@ export async function meet(
   };
 }
 
-/** A server that the test may stop, with a client of its own. */
+/** Starts a server that the test may stop, with a driver of its own. */
 export async function ownStage(connect: Connect, options: ServerOptions, context: TestContext): Promise<Stage> {
   const server = await startServer(options);
   context.onTestFinished(() => server.stop());
@@ -90,7 +90,7 @@ export function note(title: string, more: DraftInit = {}): DraftInit {
   return { kind: Kind.NOTIFICATION, title, ...more };
 }
 
-/** What programs read of an error: its code, its reason, and the field at fault. */
+/** The facts of an error for programs: its code, its reason, and the invalid field. */
 export function factsOf(error: CallError): { code: string; reason: unknown; field: unknown } {
   const info = error.detail("google.rpc.ErrorInfo");
   const metadata = info?.metadata as { field?: string } | undefined;

@@ -6,9 +6,9 @@ import { factsOf, meet, note, type Stage, toTenant, toUser, toUsers } from "./pe
 
 const { publish, publishBatch, listUnread } = PushService.method;
 
-/** Publishing to every audience, once, twice and in batches. */
+/** Registers the tests of publishing. */
 export function publishing(stage: Stage): void {
-  test("publishes to a user, and says whether the user is there", async (context) => {
+  test("publishes to a user, and learns whether the user is online", async (context) => {
     const { ann, backend } = await meet(stage, context);
     const away = await backend.call(publish, { audience: toUser("ann"), message: note("one") });
     expect(away.messageId).toMatch(/^[0-9a-f-]{36}$/);
@@ -20,7 +20,7 @@ export function publishing(stage: Stage): void {
     expect(there.receipts).toMatchObject([{ userId: "ann", stored: true, online: true, connections: 1 }]);
   });
 
-  test("publishes to users, in their order, and to the tenant", async (context) => {
+  test("publishes to users, with receipts in their order, and to the tenant", async (context) => {
     const { ann, bob, backend } = await meet(stage, context);
     const { receipts } = await backend.call(publish, { audience: toUsers("bob", "ann", "bob"), message: note("both") });
     expect(receipts.map(({ userId }) => userId)).toEqual(["bob", "ann"]);
@@ -34,7 +34,7 @@ export function publishing(stage: Stage): void {
     ]);
   });
 
-  test("repeats a publish by its request_id without a second message", async (context) => {
+  test("repeats a publish with its request_id without a second message", async (context) => {
     const { ann, backend } = await meet(stage, context);
     const request = { audience: toUser("ann"), message: note("once"), requestId: "r-1" };
     const { messageId } = await backend.call(publish, request);
@@ -44,7 +44,7 @@ export function publishing(stage: Stage): void {
     expect((await ann.call(listUnread, {})).unread?.total).toBe(1);
   });
 
-  test("publishes a batch, with an outcome each", async (context) => {
+  test("publishes a batch, with an outcome for each publish", async (context) => {
     const { ann, backend } = await meet(stage, context);
     const good = { audience: toUser("ann"), message: note("good") };
     const bad = { audience: toUser("ann"), message: note("bad", { url: "javascript:alert(1)" }) };

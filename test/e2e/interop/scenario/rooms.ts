@@ -8,10 +8,10 @@ import { factsOf, meet, note, type Stage, toRoom, toUser } from "./people.ts";
 
 const { publish, listUnread } = PushService.method;
 const { disconnect } = AdminService.method;
-/** What the users' tokens open. */
+/** The rooms that the users' tokens allow. */
 const claims = { rooms: ["team/*"], publish: ["team/*"] };
 
-/** Opens a stream in a room, which it must enter. */
+/** Opens a stream in a room, and expects that it enters the room. */
 async function enter(caller: Caller, roomId: string, mode: RoomMode = RoomMode.ANY): Promise<Stream> {
   const stream = caller.subscribe({ rooms: [{ roomId, mode }] });
   expect(await stream.until("room")).toMatchObject({ roomId, status: Status.JOINED, reason: "", code: "" });
@@ -19,9 +19,9 @@ async function enter(caller: Caller, roomId: string, mode: RoomMode = RoomMode.A
   return stream;
 }
 
-/** Rooms: who enters, who speaks, what is kept; and who is thrown out. */
+/** Registers the tests of rooms, and of disconnects. */
 export function rooms(stage: Stage): void {
-  test("speaks in a room to who is in it, and leaves it unread for who is away", async (context) => {
+  test("publishes to a room: its members receive the message live, and absent ones find it unread", async (context) => {
     const { ann, bob, helper } = await meet(stage, context, claims);
     const stream = await enter(bob, "team/1");
     const said = await ann.call(publish, { audience: toRoom("team/1"), message: note("to all here") });
@@ -44,7 +44,7 @@ export function rooms(stage: Stage): void {
     expect(unread?.total).toBe(2);
   });
 
-  test("replays the events that a room keeps to who joins, before what is live", async (context) => {
+  test("receives the stored events of a room when it joins, before live ones", async (context) => {
     const { ann, helper } = await meet(stage, context, claims);
     const stage1 = { kind: Kind.EVENT, event: "stage", title: "1 of 2", ttl: durationFromMs(60_000) };
     await helper.call(publish, { audience: toRoom("team/1"), message: stage1 });
@@ -58,7 +58,7 @@ export function rooms(stage: Stage): void {
     expect(await stream.until("message")).toMatchObject({ title: "2 of 2", roomId: "team/1" });
   });
 
-  test("refuses FIRST while someone is in, and gives the room to LAST; the streams go on", async (context) => {
+  test("is refused by FIRST while someone is in the room, and takes the room by LAST; the streams continue", async (context) => {
     const { ann, bob, helper } = await meet(stage, context, claims);
     const first = await enter(ann, "team/1", RoomMode.FIRST);
     const second = bob.subscribe({ rooms: [{ roomId: "team/1", mode: RoomMode.FIRST }] });
@@ -77,7 +77,7 @@ export function rooms(stage: Stage): void {
     }
   });
 
-  test("keeps a room from who may not enter or speak", async (context) => {
+  test("can neither enter nor publish to a room without a right", async (context) => {
     const { ann } = await meet(stage, context, claims);
     const stream = ann.subscribe({ rooms: [{ roomId: "attic" }] });
     expect(await stream.until("room")).toMatchObject({
@@ -95,7 +95,7 @@ export function rooms(stage: Stage): void {
     expect(factsOf(toBob)).toMatchObject({ reason: "AUDIENCE_FORBIDDEN", field: "audience" });
   });
 
-  test("lets two meet in their direct room from either end, without any grant", async (context) => {
+  test("meets another user in their direct room, from either end and without a grant", async (context) => {
     const { ann, bob } = await meet(stage, context);
     const stream = ann.subscribe({ rooms: [{ roomId: "dm/bob/ann" }] });
     expect(await stream.until("room")).toMatchObject({ roomId: "dm/ann/bob", status: Status.JOINED });
@@ -107,7 +107,7 @@ export function rooms(stage: Stage): void {
     expect(messages.map(({ title }) => title)).toEqual(["pong"]);
   });
 
-  test("ends the streams of a user who is disconnected, and keeps the user out", async (context) => {
+  test("is disconnected and blocked, and other users are not", async (context) => {
     const { ann, bob, backend, helper } = await meet(stage, context);
     const [stream, other] = await Promise.all([ann.live(), bob.live()]);
     const blockUntil = timestampFromMs(Date.now() + 60_000);

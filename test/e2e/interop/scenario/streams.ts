@@ -6,9 +6,9 @@ import { meet, note, type Stage, toTenant, toUser } from "./people.ts";
 
 const { publish, markRead } = PushService.method;
 
-/** Receiving: live, with read state, and after an absence. */
+/** Registers the tests of receiving: live messages, read states, and missed messages. */
 export function streams(stage: Stage): void {
-  test("says Hello first, then CaughtUp, then what is published, with its place", async (context) => {
+  test("receives Hello first, then CaughtUp, then published messages with their positions", async (context) => {
     const { ann, helper } = await meet(stage, context);
     await helper.call(publish, { audience: toUser("ann"), message: note("before") });
     const stream = ann.subscribe();
@@ -27,7 +27,7 @@ export function streams(stage: Stage): void {
     expect(live.position).toMatchObject({ feed: "user", epoch: own?.epoch, seq: "2" });
   });
 
-  test("filters by event, and carries events that are not kept", async (context) => {
+  test("filters by event name, and receives events that are not stored", async (context) => {
     const { ann, helper } = await meet(stage, context);
     const stream = await ann.live({ events: ["typing"] });
     await helper.call(publish, { audience: toUser("ann"), message: { kind: Kind.EVENT, event: "moved" } });
@@ -37,7 +37,7 @@ export function streams(stage: Stage): void {
     expect(live.position).toBeUndefined();
   });
 
-  test("tells of a mark that another connection made", async (context) => {
+  test("receives the read state after a mark on another connection", async (context) => {
     const { ann, helper } = await meet(stage, context);
     const { messageId } = await helper.call(publish, { audience: toUser("ann"), message: note("one") });
     const stream = await ann.live();
@@ -48,7 +48,7 @@ export function streams(stage: Stage): void {
     expect(await stream.expect("readState")).toMatchObject({ unread: { total: 1 } });
   });
 
-  test("gives back exactly what was missed after the positions given", async (context) => {
+  test("receives exactly the messages after the given positions", async (context) => {
     const { ann, bob, helper } = await meet(stage, context);
     const first = ann.subscribe();
     await first.expect("hello");
