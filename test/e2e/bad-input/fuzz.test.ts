@@ -50,18 +50,18 @@ async function openNeighbour(): Promise<typeof neighbour> {
   const ending = new AbortController();
   const titles: string[] = [];
   const started = Promise.withResolvers<void>();
-  let heard = () => {};
+  let check = () => {};
   const failure = (async () => {
     for await (const { event } of client.subscribe({}, { headers: { authorization }, signal: ending.signal })) {
       if (event.case === "caughtUp") started.resolve();
       if (event.case === "message") titles.push(event.value.title);
-      heard();
+      check();
     }
   })();
   const until = (title: string) =>
     new Promise<void>((resolve) => {
-      heard = () => titles.includes(title) && resolve();
-      heard();
+      check = () => titles.includes(title) && resolve();
+      check();
     });
   failure.catch(() => {});
   await started.promise;

@@ -143,14 +143,14 @@ describeWith(chromiumTool)("In Chromium,", () => {
   });
 });
 
-const patience = { timeout: 15_000 };
+const waitOptions = { timeout: 15_000 };
 
 /** Waits until an element has exactly this text. */
 async function shows(page: Page, selector: string, text: string): Promise<void> {
   await page.waitForFunction(
     ([selector, text]) => document.querySelector(selector)?.textContent === text,
     [selector, text] as const,
-    patience,
+    waitOptions,
   );
 }
 
@@ -159,13 +159,13 @@ async function lacks(page: Page, selector: string, text: string): Promise<void> 
   await page.waitForFunction(
     ([selector, text]) => document.querySelector(selector)?.textContent !== text,
     [selector, text] as const,
-    patience,
+    waitOptions,
   );
 }
 
 /** The messages that a page has received; waits until there are `count`. */
 async function messagesOf(page: Page, count: number): Promise<Record<string, unknown>[]> {
-  await page.waitForFunction((count) => document.querySelectorAll("li").length >= count, count, patience);
+  await page.waitForFunction((count) => document.querySelectorAll("li").length >= count, count, waitOptions);
   const texts = await page.locator("li").allTextContents();
   return texts.map((text) => JSON.parse(text) as Record<string, unknown>);
 }
