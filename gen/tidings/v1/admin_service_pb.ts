@@ -112,7 +112,7 @@ export const DisconnectRequestSchema: GenMessage<DisconnectRequest, {jsonType: D
  */
 export type DisconnectResponse = Message<"tidings.v1.DisconnectResponse"> & {
   /**
-   * How many streams were ended.
+   * How many streams the call ends: with `token_id`, only those on the node that answers are counted.
    *
    * @generated from field: uint32 connections = 1;
    */
@@ -126,7 +126,7 @@ export type DisconnectResponse = Message<"tidings.v1.DisconnectResponse"> & {
  */
 export type DisconnectResponseJson = {
   /**
-   * How many streams were ended.
+   * How many streams the call ends: with `token_id`, only those on the node that answers are counted.
    *
    * @generated from field: uint32 connections = 1;
    */
@@ -147,9 +147,9 @@ export const DisconnectResponseSchema: GenMessage<DisconnectResponse, {jsonType:
  */
 export const AdminService: GenService<{
   /**
-   * Ends a user's streams, on every node, within a second, such as after a logout or with a block. When the network
-   * between the nodes loses the notice, streams end within 5 s after the loss is known, and within a minute in any
-   * case. After an error, repeat the call.
+   * Ends a user's streams on every node within a second, for example after a logout, and optionally blocks the user.
+   * When the network between the nodes loses the notice, streams end within 5 s after the loss is detected, and within
+   * a minute in any case. After an error, repeat the call.
    *
    * @generated from rpc tidings.v1.AdminService.Disconnect
    */

@@ -375,7 +375,7 @@ export type Draft = Message$1<"tidings.v1.Draft"> & {
   event: string;
 
   /**
-   * Data for programs, which the server passes through unread.
+   * Data for programs, which the server passes on without interpreting it.
    *
    * @generated from oneof tidings.v1.Draft.payload
    */
@@ -755,7 +755,8 @@ export type Message = Message$1<"tidings.v1.Message"> & {
   /**
    * Whether this page should alert its user, such as by a sound. Set on streams only, and true on one stream of each
    * receiver per server node, so that several pages do not alert at once; a user with pages on two nodes may be alerted
-   * on both. Never true for the sender, nor for a message older than the server's `alertMs` (5 minutes).
+   * on both. Never true for an EVENT, for an ACTIVITY that concerns another user, for the sender of the message, or for a
+   * message older than the server's `alertMs` (5 minutes).
    *
    * @generated from field: bool alert = 21;
    */
@@ -912,7 +913,8 @@ export type MessageJson = {
   /**
    * Whether this page should alert its user, such as by a sound. Set on streams only, and true on one stream of each
    * receiver per server node, so that several pages do not alert at once; a user with pages on two nodes may be alerted
-   * on both. Never true for the sender, nor for a message older than the server's `alertMs` (5 minutes).
+   * on both. Never true for an EVENT, for an ACTIVITY that concerns another user, for the sender of the message, or for a
+   * message older than the server's `alertMs` (5 minutes).
    *
    * @generated from field: bool alert = 21;
    */

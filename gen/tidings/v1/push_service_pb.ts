@@ -23,8 +23,8 @@ export const file_tidings_v1_push_service: GenFile = /*@__PURE__*/
  */
 export type PublishRequest = Message<"tidings.v1.PublishRequest"> & {
   /**
-   * Only for a service whose token is bound to no tenant, which must set it unless it publishes to everyone: at most
-   * 128 characters.
+   * Only for a service whose token is bound to no tenant; such a service must set it unless it publishes to everyone.
+   * At most 128 characters.
    *
    * @generated from field: string tenant_id = 1;
    */
@@ -45,9 +45,9 @@ export type PublishRequest = Message<"tidings.v1.PublishRequest"> & {
   message?: Draft | undefined;
 
   /**
-   * Makes a retry safe, for as long as the message lives and for at least 10 minutes: the same id with the same content
-   * answers with the first message, with other content with ALREADY_EXISTS. Unique within the tenant; at most 128
-   * characters.
+   * Makes a retry safe, for as long as the message lives and for at least 10 minutes: a publish with the
+   * same id and the same content returns the first message, and one with other content fails with ALREADY_EXISTS.
+   * Unique within the tenant; at most 128 characters.
    *
    * @generated from field: string request_id = 4;
    */
@@ -69,8 +69,8 @@ export type PublishRequest = Message<"tidings.v1.PublishRequest"> & {
  */
 export type PublishRequestJson = {
   /**
-   * Only for a service whose token is bound to no tenant, which must set it unless it publishes to everyone: at most
-   * 128 characters.
+   * Only for a service whose token is bound to no tenant; such a service must set it unless it publishes to everyone.
+   * At most 128 characters.
    *
    * @generated from field: string tenant_id = 1;
    */
@@ -91,9 +91,9 @@ export type PublishRequestJson = {
   message?: DraftJson;
 
   /**
-   * Makes a retry safe, for as long as the message lives and for at least 10 minutes: the same id with the same content
-   * answers with the first message, with other content with ALREADY_EXISTS. Unique within the tenant; at most 128
-   * characters.
+   * Makes a retry safe, for as long as the message lives and for at least 10 minutes: a publish with the
+   * same id and the same content returns the first message, and one with other content fails with ALREADY_EXISTS.
+   * Unique within the tenant; at most 128 characters.
    *
    * @generated from field: string request_id = 4;
    */
@@ -1029,8 +1029,8 @@ export const CaughtUpSchema: GenMessage<CaughtUp, {jsonType: CaughtUpJson}> = /*
   messageDesc(file_tidings_v1_push_service, 12);
 
 /**
- * Messages after `from`, up to and including `to`, cannot be sent: retention removed them, or the feed was rebuilt (the
- * epochs differ), which leaves unknown what lies between. Lists show the messages that remain.
+ * Messages after `from`, up to and including `to`, cannot be sent: retention removed them, or the feed was rebuilt (then
+ * the epochs differ, and it is unknown what lies between). Lists show the messages that remain.
  *
  * @generated from message tidings.v1.Gap
  */
@@ -1051,8 +1051,8 @@ export type Gap = Message<"tidings.v1.Gap"> & {
 };
 
 /**
- * Messages after `from`, up to and including `to`, cannot be sent: retention removed them, or the feed was rebuilt (the
- * epochs differ), which leaves unknown what lies between. Lists show the messages that remain.
+ * Messages after `from`, up to and including `to`, cannot be sent: retention removed them, or the feed was rebuilt (then
+ * the epochs differ, and it is unknown what lies between). Lists show the messages that remain.
  *
  * @generated from message tidings.v1.Gap
  */
@@ -1116,7 +1116,7 @@ export type RoomState = Message<"tidings.v1.RoomState"> & {
   /**
    * Why, as a reason of ErrorInfo, for programs: ROOM_TAKEN when someone else is in the room, ROOM_FORBIDDEN when the
    * caller may not enter, AUTHORIZE_UNAVAILABLE or ROOMS_UNAVAILABLE when the server cannot decide now, TOO_MANY_ROOMS
-   * when the user's inbox takes no more rooms. Empty when joined.
+   * when the user's inbox takes no more rooms, INTERNAL for a mistake in the server. Empty when joined.
    *
    * @generated from field: string reason = 5;
    */
@@ -1160,7 +1160,7 @@ export type RoomStateJson = {
   /**
    * Why, as a reason of ErrorInfo, for programs: ROOM_TAKEN when someone else is in the room, ROOM_FORBIDDEN when the
    * caller may not enter, AUTHORIZE_UNAVAILABLE or ROOMS_UNAVAILABLE when the server cannot decide now, TOO_MANY_ROOMS
-   * when the user's inbox takes no more rooms. Empty when joined.
+   * when the user's inbox takes no more rooms, INTERNAL for a mistake in the server. Empty when joined.
    *
    * @generated from field: string reason = 5;
    */
@@ -2276,14 +2276,14 @@ export const RoomMode = {
   ANY: 1,
 
   /**
-   * Enters only while nobody else is in the room; otherwise the stream is refused.
+   * Enters only while nobody else is in the room; otherwise entry is refused, and the stream continues without the room.
    *
    * @generated from enum value: ROOM_MODE_FIRST = 2;
    */
   FIRST: 2,
 
   /**
-   * Enters and kicks all others, which do not come back by themselves.
+   * Enters and kicks all others, whose clients do not rejoin by themselves.
    *
    * @generated from enum value: ROOM_MODE_LAST = 3;
    */
@@ -2341,8 +2341,9 @@ export const PushService: GenService<{
   },
   /**
    * Opens a stream for one page or service: Hello at once, then the messages after the given positions, then CaughtUp,
-   * then live messages. A stream ends only with an error: UNAUTHENTICATED when the token expires, UNAVAILABLE when the
-   * server shuts down, RESOURCE_EXHAUSTED when the reader takes nothing for 30 s. All roles.
+   * then live messages. A stream ends only with an error, such as UNAUTHENTICATED when the token expires, UNAVAILABLE
+   * when the server shuts down, PERMISSION_DENIED when the user is disconnected or blocked, and RESOURCE_EXHAUSTED when
+   * the reader takes nothing for 30 s. All roles.
    *
    * @generated from rpc tidings.v1.PushService.Subscribe
    */
@@ -2383,7 +2384,7 @@ export const PushService: GenService<{
     output: typeof MarkReadResponseSchema;
   },
   /**
-   * Deletes messages: a user's from the user's own inbox, a service's recall from every inbox. All roles.
+   * Deletes messages: a user deletes from the user's own inbox, a service recalls from every inbox. All roles.
    *
    * @generated from rpc tidings.v1.PushService.DeleteMessages
    */
