@@ -6,7 +6,7 @@ export const team = "group/team";
 
 /** The example. */
 export const example: Example = {
-  title: "A chat between two and in a group",
+  title: "A chat between two users and in a group",
   about:
     "A group is a room that the tokens of its members name; a talk between two is a direct room, which nobody else can join. " +
     "Lines are stored and unread for each member, so a member who was away finds them. Typing is shown live only.",
