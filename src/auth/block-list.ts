@@ -13,23 +13,23 @@ interface Block {
   /** When the block ends; 0 for a disconnection without a block. */
   readonly until: number;
   readonly reason: string;
-  /** When the streams were last disconnected: every stream opened before must end. */
+  /** When the streams were last disconnected: every stream opened at or before this time must end. */
   readonly cut?: number;
 }
 
 /** The blocks of one user by token id; "" is the block of all tokens of the user. */
 type UserBlocks = Readonly<Record<string, Block>>;
 
-/** Lifetime of a cache entry, so that a node which missed a notice learns of a block all the same. */
+/** Lifetime of a cache entry, in ms: a node that missed a notice learns of the block after this time. */
 const staleMs = 5_000;
 const maxCached = 100_000;
 /** Attempts to save a document that other nodes change at the same time. */
 const maxAttempts = 20;
-/** How long a disconnection is kept: a node that missed its notice rechecks its streams every minute. */
+/** How long a disconnection is kept, in ms: a node that missed its notice finds it when it rechecks its streams. */
 const cutMs = 600_000;
 /** The most blocks of single tokens that one user can have at a time. */
 const maxTokens = 100;
-/** The longest block. */
+/** The longest block, in ms. */
 const longestMs = 10 * 366 * dayMs;
 
 /**
@@ -68,8 +68,8 @@ export class BlockList {
 
   /**
    * Checks the user of a stream that was opened at `opened`, in ms since the Unix epoch, and calls `end` with
-   * CALLER_BLOCKED or, after a disconnection since then, with DISCONNECTED. The times may come from the clocks of two
-   * nodes. No stream ends because the store does not answer.
+   * CALLER_BLOCKED or, after a disconnection since then, with DISCONNECTED. `opened` and the stored times may come from the
+   * clocks of different nodes. When the store does not answer, the stream stays open.
    */
   async recheck(identity: Identity, opened: number, end: (error: ConnectError) => void): Promise<void> {
     if (!isUser(identity)) return;
@@ -83,9 +83,9 @@ export class BlockList {
   }
 
   /**
-   * Records that a user, or one token of the user, was disconnected, and blocks it until `until`, in ms since the Unix
-   * epoch. A time in the past lifts the block; without a time an earlier block stays as it is. Throws TOO_MANY_BLOCKS, and
-   * CONFLICT when other nodes keep changing the user's blocks.
+   * Records that a user, or one token of the user, was disconnected, and blocks the user or token until `until`, in ms
+   * since the Unix epoch. A time in the past lifts the block; without a time an earlier block stays as it is. Throws
+   * TOO_MANY_BLOCKS, and CONFLICT when other nodes keep changing the user's blocks.
    */
   async set({ tenant, user, tokenId, reason }: DisconnectNotice, until?: number): Promise<void> {
     const now = this.#clock.now();
@@ -115,7 +115,7 @@ export class BlockList {
     this.#unsubscribe();
   }
 
-  /** Returns the blocks that concern all tokens of the user, and this token. */
+  /** Returns the block of all tokens of the user and the block of this token, as far as they exist. */
   async #blocksOf({ tenant, subject: user, tokenId }: UserIdentity): Promise<readonly Block[]> {
     const { "": all, [tokenId]: one } = await this.#load({ tenant, user });
     return [all, one].filter((block) => block !== undefined);
@@ -128,7 +128,7 @@ export class BlockList {
     if (known && now - known.at < staleMs) return known.blocks;
     const changes = this.#changes;
     const blocks = decode((await this.#store.readState(owner.tenant, documentOf(owner.user))).json);
-    // A block came in during the read, which may have returned the document from before it: do not cache that.
+    // A notice arrived during the read, which may have returned the document before the change: do not cache it.
     if (changes !== this.#changes) return blocks;
     this.#cached.set(key, { blocks, at: now });
     return blocks;
@@ -144,7 +144,7 @@ function keyOf({ tenant, user }: TenantUser): string {
   return tenantKey(tenant, user);
 }
 
-/** The key of a user's blocks among the read states. No id has control characters, so it is never a user's own key. */
+/** The key of a user's blocks among the read states. It has a control character, which no user id has: they never clash. */
 function documentOf(user: string): string {
   return joinKey("block", user);
 }

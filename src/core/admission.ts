@@ -10,8 +10,8 @@ const maxTenants = 10_000;
 /**
  * Rate limits of new streams: one token bucket for the node and one for each tenant, so that the return of all clients at
  * once neither reaches the store nor delays open streams, and one tenant's reconnecting pages do not use up the node. A
- * node that is slower than its rate has at most a burst of streams in their opening at a time; more would only wait and
- * finish together. Each refused caller gets a retry slot of its own: one delay for all would only move the crowd.
+ * node that is slower than its rate opens at most a burst of streams at a time; more would only wait, and finish together.
+ * Each refused caller gets a retry slot of its own: with one delay for all, they would all return at once again.
  */
 export class Admission {
   readonly #perTenant: number;

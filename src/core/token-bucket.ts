@@ -1,6 +1,6 @@
 import type { Clock, Random } from "../ports/clock.ts";
 
-/** The shortest delay, in ms: clients take a shorter one for no answer at all, and back off as they like. */
+/** The shortest delay, in ms: clients take no shorter one for a retry slot, and back off by themselves. */
 const leastMs = 500;
 /** The longest queue of retry slots, in ms. */
 const longestMs = 29_000;
@@ -40,7 +40,7 @@ export class TokenBucket {
     this.#tokens -= 1;
   }
 
-  /** The delay after which a refused caller shall retry, in ms: with jitter, and at most 30,000. */
+  /** The delay after which a refused caller should retry, in ms: with jitter, and at most 30,000. */
   nextRetryMs(): number {
     const now = this.#clock.now();
     const latest = now + longestMs;

@@ -47,7 +47,7 @@ export class GapRepair {
     });
   }
 
-  /** How often so far the Store had messages of a feed whose notices were lost. */
+  /** The number of times that the Store had messages of a feed whose notices were lost. */
   get repaired(): number {
     return this.#repaired;
   }

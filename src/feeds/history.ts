@@ -35,7 +35,7 @@ export class HistoryReader {
   readonly #reading = new Map<string, Promise<FramePage>>();
   readonly #cached = new LruCache<string, CachedPage>({ cost: maxCached, costOf: ({ cost }) => cost });
   readonly #unsubscribe: () => void;
-  /** How often everything that was read became doubtful. */
+  /** Counts losses of the bus: a page whose read began before the latest loss is not cached. */
   #doubts = 0;
   readonly #reads = new ConcurrencyLimit(maxReads);
 

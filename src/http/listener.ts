@@ -1,7 +1,7 @@
 /**
  * One port for HTTP/1.1, HTTP/2 and WebSocket upgrades. The HTTP/1.1 server listens, so that Node enforces its timeouts
- * and tracks its connections. Connections that speak HTTP/2, which ALPN shows, or in cleartext their first bytes, are
- * handed to an HTTP/2 server that does not listen itself.
+ * and tracks its connections. ALPN, or in cleartext the first bytes, show which connections
+ * speak HTTP/2: these are handed to an HTTP/2 server that does not listen itself.
  */
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";

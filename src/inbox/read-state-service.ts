@@ -179,7 +179,7 @@ export class ReadStateService {
   }
 
   /**
-   * Makes capacity for `count` more rooms, and returns for how many there is some. A full inbox drops the rooms that it has
+   * Makes capacity for up to `count` more rooms, and returns how many of them fit. A full inbox drops the rooms that it has
    * had longest and that have nothing unread, but none of the `requested` ones.
    */
   async #makeCapacity(tenant: string, state: ReadState, requested: readonly string[], count: number): Promise<number> {

@@ -9,7 +9,10 @@ import { readNotice } from "./read-change.ts";
 const intervalMs = 1000;
 /** Users that one round checks. */
 const usersPerRound = 32;
-/** The most users that wait. For those beyond it, and when this node dies, the bus's sweep finds the change within a minute. */
+/**
+ * The most users with such saves. For further ones, and when this node dies, the bus's sweep finds the change within a
+ * minute.
+ */
 const maxUsers = 1000;
 /** Checks after which a save that is not found counts as lost: the store has given it up by then. */
 const maxChecks = 5;
@@ -74,7 +77,8 @@ export class UnconfirmedSaves {
     const found = await this.#store.readState(tenant, user).catch(() => undefined);
     // Another save of this user failed in the meantime, and replaced this one.
     if (this.#closed || this.#saves.get(key) !== save) return;
-    // Deleting first moves the user to the end, so that the next round checks others. No answer uses up no check.
+    // Deleting first moves the user to the end, so that the next round checks others. A check without an answer does
+    // not count.
     this.#saves.delete(key);
     if (!found) this.#saves.set(key, save);
     else if (found.version >= version) this.#bus.publish([readNotice(tenant, user)]);

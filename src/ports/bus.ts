@@ -91,7 +91,7 @@ export interface BusFigures {
   readonly dropped: number;
 }
 
-/** Notices of other nodes may be lost. It never travels: a bus calls only its own node's listeners with it. */
+/** Notices of other nodes may be lost. It is never sent: a bus calls only its own node's listeners with it. */
 export interface LostNotice {
   readonly type: "lost";
   /**
@@ -99,11 +99,11 @@ export interface LostNotice {
    * feed. May be called at any later time; it must be cheap, and always answer the same.
    */
   readonly touches: (feed: FeedKey) => boolean;
-  /** True if notices are missing for certain; false if nothing was heard, and perhaps nothing was said. */
+  /** True if notices are missing for certain; false if nothing arrived, perhaps because nothing was sent. */
   readonly certain: boolean;
 }
 
-/** What a listener hears. */
+/** An event that a listener receives. */
 export type BusEvent = Notice | LostNotice;
 
 /** The port. */
@@ -114,9 +114,10 @@ export interface Bus {
    */
   publish(notices: readonly Notice[]): void;
   /**
-   * Calls the listener with everything that is heard from now on, until the returned function is called, which may happen
-   * twice and within a listener. A function that subscribes twice is called twice. A listener that throws affects
-   * neither the other listeners nor the publisher: its error becomes a warning of the process. After `close` it is not called.
+   * Calls the listener with everything that is heard from now on, until the returned function is called, which may
+   * happen twice and within a listener. A function that subscribes twice is called twice. A listener that throws
+   * affects neither the other listeners nor the publisher: its error becomes a warning of the process. After `close` it
+   * is not called.
    */
   subscribe(listener: (heard: BusEvent) => void): () => void;
   /** What the bus tells its operators now. A bus without it always reaches every node, and loses nothing. */

@@ -24,7 +24,7 @@ export interface Connection {
 
 /**
  * How a connection joins a room: by `any` always; by `first` only if no other connection is in the room; by `last` always,
- * and every other connection is out.
+ * and every other connection is removed.
  */
 export type JoinMode = "any" | "first" | "last";
 
@@ -41,19 +41,19 @@ export interface Membership {
   readonly instance: string;
 }
 
-/** How many are online, or in a room. */
+/** The number of users and connections that are online, or in a room. */
 export interface OnlineTotals {
   /** Distinct users. */
   readonly users: number;
   /** Open connections of these users. */
   readonly connections: number;
-  /** Set when the other nodes' part is not of now: the time, in ms since the Unix epoch, at which it was true. */
+  /** Set when the other nodes' part is not current: the time, in ms since the Unix epoch, at which it was true. */
   readonly asOf?: number;
 }
 
-/** What watchers hear. */
+/** A change that watchers are notified of. */
 export type PresenceChange =
-  /** The tenant's count may have changed; `count` already answers the new one. */
+  /** The tenant's count may have changed; `count` already returns the new one. */
   | { readonly type: "count"; readonly tenant: string }
   /** Another connection took the room, and this connection is no longer in it. */
   | { readonly type: "kicked"; readonly connection: string; readonly room: string };

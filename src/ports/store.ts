@@ -113,8 +113,8 @@ export interface FeedSlice {
   readonly bounds: FeedBounds;
   readonly entries: readonly Entry[];
   /**
-   * The slice has every message up to this seq. Never below the seq that was asked after, nor beyond the feed's end unless
-   * that seq is.
+   * The slice is complete up to this seq, which is never below the `after` of the call, and never beyond the feed's end
+   * unless `after` is.
    */
   readonly through: number;
 }
@@ -209,7 +209,7 @@ export interface FeedLog {
    */
   read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<FeedSlice>;
   /**
-   * Takes messages of a tenant out of all their feeds. Their seqs are not given again, and their keys stay taken. Ids may
+   * Removes messages of a tenant from all their feeds. Their seqs are not used again, and their keys stay taken. Ids may
    * be in any case, repeated or malformed; unknown ones are ignored. Resolves to where readers could see the messages, each
    * location once, with ids in lower case. A repetition resolves to the same locations with `again`, for as long as
    * retention would keep the messages.
@@ -228,8 +228,9 @@ export interface InboxIndex {
   /** Resolves to the selected entries of one feed, in the order asked for. */
   select(selection: Selection): Promise<readonly Entry[]>;
   /**
-   * Lists the messages of a tenant's batch in all feeds, at most `limit` entries, without those expired at `now`. `after`
-   * is "" or the `next` of the page before. Messages that are appended or recalled meanwhile neither repeat nor hide others.
+   * Lists the messages of a tenant's batch in all feeds, at most `limit` entries, without those expired at `now`.
+   * `after` is "" or the `next` of the page before. Messages that are appended or recalled meanwhile neither repeat nor
+   * hide others.
    */
   batch(tenant: string, batchId: string, after: string, limit: number, now: number): Promise<BatchPage>;
   /** Counts the notifications in ranges of feeds that are not expired at `now`. No feed is named twice. */
@@ -262,13 +263,13 @@ export interface Commit {
 /** Called after every durable write of an adapter, for operators. It must not throw. */
 export type CommitListener = (commit: Commit) => void;
 
-/** What a store says when it is opened. */
+/** What a store returns when it is opened. */
 export interface StoreInfo {
   /** 32 random bytes that were made with the store, and are the same on every node. They sign page tokens. */
   readonly secret: Uint8Array;
   /**
-   * How long a call can take before it is rejected, in ms; an append takes up to `perFeedMs` longer for each feed. Undefined
-   * for a store that is a part of this process, and so is never away.
+   * How long a call can take before it is rejected, in ms; an append takes up to `perFeedMs` longer for each feed.
+   * Undefined for a store that is a part of this process, and so is never away.
    */
   readonly timeoutMs?: number;
 }

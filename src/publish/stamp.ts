@@ -14,7 +14,7 @@ import { digestOf, toMessage } from "./draft.ts";
 export interface StampedMessage {
   readonly caller: Identity;
   readonly audience: ResolvedAudience;
-  /** The message is an event without a ttl: it is announced, and kept nowhere. */
+  /** The message is an event without a ttl: it is announced but not stored. */
   readonly live: boolean;
   readonly append: Append;
 }

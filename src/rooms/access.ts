@@ -28,9 +28,12 @@ export interface Authorize {
 
 /** When clients may repeat a request that the hook did not answer, in ms. */
 export const retryAfterMs = 1000;
-/** The most concurrent questions about one inbox, so that one with 256 rooms does not keep other users from entering theirs. */
+/**
+ * The most concurrent questions about one inbox, so that one with 256 rooms does not keep other users from entering
+ * theirs.
+ */
 const maxConcurrent = 50;
-/** How long a failure of the hook spares a user's inbox and streams from waiting for it again, in ms. */
+/** The cool-down after a failure of the hook, in ms, during which the same user does not wait for it again. */
 const coolDownMs = 10_000;
 /** The most users in a cool-down at a time. */
 const maxCoolDowns = 10_000;
@@ -104,7 +107,10 @@ export function forbidden(action: RoomAction, field: string): Error {
   return fail("ROOM_FORBIDDEN", `the caller may not ${doing} this room`, { field });
 }
 
-/** Returns a failure of the hook with a field. Requests that shared one question share its error, each with another field. */
+/**
+ * Returns a failure of the hook with a field. Requests that shared one question share its error, each with another
+ * field.
+ */
 function withField(field: string, error: unknown): unknown {
   if (!(error instanceof ConnectError)) return error;
   return fail("AUTHORIZE_UNAVAILABLE", error.rawMessage, { field, retryAfterMs, cause: error.cause });

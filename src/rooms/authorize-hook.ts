@@ -20,7 +20,7 @@ interface Answer {
 
 /**
  * Asks the operator's backend about rooms: an HTTP POST of the question as JSON, answered with `{"allow": true}` or
- * `{"allow": false}`. Any other answer, and none in time, is a failure and never a permission. Answers are cached, and
+ * `{"allow": false}`. Any other answer, or none in time, is a failure and never a permission. Answers are cached, and
  * concurrent requests with the same question share one (single-flight).
  */
 export class AuthorizeHook implements Authorize {

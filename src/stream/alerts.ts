@@ -11,8 +11,8 @@ const maxRemembered = 100_000;
 const maxRuns = 32;
 
 /**
- * Per feed, the seqs for which one of a user's pages has alerted. They are no simple watermark, because pages with
- * different filters do not alert in order.
+ * Per feed, the seqs for which one of a user's pages has alerted. A single highest seq would not do, because pages
+ * with different filters do not alert in order.
  */
 export type Alerted = Map<string, SeqSet>;
 
@@ -24,7 +24,7 @@ export class Alerts {
   readonly #maxAgeMs: number;
   readonly #users = new LruCache<string, Alerted>({ entries: maxRemembered });
 
-  /** `maxAgeMs`: the age from which on a message does not alert any more, in ms. */
+  /** `maxAgeMs`: messages older than this no longer alert, in ms. */
   constructor(maxAgeMs: number) {
     this.#maxAgeMs = maxAgeMs;
   }
@@ -52,7 +52,7 @@ export class Alerts {
   }
 }
 
-/** Whether the message alerts the user: a receiver who has not caused it. */
+/** Whether the message may alert the user, who must be a receiver and not its actor. Events alert nobody. */
 function isFor({ subject }: UserIdentity, { message }: MessageFrame): boolean {
   const { kind, actor } = message;
   if (kind !== Kind.NOTIFICATION && (kind !== Kind.ACTIVITY || message.receiverId !== subject)) return false;

@@ -76,7 +76,7 @@ export class Delivery {
     return this.#alerts(followed, frame, now) ? frame.alerting : frame;
   }
 
-  /** Whether this page is the one of its user's that alerts for the message. */
+  /** Whether this page, of all pages of its user, is the one that alerts for the message. */
   #alerts(followed: FollowedFeed, frame: MessageFrame, now: number): boolean {
     if (!this.#user) return false;
     const { name } = followed.cursor.feed;

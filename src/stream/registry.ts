@@ -102,8 +102,8 @@ export class StreamRegistry {
   }
 
   /**
-   * Drains every stream, and each that is added later; resolves when none is left. `afterMs` returns, for each, the delay
-   * in ms after which its client shall return.
+   * Drains every stream, and each that is added later; resolves when none is left. For each, `afterMs` returns the
+   * delay in ms after which its client should return.
    */
   async drain(afterMs: () => number): Promise<void> {
     this.#afterMs = afterMs;

@@ -3,9 +3,9 @@
  *
  * Two unique indexes decide everything: (feed, number) and (feed, deduplication key).
  *
- * 1. A message with a key, or of several feeds, gets an idempotency record first. Of messages that race for a key, the
- *    one whose record is stored has it. Of a message of several feeds, the record keeps the body and the content of the
- *    entries.
+ * 1. A message with a key, or of several feeds, gets an idempotency record first. Of several messages
+ *    that race for a key, the one whose record is stored gets it. For a message of several feeds, the record holds the
+ *    body and the content of the entries.
  * 2. Each feed gets an entry, numbered from the last number that is known to be on a majority. A node has one insert of
  *    a feed in flight. It is ordered and stops at its first failure: what it stores is a prefix, so a feed never has a
  *    hole. For a message of one feed, the same insert stores the record before the entry.
@@ -19,7 +19,7 @@
  *   writer looks on a majority for the deduplication keys, and inserts again what it does not find. If both inserts
  *   reach the server, the second one fails, whichever that is.
  * - The node dies, or the deadline of the caller passes, between record and entries. A repetition under the key, on
- *   whichever node, finds the record. Of a message of several feeds, it inserts the missing entries from the record. Of
+ *   whichever node, finds the record. For a message of several feeds, it inserts the missing entries from the record. For
  *   a message of one feed, it inserts its own entry under the deduplication key of the record: the first such entry is
  *   the message, and every repetition is answered with its id.
  * - The key has expired, or the message that holds it is to be replaced. The key goes to the new message by replacing
@@ -30,8 +30,8 @@
  *   deduplication key, and a late insert fails.
  * - A message is recalled before all of its entries are stored. Its record is marked and loses the body and the
  *   content, so that no repetition completes it.
- * - A node sleeps before its insert, while the feed is appended to and trimmed, so that its number is free again. See
- *   BatchWriter, which compares an end that it learned long ago with the tail.
+ * - A node is suspended before its insert, and meanwhile the feed is appended to and trimmed, so that the number is free
+ *   again. BatchWriter therefore compares an end that it learned long ago with the tail.
  */
 import type { Append, AppendResult, MessageLocation } from "../../ports/store.ts";
 import type { BatchWriter, EntryOutcome } from "./batch-writer.ts";
@@ -224,8 +224,8 @@ export class Appender {
   }
 
   /**
-   * Appends a message of several feeds to each feed that does not have it. Resolves to its numbers, 0 where it met
-   * another.
+   * Appends a message of several feeds to each feed that does not have it. Resolves to its numbers, with 0 for a feed that
+   * has another entry under its deduplication key.
    */
   async #writeFromRecord(draft: Draft, record: IdempotencyRecord): Promise<number[]> {
     const { e: content, tenant, to } = record;
@@ -277,7 +277,7 @@ function entryKeyOf(record: IdempotencyRecord): string {
   return record.to.length > 1 ? messageRecordName(record.id) : dedupKey(record);
 }
 
-/** Cuts the messages of a call where a key comes again, because keys are checked one by one. */
+/** Splits the messages of a call before each repeated key, because keys are checked one by one. */
 function roundsOf(messages: readonly Append[]): Append[][] {
   const rounds: Append[][] = [[]];
   let keys = new Set<string>();

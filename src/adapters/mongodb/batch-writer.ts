@@ -11,7 +11,7 @@ const maxBytes = 4_000_000;
 /** An end that was learned longer ago, in ms, may have been trimmed away meanwhile: see #removeStrays. */
 const maxEndAgeMs = 600_000;
 
-/** What became of an entry. */
+/** The outcome of appending an entry. */
 export type EntryOutcome =
   /** It is in its feed, under this number. */
   | { readonly seq: number }
@@ -26,7 +26,7 @@ interface PendingEntry {
   readonly resolve: (outcome: EntryOutcome) => void;
   /** The caller no longer waits. */
   readonly expired: () => boolean;
-  /** Is inserted before the entry; undefined once it is known to be there. */
+  /** The record to insert before the entry; undefined once it is known to be stored. */
   record: IdempotencyRecord | undefined;
   /** An earlier insert may have stored it. */
   unconfirmed: boolean;
@@ -198,7 +198,7 @@ export class BatchWriter {
     this.#known.invalidate(f);
   }
 
-  /** Nothing is known of an insert of these entries. */
+  /** The outcome of an insert of these entries is unknown. */
   #markUnconfirmed(f: string, entries: readonly PendingEntry[], error: unknown): void {
     this.lastError = error;
     for (const entry of entries) entry.unconfirmed ||= !entry.done;
@@ -219,8 +219,8 @@ export class BatchWriter {
   }
 
   /**
-   * These records were not inserted, because of others of their names: their own, of an earlier insert, or another
-   * message's.
+   * Handles entries whose records were not inserted because the names were taken: by the same record, in an earlier
+   * insert, or by that of another message.
    */
   async #resolveHeld(entries: readonly PendingEntry[]): Promise<void> {
     const filter = { f: { $in: entries.map(({ record }) => record?.f ?? "") }, s: 0 };
@@ -264,10 +264,10 @@ export class BatchWriter {
   }
 
   /**
-   * A node that slept may build on an end whose successors were written and trimmed meanwhile: then its insert meets no
-   * other entry, and stores entries below the tail, where no reader looks. Trimmed slots are an hour old at least, so
-   * only an old end has to be checked, by the server's clock. Reports whether the entries were such strays; they are
-   * deleted.
+   * A node that was suspended may build on an end whose successors were written and trimmed meanwhile: then its insert
+   * meets no other entry, and stores entries below the tail, where no reader looks. Trimmed slots are an hour old at
+   * least, so only an old end has to be checked, by the server's clock. Reports whether the entries were such strays;
+   * they are deleted.
    */
   async #removeStrays(f: string, first: number, entries: readonly PendingEntry[]): Promise<boolean> {
     const tail = (await this.#bounds.tails([f])).get(f) ?? 1;

@@ -11,42 +11,46 @@ import type {
 
 /** The most commands that one call of the store has in flight at a time. */
 export const maxParallel = 16;
-/** The most ranges of a feed that one query names. Of a feed with more, the query reads all that lies between them. */
+/** The most ranges of a feed that one query names. With more, the query also reads the entries between the ranges. */
 export const maxRanges = 16;
 
-/** A collection of the store; see documents.ts for what lies in it. */
+/** A collection of the store; see documents.ts for its documents. */
 export type CollectionName = "entries" | "feeds" | "states";
 
 /** The result of an insert. */
 export interface Inserted {
-  /** Every document that is not in `duplicates` is on a majority. If false, nothing is known of any document. */
+  /**
+   * Whether every document that is not in `duplicates` is on a majority. If false, the fate of all documents is
+   * unknown.
+   */
   readonly confirmed: boolean;
   /** Indexes of the documents whose unique key was taken. An ordered insert stops at the first one. */
   readonly duplicates: readonly number[];
   /**
-   * Every duplicate met another document in its slot (feed and number). False if the server does not name the indexes.
+   * Whether every duplicate failed because its slot (feed and number) was taken. False if the server does not name the
+   * index that refused it.
    */
   readonly slotsTaken: boolean;
   /**
    * When the server answered, by its clock, or by this machine's if the answer has no time; in ms since the Unix epoch.
    */
   readonly time: number;
-  /** Why it is not confirmed. */
+  /** The cause, if `confirmed` is false. */
   readonly error?: unknown;
 }
 
 /**
- * A database with the three collections of the store. Connection is one on MongoDB; compat.ts has one for a server that
- * differs, and that is what the optional members are for.
+ * A database with the three collections of the store. Connection implements it for MongoDB, and compat.ts for a server
+ * that lacks some operations: these are the optional members.
  *
  * Reads see only what is on a majority of the servers, and writes are answered once they are. The change of a document
- * is atomic: of callers who compare and set at the same time, one succeeds. Commands reject when no server answers in
- * time.
+ * is atomic: of several calls that compare and set at the same time, one succeeds. Commands reject when no server
+ * answers in time.
  */
 export interface Database {
   /** The servers' time as last heard, in ms since the Unix epoch: comparable with the time of an Inserted. */
   readonly now: number;
-  /** The most slots of a feed that one query reads: more would waste the bodies behind those that fill a slice. */
+  /** The most slots of a feed that one query reads. A slice is limited by bytes: bodies read beyond that are wasted. */
   readonly pageSize: number;
   /** A sentence for operators about the limits of this server. */
   readonly caveat?: string;
@@ -56,10 +60,11 @@ export interface Database {
   /** The matching documents of one feed, one after the other, loaded in batches. */
   iterate<T extends Document>(name: CollectionName, filter: Filter<T>, options?: FindOptions): AsyncIterable<T>;
   /**
-   * The documents that a pipeline makes. Where it is missing, callers read the documents, and compute in this process.
+   * Resolves to the results of an aggregation pipeline. Without this method, callers read the documents and compute in
+   * this process.
    */
   aggregate?<T extends Document>(name: CollectionName, pipeline: Document[], options: AggregateOptions): Promise<T[]>;
-  /** The last numbers of feeds; those without entries are left out. Where it is missing, callers look up each feed. */
+  /** The last numbers of feeds; those without entries are left out. Without this method, callers look up each feed. */
   lastSeqs?(feeds: readonly string[]): Promise<Map<string, number>>;
 
   /**

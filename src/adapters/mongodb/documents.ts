@@ -10,7 +10,7 @@ import type { Append, FeedKey, MessageLocation } from "../../ports/store.ts";
 /** Digits of a stamp: 1000 stamps a millisecond, and safe integers until the year 2255. */
 const stampDigits = 16;
 
-/** What all documents of `entries` have. */
+/** The fields that all documents of `entries` have. */
 interface Slot {
   /** Name of the feed, or of the record: see feedName, keyRecordName and messageRecordName. */
   readonly f: string;
@@ -98,8 +98,8 @@ export function keyRecordName(tenant: string, key: string): string {
 }
 
 /**
- * Name of the record of a message without a key, which is there for its body. Also the deduplication key of all entries
- * but those of a message of one feed with a key.
+ * Name of the record that holds the body of a message without a key. Also the deduplication key of all entries but those
+ * of a message of one feed with a key.
  */
 export function messageRecordName(id: string): string {
   return `m${id}`;
@@ -107,7 +107,7 @@ export function messageRecordName(id: string): string {
 
 /**
  * Deduplication key of the entry of a message of one feed with a key. Each message that gets the key has a record with
- * an order of its own, so that an entry which arrives late cannot pass for that of another message, nor be in its way.
+ * an order of its own, so that a late entry of one message is never taken for the entry of another, and never blocks it.
  */
 export function dedupKey(record: Pick<IdempotencyRecord, "o">): string {
   return `k${record.o}`;
@@ -147,7 +147,7 @@ export function contentOf(message: Append, order: string, c: string): EntryConte
   };
 }
 
-/** Where an entry lies. */
+/** The location of an entry. */
 export function locationOf(entry: Pick<EntryDocument, "f" | "s" | "m" | "k" | "g" | "x">): MessageLocation {
   const { f, s, m, k, g, x = Number.POSITIVE_INFINITY } = entry;
   return { id: m, feed: feedOf(f), seq: s, kind: k, category: g, expireTime: x };

@@ -66,8 +66,8 @@ export class EntryReader {
   }
 
   /**
-   * Slots from a number on, until enough of them are live or hold enough bytes: then it is full. Else there are no
-   * more.
+   * Reads slots from a number on, until enough of them are live or their bodies are large enough: `full` is true then, and
+   * false when there are no more slots.
    */
   async #slots(
     f: string,

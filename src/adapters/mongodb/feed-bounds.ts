@@ -19,8 +19,8 @@ export interface FeedDocument {
 }
 
 /**
- * The answer shows a state before one that is known to be durable, as a server may that was just elected: do not use
- * it.
+ * The answer is older than a state that is known to be durable, which can happen on a primary that was just elected. It
+ * must not be used.
  */
 export class StaleReadError extends Error {}
 
@@ -45,7 +45,7 @@ export class FeedBoundsReader {
   /** The last numbers of feeds by name, 0 for none. Throws StaleReadError. */
   async lastSeqs(feeds: readonly string[]): Promise<ReadonlyMap<string, number>> {
     const unique = [...new Set(feeds)];
-    // Taken before the query: it need not see what this node appends meanwhile.
+    // Read before the query, which need not see what this node appends in the meantime.
     const floors = new Map(unique.map((f) => [f, this.#known.floor(f)]));
     const found = new Map<string, number>();
     await Promise.all(unique.map(async (f) => found.set(f, (await this.#ends.get(f)) ?? 0)));

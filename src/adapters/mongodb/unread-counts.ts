@@ -6,7 +6,7 @@ import { type Database, maxParallel, maxRanges } from "./database.ts";
 import { type EntryDocument, feedName } from "./documents.ts";
 import { type FeedBoundsReader, StaleReadError } from "./feed-bounds.ts";
 
-/** The most feeds of one query. */
+/** The most feeds that one query names. */
 const maxFeeds = 50;
 /** Rows that the server sends at a time. */
 const batchSize = 20_000;
@@ -15,29 +15,35 @@ const batchSize = 20_000;
 interface CountedFeed {
   readonly f: string;
   readonly ranges: SeqRanges;
-  /** Its last number, 0 for none. */
+  /** The feed's last number; 0 for an empty feed. */
   readonly last: number;
 }
 
-/** Entries of a feed that count alike. */
+/** Entries of one feed and one category, counted together. */
 interface Group {
   readonly _id: {
     readonly f: string;
     /** Category. */
     readonly g: string;
-    /** The number of an entry that is a group by itself, and perhaps not to be counted; 0 for entries that all are. */
+    /**
+     * 0 for a group whose entries all count. Otherwise the number of the only entry of the group, which counts only if it
+     * is an unexpired notification within the ranges.
+     */
     readonly only: number;
   };
   /** Kind. */
   readonly k: number;
   readonly count: number;
-  /** The lowest number. */
+  /** The lowest number among the entries. */
   readonly s: number;
-  /** When the first of them expires; absent, or null, for never. */
+  /** When the first of the entries expires; absent or null if none does. */
   readonly x?: number | null;
 }
 
-/** Counts notifications: on the server, or in this process where that costs less. */
+/**
+ * Counts the notifications in ranges of feeds: by an aggregation on the server, or in this process if the server has none
+ * or a feed has too many ranges for one query. A count from a server that lags behind is detected and refused.
+ */
 export class UnreadCounts {
   readonly #database: Database;
   readonly #bounds: FeedBoundsReader;
@@ -47,13 +53,13 @@ export class UnreadCounts {
     this.#bounds = bounds;
   }
 
-  /** See InboxIndex. Throws StaleReadError. */
+  /** Implements `countNotifications` of InboxIndex. Throws StaleReadError when the server lags behind. */
   async count(
     feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[],
     now: number,
   ): Promise<NotificationCount> {
     const names = feeds.map(({ feed }) => feedName(feed));
-    // The ends are read before the entries, so that entries up to them must be found.
+    // Read the ends before the entries: a server that does not return the entry at an end lags behind.
     const lasts = await this.#bounds.lastSeqs(names);
     const counted = feeds.map(({ ranges }, index): CountedFeed => {
       const f = names[index] ?? "";
@@ -70,14 +76,14 @@ export class UnreadCounts {
     const count = { ...sum(counted, groups, now), bounds };
     const tailOf = (index: number) => bounds[index]?.tail ?? 1;
     if (count.oldest.every((seq, index) => seq >= tailOf(index))) return count;
-    // A feed is being trimmed, and only some of its entries below the tail may have been there: count from the tail on.
+    // A feed was trimmed during the count, so some of its entries below the tail may be missing: count from the tail on.
     const kept = counted.map((each, index) => ({ ...each, ranges: clip(each.ranges, tailOf(index), each.last) }));
     return this.#count(kept, now);
   }
 
   /**
-   * The entries in the ranges, grouped, and the last slot of each feed, which proves that the server knew the whole
-   * feed.
+   * The entries in the ranges, grouped. The last slot of each feed is a group of its own, whose presence proves that the
+   * server did not lag behind.
    */
   async #groups(counted: readonly CountedFeed[], now: number): Promise<Group[]> {
     const asked = counted.filter(({ ranges }) => ranges.length > 0);
@@ -108,7 +114,7 @@ export class UnreadCounts {
     return (await this.#database.aggregate?.<Group>("entries", [{ $match: { $or } }, { $group }], options)) ?? [];
   }
 
-  /** All entries of a feed from the first to the last range, each as a group by itself. */
+  /** All entries of a feed from its first range to its end, each as a group by itself; `sum` skips those between ranges. */
   async #rows({ f, ranges, last }: CountedFeed): Promise<Group[]> {
     const filter = { f, s: { $gte: ranges[0]?.[0] ?? 1, $lte: last } };
     const options = { projection: { _id: 0, s: 1, k: 1, g: 1, x: 1 }, batchSize };

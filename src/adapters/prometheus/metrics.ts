@@ -4,7 +4,7 @@ import type { Labels, Metrics, Naming, Readings, Values } from "../../ports/metr
 /** Replaces a label value that the instrument does not declare, so that callers cannot create series. */
 const other = "other";
 
-/** Port Metrics for Prometheus. Each has its own registry, which keeps several servers in one process apart. */
+/** Port Metrics for Prometheus. Each instance has its own registry, which keeps several servers in one process apart. */
 export class PrometheusMetrics implements Metrics {
   readonly #registry = new Registry();
 

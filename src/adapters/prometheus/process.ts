@@ -1,6 +1,6 @@
 /**
  * Metrics of the process, under the names of prom-client's default metrics, so that ready-made dashboards show them.
- * The default metrics themselves cannot be stopped again, and list every socket of the process at each scrape.
+ * prom-client's own collector cannot be stopped, and it lists every socket of the process at each scrape.
  */
 import { readFileSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
@@ -62,7 +62,7 @@ function measureLoop(gauge: (name: string, help: string, read: () => number) => 
   });
   gauge("nodejs_eventloop_lag_max_seconds", "Longest delay of the event loop since the last scrape.", () => {
     const longest = seconds(delay.max);
-    // This gauge is read last of the three.
+    // Gauges are read in the order of registration, so the other two have been read by now.
     delay.reset();
     return longest;
   });
@@ -90,7 +90,8 @@ function measureGc(metrics: Metrics): () => void {
 async function countOpenFiles(): Promise<number | undefined> {
   const folder = "/proc/self/fd";
   try {
-    // Linux 6.2 and later report the count as the size of the folder; listing 100,000 sockets takes long.
+    // Linux 6.2 and later report the count as the size of the folder; listing 100,000 sockets takes long. Listing opens
+    // one descriptor itself.
     const { size } = await stat(folder);
     return size > 0 ? size : (await readdir(folder)).length - 1;
   } catch {

@@ -5,11 +5,11 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 
-/** A script as Redis takes it. */
+/** A script, in the two forms that Redis accepts. */
 export interface Script {
-  /** For EVAL. */
+  /** The source, for EVAL. */
   readonly text: string;
-  /** For EVALSHA, in hex. */
+  /** The digest of the source in hex, for EVALSHA. */
   readonly sha1: string;
 }
 

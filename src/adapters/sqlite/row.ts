@@ -16,11 +16,11 @@ interface Row {
   batch_id: string | null;
 }
 
-/** The columns of a Row, from entries e and messages m. */
+/** The columns of a Row, for queries that name the table of entries `e` and that of messages `m`. */
 export const rowColumns = `e.seq, m.id, m.body, e.kind, e.category, e.publish_time, e.expire_time,
   e.actor_id, e.object_type, e.object_id, e.batch_id`;
 
-/** Converts a row with the columns rowColumns. */
+/** Converts a row that was selected with `rowColumns`. `epoch` is that of the store. */
 export function toEntry(raw: unknown, epoch: number): Entry {
   const row = raw as Row;
   return {
