@@ -6,6 +6,7 @@ import type { Logger } from "pino";
 import { MemoryBus } from "./adapters/memory/bus.ts";
 import { MemoryPresence } from "./adapters/memory/presence.ts";
 import type { Prometheus } from "./adapters/prometheus/prometheus.ts";
+import { exposureOf } from "./adapters/sqlite/file-modes.ts";
 import { SqliteStore } from "./adapters/sqlite/store.ts";
 import { loadDescriptors } from "./contract/descriptors.ts";
 import { createValidate } from "./contract/validate.ts";
@@ -97,6 +98,8 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
       throw error;
     },
   );
+  const exposure = settings.data === undefined || settings.data === ":memory:" ? undefined : exposureOf(settings.data);
+  if (exposure !== undefined) logger?.warn(exposure);
   const health = createHealth([...serviceNames]);
   const routes = createRoutes(core, health, registry);
   const bridge = new WebSocketBridge(core);

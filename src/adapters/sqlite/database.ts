@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { prepareFolder } from "./file-modes.ts";
 
 /** Step n migrates a database from version n to n + 1. The statements of a released step are never edited. */
 const migrations = [
@@ -54,9 +53,7 @@ export class Database {
    * has it open, and when it is damaged or of a newer version.
    */
   constructor(folder: string) {
-    const file = folder === ":memory:" ? folder : join(folder, "tidings.db");
-    if (file !== folder) mkdirSync(folder, { recursive: true });
-    this.#connection = new DatabaseSync(file);
+    this.#connection = new DatabaseSync(folder === ":memory:" ? folder : prepareFolder(folder));
     try {
       this.#lock();
       this.#check();
