@@ -1,22 +1,42 @@
 /** Options of a server, resolved once into a complete, read-only value: nothing behind createTidings knows a default. */
 import type { Logger } from "pino";
-import { busUrlRule, isBusUrl, isStoreUrl, storeUrlRule } from "./adapters/urls.ts";
+import { busUrlRule, isBusUrl, isStoreUrl, passwordsOf, storeUrlRule } from "./adapters/urls.ts";
 import type { Bus } from "./ports/bus.ts";
 import { type Clock, type Random, systemClock, systemRandom } from "./ports/clock.ts";
 import type { Presence } from "./ports/presence.ts";
 import type { Store } from "./ports/store.ts";
 import { type Defer, systemDefer } from "./wire/flush-queue.ts";
 
-/** How tokens are checked. Exactly one of `secret` and `jwksUrl`. */
+/** How tokens are verified. Exactly one of `secret` and `jwksUrl`. */
 export interface AuthOptions {
-  /** HS256 secret: at least 32 bytes, and not a run of one character. */
-  readonly secret?: string;
-  /** URL of a JSON Web Key Set for RS256, PS256, ES256 and EdDSA tokens. */
+  /**
+   * HS256 secret: at least 32 random bytes. A list of up to four is for rotation: tokens may be signed with any of them, so
+   * that the tokens of an old secret work until they expire or the secret is removed.
+   */
+  readonly secret?: string | readonly string[];
+  /** https URL of a JSON Web Key Set for RS256, PS256, ES256 and EdDSA tokens; http for a loopback address only. */
   readonly jwksUrl?: string;
   /** The `iss` that tokens must carry. Default: not checked. */
   readonly issuer?: string;
   /** The `aud` that tokens must carry. Default: not checked. */
   readonly audience?: string;
+  /** How far in the future `nbf` and `iat` of a token may be, because clocks differ, in milliseconds. Default 30,000. */
+  readonly leewayMs?: number;
+  /** How far in the future `exp` of a token may be, in days. Default 400. */
+  readonly maxTokenDays?: number;
+  /** Interval at which the key set is fetched in the background, in milliseconds. Default 300,000. */
+  readonly jwksRefreshMs?: number;
+  /** How long the last known key set is used while it cannot be fetched, in milliseconds. Default 3,600,000. */
+  readonly jwksMaxStaleMs?: number;
+}
+
+/** AuthOptions with the defaults filled in. */
+export interface AuthSettings extends Required<Omit<AuthOptions, "secret" | "jwksUrl" | "issuer" | "audience">> {
+  /** Empty where `jwksUrl` is set. */
+  readonly secrets: readonly string[];
+  readonly jwksUrl: string | undefined;
+  readonly issuer: string | undefined;
+  readonly audience: string | undefined;
 }
 
 /** Time limits of connections, enforced on HTTP/1.1, HTTP/2 and WebSocket alike. */
@@ -92,7 +112,7 @@ export interface TidingsOptions {
    * `bus` where that is a URL, or else in this process.
    */
   readonly presence?: Presence;
-  /** How tokens are checked. */
+  /** How tokens are verified. */
   readonly auth: AuthOptions;
   /** How long messages are kept. */
   readonly retention?: RetentionOptions;
@@ -147,7 +167,7 @@ export interface Settings {
   readonly store: string | Store | undefined;
   readonly bus: string | Bus | undefined;
   readonly presence: Presence | undefined;
-  readonly auth: AuthOptions;
+  readonly auth: AuthSettings;
   readonly retention: Required<RetentionOptions>;
   readonly timeouts: Required<TimeoutOptions>;
   readonly allowedOrigins: readonly string[];
@@ -171,7 +191,6 @@ export interface Settings {
 
 /** Fills in the defaults. Throws a TypeError or RangeError that names the first option that is wrong. */
 export function resolveOptions(options: TidingsOptions): Settings {
-  checkAuth(options.auth);
   checkBackends(options);
   const { retention = {}, timeouts = {}, admission = {} } = options;
   const perSecond = atLeast("admission.perSecond", admission.perSecond ?? 500, 1);
@@ -180,7 +199,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
     store: options.store,
     bus: options.bus,
     presence: options.presence,
-    auth: options.auth,
+    auth: resolveAuth(options.auth),
     retention: {
       days: atLeast("retention.days", retention.days ?? 365, 1),
       count: atLeast("retention.count", retention.count ?? 10_000, 1),
@@ -224,6 +243,10 @@ function checkBackends({ data, store, bus, retention }: TidingsOptions): void {
   if (store !== undefined && data !== undefined) {
     throw new TypeError("store: leave out data, the folder of the embedded store, or leave out store");
   }
+  for (const [name, backend] of Object.entries({ store, bus })) {
+    if (typeof backend !== "string" || !passwordsOf(backend).some(isPlaceholder)) continue;
+    throw new TypeError(`${name}: its password is a placeholder; set a real one`);
+  }
   if (typeof store === "string" && !isStoreUrl(store)) throw new TypeError(`store: must be ${storeUrlRule}`);
   if (typeof store === "object" && retention?.count !== undefined) {
     throw new TypeError("retention.count: a store that you open yourself has its own; set it there, as `keep`");
@@ -239,6 +262,7 @@ function checkBackends({ data, store, bus, retention }: TidingsOptions): void {
 
 function resolveAuthorize({ url, token, timeoutMs, cacheMs }: AuthorizeOptions): Required<AuthorizeOptions> {
   if (!/^https?:\/\//.test(url)) throw new TypeError("authorize.url: must be an https or http URL");
+  if (isPlaceholder(token ?? "")) throw new TypeError("authorize.token: is a placeholder; set a real one");
   return {
     url,
     token: token ?? "",
@@ -257,19 +281,69 @@ function atLeast(name: string, value: number, least: number): number {
   return value;
 }
 
-function checkAuth(auth: AuthOptions): void {
-  if ((auth.secret === undefined) === (auth.jwksUrl === undefined)) {
+function resolveAuth(auth: AuthOptions): AuthSettings {
+  const { secret, jwksUrl, issuer, audience } = auth;
+  if ((secret === undefined) === (jwksUrl === undefined)) {
     throw new TypeError("auth: give exactly one of secret and jwksUrl");
   }
-  if (auth.secret !== undefined && isWeakSecret(auth.secret)) {
-    throw new RangeError("auth.secret: too weak; give at least 32 random bytes, such as `openssl rand -base64 32`");
-  }
-  if (auth.jwksUrl !== undefined && !/^https?:\/\//.test(auth.jwksUrl)) {
-    throw new TypeError("auth.jwksUrl: must be an https URL (http only for tests)");
-  }
+  if (jwksUrl !== undefined && !isKeySetUrl(jwksUrl)) throw new TypeError(`auth.jwksUrl: must be ${keySetUrlRule}`);
+  const jwksRefreshMs = atLeast("auth.jwksRefreshMs", auth.jwksRefreshMs ?? 300_000, 1_000);
+  const jwksMaxStaleMs = auth.jwksMaxStaleMs ?? Math.max(3_600_000, jwksRefreshMs);
+  return {
+    secrets: secret === undefined ? [] : resolveSecrets(secret),
+    jwksUrl,
+    issuer,
+    audience,
+    leewayMs: atLeast("auth.leewayMs", auth.leewayMs ?? 30_000, 0),
+    maxTokenDays: atLeast("auth.maxTokenDays", auth.maxTokenDays ?? 400, 1),
+    jwksRefreshMs,
+    // A set that is stale before it is fetched again would refuse every caller in between.
+    jwksMaxStaleMs: atLeast("auth.jwksMaxStaleMs", jwksMaxStaleMs, jwksRefreshMs),
+  };
 }
 
-/** Whether a secret is shorter than HS256's 32 bytes (RFC 7518 section 3.2), or has too few characters to be random. */
-export function isWeakSecret(secret: string): boolean {
-  return new TextEncoder().encode(secret).length < 32 || new Set(secret).size < 8;
+/** The most secrets at a time: a token that is refused costs a verification for each. */
+const maxSecrets = 4;
+
+function resolveSecrets(secret: string | readonly string[]): readonly string[] {
+  const secrets = typeof secret === "string" ? [secret] : [...secret];
+  if (secrets.length === 0 || secrets.length > maxSecrets) {
+    throw new RangeError(`auth.secret: give 1 to ${maxSecrets} secrets`);
+  }
+  for (const each of secrets) {
+    const fault = secretFault(each);
+    if (fault !== undefined) throw new RangeError(`auth.secret: ${fault}`);
+  }
+  return secrets;
+}
+
+/** The rule of a key set's URL, to follow the words "must be" in an error. */
+export const keySetUrlRule =
+  "an https URL without user, password or fragment, or an http URL of this machine, because a key set that is altered on its way can verify any token";
+
+/** Reports whether a key set may be fetched from this URL. */
+export function isKeySetUrl(url: string): boolean {
+  const { protocol, hostname, username, password, hash } = URL.parse(url) ?? {};
+  if (username || password || hash) return false;
+  return protocol === "https:" || (protocol === "http:" && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname ?? ""));
+}
+
+/** Published examples: those of documentation, of token generators, and of configurations to fill in, deploy/ included. */
+const placeholder =
+  /replace[-_ ]?me|change[-_ ]?(me|this|it)|placeholder|openssl[-_ ]rand|^<.*>$|\byour[-_ ].*(secret|key)|(a-string|a-valid-string|super)[-_]secret/i;
+
+/** Reports whether a secret or password is a published example, which is known to everybody however long it is. */
+export function isPlaceholder(secret: string): boolean {
+  return placeholder.test(secret);
+}
+
+/**
+ * Returns the fault of an HS256 secret, to follow the word "is", with advice: it is a placeholder, shorter than the 32 bytes
+ * of RFC 7518 section 3.2, or has too few characters to be random. Returns undefined for a good one.
+ */
+export function secretFault(secret: string): string | undefined {
+  const advice = "use 32 random bytes, for example from `openssl rand -base64 32`";
+  if (isPlaceholder(secret)) return `a placeholder that everybody knows; ${advice}`;
+  const isWeak = new TextEncoder().encode(secret).length < 32 || new Set(secret).size < 8;
+  return isWeak ? `too weak; ${advice}` : undefined;
 }

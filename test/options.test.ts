@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { memoryBus, memoryPresence } from "../src/adapters/memory/index.ts";
 import { sqliteStore } from "../src/adapters/sqlite/index.ts";
-import { isWeakSecret, resolveOptions, type TidingsOptions } from "../src/options.ts";
+import { resolveOptions, secretFault, type TidingsOptions } from "../src/options.ts";
 import { secret } from "./support/token.ts";
 
 const least: TidingsOptions = { data: ":memory:", auth: { secret } };
@@ -53,6 +53,11 @@ describe("Options", () => {
     ["admission.perTenant", { admission: { perTenant: 0 } }],
     ["maxStreamsPerUser", { maxStreamsPerUser: 0 }],
     ["newcomerDays", { newcomerDays: -1 }],
+    ["auth.leewayMs", { auth: { secret, leewayMs: -1 } }],
+    ["auth.maxTokenDays", { auth: { secret, maxTokenDays: 0 } }],
+    ["auth.maxTokenDays", { auth: { secret, maxTokenDays: Number.POSITIVE_INFINITY } }],
+    ["auth.jwksRefreshMs", { auth: { secret, jwksRefreshMs: 999 } }],
+    ["auth.jwksMaxStaleMs", { auth: { secret, jwksRefreshMs: 2_000, jwksMaxStaleMs: 1_999 } }],
   ])("that are out of range are refused by name: %s", (name, wrong) => {
     expect(() => resolveOptions({ ...least, ...wrong })).toThrow(RangeError);
     expect(() => resolveOptions({ ...least, ...wrong })).toThrow(`${name}:`);
@@ -102,18 +107,95 @@ describe("Options", () => {
     expect(resolveOptions({ ...least, admission: { perTenant: 7 } }).admission.perTenant).toBe(7);
   });
 
-  test("require exactly one way to check tokens", () => {
+  test("require exactly one way to verify tokens", () => {
     const jwksUrl = "https://id.example.com/jwks.json";
     expect(() => resolveOptions({ ...least, auth: {} })).toThrow("auth:");
     expect(() => resolveOptions({ ...least, auth: { secret, jwksUrl } })).toThrow("auth:");
     expect(() => resolveOptions({ ...least, auth: { jwksUrl: "file:///etc/keys" } })).toThrow("auth.jwksUrl:");
-    expect(resolveOptions({ ...least, auth: { jwksUrl } }).auth).toEqual({ jwksUrl });
+    expect(resolveOptions({ ...least, auth: { jwksUrl } }).auth).toMatchObject({ jwksUrl, secrets: [] });
+    const bySecret = { jwksUrl: undefined, secrets: [secret] };
+    expect(resolveOptions({ ...least, auth: { secret } }).auth).toMatchObject(bySecret);
+  });
+
+  test("limit the times of tokens and of the key set as documented", () => {
+    const times = { leewayMs: 30_000, maxTokenDays: 400, jwksRefreshMs: 300_000, jwksMaxStaleMs: 3_600_000 };
+    expect(resolveOptions(least).auth).toMatchObject(times);
+    const set = { leewayMs: 0, maxTokenDays: 1, jwksRefreshMs: 1_000, jwksMaxStaleMs: 1_000 };
+    expect(resolveOptions({ ...least, auth: { secret, ...set } }).auth).toMatchObject(set);
+    const rare = { secret, jwksRefreshMs: 7_200_000 };
+    expect(resolveOptions({ ...least, auth: rare }).auth.jwksMaxStaleMs).toBe(7_200_000);
+  });
+
+  test("accept up to four secrets, and refuse a list with a weak one", () => {
+    const secrets = [secret, ...[1, 2, 3].map((number) => `${secret} and number ${number}`)];
+    expect(resolveOptions({ ...least, auth: { secret: secrets } }).auth.secrets).toEqual(secrets);
+    for (const wrong of [[], [...secrets, `${secret}!`]]) {
+      expect(() => resolveOptions({ ...least, auth: { secret: wrong } })).toThrow("auth.secret: give 1 to 4 secrets");
+    }
+    for (const wrong of ["short", "", "replace-me"]) {
+      expect(() => resolveOptions({ ...least, auth: { secret: [secret, wrong] } })).toThrow("auth.secret:");
+    }
+  });
+
+  test.each([
+    "https://id.example.com/jwks.json?v=1",
+    "http://localhost:8080/jwks",
+    "http://127.0.0.1/jwks",
+    "http://127.8.9.10:1/",
+    "http://[::1]:8080/jwks",
+  ])("accept the key set at %s", (jwksUrl) => {
+    expect(resolveOptions({ ...least, auth: { jwksUrl } }).auth.jwksUrl).toBe(jwksUrl);
+  });
+
+  test.each([
+    "http://id.example.com/jwks.json",
+    "http://10.0.0.7/jwks",
+    "http://localhost.example.com/jwks",
+    "http://127.0.0.1.example.com/jwks",
+    "http://[2001:db8::1]/jwks",
+    "https://user:s3cret@id.example.com/jwks",
+    "https://id.example.com/jwks#keys",
+    "ftp://localhost/jwks",
+    "//localhost/jwks",
+    "",
+  ])("refuse the key set at %j", (jwksUrl) => {
+    expect(() => resolveOptions({ ...least, auth: { jwksUrl } })).toThrow(
+      /^auth\.jwksUrl: must be an https URL(?!.*s3cret)/,
+    );
+  });
+
+  test.each([
+    "replace-me",
+    "replace-me-openssl-rand-base64-32",
+    "REPLACE_ME_WITH_32_RANDOM_BYTES_PLEASE",
+    "changeme-changeme-0123456789-abcdef",
+    "change this secret before you deploy it 123",
+    "your-256-bit-secret-0123456789abcdef",
+    "a-string-secret-at-least-256-bits-long",
+    "super-secret-jwt-token-with-at-least-32-characters-long",
+    "<the output of openssl rand -base64 32>",
+    "this is a placeholder of 38 characters!",
+  ])("refuse the published placeholder %j as a secret", (placeholder) => {
+    expect(() => resolveOptions({ ...least, auth: { secret: placeholder } })).toThrow(
+      "auth.secret: a placeholder that everybody knows; use 32 random bytes",
+    );
+  });
+
+  test("refuse a placeholder as the password of a store, a bus or a hook", () => {
+    const { auth } = least;
+    const store = "mongodb://tidings:replace-me@mongo/tidings";
+    expect(() => resolveOptions({ auth, store })).toThrow("store: its password is a placeholder");
+    const bus = "redis://:replace%2Dme@redis:6379";
+    const shared = "mongodb://mongo/tidings";
+    expect(() => resolveOptions({ auth, store: shared, bus })).toThrow("bus: its password is a placeholder");
+    const authorize = { url: "https://app.example.com", token: "changeme" };
+    expect(() => resolveOptions({ ...least, authorize })).toThrow("authorize.token: is a placeholder");
   });
 
   test.each(["", "short", "a".repeat(64), "abcdefg".repeat(10), "0123456789abcdef0123456789abcde"])(
     "refuse the weak secret %j",
     (weak) => {
-      expect(isWeakSecret(weak)).toBe(true);
+      expect(secretFault(weak)).toMatch("too weak; use 32 random bytes");
       expect(() => resolveOptions({ ...least, auth: { secret: weak } })).toThrow("auth.secret:");
     },
   );
@@ -121,7 +203,7 @@ describe("Options", () => {
   test.each(["0123456789abcdef0123456789abcdef", "pässwörtchen aus elf verschiedenen"])(
     "accept the secret %j",
     (strong) => {
-      expect(isWeakSecret(strong)).toBe(false);
+      expect(secretFault(strong)).toBeUndefined();
     },
   );
 });

@@ -117,8 +117,9 @@ export class BlockList {
 
   /** Returns the block of all tokens of the user and the block of this token, as far as they exist. */
   async #blocksOf({ tenant, subject: user, tokenId }: UserIdentity): Promise<readonly Block[]> {
-    const { "": all, [tokenId]: one } = await this.#load({ tenant, user });
-    return [all, one].filter((block) => block !== undefined);
+    const blocks = await this.#load({ tenant, user });
+    // The id of a token may be `constructor`, which every object inherits: only own members are blocks.
+    return ["", tokenId].flatMap((id) => (Object.hasOwn(blocks, id) ? [blocks[id] as Block] : []));
   }
 
   async #load(owner: TenantUser): Promise<UserBlocks> {

@@ -1,6 +1,12 @@
 /** What a caller may do: read an inbox, publish, operate. */
 export type Role = "user" | "service" | "admin";
 
+/** The key that signed a token. */
+export interface SigningKey {
+  /** Whether the key was withdrawn from the key set, so that the tokens that it signed are refused. */
+  readonly withdrawn: boolean;
+}
+
 /** The caller, as its verified token names it. Nothing in a request can change it. */
 export interface Identity {
   /** The id of a user or of a service. */
@@ -16,6 +22,8 @@ export interface Identity {
   readonly rooms: readonly string[];
   /** The rooms that a user may publish to (claim `publish`), in the same form. */
   readonly publish: readonly string[];
+  /** The key that signed the token; absent in an identity that comes from no token. */
+  readonly key?: SigningKey;
 }
 
 /** The identity of a user, who always belongs to a tenant. */

@@ -1,6 +1,7 @@
 /** Mints the tokens that a server with an HS256 secret accepts. */
 import { SignJWT } from "jose";
-import { isWeakSecret } from "../options.ts";
+import { secretFault } from "../options.ts";
+import { isGrants, isId, maxGrants } from "./claims.ts";
 
 /** The claims of a token. */
 export interface TokenClaims {
@@ -10,7 +11,7 @@ export interface TokenClaims {
   readonly tenant?: string;
   /** What the bearer may do: read an inbox, publish, or operate. */
   readonly role: "user" | "service" | "admin";
-  /** When the token expires, in seconds since the Unix epoch. */
+  /** When the token expires, in seconds since the Unix epoch. A server refuses it beyond its option `auth.maxTokenDays`. */
   readonly exp: number;
   /** When the token was issued, in seconds since the Unix epoch. Default: `now`. */
   readonly iat?: number;
@@ -26,7 +27,8 @@ export interface TokenClaims {
   readonly publish?: readonly string[];
 }
 
-const idPattern = /^[^\p{Cc}]{1,128}$/u;
+/** 100 years: a time further away was written in milliseconds. */
+const longestSeconds = 3_153_600_000;
 
 /**
  * Signs a JWT with HS256. `now` is in seconds since the Unix epoch and defaults to the machine's clock. Throws a
@@ -34,16 +36,10 @@ const idPattern = /^[^\p{Cc}]{1,128}$/u;
  */
 export async function mintToken(secret: string, claims: TokenClaims, now?: number): Promise<string> {
   const seconds = Math.floor(now ?? Date.now() / 1000);
-  if (isWeakSecret(secret)) throw new RangeError("secret: too weak; give at least 32 random bytes");
+  const fault = secretFault(secret);
+  if (fault !== undefined) throw new RangeError(`secret: ${fault}`);
+  checkClaims(claims, seconds);
   const { sub, tenant, role, exp, iat = seconds, iss, aud, jti, rooms, publish } = claims;
-  if (!idPattern.test(sub)) throw new RangeError("sub: must have 1 to 128 characters, none of them control characters");
-  if (tenant === undefined && role === "user") throw new RangeError("tenant: a user belongs to a tenant; name it");
-  if (tenant !== undefined && !idPattern.test(tenant)) {
-    throw new RangeError("tenant: must have 1 to 128 characters, none of them control characters");
-  }
-  if (!Number.isSafeInteger(exp) || exp <= seconds) {
-    throw new RangeError("exp: must be a whole number of seconds since 1970, in the future");
-  }
   const jwt = new SignJWT({
     ...(tenant === undefined ? {} : { tenant }),
     role,
@@ -58,4 +54,34 @@ export async function mintToken(secret: string, claims: TokenClaims, now?: numbe
   if (aud !== undefined) jwt.setAudience(aud);
   if (jti !== undefined) jwt.setJti(jti);
   return jwt.sign(new TextEncoder().encode(secret));
+}
+
+function checkClaims(claims: TokenClaims, seconds: number): void {
+  const { sub, tenant, role, exp, iat = seconds, iss = "", aud = "", jti, rooms = [], publish = [] } = claims;
+  if (tenant === undefined && role === "user") throw new RangeError("tenant: a user belongs to a tenant; name it");
+  for (const [name, id] of Object.entries({
+    sub,
+    ...(tenant === undefined ? {} : { tenant }),
+    ...(jti === undefined ? {} : { jti }),
+  })) {
+    if (!isId(id))
+      throw new RangeError(`${name}: must be a string of 1 to 128 characters, none of them control characters`);
+  }
+  if (role !== "user" && role !== "service" && role !== "admin") {
+    throw new RangeError("role: must be user, service or admin");
+  }
+  for (const [name, text] of Object.entries({ iss, aud })) {
+    if (typeof text !== "string") throw new RangeError(`${name}: must be a string`);
+  }
+  for (const [name, grants] of Object.entries({ rooms, publish })) {
+    if (!isGrants(grants)) throw new RangeError(`${name}: must be a list of at most ${maxGrants} room ids or patterns`);
+  }
+  if (!Number.isSafeInteger(exp) || exp <= seconds) {
+    throw new RangeError("exp: must be a whole number of seconds since 1970, in the future");
+  }
+  for (const [name, time] of Object.entries({ exp, iat })) {
+    if (typeof time !== "number" || !(Math.abs(time - seconds) <= longestSeconds)) {
+      throw new RangeError(`${name}: must be in seconds since 1970, not in milliseconds`);
+    }
+  }
 }

@@ -1,9 +1,14 @@
-import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
+import type { ConnectError } from "@connectrpc/connect";
+import { compactVerify, decodeProtectedHeader, errors } from "jose";
+import type { Logger } from "pino";
 import { fail } from "../errors.ts";
-import type { AuthOptions } from "../options.ts";
-import type { Clock } from "../ports/clock.ts";
+import type { AuthSettings } from "../options.ts";
+import type { Clock, Random } from "../ports/clock.ts";
 import { LruCache } from "../util/lru.ts";
+import { expired, readClaims } from "./claims.ts";
 import type { Identity } from "./identity.ts";
+import { KeySet, type KeySetFigures } from "./key-set.ts";
+import { type KeySource, SecretKeys, type TokenHeader, type VerificationKey } from "./key-source.ts";
 
 /**
  * Verifies a JWT and returns the identity of its bearer. Rejects with TOKEN_MISSING, TOKEN_INVALID or TOKEN_EXPIRED, or
@@ -11,130 +16,137 @@ import type { Identity } from "./identity.ts";
  */
 export type Authenticate = (token: string | undefined) => Promise<Identity>;
 
-/** Size of the cache of verified tokens: verifying costs 50 µs, and a caller sends the same token with every call. */
+/** Limits of the cache of verified tokens: verifying costs 50 µs, and a caller sends the same token with every call. */
 const maxCachedTokens = 10_000;
-/** The most grants that a token may have in each of its claims `rooms` and `publish`. */
-const maxGrants = 100;
-/** A grant is at most as long as the id of a room. */
-const grantPattern = /^[^\p{Cc}\p{Cs}]{1,320}$/u;
-/**
- * Excludes control characters, and lone surrogates, because a store that encodes ids as UTF-8 would make two such ids
- * equal.
- */
-const idPattern = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
+/** A limit in characters, because a token may be as long as a header. */
+const maxCachedCharacters = 16 * 1024 * 1024;
 
-/** Creates the check that every call passes before its body is read. */
-export function createAuthenticate(auth: AuthOptions, clock: Clock): Authenticate {
-  const verify = createVerify(auth, clock);
-  const cached = new LruCache<string, Identity>({ entries: maxCachedTokens });
-  return async (token) => {
-    if (!token) throw fail("TOKEN_MISSING", "send a JWT as `Authorization: Bearer <token>`");
-    const known = cached.get(token);
-    const identity = known ?? toIdentity(await verify(token));
-    if (identity.expireTime <= clock.now()) {
-      cached.delete(token);
-      throw fail("TOKEN_EXPIRED", "the token has expired; get a fresh one");
-    }
-    if (!known) cached.set(token, identity);
-    return identity;
-  };
+/** The dependencies of a TokenVerifier. */
+export interface VerifierParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger?: Logger | undefined;
+  /** Called after keys were withdrawn, to end the streams whose tokens they signed. */
+  readonly withdrawn?: () => void;
 }
 
-/** Returns the token of an Authorization header of the scheme Bearer (RFC 6750), undefined for any other header. */
+interface CachedToken {
+  readonly identity: Identity;
+  readonly characters: number;
+}
+
+/**
+ * The check that every call passes before its body is read. Verified tokens are cached with the key that signed them, and
+ * leave the cache when it is withdrawn.
+ */
+export class TokenVerifier {
+  readonly #settings: AuthSettings;
+  readonly #clock: Clock;
+  readonly #keys: KeySource;
+  readonly #keySet: KeySet | undefined;
+  readonly #cached = new LruCache<string, CachedToken>({
+    entries: maxCachedTokens,
+    cost: maxCachedCharacters,
+    costOf: ({ characters }) => characters,
+  });
+
+  constructor(settings: AuthSettings, { clock, random, logger, withdrawn = () => {} }: VerifierParts) {
+    this.#settings = settings;
+    this.#clock = clock;
+    const { jwksUrl: url, jwksRefreshMs: refreshMs, jwksMaxStaleMs: maxStaleMs } = settings;
+    this.#keySet =
+      url === undefined ? undefined : new KeySet({ url, refreshMs, maxStaleMs, clock, random, logger, withdrawn });
+    this.#keys = this.#keySet ?? new SecretKeys(settings.secrets);
+  }
+
+  /** The state of the key set; undefined where tokens are verified with secrets. */
+  get keySetFigures(): KeySetFigures | undefined {
+    return this.#keySet?.figures;
+  }
+
+  readonly authenticate: Authenticate = async (token) => {
+    if (!token) throw fail("TOKEN_MISSING", "send a JWT as `Authorization: Bearer <token>`");
+    if (!this.#keys.isCurrent(this.#clock.now())) await this.#keys.update();
+    const cached = this.#cached.get(token)?.identity;
+    if (cached && cached.expireTime <= this.#clock.now()) {
+      this.#cached.delete(token);
+      throw expired();
+    }
+    if (cached && !cached.key?.withdrawn) return cached;
+    this.#cached.delete(token);
+    const identity = await this.#verify(token);
+    this.#cached.set(token, { identity, characters: token.length });
+    return identity;
+  };
+
+  /** Cancels the timers and requests of the key set. */
+  close(): void {
+    this.#keys.close();
+  }
+
+  async #verify(token: string): Promise<Identity> {
+    const keys = await this.#keys.find(readHeader(token));
+    if (this.#keySet && keys.length > 1) {
+      throw fail("TOKEN_INVALID", "several keys match the token; name one in its header `kid`");
+    }
+    for (const key of keys) {
+      const payload = await verifySignature(token, key);
+      if (payload) {
+        // The key may have been withdrawn while the signature was being verified.
+        const fault = keyFault({ key });
+        if (fault) throw fault;
+        return { ...readClaims(payload, this.#settings, this.#clock.now()), key };
+      }
+    }
+    throw notSigned();
+  }
+}
+
+/** Returns the error of a caller if the key that signed its token was withdrawn, or else undefined. */
+export function keyFault({ key }: Pick<Identity, "key">): ConnectError | undefined {
+  if (!key?.withdrawn) return undefined;
+  return fail("TOKEN_INVALID", "the key that signed the token was withdrawn; get a fresh token");
+}
+
+/**
+ * Returns the token of an Authorization header of the scheme Bearer (RFC 6750), undefined for any other header. Throws
+ * TOKEN_INVALID for several headers, because a proxy may have checked another one than this server would take. They arrive
+ * joined by commas, which neither a scheme nor a JWT contains.
+ */
 export function bearerToken(header: string | null): string | undefined {
+  if (header?.includes(",")) {
+    throw fail(
+      "TOKEN_INVALID",
+      "there is more than one Authorization header; send one, `Authorization: Bearer <token>`",
+    );
+  }
   return /^Bearer +(\S+) *$/i.exec(header ?? "")?.[1];
 }
 
-function createVerify(auth: AuthOptions, clock: Clock): (token: string) => Promise<JWTPayload> {
-  const options = (algorithms: string[]): JWTVerifyOptions => ({
-    algorithms,
-    requiredClaims: ["exp", "sub"],
-    currentDate: new Date(clock.now()),
-    ...(auth.issuer === undefined ? {} : { issuer: auth.issuer }),
-    ...(auth.audience === undefined ? {} : { audience: auth.audience }),
-  });
-  const secret = new TextEncoder().encode(auth.secret);
-  const keys = auth.jwksUrl === undefined ? undefined : createRemoteJWKSet(new URL(auth.jwksUrl));
-  return async (token) => {
-    try {
-      const result = keys
-        ? await jwtVerify(token, keys, options(["RS256", "PS256", "ES256", "EdDSA"]))
-        : await jwtVerify(token, secret, options(["HS256"]));
-      return result.payload;
-    } catch (error) {
-      throw toFailure(error);
-    }
-  };
+function readHeader(token: string): TokenHeader {
+  let header: Readonly<Record<string, unknown>>;
+  try {
+    header = decodeProtectedHeader(token);
+  } catch {
+    throw notSigned();
+  }
+  const { alg, kid, crit } = header;
+  // `crit` lists extensions that the verifier must understand (RFC 7515 section 4.1.11); this one understands none.
+  if (typeof alg !== "string" || (kid !== undefined && typeof kid !== "string") || crit !== undefined)
+    throw notSigned();
+  return { alg, kid };
 }
 
-/** Converts an error of jose. A key set that cannot be fetched is the server's fault: the caller may repeat the request. */
-function toFailure(error: unknown): Error {
-  if (error instanceof errors.JWTExpired) return fail("TOKEN_EXPIRED", "the token has expired; get a fresh one");
-  if (error instanceof errors.JWTClaimValidationFailed) {
-    return fail("TOKEN_INVALID", `the token's claim \`${error.claim}\` is missing or wrong`, {
-      metadata: { claim: error.claim },
-    });
+/** Returns the payload of a token that the key has signed, or undefined for any other token. */
+async function verifySignature(token: string, { alg, material }: VerificationKey): Promise<Uint8Array | undefined> {
+  try {
+    return (await compactVerify(token, material, { algorithms: [alg] })).payload;
+  } catch (error) {
+    if (error instanceof errors.JOSEError) return undefined;
+    throw error;
   }
-  if (error instanceof errors.JWKSMultipleMatchingKeys) {
-    return fail("TOKEN_INVALID", "several keys match the token; name one in its header `kid`");
-  }
-  const malformed = [
-    errors.JWSInvalid,
-    errors.JWTInvalid,
-    errors.JWSSignatureVerificationFailed,
-    errors.JOSEAlgNotAllowed,
-    errors.JOSENotSupported,
-  ];
-  if (malformed.some((kind) => error instanceof kind) || error instanceof errors.JWKSNoMatchingKey) {
-    return fail("TOKEN_INVALID", "the token is malformed, or not signed by a known key");
-  }
-  return fail("KEYS_UNAVAILABLE", "the key set cannot be fetched now; repeat the request", {
-    cause: error,
-    retryAfterMs: 1000,
-  });
 }
 
-/** Checks every claim itself: jose has only checked that `exp` is a number and that `sub` is present. */
-function toIdentity({ exp = 0, ...claims }: JWTPayload): Identity {
-  const { sub, role, tenant, jti, rooms, publish } = claims as Readonly<Record<string, unknown>>;
-  if (role !== "user" && role !== "service" && role !== "admin") {
-    throw fail("TOKEN_INVALID", "the token's claim `role` must be user, service or admin", {
-      metadata: { claim: "role" },
-    });
-  }
-  if (typeof sub !== "string" || !idPattern.test(sub)) {
-    throw fail("TOKEN_INVALID", "the token's claim `sub` must have 1 to 128 characters", {
-      metadata: { claim: "sub" },
-    });
-  }
-  const bound = typeof tenant === "string" && idPattern.test(tenant);
-  if (!bound && (tenant !== undefined || role === "user")) {
-    throw fail("TOKEN_INVALID", "the token's claim `tenant` must have 1 to 128 characters", {
-      metadata: { claim: "tenant" },
-    });
-  }
-  if (jti !== undefined && (typeof jti !== "string" || !idPattern.test(jti))) {
-    throw fail("TOKEN_INVALID", "the token's claim `jti` must have 1 to 128 characters", {
-      metadata: { claim: "jti" },
-    });
-  }
-  return {
-    subject: sub,
-    tenant: bound ? tenant : undefined,
-    role,
-    expireTime: exp * 1000,
-    tokenId: jti ?? "",
-    rooms: toGrants("rooms", rooms),
-    publish: toGrants("publish", publish),
-  };
-}
-
-function toGrants(claim: string, value: unknown = []): readonly string[] {
-  const valid =
-    Array.isArray(value) &&
-    value.length <= maxGrants &&
-    value.every((grant) => typeof grant === "string" && grantPattern.test(grant));
-  if (valid) return value as string[];
-  const sentence = `the token's claim \`${claim}\` must be a list of at most ${maxGrants} room ids or patterns`;
-  throw fail("TOKEN_INVALID", sentence, { metadata: { claim } });
+function notSigned(): Error {
+  return fail("TOKEN_INVALID", "the token is malformed, or not signed by a known key");
 }

@@ -1,6 +1,6 @@
 import { BlockList } from "../auth/block-list.ts";
 import type { Identity } from "../auth/identity.ts";
-import { type Authenticate, createAuthenticate } from "../auth/verify-token.ts";
+import { type Authenticate, TokenVerifier } from "../auth/verify-token.ts";
 import type { Validate } from "../contract/validate.ts";
 import { GapRepair } from "../feeds/gap-repair.ts";
 import { HistoryReader } from "../feeds/history.ts";
@@ -94,7 +94,12 @@ export async function startCore(
     random,
     beginning: (tenant) => streams.beginning(tenant),
   });
-  const verify = createAuthenticate(settings.auth, clock);
+  const verifier = new TokenVerifier(settings.auth, {
+    clock,
+    random,
+    logger,
+    withdrawn: () => streams.recheckKeys(),
+  });
   const unblocked = async (identity: Identity) => {
     await blockList.check(identity);
     return identity;
@@ -118,15 +123,15 @@ export async function startCore(
     gapRepair,
     tracer,
   };
-  registerGauges(meter, context, ports);
+  registerGauges(meter, { ...context, verifier }, ports);
   const retention = new Retention(store, clock, settings.retention.days, logger);
   return {
     context,
     validate,
-    authenticate: async (token) => unblocked(await verify(token)),
+    authenticate: async (token) => unblocked(await verifier.authenticate(token)),
     admit: async (token) => {
       // Verify first: a bad token must not use up the rate limit of others.
-      const identity = await verify(token);
+      const identity = await verifier.authenticate(token);
       const checked = admission.admit(identity.tenant);
       return unblocked(identity).finally(checked);
     },
@@ -139,6 +144,7 @@ export async function startCore(
       retention.close();
       unwatch();
       blockList.close();
+      verifier.close();
       states.close();
       history.close();
       streams.close();

@@ -1,4 +1,5 @@
 /** Values that a node has, such as open streams. They are read from its parts on request, and cost nothing otherwise. */
+import type { TokenVerifier } from "../auth/verify-token.ts";
 import type { GapRepair } from "../feeds/gap-repair.ts";
 import type { HistoryReader } from "../feeds/history.ts";
 import type { Hub } from "../feeds/hub.ts";
@@ -13,12 +14,13 @@ export interface GaugeSources {
   readonly hub: Hub;
   readonly history: HistoryReader;
   readonly gapRepair: GapRepair;
+  readonly verifier: TokenVerifier;
 }
 
 /** Registers the values of a node and of its ports. */
 export function registerGauges(
   metrics: Metrics,
-  { streams, hub, history, gapRepair }: GaugeSources,
+  { streams, hub, history, gapRepair, verifier }: GaugeSources,
   { bus, presence }: Ports,
 ): void {
   readStreams(metrics, streams);
@@ -28,6 +30,7 @@ export function registerGauges(
   figure(metrics, "gauge", "tidings_presence_leases", "Connections that this node keeps online.", () => {
     return presence.leases;
   });
+  readKeySet(metrics, verifier);
 }
 
 /** Registers a value without labels. */
@@ -115,4 +118,11 @@ function readBus(metrics: Metrics, bus: Ports["bus"], gapRepair: GapRepair): voi
   metrics.read(naming, "counter", () =>
     directions.map((direction) => [{ direction }, bus.figures?.()[direction] ?? 0]),
   );
+}
+
+function readKeySet(metrics: Metrics, verifier: TokenVerifier): void {
+  const age = "Seconds since the key set of the tokens was last fetched; 0 where tokens are verified with secrets.";
+  figure(metrics, "gauge", "tidings_key_set_age_seconds", age, () => verifier.keySetFigures?.age ?? 0);
+  const failures = "Failed fetches of the key set of the tokens.";
+  figure(metrics, "counter", "tidings_key_set_failures_total", failures, () => verifier.keySetFigures?.failures ?? 0);
 }

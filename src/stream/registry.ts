@@ -13,6 +13,8 @@ export interface RegisteredStream {
   drain(afterMs: number, message: string): void;
   /** Another stream took the room: nothing of it is sent from now on. */
   kick(room: string): void;
+  /** Ends the stream if the key that signed its token was withdrawn. */
+  recheckKey(): void;
   /** Whether the stream belongs to the user and uses this token; the token "" stands for any. */
   isOf(owner: { readonly tenant: string; readonly user: string; readonly tokenId: string }): boolean;
   /** Frees everything that the stream holds on the node. */
@@ -99,6 +101,11 @@ export class StreamRegistry {
   /** Another stream took the room from the stream of this id, if it is on this node. */
   kick(id: string, room: string): void {
     this.#open.get(id)?.kick(room);
+  }
+
+  /** Keys were withdrawn: ends the streams whose tokens they signed. */
+  recheckKeys(): void {
+    for (const stream of this.#open.values()) stream.recheckKey();
   }
 
   /**

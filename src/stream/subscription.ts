@@ -17,6 +17,7 @@ import type { ConnectError } from "@connectrpc/connect";
 import { type Gap, RoomState_Status, type SubscribeRequest } from "../../gen/tidings/v1/push_service_pb.ts";
 import { disconnected } from "../auth/block-list.ts";
 import { type Identity, isUser, type UserIdentity } from "../auth/identity.ts";
+import { keyFault } from "../auth/verify-token.ts";
 import { fail } from "../errors.ts";
 import { followedFeeds } from "../feeds/feed.ts";
 import type { UserFollower } from "../feeds/hub.ts";
@@ -162,6 +163,8 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   async refresh(identity: Identity): Promise<void> {
     const inbox = this.#user?.rooms.join("\n");
     this.#identity = identity;
+    // The key may have been withdrawn since the token was verified, while the stream still had its old one.
+    this.recheckKey();
     this.#timers.extendToken(identity.expireTime);
     const user = this.#user;
     this.#totals.user = user;
@@ -191,6 +194,12 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   /** Another stream took the room: nothing of it is sent from now on. */
   kick(room: string): void {
     this.#rooms?.kick(room);
+  }
+
+  /** Ends the stream if the key that signed its token was withdrawn. */
+  recheckKey(): void {
+    const fault = keyFault(this.#identity);
+    if (fault) this.end(fault);
   }
 
   /** Whether the stream belongs to the user and uses this token; the token "" stands for any. */
@@ -279,8 +288,9 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   }
 
   async *#opening(): AsyncGenerator<readonly Frame[]> {
-    // The caller may have been blocked after the token was checked and before there was a stream to end.
+    // The caller may have been blocked, or the key withdrawn, after the token was verified and before there was a stream.
     await this.#context.blockList.check(this.#identity);
+    this.recheckKey();
     // close() may have run already; entering presence now would leak the lease.
     if (this.#end) throw this.#end;
     const user = this.#user;

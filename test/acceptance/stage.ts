@@ -28,6 +28,9 @@ export interface Claims {
   readonly exp?: number;
   readonly jti?: string;
 }
+/** The lifetime of tokens in seconds: longer than a test lets its clock advance, and shorter than the server's limit. */
+const lifetimeSeconds = 300 * 86_400;
+
 /** The protocol of a client's calls. */
 export type CallWay = "connect" | "connect-json" | "grpc" | "grpc-web";
 /** The protocol of a page's stream. */
@@ -47,15 +50,17 @@ export class Stage {
   #tenant = newTenant();
   readonly #sessions: Http2SessionManager;
   #pages: Page[] = [];
+  readonly #now: () => number;
 
-  private constructor(server: TestServer) {
+  private constructor(server: TestServer, now: () => number) {
     this.server = server;
+    this.#now = now;
     this.#sessions = new Http2SessionManager(server.url);
   }
 
   /** Starts a server. */
   static async open(options: ServerOptions = {}): Promise<Stage> {
-    return new Stage(await startServer(options));
+    return new Stage(await startServer(options), () => options.clock?.now() ?? Date.now());
   }
 
   /** The company of the current test. */
@@ -83,7 +88,7 @@ export class Stage {
 
   /** A token of a user, signed by a library rather than by Tidings. */
   token(sub: string, { tenant = this.#tenant, ...claims }: Claims = {}): Promise<string> {
-    return mintToken({ claims: { sub, tenant, ...claims } });
+    return this.#mint({ sub, tenant, ...claims });
   }
 
   /** A user's client. */
@@ -97,17 +102,17 @@ export class Stage {
 
   /** The client of a company's backend, by gRPC. */
   service(tenant: string | undefined = this.#tenant): Push {
-    return createClient(PushService, this.transport(serviceToken(tenant), "grpc"));
+    return createClient(PushService, this.transport(this.#serviceToken(tenant), "grpc"));
   }
 
   /** The client of a backend that is bound to no company. */
   provider(): Push {
-    return createClient(PushService, this.transport(serviceToken(undefined)));
+    return createClient(PushService, this.transport(this.#serviceToken(undefined)));
   }
 
   /** The client of the AdminService of a company's backend. */
   admin(tenant = this.#tenant): Client<typeof AdminService> {
-    return createClient(AdminService, this.transport(serviceToken(tenant)));
+    return createClient(AdminService, this.transport(this.#serviceToken(tenant)));
   }
 
   /** A transport of the Connect libraries for Node. */
@@ -162,6 +167,14 @@ export class Stage {
       await Promise.all(pages.map((page, index) => page.until(() => markers(page) > (seen[index] ?? 0))));
     }
   }
+
+  #serviceToken(tenant: string | undefined): () => Promise<string> {
+    return () => this.#mint({ sub: "backend", role: "service", tenant });
+  }
+
+  #mint(claims: Readonly<Record<string, unknown>>): Promise<string> {
+    return mintToken({ claims: { exp: Math.floor(this.#now() / 1000) + lifetimeSeconds, ...claims } });
+  }
 }
 
 /** An expectation that becomes true within 15 s. */
@@ -178,10 +191,6 @@ export async function refusal(call: Promise<unknown>): Promise<string> {
     return `${code} ${reason}`;
   }
   throw new Error("the call was not refused");
-}
-
-function serviceToken(tenant: string | undefined): () => Promise<string> {
-  return () => mintToken({ claims: { sub: "backend", role: "service", tenant } });
 }
 
 function markers(page: Page): number {

@@ -8,6 +8,7 @@ import { readArguments } from "../../src/cli/config/arguments.ts";
 import { configure } from "../../src/cli/config/configuration.ts";
 import { checkNodes } from "../../src/cli/config/server-options.ts";
 import type { Values } from "../../src/cli/config/settings.ts";
+import { resolveOptions, type TidingsOptions } from "../../src/options.ts";
 import { root } from "../support/run.ts";
 import { startServer } from "../support/server.ts";
 
@@ -214,6 +215,19 @@ describe("deploy/kubernetes", () => {
     expect(values.port).toBe(port?.containerPort);
     expect(values.metricsAddress).toEqual({ host: "0.0.0.0", port: metrics?.containerPort });
     expect(read("kubernetes/deployment.yaml")).toContain(`prometheus.io/port: "${metrics?.containerPort}"`);
+  });
+
+  test("has a secret whose placeholders start no server", () => {
+    const { TIDINGS_JWT_SECRET: jwtSecret = "", TIDINGS_STORE: store = "", TIDINGS_BUS: bus = "" } = secret;
+    expect(jwtSecret.length).toBeLessThan(32);
+    const auth = { secret: "k3yF0rTe5ts-0nly-q8Zr2Vw6Xn4Bm1Lc" };
+    const resolve = (options: Partial<TidingsOptions>) => resolveOptions({ auth, ...options });
+    const placeholder = { data: ":memory:", auth: { secret: jwtSecret } };
+    expect(() => resolve(placeholder)).toThrow("auth.secret: a placeholder");
+    expect(() => resolve({ store })).toThrow("store: its password is a placeholder");
+    const shared = store.replace("replace-me", "x7Gq");
+    expect(() => resolve({ store: shared, bus })).toThrow("bus: its password is a placeholder");
+    expect(resolve({ store: shared, bus: bus.replace("replace-me", "x7Gq") })).toBeDefined();
   });
 
   test("gives a pod more time to end than draining takes", () => {

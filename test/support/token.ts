@@ -11,12 +11,13 @@ export interface TokenParts {
   readonly key?: Parameters<SignJWT["sign"]>[0];
 }
 
-/** The default expiry of mintToken's tokens, in seconds since the Unix epoch. */
-export const tokenExpiry = 1_900_000_000;
+/** The default lifetime of mintToken's tokens, in seconds. */
+const lifetimeSeconds = 86_400;
 
 /** Signs a token, by default of the user ann of the tenant acme. */
 export async function mintToken({ claims, alg = "HS256", kid, key }: TokenParts = {}): Promise<string> {
-  const all: JWTPayload = { sub: "ann", tenant: "acme", role: "user", exp: tokenExpiry, ...claims };
+  const exp = Math.floor(Date.now() / 1000) + lifetimeSeconds;
+  const all: JWTPayload = { sub: "ann", tenant: "acme", role: "user", exp, ...claims };
   const header = { alg, ...(kid === undefined ? {} : { kid }) };
   return new SignJWT(all).setProtectedHeader(header).sign(key ?? new TextEncoder().encode(secret));
 }

@@ -1,6 +1,7 @@
 import { mintToken, type TokenClaims } from "../../auth/mint-token.ts";
+import { dayMs } from "../../util/durations.ts";
 import type { Command } from "../command.ts";
-import { readJwtSecret } from "../config/jwt-secret.ts";
+import { readJwtSecrets } from "../config/jwt-secret.ts";
 import type { Values } from "../config/settings.ts";
 import { UsageError } from "../config/usage-error.ts";
 
@@ -19,7 +20,7 @@ export const token: Command = {
     "export TIDINGS_TOKEN=$(tidings token --sub ops --role admin)",
   ],
   async run({ values, deps, print }) {
-    const secret = readJwtSecret(values, "token");
+    const [secret] = readJwtSecrets(values, "token") ?? [];
     if (secret === undefined) {
       throw new UsageError("token needs the server's secret: set TIDINGS_JWT_SECRET or --jwt-secret-file", "token");
     }
@@ -34,9 +35,13 @@ export const token: Command = {
 
 function claimsOf(values: Values, now: number): TokenClaims {
   const { sub, tenant, role, ttl = 3_600_000, iss = values.jwtIssuer, aud = values.jwtAudience } = values;
-  const { id: jti, room: rooms, canPublish: publish } = values;
+  const { id: jti, room: rooms, canPublish: publish, jwtMaxDays } = values;
   if (sub === undefined) throw new UsageError("--sub is required: the id of the user or service", "token");
   if (tenant === undefined && role === "user") throw new UsageError("--tenant is required for a user", "token");
+  if (ttl > jwtMaxDays * dayMs) {
+    const sentence = `--ttl must be at most ${jwtMaxDays}d, which servers accept; set --jwt-max-days if yours accept more`;
+    throw new UsageError(sentence, "token");
+  }
   return {
     sub,
     ...(tenant === undefined ? {} : { tenant }),

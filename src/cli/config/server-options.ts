@@ -2,7 +2,7 @@
 import { createSecureContext } from "node:tls";
 import type { Logger } from "pino";
 import type { AuthOptions, AuthorizeOptions, TidingsOptions } from "../../options.ts";
-import { readJwtSecret } from "./jwt-secret.ts";
+import { readJwtSecrets } from "./jwt-secret.ts";
 import { readText } from "./read-text.ts";
 import type { Values } from "./settings.ts";
 import { UsageError } from "./usage-error.ts";
@@ -82,10 +82,13 @@ function authorizeOptions(values: Values): AuthorizeOptions | undefined {
   return undefined;
 }
 
-/** The options by which `serve` verifies tokens. Throws a UsageError unless there is exactly one key, and a strong one. */
+/**
+ * The options by which `serve` verifies tokens. Throws a UsageError unless there are either secrets, all of them strong, or a
+ * key set, and when the key set would be stale before it is fetched again.
+ */
 export function authOptions(values: Values): AuthOptions {
   const { jwtJwksUrl, jwtIssuer, jwtAudience } = values;
-  const secret = readJwtSecret(values, "serve");
+  const secret = readJwtSecrets(values, "serve");
   if (secret === undefined && jwtJwksUrl === undefined) {
     throw new UsageError(
       "serve needs a key to verify tokens: set TIDINGS_JWT_SECRET (for example from `openssl rand -base64 32`), " +
@@ -96,11 +99,18 @@ export function authOptions(values: Values): AuthOptions {
   if (secret !== undefined && jwtJwksUrl !== undefined) {
     throw new UsageError("a JWT secret and --jwt-jwks-url exclude each other; set one of them", "serve");
   }
+  if (values.jwtJwksMaxStale < values.jwtJwksRefresh) {
+    throw new UsageError("--jwt-jwks-max-stale must be at least as long as --jwt-jwks-refresh", "serve");
+  }
   return {
     ...(secret === undefined ? {} : { secret }),
     ...(jwtJwksUrl === undefined ? {} : { jwksUrl: jwtJwksUrl }),
     ...(jwtIssuer === undefined ? {} : { issuer: jwtIssuer }),
     ...(jwtAudience === undefined ? {} : { audience: jwtAudience }),
+    leewayMs: values.jwtLeeway,
+    maxTokenDays: values.jwtMaxDays,
+    jwksRefreshMs: values.jwtJwksRefresh,
+    jwksMaxStaleMs: values.jwtJwksMaxStale,
   };
 }
 

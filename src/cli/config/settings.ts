@@ -20,6 +20,7 @@ import {
   origin,
   path,
   repeated,
+  secrets,
   storeUrl,
   text,
   toggle,
@@ -101,14 +102,30 @@ export const settings = {
     for: serve,
   },
   jwtSecret: {
-    type: text,
-    help: `HS256 secret that signs the tokens, at least 32 bytes. ${visibleFlags} prefer the environment or a file.`,
+    type: secrets,
+    help: `HS256 secret that signs the tokens, at least 32 bytes. To rotate it, set the new one and the old one, each on a line of its own: both are accepted, and the first signs. ${visibleFlags} prefer the environment or a file.`,
     for: ["serve", "token"],
   },
-  jwtSecretFile: { type: path, help: "File that holds the HS256 secret.", for: ["serve", "token"] },
+  jwtSecretFile: {
+    type: path,
+    help: "File that holds the HS256 secret, or several, each on a line of its own.",
+    for: ["serve", "token"],
+  },
   jwtJwksUrl: {
     type: keySetUrl,
     help: "URL of the key set (JWKS) that verifies RS256, PS256, ES256 and EdDSA tokens, instead of a secret.",
+    for: serve,
+  },
+  jwtJwksRefresh: {
+    type: duration(1_000, dayMs),
+    default: "300s",
+    help: "Interval at which the key set is fetched in the background.",
+    for: serve,
+  },
+  jwtJwksMaxStale: {
+    type: duration(1_000, 7 * dayMs),
+    default: "3600s",
+    help: "Time for which the last known key set is used while it cannot be fetched.",
     for: serve,
   },
   jwtIssuer: {
@@ -119,6 +136,18 @@ export const settings = {
   jwtAudience: {
     type: text,
     help: "The `aud` that tokens must have; `tidings token` sets it.",
+    for: ["serve", "token"],
+  },
+  jwtLeeway: {
+    type: duration(0, 3_600_000),
+    default: "30s",
+    help: "How far in the future the `nbf` and `iat` of a token may be, because clocks differ.",
+    for: serve,
+  },
+  jwtMaxDays: {
+    type: whole(1, 36_500),
+    default: "400",
+    help: "How many days in the future the `exp` of a token may be.",
     for: ["serve", "token"],
   },
   tlsKey: { type: path, help: "PEM file of the private key. Needs --tls-cert.", for: serve },

@@ -1,5 +1,6 @@
 /** The types of settings: each reads a value from the text of a flag or variable, or from the YAML of a file. */
 import { busUrlRule, isBusUrl, isStoreUrl, storeUrlRule } from "../../adapters/urls.ts";
+import { isKeySetUrl, keySetUrlRule } from "../../options.ts";
 import { dayMs } from "../../util/durations.ts";
 
 /** The type of a setting's value. */
@@ -20,6 +21,24 @@ export const text: ValueType<string> = {
   allowed: "text (quote it in a file), not empty",
   read: (raw) => (typeof raw === "string" && raw !== "" ? raw : undefined),
 };
+
+/** Secrets, one on each line of a text or in each item of a list. They may hold commas and blanks, but no line breaks. */
+export const secrets: ValueType<readonly string[]> = {
+  placeholder: "text",
+  allowed: "text (quote it in a file), not empty, or several, each on a line of its own",
+  many: true,
+  read(raw) {
+    const items = Array.isArray(raw) ? raw : [raw];
+    if (!items.every((item) => typeof item === "string")) return undefined;
+    const lines = items.flatMap((item: string) => linesOf(item));
+    return lines.length > 0 ? lines : undefined;
+  },
+};
+
+/** The lines of a text that are not empty, without their line breaks. Editors end a file with one, and so does openssl. */
+export function linesOf(text: string): string[] {
+  return text.split(/\r?\n/).filter((line) => line !== "");
+}
 
 /** A token. Characters that an HTTP header cannot carry are refused here, because the error of `fetch` would quote them. */
 export const jwt: ValueType<string> = {
@@ -145,8 +164,8 @@ export const busUrl: ValueType<string> = {
 /** The URL of a JSON Web Key Set. Unlike `url` it may have a query. */
 export const keySetUrl: ValueType<string> = {
   placeholder: "url",
-  allowed: "an https URL (http only for tests)",
-  read: (raw) => (typeof raw === "string" && /^https?:\/\//.test(raw) && URL.canParse(raw) ? raw : undefined),
+  allowed: keySetUrlRule,
+  read: (raw) => (typeof raw === "string" && isKeySetUrl(raw) ? raw : undefined),
 };
 
 /** The URL of a webhook. Unlike `url` it may have a query. `fetch` would refuse a password, but only at the first request. */

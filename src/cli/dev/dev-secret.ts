@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { isWeakSecret } from "../../options.ts";
+import { secretFault } from "../../options.ts";
 import { readText } from "../config/read-text.ts";
 
 /** The path of the secret's file in a data folder. */
@@ -23,6 +23,8 @@ export function devSecret(folder: string): string {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
   const secret = readText(path, "--data").trim();
-  if (isWeakSecret(secret)) throw new Error(`${path} holds a weak secret; remove the file to have a new one created`);
+  if (secretFault(secret) !== undefined) {
+    throw new Error(`${path} holds a weak secret; remove the file to have a new one created`);
+  }
   return secret;
 }

@@ -17,7 +17,7 @@ async function dev(argv: readonly string[], deps: Partial<Dependencies> & { serv
 }
 
 function secretOf(server: FakeServer): string {
-  return server.options?.auth.secret ?? "";
+  return String(server.options?.auth.secret);
 }
 
 describe("tidings dev", () => {

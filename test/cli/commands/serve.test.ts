@@ -21,7 +21,7 @@ describe("tidings serve", () => {
     expect(server.at).toEqual({ host: "127.0.0.1", port: 0 });
     expect(server.options).toMatchObject({
       data: "./tidings-data",
-      auth: { secret },
+      auth: { secret: [secret] },
       drainMs: 2_000,
       allowedOrigins: ["*"],
     });
@@ -86,6 +86,14 @@ describe("tidings serve", () => {
     [[], {}, /serve needs a key to verify tokens: set TIDINGS_JWT_SECRET/],
     [[], { TIDINGS_JWT_SECRET: "password" }, /the JWT secret is too weak/],
     [[], { TIDINGS_JWT_SECRET: "a".repeat(64) }, /the JWT secret is too weak/],
+    [[], { TIDINGS_JWT_SECRET: "replace-me-openssl-rand-base64-32" }, /the JWT secret is a placeholder that everybody/],
+    [[], { TIDINGS_JWT_SECRET: `${secret}\npassword` }, /JWT secret 2 is too weak/],
+    [["--jwt-jwks-url", "http://id.example/jwks"], {}, /--jwt-jwks-url: must be an https URL/],
+    [
+      ["--jwt-jwks-url", "https://id.example/jwks", "--jwt-jwks-refresh", "2h"],
+      {},
+      /--jwt-jwks-max-stale must be at least as long as --jwt-jwks-refresh/,
+    ],
     [["--jwt-jwks-url", "https://id.example/jwks"], env, /exclude each other/],
     [["--jwt-secret-file", "/some/file"], env, /exclude each other/],
     [["--tls-key", "/some/file"], env, /--tls-key needs --tls-cert/],
@@ -102,13 +110,33 @@ describe("tidings serve", () => {
     expect(stderr).not.toContain("TIDINGS_JWT_SECRET" in environment ? environment.TIDINGS_JWT_SECRET : secret);
   });
 
-  test("passes a key set, an issuer and an audience to the server", async () => {
+  test("passes a key set, an issuer, an audience and their bounds to the server", async () => {
     const server = new FakeServer();
-    const argv = ["serve", "--jwt-jwks-url", "https://id.example/jwks", "--jwt-issuer", "me", "--jwt-audience", "you"];
-    const running = start(argv, {}, server);
+    const url = "https://id.example/jwks";
+    const keySet = ["--jwt-jwks-url", url, "--jwt-jwks-refresh", "1m", "--jwt-jwks-max-stale", "2h"];
+    const claims = ["--jwt-issuer", "me", "--jwt-audience", "you", "--jwt-leeway", "5s", "--jwt-max-days", "30"];
+    const running = start(["serve", ...keySet, ...claims], {}, server);
     await vi.waitFor(() => expect(running.signal() && running.stdout()).toBeTruthy());
     await running.code;
-    expect(server.options?.auth).toEqual({ jwksUrl: "https://id.example/jwks", issuer: "me", audience: "you" });
+    expect(server.options?.auth).toEqual({
+      jwksUrl: url,
+      issuer: "me",
+      audience: "you",
+      leewayMs: 5_000,
+      maxTokenDays: 30,
+      jwksRefreshMs: 60_000,
+      jwksMaxStaleMs: 7_200_000,
+    });
+  });
+
+  test("passes a new and an old secret from one file to the server", async () => {
+    using folder = new Folder();
+    const server = new FakeServer();
+    const both = [secret, "the-n3w-s3cret-k3yF0rTe5ts-0nly-q8Zr"];
+    const running = start(["serve", "--jwt-secret-file", folder.file("secrets", `${both.join("\n")}\n`)], {}, server);
+    await vi.waitFor(() => expect(running.signal() && running.stdout()).toBeTruthy());
+    await running.code;
+    expect(server.options?.auth).toMatchObject({ secret: both });
   });
 
   test("passes the authorize webhook and the alert window to the server", async () => {

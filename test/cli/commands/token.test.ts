@@ -77,14 +77,32 @@ describe("tidings token", () => {
     expect(await claimsOf(stdout)).toMatchObject({ sub: "ada" });
   });
 
+  test("signs with the first of several secrets", async () => {
+    using folder = new Folder();
+    const file = folder.file("secrets", `${secret}\nthe-0ld-s3cret-k3yF0rTe5ts-0nly-q8Zr\n`);
+    const { stdout } = await run(["token", "--sub", "ada", "--tenant", "acme", "--jwt-secret-file", file]);
+    expect(await claimsOf(stdout)).toMatchObject({ sub: "ada" });
+  });
+
+  test("accepts --ttl up to the --jwt-max-days of the servers", async () => {
+    const argv = ["token", "--sub", "ada", "--tenant", "acme", "--ttl"];
+    expect(await run([...argv, "400d"], env)).toMatchObject({ code: 0 });
+    const refused = await run([...argv, "401d"], env);
+    expect(refused).toMatchObject({ code: 2, stdout: "" });
+    expect(refused.stderr).toMatch(/--ttl must be at most 400d, which servers accept; set --jwt-max-days/);
+    expect(await run([...argv, "401d", "--jwt-max-days", "401"], env)).toMatchObject({ code: 0 });
+  });
+
   test.each([
     [["--sub", "ada", "--tenant", "acme"], {}, /needs the server's secret/],
+    [["--sub", "ada", "--tenant", "acme"], { TIDINGS_JWT_SECRET: "replace-me" }, /the JWT secret is a placeholder/],
+    [["--sub", "ada", "--tenant", "acme"], { TIDINGS_JWT_SECRET: `${secret}\nshort` }, /JWT secret 2 is too weak/],
     [["--sub", "ada", "--tenant", "acme"], { TIDINGS_JWT_SECRET: "short" }, /too weak/],
     [["--sub", "ada", "--tenant", "acme"], { TIDINGS_JWT_SECRET: "ab".repeat(20) }, /too weak/],
     [["--sub", "ada"], env, /--tenant is required for a user/],
     [["--tenant", "acme"], env, /--sub is required: the id of the user or service/],
-    [["--sub", "a".repeat(129), "--tenant", "acme"], env, /--sub: must have 1 to 128 characters/],
-    [["--sub", "ada", "--tenant", "a\nb"], env, /--tenant: must have 1 to 128 characters/],
+    [["--sub", "a".repeat(129), "--tenant", "acme"], env, /--sub: must be a string of 1 to 128 characters/],
+    [["--sub", "ada", "--tenant", "a\nb"], env, /--tenant: must be a string of 1 to 128 characters/],
     [["--sub", "ada", "--tenant", "acme", "--role", "king"], env, /--role: must be one of user, service, admin/],
     [["--sub", "ada", "--tenant", "acme", "--ttl", "1ms"], env, /--ttl: must be a number with a unit/],
   ])("refuses %j", async (argv, environment, message) => {

@@ -76,8 +76,19 @@ describe("A setting", () => {
   test("of the file is ignored by commands that do not have it", () => {
     using folder = new Folder();
     const config = folder.file("a.yaml", `jwtSecret: ${secret}\nurl: https://push.example\n`);
-    expect(values(["serve", "--config", config]).jwtSecret).toBe(secret);
+    expect(values(["serve", "--config", config]).jwtSecret).toEqual([secret]);
     expect(values(["online", "--config", config]).url).toBe("https://push.example");
+  });
+
+  test("with secrets takes one on each line, or a list in the file, and keeps their commas and blanks", () => {
+    using folder = new Folder();
+    const both = ["one, with a comma and blanks", "two"];
+    const env = { TIDINGS_JWT_SECRET: `${both.join("\r\n")}\n` };
+    expect(values(["serve"], env).jwtSecret).toEqual(both);
+    expect(values(["serve", "--jwt-secret", both.join("\n")]).jwtSecret).toEqual(both);
+    const config = folder.file("a.yaml", `jwtSecret: ${JSON.stringify(both)}\n`);
+    expect(values(["serve", "--config", config]).jwtSecret).toEqual(both);
+    expect(() => values(["serve"], { TIDINGS_JWT_SECRET: "\n" })).toThrow("TIDINGS_JWT_SECRET: must be text");
   });
 
   test("is not set by an empty variable or an empty file", () => {
@@ -203,6 +214,10 @@ test.each([
 const samples: Readonly<Record<string, string>> = {
   port: "8080",
   jwtJwksUrl: "https://id.example/jwks",
+  jwtJwksRefresh: "3s",
+  jwtJwksMaxStale: "3s",
+  jwtLeeway: "3s",
+  jwtMaxDays: "3",
   allowedOrigins: "https://a.example,*",
   retentionDays: "3",
   retentionCount: "3",

@@ -78,6 +78,10 @@ const inCode: Readonly<Record<string, string>> = {
   requestTimeout: "timeouts.requestMs",
   idleTimeout: "timeouts.idleMs",
   stallTimeout: "timeouts.stallMs",
+  jwtLeeway: "auth.leewayMs",
+  jwtMaxDays: "auth.maxTokenDays",
+  jwtJwksRefresh: "auth.jwksRefreshMs",
+  jwtJwksMaxStale: "auth.jwksMaxStaleMs",
 };
 
 test("docs/limits.md lists every limit that can be set, with its names and default", () => {

@@ -37,6 +37,9 @@ const tokens: readonly [name: string, token: TokenParts | string, reason: string
   ["a token of another algorithm", { ...claims({}), alg: "HS512" }, "TOKEN_INVALID"],
   ["an expired token", claims({ exp: now - 1 }), "TOKEN_EXPIRED"],
   ["a token that is not valid yet", claims({ nbf: now + 600 }), "TOKEN_INVALID"],
+  ["a token that was issued in the future", claims({ iat: now + 600 }), "TOKEN_INVALID"],
+  ["a token that expires in 401 days", claims({ exp: now + 401 * 86_400 }), "TOKEN_INVALID"],
+  ["a token that expires in milliseconds since 1970", claims({ exp: (now + 600) * 1000 }), "TOKEN_INVALID"],
   ["a token that never expires", claims({ exp: undefined }), "TOKEN_INVALID"],
   ["a token for another audience", claims({ aud: "billing" }), "TOKEN_INVALID"],
   ["a token without an audience", claims({ aud: undefined }), "TOKEN_INVALID"],
@@ -93,7 +96,8 @@ describe.each(tokens)("Every method refuses %s", (_name, token, reason) => {
 
 test("Every protocol accepts a valid token with claims at their limits", async () => {
   const grants = Array.from({ length: 100 }, (_, room) => `r${room}/**`);
-  const most = { jti: "😀".repeat(128), rooms: ["ü".repeat(320)], publish: grants };
+  const times = { nbf: now + 20.5, iat: now + 20.5 };
+  const most = { ...times, jti: "😀".repeat(128), rooms: ["ü".repeat(320)], publish: grants };
   const authorization = `bearer ${await mintToken(claims({ exp: now + 600, aud: ["billing", audience], ...most }))}`;
   for (const [protocol, transport] of protocols) {
     expect.soft(await refusalOf(transport, "ListUnread", {}, { authorization }), protocol).toBeUndefined();
