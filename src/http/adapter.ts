@@ -9,6 +9,7 @@ import type { Enveloped } from "../wire/formats.ts";
 import type { Sink } from "../wire/sink.ts";
 import { SocketSink } from "../wire/socket-sink.ts";
 import { toUniversal, writeResponse } from "./exchange.ts";
+import { valuesOf } from "./raw-headers.ts";
 
 /** The transport under a call. */
 export interface ConnectionHandle {
@@ -81,11 +82,23 @@ export function createAdapter({
       destroy: () => void response.destroy(),
     });
     // Inside the promise, because reading a request whose connection has just broken may throw.
-    const call = async () => writeResponse(await handler(toUniversal(request, response, values)), response);
+    const call = async () => {
+      joinCredentials(request);
+      return writeResponse(await handler(toUniversal(request, response, values)), response);
+    };
     call().catch((error: unknown) => {
       if (isDisconnect(error) || response.destroyed) return;
       logger?.error({ err: error, method: handler.method.name }, "writing the response failed");
       response.destroy();
     });
   };
+}
+
+/**
+ * Joins repeated Authorization headers, as the values of lists are joined (RFC 9110 section 5.3): Node drops all but the
+ * first. The joined value is no credential, so the gate refuses it with an error of the protocol.
+ */
+function joinCredentials(request: IncomingMessage): void {
+  const credentials = valuesOf(request, "authorization");
+  if (credentials.length > 1) request.headers.authorization = credentials.join(", ");
 }

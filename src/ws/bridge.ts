@@ -12,6 +12,7 @@ import { type Identity, isUser } from "../auth/identity.ts";
 import type { Core } from "../core/core.ts";
 import { fail, reasonOf, retryAfterOf, webSocketCloseCode } from "../errors.ts";
 import { isOriginAllowed } from "../http/cors.ts";
+import { valuesOf } from "../http/raw-headers.ts";
 import type { Timer } from "../ports/clock.ts";
 import { Subscription } from "../stream/subscription.ts";
 import { webSocketJson, webSocketProto } from "../wire/formats.ts";
@@ -22,18 +23,23 @@ import { Keepalive } from "./keepalive.ts";
 /** Refuses bytes that are not UTF-8: a binary frame may hold any bytes, while ws itself checks text frames. */
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** The codecs, by the subprotocol with which a client chooses one. */
-const codecs = {
-  "tidings.v1.json": {
-    decode: (data: Buffer) => fromJsonString(BridgeFrameSchema, utf8.decode(data)),
-    format: webSocketJson,
-  },
-  "tidings.v1.proto": {
-    decode: (data: Buffer) => fromBinary(BridgeFrameSchema, data),
-    format: webSocketProto,
-  },
-};
-type Codec = (typeof codecs)[keyof typeof codecs];
+/** How frames are read and written. */
+interface Codec {
+  decode(data: Buffer): BridgeFrame;
+  readonly format: typeof webSocketJson;
+}
+
+/**
+ * The codecs, by the subprotocol with which a client chooses one. A Map rather than an object, in which a client that
+ * offers `constructor` would find an inherited member.
+ */
+const codecs: ReadonlyMap<string, Codec> = new Map([
+  [
+    "tidings.v1.json",
+    { decode: (data) => fromJsonString(BridgeFrameSchema, utf8.decode(data)), format: webSocketJson },
+  ],
+  ["tidings.v1.proto", { decode: (data) => fromBinary(BridgeFrameSchema, data), format: webSocketProto }],
+]);
 
 /**
  * Bytes of a frame of a client, which holds a token and a few lists. Without a limit, fragments could fill the memory.
@@ -59,7 +65,7 @@ export class WebSocketBridge {
       clientTracking: false,
       maxPayload,
       perMessageDeflate: false,
-      handleProtocols: (offered) => [...offered].find((name) => name in codecs) ?? false,
+      handleProtocols: (offered) => [...offered].find((name) => codecs.has(name)) ?? false,
     });
   }
 
@@ -72,6 +78,13 @@ export class WebSocketBridge {
       refuse(socket, "403 Forbidden", "origin is not allowed");
     // Refuse any query, so that nobody puts a token there: proxies and servers write URLs into their logs.
     else if (query) refuse(socket, "400 Bad Request", "leave out the query; the token goes in the first frame");
+    // Refuse several credentials, although none is used: a proxy may have checked another one than it passed on.
+    else if (valuesOf(request, "authorization").length > 1)
+      refuse(
+        socket,
+        "400 Bad Request",
+        "there is more than one Authorization header; the token goes in the first frame",
+      );
     else if (!/(^|,)\s*tidings\.v1\.(json|proto)\s*(,|$)/.test(request.headers["sec-websocket-protocol"] ?? "")) {
       refuse(socket, "400 Bad Request", "offer the subprotocol tidings.v1.json or tidings.v1.proto");
     } else
@@ -116,7 +129,7 @@ class Bridge {
   constructor(core: Core, socket: WebSocket, transport: Duplex, pings: Keepalive) {
     this.#core = core;
     this.#socket = socket;
-    this.#codec = codecs[socket.protocol as keyof typeof codecs];
+    this.#codec = codecs.get(socket.protocol) as Codec;
     this.#sink = new SocketSink(transport, this.#codec.format, core.context.flushQueue);
     const { clock, timeouts } = core.context.settings;
     this.#opening = clock.after(timeouts.headersMs, () => {

@@ -140,6 +140,25 @@ test.each([
   expect(await closeOf(protocol as Protocol, [], path())).toBe("Unexpected server response: 400");
 });
 
+/** The names of members that every object inherits, so that a lookup by name in an object finds them. */
+const inherited = Object.getOwnPropertyNames(Object.prototype);
+
+test.each(inherited)("The inherited name %s is not chosen as a subprotocol", async (name) => {
+  const url = `${stage.server.url.replace("http", "ws")}/ws`;
+  for (const offered of [
+    [name, "tidings.v1.json"],
+    ["tidings.v1.json", name],
+  ]) {
+    const socket = new WebSocket(url, offered);
+    const close = new Promise((resolve) => socket.on("close", (code, reason) => resolve(`${code} ${reason}`)));
+    await new Promise((resolve) => socket.on("open", resolve));
+    expect(socket.protocol).toBe("tidings.v1.json");
+    socket.send(encode("tidings.v1.json", { token: "abc", subscribe: {} }));
+    expect(await close).toMatch("4016 TOKEN_INVALID");
+  }
+  expect(await closeOf(name as Protocol, [])).toBe("Unexpected server response: 400");
+});
+
 test("A foreign origin is refused before the socket opens", async () => {
   const socket = new WebSocket(`${stage.server.url.replace("http", "ws")}/ws`, "tidings.v1.json", {
     origin: "https://evil.example.com",

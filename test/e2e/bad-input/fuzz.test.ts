@@ -221,6 +221,53 @@ test("Random Authorization headers are refused cleanly", async () => {
   );
 });
 
+test("Several random Authorization headers are refused cleanly", async () => {
+  const { authorization = "" } = stage.as("ann") as Record<string, string>;
+  const printable = fc.string({ unit: fc.constantFrom(...'abc ,;=."Bearer'), maxLength: 30 });
+  const values = fc.array(fc.oneof(fc.constant(authorization), printable), { minLength: 2, maxLength: 4 });
+  await fc.assert(
+    fc.asyncProperty(values, async (given) => {
+      const headers = given.map((value) => `Authorization: ${value}\r\n`).join("");
+      const answer = await exchange(
+        `POST ${pathOf("ListUnread")} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n` +
+          `Content-Type: application/json\r\nContent-Length: 2\r\n${headers}\r\n{}`,
+      );
+      expect(answer).toMatch(/^HTTP\/1\.1 401 .*TOKEN_INVALID/s);
+    }),
+    runs,
+  );
+});
+
+/** Sends bytes on a new connection, and returns the bytes that the server sends until it closes the connection. */
+function exchange(request: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let answer = "";
+    const socket = connect(stage.server.port, "127.0.0.1", () => socket.write(request));
+    socket.on("data", (data) => (answer += data.toString("latin1")));
+    socket.on("close", () => resolve(answer));
+    socket.on("error", reject);
+  });
+}
+
+test("Random subprotocols of the bridge are chosen only if they are known", async () => {
+  const own = ["tidings.v1.json", "tidings.v1.proto"];
+  const words = fc.string({ unit: fc.constantFrom(..."abc.v1_-!~tidings"), minLength: 1, maxLength: 20 });
+  const names = fc.oneof(fc.constantFrom(...own, ...Object.getOwnPropertyNames(Object.prototype)), words);
+  await fc.assert(
+    fc.asyncProperty(fc.uniqueArray(names, { minLength: 1, maxLength: 5 }), async (offered) => {
+      const socket = new WebSocket(`${stage.server.url.replace("http", "ws")}/ws`, offered);
+      const opened = await new Promise<boolean>((resolve) => {
+        socket.on("open", () => resolve(true));
+        socket.on("error", () => resolve(false));
+      });
+      const expected = offered.find((name) => own.includes(name));
+      expect(opened ? socket.protocol : undefined).toBe(expected);
+      socket.terminate();
+    }),
+    { numRuns: 150 },
+  );
+});
+
 test("Random and damaged page tokens are refused cleanly", async () => {
   const { unreadToken } = stage.known;
   const changed = fc
