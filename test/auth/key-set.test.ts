@@ -43,9 +43,10 @@ async function passUntilFetched(milliseconds: number, made: TokenVerifier): Prom
   const before = server.requests;
   const { failures = 0 } = made.keySetFigures ?? {};
   await clock.advance(milliseconds);
-  await expect.poll(() => server.requests, { interval: 2 }).toBeGreaterThan(before);
+  await expect.poll(() => server.requests, { timeout: 15_000, interval: 2 }).toBeGreaterThan(before);
   await expect
     .poll(() => (made.keySetFigures?.age ?? 0) * 1000 < milliseconds || made.keySetFigures?.failures !== failures, {
+      timeout: 15_000,
       interval: 2,
     })
     .toBe(true);
@@ -235,7 +236,7 @@ describe("The fetch of the key set", () => {
     expect(clock.pending).toBe(0);
     server.answer = () => {};
     const hanging = verifier();
-    await expect.poll(() => server.requests, { interval: 2 }).toBe(2);
+    await expect.poll(() => server.requests, { timeout: 15_000, interval: 2 }).toBe(2);
     hanging.close();
     expect(await reasonFrom(hanging.authenticate(await key.sign()))).toBe("KEYS_UNAVAILABLE");
     expect(clock.pending).toBe(0);
@@ -295,8 +296,10 @@ describe("The fetch of the key set", () => {
     expect(await reasonFrom(made.authenticate(await key.sign()))).toBe("KEYS_UNAVAILABLE");
     for (let failures = 2; failures < 9; failures++) {
       await passUntilFetched(31_000, made);
-      await expect.poll(() => made.keySetFigures?.failures, { interval: 2 }).toBeGreaterThanOrEqual(failures);
-      await expect.poll(() => clock.pending, { interval: 2 }).toBe(1);
+      await expect
+        .poll(() => made.keySetFigures?.failures, { timeout: 15_000, interval: 2 })
+        .toBeGreaterThanOrEqual(failures);
+      await expect.poll(() => clock.pending, { timeout: 15_000, interval: 2 }).toBe(1);
     }
     server.answer = undefined;
     await passUntilFetched(31_000, made);
@@ -351,8 +354,8 @@ describe("While the key server is away", () => {
 
   async function passUntilRequested(milliseconds: number): Promise<void> {
     const before = server.requests;
-    await expect.poll(() => clock.pending, { interval: 2 }).toBe(1);
+    await expect.poll(() => clock.pending, { timeout: 15_000, interval: 2 }).toBe(1);
     await clock.advance(milliseconds);
-    await expect.poll(() => server.requests, { interval: 2 }).toBeGreaterThan(before);
+    await expect.poll(() => server.requests, { timeout: 15_000, interval: 2 }).toBeGreaterThan(before);
   }
 });

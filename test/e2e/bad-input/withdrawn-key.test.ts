@@ -56,7 +56,7 @@ async function socket(token: string): Promise<{ readonly ended: Promise<string> 
 async function refresh(): Promise<void> {
   const before = keys.requests;
   await clock.advance(60_000);
-  await expect.poll(() => keys.requests, { interval: 2 }).toBeGreaterThan(before);
+  await expect.poll(() => keys.requests, { timeout: 15_000, interval: 2 }).toBeGreaterThan(before);
 }
 
 test("Withdrawing a key ends its streams over every transport and of every role, and no other stream", async () => {
@@ -88,12 +88,18 @@ test("Withdrawing a key ends its streams over every transport and of every role,
 
 test("The metrics have the age of the key set and the number of failed fetches", async () => {
   await expect
-    .poll(async () => (await scrape(server.metricsUrl)).value("tidings_key_set_age_seconds"), { interval: 5 })
+    .poll(async () => (await scrape(server.metricsUrl)).value("tidings_key_set_age_seconds"), {
+      timeout: 15_000,
+      interval: 5,
+    })
     .toBe(0);
   keys.answer = (response) => response.writeHead(500).end();
   await refresh();
   await expect
-    .poll(async () => (await scrape(server.metricsUrl)).value("tidings_key_set_failures_total"), { interval: 5 })
+    .poll(async () => (await scrape(server.metricsUrl)).value("tidings_key_set_failures_total"), {
+      timeout: 15_000,
+      interval: 5,
+    })
     .toBe(1);
   const age = (await scrape(server.metricsUrl)).value("tidings_key_set_age_seconds");
   expect(age).toBeGreaterThan(40);
