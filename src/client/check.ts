@@ -58,19 +58,28 @@ export function check(name: string, value: unknown, [type, test]: ArgumentType):
 
 /**
  * Throws a TypeError unless the argument is an object with no keys but these, each unset or of its type. Errors call a
- * key of `options` or `request` by its name, and any other by its path, such as `rooms[0].mode`.
+ * key of `options` or `request` by its name, and any other by its path, such as `rooms[0].mode`. Returns a plain object
+ * of the keys that are set: spreading the argument itself would lose the getters of its class.
  */
-export function checkShape(name: string, value: unknown, shape: Readonly<Record<string, ArgumentType>>): void {
+export function checkShape<T>(name: string, value: T, shape: Readonly<Record<string, ArgumentType>>): T {
   check(name, value, anObject);
   const fields = value as Readonly<Record<string, unknown>>;
+  const set: Record<string, unknown> = {};
   // Known keys are read as well, since a getter of a class is no key of its instances.
   for (const key in { ...shape, ...fields }) {
-    // Protobuf's own keys, such as $typeName, begin with a dollar sign.
-    if (fields[key] === undefined || key.startsWith("$")) continue;
+    const field = fields[key];
+    if (field === undefined || isProtobufKey(key)) continue;
     const type = Object.hasOwn(shape, key) && shape[key];
     if (!type) throw new TypeError(`${name}: unknown key ${key}; known keys are ${Object.keys(shape).join(", ")}`);
-    check(pathOf(name) + key, fields[key], type);
+    check(pathOf(name) + key, field, type);
+    set[key] = field;
   }
+  return set as T;
+}
+
+/** Whether a key is Protobuf's own: every message has the first, and one of a newer contract the second. */
+export function isProtobufKey(key: string): boolean {
+  return key === "$typeName" || key === "$unknown";
 }
 
 /** What stands before a key in an error: nothing for `options` and `request`, else the argument's name and a dot. */

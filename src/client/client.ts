@@ -18,14 +18,22 @@ import { type Caller, type SubscribeInit, type SubscribeOptions, transportCaller
 import { fetchCaller } from "./calls/fetch-caller.ts";
 import { type CallOptions, callWithToken } from "./calls/unary.ts";
 import { anArray, anObject, check, checkShape, numbers, oneOf, withMethods } from "./check.ts";
-import { markInit, onlineInit, type PublishInit, protoCodec, publishInit, readTotals } from "./codec/proto.ts";
+import {
+  checkInit,
+  markInit,
+  onlineInit,
+  type PublishInit,
+  protoCodec,
+  publishInit,
+  readTotals,
+} from "./codec/proto.ts";
 import { Session } from "./connection/session.ts";
 import type { TidingsEvent as EventOf, OpenStream } from "./events.ts";
 import { type BaseOptions, type BaseSettings, resolveBase, splitSubscribe } from "./options.ts";
 import {
   type DeleteRequest,
   deleteRequest,
-  listMessagesShape,
+  listMessagesRequest,
   listUnreadShape,
   type MarkRequest,
   type OnlineRequest,
@@ -128,8 +136,8 @@ export function connectTidings(options: TidingsOptions): TidingsClient {
       return response;
     },
     async listUnread(request = {}, callOptions) {
-      checkShape("request", request, { ...listUnreadShape, ...times });
-      const response = await call(method.listUnread, request, callOptions);
+      const checked = checkShape("request", request, { ...listUnreadShape, ...times });
+      const response = await call(method.listUnread, checkInit(method.listUnread.input, checked), callOptions);
       session.intake.badge.answer(readTotals(response.unread));
       return response;
     },
@@ -139,14 +147,14 @@ export function connectTidings(options: TidingsOptions): TidingsClient {
       return response;
     },
     async listMessages(request = {}, callOptions) {
-      checkShape("request", request, { ...listMessagesShape, ...times, kinds: numbers });
-      return call(method.listMessages, request, callOptions);
+      const checked = listMessagesRequest(request, { ...times, kinds: numbers });
+      return call(method.listMessages, checkInit(method.listMessages.input, checked), callOptions);
     },
     onlineCount: async (request = {}, callOptions) => call(method.onlineCount, onlineInit(request), callOptions),
     publish: async (request, callOptions) => call(method.publish, publishInit(request), callOptions),
     async publishBatch(requests, callOptions) {
       check("requests", requests, anArray);
-      return call(method.publishBatch, { requests: requests.map(publishInit) }, callOptions);
+      return call(method.publishBatch, { requests: Array.from(requests, publishInit) }, callOptions);
     },
   };
 }

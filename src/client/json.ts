@@ -26,7 +26,7 @@ import { type BaseOptions, resolveBase, splitSubscribe } from "./options.ts";
 import {
   type DeleteRequest,
   deleteRequest,
-  listMessagesShape,
+  listMessagesRequest,
   listUnreadShape,
   type MarkRequest,
   type OnlineRequest,
@@ -153,20 +153,18 @@ export function connectTidings(options: TidingsOptions): TidingsClient {
     ...streamOf(session),
     markRead: async (request, callOptions) => callWithTotals("MarkRead", markJson(request), callOptions),
     async listUnread(request = {}, callOptions) {
-      checkShape("request", request, listUnreadShape);
-      return callWithTotals("ListUnread", request, callOptions);
+      return callWithTotals("ListUnread", checkShape("request", request, listUnreadShape), callOptions);
     },
     deleteMessages: async (request, callOptions) =>
       callWithTotals("DeleteMessages", deleteRequest(request), callOptions),
     async listMessages(request = {}, callOptions) {
-      checkShape("request", request, listMessagesShape);
-      return call("ListMessages", request, callOptions);
+      return call("ListMessages", listMessagesRequest(request), callOptions);
     },
     onlineCount: async (request = {}, callOptions) => call("OnlineCount", onlineJson(request), callOptions),
     publish: async (request, callOptions) => call("Publish", publishJson(request), callOptions),
     async publishBatch(requests, callOptions) {
       check("requests", requests, anArray);
-      return call("PublishBatch", { requests: requests.map(publishJson) }, callOptions);
+      return call("PublishBatch", { requests: Array.from(requests, publishJson) }, callOptions);
     },
   };
 }

@@ -114,8 +114,7 @@ export function splitSubscribe<T extends { readonly rooms?: readonly RoomJoin[] 
   subscribe: T,
   own?: Readonly<Record<string, ArgumentType>>,
 ) {
-  checkShape("subscribe", subscribe, { ...subscribeShape, ...own });
-  const { rooms, ...filters } = subscribe;
+  const { rooms, ...filters } = checkShape("subscribe", subscribe, { ...subscribeShape, ...own });
   return { rooms: new RoomJoins(rooms), filters };
 }
 

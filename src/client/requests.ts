@@ -6,6 +6,7 @@ import type {
   PublishRequestJson,
 } from "../../gen/tidings/v1/push_service_pb.ts";
 import {
+  type ArgumentType,
   aBoolean,
   aNumber,
   anArray,
@@ -143,7 +144,7 @@ const pageShape = { categories: strings, startTime: aString, endTime: aString, p
 export const listUnreadShape: Shape<ListUnreadRequestJson> = { ...pageShape, actorId: aString };
 
 /** A request of ListMessages in JSON. */
-export const listMessagesShape: Shape<ListMessagesRequestJson> = {
+const listMessagesShape: Shape<ListMessagesRequestJson> = {
   ...pageShape,
   tenantId: aString,
   kinds: strings,
@@ -152,6 +153,18 @@ export const listMessagesShape: Shape<ListMessagesRequestJson> = {
   roomId: aString,
   batchId: aString,
 };
+
+const objectShape: Shape<NonNullable<PublishRequest["object"]>> = { type: aString, id: aString };
+
+/** Checks a request of ListMessages, and returns it as a plain object. `own` are the types that differ in a client. */
+export function listMessagesRequest<T extends { readonly object?: unknown }>(
+  request: T,
+  own?: Readonly<Record<string, ArgumentType>>,
+): T {
+  const checked = checkShape("request", request, { ...listMessagesShape, ...own });
+  const { object } = checked;
+  return object === undefined ? checked : { ...checked, object: checkShape("object", object, objectShape) };
+}
 
 const markShape: Shape<MarkRequest> = {
   ids: strings,
@@ -162,11 +175,13 @@ const markShape: Shape<MarkRequest> = {
   upTo: anArray,
 };
 
+const positionShape: Shape<Position> = { feed: aString, epoch: aNumber, seq: aString };
+
 /** Takes a request of MarkRead apart. Throws a TypeError for more than one target. */
 export function splitMark(request: MarkRequest) {
-  checkShape("request", request, markShape);
-  const { ids, all, oldest, ...rest } = request;
-  return { target: oneofOf("request", { ids: ids && { messageIds: [...ids] }, all, oldest }), rest };
+  const { ids, all, oldest, ...rest } = checkShape("request", request, markShape);
+  const upTo = rest.upTo && Array.from(rest.upTo, (at, index) => checkShape(`upTo[${index}]`, at, positionShape));
+  return { target: oneofOf("request", { ids: ids && { messageIds: [...ids] }, all, oldest }), rest: { ...rest, upTo } };
 }
 
 const deleteShape: Shape<DeleteRequest> = {
@@ -180,8 +195,7 @@ const deleteShape: Shape<DeleteRequest> = {
 
 /** A request of DeleteMessages, which is the same in Protobuf and JSON. */
 export function deleteRequest(request: DeleteRequest) {
-  checkShape("request", request, deleteShape);
-  const { ids, ...rest } = request;
+  const { ids, ...rest } = checkShape("request", request, deleteShape);
   return ids ? { ...rest, ids: { messageIds: [...ids] } } : rest;
 }
 
@@ -189,8 +203,7 @@ const onlineShape: Shape<OnlineRequest> = { users: strings, roomId: aString, ten
 
 /** Takes a request of OnlineCount apart. Throws a TypeError for more than one scope. */
 export function splitOnline(request: OnlineRequest) {
-  checkShape("request", request, onlineShape);
-  const { users, roomId, ...rest } = request;
+  const { users, roomId, ...rest } = checkShape("request", request, onlineShape);
   return { scope: oneofOf("request", { users: users && { userIds: [...users] }, roomId }), rest };
 }
 
@@ -221,7 +234,6 @@ const plainShape: Shape<PublishRequest> = {
 };
 
 const actorShape: Shape<NonNullable<PublishRequest["actor"]>> = { id: aString, name: aString, avatarUrl: aString };
-const objectShape: Shape<NonNullable<PublishRequest["object"]>> = { type: aString, id: aString };
 
 const contractShape: Shape<PublishRequestJson> = {
   audience: anObject,
@@ -240,14 +252,12 @@ export function splitPublish(publish: PublishRequest | object, index?: number) {
   const name = index === undefined ? "request" : `requests[${index}]`;
   check(name, publish, anObject);
   const contract = "audience" in publish || "message" in publish || "$typeName" in publish;
-  checkShape(name, publish, contract ? contractShape : plainShape);
+  const plain = checkShape(name, publish, contract ? contractShape : plainShape) as PublishRequest;
   if (contract) return undefined;
   const path = pathOf(name);
-  const { roomId, userId, users, tenant, everyone, kind, json, binary, ttlMs, ...rest } = publish as PublishRequest;
+  const { roomId, userId, users, tenant, everyone, kind, json, binary, ttlMs, actor, object, ...rest } = plain;
   const { tenantId = "", requestId = "", replace = false, ...draft } = rest;
   check(`${path}kind`, kind, kinds);
-  checkShape(`${path}actor`, draft.actor ?? {}, actorShape);
-  checkShape(`${path}object`, draft.object ?? {}, objectShape);
   const audience = { roomId, userId, users: users && { userIds: [...users] }, tenant, everyone };
   return {
     /** The fields beside the audience and the message. */
@@ -257,7 +267,11 @@ export function splitPublish(publish: PublishRequest | object, index?: number) {
     payload: oneofOf(name, { json: json === undefined ? json : plainJson(json, path), binary }),
     ttlMs: ttlMs && Math.ceil(ttlMs),
     /** The fields of the message that are the same in every form. */
-    draft,
+    draft: {
+      ...draft,
+      ...(actor && { actor: checkShape(`${path}actor`, actor, actorShape) }),
+      ...(object && { object: checkShape(`${path}object`, object, objectShape) }),
+    },
   };
 }
 

@@ -1,7 +1,13 @@
 /** How both clients refuse arguments of a wrong type, which TypeScript would not compile. */
+import { create } from "@bufbuild/protobuf";
 import { afterEach, describe, expect, test } from "vitest";
+import { PublishRequestSchema } from "../../gen/tidings/v1/push_service_pb.ts";
+import { markJson, publishJson } from "../../src/client/codec/json.ts";
+import { markInit, type PublishInit, publishInit } from "../../src/client/codec/proto.ts";
 import { connectTidings as connectProto } from "../../src/client/index.ts";
 import { connectTidings as connectJson, directRoom, escapeId } from "../../src/client/json.ts";
+import { splitSubscribe } from "../../src/client/options.ts";
+import { type DeleteRequest, deleteRequest, type MarkRequest, type PublishRequest } from "../../src/client/requests.ts";
 
 /** A client as JavaScript sees it, which takes any arguments. */
 interface Loose {
@@ -116,6 +122,12 @@ const wrongCalls: readonly (readonly [call: keyof Loose & string, args: readonly
   ["markRead", [{ categories: "a" }], "categories: must be an array of strings"],
   ["markRead", [{ all: true, unread: "yes" }], "unread: must be a boolean"],
   ["markRead", [{ all: true, upTo: {} }], "upTo: must be an array"],
+  ["markRead", [{ all: true, upTo: ["user"] }], "upTo[0]: must be an object"],
+  ["markRead", [{ all: true, upTo: [{ feed: "user", epoch: 1, seq: 4 }] }], "upTo[0].seq: must be a string"],
+  ["markRead", [{ all: true, upTo: [{ feed: "user", sequence: "4" }] }], "upTo[0]: unknown key sequence"],
+  ["listMessages", [{ object: { type: "task", key: "7" } }], "object: unknown key key; known keys are type, id"],
+  ["publish", [{ tenant: true, kind: "event", $title: "x" }], "request: unknown key $title"],
+  ["publishBatch", [new Array(1)], "requests[0]: must be an object"],
   ["markRead", [{ ids: ["x"], oldest: 3 }], "request: give only one of ids, all, oldest"],
   ["listUnread", [null], "request: must be an object"],
   ["listUnread", [new AbortController().signal], "request: must be an object"],
@@ -344,11 +356,77 @@ describe("The Protobuf client alone", () => {
     );
   });
 
+  const to = { case: "userId", value: "ada" };
+  test.each([
+    ["publish", { audience: { to }, message: { titel: "x" } }, "message: unknown key titel"],
+    ["publish", { audience: { userId: "ada" }, message: {} }, "audience: unknown key userId; known keys are to"],
+    ["publish", { audience: { to: { case: "user" } }, message: {} }, "audience.to: unknown case user"],
+    ["publish", { audience: { to }, message: { actor: "bob" } }, "message.actor: must be an object"],
+    ["publish", { audience: { to }, message: { ttl: { second: 1n } } }, "message.ttl: unknown key second"],
+    ["listUnread", { startTime: { second: 1n } }, "startTime: unknown key second"],
+    ["listMessages", { endTime: { second: 1n } }, "endTime: unknown key second"],
+  ] as const)("rejects %s(%o), which Protobuf would take without the key", async (name, request, sentence) => {
+    const { client, requests } = start(connect);
+    expectTypeError(await client[name](request).catch((error: unknown) => error), sentence);
+    expect(requests).toEqual([]);
+  });
+
+  test("takes the contract's form with fields that are not set, and with messages that Protobuf made", () => {
+    const json = { case: "json", value: { kind: { case: "stringValue", value: "v" } } } as const;
+    const message = { kind: 1, title: undefined, actor: undefined, payload: json, ttl: { seconds: 1n } };
+    const request = { audience: { to: { case: "userId", value: "ada" } }, message } as unknown as PublishInit;
+    const made = create(PublishRequestSchema, request);
+    expect(publishInit(request)).toBe(request);
+    expect(publishInit(made)).toBe(made);
+  });
+
   test("rejects a request in the contract's form that Protobuf cannot encode", async () => {
     const { client, requests } = start(connect);
     const publish = client.publish({ audience: { to: { case: "tenant", value: true } }, message: { kind: "EVENT" } });
     expectTypeError(await publish.catch((error: unknown) => error), "request: ");
     expect(requests).toEqual([]);
+  });
+});
+
+/** The same fields as getters of a class, which are no keys of its instances. */
+function withGetters(fields: object): object {
+  const instance = Object.create({});
+  for (const [key, value] of Object.entries(fields)) {
+    Object.defineProperty(Object.getPrototypeOf(instance), key, { get: () => value });
+  }
+  return instance;
+}
+
+describe("Fields that are getters of a class", () => {
+  const publish = {
+    userId: "ada",
+    kind: "event",
+    title: "T",
+    tenantId: "acme",
+    requestId: "1",
+    replace: true,
+  } as const;
+
+  test.each([publishInit, publishJson])("reach a publish by %o", (codec) => {
+    const object = { type: "task", id: "7" };
+    const request = withGetters({ ...publish, actor: withGetters({ id: "bob" }), object: withGetters(object) });
+    const plain = { ...publish, actor: { id: "bob" }, object };
+    expect(codec(request as PublishRequest)).toEqual(codec(plain));
+  });
+
+  test.each([markInit, markJson])("narrow a mark by %o", (codec) => {
+    const at = { feed: "user", epoch: 1, seq: "4" };
+    const request = withGetters({ all: true, categories: ["a"], unread: true, upTo: [withGetters(at)] });
+    expect(codec(request as MarkRequest)).toEqual(codec({ all: true, categories: ["a"], unread: true, upTo: [at] }));
+  });
+
+  test("narrow a deletion", () => {
+    const fields = { ids: ["x"], category: "a", expiredOnly: true };
+    expect(deleteRequest(withGetters(fields) as DeleteRequest)).toEqual(deleteRequest(fields));
+  });
+
+  test("filter a subscription", () => {
+    expect(splitSubscribe(withGetters({ categories: ["a"] })).filters).toEqual({ categories: ["a"] });
   });
 });
 

@@ -2,14 +2,21 @@
  * Binary Protobuf: the frames of the WebSocket bridge, from messages to the plain events of a session, and from plain
  * requests to messages.
  */
-import { create, fromBinary, type JsonValue, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type JsonValue,
+  type MessageInitShape,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { type Duration, durationMs, NullValue, type ValueSchema } from "@bufbuild/protobuf/wkt";
 import { BridgeFrameSchema } from "../../../gen/tidings/v1/bridge_pb.ts";
 import { Kind, type Message } from "../../../gen/tidings/v1/message_pb.ts";
 import {
   type MarkReadRequestSchema,
   type OnlineCountRequestSchema,
-  type PublishRequestSchema,
+  PublishRequestSchema,
   RoomMode,
   type RoomState,
   RoomState_Status as Status,
@@ -17,6 +24,7 @@ import {
   SubscribeResponseSchema,
 } from "../../../gen/tidings/v1/push_service_pb.ts";
 import type { SubscribeInit } from "../calls/caller.ts";
+import { anObject, check, isProtobufKey, pathOf } from "../check.ts";
 import type { RoomEvent, StreamEvent, StreamRequest, UnreadTotals } from "../events.ts";
 import {
   type MarkRequest,
@@ -119,7 +127,7 @@ export type PublishInit = MessageInitShape<typeof PublishRequestSchema>;
 /** A request of Publish, from either form; `index` is its position in a batch. Throws as splitPublish does. */
 export function publishInit(publish: PublishRequest | PublishInit, index?: number): PublishInit {
   const parts = splitPublish(publish, index);
-  if (parts === undefined) return publish as PublishInit;
+  if (parts === undefined) return checkInit(PublishRequestSchema, publish as PublishInit, index);
   const { envelope, to, kind, payload, ttlMs, draft } = parts;
   return {
     ...envelope,
@@ -133,6 +141,39 @@ export function publishInit(publish: PublishRequest | PublishInit, index?: numbe
       }),
     },
   };
+}
+
+/**
+ * Returns a request in the contract's form. Throws a TypeError for a key that its message does not have, at any depth:
+ * Protobuf would leave it out without a word. `index` is its position in a batch.
+ */
+export function checkInit<T extends object>(desc: DescMessage, init: T, index?: number): T {
+  checkKeys(index === undefined ? "request" : `requests[${index}]`, desc, init);
+  return init;
+}
+
+function checkKeys(name: string, desc: DescMessage, init: unknown): void {
+  // The fields of a Value are the caller's.
+  if (desc.typeName === "google.protobuf.Value") return;
+  check(name, init, anObject);
+  for (const [key, value] of Object.entries(init as object)) {
+    if (value === undefined || isProtobufKey(key)) continue;
+    const member = knownIn(desc.members, name, "key", key);
+    const path = pathOf(name) + key;
+    if (member.kind === "oneof") {
+      check(path, value, anObject);
+      if (value.case === undefined) continue;
+      const field = knownIn(member.fields, path, "case", value.case);
+      if (field.message) checkKeys(path, field.message, value.value);
+    } else if (member.fieldKind === "message") checkKeys(path, member.message, value);
+  }
+}
+
+function knownIn<T extends { readonly localName: string }>(all: readonly T[], name: string, what: string, key: string) {
+  const known = all.find(({ localName }) => localName === key);
+  if (known) return known;
+  const names = all.map(({ localName }) => localName).join(", ");
+  throw new TypeError(`${name}: unknown ${what} ${key}; known ${what}s are ${names}`);
 }
 
 /** A google.protobuf.Value. Not by fromJson(), which would bring all of Protobuf's JSON format into the bundle. */
