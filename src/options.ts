@@ -192,6 +192,9 @@ export interface Settings {
 /** Fills in the defaults. Throws a TypeError or RangeError that names the first option that is wrong. */
 export function resolveOptions(options: TidingsOptions): Settings {
   checkBackends(options);
+  const { allowedOrigins = [] } = options;
+  // Of a string, includes() would let parts of the origin through.
+  if (!Array.isArray(allowedOrigins)) throw new TypeError("allowedOrigins: must be an array of origins");
   const { retention = {}, timeouts = {}, admission = {} } = options;
   const perSecond = atLeast("admission.perSecond", admission.perSecond ?? 500, 1);
   return {
@@ -210,7 +213,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
       idleMs: atLeast("timeouts.idleMs", timeouts.idleMs ?? 75_000, 1),
       stallMs: atLeast("timeouts.stallMs", timeouts.stallMs ?? 30_000, 1),
     },
-    allowedOrigins: options.allowedOrigins ?? [],
+    allowedOrigins,
     maxMessageBytes: atLeast("maxMessageBytes", options.maxMessageBytes ?? 65_536, 1),
     heartbeatMs: atLeast("heartbeatMs", options.heartbeatMs ?? 25_000, 10),
     drainMs: atLeast("drainMs", options.drainMs ?? 5_000, 0),
@@ -281,7 +284,22 @@ function atLeast(name: string, value: number, least: number): number {
   return value;
 }
 
-function resolveAuth(auth: AuthOptions): AuthSettings {
+const authKeys: readonly string[] = [
+  "secret",
+  "jwksUrl",
+  "issuer",
+  "audience",
+  "leewayMs",
+  "maxTokenDays",
+  "jwksRefreshMs",
+  "jwksMaxStaleMs",
+] satisfies (keyof AuthOptions)[];
+
+function resolveAuth(auth: AuthOptions | undefined): AuthSettings {
+  if (auth === undefined) throw new TypeError("auth: give exactly one of secret and jwksUrl");
+  // A misspelled issuer or audience would let in the tokens that it is to refuse.
+  const unknown = Object.keys(auth).find((key) => !authKeys.includes(key));
+  if (unknown !== undefined) throw new TypeError(`auth: unknown key ${unknown}; known keys are ${authKeys.join(", ")}`);
   const { secret, jwksUrl, issuer, audience } = auth;
   if ((secret === undefined) === (jwksUrl === undefined)) {
     throw new TypeError("auth: give exactly one of secret and jwksUrl");

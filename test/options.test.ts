@@ -192,6 +192,15 @@ describe("Options", () => {
     expect(() => resolveOptions({ ...least, authorize })).toThrow("authorize.token: is a placeholder");
   });
 
+  test("refuse a misspelled key of auth, no auth at all, and one origin in place of an array", () => {
+    const loose = (options: object) => () => resolveOptions(options as TidingsOptions);
+    expect(loose({ ...least, auth: { secret, isuer: "me" } })).toThrow(
+      "auth: unknown key isuer; known keys are secret",
+    );
+    expect(loose({ data: ":memory:" })).toThrow("auth: give exactly one");
+    expect(loose({ ...least, allowedOrigins: "https://a.example" })).toThrow("allowedOrigins: must be an array");
+  });
+
   test.each(["", "short", "a".repeat(64), "abcdefg".repeat(10), "0123456789abcdef0123456789abcde"])(
     "refuse the weak secret %j",
     (weak) => {
