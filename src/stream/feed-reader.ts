@@ -66,14 +66,20 @@ export class FeedReader {
       followed.next = undefined;
       followed.dirty = false;
       const { frames, missing } = followed.cursor.take(batchSize, unbounded);
-      if (missing !== undefined) this.#missing ??= { followed, seq: missing };
-      // Each feed that needs the Store gets a round of its own.
-      const waits = missing !== undefined && this.#missing?.followed !== followed;
+      const waits = missing !== undefined && !this.#noteMissing(followed, missing);
       if (followed.cursor.isBehind || waits) followed.wake();
       const wanted = this.#delivery.wanted(followed, frames);
       if (wanted.length > 0) batch = batch.length > 0 ? [...batch, ...wanted] : wanted;
     }
     return batch;
+  }
+
+  /** Notes that a feed needs the Store. Reports false where another feed has the next round: each gets one of its own. */
+  #noteMissing(followed: FollowedFeed, seq: number): boolean {
+    if (this.#missing && this.#missing.followed !== followed) return false;
+    // Two takes of one feed can come before its round, and only the later one has seen the feed's last seq.
+    this.#missing = { followed, seq: Math.max(seq, this.#missing?.seq ?? 0) };
+    return true;
   }
 
   /** The feed that `take` found to need the Store; undefined for none. */
