@@ -27,6 +27,7 @@ import { AuthorizeHook } from "./rooms/authorize-hook.ts";
 import { allowedRoles } from "./rpc/gate.ts";
 import { createHealth } from "./rpc/health.ts";
 import { createRoutes, serviceNames } from "./rpc/routes.ts";
+import { guard, type Report, warn } from "./util/guard.ts";
 import { importWith } from "./util/packages.ts";
 import { WebSocketBridge } from "./ws/bridge.ts";
 
@@ -91,6 +92,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const ports = await openPorts(settings, watch.counters.committed);
   const store = settings.metrics ? timedStore(ports.store, watch.meter) : ports.store;
   const authorize = settings.authorize && new AuthorizeHook(settings.authorize, settings.clock);
+  const report: Report = logger ? (error) => logger.error({ err: error }, "a callback failed") : warn;
   const core = await startCore({ ...ports, store }, createValidate(registry), settings, authorize, watch).catch(
     async (error) => {
       // Bus and presence connect when they are created, so they must be closed although nothing started.
@@ -116,6 +118,21 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
     return true;
   };
 
+  /** Upgrades come from an event of a server, where an error would end the process. */
+  const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): boolean => {
+    let taken = true;
+    guard(
+      (error) => {
+        report(error);
+        socket.destroy();
+      },
+      () => {
+        taken = bridge.upgrade(request, socket, head);
+      },
+    );
+    return taken;
+  };
+
   const close = async (): Promise<void> => {
     draining = true;
     health.shutdown();
@@ -129,7 +146,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
 
   return {
     routes,
-    handleUpgrade: (request, socket, head) => bridge.upgrade(request, socket, head),
+    handleUpgrade: upgrade,
     metrics: () => watch.page(),
     async listen({ host = "127.0.0.1", port = 7300, tls, fallback = notFound, metricsAddress } = {}) {
       const cors = createCors(allowedOrigins);
@@ -139,8 +156,16 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
         logger,
       });
       const listener = createListener({
-        onRequest: (request, response) => cors(request, response) || handler(request, response),
-        onUpgrade: (request, socket, head) => bridge.upgrade(request, socket, head) || socket.destroy(),
+        // Requests, too, come from an event of a server.
+        onRequest: (request, response) =>
+          guard(
+            (error) => {
+              report(error);
+              response.destroy();
+            },
+            () => void (cors(request, response) || handler(request, response)),
+          ),
+        onUpgrade: (request, socket, head) => upgrade(request, socket, head) || socket.destroy(),
         ...(tls ? { tls } : {}),
         timeouts,
       });

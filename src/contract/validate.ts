@@ -3,12 +3,13 @@ import { create, type DescMessage, type FileRegistry, type MessageShape } from "
 import { createValidator } from "@bufbuild/protovalidate";
 import { fail } from "../errors.ts";
 import { toNativePatterns } from "./native-patterns.ts";
+import { PayloadCheck } from "./payload.ts";
 import { toFieldViolation } from "./violation.ts";
 
 /**
  * Checks a message. Throws FIELD_INVALID with the path of the first invalid field, spelled as in the contract
  * (`message.url`, or with the prefix `requests[3]`, `requests[3].message.url`), and up to 16 invalid fields in
- * BadRequest. Throws INTERNAL when a rule itself fails. The items of a PublishBatchRequest are not checked with it, but
+ * BadRequest; also for a JSON value that JSON cannot express, such as NaN. Throws INTERNAL when a rule itself fails. The items of a PublishBatchRequest are not checked with it, but
  * one by one.
  */
 export type Validate = <Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>, prefix?: string) => void;
@@ -34,6 +35,7 @@ export function createValidate(registry: FileRegistry): Validate {
 
 function compile(descriptors: FileRegistry): Validate {
   const { registry, sentences } = toNativePatterns(descriptors);
+  const payloads = new PayloadCheck();
   const validator = createValidator({ registry, regexMatch: createRegexMatch() });
   for (const type of registry) {
     if (type.kind !== "message" || !type.typeName.startsWith(ownPackage)) continue;
@@ -48,7 +50,7 @@ function compile(descriptors: FileRegistry): Validate {
     const desc = registry.getMessage(schema.typeName);
     if (!desc) throw new Error(`${schema.typeName} is not in the descriptors`);
     const { violations, error } = validator.validate(desc, message);
-    if (error === undefined) return;
+    if (error === undefined) return payloads.check(desc, message, prefix);
     if (violations === undefined) throw fail("INTERNAL", "internal error", { cause: error });
     const found = violations
       .slice(0, maxViolations)

@@ -23,8 +23,10 @@ import { Alerts } from "../stream/alerts.ts";
 import type { StreamContext } from "../stream/context.ts";
 import { Disconnector } from "../stream/disconnect.ts";
 import { StreamRegistry } from "../stream/registry.ts";
+import { guardedClock, type Report, warn } from "../util/guard.ts";
 import { createIds } from "../util/uuid.ts";
 import { FlushQueue } from "../wire/flush-queue.ts";
+import { reportOnce } from "../wire/unencodable.ts";
 import { Admission } from "./admission.ts";
 import { registerGauges } from "./gauges.ts";
 import { Retention } from "./retention.ts";
@@ -66,28 +68,34 @@ const unwatched: Watch = { meter: noMetrics, counters: new Counters(noMetrics, [
 export async function startCore(
   ports: Ports,
   validate: Validate,
-  settings: Settings,
+  given: Settings,
   authorize?: Authorize,
   { counters, tracer, meter }: Watch = unwatched,
 ): Promise<Core> {
   const { store, bus, presence } = ports;
-  const { clock, random, logger } = settings;
+  const { random, logger } = given;
+  const report: Report = logger ? (error) => logger.error({ err: error }, "a callback failed") : warn;
+  const clock = guardedClock(given.clock, report);
+  const settings: Settings = { ...given, clock };
   const { secret, timeoutMs: storeTimeoutMs } = await store.open();
   const newId = createIds(clock, random);
-  const flushQueue = new FlushQueue(settings.defer);
-  const hub = new Hub(bus, tracer, flushQueue);
+  const flushQueue = new FlushQueue(settings.defer, report);
+  const reportUnencodable = reportOnce((id) =>
+    logger?.error({ messageId: id }, "a message cannot be encoded in JSON; readers get it without its payload"),
+  );
+  const hub = new Hub(bus, tracer, flushQueue, reportUnencodable);
   const gapRepair = new GapRepair(bus, hub, store, clock, random);
   const access = new RoomAccess(authorize, clock);
   const states = new ReadStateService(store, bus, access, clock, settings.newcomerDays);
   const inbox = new Inbox(store, states, clock);
   const tokens = new PageTokens(secret);
-  const batches = new BatchList(store, tokens, clock);
+  const batches = new BatchList(store, tokens, clock, reportUnencodable);
   const online = new OnlineCounts(presence, clock);
   const streams = new StreamRegistry();
   const unwatch = presence.watch((change) => {
     if (change.type === "kicked") streams.kick(change.connection, change.room);
   });
-  const history = new HistoryReader(store, bus, clock);
+  const history = new HistoryReader(store, bus, clock, reportUnencodable);
   const blockList = new BlockList(store, bus, clock);
   const admission = new Admission(settings.admission, {
     clock,
@@ -138,7 +146,7 @@ export async function startCore(
     disconnector: new Disconnector(blockList, bus, presence, streams),
     publisher: new Publisher(ports, { access, states, storeTimeoutMs, counters, tracer }, newId, settings),
     recaller: new Recaller(store, bus, clock),
-    lists: new Lists(store, { inbox, states, access, batches }, tokens, clock),
+    lists: new Lists(store, { inbox, states, access, batches, reportUnencodable }, tokens, clock),
     drain: () => streams.drain(() => Math.round(random.fraction() * settings.drainMs)),
     async close() {
       retention.close();

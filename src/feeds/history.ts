@@ -5,6 +5,7 @@ import { joinKey } from "../util/keys.ts";
 import { ConcurrencyLimit } from "../util/limit.ts";
 import { LruCache } from "../util/lru.ts";
 import { MessageFrame } from "../wire/frame.ts";
+import type { ReportUnencodable } from "../wire/unencodable.ts";
 import { feedId, type NamedFeed } from "./feed.ts";
 
 /** The most messages on a page. */
@@ -32,6 +33,7 @@ interface CachedPage {
 export class HistoryReader {
   readonly #store: FeedLog;
   readonly #clock: Clock;
+  readonly #report: ReportUnencodable | undefined;
   readonly #reading = new Map<string, Promise<FramePage>>();
   readonly #cached = new LruCache<string, CachedPage>({ cost: maxCached, costOf: ({ cost }) => cost });
   readonly #unsubscribe: () => void;
@@ -39,9 +41,11 @@ export class HistoryReader {
   #doubts = 0;
   readonly #reads = new ConcurrencyLimit(maxReads);
 
-  constructor(store: FeedLog, bus: Bus, clock: Clock) {
+  /** `report`: called with messages that a codec cannot encode. */
+  constructor(store: FeedLog, bus: Bus, clock: Clock, report?: ReportUnencodable) {
     this.#store = store;
     this.#clock = clock;
+    this.#report = report;
     this.#unsubscribe = bus.subscribe((notice) => {
       if (notice.type === "lost") this.#doubt();
       else if (notice.type === "recall") this.#recall(feedId(notice.feed), new Set(notice.ids));
@@ -60,6 +64,11 @@ export class HistoryReader {
       return Promise.resolve(cached.page);
     }
     return this.#reading.get(key) ?? this.#start(feed, after, key, id);
+  }
+
+  /** A stored message as a frame. `feed` is the reader's name of its feed. */
+  frame(feed: string, { body, expireTime, id, seq, epoch }: Entry): MessageFrame {
+    return new MessageFrame(body, expireTime, { id, seq, position: { feed, epoch, seq: String(seq) } }, this.#report);
   }
 
   /** Reads of the Store in flight, reads that wait for a slot, and bytes of cached pages, estimated. */
@@ -89,7 +98,7 @@ export class HistoryReader {
     return this.#reads.run(async () => {
       const now = this.#clock.now();
       const { bounds, entries, through } = await this.#store.read(feed.key, after, unbounded, pageSize, now);
-      return { bounds, through, frames: entries.map((entry) => toFrame(feed.name, entry)) };
+      return { bounds, through, frames: entries.map((entry) => this.frame(feed.name, entry)) };
     });
   }
 
@@ -111,9 +120,4 @@ export class HistoryReader {
       for (const frame of cached.page.frames) if (ids.has(frame.id)) frame.recalled = true;
     }
   }
-}
-
-/** A stored message as a frame. `feed` is the reader's name of its feed. */
-export function toFrame(feed: string, { body, expireTime, id, seq, epoch }: Entry): MessageFrame {
-  return new MessageFrame(body, expireTime, { id, seq, position: { feed, epoch, seq: String(seq) } });
 }

@@ -10,14 +10,22 @@ import type {
 } from "../ports/bus.ts";
 import type { FeedBounds, FeedKey } from "../ports/store.ts";
 import { noTracer, type TraceContext, type Tracer } from "../ports/tracer.ts";
+import { guard, warn } from "../util/guard.ts";
 import { tenantKey } from "../util/keys.ts";
 import type { FlushQueue } from "../wire/flush-queue.ts";
 import { MessageFrame } from "../wire/frame.ts";
+import type { ReportUnencodable } from "../wire/unencodable.ts";
 import { feedId, type NamedFeed } from "./feed.ts";
 import { Ring } from "./ring.ts";
 
+/** A listener whose errors concern itself alone. */
+interface Follower {
+  /** Called with what another call of the listener threw. Without it, the error becomes a process warning. */
+  failed?(error: unknown): void;
+}
+
 /** A listener to one feed. */
-export interface FeedFollower {
+export interface FeedFollower extends Follower {
   /** The last seq that it has sent or passed. */
   readonly seq: number;
   /** Called when the feed's ring, or the Store, has something new. */
@@ -27,7 +35,7 @@ export interface FeedFollower {
 }
 
 /** A listener to one user. */
-export interface UserFollower {
+export interface UserFollower extends Follower {
   /** Called when the user's read state changed. */
   readChanged(notice: ReadNotice): void;
   /** Called when streams of the user have to end. */
@@ -56,11 +64,21 @@ export class Hub {
   readonly #unsubscribe: () => void;
   readonly #tracer: Tracer;
   readonly #flushQueue: Pick<FlushQueue, "add">;
+  readonly #report: ReportUnencodable | undefined;
 
-  /** `flushQueue`: ends the span of a message after the streams that it woke were flushed. */
-  constructor(bus: Bus, tracer: Tracer = noTracer, flushQueue: Pick<FlushQueue, "add"> = { add() {} }) {
+  /**
+   * `flushQueue`: ends the span of a message after the streams that it woke were flushed. `report`: called with messages
+   * that a codec cannot encode.
+   */
+  constructor(
+    bus: Bus,
+    tracer: Tracer = noTracer,
+    flushQueue: Pick<FlushQueue, "add"> = { add() {} },
+    report?: ReportUnencodable,
+  ) {
     this.#tracer = tracer;
     this.#flushQueue = flushQueue;
+    this.#report = report;
     this.#unsubscribe = bus.subscribe((notice) => this.#take(notice));
   }
 
@@ -120,7 +138,7 @@ export class Hub {
     const followed = this.#feeds.get(feedId(feed));
     if (!followed?.ring.advance(seq, epoch)) return false;
     const behind = [...followed.followers].filter((follower) => follower.seq < seq);
-    for (const follower of behind) follower.wake();
+    wakeAll(behind);
     return behind.length > 0;
   }
 
@@ -131,7 +149,7 @@ export class Hub {
 
   /** The user's read state has this version in the Store. */
   recheck({ tenant, user }: JoinedUser, version: number): void {
-    for (const follower of this.#followersOf(tenant, user)) follower.recheck(version);
+    forEach(this.#followersOf(tenant, user), (follower) => follower.recheck(version));
   }
 
   /** The number of followed feeds and users; 0 once every stream is closed. */
@@ -169,18 +187,18 @@ export class Hub {
         this.#recall(notice);
         break;
       case "read":
-        for (const follower of this.#followersOf(notice.tenant, notice.user)) follower.readChanged(notice);
+        forEach(this.#followersOf(notice.tenant, notice.user), (follower) => follower.readChanged(notice));
         break;
       case "disconnect":
-        for (const follower of this.#followersOf(notice.tenant, notice.user)) follower.disconnected(notice);
+        forEach(this.#followersOf(notice.tenant, notice.user), (follower) => follower.disconnected(notice));
     }
   }
 
   #push(notice: EntryNotice | LiveNotice): void {
     const followed = this.#feeds.get(feedId(notice.feed));
     if (!followed) return;
-    followed.ring.push(toFrame(followed.name, notice));
-    for (const follower of followed.followers) follower.wake();
+    followed.ring.push(toFrame(followed.name, notice, this.#report));
+    wakeAll(followed.followers);
     if (notice.trace !== undefined) this.#trace(notice, notice.trace, followed.followers.size);
   }
 
@@ -195,16 +213,43 @@ export class Hub {
     const followed = this.#feeds.get(feedId(notice.feed));
     if (!followed) return;
     followed.ring.recall(new Set(notice.ids));
-    for (const follower of followed.followers) follower.recalled(notice);
+    forEach(followed.followers, (follower) => follower.recalled(notice));
   }
+}
+
+/** Wakes followers. No closure for each message: this is the hot path. */
+function wakeAll(followers: Iterable<FeedFollower>): void {
+  for (const follower of followers) {
+    try {
+      follower.wake();
+    } catch (error) {
+      fail(follower, error);
+    }
+  }
+}
+
+/** Calls every follower. An error concerns its own follower: the others are called, and the bus learns nothing of it. */
+function forEach<T extends Follower>(followers: Iterable<T>, call: (follower: T) => void): void {
+  for (const follower of followers) {
+    try {
+      call(follower);
+    } catch (error) {
+      fail(follower, error);
+    }
+  }
+}
+
+function fail(follower: Follower, error: unknown): void {
+  if (follower.failed) guard(warn, () => follower.failed?.(error));
+  else warn(error);
 }
 
 const noFollowers: ReadonlySet<UserFollower> = new Set();
 
-function toFrame(feed: string, notice: EntryNotice | LiveNotice): MessageFrame {
-  if (notice.type === "live") return new MessageFrame(notice.body, Number.POSITIVE_INFINITY);
+function toFrame(feed: string, notice: EntryNotice | LiveNotice, report?: ReportUnencodable): MessageFrame {
+  if (notice.type === "live") return new MessageFrame(notice.body, Number.POSITIVE_INFINITY, undefined, report);
   const { id, seq, epoch, body, expireTime } = notice;
-  return new MessageFrame(body, expireTime, { id, seq, position: { feed, epoch, seq: String(seq) } });
+  return new MessageFrame(body, expireTime, { id, seq, position: { feed, epoch, seq: String(seq) } }, report);
 }
 
 function userId(tenant: string, user: string): string {

@@ -5,7 +5,8 @@ import { fail } from "../errors.ts";
 import { tenantOf } from "../feeds/feed.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { BatchPage, Store } from "../ports/store.ts";
-import { messagesPageSize, type Page, pageSize, toMessage } from "./list-page.ts";
+import type { ReportUnencodable } from "../wire/unencodable.ts";
+import { type Codec, fitPage, messagesPageSize, type Page, pageSize, toMessage } from "./list-page.ts";
 import type { PageTokens } from "./page-token.ts";
 import { ReadState } from "./read-state.ts";
 
@@ -14,15 +15,21 @@ export class BatchList {
   readonly #store: Store;
   readonly #tokens: PageTokens;
   readonly #clock: Clock;
+  readonly #report: ReportUnencodable | undefined;
 
-  constructor(store: Store, tokens: PageTokens, clock: Clock) {
+  /** `report`: called with messages that a codec cannot encode. */
+  constructor(store: Store, tokens: PageTokens, clock: Clock, report?: ReportUnencodable) {
     this.#store = store;
     this.#tokens = tokens;
     this.#clock = clock;
+    this.#report = report;
   }
 
-  /** Returns one page. `caller` must not be a user. Throws FIELD_INVALID for any other filter, and PAGE_TOKEN_INVALID. */
-  async page(caller: Identity, request: ListMessagesRequest): Promise<Page> {
+  /**
+   * Returns one page, for an answer in this codec. `caller` must not be a user. Throws FIELD_INVALID for any other filter,
+   * and PAGE_TOKEN_INVALID.
+   */
+  async page(caller: Identity, request: ListMessagesRequest, codec: Codec): Promise<Page> {
     requireOnlyBatch(request);
     const { batchId, pageToken } = request;
     // Messages to everyone belong to no tenant.
@@ -30,8 +37,14 @@ export class BatchList {
     const size = pageSize(request.pageSize, messagesPageSize);
     const scope = ["batch", tenant, batchId];
     const after = pageToken === "" ? "" : (this.#tokens.decode(scope, pageToken) as string);
-    const { entries, next } = await this.#store.batch(tenant, batchId, after, size, this.#clock.now());
-    const messages = await Promise.all(entries.map((entry) => this.#message(entry)));
+    const now = this.#clock.now();
+    const { entries, next: last } = await this.#store.batch(tenant, batchId, after, size, now);
+    const all = await Promise.all(entries.map((entry) => this.#message(entry)));
+    const listed = all.map((message, index) => ({ message, bodyBytes: entries[index]?.body.length ?? 0 }));
+    const messages = fitPage(listed, codec, this.#report);
+    // Only the store knows the cursor after a message: ask for the shorter page.
+    const isShort = messages.length < entries.length;
+    const next = isShort ? (await this.#store.batch(tenant, batchId, after, messages.length, now)).next : last;
     return { messages, nextPageToken: next === "" ? "" : this.#tokens.encode(scope, next) };
   }
 

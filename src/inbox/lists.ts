@@ -7,9 +7,10 @@ import type { Clock } from "../ports/clock.ts";
 import { type Entry, notificationKind, type Selection, type SeqRanges, type Store, unbounded } from "../ports/store.ts";
 import type { RoomAccess } from "../rooms/access.ts";
 import { requireRoom, roomFeed } from "../rooms/grants.ts";
+import type { ReportUnencodable } from "../wire/unencodable.ts";
 import type { BatchList } from "./batch-list.ts";
 import type { Inbox, Totals } from "./inbox.ts";
-import { messagesPageSize, type Page, pageSize, toMessage, unreadPageSize } from "./list-page.ts";
+import { type Codec, fitPage, messagesPageSize, type Page, pageSize, toMessage, unreadPageSize } from "./list-page.ts";
 import type { PageTokens } from "./page-token.ts";
 import type { ReadState } from "./read-state.ts";
 import type { ReadStateService } from "./read-state-service.ts";
@@ -30,10 +31,17 @@ export class Lists {
   readonly #batches: BatchList;
   readonly #tokens: PageTokens;
   readonly #clock: Clock;
+  readonly #report: ReportUnencodable | undefined;
 
   constructor(
     store: Store,
-    parts: { inbox: Inbox; states: ReadStateService; access: RoomAccess; batches: BatchList },
+    parts: {
+      inbox: Inbox;
+      states: ReadStateService;
+      access: RoomAccess;
+      batches: BatchList;
+      reportUnencodable?: ReportUnencodable;
+    },
     tokens: PageTokens,
     clock: Clock,
   ) {
@@ -44,10 +52,18 @@ export class Lists {
     this.#batches = parts.batches;
     this.#tokens = tokens;
     this.#clock = clock;
+    this.#report = parts.reportUnencodable;
   }
 
-  /** Returns a page of the user's unread notifications, and the totals of the whole inbox. Throws PAGE_TOKEN_INVALID. */
-  async unread(user: UserIdentity, request: ListUnreadRequest): Promise<Page & Pick<Totals, "unread">> {
+  /**
+   * Returns a page of the user's unread notifications, for an answer in this codec, and the totals of the whole inbox.
+   * Throws PAGE_TOKEN_INVALID.
+   */
+  async unread(
+    user: UserIdentity,
+    request: ListUnreadRequest,
+    codec: Codec = "proto",
+  ): Promise<Page & Pick<Totals, "unread">> {
     const filter: Filter = {
       ...noFilter,
       kinds: [notificationKind],
@@ -59,16 +75,17 @@ export class Lists {
     const ranged = feeds.map((feed) => ({ ...feed, ranges: state.unreadRanges(feed.name) }));
     const size = pageSize(request.pageSize, unreadPageSize);
     const scope = ["unread", user.tenant, user.subject, filter];
-    return { ...(await this.#page(ranged, filter, size, scope, request.pageToken, undefined)), unread };
+    const page = await this.#page(ranged, filter, size, scope, request.pageToken, undefined, codec);
+    return { ...page, unread };
   }
 
   /**
    * Returns a page of the messages that the caller may see: a user's inbox and activities, the tenant's feeds for a service,
-   * one room, or a batch. Throws PAGE_TOKEN_INVALID, FIELD_INVALID, TENANT_REQUIRED, TENANT_FORBIDDEN, ROOM_FORBIDDEN and
+   * one room, or a batch; for an answer in this codec. Throws PAGE_TOKEN_INVALID, FIELD_INVALID, TENANT_REQUIRED, TENANT_FORBIDDEN, ROOM_FORBIDDEN and
    * AUTHORIZE_UNAVAILABLE.
    */
-  async messages(caller: Identity, request: ListMessagesRequest): Promise<Page> {
-    if (!isUser(caller) && request.batchId !== "") return this.#batches.page(caller, request);
+  async messages(caller: Identity, request: ListMessagesRequest, codec: Codec = "proto"): Promise<Page> {
+    if (!isUser(caller) && request.batchId !== "") return this.#batches.page(caller, request, codec);
     const filter: Filter = {
       kinds: request.kinds,
       categories: request.categories,
@@ -93,7 +110,7 @@ export class Lists {
     }));
     const size = pageSize(request.pageSize, messagesPageSize);
     const scope = ["messages", caller.tenant ?? request.tenantId, caller.role, caller.subject, room, filter];
-    return this.#page(feeds, filter, size, scope, request.pageToken, state);
+    return this.#page(feeds, filter, size, scope, request.pageToken, state, codec);
   }
 
   /** Merges the newest messages of the feeds. The cursor in the token has the last seq taken from each feed. */
@@ -104,18 +121,21 @@ export class Lists {
     scope: readonly unknown[],
     token: string,
     state: ReadState | undefined,
+    codec: Codec,
   ): Promise<Page> {
     const cursor = new Map(
       token === "" ? await this.#startCursor(feeds) : (this.#tokens.decode(scope, token) as [string, number][]),
     );
     const found = await Promise.all(feeds.map((feed) => this.#newest(feed, filter, cursor, size + 1)));
     const merged = mergeNewest(found, size + 1);
-    const taken = merged.slice(0, size);
-    for (const { feed, entry } of taken) cursor.set(cursorKey(feed), entry.seq);
-    const messages = taken.map(({ feed, entry }) =>
-      toMessage(feed, entry, state?.read(feed.name).has(entry.seq) ?? false),
-    );
-    return { messages, nextPageToken: merged.length > size ? this.#tokens.encode(scope, [...cursor]) : "" };
+    const listed = merged.slice(0, size).map(({ feed, entry }) => ({
+      message: toMessage(feed, entry, state?.read(feed.name).has(entry.seq) ?? false),
+      bodyBytes: entry.body.length,
+    }));
+    const messages = fitPage(listed, codec, this.#report);
+    for (const { feed, entry } of merged.slice(0, messages.length)) cursor.set(cursorKey(feed), entry.seq);
+    const hasMore = merged.length > messages.length;
+    return { messages, nextPageToken: hasMore ? this.#tokens.encode(scope, [...cursor]) : "" };
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../ports/clock.ts";
 import type { OnlineTotals, Presence } from "../ports/presence.ts";
+import { guard, warn } from "../util/guard.ts";
 
 /** The least time between two counts of one tenant, in ms. */
 const intervalMs = 1000;
@@ -64,7 +65,7 @@ export class OnlineCounts {
     });
     this.#presence.count(tenant).then(
       (online) => {
-        for (const watcher of watched.watchers) watcher(online);
+        for (const watcher of watched.watchers) guard(warn, () => watcher(online));
       },
       // The next change, or the timer, counts again.
       () => {

@@ -8,6 +8,7 @@ import type { Core } from "../core/core.ts";
 import { codeName, errorDomain, fail, type Reason, reasonOf } from "../errors.ts";
 import { isDisconnect } from "../http/adapter.ts";
 import { rpcSystem, serverFault, type Transport } from "../metrics/counters.ts";
+import { guard } from "../util/guard.ts";
 import { identityKey, spanKey } from "./context.ts";
 import { keepMessageLegible } from "./grpc-message.ts";
 
@@ -47,13 +48,17 @@ export function createGate(
     const log = logger?.child({ requestId, method });
     const start = performance.now();
     const startTime = Date.now();
-    context.signal.addEventListener("abort", () => {
+    const end = () => {
       const error = finish(context.signal.reason, start, log);
       keepMessageLegible(context.responseTrailer);
       const seconds = (performance.now() - start) / 1000;
       streamContext.counters.called({ method, transport: transportOf(context), seconds, error });
       context.values.get(spanKey)?.end(error ? { "error.type": codeName(error.code) } : {}, serverFault(error));
-    });
+    };
+    // An error in a listener of an AbortSignal would end the process.
+    context.signal.addEventListener("abort", () =>
+      guard((error) => log?.error({ err: error }, "a callback failed"), end),
+    );
     const enter = context.method.methodKind === "unary" ? authenticate : admit;
     const identity = await enter(bearerToken(context.requestHeader.get("authorization")));
     const roles = allowedRoles[method] ?? [];

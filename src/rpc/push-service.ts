@@ -31,9 +31,11 @@ import type { Core } from "../core/core.ts";
 import { codeName, fail, reasonOf } from "../errors.ts";
 import { tenantOf } from "../feeds/feed.ts";
 import { connectionKey } from "../http/adapter.ts";
+import type { Codec } from "../inbox/list-page.ts";
 import type { OnlineTotals } from "../ports/presence.ts";
 import { requireRoom } from "../rooms/grants.ts";
 import { Subscription } from "../stream/subscription.ts";
+import { guard, warn } from "../util/guard.ts";
 import { type Enveloped, envelopedIn } from "../wire/formats.ts";
 import { identityOf, spanKey } from "./context.ts";
 import { transportOf } from "./gate.ts";
@@ -58,11 +60,11 @@ export function pushService(core: Core): ServiceImpl<typeof PushService> {
     subscribe: (request, context) => subscribe(core, request, context),
     async listUnread(request, context) {
       validate(ListUnreadRequestSchema, request);
-      return lists.unread(userOf(context), request);
+      return lists.unread(userOf(context), request, codecOf(context));
     },
     async listMessages(request, context) {
       validate(ListMessagesRequestSchema, request);
-      return lists.messages(identityOf(context), request);
+      return lists.messages(identityOf(context), request, codecOf(context));
     },
     async markRead(request, context) {
       validate(MarkReadRequestSchema, request);
@@ -92,24 +94,32 @@ async function* subscribe(
   const cut = () => connection?.destroy();
   const subscription = new Subscription(core.context, identityOf(context), request, cut, transportOf(context));
   // Not in `finally`, which never runs over HTTP/2 when the client resets the stream while a write waits for `drain`.
-  signal.addEventListener("abort", () => {
+  const stop = () => {
     // A deadline that has passed is the error of the stream, unless the stream has ended with another error before.
     if (signal.reason instanceof ConnectError) subscription.end(signal.reason);
     subscription.close();
-  });
+  };
+  // An error in a listener of an AbortSignal would end the process.
+  signal.addEventListener("abort", () => guard(warn, stop));
   // On our own listener, the handler yields Hello only: Connect writes the headers, errors and the end, and between
   // them the frames that all streams share are written to the body directly.
   const body = connection?.sink(formatOf(context), core.context.flushQueue);
+  const isJson = codecOf(context) === "json";
   for await (const batch of subscription.batches(body)) {
-    for (const frame of batch) yield frame.response;
+    for (const frame of batch) yield isJson ? frame.jsonResponse : frame.response;
   }
 }
 
 /** The format of the stream. Connect, gRPC and gRPC-Web have the same envelope; only codec and encoding differ. */
-function formatOf({ requestHeader, responseHeader }: HandlerContext): Enveloped {
-  const codec = /\+json\b/.test(requestHeader.get("content-type") ?? "") ? "json" : "proto";
+function formatOf(context: HandlerContext): Enveloped {
+  const { responseHeader } = context;
   const encoding = responseHeader.get("connect-content-encoding") ?? responseHeader.get("grpc-encoding");
-  return envelopedIn(codec, encoding ?? undefined);
+  return envelopedIn(codecOf(context), encoding ?? undefined);
+}
+
+/** The codec of the answer, which is that of the request; a GET has it in its query, and not in a header. */
+function codecOf({ responseHeader }: HandlerContext): Codec {
+  return /[/+]json\b/.test(responseHeader.get("content-type") ?? "") ? "json" : "proto";
 }
 
 async function deleteMessages(

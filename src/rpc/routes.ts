@@ -1,4 +1,4 @@
-import type { JsonReadOptions, Registry } from "@bufbuild/protobuf";
+import type { BinaryReadOptions, JsonReadOptions, Registry } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { AdminService } from "../../gen/tidings/v1/admin_service_pb.ts";
@@ -33,6 +33,12 @@ const jsonOptions: Partial<JsonReadOptions> & { textDecoder: TextDecoder } = {
   textDecoder: new TextDecoder("utf-8", { fatal: true }),
 };
 
+/**
+ * Drops fields that the contract does not know, at every depth: stored, they would be delivered and yet pass by every
+ * limit, for validation does not see them.
+ */
+const binaryOptions: Partial<BinaryReadOptions> = { readUnknownFields: false };
+
 /** All services of Tidings as Connect routes, for its own server or for the server of another program. */
 export function createRoutes(core: Core, health: HealthService, registry: Registry): (router: ConnectRouter) => void {
   const { reflection, logger } = core.context.settings;
@@ -44,6 +50,7 @@ export function createRoutes(core: Core, health: HealthService, registry: Regist
     for (const method of PushService.methods) {
       router.rpc(method, push[method.localName as keyof typeof push] as never, {
         requestGate,
+        binaryOptions,
         jsonOptions,
         maxTimeoutMs,
         readMaxBytes: readMaxBytes[method.localName] ?? 256 * kilobyte,
@@ -53,6 +60,7 @@ export function createRoutes(core: Core, health: HealthService, registry: Regist
     }
     router.service(AdminService, adminService(core), {
       requestGate,
+      binaryOptions,
       jsonOptions,
       maxTimeoutMs,
       readMaxBytes: 256 * kilobyte,

@@ -1,5 +1,5 @@
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
-import { type FramePage, toFrame } from "../feeds/history.ts";
+import type { FramePage } from "../feeds/history.ts";
 import { selectAll } from "../inbox/selection.ts";
 import { unbounded } from "../ports/store.ts";
 import { eventFrame, type Frame } from "../wire/frame.ts";
@@ -113,11 +113,11 @@ export class FeedReader {
   /** Batches of the stored events (those with a `ttl`) up to a seq, for a reader that enters a room without a position. */
   async *storedEvents(followed: FollowedFeed, upTo: number): AsyncGenerator<readonly Frame[]> {
     const { feed } = followed.cursor;
-    const { store, settings } = this.#context;
+    const { store, settings, history } = this.#context;
     const filter = { kinds: [Kind.EVENT], order: "oldest", bodies: true, limit: batchSize } as const;
     for (let after = 0; after < upTo; ) {
       const entries = await store.select({ ...selectAll(feed, [[after + 1, upTo]], settings.clock.now()), ...filter });
-      const frames = entries.map((entry) => toFrame(feed.name, entry));
+      const frames = entries.map((entry) => history.frame(feed.name, entry));
       yield this.#delivery.wanted(followed, frames);
       after = entries.length < batchSize ? upTo : (entries.at(-1)?.seq ?? upTo);
     }

@@ -15,6 +15,8 @@ export interface FollowingStream {
   wake(followed: FollowedFeed): void;
   /** Messages were recalled. */
   recalled(notice: RecallNotice): void;
+  /** One of these calls threw. */
+  failed?(error: unknown): void;
 }
 
 /** One feed that a stream follows. */
@@ -57,6 +59,11 @@ export class FollowedFeed implements FeedFollower {
 
   recalled(notice: RecallNotice): void {
     this.#stream.recalled(notice);
+  }
+
+  failed(error: unknown): void {
+    if (!this.#stream.failed) throw error;
+    this.#stream.failed(error);
   }
 }
 

@@ -154,9 +154,13 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   flush(): void {
     if (this.#phase === "queued" && this.#writeLive() && this.#move("queued", "idle")) return;
     this.#move("queued", "busy");
-    const resume = this.#resume;
-    this.#resume = undefined;
-    resume?.();
+    this.#continue();
+  }
+
+  /** A callback of this stream threw: a bug, which ends this stream with INTERNAL and nothing else. */
+  failed(error: unknown): void {
+    this.end(fail("INTERNAL", "internal error", { cause: error }));
+    this.#continue();
   }
 
   /** Replaces the token by a fresh one of the same caller. The stream leaves the rooms that it does not open. */
@@ -444,6 +448,12 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   async #drained(): Promise<void> {
     await (this.#sink as Sink).drained();
     this.#timers.sent();
+  }
+
+  #continue(): void {
+    const resume = this.#resume;
+    this.#resume = undefined;
+    resume?.();
   }
 
   #move(from: Phase, to: Phase): boolean {

@@ -10,6 +10,8 @@ export interface TimerActions {
   tokenExpired(): void;
   /** The reader took nothing for `stallMs`. */
   stalled(): void;
+  /** One of these calls threw. */
+  failed?(error: unknown): void;
 }
 
 /**
@@ -89,7 +91,17 @@ export class Timers {
     if (this.#closed) return;
     const silence = this.#lastProgress + (this.#isSending ? this.#stallMs : this.#heartbeatMs);
     this.#due = Math.min(silence, this.#tokenExpiry, this.#messageExpiry);
-    this.#timer = this.#clock.after(this.#due - this.#clock.now(), () => this.#check());
+    this.#timer = this.#clock.after(this.#due - this.#clock.now(), () => this.#fire());
+  }
+
+  /** An error is this stream's own: in the callback of a timer it would end the process. */
+  #fire(): void {
+    try {
+      this.#check();
+    } catch (error) {
+      if (!this.#actions.failed) throw error;
+      this.#actions.failed(error);
+    }
   }
 
   #check(): void {

@@ -1,3 +1,4 @@
+import { guard, type Report, warn } from "../util/guard.ts";
 import type { Format } from "./formats.ts";
 import type { Frame } from "./frame.ts";
 
@@ -9,8 +10,10 @@ export const systemDefer: Defer = (call) => void setImmediate(call);
 
 /** A stream with something to send. */
 export interface Flushable {
-  /** Called once for each `FlushQueue.add`. It must not throw. */
+  /** Called once for each `FlushQueue.add`. */
   flush(): void;
+  /** Called with the error that `flush` threw, which concerns this stream alone. Without it, the error is reported. */
+  failed?(error: unknown): void;
 }
 
 /** A sequence of frames in a trie: its joined bytes, and the sequences that continue it. */
@@ -26,13 +29,15 @@ interface Joint {
  */
 export class FlushQueue {
   readonly #defer: Defer;
+  readonly #report: Report;
   #waiting: Flushable[] = [];
   #flushing = false;
   #joints = new Map<Frame, Joint>();
 
-  /** `defer` flushes the queue; tests and simulations pass their own. */
-  constructor(defer: Defer) {
+  /** `defer` flushes the queue; tests and simulations pass their own. `report`: called with errors that no stream takes. */
+  constructor(defer: Defer, report: Report = warn) {
     this.#defer = defer;
+    this.#report = report;
   }
 
   /** Flushes the stream at the end of this tick, after those that were added before. */
@@ -65,9 +70,21 @@ export class FlushQueue {
     const streams = this.#waiting;
     this.#waiting = [];
     this.#flushing = true;
-    for (const stream of streams) stream.flush();
+    for (const stream of streams) {
+      try {
+        stream.flush();
+      } catch (error) {
+        this.#fail(stream, error);
+      }
+    }
     this.#flushing = false;
     this.#joints = new Map();
+  }
+
+  /** This call runs at the end of an event-loop tick, where an error would end the process. */
+  #fail(stream: Flushable, error: unknown): void {
+    if (stream.failed) guard(this.#report, () => stream.failed?.(error));
+    else this.#report(error);
   }
 }
 

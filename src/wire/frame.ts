@@ -3,7 +3,9 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { durationFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Message, MessageSchema, PositionSchema } from "../../gen/tidings/v1/message_pb.ts";
 import { type SubscribeResponse, SubscribeResponseSchema } from "../../gen/tidings/v1/push_service_pb.ts";
+import { jsonFlaw } from "../util/json-value.ts";
 import type { Format } from "./formats.ts";
+import type { ReportUnencodable } from "./unencodable.ts";
 
 /** One event, which streams send. A shared frame is encoded once per format, however many streams send it. */
 export class Frame {
@@ -30,6 +32,11 @@ export class Frame {
   get alone(): readonly Frame[] {
     this.#alone ??= [this];
     return this.#alone;
+  }
+
+  /** The event as a message that JSON can express. It is shared: do not change it. */
+  get jsonResponse(): SubscribeResponse {
+    return this.response;
   }
 
   /** The event in Protobuf. */
@@ -81,16 +88,35 @@ export interface FramePosition {
 class BodyFrame extends Frame {
   readonly #body: Uint8Array;
   readonly #extra: MessageInitShape<typeof MessageSchema>;
+  readonly #report: ReportUnencodable | undefined;
 
   /** `extra`: fields that are not in the body. */
-  constructor(body: Uint8Array, extra: MessageInitShape<typeof MessageSchema>) {
+  constructor(body: Uint8Array, extra: MessageInitShape<typeof MessageSchema>, report: ReportUnencodable | undefined) {
     super(() => create(SubscribeResponseSchema, { event: { case: "message", value: decode(body, extra) } }), true);
     this.#body = body;
     this.#extra = extra;
+    this.#report = report;
   }
 
   override get size(): number {
     return this.#body.length;
+  }
+
+  override get jsonResponse(): SubscribeResponse {
+    const { event } = this.response;
+    const value = toEncodable(event.value as Message, this.#report);
+    return value === event.value
+      ? this.response
+      : create(SubscribeResponseSchema, { event: { case: "message", value } });
+  }
+
+  /** Checks the payload only where the encoder refuses it: a check before would cost every message. */
+  override get json(): string {
+    try {
+      return super.json;
+    } catch {
+      return toJsonString(SubscribeResponseSchema, this.jsonResponse);
+    }
   }
 
   /** Copies the publisher's bytes: fields that follow a message belong to it (protobuf.dev/programming-guides/encoding). */
@@ -126,11 +152,16 @@ export class MessageFrame extends BodyFrame {
   #publishTime: number | undefined;
   #message: Message | undefined;
 
-  /** `stored`: unset for a message that is not stored. */
-  constructor(body: Uint8Array, expireTime: number, stored?: { id: string; seq: number; position: FramePosition }) {
+  /** `stored`: unset for a message that is not stored. `report`: called when a codec cannot encode the message. */
+  constructor(
+    body: Uint8Array,
+    expireTime: number,
+    stored?: { id: string; seq: number; position: FramePosition },
+    report?: ReportUnencodable,
+  ) {
     const extra = stored ? { position: create(PositionSchema, stored.position) } : {};
-    super(body, extra);
-    this.alerting = new BodyFrame(body, { ...extra, alert: true });
+    super(body, extra, report);
+    this.alerting = new BodyFrame(body, { ...extra, alert: true }, report);
     this.seq = stored?.seq ?? 0;
     this.epoch = stored?.position.epoch ?? 0;
     this.id = stored?.id ?? "";
@@ -158,4 +189,15 @@ function decode(body: Uint8Array, extra: MessageInitShape<typeof MessageSchema>)
 /** Decodes a stored message, with its position. */
 export function decodeMessage(body: Uint8Array, position: FramePosition): Message {
   return decode(body, { position: create(PositionSchema, position) });
+}
+
+/**
+ * Returns the message, or a copy without its payload where JSON cannot express it: earlier versions stored such payloads,
+ * and one of them must not make a stream or a list unreadable. Reports the id of such a message.
+ */
+export function toEncodable(message: Message, report: ReportUnencodable | undefined): Message {
+  const { payload } = message;
+  if (payload.case !== "json" || jsonFlaw(payload.value) === undefined) return message;
+  report?.(message.id);
+  return { ...message, payload: { case: undefined } };
 }

@@ -15,6 +15,7 @@ import { isOriginAllowed } from "../http/cors.ts";
 import { valuesOf } from "../http/raw-headers.ts";
 import type { Timer } from "../ports/clock.ts";
 import { Subscription } from "../stream/subscription.ts";
+import { guard, warn } from "../util/guard.ts";
 import { webSocketJson, webSocketProto } from "../wire/formats.ts";
 import { goAwayFrame } from "../wire/frame.ts";
 import { SocketSink } from "../wire/socket-sink.ts";
@@ -38,7 +39,13 @@ const codecs: ReadonlyMap<string, Codec> = new Map([
     "tidings.v1.json",
     { decode: (data) => fromJsonString(BridgeFrameSchema, utf8.decode(data)), format: webSocketJson },
   ],
-  ["tidings.v1.proto", { decode: (data) => fromBinary(BridgeFrameSchema, data), format: webSocketProto }],
+  [
+    "tidings.v1.proto",
+    {
+      decode: (data) => fromBinary(BridgeFrameSchema, data, { readUnknownFields: false }),
+      format: webSocketProto,
+    },
+  ],
 ]);
 
 /**
@@ -88,11 +95,8 @@ export class WebSocketBridge {
     else if (!/(^|,)\s*tidings\.v1\.(json|proto)\s*(,|$)/.test(request.headers["sec-websocket-protocol"] ?? "")) {
       refuse(socket, "400 Bad Request", "offer the subprotocol tidings.v1.json or tidings.v1.proto");
     } else
-      this.#server.handleUpgrade(
-        request,
-        socket,
-        head,
-        (webSocket) => void new Bridge(this.#core, webSocket, socket, this.#pings),
+      this.#server.handleUpgrade(request, socket, head, (webSocket) =>
+        guard(warn, () => new Bridge(this.#core, webSocket, socket, this.#pings)),
       );
     return true;
   }
@@ -101,6 +105,8 @@ export class WebSocketBridge {
 function ignore(): void {}
 
 function refuse(socket: Duplex, status: string, text: string): void {
+  // Node hands the socket over without a listener; an error of a peer that is gone would end the process.
+  socket.on("error", ignore);
   socket.end(
     `HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n${text}`,
   );
@@ -141,7 +147,7 @@ class Bridge {
     socket.on("pong", () => (this.#alive = true));
     // ws closes the socket after a protocol error by itself; the close event then frees the stream.
     socket.on("error", ignore);
-    socket.on("close", () => this.#leave());
+    socket.on("close", () => guard(warn, () => this.#leave()));
   }
 
   /** Pings the peer, or cuts the socket when the peer did not answer the previous ping. */
@@ -206,7 +212,12 @@ class Bridge {
     await this.#subscription?.refresh(fresh);
   }
 
+  /** Called where nothing catches an error, so that it must not throw. */
   #close(thrown: unknown): void {
+    guard(warn, () => this.#closeWith(thrown));
+  }
+
+  #closeWith(thrown: unknown): void {
     const error = thrown instanceof ConnectError ? thrown : fail("INTERNAL", "internal error", { cause: thrown });
     const reason = reasonOf(error) ?? "INTERNAL";
     const { logger } = this.#core.context.settings;

@@ -1,3 +1,5 @@
+import { guard, warn } from "../util/guard.ts";
+
 /** A connection whose peer is checked by pings. */
 export interface Pinged {
   /** Sends a ping, or cuts the connection when the previous one is unanswered; called every 20 s. */
@@ -36,6 +38,6 @@ export class Keepalive {
   #ping(): void {
     const slice = this.#slices[this.#next] as Set<Pinged>;
     this.#next = (this.#next + 1) % sliceCount;
-    for (const connection of slice) connection.ping();
+    for (const connection of slice) guard(warn, () => connection.ping());
   }
 }

@@ -56,7 +56,12 @@ export function newTenant(): string {
 /** Starts a server, with its store in memory unless the test names a folder. */
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
   const { host = "127.0.0.1", port = 0, tls, fallback, metricsAddress, ...rest } = options;
-  const tidings = await createTidings({ data: ":memory:", auth: { secret }, drainMs: 0, ...rest });
+  const tidings = await createTidings({
+    ...(rest.store === undefined ? { data: ":memory:" } : {}),
+    auth: { secret },
+    drainMs: 0,
+    ...rest,
+  });
   const listen = {
     host,
     port,

@@ -7,6 +7,7 @@ import {
   MarkReadResponseSchema,
   type PushService,
 } from "../../../gen/tidings/v1/push_service_pb.ts";
+import { toEncodable } from "../../wire/frame.ts";
 import type { Command } from "../command.ts";
 import type { Values } from "../config/settings.ts";
 import { unreadText } from "../output/counts.ts";
@@ -28,8 +29,10 @@ export const unread: Command = {
   async run({ values, print }) {
     const client = pushClient(values, "unread");
     const listed = await list(client, values);
-    if (values.json) print.json(toJson(ListUnreadResponseSchema, listed, { alwaysEmitImplicit: true }));
-    else {
+    if (values.json) {
+      const messages = listed.messages.map((message) => toEncodable(message, undefined));
+      print.json(toJson(ListUnreadResponseSchema, { ...listed, messages }, { alwaysEmitImplicit: true }));
+    } else {
       for (const message of listed.messages) print.line(messageLine(print, message));
       if (listed.unread !== undefined) print.line(unreadText(listed.unread));
     }

@@ -3,6 +3,7 @@ import { type JsonValue, toJson } from "@bufbuild/protobuf";
 import { MessageSchema } from "../../../gen/tidings/v1/message_pb.ts";
 import type { TidingsEvent } from "../../client/client.ts";
 import type { Position, RoomEvent, UnreadTotals } from "../../client/events.ts";
+import { toEncodable } from "../../wire/frame.ts";
 import { onlineText, unreadText } from "./counts.ts";
 import { messageLine } from "./message-line.ts";
 import { type Printer, printable, type Style } from "./printer.ts";
@@ -26,7 +27,7 @@ export function eventLine(print: Printer, event: TidingsEvent, unread: UnreadTot
 
 /** An event as the JSON form of SubscribeResponse: one key, named after the event. */
 export function eventJson(event: TidingsEvent): JsonValue {
-  if (event.type === "message") return { message: toJson(MessageSchema, event.message) };
+  if (event.type === "message") return { message: toJson(MessageSchema, toEncodable(event.message, undefined)) };
   const { type, ...rest } =
     event.type === "room" ? { ...event, status: `STATUS_${event.status.toUpperCase()}` } : event;
   // `$typeName` is on every Protobuf message, but is no field.
