@@ -122,6 +122,11 @@ export interface TidingsOptions {
   readonly allowedOrigins?: readonly string[];
   /** Largest content and payload of one message together, in bytes. Default 65,536. */
   readonly maxMessageBytes?: number;
+  /**
+   * Most inbox entries of one PublishBatch: its requests, each multiplied by the number of users that it names. Default
+   * 100,000.
+   */
+  readonly maxBatchEntries?: number;
   /** How long a stream is silent before it sends a heartbeat, in milliseconds. Default 25,000. */
   readonly heartbeatMs?: number;
   /** The time over which the clients of a closing server spread their return, in milliseconds. Default 5,000. */
@@ -172,6 +177,7 @@ export interface Settings {
   readonly timeouts: Required<TimeoutOptions>;
   readonly allowedOrigins: readonly string[];
   readonly maxMessageBytes: number;
+  readonly maxBatchEntries: number;
   readonly heartbeatMs: number;
   readonly drainMs: number;
   readonly drainDelayMs: number;
@@ -215,6 +221,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
     },
     allowedOrigins,
     maxMessageBytes: atLeast("maxMessageBytes", options.maxMessageBytes ?? 65_536, 1),
+    maxBatchEntries: atLeast("maxBatchEntries", options.maxBatchEntries ?? 100_000, 1),
     heartbeatMs: atLeast("heartbeatMs", options.heartbeatMs ?? 25_000, 10),
     drainMs: atLeast("drainMs", options.drainMs ?? 5_000, 0),
     drainDelayMs: atLeast("drainDelayMs", options.drainDelayMs ?? 0, 0),

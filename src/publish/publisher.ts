@@ -14,9 +14,11 @@ import { type Span, type Tracer, within } from "../ports/tracer.ts";
 import type { RoomAccess } from "../rooms/access.ts";
 import { Deadline } from "../util/deadline.ts";
 import { dayMs } from "../util/durations.ts";
+import type { Defer } from "../wire/flush-queue.ts";
 import { Announcer, type Published } from "./announce.ts";
 import { Answers } from "./answers.ts";
 import { type ResolvedAudience, resolveAudience } from "./audience.ts";
+import { slices } from "./batch-size.ts";
 import { checkDraft } from "./draft.ts";
 import { type StampedMessage, Stamper } from "./stamp.ts";
 
@@ -49,6 +51,7 @@ export class Publisher {
   readonly #counters: Counters;
   readonly #tracer: Tracer;
   readonly #clock: Clock;
+  readonly #defer: Defer;
   readonly #maxMessageBytes: number;
   readonly #stamper: Stamper;
   readonly #announcer: Announcer;
@@ -57,7 +60,7 @@ export class Publisher {
     { store, bus, presence }: Ports,
     { access, states, storeTimeoutMs, counters, tracer }: PublisherParts,
     newId: () => string,
-    { clock, maxMessageBytes, retention }: Settings,
+    { clock, defer, maxMessageBytes, retention }: Settings,
   ) {
     this.#store = store;
     this.#presence = presence;
@@ -67,6 +70,7 @@ export class Publisher {
     this.#counters = counters;
     this.#tracer = tracer;
     this.#clock = clock;
+    this.#defer = defer;
     this.#maxMessageBytes = maxMessageBytes;
     this.#stamper = new Stamper(newId, clock, retention.days * dayMs);
     this.#announcer = new Announcer(store, bus, clock, tracer);
@@ -84,11 +88,17 @@ export class Publisher {
   ): Promise<(PublishResponse | Error)[]> {
     // Outside the deadline: the authorize hook, which this may ask, has a timeout of its own.
     const authorised = await Promise.all(requests.map((request) => this.#authorise(caller, request)));
-    const published = await this.#inTime(countFeeds(authorised), async (checkDeadline) => {
-      const stamped = await Promise.all(authorised.map((item) => this.#stamp(caller, item)));
-      // The deadline has passed and the caller got STORE_UNAVAILABLE: do not store now.
-      checkDeadline();
-      return this.#storeAndAnnounce(stamped, span);
+    const published = await this.#inTime(countAllFeeds(authorised), async (checkDeadline) => {
+      const outcomes: (Published | Error)[] = [];
+      for (const slice of slices(authorised, countFeeds)) {
+        // A large batch lets other calls in: into the event loop, and into the queue of the store.
+        if (outcomes.length > 0) await new Promise<void>((resolve) => this.#defer(resolve));
+        const stamped = await Promise.all(slice.map((item) => this.#stamp(caller, item)));
+        // The deadline has passed and the caller got STORE_UNAVAILABLE: do not store now.
+        checkDeadline();
+        outcomes.push(...(await this.#storeAndAnnounce(stamped, span)));
+      }
+      return outcomes;
     });
     const answers = new Answers(this.#presence);
     return Promise.all(
@@ -200,8 +210,12 @@ function withoutErrors<T>(items: readonly (T | Error)[]): T[] {
   return items.filter((item): item is T => !(item instanceof Error));
 }
 
-function countFeeds(authorised: readonly (Authorised | Error)[]): number {
-  return authorised.reduce((sum, item) => sum + (item instanceof Error ? 0 : item.audience.feeds.length), 0);
+function countFeeds(item: Authorised | Error): number {
+  return item instanceof Error ? 0 : item.audience.feeds.length;
+}
+
+function countAllFeeds(authorised: readonly (Authorised | Error)[]): number {
+  return authorised.reduce((sum, item) => sum + countFeeds(item), 0);
 }
 
 function tooLate(): Error {

@@ -33,6 +33,7 @@ import { tenantOf } from "../feeds/feed.ts";
 import { connectionKey } from "../http/adapter.ts";
 import type { Codec } from "../inbox/list-page.ts";
 import type { OnlineTotals } from "../ports/presence.ts";
+import { checkBatchSize, entriesOf, slices } from "../publish/batch-size.ts";
 import { requireRoom } from "../rooms/grants.ts";
 import { Subscription } from "../stream/subscription.ts";
 import { guard, warn } from "../util/guard.ts";
@@ -52,7 +53,8 @@ export function pushService(core: Core): ServiceImpl<typeof PushService> {
     },
     async publishBatch(request, context) {
       validate(PublishBatchRequestSchema, request);
-      const checked = request.requests.map((item, index) => check(core, item, `requests[${index}]`));
+      checkBatchSize(request.requests, streamContext.settings.maxBatchEntries, codecOf(context));
+      const checked = await checkAll(core, request.requests);
       const outcomes = await publisher.publish(identityOf(context), checked, context.values.get(spanKey));
       for (const outcome of outcomes) if (outcome instanceof ConnectError) streamContext.counters.failed(outcome);
       return { outcomes: outcomes.map(toOutcome) };
@@ -193,6 +195,16 @@ function userOf(context: HandlerContext): UserIdentity {
   const identity = identityOf(context);
   if (!isUser(identity)) throw new Error(`${context.method.name} is open to ${identity.role}`);
   return identity;
+}
+
+/** Checks the requests of a batch one by one. A large batch lets other calls in between. */
+async function checkAll(core: Core, requests: readonly PublishRequest[]): Promise<(PublishRequest | Error)[]> {
+  const checked: (PublishRequest | Error)[] = [];
+  for (const slice of slices(requests, entriesOf)) {
+    if (checked.length > 0) await new Promise<void>((resolve) => core.context.settings.defer(resolve));
+    for (const request of slice) checked.push(check(core, request, `requests[${checked.length}]`));
+  }
+  return checked;
 }
 
 function check({ validate }: Core, request: PublishRequest, prefix: string): PublishRequest | Error {

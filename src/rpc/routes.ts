@@ -4,6 +4,7 @@ import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { AdminService } from "../../gen/tidings/v1/admin_service_pb.ts";
 import { PushService } from "../../gen/tidings/v1/push_service_pb.ts";
 import type { Core } from "../core/core.ts";
+import { maxAnswerBytes } from "../publish/batch-size.ts";
 import { adminService } from "./admin-service.ts";
 import { createGate } from "./gate.ts";
 import type { Health as HealthService } from "./health.ts";
@@ -54,7 +55,7 @@ export function createRoutes(core: Core, health: HealthService, registry: Regist
         jsonOptions,
         maxTimeoutMs,
         readMaxBytes: readMaxBytes[method.localName] ?? 256 * kilobyte,
-        writeMaxBytes: 16 * kilobyte * kilobyte,
+        writeMaxBytes: maxAnswerBytes,
         ...(method.methodKind === "server_streaming" ? { compressMinBytes: neverCompress } : {}),
       });
     }

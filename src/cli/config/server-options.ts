@@ -24,6 +24,7 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
     },
     allowedOrigins: values.allowedOrigins ?? [],
     maxMessageBytes: values.maxMessageBytes,
+    maxBatchEntries: values.maxBatchEntries,
     heartbeatMs: values.heartbeat,
     drainMs: values.drain,
     drainDelayMs: values.drainDelay,

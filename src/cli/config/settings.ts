@@ -171,6 +171,12 @@ export const settings = {
     help: "Maximum size of a message: its content and payload together, in bytes.",
     for: servers,
   },
+  maxBatchEntries: {
+    type: whole(1),
+    default: "100000",
+    help: "Maximum number of inbox entries of one PublishBatch: users times requests.",
+    for: servers,
+  },
   heartbeat: {
     type: duration(10, dayMs),
     default: "25s",

@@ -222,6 +222,7 @@ const samples: Readonly<Record<string, string>> = {
   retentionDays: "3",
   retentionCount: "3",
   maxMessageBytes: "3",
+  maxBatchEntries: "3",
   heartbeat: "3s",
   drain: "3s",
   drainDelay: "3s",

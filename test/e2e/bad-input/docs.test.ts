@@ -68,6 +68,7 @@ const inCode: Readonly<Record<string, string>> = {
   retentionDays: "retention.days",
   retentionCount: "retention.count",
   maxMessageBytes: "maxMessageBytes",
+  maxBatchEntries: "maxBatchEntries",
   maxStreamsPerUser: "maxStreamsPerUser",
   newStreamsPerSecond: "admission.perSecond",
   newcomerDays: "newcomerDays",
