@@ -146,6 +146,11 @@ export interface TidingsOptions {
   readonly authorize?: AuthorizeOptions;
   /** Age up to which a message that is delivered late still has `alert` set, in milliseconds. Default 300,000. */
   readonly alertMs?: number;
+  /**
+   * Ignore fields and enum values of JSON requests that the contract does not know, instead of refusing the request: for
+   * clients that are newer than this server. A misspelled name is then ignored, too. Default false.
+   */
+  readonly ignoreUnknownFields?: boolean;
   /** Serve gRPC reflection. Default true. */
   readonly reflection?: boolean;
   /**
@@ -186,6 +191,7 @@ export interface Settings {
   readonly newcomerDays: number;
   readonly authorize: Required<AuthorizeOptions> | undefined;
   readonly alertMs: number;
+  readonly ignoreUnknownFields: boolean;
   readonly reflection: boolean;
   readonly metrics: boolean;
   readonly tracing: Required<TracingOptions> | undefined;
@@ -237,6 +243,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
     newcomerDays: atLeast("newcomerDays", options.newcomerDays ?? 7, 0),
     authorize: options.authorize && resolveAuthorize(options.authorize),
     alertMs: atLeast("alertMs", options.alertMs ?? 300_000, 0),
+    ignoreUnknownFields: options.ignoreUnknownFields ?? false,
     reflection: options.reflection ?? true,
     metrics: options.metrics ?? false,
     tracing: options.tracing && resolveTracing(options.tracing),

@@ -50,6 +50,23 @@ export function isDisconnect(error: unknown): boolean {
   return disconnects.has(String(cause?.code ?? code));
 }
 
+/** What people get who call by hand, where Connect answers with a status alone. */
+function wordsFor(status: number, isUnary: boolean): string | undefined {
+  const type = isUnary ? "application/json" : "application/connect+json";
+  if (status === 405) return `use POST, with the header content-type: ${type}`;
+  return status === 415
+    ? `send the header content-type: ${type}, or that of another protocol of this server`
+    : undefined;
+}
+
+function refuse(response: ServerResponse, status: number, words: string): void {
+  response.writeHead(status, { "content-type": "text/plain; charset=utf-8" }).end(`${words}\n`);
+}
+
+function isInvalidUrl(error: unknown): boolean {
+  return error instanceof TypeError && (error as NodeJS.ErrnoException).code === "ERR_INVALID_URL";
+}
+
 /**
  * Creates a request handler for Node's HTTP servers that serves Connect routes. It replaces connectNodeAdapter, which
  * prints to the console and gives no access to the connection.
@@ -84,9 +101,15 @@ export function createAdapter({
     // Inside the promise, because reading a request whose connection has just broken may throw.
     const call = async () => {
       joinCredentials(request);
-      return writeResponse(await handler(toUniversal(request, response, values)), response);
+      const answer = await handler(toUniversal(request, response, values));
+      const words = answer.body ? undefined : wordsFor(answer.status, handler.method.methodKind === "unary");
+      if (words === undefined) return writeResponse(answer, response);
+      answer.header?.forEach((value, name) => void response.setHeader(name, value));
+      return refuse(response, answer.status, words);
     };
     call().catch((error: unknown) => {
+      // The Host header makes no URL: the request is at fault, and no handler has seen it.
+      if (isInvalidUrl(error) && !response.headersSent) return refuse(response, 400, "the Host header is not a host");
       if (isDisconnect(error) || response.destroyed) return;
       logger?.error({ err: error, method: handler.method.name }, "writing the response failed");
       response.destroy();

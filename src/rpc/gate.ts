@@ -1,9 +1,11 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type DescMessage } from "@bufbuild/protobuf";
+import { base64Decode } from "@bufbuild/protobuf/wire";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import type { Identity, Role } from "../auth/identity.ts";
 import { bearerToken } from "../auth/verify-token.ts";
+import type { RequestJson } from "../contract/request-json.ts";
 import type { Core } from "../core/core.ts";
 import { codeName, errorDomain, fail, type Reason, reasonOf } from "../errors.ts";
 import { isDisconnect } from "../http/adapter.ts";
@@ -34,11 +36,13 @@ const requestIdPattern = /^[\w.:-]{1,64}$/;
 
 /**
  * Creates the gate that every call passes: it authenticates the caller, checks the role, and records the call when it
- * ends. It runs after the headers have arrived and before the body is read, decompressed or parsed.
+ * ends. It runs after the headers have arrived and before the body is read, decompressed or parsed. `texts` has the JSON of
+ * requests by method, to find the field at fault.
  */
 export function createGate(
   { context: streamContext, authenticate, admit }: Core,
   logger: Logger | undefined,
+  texts: ReadonlyMap<string, Pick<RequestJson<DescMessage>, "violation">> = new Map(),
 ): (context: HandlerContext) => Promise<void> {
   return async (context) => {
     const method = `${context.service.typeName}/${context.method.name}`;
@@ -49,7 +53,7 @@ export function createGate(
     const start = performance.now();
     const startTime = Date.now();
     const end = () => {
-      const error = finish(context.signal.reason, start, log);
+      const error = finish(context.signal.reason, start, log, texts.get(method));
       keepMessageLegible(context.responseTrailer);
       const seconds = (performance.now() - start) / 1000;
       streamContext.counters.called({ method, transport: transportOf(context), seconds, error });
@@ -67,6 +71,7 @@ export function createGate(
         metadata: { role: identity.role },
       });
     }
+    if (context.requestMethod === "GET") checkBase64(context.url);
     context.values.set(identityKey, identity);
     // No span for a stream: it would be open for hours, and the messages that it delivers have spans of their own.
     if (context.method.methodKind === "unary") {
@@ -78,6 +83,17 @@ export function createGate(
       );
     }
   };
+}
+
+/** Connect raises base64 that is none, in the query of a GET, as a mistake of the server. */
+function checkBase64(url: string): void {
+  const query = new URL(url).searchParams;
+  if (query.get("base64") !== "1") return;
+  try {
+    base64Decode(query.get("message") ?? "");
+  } catch {
+    throw fail("BODY_INVALID", "must be base64 in a query with base64=1", { field: "message" });
+  }
 }
 
 /** The transport of a call, for metrics. */
@@ -95,7 +111,12 @@ function parentOf({ role }: Identity, { requestHeader }: HandlerContext): string
  * that details can still be added here. An unexpected error is logged, once, and not sent. Returns the error that the
  * caller gets, or `undefined` for a call that did not fail.
  */
-function finish(reason: unknown, start: number, log: Logger | undefined): ConnectError | undefined {
+function finish(
+  reason: unknown,
+  start: number,
+  log: Logger | undefined,
+  text: Pick<RequestJson<DescMessage>, "violation"> | undefined,
+): ConnectError | undefined {
   const milliseconds = Math.round(performance.now() - start);
   const unexpected = reason instanceof Error && reason.name !== "AbortError" && !isDisconnect(reason);
   if (!(reason instanceof ConnectError)) {
@@ -106,7 +127,7 @@ function finish(reason: unknown, start: number, log: Logger | undefined): Connec
   }
   if (peerReset.test(reason.rawMessage)) Object.assign(reason, { code: Code.Canceled });
   if (requestFault.test(reason.rawMessage)) Object.assign(reason, { code: Code.InvalidArgument });
-  complete(reason);
+  complete(reason, text);
   const code = Code[reason.code];
   // Errors of other codes have causes in the request and quote it, so their causes are not logged.
   if (reason.code === Code.Internal && !prescribed.test(reason.rawMessage))
@@ -125,9 +146,16 @@ const requestFault = /^(parse binary: |decompression failed$)/;
 const prescribed = /^received compressed envelope/;
 
 /** Adds to an error that Connect itself raised the details that errors of the table have. */
-function complete(error: ConnectError): void {
+function complete(error: ConnectError, text: Pick<RequestJson<DescMessage>, "violation"> | undefined): void {
   const reason = connectReasons.get(error.code);
   if (reason === undefined || reasonOf(error) !== undefined) return;
+  const violation = reason === "BODY_INVALID" ? text?.violation(error.rawMessage) : undefined;
+  if (violation) {
+    const { rawMessage, message, details } = fail(reason, violation.description, { field: violation.field });
+    Object.assign(error, { rawMessage, message });
+    error.details.push(...details);
+    return;
+  }
   const field = /cannot decode field ([\w.]+)/.exec(error.rawMessage)?.[1]?.replace(/^tidings\.v1\.\w+\./, "");
   const metadata = field === undefined ? {} : { field };
   error.details.push({

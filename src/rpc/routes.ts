@@ -1,8 +1,9 @@
-import type { BinaryReadOptions, JsonReadOptions, Registry } from "@bufbuild/protobuf";
-import type { ConnectRouter } from "@connectrpc/connect";
+import type { BinaryReadOptions, DescMessage, JsonReadOptions, Registry } from "@bufbuild/protobuf";
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { AdminService } from "../../gen/tidings/v1/admin_service_pb.ts";
 import { PushService } from "../../gen/tidings/v1/push_service_pb.ts";
+import { RequestJson } from "../contract/request-json.ts";
 import type { Core } from "../core/core.ts";
 import { maxAnswerBytes } from "../publish/batch-size.ts";
 import { adminService } from "./admin-service.ts";
@@ -29,27 +30,34 @@ const readMaxBytes: Readonly<Record<string, number>> = {
 /** Streams compress large messages themselves, once for all streams (wire/formats.ts); the other frames are small. */
 const neverCompress = Number.MAX_SAFE_INTEGER;
 
-/** Refuses text that is not UTF-8, as Protobuf does, instead of replacing characters. */
-const jsonOptions: Partial<JsonReadOptions> & { textDecoder: TextDecoder } = {
-  textDecoder: new TextDecoder("utf-8", { fatal: true }),
-};
-
 /**
  * Drops fields that the contract does not know, at every depth: stored, they would be delivered and yet pass by every
  * limit, for validation does not see them.
  */
 const binaryOptions: Partial<BinaryReadOptions> = { readUnknownFields: false };
 
+type JsonOptions = Partial<JsonReadOptions> & { textDecoder: TextDecoder };
+type Implementation = (request: never, context: HandlerContext) => unknown;
+
 /** All services of Tidings as Connect routes, for its own server or for the server of another program. */
 export function createRoutes(core: Core, health: HealthService, registry: Registry): (router: ConnectRouter) => void {
-  const { reflection, logger } = core.context.settings;
-  const requestGate = createGate(core, logger);
-  const push = pushService(core);
+  const { reflection, logger, ignoreUnknownFields } = core.context.settings;
+  const texts = new Map<string, RequestJson<DescMessage>>();
+  const requestGate = createGate(core, logger, texts);
+  const implementations: Readonly<Record<string, Implementation>> = { ...pushService(core), ...adminService(core) };
   return (router) => {
     // Registered method by method, because the options of a service cannot differ by method, and Fastify refuses to
     // register a method twice.
-    for (const method of PushService.methods) {
-      router.rpc(method, push[method.localName as keyof typeof push] as never, {
+    for (const method of [...PushService.methods, ...AdminService.methods]) {
+      const text = new RequestJson(method.input, ignoreUnknownFields);
+      texts.set(`${method.parent.typeName}/${method.name}`, text);
+      const implementation = implementations[method.localName] as Implementation;
+      const serve: Implementation = (request, context) => {
+        text.forget();
+        return implementation(request, context);
+      };
+      const jsonOptions: JsonOptions = { ignoreUnknownFields, textDecoder: text as unknown as TextDecoder };
+      router.rpc(method, serve as never, {
         requestGate,
         binaryOptions,
         jsonOptions,
@@ -59,13 +67,6 @@ export function createRoutes(core: Core, health: HealthService, registry: Regist
         ...(method.methodKind === "server_streaming" ? { compressMinBytes: neverCompress } : {}),
       });
     }
-    router.service(AdminService, adminService(core), {
-      requestGate,
-      binaryOptions,
-      jsonOptions,
-      maxTimeoutMs,
-      readMaxBytes: 256 * kilobyte,
-    });
     health.routes(router);
     if (reflection) reflectionRoutes(router, registry, [...serviceNames, Health.typeName]);
   };

@@ -4,11 +4,12 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { fromBinary, fromJsonString } from "@bufbuild/protobuf";
+import { fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type WebSocket, WebSocketServer } from "ws";
 import { type BridgeFrame, BridgeFrameSchema } from "../../gen/tidings/v1/bridge_pb.ts";
 import { type Identity, isUser } from "../auth/identity.ts";
+import { RequestJson } from "../contract/request-json.ts";
 import type { Core } from "../core/core.ts";
 import { fail, reasonOf, retryAfterOf, webSocketCloseCode } from "../errors.ts";
 import { isOriginAllowed } from "../http/cors.ts";
@@ -21,12 +22,9 @@ import { goAwayFrame } from "../wire/frame.ts";
 import { SocketSink } from "../wire/socket-sink.ts";
 import { Keepalive } from "./keepalive.ts";
 
-/** Refuses bytes that are not UTF-8: a binary frame may hold any bytes, while ws itself checks text frames. */
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
 /** How frames are read and written. */
 interface Codec {
-  decode(data: Buffer): BridgeFrame;
+  decode(data: Buffer, ignoreUnknownFields: boolean): BridgeFrame;
   readonly format: typeof webSocketJson;
 }
 
@@ -37,12 +35,17 @@ interface Codec {
 const codecs: ReadonlyMap<string, Codec> = new Map([
   [
     "tidings.v1.json",
-    { decode: (data) => fromJsonString(BridgeFrameSchema, utf8.decode(data)), format: webSocketJson },
+    {
+      // A binary frame may hold any bytes, while ws itself checks that text frames are UTF-8.
+      decode: (data: Buffer, ignoreUnknownFields: boolean) =>
+        new RequestJson(BridgeFrameSchema, ignoreUnknownFields).parse(data),
+      format: webSocketJson,
+    },
   ],
   [
     "tidings.v1.proto",
     {
-      decode: (data) => fromBinary(BridgeFrameSchema, data, { readUnknownFields: false }),
+      decode: (data: Buffer) => fromBinary(BridgeFrameSchema, data, { readUnknownFields: false }),
       format: webSocketProto,
     },
   ],
@@ -180,7 +183,7 @@ class Bridge {
 
   async #handle(data: Buffer): Promise<void> {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
-    const frame = decode(this.#codec, data);
+    const frame = decode(this.#codec, data, this.#core.context.settings.ignoreUnknownFields);
     this.#core.validate(BridgeFrameSchema, frame);
     if (!this.#subscription) return this.#open(frame);
     if (frame.subscribe)
@@ -234,10 +237,11 @@ class Bridge {
   }
 }
 
-function decode(codec: Codec, data: Buffer): BridgeFrame {
+function decode(codec: Codec, data: Buffer, ignoreUnknownFields: boolean): BridgeFrame {
   try {
-    return codec.decode(data);
+    return codec.decode(data, ignoreUnknownFields);
   } catch (error) {
+    if (error instanceof ConnectError) throw error;
     throw fail("BODY_INVALID", `the frame is not a BridgeFrame: ${(error as Error).message}`, { cause: error });
   }
 }

@@ -311,7 +311,7 @@ export const AudienceSchema: GenMessage<Audience, {jsonType: AudienceJson}> = /*
 
 /**
  * A message as its publisher writes it. Content and payload together have at most 64 KiB (the server's
- * `maxMessageBytes`).
+ * `maxMessageBytes`). Fields that the contract does not know are refused over JSON, and dropped over Protobuf.
  *
  * @generated from message tidings.v1.Draft
  */
@@ -381,7 +381,9 @@ export type Draft = Message$1<"tidings.v1.Draft"> & {
    */
   payload: {
     /**
-     * Any JSON value.
+     * Any JSON value, with at most 32 levels of lists and objects. Numbers are doubles, as in JavaScript: an integer that
+     * a double cannot hold is refused over JSON, and belongs in a string. NaN, infinity, values without a kind, and half
+     * surrogate pairs are refused.
      *
      * @generated from field: google.protobuf.Value json = 9;
      */
@@ -422,7 +424,7 @@ export type Draft = Message$1<"tidings.v1.Draft"> & {
 
 /**
  * A message as its publisher writes it. Content and payload together have at most 64 KiB (the server's
- * `maxMessageBytes`).
+ * `maxMessageBytes`). Fields that the contract does not know are refused over JSON, and dropped over Protobuf.
  *
  * @generated from message tidings.v1.Draft
  */
@@ -486,7 +488,9 @@ export type DraftJson = {
   event?: string;
 
   /**
-   * Any JSON value.
+   * Any JSON value, with at most 32 levels of lists and objects. Numbers are doubles, as in JavaScript: an integer that
+   * a double cannot hold is refused over JSON, and belongs in a string. NaN, infinity, values without a kind, and half
+   * surrogate pairs are refused.
    *
    * @generated from field: google.protobuf.Value json = 9;
    */

@@ -291,7 +291,8 @@ export const ReceiptSchema: GenMessage<Receipt, {jsonType: ReceiptJson}> = /*@__
 export type PublishBatchRequest = Message<"tidings.v1.PublishBatchRequest"> & {
   /**
    * 1 to 1,000 publishes. Each is checked by itself: an invalid one is reported in its outcome, and the others are
-   * published.
+   * published. Requests times users must not exceed 100,000 (the server's `maxBatchEntries`), and the answer 16 MiB: a
+   * batch beyond that is refused as a whole.
    *
    * @generated from field: repeated tidings.v1.PublishRequest requests = 1;
    */
@@ -306,7 +307,8 @@ export type PublishBatchRequest = Message<"tidings.v1.PublishBatchRequest"> & {
 export type PublishBatchRequestJson = {
   /**
    * 1 to 1,000 publishes. Each is checked by itself: an invalid one is reported in its outcome, and the others are
-   * published.
+   * published. Requests times users must not exceed 100,000 (the server's `maxBatchEntries`), and the answer 16 MiB: a
+   * batch beyond that is refused as a whole.
    *
    * @generated from field: repeated tidings.v1.PublishRequest requests = 1;
    */
@@ -1441,7 +1443,8 @@ export const ListUnreadRequestSchema: GenMessage<ListUnreadRequest, {jsonType: L
  */
 export type ListUnreadResponse = Message<"tidings.v1.ListUnreadResponse"> & {
   /**
-   * Newest first.
+   * Newest first. A page may have fewer messages than asked for, since it ends at 1 MiB: only next_page_token tells the
+   * last one.
    *
    * @generated from field: repeated tidings.v1.Message messages = 1;
    */
@@ -1469,7 +1472,8 @@ export type ListUnreadResponse = Message<"tidings.v1.ListUnreadResponse"> & {
  */
 export type ListUnreadResponseJson = {
   /**
-   * Newest first.
+   * Newest first. A page may have fewer messages than asked for, since it ends at 1 MiB: only next_page_token tells the
+   * last one.
    *
    * @generated from field: repeated tidings.v1.Message messages = 1;
    */
@@ -1681,7 +1685,8 @@ export const ListMessagesRequestSchema: GenMessage<ListMessagesRequest, {jsonTyp
  */
 export type ListMessagesResponse = Message<"tidings.v1.ListMessagesResponse"> & {
   /**
-   * Newest first.
+   * Newest first. A page may have fewer messages than asked for, since it ends at 1 MiB: only next_page_token tells the
+   * last one.
    *
    * @generated from field: repeated tidings.v1.Message messages = 1;
    */
@@ -1702,7 +1707,8 @@ export type ListMessagesResponse = Message<"tidings.v1.ListMessagesResponse"> & 
  */
 export type ListMessagesResponseJson = {
   /**
-   * Newest first.
+   * Newest first. A page may have fewer messages than asked for, since it ends at 1 MiB: only next_page_token tells the
+   * last one.
    *
    * @generated from field: repeated tidings.v1.Message messages = 1;
    */

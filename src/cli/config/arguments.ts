@@ -1,7 +1,7 @@
 /** Parses the command line into a command and its flags. Values stay unparsed until `configure` reads them by type. */
 import { parseArgs } from "node:util";
+import { suggestion } from "../../util/suggestion.ts";
 import { type CommandName, commandNames, flagName, type SettingName, settingNames, settingOf } from "./settings.ts";
-import { suggestion } from "./suggestion.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** A parsed command line. */

@@ -1,5 +1,6 @@
 /** Determines the value of each setting: a flag overrides the environment, the environment the file, the file the default. */
 import { parse, YAMLParseError } from "yaml";
+import { suggestion } from "../../util/suggestion.ts";
 import type { Arguments } from "./arguments.ts";
 import { readText } from "./read-text.ts";
 import {
@@ -11,7 +12,6 @@ import {
   settingOf,
   type Values,
 } from "./settings.ts";
-import { suggestion } from "./suggestion.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** The environment variables of a process. */

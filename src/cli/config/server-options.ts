@@ -37,6 +37,7 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
     newcomerDays: values.newcomerDays,
     ...(authorize === undefined ? {} : { authorize }),
     alertMs: values.alertWindow,
+    ignoreUnknownFields: values.ignoreUnknownFields,
     reflection: values.reflection,
     metrics: values.metricsAddress !== undefined,
     ...(values.otlpEndpoint === undefined ? {} : { tracing: { endpoint: values.otlpEndpoint } }),

@@ -276,6 +276,12 @@ export const settings = {
     help: "Maximum age of a message that still asks the page for a sound.",
     for: servers,
   },
+  ignoreUnknownFields: {
+    type: toggle,
+    default: "false",
+    help: "Ignore unknown fields of JSON requests, for clients newer than the server.",
+    for: servers,
+  },
   reflection: {
     type: toggle,
     default: "true",

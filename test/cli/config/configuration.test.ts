@@ -242,6 +242,7 @@ const samples: Readonly<Record<string, string>> = {
   authorizeTimeout: "3s",
   authorizeCache: "3s",
   alertWindow: "3s",
+  ignoreUnknownFields: "true",
   reflection: "false",
   metricsAddress: "127.0.0.1:9464",
   otlpEndpoint: "http://127.0.0.1:4318",
