@@ -3,20 +3,24 @@
  * client.
  */
 import { connect } from "node:net";
-import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import {
+  AdminService,
   BridgeFrameSchema,
   Kind,
   PublishBatchRequestSchema,
   PublishRequestSchema,
+  PublishResponseSchema,
   PushService,
   SubscribeRequestSchema,
 } from "../../../src/gen.ts";
+import { draft } from "../../support/drafts.ts";
+import { wildRequest } from "../../support/wild-requests.ts";
 import { type Answer, envelope, pathOf, post, postGrpc } from "./raw.ts";
 import { openStage, type Stage } from "./stage.ts";
 
@@ -200,6 +204,69 @@ test("Random envelopes of gRPC are refused cleanly", async () => {
     }),
     runs,
   );
+});
+
+const callers = fc.constantFrom("ann" as const, "service" as const);
+/** Every unary method. A stream that is opened by chance does not end, unlike a call. */
+const unary = [...PushService.methods, ...AdminService.methods].filter(({ methodKind }) => methodKind === "unary");
+
+test.each(unary.map((method) => [method.name, method] as const))(
+  "Random requests of %s are answered or refused cleanly, in both codecs",
+  async (_name, method) => {
+    const url = `${stage.server.url}/${method.parent.typeName}/${method.name}`;
+    await fc.assert(
+      fc.asyncProperty(callers, wildRequest(method.input), async (caller, { binary, json }) => {
+        const token = stage.as(caller) as Record<string, string>;
+        expectClean(await post(url, binary, { "content-type": "application/proto", ...token }));
+        expectClean(await post(url, json, { "content-type": "application/json", ...token }));
+      }),
+      { numRuns: 60 },
+    );
+  },
+);
+
+test("Random drafts are refused or can be read in both codecs, live and listed", async () => {
+  const authorization = `Bearer ${await stage.server.token({ sub: "fuzzed", tenant: "acme" })}`;
+  const socket = new WebSocket(`${stage.server.url.replace("http", "ws")}/ws`, "tidings.v1.json");
+  const live = new Set<string>();
+  const started = Promise.withResolvers<void>();
+  let check = () => {};
+  socket.on("open", () => socket.send(JSON.stringify({ token: authorization.slice(7), subscribe: {} })));
+  socket.on("close", (code, reason) => started.reject(new Error(`closed: ${code} ${reason}`)));
+  socket.on("message", (data) => {
+    const event = JSON.parse(String(data)) as { caughtUp?: object; message?: { id: string } };
+    if (event.caughtUp) started.resolve();
+    if (event.message) live.add(event.message.id);
+    check();
+  });
+  await started.promise;
+  const accepted: string[] = [];
+  const service = { "content-type": "application/proto", ...(stage.as("service") as Record<string, string>) };
+  const url = stage.server.url + pathOf("Publish");
+  await fc.assert(
+    fc.asyncProperty(draft, async (message) => {
+      const request = create(PublishRequestSchema, { audience: { to: { case: "userId", value: "fuzzed" } }, message });
+      const body = new Uint8Array(toBinary(PublishRequestSchema, request));
+      const response = await fetch(url, { method: "POST", headers: service, body });
+      if (!response.ok) return void expect(response.status).toBe(400);
+      const { messageId } = fromBinary(PublishResponseSchema, new Uint8Array(await response.arrayBuffer()));
+      if (message.kind !== Kind.ACTIVITY) accepted.push(messageId);
+    }),
+    { numRuns: 400 },
+  );
+  expect(accepted.length).toBeGreaterThan(20);
+  await new Promise<void>((resolve) => {
+    check = () => accepted.every((id) => live.has(id)) && resolve();
+    check();
+  });
+  socket.removeAllListeners("close");
+  socket.close();
+  for (const encoding of ["json", "proto"]) {
+    const list = `${stage.server.url}${pathOf("ListMessages")}?connect=v1&encoding=${encoding}`;
+    const message = encoding === "json" ? encodeURIComponent('{"pageSize":100}') : "%50%64";
+    const response = await fetch(`${list}&message=${message}`, { headers: { authorization } });
+    expect(response.status, encoding).toBe(200);
+  }
 });
 
 test("Random Authorization headers are refused cleanly", async () => {
