@@ -1,6 +1,6 @@
 /** Stores report each durable write to their commit listener. */
 
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
 import type { Commit } from "../../src/ports/store.ts";
 import { describeWith } from "../support/require.ts";
@@ -25,6 +25,21 @@ test("SqliteStore reports each commit with the messages of all calls that share 
   await store.saveReadState("t", "ann", { version: 1, json: "{}" });
   expect(commits[1]).toMatchObject({ messages: 0 });
   await store.close();
+});
+
+test("SqliteStore goes on when its commit listener throws, and the error becomes a process warning", async () => {
+  const bug = new Error("a bug of the listener");
+  const emitted = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+  const store = new SqliteStore({ folder: ":memory:", keep: 100 }, () => {
+    throw bug;
+  });
+  await store.open();
+  for (const seq of [1, 2]) {
+    expect(await store.append([message("t", { feeds })])).toMatchObject([{ outcome: "stored", seqs: [seq] }]);
+  }
+  await store.close();
+  expect(emitted).toHaveBeenCalledWith(bug);
+  emitted.mockRestore();
 });
 
 describeWith(anyMongo)("MongoStore", () => {

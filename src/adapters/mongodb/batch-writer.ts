@@ -1,4 +1,5 @@
 import type { CommitListener } from "../../ports/store.ts";
+import { guard, warn } from "../../util/guard.ts";
 import type { Database } from "./database.ts";
 import type { EntryContent, EntryDocument, IdempotencyRecord } from "./documents.ts";
 import type { FeedBoundsReader } from "./feed-bounds.ts";
@@ -206,7 +207,9 @@ export class BatchWriter {
   }
 
   #report(messages: number, start: number): void {
-    if (messages > 0) this.#listeners.committed({ messages, seconds: (performance.now() - start) / 1000 });
+    const seconds = (performance.now() - start) / 1000;
+    // The listener belongs to another program: its error must not fail what is stored.
+    if (messages > 0) guard(warn, () => this.#listeners.committed({ messages, seconds }));
   }
 
   #endOf(f: string): KnownEnd {

@@ -13,6 +13,7 @@ import type { Logger } from "pino";
 import type { Bus, BusEvent, BusFigures, Notice } from "../../ports/bus.ts";
 import type { FeedKey } from "../../ports/store.ts";
 import { Deadline } from "../../util/deadline.ts";
+import { guard, warn } from "../../util/guard.ts";
 import { fnv1a } from "../../util/keys.ts";
 import { Listeners } from "../../util/listeners.ts";
 import { decodeHeartbeat, decodeNotices, encodeHeartbeat, encodeNotices, estimateSize } from "./codec.ts";
@@ -112,12 +113,7 @@ export class RedisBus implements Bus {
         this.#checkConnection();
       },
     });
-    this.#timer = setInterval(() => {
-      this.#checks++;
-      if (this.#checks % checksPerHeartbeat === 0) this.#sendHeartbeat();
-      this.#checkConnection();
-      this.#checkGaps();
-    }, checkMs).unref();
+    this.#timer = setInterval(() => guard(warn, () => this.#tick()), checkMs).unref();
   }
 
   /** Whether this node receives what is published through Redis. */
@@ -136,7 +132,7 @@ export class RedisBus implements Bus {
       const shard = shardOf(feedOf(notice));
       const queue = this.#outbox.get(shard);
       if (queue) queue.push(notice);
-      else if (this.#outbox.set(shard, [notice]).size === 1) setImmediate(() => this.#flush());
+      else if (this.#outbox.set(shard, [notice]).size === 1) setImmediate(() => guard(warn, () => this.#flush()));
     }
     for (const notice of notices) this.#listeners.call(notice);
   }
@@ -160,6 +156,13 @@ export class RedisBus implements Bus {
       await new Deadline(closeMs, () => new Error("Redis did not answer in time")).race(goodbye).catch(() => {});
     }
     this.#link.close();
+  }
+
+  #tick(): void {
+    this.#checks++;
+    if (this.#checks % checksPerHeartbeat === 0) this.#sendHeartbeat();
+    this.#checkConnection();
+    this.#checkGaps();
   }
 
   #flush(): void {

@@ -10,6 +10,7 @@ import { fail } from "../../errors.ts";
 import type { Connection, Membership, OnlineTotals, Presence, PresenceChange } from "../../ports/presence.ts";
 import { Batcher } from "../../util/batcher.ts";
 import { Deadline } from "../../util/deadline.ts";
+import { guard, warn } from "../../util/guard.ts";
 import { exactKey, joinKey } from "../../util/keys.ts";
 import { Listeners } from "../../util/listeners.ts";
 import { prefixOf } from "./connect.ts";
@@ -96,7 +97,7 @@ export class RedisPresence implements Presence {
       changed: (tenant) => this.#listeners.call({ type: "count", tenant }),
       lost: (set, kicked) => this.#kick(set, kicked),
     });
-    this.#timer = setInterval(() => this.#check(), Math.min(1000, leaseMs / 10)).unref();
+    this.#timer = setInterval(() => guard(warn, () => this.#check()), Math.min(1000, leaseMs / 10)).unref();
   }
 
   /** Whether Redis answers and holds this node's members. */

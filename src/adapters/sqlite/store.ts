@@ -18,6 +18,7 @@ import type {
   StoredReadState,
   StoreInfo,
 } from "../../ports/store.ts";
+import { guard, warn } from "../../util/guard.ts";
 import type { Answer, Answers, Call, WorkerData } from "./worker.ts";
 
 /** The most calls in flight. Further ones are refused, so that a slow disk cannot fill the memory. */
@@ -51,7 +52,8 @@ export class SqliteStore implements Store {
       this.#busy = false;
       this.#settle(answers);
       this.#flush();
-      if (commit) committed(commit);
+      // The listener belongs to another program, and its error in an event of the thread would end the process.
+      if (commit) guard(warn, () => committed(commit));
     });
     this.#worker.on("error", (error) => this.#failAll(error));
     this.#worker.on("exit", () => this.#failAll(new Error("the thread of the store has ended")));
