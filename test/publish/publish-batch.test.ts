@@ -14,6 +14,7 @@ import {
   toEveryone,
   toTenant,
   toUser,
+  toUsers,
   userOf,
 } from "../support/core.ts";
 
@@ -42,6 +43,23 @@ async function stored({ key, name }: NamedFeed): Promise<Message[]> {
   const { entries } = await node.store.read(key, 0, Number.MAX_SAFE_INTEGER, 1000, node.clock.now());
   return entries.map(({ body, epoch, seq }) => decodeMessage(body, { feed: name, epoch, seq: String(seq) }));
 }
+
+test("A large batch is stored in slices, in order, and another publish gets in between", async () => {
+  const tenant = freshTenant();
+  const users = toUsers(...Array.from({ length: 1_500 }, (_, index) => `u${index}`));
+  const requests = Array.from({ length: 4 }, (_, index) => publishRequest(users, { title: `${index}` }));
+  const before = node.called("append");
+  const batch = node.core.publisher.publish(serviceOf(tenant), requests);
+  const between = node.publish(tenant, toUser("u0"), { title: "between" });
+  const [outcomes] = await Promise.all([batch, between]);
+  expect(outcomes.map((outcome) => outcome instanceof Error || outcome.receipts.length)).toEqual([
+    1500, 1500, 1500, 1500,
+  ]);
+  expect(node.called("append") - before).toBe(5);
+  const titles = (await stored(userFeed(tenant, "u0"))).map(({ title }) => title);
+  expect(titles.filter((title) => title !== "between")).toEqual(["0", "1", "2", "3"]);
+  expect(titles.at(-1)).not.toBe("between");
+});
 
 describe("A publish of many requests", () => {
   test("answers each in order, and a bad request neither changes anything nor hinders another", async () => {
