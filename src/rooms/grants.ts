@@ -13,9 +13,15 @@ export { canonicalRoom, directRoom, directUsers, escapeId } from "./room-ids.ts"
  */
 const maxLength = 320;
 
+/** The name of a room's feed. `room` is canonical. */
+export function roomFeedName(room: string): string {
+  return `room/${room}`;
+}
+
 /** Returns the feed of a room; `room` is its canonical id. */
 export function roomFeed(tenant: string, room: string): NamedFeed {
-  return { name: `room/${room}`, key: { tenant, name: `room/${room}` } };
+  const name = roomFeedName(room);
+  return { name, key: { tenant, name } };
 }
 
 /** Returns the room of a feed's name, undefined for a feed of another kind. */

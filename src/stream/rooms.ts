@@ -245,3 +245,8 @@ function refusal(roomId: string, status: Status, error: unknown): RoomOutcome {
   const { code, rawMessage: message } = known;
   return { roomId, status, reason: reasonOf(known) ?? "", message, code: codeName(code) };
 }
+
+/** Whether the stream is in the room now. */
+export function isJoined({ status }: RoomOutcome): boolean {
+  return status === Status.JOINED;
+}

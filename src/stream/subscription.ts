@@ -14,7 +14,7 @@
  */
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { ConnectError } from "@connectrpc/connect";
-import { type Gap, RoomState_Status, type SubscribeRequest } from "../../gen/tidings/v1/push_service_pb.ts";
+import type { Gap, SubscribeRequest } from "../../gen/tidings/v1/push_service_pb.ts";
 import { disconnected } from "../auth/block-list.ts";
 import { type Identity, isUser, type UserIdentity } from "../auth/identity.ts";
 import { keyFault } from "../auth/verify-token.ts";
@@ -26,7 +26,7 @@ import { type NamedChange, unknownChange } from "../inbox/read-change.ts";
 import type { Transport } from "../metrics/counters.ts";
 import type { DisconnectNotice, ReadNotice, RecallNotice } from "../ports/bus.ts";
 import type { FeedBounds } from "../ports/store.ts";
-import { roomFeed, roomOf } from "../rooms/grants.ts";
+import { roomFeed, roomFeedName, roomOf } from "../rooms/grants.ts";
 import { eventFrame, type Frame, goAwayFrame } from "../wire/frame.ts";
 import { BatchSink, type Sink } from "../wire/sink.ts";
 import type { StreamContext } from "./context.ts";
@@ -35,7 +35,7 @@ import { FeedReader } from "./feed-reader.ts";
 import { type FollowedFeed, FollowedFeeds, type FollowingStream } from "./followed-feeds.ts";
 import { Pending } from "./pending.ts";
 import { checkStreams } from "./registry.ts";
-import { type RoomOutcome, type RoomsOwner, StreamRooms } from "./rooms.ts";
+import { isJoined, type RoomOutcome, type RoomsOwner, StreamRooms } from "./rooms.ts";
 import { isStoreUnavailable, StoreRetry } from "./store-retry.ts";
 import { type TimerActions, Timers } from "./timers.ts";
 import { StreamTotals } from "./totals.ts";
@@ -260,7 +260,7 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   }
 
   lost(room: string): void {
-    this.#feeds.hide(feedOf(room));
+    this.#feeds.hide(roomFeedName(room));
   }
 
   beat(): void {
@@ -304,7 +304,7 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     const { bounds, totals } = await this.#totals.start();
     // Check the positions before Hello, so that a bad request is an error and no stream. A position in a room that was
     // asked for and refused is no error: the room's event says more.
-    const gaps = this.#feeds.start(bounds, new Set(this.#rooms?.requested.map(feedOf)));
+    const gaps = this.#feeds.start(bounds, new Set(this.#rooms?.requested.map(roomFeedName)));
     this.#delivery.replayState = totals?.state;
     const hello = await this.#hello(totals, gaps);
     this.#context.streams.began(this);
@@ -495,12 +495,4 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   #connection({ tenant, subject: user }: UserIdentity) {
     return { id: this.id, tenant, user };
   }
-}
-
-function isJoined({ status }: RoomOutcome): boolean {
-  return status === RoomState_Status.JOINED;
-}
-
-function feedOf(room: string): string {
-  return `room/${room}`;
 }
