@@ -250,7 +250,9 @@ test("Random drafts are refused or can be read in both codecs, live and listed",
       const response = await fetch(url, { method: "POST", headers: service, body });
       if (!response.ok) return void expect(response.status).toBe(400);
       const { messageId } = fromBinary(PublishResponseSchema, new Uint8Array(await response.arrayBuffer()));
-      if (message.kind !== Kind.ACTIVITY) accepted.push(messageId);
+      // A message with a shorter ttl may expire before it is delivered.
+      const outlives = message.ttl === undefined || message.ttl.seconds >= 60n;
+      if (message.kind !== Kind.ACTIVITY && outlives) accepted.push(messageId);
     }),
     { numRuns: 400 },
   );
