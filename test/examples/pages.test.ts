@@ -234,8 +234,12 @@ test.each([
       await who.locator(".line.mine", { hasText: text }).waitFor();
     };
     const linesOf = (who: FrameLocator) => who.locator(".line p").allTextContents();
-    await bob.getByLabel("Text").pressSequentially("M");
-    await ada.getByText("Bob is typing…").waitFor();
+    // The event is live only: a page that is still connecting misses it, so Bob types on.
+    const isTypingSeen = async () => {
+      await bob.getByLabel("Text").pressSequentially("M");
+      return ada.getByText("Bob is typing…").isVisible();
+    };
+    await expect.poll(isTypingSeen, { interval: 300, timeout: 15_000 }).toBe(true);
     await say(ada, "Good morning, team");
     await bob.locator(".line", { hasText: "Good morning" }).waitFor();
     await say(bob, "Morning! <b>Coffee</b>?");
