@@ -11,6 +11,7 @@ import { SqliteStore } from "./adapters/sqlite/store.ts";
 import { loadDescriptors } from "./contract/descriptors.ts";
 import { createValidate } from "./contract/validate.ts";
 import { startCore, type Watch } from "./core/core.ts";
+import { StoreWatch } from "./core/store-watch.ts";
 import { createAdapter } from "./http/adapter.ts";
 import { createCors } from "./http/cors.ts";
 import { type Address, createListener, type Listener, type TlsOptions } from "./http/listener.ts";
@@ -70,6 +71,12 @@ export interface Tidings {
   /** Collects the metrics for Prometheus, for an endpoint in a server of your own. Rejects without the option `metrics`. */
   metrics(): Promise<MetricsPage>;
   /**
+  /**
+   * Resolves to the reason once the store has failed for good, and stays pending otherwise. All calls fail from then on,
+   * and `/livez` answers 503: close the server, and end the process or create another server.
+   */
+  readonly failed: Promise<Error>;
+  /**
    * Drains and stops: reports that it is not ready, waits for `drainDelayMs`, ends all streams with a go_away, finishes
    * calls in flight for at most 5 s, and closes the ports, also those that were given as objects. Nothing that was
    * answered is lost. Calling it again returns the same promise.
@@ -109,12 +116,23 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   let draining = false;
   let closing: Promise<void> | undefined;
 
+  const storeWatch = new StoreWatch(ports.store, logger, (isUsable) => {
+    for (const service of ["", ...serviceNames]) health.set(service, isUsable);
+  });
+
+  /** Why a probe fails; undefined if it does not. Callers are strangers, so the details are in the log alone. */
+  const problem = (path: string): string | undefined => {
+    if (storeWatch.hasFailed) return "the store has failed";
+    if (path !== "/readyz") return undefined;
+    if (draining) return "draining";
+    return storeWatch.isUsable ? undefined : "the store cannot be used";
+  };
+
   const probe = (request: IncomingMessage, response: ServerResponse): boolean => {
-    const ready = !draining;
-    const [path] = (request.url ?? "").split("?", 1);
+    const [path = ""] = (request.url ?? "").split("?", 1);
     if (path !== "/livez" && path !== "/healthz" && path !== "/readyz") return false;
-    const ok = path !== "/readyz" || ready;
-    response.writeHead(ok ? 200 : 503, { "content-type": "text/plain" }).end(ok ? "ok\n" : "draining\n");
+    const found = problem(path);
+    response.writeHead(found ? 503 : 200, { "content-type": "text/plain" }).end(`${found ?? "ok"}\n`);
     return true;
   };
 
@@ -140,6 +158,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
     if (drainDelayMs > 0) await new Promise<void>((resolve) => clock.after(drainDelayMs, resolve));
     const stopped = [...listeners].map((listener) => listener.close(graceMs));
     await Promise.all([...stopped, core.drain()]);
+    storeWatch.close();
     await core.close();
     await watch.close();
   };
@@ -148,6 +167,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
     routes,
     handleUpgrade: upgrade,
     metrics: () => watch.page(),
+    failed: storeWatch.failed,
     async listen({ host = "127.0.0.1", port = 7300, tls, fallback = notFound, metricsAddress } = {}) {
       const cors = createCors(allowedOrigins);
       const handler = createAdapter({
@@ -243,7 +263,7 @@ async function openPorts(settings: Settings, committed: CommitListener): Promise
 
 async function openStore({ data = "", store, retention, logger }: Settings, committed: CommitListener): Promise<Store> {
   const keep = retention.count;
-  if (typeof store !== "string") return new SqliteStore({ folder: data, keep }, committed);
+  if (typeof store !== "string") return new SqliteStore({ folder: data, keep, logger }, committed);
   const { MongoStore } = await importWith("store", ["mongodb"], () => import("./adapters/mongodb/store.ts"));
   return new MongoStore({ url: store, keep, warn: (sentence) => logger?.warn(sentence), committed });
 }

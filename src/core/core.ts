@@ -5,6 +5,7 @@ import type { Validate } from "../contract/validate.ts";
 import { GapRepair } from "../feeds/gap-repair.ts";
 import { HistoryReader } from "../feeds/history.ts";
 import { Hub } from "../feeds/hub.ts";
+import { StoredMessages } from "../feeds/stored-messages.ts";
 import { BatchList } from "../inbox/batch-list.ts";
 import { Inbox } from "../inbox/inbox.ts";
 import { Lists } from "../inbox/lists.ts";
@@ -87,15 +88,16 @@ export async function startCore(
   const gapRepair = new GapRepair(bus, hub, store, clock, random);
   const access = new RoomAccess(authorize, clock);
   const states = new ReadStateService(store, bus, access, clock, settings.newcomerDays);
-  const inbox = new Inbox(store, states, clock);
+  const inbox = new Inbox(store, states, bus, clock);
   const tokens = new PageTokens(secret);
-  const batches = new BatchList(store, tokens, clock, reportUnencodable);
+  const messages = new StoredMessages(logger, reportUnencodable);
+  const batches = new BatchList(store, tokens, clock, messages);
   const online = new OnlineCounts(presence, clock);
   const streams = new StreamRegistry();
   const unwatch = presence.watch((change) => {
     if (change.type === "kicked") streams.kick(change.connection, change.room);
   });
-  const history = new HistoryReader(store, bus, clock, reportUnencodable);
+  const history = new HistoryReader(store, bus, clock, messages);
   const blockList = new BlockList(store, bus, clock);
   const admission = new Admission(settings.admission, {
     clock,
@@ -123,6 +125,7 @@ export async function startCore(
     online,
     streams,
     history,
+    messages,
     flushQueue,
     alerts: new Alerts(settings.alertMs),
     blockList,
@@ -146,7 +149,7 @@ export async function startCore(
     disconnector: new Disconnector(blockList, bus, presence, streams),
     publisher: new Publisher(ports, { access, states, storeTimeoutMs, counters, tracer }, newId, settings),
     recaller: new Recaller(store, bus, clock),
-    lists: new Lists(store, { inbox, states, access, batches, reportUnencodable }, tokens, clock),
+    lists: new Lists(store, { inbox, states, access, batches, messages }, tokens, clock),
     drain: () => streams.drain(() => Math.round(random.fraction() * settings.drainMs)),
     async close() {
       retention.close();
@@ -154,6 +157,7 @@ export async function startCore(
       blockList.close();
       verifier.close();
       states.close();
+      inbox.close();
       history.close();
       streams.close();
       online.close();

@@ -6,6 +6,7 @@ import type { Hub } from "../feeds/hub.ts";
 import { type Transport, transports } from "../metrics/counters.ts";
 import type { Ports } from "../ports/index.ts";
 import { type Metrics, type Reading, unlabelled } from "../ports/metrics.ts";
+import type { Store, StoreFigures, StoreHealth } from "../ports/store.ts";
 import type { StreamFigures, StreamRegistry } from "../stream/registry.ts";
 
 /** The parts of a node whose values are read. */
@@ -21,7 +22,7 @@ export interface GaugeSources {
 export function registerGauges(
   metrics: Metrics,
   { streams, hub, history, gapRepair, verifier }: GaugeSources,
-  { bus, presence }: Ports,
+  { store, bus, presence }: Ports,
 ): void {
   readStreams(metrics, streams);
   readHub(metrics, hub);
@@ -31,6 +32,7 @@ export function registerGauges(
     return presence.leases;
   });
   readKeySet(metrics, verifier);
+  readStore(metrics, store);
 }
 
 /** Registers a value without labels. */
@@ -92,6 +94,30 @@ function readHistory(metrics: Metrics, history: HistoryReader): void {
   figure(metrics, "gauge", "tidings_store_pages_bytes", "Memory of pages of missed messages, estimated.", () => {
     return history.figures.bytes;
   });
+}
+
+/** A store that does not report these values is usable, and its values are 0. */
+function readStore(metrics: Metrics, store: Store): void {
+  let health: StoreHealth = { state: "usable", reason: "" };
+  store.watch?.((changed) => {
+    health = changed;
+  });
+  const read = (kind: "gauge" | "counter", name: string, help: string, value: keyof StoreFigures) =>
+    figure(metrics, kind, `tidings_store_${name}`, help, () => store.figures?.()[value] ?? 0);
+  figure(metrics, "gauge", "tidings_store_usable", "1 while the store can be used, else 0.", () => {
+    return health.state === "usable" ? 1 : 0;
+  });
+  read("counter", "trimmed_total", "Entries that retention by count has deleted.", "trimmed");
+  read("gauge", "untrimmed", "Entries that retention by count has hidden and not deleted yet, estimated.", "untrimmed");
+  read("counter", "trim_seconds_total", "Time that the store spent on deleting them, in seconds.", "trimSeconds");
+  read("gauge", "wal_bytes", "Size of the write-ahead log of the embedded store.", "walBytes");
+  read(
+    "counter",
+    "checkpoint_failures_total",
+    "Times that the write-ahead log could not be written into the database.",
+    "checkpointFailures",
+  );
+  read("counter", "restarts_total", "Times that the thread of the embedded store died and was restarted.", "restarts");
 }
 
 const directions = ["sent", "heard", "dropped"] as const;

@@ -1,12 +1,12 @@
 import type { Bus } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
-import { type Entry, type FeedBounds, type FeedLog, unbounded } from "../ports/store.ts";
+import { type FeedBounds, type FeedLog, unbounded } from "../ports/store.ts";
 import { joinKey } from "../util/keys.ts";
 import { ConcurrencyLimit } from "../util/limit.ts";
 import { LruCache } from "../util/lru.ts";
-import { MessageFrame } from "../wire/frame.ts";
-import type { ReportUnencodable } from "../wire/unencodable.ts";
+import type { MessageFrame } from "../wire/frame.ts";
 import { feedId, type NamedFeed } from "./feed.ts";
+import type { StoredMessages } from "./stored-messages.ts";
 
 /** The most messages on a page. */
 const pageSize = 64;
@@ -19,6 +19,8 @@ const maxCached = 8 * 1024 * 1024;
 export interface FramePage {
   readonly bounds: FeedBounds;
   readonly frames: readonly MessageFrame[];
+  /** The seqs of messages that cannot be decoded, ascending. */
+  readonly damaged: readonly number[];
   /** The page is complete up to this seq. */
   readonly through: number;
 }
@@ -33,7 +35,7 @@ interface CachedPage {
 export class HistoryReader {
   readonly #store: FeedLog;
   readonly #clock: Clock;
-  readonly #report: ReportUnencodable | undefined;
+  readonly #messages: StoredMessages;
   readonly #reading = new Map<string, Promise<FramePage>>();
   readonly #cached = new LruCache<string, CachedPage>({ cost: maxCached, costOf: ({ cost }) => cost });
   readonly #unsubscribe: () => void;
@@ -41,11 +43,10 @@ export class HistoryReader {
   #doubts = 0;
   readonly #reads = new ConcurrencyLimit(maxReads);
 
-  /** `report`: called with messages that a codec cannot encode. */
-  constructor(store: FeedLog, bus: Bus, clock: Clock, report?: ReportUnencodable) {
+  constructor(store: FeedLog, bus: Bus, clock: Clock, messages: StoredMessages) {
     this.#store = store;
     this.#clock = clock;
-    this.#report = report;
+    this.#messages = messages;
     this.#unsubscribe = bus.subscribe((notice) => {
       if (notice.type === "lost") this.#doubt();
       else if (notice.type === "recall") this.#recall(feedId(notice.feed), new Set(notice.ids));
@@ -60,15 +61,10 @@ export class HistoryReader {
     const id = feedId(feed.key);
     const key = joinKey(id, String(after));
     const cached = this.#cached.get(key);
-    if (cached && (cached.page.through >= upTo || cached.page.frames.length >= pageSize)) {
+    if (cached && (cached.page.through >= upTo || cached.page.frames.length + cached.page.damaged.length >= pageSize)) {
       return Promise.resolve(cached.page);
     }
     return this.#reading.get(key) ?? this.#start(feed, after, key, id);
-  }
-
-  /** A stored message as a frame. `feed` is the reader's name of its feed. */
-  frame(feed: string, { body, expireTime, id, seq, epoch }: Entry): MessageFrame {
-    return new MessageFrame(body, expireTime, { id, seq, position: { feed, epoch, seq: String(seq) } }, this.#report);
   }
 
   /** Reads of the Store in flight, reads that wait for a slot, and bytes of cached pages, estimated. */
@@ -98,7 +94,14 @@ export class HistoryReader {
     return this.#reads.run(async () => {
       const now = this.#clock.now();
       const { bounds, entries, through } = await this.#store.read(feed.key, after, unbounded, pageSize, now);
-      return { bounds, through, frames: entries.map((entry) => this.frame(feed.name, entry)) };
+      const frames: MessageFrame[] = [];
+      const damaged: number[] = [];
+      for (const entry of entries) {
+        const frame = this.#messages.frame(feed, entry);
+        if (frame) frames.push(frame);
+        else damaged.push(entry.seq);
+      }
+      return { bounds, through, frames, damaged };
     });
   }
 

@@ -3,10 +3,10 @@ import type { ListMessagesRequest } from "../../gen/tidings/v1/push_service_pb.t
 import type { Identity } from "../auth/identity.ts";
 import { fail } from "../errors.ts";
 import { tenantOf } from "../feeds/feed.ts";
+import type { StoredMessages } from "../feeds/stored-messages.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { BatchPage, Store } from "../ports/store.ts";
-import type { ReportUnencodable } from "../wire/unencodable.ts";
-import { type Codec, fitPage, messagesPageSize, type Page, pageSize, toMessage } from "./list-page.ts";
+import { type Codec, fitPage, messagesPageSize, type Page, pageSize } from "./list-page.ts";
 import type { PageTokens } from "./page-token.ts";
 import { ReadState } from "./read-state.ts";
 
@@ -15,14 +15,13 @@ export class BatchList {
   readonly #store: Store;
   readonly #tokens: PageTokens;
   readonly #clock: Clock;
-  readonly #report: ReportUnencodable | undefined;
+  readonly #messages: StoredMessages;
 
-  /** `report`: called with messages that a codec cannot encode. */
-  constructor(store: Store, tokens: PageTokens, clock: Clock, report?: ReportUnencodable) {
+  constructor(store: Store, tokens: PageTokens, clock: Clock, messages: StoredMessages) {
     this.#store = store;
     this.#tokens = tokens;
     this.#clock = clock;
-    this.#report = report;
+    this.#messages = messages;
   }
 
   /**
@@ -40,19 +39,23 @@ export class BatchList {
     const now = this.#clock.now();
     const { entries, next: last } = await this.#store.batch(tenant, batchId, after, size, now);
     const all = await Promise.all(entries.map((entry) => this.#message(entry)));
-    const listed = all.map((message, index) => ({ message, bodyBytes: entries[index]?.body.length ?? 0 }));
-    const messages = fitPage(listed, codec, this.#report);
-    // Only the store knows the cursor after a message: ask for the shorter page.
-    const isShort = messages.length < entries.length;
-    const next = isShort ? (await this.#store.batch(tenant, batchId, after, messages.length, now)).next : last;
+    const listed = all.flatMap((message, index) =>
+      message ? [{ message, bodyBytes: entries[index]?.body.length ?? 0, index }] : [],
+    );
+    const messages = fitPage(listed, codec, this.#messages.reportUnencodable);
+    // Only the store knows the cursor after a message: ask for the page that ends before the first one that did not fit.
+    const end = listed[messages.length]?.index;
+    const next = end === undefined ? last : (await this.#store.batch(tenant, batchId, after, end, now)).next;
     return { messages, nextPageToken: next === "" ? "" : this.#tokens.encode(scope, next) };
   }
 
-  async #message({ feed, ...entry }: BatchPage["entries"][number]): Promise<Message> {
+  async #message({ feed, ...entry }: BatchPage["entries"][number]): Promise<Message | undefined> {
     const receiver = feed.name.startsWith("user/") ? feed.name.slice("user/".length) : undefined;
-    if (receiver === undefined) return toMessage({ name: feed.name, key: feed }, entry, false);
+    if (receiver === undefined) return this.#messages.decode({ name: feed.name, key: feed }, entry);
+    const message = this.#messages.decode({ name: "user", key: feed }, entry);
+    if (!message) return undefined;
     const state = ReadState.decode(await this.#store.readState(feed.tenant, receiver));
-    const message = toMessage({ name: "user", key: feed }, entry, state.read("user").has(entry.seq));
+    message.read = state.read("user").has(entry.seq);
     message.receiverId = receiver;
     return message;
   }

@@ -4,6 +4,7 @@ import type { DeleteMessagesRequest, MarkReadRequest } from "../../gen/tidings/v
 import type { UserIdentity } from "../auth/identity.ts";
 import { fail } from "../errors.ts";
 import { activityFeed, type NamedFeed } from "../feeds/feed.ts";
+import type { Bus } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
 import {
   type Entry,
@@ -14,9 +15,12 @@ import {
   type Store,
   unbounded,
 } from "../ports/store.ts";
+import { maxNamedIds } from "./read-change.ts";
 import type { ReadState } from "./read-state.ts";
 import type { Change, ReadStateService, UserState } from "./read-state-service.ts";
-import { selectAll } from "./selection.ts";
+import { selectAll, slicesOf } from "./selection.ts";
+import { type Target, Targets } from "./targets.ts";
+import { countByGroups, UnreadCounter } from "./unread-counter.ts";
 
 /** A user's unread totals, and the bounds of the feeds at which they are exact. */
 export interface Totals {
@@ -33,12 +37,17 @@ export interface Totals {
   readonly state: ReadState;
 }
 
-/** A message that a request changes. */
-interface Target {
+/** A selection of one feed, named as its reader knows it. */
+interface FeedSelection {
   readonly feed: string;
-  readonly seq: number;
-  readonly id: string;
+  readonly selection: Selection;
+  readonly bounds: FeedBounds;
 }
+
+type Published = Target & Pick<Entry, "publishTime">;
+
+/** Feeds that are searched for their oldest messages at the same time. */
+const feedsTogether = 8;
 
 /** Returns the last seq of a feed that a request may change. */
 type SeqLimit = (feed: string) => number;
@@ -53,8 +62,8 @@ type SeqLimit = (feed: string) => number;
  * When a user first meets a room or a feed of broadcasts, its messages older than `newcomerDays` go into the read set, so
  * that a new user does not begin with years of unread history.
  *
- * Totals are counted from the store each time, so no counter can drift. They are exact at the bounds that the feeds had
- * when they were counted.
+ * Totals are counted from the store, once for each version of the read state and then by what came since, so no counter can
+ * drift. They are exact at the bounds that the feeds had when they were counted.
  *
  * Every change is one write, and is announced to all streams of the user.
  */
@@ -62,21 +71,28 @@ export class Inbox {
   readonly #store: Store;
   readonly #states: ReadStateService;
   readonly #clock: Clock;
+  readonly #counter: UnreadCounter;
 
-  constructor(store: Store, states: ReadStateService, clock: Clock) {
+  constructor(store: Store, states: ReadStateService, bus: Bus, clock: Clock) {
     this.#store = store;
     this.#states = states;
     this.#clock = clock;
+    this.#counter = new UnreadCounter(store, bus, clock);
+  }
+
+  /** Stops listening to the bus. */
+  close(): void {
+    this.#counter.close();
   }
 
   /** Counts the totals, after adding the rooms that the token names to the inbox. */
   async totals(user: UserIdentity): Promise<Totals> {
-    return this.#count(await this.#states.load(user));
+    return this.#count(user, await this.#states.load(user));
   }
 
   /** Counts the totals of the inbox as it is. */
   async recount(user: UserIdentity): Promise<Totals> {
-    return this.#count(await this.#states.read(user));
+    return this.#count(user, await this.#states.read(user));
   }
 
   /**
@@ -101,8 +117,8 @@ export class Inbox {
       const targets = request.ids
         ? await this.#deletable({ state, feeds }, request)
         : await this.#deletableByFilter({ state, feeds }, request);
-      for (const { feed, seq } of targets) state.deleted(feed).add(seq);
-      return { changed: targets.length, notice: { deletedIds: targets.map(({ id }) => id) } };
+      for (const [feed, seqs] of targets.seqs) state.deleted(feed).addAll(seqs);
+      return { changed: targets.count, notice: { deletedIds: targets.ids } };
     });
   }
 
@@ -158,7 +174,8 @@ export class Inbox {
     const ranges = feeds.map(({ name }, i) =>
       unread ? state.readRanges(name, limits[i]) : state.unreadRanges(name, limits[i]),
     );
-    const { byCategory, bounds } = await this.#store.countNotifications(
+    const { byCategory, bounds } = await countByGroups(
+      this.#store,
       feeds.map(({ key }, i) => ({ feed: key, ranges: ranges[i] as SeqRanges })),
       this.#clock.now(),
     );
@@ -174,60 +191,63 @@ export class Inbox {
     const { state } = userState;
     const { target, unread } = request;
     const find = target.case === "ids" ? this.#markable : this.#markableByFilter;
-    const targets = await find.call(this, userState, request, limitOf);
-    for (const { feed, seq } of targets) {
-      if (unread) state.read(feed).remove(seq);
-      else state.read(feed).add(seq);
+    const { seqs, ids, count } = await find.call(this, userState, request, limitOf);
+    for (const [feed, each] of seqs) {
+      if (unread) state.read(feed).removeAll(each);
+      else state.read(feed).addAll(each);
     }
-    const ids = targets.map(({ id }) => id);
-    return { changed: targets.length, notice: unread ? { unreadIds: ids } : { readIds: ids } };
+    return { changed: count, notice: unread ? { unreadIds: ids } : { readIds: ids } };
   }
 
   /** Finds the messages of the requested ids that the request changes. */
-  async #markable(userState: UserState, request: MarkReadRequest, limitOf: SeqLimit): Promise<Target[]> {
+  async #markable(userState: UserState, request: MarkReadRequest, limitOf: SeqLimit): Promise<Targets> {
     const { state } = userState;
     const { target, categories, unread } = request;
     const ids = target.case === "ids" ? target.value.messageIds : [];
     const found = await this.#find(userState, ids);
     const now = this.#clock.now();
-    return found.filter(
-      ({ feed, seq, kind, category, expireTime }) =>
-        kind === notificationKind &&
-        expireTime > now &&
-        seq <= limitOf(feed) &&
-        (categories.length === 0 || categories.includes(category)) &&
-        state.read(feed).has(seq) === unread,
+    return toTargets(
+      found.filter(
+        ({ feed, seq, kind, category, expireTime }) =>
+          kind === notificationKind &&
+          expireTime > now &&
+          seq <= limitOf(feed) &&
+          (categories.length === 0 || categories.includes(category)) &&
+          state.read(feed).has(seq) === unread,
+      ),
     );
   }
 
-  /** Finds all messages, or the oldest N, of some categories that the request changes, oldest first. */
-  async #markableByFilter({ state, feeds }: UserState, request: MarkReadRequest, limitOf: SeqLimit): Promise<Target[]> {
+  /** Finds all messages, or the oldest N, of some categories that the request changes. */
+  async #markableByFilter({ state, feeds }: UserState, request: MarkReadRequest, limitOf: SeqLimit): Promise<Targets> {
     const { target, categories, unread } = request;
-    const limit = target.case === "oldest" ? target.value : unbounded;
-    const found = await this.#selectFrom(feeds, ({ name }) => {
+    const selections = await this.#selections(feeds, ({ name }) => {
       const ranges = unread ? state.readRanges(name, limitOf(name)) : state.unreadRanges(name, limitOf(name));
-      return { ranges, kinds: [notificationKind], categories, order: "oldest", limit };
+      return { ranges, kinds: [notificationKind], categories };
     });
-    return found.sort((a, b) => a.publishTime - b.publishTime || (a.id < b.id ? -1 : 1)).slice(0, limit);
+    return target.case === "oldest" ? this.#selectOldest(selections, target.value) : this.#selectAll(selections);
   }
 
-  async #deletable(userState: UserState, { ids, category, expiredOnly }: DeleteMessagesRequest): Promise<Target[]> {
+  async #deletable(userState: UserState, { ids, category, expiredOnly }: DeleteMessagesRequest): Promise<Targets> {
     const found = await this.#find(userState, ids?.messageIds ?? []);
     const now = this.#clock.now();
-    return found.filter(
-      (message) => (category === "" || message.category === category) && expiredOnly === message.expireTime <= now,
+    return toTargets(
+      found.filter(
+        (message) => (category === "" || message.category === category) && expiredOnly === message.expireTime <= now,
+      ),
     );
   }
 
   async #deletableByFilter(
     { state, feeds }: UserState,
     { category, expiredOnly }: DeleteMessagesRequest,
-  ): Promise<Target[]> {
-    return this.#selectFrom(feeds, ({ name }) => ({
+  ): Promise<Targets> {
+    const selections = await this.#selections(feeds, ({ name }) => ({
       ranges: state.visibleRanges(name),
       categories: category === "" ? [] : [category],
       expired: expiredOnly,
     }));
+    return this.#selectAll(selections);
   }
 
   /** Finds messages of the user's inbox; a deleted message is as missing as a foreign one. */
@@ -241,26 +261,55 @@ export class Inbox {
       .filter(({ feed, seq }) => !state.deleted(feed).has(seq));
   }
 
-  async #selectFrom(
+  /** Makes a selection for each feed, oldest first, and finds the bounds that it has to be split by. */
+  async #selections(
     feeds: readonly NamedFeed[],
     refine: (feed: NamedFeed) => Partial<Selection> & { ranges: SeqRanges },
-  ): Promise<(Target & Pick<Entry, "publishTime">)[]> {
-    const lists = await Promise.all(
-      feeds.map(async (feed) => {
-        const refined = refine(feed);
-        const entries = await this.#store.select({ ...selectAll(feed, refined.ranges, this.#clock.now()), ...refined });
-        return entries.map(({ seq, id, publishTime }) => ({ feed: feed.name, seq, id, publishTime }));
-      }),
-    );
-    return lists.flat();
+  ): Promise<readonly FeedSelection[]> {
+    const bounds = await this.#store.bounds(feeds.map(({ key }) => key));
+    return feeds.map((feed, index) => {
+      const refined = refine(feed);
+      const selection = { ...selectAll(feed, refined.ranges, this.#clock.now()), ...refined, order: "oldest" } as const;
+      return { feed: feed.name, selection, bounds: bounds[index] as FeedBounds };
+    });
   }
 
-  async #count({ state, feeds }: UserState): Promise<Totals> {
-    const unreadIn = feeds.map(({ name, key }) => ({ feed: key, ranges: state.unreadRanges(name) }));
-    const { byCategory, bounds, nextExpiry, oldest } = await this.#store.countNotifications(
-      unreadIn,
-      this.#clock.now(),
-    );
+  /** Selects everything, one slice of one feed after the other. */
+  async #selectAll(selections: readonly FeedSelection[]): Promise<Targets> {
+    const targets = new Targets(maxNamedIds);
+    for (const { feed, selection, bounds } of selections) {
+      for (const ranges of slicesOf(selection.ranges, bounds)) {
+        const entries = await this.#store.select({ ...selection, ranges });
+        for (const { seq, id } of entries) targets.add({ feed, seq, id });
+      }
+    }
+    return targets;
+  }
+
+  /** Selects the oldest messages of all feeds together, at most `limit`. */
+  async #selectOldest(selections: readonly FeedSelection[], limit: number): Promise<Targets> {
+    let oldest: Published[] = [];
+    for (let first = 0; first < selections.length; first += feedsTogether) {
+      const group = selections.slice(first, first + feedsTogether);
+      const found = await Promise.all(group.map((each) => this.#selectOldestOf(each, limit)));
+      oldest = [...oldest, ...found.flat()].sort(byPublishTime).slice(0, limit);
+    }
+    return toTargets(oldest);
+  }
+
+  async #selectOldestOf({ feed, selection, bounds }: FeedSelection, limit: number): Promise<Published[]> {
+    const found: Published[] = [];
+    for (const ranges of slicesOf(selection.ranges, bounds)) {
+      const entries = await this.#store.select({ ...selection, ranges, limit: limit - found.length });
+      for (const { seq, id, publishTime } of entries) found.push({ feed, seq, id, publishTime });
+      if (found.length >= limit) break;
+    }
+    return found;
+  }
+
+  async #count(user: UserIdentity, inbox: UserState): Promise<Totals> {
+    const { state, feeds } = inbox;
+    const { byCategory, bounds, nextExpiry, oldest } = await this.#counter.count(user.tenant, user.subject, inbox);
     const unread = create(UnreadTotalsSchema, {
       total: sum(byCategory.values()),
       byCategory: Object.fromEntries(byCategory),
@@ -274,4 +323,14 @@ function sum(numbers: Iterable<number>): number {
   let total = 0;
   for (const number of numbers) total += number;
   return total;
+}
+
+function toTargets(found: readonly Target[]): Targets {
+  const targets = new Targets(maxNamedIds);
+  for (const target of found) targets.add(target);
+  return targets;
+}
+
+function byPublishTime(a: Published, b: Published): number {
+  return a.publishTime - b.publishTime || (a.id < b.id ? -1 : 1);
 }

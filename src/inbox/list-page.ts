@@ -1,8 +1,6 @@
 import { toJsonString } from "@bufbuild/protobuf";
 import { type Message, MessageSchema } from "../../gen/tidings/v1/message_pb.ts";
-import type { NamedFeed } from "../feeds/feed.ts";
-import type { Entry } from "../ports/store.ts";
-import { decodeMessage, toEncodable } from "../wire/frame.ts";
+import { toEncodable } from "../wire/frame.ts";
 import type { ReportUnencodable } from "../wire/unencodable.ts";
 
 /** The default page size of ListUnread, in messages. */
@@ -26,13 +24,6 @@ export interface Page {
 /** Returns the page size for a requested one: 0 asks for the default, and more than 100 gives 100 (AIP-158). */
 export function pageSize(requested: number, defaultSize: number): number {
   return requested === 0 ? defaultSize : Math.min(requested, maxPageSize);
-}
-
-/** Decodes an entry into the message of a list, with its position and read flag. */
-export function toMessage({ name }: NamedFeed, entry: Entry, read: boolean): Message {
-  const message = decodeMessage(entry.body, { feed: name, epoch: entry.epoch, seq: String(entry.seq) });
-  message.read = read;
-  return message;
 }
 
 /** A message of a list, with the bytes of its stored body. */

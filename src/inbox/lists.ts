@@ -3,14 +3,14 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { ListMessagesRequest, ListUnreadRequest } from "../../gen/tidings/v1/push_service_pb.ts";
 import { type Identity, isUser, type UserIdentity } from "../auth/identity.ts";
 import { activityFeed, everyoneFeed, type NamedFeed, tenantFeed, tenantOf } from "../feeds/feed.ts";
+import type { StoredMessages } from "../feeds/stored-messages.ts";
 import type { Clock } from "../ports/clock.ts";
 import { type Entry, notificationKind, type Selection, type SeqRanges, type Store, unbounded } from "../ports/store.ts";
 import type { RoomAccess } from "../rooms/access.ts";
 import { requireRoom, roomFeed } from "../rooms/grants.ts";
-import type { ReportUnencodable } from "../wire/unencodable.ts";
 import type { BatchList } from "./batch-list.ts";
 import type { Inbox, Totals } from "./inbox.ts";
-import { type Codec, fitPage, messagesPageSize, type Page, pageSize, toMessage, unreadPageSize } from "./list-page.ts";
+import { type Codec, fitPage, messagesPageSize, type Page, pageSize, unreadPageSize } from "./list-page.ts";
 import type { PageTokens } from "./page-token.ts";
 import type { ReadState } from "./read-state.ts";
 import type { ReadStateService } from "./read-state-service.ts";
@@ -29,9 +29,9 @@ export class Lists {
   readonly #states: ReadStateService;
   readonly #access: RoomAccess;
   readonly #batches: BatchList;
+  readonly #messages: StoredMessages;
   readonly #tokens: PageTokens;
   readonly #clock: Clock;
-  readonly #report: ReportUnencodable | undefined;
 
   constructor(
     store: Store,
@@ -40,7 +40,7 @@ export class Lists {
       states: ReadStateService;
       access: RoomAccess;
       batches: BatchList;
-      reportUnencodable?: ReportUnencodable;
+      messages: StoredMessages;
     },
     tokens: PageTokens,
     clock: Clock,
@@ -50,9 +50,9 @@ export class Lists {
     this.#states = parts.states;
     this.#access = parts.access;
     this.#batches = parts.batches;
+    this.#messages = parts.messages;
     this.#tokens = tokens;
     this.#clock = clock;
-    this.#report = parts.reportUnencodable;
   }
 
   /**
@@ -128,14 +128,17 @@ export class Lists {
     );
     const found = await Promise.all(feeds.map((feed) => this.#newest(feed, filter, cursor, size + 1)));
     const merged = mergeNewest(found, size + 1);
-    const listed = merged.slice(0, size).map(({ feed, entry }) => ({
-      message: toMessage(feed, entry, state?.read(feed.name).has(entry.seq) ?? false),
-      bodyBytes: entry.body.length,
-    }));
-    const messages = fitPage(listed, codec, this.#report);
-    for (const { feed, entry } of merged.slice(0, messages.length)) cursor.set(cursorKey(feed), entry.seq);
-    const hasMore = merged.length > messages.length;
-    return { messages, nextPageToken: hasMore ? this.#tokens.encode(scope, [...cursor]) : "" };
+    const taken = merged.slice(0, size);
+    const listed = taken.flatMap(({ feed, entry }, index) => {
+      const message = this.#messages.decode(feed, entry);
+      if (!message) return [];
+      message.read = state?.read(feed.name).has(entry.seq) ?? false;
+      return [{ message, bodyBytes: entry.body.length, index }];
+    });
+    const messages = fitPage(listed, codec, this.#messages.reportUnencodable);
+    const end = listed[messages.length]?.index ?? taken.length;
+    for (const { feed, entry } of taken.slice(0, end)) cursor.set(cursorKey(feed), entry.seq);
+    return { messages, nextPageToken: merged.length > end ? this.#tokens.encode(scope, [...cursor]) : "" };
   }
 
   /**

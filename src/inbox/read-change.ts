@@ -1,7 +1,7 @@
 import type { ReadNotice } from "../ports/bus.ts";
 
 /** The most message ids that one event or notice carries. */
-const maxIds = 1000;
+export const maxNamedIds = 1000;
 
 /** The messages that a change of a read state names. With no ids and without `all`, readers of a list must list again. */
 export type ChangedMessages = Omit<ReadNotice, "type" | "tenant" | "user">;
@@ -22,7 +22,7 @@ type Mark = "read" | "unread" | "deleted";
 /** Builds the notice of a change of a user's read state. It names nothing if the change names more than 1,000 messages. */
 export function readNotice(tenant: string, user: string, change: Partial<ChangedMessages> = {}): ReadNotice {
   const { readIds = [], unreadIds = [], deletedIds = [] } = change;
-  const named = readIds.length + unreadIds.length + deletedIds.length > maxIds ? {} : change;
+  const named = readIds.length + unreadIds.length + deletedIds.length > maxNamedIds ? {} : change;
   return { type: "read", tenant, user, ...unknownChange, ...named };
 }
 
@@ -54,7 +54,7 @@ export class ReadChange {
     for (const id of readIds) this.#marks.set(id, "read");
     for (const id of unreadIds) this.#marks.set(id, "unread");
     for (const id of deletedIds) this.#marks.set(id, "deleted");
-    if (this.#marks.size <= maxIds) return;
+    if (this.#marks.size <= maxNamedIds) return;
     this.#overflow = true;
     this.#marks.clear();
   }

@@ -1,6 +1,5 @@
-import { ConnectError } from "@connectrpc/connect";
 import type { UserIdentity } from "../auth/identity.ts";
-import { fail, reasonOf } from "../errors.ts";
+import { fail } from "../errors.ts";
 import { everyoneFeed, inboxFeeds, type NamedFeed, tenantFeed } from "../feeds/feed.ts";
 import type { Bus } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -9,6 +8,7 @@ import type { RoomAccess } from "../rooms/access.ts";
 import { namedRooms, roomFeed } from "../rooms/grants.ts";
 import { dayMs } from "../util/durations.ts";
 import { tenantKey } from "../util/keys.ts";
+import { FirstContacts, isUnavailable } from "./first-contacts.ts";
 import { type ChangedMessages, readNotice } from "./read-change.ts";
 import { ReadState } from "./read-state.ts";
 import { selectAll } from "./selection.ts";
@@ -41,6 +41,7 @@ export class ReadStateService {
   readonly #clock: Clock;
   readonly #newcomerMs: number;
   readonly #unconfirmed: UnconfirmedSaves;
+  readonly #firstContacts: FirstContacts;
   /** By user, the last queued change. It rejects only when the store did not answer. */
   readonly #lastChanges = new Map<string, Promise<void>>();
 
@@ -52,11 +53,13 @@ export class ReadStateService {
     this.#clock = clock;
     this.#newcomerMs = newcomerDays * dayMs;
     this.#unconfirmed = new UnconfirmedSaves(store, bus, clock);
+    this.#firstContacts = new FirstContacts(store, clock);
   }
 
-  /** Stops checking the outcome of unconfirmed saves. */
+  /** Stops checking unconfirmed saves and completing first contacts. */
   close(): void {
     this.#unconfirmed.close();
+    this.#firstContacts.close();
   }
 
   /** Returns the user's read state, after adding the rooms that the token names to the inbox. */
@@ -65,13 +68,25 @@ export class ReadStateService {
     const named = namedRooms(user.rooms, user);
     const loaded = await this.read(user);
     if (named.every((room) => loaded.state.hasFeed(roomFeed(tenant, room).name))) return loaded;
-    await this.enroll(tenant, subject, named);
+    try {
+      await this.enroll(tenant, subject, named);
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      // The store may still answer reads, as on a full disk: the rooms are in what is returned, and are added by a later load.
+      await this.#addRooms(tenant, loaded.state, named);
+      return this.#withFeeds(user, loaded.state);
+    }
     return this.read(user);
   }
 
   /** Returns the user's read state as it is. */
   async read(user: UserIdentity): Promise<UserState> {
-    const state = await this.#load(user.tenant, user.subject);
+    const { tenant, subject } = user;
+    const state = await this.#load(tenant, subject);
+    return this.#withFeeds(user, state.version > 0 ? state : await this.#firstContacts.begin(tenant, subject, state));
+  }
+
+  async #withFeeds(user: UserIdentity, state: ReadState): Promise<UserState> {
     return { state, feeds: [...inboxFeeds(user), ...(await this.#roomFeeds(user, state))] };
   }
 
@@ -91,7 +106,7 @@ export class ReadStateService {
     const done = changing.then(
       () => {},
       (error: unknown) => {
-        if (error instanceof ConnectError && reasonOf(error) === "STORE_UNAVAILABLE") throw error;
+        if (isUnavailable(error)) throw error;
       },
     );
     done.catch(() => {});
@@ -148,14 +163,15 @@ export class ReadStateService {
     });
   }
 
-  /** Loads a read state; a new user gets one in which old broadcasts are read. */
+  /** Loads a read state; a new user gets one in which old broadcasts are read. It has version 0 until it is saved. */
   async #load(tenant: string, user: string): Promise<ReadState> {
-    const state = ReadState.decode(await this.#store.readState(tenant, user));
-    if (state.version > 0) return state;
+    const stored = await this.#store.readState(tenant, user);
+    if (stored.version > 0) return ReadState.decode(stored);
+    const unsaved = this.#firstContacts.unsavedState(tenant, user);
+    if (unsaved) return unsaved;
+    const state = ReadState.decode(stored);
     for (const feed of [tenantFeed(tenant), everyoneFeed]) await this.#beginFeed(state, feed);
-    // If another device saves first, its state is as good as this one.
-    await this.#store.saveReadState(tenant, user, state.encode());
-    return ReadState.decode(await this.#store.readState(tenant, user));
+    return state;
   }
 
   /** Adds the missing ones of some rooms to a state as far as there is capacity, and returns how many it added. */

@@ -61,10 +61,10 @@ export class ReadState {
     return this.#marks(feed).deleted;
   }
 
-  /** Returns the ranges of a feed that are neither read nor deleted, up to a seq. */
-  unreadRanges(feed: string, upTo?: number): SeqRanges {
+  /** Returns the ranges of a feed that are neither read nor deleted, between two seqs, both included. */
+  unreadRanges(feed: string, upTo?: number, from = 1): SeqRanges {
     const { read, deleted } = this.#marks(feed);
-    return read.union(deleted).gaps(1, upTo);
+    return read.union(deleted).gaps(from, upTo);
   }
 
   /** Returns the ranges of a feed that are read and not deleted, up to a seq. */

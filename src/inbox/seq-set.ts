@@ -6,7 +6,7 @@ import { type SeqRanges, unbounded } from "../ports/store.ts";
  */
 export class SeqSet {
   /** The runs as from, to, from, to …, where each from is greater than the to before it plus one. */
-  readonly #bounds: number[];
+  #bounds: number[];
 
   private constructor(bounds: number[]) {
     this.#bounds = bounds;
@@ -92,11 +92,19 @@ export class SeqSet {
     return runs;
   }
 
-  /** Returns a new set with the seqs of both. */
+  /** Returns a new set with the seqs of both. Takes time linear in their runs. */
   union(other: SeqSet): SeqSet {
-    const all = SeqSet.from(this.#bounds);
-    for (const [low, high] of other.ranges()) all.add(low, high);
-    return all;
+    return new SeqSet(unite(this.#bounds, other.#bounds));
+  }
+
+  /** Adds the seqs of another set, in time linear in the runs of both: `add` would move all later runs for each one. */
+  addAll(other: SeqSet): void {
+    this.#bounds = unite(this.#bounds, other.#bounds);
+  }
+
+  /** Removes the seqs of another set, in time linear in the runs of both. */
+  removeAll(other: SeqSet): void {
+    this.#bounds = subtract(this.#bounds, other.#bounds);
   }
 
   /** Returns the index in `#bounds` of the first run that ends at or after `seq`. */
@@ -114,4 +122,39 @@ export class SeqSet {
   #at(index: number): number {
     return this.#bounds[index] as number;
   }
+}
+
+/** Returns the bounds of all runs of two sets, joined where they overlap or touch. */
+function unite(one: readonly number[], two: readonly number[]): number[] {
+  const united: number[] = [];
+  let end = Number.NEGATIVE_INFINITY;
+  for (let i = 0, j = 0; i < one.length || j < two.length; ) {
+    const isOne = j === two.length || (i < one.length && (one[i] as number) <= (two[j] as number));
+    const from = (isOne ? one[i] : two[j]) as number;
+    const to = (isOne ? one[i + 1] : two[j + 1]) as number;
+    if (isOne) i += 2;
+    else j += 2;
+    if (from > end + 1) united.push(from, to);
+    else if (to > end) united[united.length - 1] = to;
+    end = Math.max(end, to);
+  }
+  return united;
+}
+
+/** Returns the bounds of what is left of the runs of a set without those of another. */
+function subtract(bounds: readonly number[], without: readonly number[]): number[] {
+  const left: number[] = [];
+  let next = 0;
+  for (let i = 0; i < bounds.length; i += 2) {
+    let from = bounds[i] as number;
+    const to = bounds[i + 1] as number;
+    while (next < without.length && (without[next + 1] as number) < from) next += 2;
+    // The last run may reach into the next one of the set, so `next` does not pass it.
+    for (let j = next; j < without.length && (without[j] as number) <= to; j += 2) {
+      if ((without[j] as number) > from) left.push(from, (without[j] as number) - 1);
+      from = (without[j + 1] as number) + 1;
+    }
+    if (from <= to) left.push(from, to);
+  }
+  return left;
 }

@@ -14,7 +14,7 @@ const methods = [
   "find",
   "readState",
   "saveReadState",
-] as const satisfies readonly Exclude<keyof Store, "open" | "close">[];
+] as const satisfies readonly Exclude<keyof Store, "open" | "close" | "watch" | "figures">[];
 type Method = (typeof methods)[number];
 
 /** Bounds in seconds. */
@@ -45,6 +45,8 @@ export function timedStore(store: Store, metrics: Metrics): Store {
     }
   };
   return {
+    ...(store.watch ? { watch: store.watch.bind(store) } : {}),
+    ...(store.figures ? { figures: store.figures.bind(store) } : {}),
     open: () => store.open(),
     close: () => store.close(),
     append: (...args) => timed("append", () => store.append(...args)),

@@ -274,8 +274,40 @@ export interface StoreInfo {
   readonly timeoutMs?: number;
 }
 
+/** Whether a store can be used. */
+export interface StoreHealth {
+  /** `unusable` may pass. `failed` does not: only another process can use the store again. */
+  readonly state: "usable" | "unusable" | "failed";
+  /** Why the store is not usable, in words for operators; "" while it is. */
+  readonly reason: string;
+}
+
+/** Values of a store for operators, each since it was opened. A store leaves out what it does not know. */
+export interface StoreFigures {
+  /** Entries of feeds that retention by count has deleted. */
+  readonly trimmed?: number;
+  /** Entries that retention by count has hidden from readers and not deleted yet, estimated. */
+  readonly untrimmed?: number;
+  /** Time spent on deleting them, in seconds. */
+  readonly trimSeconds?: number;
+  /** Size of the write-ahead log, in bytes. */
+  readonly walBytes?: number;
+  /** Attempts to write the log into the database that failed. */
+  readonly checkpointFailures?: number;
+  /** Times that a part of the store died and was started again. */
+  readonly restarts?: number;
+}
+
 /** The port. */
 export interface Store extends FeedLog, InboxIndex {
+  /**
+  /**
+   * Calls `listener` with the health of the store, now and whenever it changes, until the returned function is called.
+   * A store without this method is usable whenever it answers. The listener must not throw.
+   */
+  watch?(listener: (health: StoreHealth) => void): () => void;
+  /** Returns values for operators. */
+  figures?(): StoreFigures;
   /**
    * Opens, checks, locks and migrates the store; it is called once. Rejects with any error if another process holds a store
    * that only one may have, if the store is damaged or of a newer version, or if it is away for too long.

@@ -1,6 +1,7 @@
 import type { BlockList } from "../auth/block-list.ts";
 import type { HistoryReader } from "../feeds/history.ts";
 import type { Hub } from "../feeds/hub.ts";
+import type { StoredMessages } from "../feeds/stored-messages.ts";
 import type { Inbox } from "../inbox/inbox.ts";
 import type { ReadStateService } from "../inbox/read-state-service.ts";
 import type { Counters } from "../metrics/counters.ts";
@@ -28,6 +29,7 @@ export interface StreamContext {
   readonly online: OnlineCounts;
   readonly streams: StreamRegistry;
   readonly history: HistoryReader;
+  readonly messages: StoredMessages;
   readonly flushQueue: FlushQueue;
   readonly alerts: Alerts;
   readonly blockList: BlockList;

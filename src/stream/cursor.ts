@@ -80,6 +80,14 @@ export class Cursor {
     return create(GapSchema, { from, to: this.position });
   }
 
+  /** Moves past a message that cannot be decoded, and returns the gap that it leaves. */
+  skipDamaged(seq: number): Gap {
+    this.seq = seq - 1;
+    const from = this.position;
+    this.seq = seq;
+    return create(GapSchema, { from, to: this.position });
+  }
+
   /**
    * Takes the next frames from the ring: at most `limit`, and none beyond `upTo`. `missing` is set when the Store has to
    * be read up to that seq first, because the reader fell off the ring, or a notice was or may have been lost. The result

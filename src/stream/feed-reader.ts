@@ -2,7 +2,7 @@ import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import type { FramePage } from "../feeds/history.ts";
 import { selectAll } from "../inbox/selection.ts";
 import { unbounded } from "../ports/store.ts";
-import { eventFrame, type Frame } from "../wire/frame.ts";
+import { eventFrame, type Frame, type MessageFrame } from "../wire/frame.ts";
 import type { StreamContext } from "./context.ts";
 import type { Cursor } from "./cursor.ts";
 import type { Delivery } from "./delivery.ts";
@@ -23,7 +23,7 @@ export interface MissingMessages {
  * the Store where a ring no longer reaches.
  */
 export class FeedReader {
-  readonly #context: Pick<StreamContext, "history" | "store" | "settings">;
+  readonly #context: Pick<StreamContext, "history" | "messages" | "store" | "settings">;
   readonly #delivery: Delivery;
   /** The dirty feeds, a list linked by `next`: no allocation per message. */
   #firstDirty: FollowedFeed | undefined;
@@ -31,7 +31,7 @@ export class FeedReader {
   #missing: MissingMessages | undefined;
   #isWaiting = false;
 
-  constructor(context: Pick<StreamContext, "history" | "store" | "settings">, delivery: Delivery) {
+  constructor(context: Pick<StreamContext, "history" | "messages" | "store" | "settings">, delivery: Delivery) {
     this.#context = context;
     this.#delivery = delivery;
   }
@@ -101,23 +101,43 @@ export class FeedReader {
       if (gap && followed.shown) yield [eventFrame({ case: "gap", value: gap })];
       const from = cursor.seq;
       const between = page.frames.filter((frame) => frame.seq > from && frame.seq <= seq);
-      yield this.#delivery.wanted(followed, between);
+      const damaged = page.damaged.filter((each) => each > from && each <= seq);
+      yield* this.#withGaps(followed, between, damaged);
       // The Store has nothing beyond the cursor, whatever the notice of `seq` said: asking again would not end.
-      if (page.through <= cursor.seq && !gap) return;
+      if (page.through <= from && !gap) return;
       cursor.seq = Math.max(cursor.seq, Math.min(page.through, seq));
       // Expired messages are on no page, but the cursor has passed them.
       this.#delivery.passed(followed, cursor.seq);
     }
   }
 
+  /** Batches of these frames to send, with a gap in the position of each message that cannot be decoded. */
+  *#withGaps(
+    followed: FollowedFeed,
+    frames: readonly MessageFrame[],
+    damaged: readonly number[],
+  ): Generator<readonly Frame[]> {
+    let rest = frames;
+    for (const seq of damaged) {
+      yield this.#delivery.wanted(
+        followed,
+        rest.filter((frame) => frame.seq < seq),
+      );
+      const gap = followed.cursor.skipDamaged(seq);
+      if (followed.shown) yield [eventFrame({ case: "gap", value: gap })];
+      rest = rest.filter((frame) => frame.seq > seq);
+    }
+    yield this.#delivery.wanted(followed, rest);
+  }
+
   /** Batches of the stored events (those with a `ttl`) up to a seq, for a reader that enters a room without a position. */
   async *storedEvents(followed: FollowedFeed, upTo: number): AsyncGenerator<readonly Frame[]> {
     const { feed } = followed.cursor;
-    const { store, settings, history } = this.#context;
+    const { store, settings, messages } = this.#context;
     const filter = { kinds: [Kind.EVENT], order: "oldest", bodies: true, limit: batchSize } as const;
     for (let after = 0; after < upTo; ) {
       const entries = await store.select({ ...selectAll(feed, [[after + 1, upTo]], settings.clock.now()), ...filter });
-      const frames = entries.map((entry) => history.frame(feed.name, entry));
+      const frames = entries.map((entry) => messages.frame(feed, entry)).filter((frame) => frame !== undefined);
       yield this.#delivery.wanted(followed, frames);
       after = entries.length < batchSize ? upTo : (entries.at(-1)?.seq ?? upTo);
     }

@@ -94,13 +94,15 @@ export class StreamRooms {
     const { access } = this.#context;
     const known = this.#requested.map(({ room }) => access.known(this.#identity, room, "join"));
     const open = this.#requested.filter((_, index) => known[index]);
-    const unenrolled = await this.#enroll(open.filter(enrollsFirst));
+    // Where the store cannot write, the rooms are refused one by one, and the stream opens without them.
+    const enrolling = this.#enroll(open.filter(enrollsFirst));
+    await enrolling.catch(() => {});
     this.#requested.forEach((requested, index) => {
       if (known[index] === undefined) void this.#later(requested);
     });
     const decided = this.#requested.filter((_, index) => known[index] !== undefined);
     const outcomes = await Promise.all(
-      decided.map((requested) => this.#settle(requested, () => this.#enter(requested, unenrolled))),
+      decided.map((requested) => this.#settle(requested, async () => this.#enter(requested, await enrolling))),
     );
     return outcomes.filter((outcome) => this.#isCurrent(outcome));
   }

@@ -1,12 +1,14 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { reasonOf } from "../errors.ts";
-import type { Store } from "../ports/store.ts";
+import type { Store, StoreHealth } from "../ports/store.ts";
 import { appendOne, message, messages, readAll, selection, start, stored, upTo, userFeed } from "./messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
 /** A harmless call of every method. */
-const calls: { [Method in Exclude<keyof Store, "open" | "close">]: (store: Store) => Promise<unknown> } = {
+const calls: {
+  [Method in Exclude<keyof Store, "open" | "close" | "watch" | "figures">]: (store: Store) => Promise<unknown>;
+} = {
   append: (store) => store.append([message("t")]),
   bounds: (store) => store.bounds([userFeed("t")]),
   read: (store) => store.read(userFeed("t"), 0, 1, 1, start),
@@ -81,6 +83,17 @@ export function lifeLaw(bench: StoreBench): void {
       expect(bounds[0]?.seq).toBeLessThanOrEqual(50);
       expect((await readAll(again.store, userFeed("t"))).map(({ seq }) => seq)).toEqual(upTo(50));
     });
+  });
+
+  test("calls a watcher with its health at once, which is usable, and with values that are not negative", async ({
+    skip,
+  }) => {
+    const { store } = bench;
+    if (!store.watch) return skip("this store is usable whenever it answers");
+    const seen: StoreHealth[] = [];
+    store.watch((health) => seen.push(health))();
+    expect(seen).toEqual([{ state: "usable", reason: "" }]);
+    for (const value of Object.values(store.figures?.() ?? {})) expect(value).toBeGreaterThanOrEqual(0);
   });
 
   test("can be closed again", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { FeedBounds, FeedKey, Store } from "../ports/store.ts";
-import { appendOne, message, messages, readAll, selection, start, upTo, userFeed } from "./messages.ts";
+import { appendOne, endless, message, messages, readAll, selection, start, upTo, userFeed } from "./messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
 /** Retention removes the oldest entries, moves the tail, and never uses a seq again. */
@@ -50,6 +50,34 @@ export function retentionLaw(bench: StoreBench): void {
         await store.append(messages("t", 600, () => ({ feeds: ["user/bob"] })));
         expect(await seqs(store, userFeed("t", "bob"))).toEqual(upTo(601, 592));
         expect(await store.find([userFeed("t"), userFeed("t", "bob")], [shared.id])).toEqual([]);
+      });
+    });
+
+    test("answers every question alike while the messages that it dropped are being deleted", async () => {
+      await bench.alone(10, async ({ store }) => {
+        const names = upTo(4).map((user) => `user/${user}`);
+        const feeds = names.map((name) => ({ tenant: "t", name }));
+        for (let round = 1; round <= 4; round++) {
+          const dropped = messages("t", 100, () => ({ feeds: names, category: "c" }));
+          const kept = messages("t", 10, () => ({ feeds: names, category: "c" }));
+          await store.append([...dropped, ...kept]);
+          const seq = round * 110;
+          const ids = [...dropped.slice(-5), ...kept].map(({ id }) => id);
+          const [bounds, read, count, found] = await Promise.all([
+            store.bounds(feeds),
+            Promise.all(feeds.map((feed) => seqs(store, feed))),
+            store.countNotifications(
+              feeds.map((feed) => ({ feed, ranges: [[1, endless]] as const })),
+              start,
+            ),
+            store.find(feeds, ids),
+          ]);
+          expect(bounds.map(({ tail }) => tail)).toEqual(feeds.map(() => seq - 9));
+          expect(read).toEqual(feeds.map(() => upTo(seq, seq - 9)));
+          expect([...count.byCategory]).toEqual([["c", 40]]);
+          expect(new Set(found.map(({ id }) => id))).toEqual(new Set(kept.map(({ id }) => id)));
+          expect(await store.recall("t", [dropped[0]?.id ?? ""])).toEqual([]);
+        }
       });
     });
 

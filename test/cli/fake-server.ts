@@ -11,12 +11,15 @@ export class FakeServer {
   closed = 0;
   /** The error that listen() rejects with; undefined to succeed. */
   listenError: Error | undefined;
+  /** The property `failed`. */
+  failed = new Promise<Error>(() => {});
   /** The result of close(). */
   closing: Promise<void> = Promise.resolve();
 
   readonly createTidings: Dependencies["createTidings"] = async (options) => {
     this.options = options;
     return {
+      failed: this.failed,
       listen: async (at = {}) => {
         this.at = at;
         if (this.listenError) throw this.listenError;

@@ -78,6 +78,35 @@ describe("SeqSet", () => {
     );
   });
 
+  test("adds and removes another set as a whole without changing that", () => {
+    fc.assert(
+      fc.property(built, built, built, (one, two, other) => {
+        const before = [...other.set.toJSON()];
+        one.set.addAll(other.set);
+        two.set.removeAll(other.set);
+        expect(expand(one.set.ranges())).toEqual(sorted(new Set([...one.model, ...other.model])));
+        expect(expand(two.set.ranges())).toEqual(sorted([...two.model].filter((seq) => !other.model.has(seq))));
+        expect([...other.set.toJSON()]).toEqual(before);
+        for (const { set } of [one, two])
+          expect(set.ranges()).toEqual(SeqSet.from(set.toJSON()).union(SeqSet.from()).ranges());
+      }),
+    );
+  });
+
+  test("unites, adds and removes sets of 200,000 runs each in linear time", () => {
+    const odd = SeqSet.from(Array.from({ length: 200_000 }, (_, index) => [4 * index + 1, 4 * index + 1]).flat());
+    const even = SeqSet.from(Array.from({ length: 200_000 }, (_, index) => [4 * index + 3, 4 * index + 3]).flat());
+    const started = performance.now();
+    const both = odd.union(even);
+    expect(both.runs).toBe(400_000);
+    both.removeAll(odd);
+    expect(both.toJSON()).toEqual(even.toJSON());
+    both.addAll(odd);
+    expect(both.runs).toBe(400_000);
+    // One splice for each run would take minutes.
+    expect(performance.now() - started).toBeLessThan(5_000);
+  });
+
   test("is copied by its JSON, and by its bounds, without sharing them", () => {
     fc.assert(
       fc.property(built, ({ set }) => {

@@ -1,13 +1,15 @@
 /**
  * A store in its own process, for tests that kill it, lock it out or trace it:
- * `store-child.ts hold|load|fill|full|normal|early <folder>`. It prints what happens as lines on stdout.
+ * `store-child.ts hold|load|fill|grow|full|normal|early <folder>`. It prints what happens as lines on stdout.
  */
 import { writeSync } from "node:fs";
+import { setTimeout as wait } from "node:timers/promises";
+import { CountTrimmer } from "../../src/adapters/sqlite/count-trimmer.ts";
 import { Database } from "../../src/adapters/sqlite/database.ts";
 import { SqliteFeeds } from "../../src/adapters/sqlite/feeds.ts";
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
 import type { Append } from "../../src/ports/store.ts";
-import { bytes, message, stored } from "./store-messages.ts";
+import { bytes, message, messages, stored } from "./store-messages.ts";
 
 const [mode = "", folder = ""] = process.argv.slice(2);
 const keep = 1_000_000;
@@ -60,6 +62,15 @@ async function fill(store: SqliteStore): Promise<void> {
   await store.close();
 }
 
+/** Appends some megabytes a second, and prints each change of the store's health with the size of its log. */
+async function grow(store: SqliteStore): Promise<void> {
+  store.watch(({ state, reason }) => print(`${state} ${store.figures().walBytes} ${reason}`));
+  for (;;) {
+    await store.append(messages("t", 16, () => ({ body: new Uint8Array(64 * 1024) })));
+    await wait(50);
+  }
+}
+
 /** Returns a message that can be found in a trace. */
 function marked(number: number): Append {
   return message("t", { body: bytes(`<mark ${number}>`) });
@@ -82,7 +93,7 @@ async function trace(store: SqliteStore): Promise<void> {
 function mutant(): void {
   const database = new Database(folder);
   if (mode === "normal") database.sql("PRAGMA synchronous = NORMAL").all();
-  const feeds = new SqliteFeeds(database, keep);
+  const feeds = new SqliteFeeds(database, keep, new CountTrimmer(database));
   for (let number = 0; number < traced; number++) {
     database.transaction(() => {
       feeds.append([marked(number)]);
@@ -99,6 +110,7 @@ try {
     setInterval(() => {}, 1_000_000);
   } else if (mode === "load") await load(await open());
   else if (mode === "fill") await fill(await open());
+  else if (mode === "grow") await grow(await open());
   else if (mode === "full") await trace(await open());
   else mutant();
 } catch (error) {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 /** The modes of store-child.ts. */
-export type ChildMode = "hold" | "load" | "fill" | "full" | "normal" | "early";
+export type ChildMode = "hold" | "load" | "fill" | "grow" | "full" | "normal" | "early";
 
 /** Returns the command line of a store in its own process. */
 export function childCommand(mode: ChildMode, folder: string): [string, ...string[]] {
@@ -19,9 +19,9 @@ export class StoreProcess {
   readonly #ended: Promise<unknown>;
   #onLine: () => void = () => {};
 
-  constructor(mode: ChildMode, folder: string) {
+  constructor(mode: ChildMode, folder: string, env: NodeJS.ProcessEnv = {}) {
     const [command, ...args] = childCommand(mode, folder);
-    this.#child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
+    this.#child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...env } });
     const { stdout } = this.#child;
     if (!stdout) throw new Error("no stdout");
     const reader = createInterface({ input: stdout });

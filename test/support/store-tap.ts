@@ -1,7 +1,7 @@
 import type { Store } from "../../src/ports/store.ts";
 
 /** A method of Store that a running node calls. */
-export type StoreMethod = Exclude<keyof Store, "open" | "close">;
+export type StoreMethod = Exclude<keyof Store, "open" | "close" | "watch" | "figures">;
 
 /** Wraps each call of a store; it may count, delay or reject the call. */
 export type Around = <T>(method: StoreMethod, call: () => Promise<T>) => Promise<T>;

@@ -1,6 +1,9 @@
 import { randomBytes } from "node:crypto";
+import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { prepareFolder } from "./file-modes.ts";
+import { damaged, explain, moved } from "./explain.ts";
+import { type FileId, fileIdAt } from "./file-id.ts";
+import { databaseName, prepareFolder } from "./file-modes.ts";
 
 /** Step n migrates a database from version n to n + 1. The statements of a released step are never edited. */
 const migrations = [
@@ -34,10 +37,27 @@ const migrations = [
   `,
 ];
 
-/** Result codes of SQLite (https://www.sqlite.org/rescode.html). */
-const busy = 5;
-const corrupt = 11;
-const notADatabase = 26;
+/** The folder that stands for a database in memory. */
+export const memory = ":memory:";
+/** No version of the schema will ever be above this: such a one is damage of the header. */
+const maxVersion = 1000;
+/** The largest file that is checked before it is used, in bytes: it takes about two seconds. */
+const defaultCheckBytes = 64 * 1024 * 1024;
+
+/** The files of a database, as they were when it was opened. */
+export interface DatabaseFiles {
+  readonly main: { readonly path: string; readonly id: FileId };
+  /** The write-ahead log (WAL), which holds what was committed since the last checkpoint. */
+  readonly wal: { readonly path: string; readonly id: FileId };
+}
+
+/** What may be known of a database before it is opened. */
+export interface DatabaseOptions {
+  /** The files that it must be; undefined for any. */
+  readonly expected?: DatabaseFiles | undefined;
+  /** The largest file that is checked before it is used, in bytes. Default: 64 MiB. */
+  readonly checkBytes?: number | undefined;
+}
 
 /** The embedded database: one file, owned by one process, durable at each commit. */
 export class Database {
@@ -45,18 +65,30 @@ export class Database {
   readonly epoch: number;
   /** 32 random bytes, made with the database. */
   readonly secret: Uint8Array;
+  /** The files on the disk; undefined for a database in memory. */
+  readonly files: DatabaseFiles | undefined;
+  /** Whether all of the file was checked when it was opened. If not, it was too large for that. */
+  readonly isChecked: boolean;
   readonly #connection: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
 
   /**
    * Opens or creates `tidings.db` in the folder, or a database in memory for `:memory:`. Throws when another process
-   * has it open, and when it is damaged or of a newer version.
+   * has it open, when it is damaged or of a newer version, and when it is not the `expected` file.
    */
-  constructor(folder: string) {
-    this.#connection = new DatabaseSync(folder === ":memory:" ? folder : prepareFolder(folder));
+  constructor(folder: string, { expected, checkBytes = defaultCheckBytes }: DatabaseOptions = {}) {
+    const file = folder === memory ? folder : join(folder, databaseName);
+    // Opening would replace a lost database by an empty one.
+    if (expected && fileIdAt(file) !== expected.main.id) throw moved(folder);
+    try {
+      if (file !== folder) prepareFolder(folder);
+      this.#connection = new DatabaseSync(file);
+    } catch (error) {
+      throw explain(error, folder, file);
+    }
     try {
       this.#lock();
-      this.#check();
+      this.isChecked = this.#check(folder, checkBytes);
       this.#migrate(folder);
       this.epoch = this.#meta(
         "epoch",
@@ -68,9 +100,10 @@ export class Database {
         () => randomBytes(32),
         (value) => value,
       );
+      this.files = file === folder ? undefined : filesOf(file);
     } catch (error) {
       this.#connection.close();
-      throw explain(error, folder);
+      throw explain(error, folder, file);
     }
   }
 
@@ -85,6 +118,8 @@ export class Database {
 
   /** Runs `work` in one transaction. Its changes are durable when this returns, and undone when it throws. */
   transaction<T>(work: () => T): T {
+    // The rollback of an earlier transaction may have failed.
+    if (this.#connection.isTransaction) this.#connection.exec("ROLLBACK");
     this.#connection.exec("BEGIN IMMEDIATE");
     try {
       const result = work();
@@ -95,6 +130,14 @@ export class Database {
       if (this.#connection.isTransaction) this.#connection.exec("ROLLBACK");
       throw error;
     }
+  }
+
+  /**
+   * Copies the write-ahead log into the file; throws when the file cannot be written. SQLite does so by itself every
+   * `wal_autocheckpoint` pages, but reports no failure. With `truncate`, the log gives its disk space back.
+   */
+  checkpoint(truncate: boolean): void {
+    this.#connection.prepare(`PRAGMA wal_checkpoint(${truncate ? "TRUNCATE" : "PASSIVE"})`).all();
   }
 
   close(): void {
@@ -118,14 +161,20 @@ export class Database {
     `);
   }
 
-  #check(): void {
+  /** Checks the file if it is small enough for a start that does not take long. Returns whether it did. */
+  #check(folder: string, maxBytes: number): boolean {
+    const pragma = (name: string) => Number(Object.values(this.#connection.prepare(`PRAGMA ${name}`).get() ?? {})[0]);
+    if (pragma("page_count") * pragma("page_size") > maxBytes) return false;
     const [row] = this.#connection.prepare("PRAGMA quick_check(1)").all() as { quick_check: string }[];
-    if (row?.quick_check === "ok") return;
-    throw Object.assign(new Error(row?.quick_check.replaceAll("\n", " ")), { errcode: corrupt });
+    if (row?.quick_check === "ok") return true;
+    throw damaged(folder, row?.quick_check ?? "no result of the check");
   }
 
   #migrate(folder: string): void {
     const row = this.#connection.prepare("PRAGMA user_version").get() as { user_version: number };
+    if (row.user_version < 0 || row.user_version > maxVersion) {
+      throw damaged(folder, `its header has the version ${row.user_version}`);
+    }
     if (row.user_version > migrations.length) {
       throw new Error(
         `data folder ${folder} was written by a newer version (schema ${row.user_version}); upgrade first`,
@@ -144,21 +193,9 @@ export class Database {
   }
 }
 
-/** Returns an error that tells an operator what to do, where there is something to do. */
-function explain(error: unknown, folder: string): unknown {
-  const { errcode = 0, message } = error as Error & { errcode?: number };
-  // The low byte of an extended result code is the primary one.
-  switch (errcode & 0xff) {
-    case busy:
-      return new Error(`data folder ${folder} is in use by another process; stop it or name another folder`, {
-        cause: error,
-      });
-    case corrupt:
-    case notADatabase:
-      return new Error(`data folder ${folder} is damaged (${message}); restore it from a backup`, { cause: error });
-    default:
-      return error;
-  }
+function filesOf(file: string): DatabaseFiles {
+  const wal = `${file}-wal`;
+  return { main: { path: file, id: fileIdAt(file) ?? "" }, wal: { path: wal, id: fileIdAt(wal) ?? "" } };
 }
 
 /** Converts a time for a column. SQL has no infinity: NULL stands for never. */

@@ -6,18 +6,19 @@ import {
   type FeedKey,
   type FeedSlice,
   keyExpiry,
-  keyLifetimeMs,
   type MessageLocation,
   type Recalled,
 } from "../../ports/store.ts";
 import { exactKey } from "../../util/keys.ts";
 import { LruCache } from "../../util/lru.ts";
+import type { CountTrimmer } from "./count-trimmer.ts";
 import { type Database, fromTime, fromUuid, toTime, toUuid } from "./database.ts";
+import { MessageRows } from "./message-rows.ts";
 import { rowColumns, toEntry } from "./row.ts";
 
 /**
- * The number of entries that retention deletes in one step, which other calls wait for; a message of many feeds may
- * exceed it. Entries below the tail are invisible even before they are deleted.
+ * The number of entries that retention by age deletes in one step, which other calls wait for; a message of many feeds
+ * may exceed it. Retention by count raises the tail of a feed once it has as many entries too many.
  */
 const trimStep = 256;
 /** A slice ends once its bodies reach this size, in bytes, so that a lagging reader costs a bounded page. */
@@ -28,7 +29,7 @@ const maxCachedFeeds = 200_000;
 interface Feed {
   readonly id: number;
   seq: number;
-  /** The tail in the database; retention by count may be ahead of it. */
+  /** The tail in the database; retention by count may be up to a step ahead of it. */
   tail: number;
 }
 
@@ -37,13 +38,18 @@ export class SqliteFeeds {
   readonly #db: Database;
   /** The number of messages kept per feed. */
   readonly #keep: number;
+  readonly #rows: MessageRows;
+  readonly #trimmer: CountTrimmer;
   readonly #cache = new LruCache<string, Feed>({ entries: maxCachedFeeds });
   /** The last row of messages; undefined when it has to be read from the database. */
   #lastRow: number | undefined;
 
-  constructor(db: Database, keep: number) {
+  /** Entries below the tail of a feed are left to `trimmer`. */
+  constructor(db: Database, keep: number, trimmer: CountTrimmer) {
     this.#db = db;
     this.#keep = keep;
+    this.#rows = new MessageRows(db);
+    this.#trimmer = trimmer;
   }
 
   /** Drops what is cached. To be called after a failed transaction: memory must not be ahead of the database. */
@@ -96,13 +102,13 @@ export class SqliteFeeds {
           | { row: number }
           | undefined);
       if (!message) continue;
-      for (const { feed, seq } of this.locationsOf(message.row)) {
+      for (const { feed, seq } of this.#rows.locations(message.row)) {
         const key = this.#keyOf(feed);
         const exists = this.#db
           .sql("SELECT 1 FROM entries WHERE feed = ? AND seq = ? AND message = ?")
           .get(feed, seq, message.row);
         if (seq >= this.boundsOf(key).tail) recalled.push({ id, feed: key, seq, again: !exists });
-        if (exists) this.#erase(feed, seq);
+        if (exists) this.#rows.erase(feed, seq);
       }
       // The row stays, so that a late retry under its key does not bring the message back. Its locations stay, so that
       // a repeated recall returns them again.
@@ -128,17 +134,6 @@ export class SqliteFeeds {
       seq: number | null;
     };
     return this.#addToCache(name, { id: row.id, seq: last.seq ?? 0, tail: row.tail });
-  }
-
-  /** Returns the locations of a message in feeds with an id above `after`, in the order of their ids. */
-  locationsOf(row: number, after = 0, limit = -1): { feed: number; seq: number }[] {
-    return this.#db
-      .sql(
-        `SELECT feed, seq FROM messages WHERE row = ?1 AND feed > ?2
-         UNION ALL SELECT feed, seq FROM places WHERE message = ?1 AND feed > ?2
-         ORDER BY feed LIMIT ?3`,
-      )
-      .all(row, after, limit) as { feed: number; seq: number }[];
   }
 
   /** Returns the entry at a location, unless retention has trimmed it. */
@@ -176,7 +171,7 @@ export class SqliteFeeds {
           message.objectId || null,
           message.batchId || null,
         );
-      this.#trimByCount(feed, message.publishTime);
+      this.#raiseByCount(feed, message.publishTime);
       return { feed: feed.id, seq: feed.seq };
     });
     const [only] = locations.length === 1 ? locations : [];
@@ -217,7 +212,7 @@ export class SqliteFeeds {
   /** Removes a message from its feeds. Returns where readers saw it. */
   #withdraw(row: number): MessageLocation[] {
     const locations: MessageLocation[] = [];
-    for (const { feed, seq } of this.locationsOf(row)) {
+    for (const { feed, seq } of this.#rows.locations(row)) {
       const entry = this.entryAt(feed, seq);
       if (entry)
         locations.push({
@@ -228,7 +223,7 @@ export class SqliteFeeds {
           category: entry.category,
           expireTime: entry.expireTime,
         });
-      this.#erase(feed, seq);
+      this.#rows.erase(feed, seq);
     }
     this.#db.sql("DELETE FROM places WHERE message = ?").run(row);
     return locations;
@@ -267,14 +262,11 @@ export class SqliteFeeds {
     return Math.max(feed.tail, feed.seq - this.#keep + 1);
   }
 
-  #trimByCount(feed: Feed, now: number): void {
+  /** Raises the tail of a feed that has grown by a step, which hides the entries below it at once and for good. */
+  #raiseByCount(feed: Feed, now: number): void {
     const tail = this.#tail(feed);
     if (tail - feed.tail < trimStep) return;
-    const rows = this.#db.sql("SELECT seq, message FROM entries WHERE feed = ? AND seq < ?").all(feed.id, tail) as {
-      seq: number;
-      message: number;
-    }[];
-    for (const { seq, message } of rows) this.#unlink(message, feed.id, seq, now);
+    this.#trimmer.add(feed.id, tail - feed.tail, now);
     this.#raiseTail(feed, tail);
   }
 
@@ -305,14 +297,14 @@ export class SqliteFeeds {
     let dropped = 0;
     for (let deleted = 0; dropped < messages.length && deleted < trimStep; dropped++) {
       const { row } = messages[dropped] as { row: number };
-      for (const { feed: id, seq } of this.locationsOf(row)) {
+      for (const { feed: id, seq } of this.#rows.locations(row)) {
         deleted++;
-        this.#erase(id, seq);
+        this.#rows.erase(id, seq);
         const feed = now === undefined ? this.find(this.#keyOf(id)) : undefined;
         if (feed && seq >= feed.tail) this.#raiseTail(feed, seq + 1);
       }
       this.#db.sql("DELETE FROM places WHERE message = ?").run(row);
-      this.#dropRow(row, now);
+      this.#rows.drop(row, now);
     }
     return dropped;
   }
@@ -320,38 +312,6 @@ export class SqliteFeeds {
   #raiseTail(feed: Feed, tail: number): void {
     feed.tail = tail;
     this.#db.sql("UPDATE feeds SET tail = ? WHERE id = ?").run(tail, feed.id);
-  }
-
-  /** Removes a message from one feed, and its row when that was the last one. */
-  #unlink(message: number, feed: number, seq: number, now: number): void {
-    this.#erase(feed, seq);
-    this.#db.sql("DELETE FROM places WHERE message = ? AND feed = ?").run(message, feed);
-    if (this.#db.sql("SELECT 1 FROM places WHERE message = ? LIMIT 1").get(message)) return;
-    this.#dropRow(message, now);
-  }
-
-  /** Deletes the row of a message that is in no feed any more, or keeps it for its key as long as that holds. */
-  #dropRow(row: number, now = Number.MAX_SAFE_INTEGER): void {
-    const { changes } = this.#db
-      .sql(
-        `UPDATE messages SET body = x'', feed = NULL, seq = NULL, batch_id = NULL, expire_time = publish_time + ?1
-         WHERE row = ?2 AND key IS NOT NULL AND publish_time + ?1 > ?3`,
-      )
-      .run(keyLifetimeMs, row, now);
-    if (changes === 0) this.#db.sql("DELETE FROM messages WHERE row = ?").run(row);
-  }
-
-  /** Deletes an entry, or makes it a tombstone when it has the last seq of its feed. */
-  #erase(feed: number, seq: number): void {
-    const next = this.#db.sql("SELECT 1 FROM entries WHERE feed = ? AND seq > ? LIMIT 1").get(feed, seq);
-    if (next) this.#db.sql("DELETE FROM entries WHERE feed = ? AND seq = ?").run(feed, seq);
-    else {
-      this.#db
-        .sql(
-          "UPDATE entries SET message = 0, kind = 0, actor_id = NULL, object_type = NULL, object_id = NULL WHERE feed = ? AND seq = ?",
-        )
-        .run(feed, seq);
-    }
   }
 
   #keyOf(feed: number): FeedKey {

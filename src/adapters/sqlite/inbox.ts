@@ -11,15 +11,18 @@ import {
 } from "../../ports/store.ts";
 import { type Database, fromUuid, toTime } from "./database.ts";
 import type { SqliteFeeds } from "./feeds.ts";
+import { MessageRows } from "./message-rows.ts";
 import { rowColumns, toEntry } from "./row.ts";
 
 /** The inbox queries of the embedded store. It runs on the store's thread. */
 export class SqliteInbox {
   readonly #db: Database;
   readonly #feeds: SqliteFeeds;
+  readonly #rows: MessageRows;
 
   constructor(db: Database, feeds: SqliteFeeds) {
     this.#db = db;
+    this.#rows = new MessageRows(db);
     this.#feeds = feeds;
   }
 
@@ -80,28 +83,46 @@ export class SqliteInbox {
 
   find(feeds: readonly FeedKey[], ids: readonly string[]): MessageLocation[] {
     const locations: MessageLocation[] = [];
-    const existing = feeds.flatMap((key) => {
+    /** The feeds to look in, by id. Their number times that of the ids may be large: do not look for each id in each. */
+    const wanted = new Map<number, { key: FeedKey; tail: number }>();
+    for (const key of feeds) {
       const feed = this.#feeds.find(key);
-      return feed ? [{ key, id: feed.id, tail: this.#feeds.boundsOf(key).tail }] : [];
-    });
-    const statement = this.#db.sql(
-      `SELECT e.seq, e.kind, e.category, e.expire_time FROM messages m JOIN entries e ON e.feed = ?2 AND e.seq =
-         CASE WHEN m.feed IS NULL THEN (SELECT p.seq FROM places p WHERE p.message = m.row AND p.feed = ?2) ELSE m.seq END
-       WHERE m.id = ?1 AND e.message = m.row AND e.seq >= ?3`,
-    );
+      if (feed) wanted.set(feed.id, { key, tail: this.#feeds.boundsOf(key).tail });
+    }
+    const wantedIds = JSON.stringify([...wanted.keys()]);
     for (const id of new Set(ids.map((each) => each.toLowerCase()))) {
-      const bytes = fromUuid(id);
-      if (!bytes) continue;
-      for (const feed of existing) {
-        const row = statement.get(bytes, feed.id, feed.tail) as
-          | { seq: number; kind: number; category: string; expire_time: number | null }
-          | undefined;
-        if (!row) continue;
-        const { seq, kind, category } = row;
-        locations.push({ id, feed: feed.key, seq, kind, category, expireTime: toTime(row.expire_time) });
+      for (const { message, feed, seq } of this.#placesOf(id, wantedIds)) {
+        const { key, tail } = wanted.get(feed) ?? { key: undefined, tail: 0 };
+        if (!key || seq < tail) continue;
+        // A recalled message has no entry any more.
+        const entry = this.#db
+          .sql("SELECT kind, category, expire_time FROM entries WHERE feed = ? AND seq = ? AND message = ?")
+          .get(feed, seq, message) as { kind: number; category: string; expire_time: number | null } | undefined;
+        if (!entry) continue;
+        const { kind, category, expire_time } = entry;
+        locations.push({ id, feed: key, seq, kind, category, expireTime: toTime(expire_time) });
       }
     }
     return locations;
+  }
+
+  /** Returns where a message lies; of a message in several feeds, only the places in feeds of a JSON array of their ids. */
+  #placesOf(id: string, feeds: string): { message: number; feed: number; seq: number }[] {
+    const bytes = fromUuid(id);
+    const found =
+      bytes &&
+      (this.#db.sql("SELECT row AS message, feed, seq FROM messages WHERE id = ?").get(bytes) as
+        | { message: number; feed: number | null; seq: number }
+        | undefined);
+    if (!found) return [];
+    const { message, feed, seq } = found;
+    if (feed !== null) return [{ message, feed, seq }];
+    return this.#db
+      .sql(
+        `SELECT message, feed, seq FROM places
+         WHERE message = ? AND feed IN (SELECT value FROM json_each(?))`,
+      )
+      .all(message, feeds) as { message: number; feed: number; seq: number }[];
   }
 
   batch(tenant: string, batchId: string, after: string, limit: number, now: number): BatchPage {
@@ -129,7 +150,7 @@ export class SqliteInbox {
   /** Yields the locations of a message in feeds after `after`, read `step` at a time: there may be 10,000. */
   *#locationsAfter(row: number, after: number, step: number): Generator<{ feed: number; seq: number }> {
     for (let last = after; ; ) {
-      const locations = this.#feeds.locationsOf(row, last, step);
+      const locations = this.#rows.locations(row, last, step);
       yield* locations;
       if (locations.length < step) return;
       last = locations.at(-1)?.feed ?? last;

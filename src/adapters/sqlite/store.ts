@@ -1,4 +1,4 @@
-import { Worker } from "node:worker_threads";
+import type { Logger } from "pino";
 import { fail } from "../../errors.ts";
 import type {
   Append,
@@ -16,62 +16,77 @@ import type {
   SeqRanges,
   Store,
   StoredReadState,
+  StoreFigures,
+  StoreHealth,
   StoreInfo,
 } from "../../ports/store.ts";
 import { guard, warn } from "../../util/guard.ts";
-import type { Answer, Answers, Call, WorkerData } from "./worker.ts";
+import type { TrimFigures } from "./count-trimmer.ts";
+import type { DatabaseFiles } from "./database.ts";
+import { damaged, isDamage, moved, resultCodes } from "./explain.ts";
+import { FileWatch } from "./file-watch.ts";
+import { Health } from "./health.ts";
+import { type Failure, type ThreadMessage, type WorkerData, writes } from "./protocol.ts";
+import { CallError, StoreThread, type ThreadEvents } from "./thread.ts";
 
-/** The most calls in flight. Further ones are refused, so that a slow disk cannot fill the memory. */
-const maxPending = 50_000;
-
-interface Pending {
-  resolve(value: unknown): void;
-  reject(error: unknown): void;
+/** Options of an embedded store. */
+export interface SqliteOptions extends Pick<WorkerData, "folder" | "keep" | "checkBytes"> {
+  /** Gets what an operator should know besides the health of the store. Default: silent. */
+  readonly logger?: Logger | undefined;
 }
 
 /**
  * Port Store on SQLite: one file, in WAL mode, with an fsync at each commit, on a thread of its own. This side sends
- * the calls to that thread, all calls of one event-loop tick in one message; worker.ts explains the group commit.
+ * the calls to that thread; worker.ts explains the group commit.
  */
 export class SqliteStore implements Store {
-  readonly #worker: Worker;
-  readonly #pending = new Map<number, Pending>();
-  #outbox: Call[] = [];
-  #nextId = 1;
-  #busy = false;
-  #closed = false;
+  readonly #folder: string;
+  readonly #logger: Logger | undefined;
+  readonly #thread: StoreThread;
+  readonly #health = new Health();
+  #watch: FileWatch | undefined;
+  #trim: TrimFigures = { trimmed: 0, waiting: 0, seconds: 0 };
+  /** Of threads that have died. */
+  #trimmedBefore: TrimFigures = this.#trim;
+  #isTrimFailing = false;
+  #isDiskFull = false;
+  #checkpointFailures = 0;
+  #restarts = 0;
   #closing: Promise<void> | undefined;
 
   /** Starts the thread. `committed` is called after every commit. */
-  constructor(options: WorkerData, committed: CommitListener = () => {}) {
-    // The worker is worker.ts in the sources, and worker.js in the package.
-    const file = new URL(`./worker${import.meta.url.slice(-3)}`, import.meta.url);
-    // Without the host's flags: a thread cannot start with those of `node --input-type=module -e '…'`.
-    this.#worker = new Worker(file, { workerData: options, name: "tidings-store", execArgv: [] });
-    this.#worker.on("message", ({ answers, commit }: Answers) => {
-      this.#busy = false;
-      this.#settle(answers);
-      this.#flush();
-      // The listener belongs to another program, and its error in an event of the thread would end the process.
-      if (commit) guard(warn, () => committed(commit));
-    });
-    this.#worker.on("error", (error) => this.#failAll(error));
-    this.#worker.on("exit", () => this.#failAll(new Error("the thread of the store has ended")));
-    this.#worker.unref();
+  constructor({ logger, ...data }: SqliteOptions, committed: CommitListener = () => {}) {
+    this.#folder = data.folder;
+    this.#logger = logger;
+    this.#thread = new StoreThread(data, this.#events(committed));
   }
 
   async open(): Promise<StoreInfo> {
-    try {
-      return (await this.#call("open", [])) as StoreInfo;
-    } catch (error) {
-      await this.#worker.terminate();
-      throw error;
-    }
+    const { info, files } = await this.#thread.open();
+    if (files && !this.#closing) this.#watch = this.#watchFiles(files);
+    return info;
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#watch?.close();
+    this.#closing ??= this.#thread.close();
     return this.#closing;
+  }
+
+  watch(listener: (health: StoreHealth) => void): () => void {
+    return this.#health.watch(listener);
+  }
+
+  figures(): StoreFigures {
+    const { trimmed, waiting, seconds } = this.#trim;
+    return {
+      trimmed: this.#trimmedBefore.trimmed + trimmed,
+      untrimmed: waiting,
+      trimSeconds: this.#trimmedBefore.seconds + seconds,
+      walBytes: this.#watch?.walBytes ?? 0,
+      checkpointFailures: this.#checkpointFailures,
+      restarts: this.#restarts,
+    };
   }
 
   append(messages: readonly Append[]): Promise<readonly AppendResult[]> {
@@ -121,53 +136,94 @@ export class SqliteStore implements Store {
     return this.#ask("saveReadState", tenant, user, state);
   }
 
-  async #close(): Promise<void> {
-    if (this.#closed) return;
-    const closing = this.#call("close", []);
-    this.#closed = true;
-    await closing;
-    await this.#worker.terminate();
-  }
-
   async #ask<T>(method: string, ...args: unknown[]): Promise<T> {
     try {
-      return (await this.#call(method, args)) as T;
+      if (writes.has(method)) this.#checkWritable();
+      return (await this.#thread.call(method, args)) as T;
     } catch (cause) {
       throw fail("STORE_UNAVAILABLE", "the store did not answer; repeat the request", { cause, retryAfterMs: 1000 });
     }
   }
 
-  #call(method: string, args: readonly unknown[]): Promise<unknown> {
-    if (this.#closed) return Promise.reject(new Error("the store is closed"));
-    if (this.#pending.size >= maxPending) return Promise.reject(new Error("too many calls are waiting for the store"));
-    const id = this.#nextId++;
-    if (this.#outbox.push([id, method, args]) === 1) setImmediate(() => this.#flush());
-    if (this.#pending.size === 0) this.#worker.ref();
-    return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+  /** What would be written now would be lost: with the folder, or when a damaged file is replaced by a backup. */
+  #checkWritable(): void {
+    if (this.#health.works("folder") && this.#health.works("content")) return;
+    throw new Error(this.#health.current.reason);
   }
 
-  /** Sends the calls that are waiting, unless a message is in flight: its answer sends them then. */
-  #flush(): void {
-    if (this.#busy || this.#outbox.length === 0) return;
-    const calls = this.#outbox;
-    this.#busy = true;
-    this.#outbox = [];
-    this.#worker.postMessage(calls);
+  #events(committed: CommitListener): ThreadEvents {
+    return {
+      message: (message) => this.#take(message),
+      committed: (commits) => {
+        // The listener belongs to another program, and its error in an event of the thread would end the process.
+        for (const commit of commits) guard(warn, () => committed(commit));
+      },
+      died: (error) => {
+        if (this.#watch) this.#watch.files = undefined;
+        this.#health.set("thread", `the store's thread died (${error.message}) and is being restarted`);
+        const { trimmed, seconds } = this.#trim;
+        const before = this.#trimmedBefore;
+        this.#trimmedBefore = { trimmed: before.trimmed + trimmed, waiting: 0, seconds: before.seconds + seconds };
+        this.#trim = { trimmed: 0, waiting: 0, seconds: 0 };
+      },
+      restarted: ({ files }) => {
+        this.#restarts++;
+        if (this.#watch) this.#watch.files = files;
+        this.#health.set("thread", undefined);
+      },
+      failed: (error) => {
+        this.#watch?.close();
+        this.#health.fail(`the store's thread died and cannot be restarted: ${error.message}`);
+      },
+    };
   }
 
-  #settle(answers: readonly Answer[]): void {
-    for (const [id, value, error] of answers) {
-      const pending = this.#pending.get(id);
-      this.#pending.delete(id);
-      if (error) pending?.reject(error);
-      else pending?.resolve(value);
+  #take(message: Exclude<ThreadMessage, { readonly type: "answers" }>): void {
+    switch (message.type) {
+      case "trim":
+        this.#trim = message.figures;
+        this.#isTrimFailing = false;
+        break;
+      case "progress":
+        this.#logger?.info(message.sentence);
+        break;
+      case "failed":
+        if (message.work === "check") this.#checkFailed(message.failure);
+        else this.#trimFailed(message.failure);
     }
-    if (this.#pending.size === 0) this.#worker.unref();
   }
 
-  #failAll(error: Error): void {
-    this.#closed = true;
-    for (const { reject } of this.#pending.values()) reject(error);
-    this.#pending.clear();
+  #checkFailed(failure: Failure): void {
+    if (isDamage(failure.code)) this.#health.set("content", damaged(this.#folder, failure.message).message);
+    else this.#logger?.warn({ err: new CallError(failure) }, "the data folder could not be checked; it is tried again");
+  }
+
+  #trimFailed(failure: Failure): void {
+    if (!this.#isTrimFailing) this.#logger?.warn({ err: new CallError(failure) }, "trimming failed; it is tried again");
+    this.#isTrimFailing = true;
+  }
+
+  #watchFiles(files: DatabaseFiles): FileWatch {
+    return new FileWatch(files, {
+      moved: (isMoved) => this.#health.set("folder", isMoved ? moved(this.#folder).message : undefined),
+      checkpoint: (truncate) => this.#thread.call("checkpoint", [truncate]),
+      checkpointed: (error) => this.#checkpointed(error),
+    });
+  }
+
+  #checkpointed(error: unknown): void {
+    // A call that did not get to the database says nothing about it.
+    if (error !== undefined && !(error instanceof CallError)) return;
+    if (error) this.#checkpointFailures++;
+    // A full disk fails writes, which says enough; reading goes on.
+    const isFull = error?.code === resultCodes.full;
+    if (isFull && !this.#isDiskFull)
+      this.#logger?.warn("the disk is full: the write-ahead log grows until there is space");
+    this.#isDiskFull = isFull;
+    this.#health.set("checkpoint", error && !isFull ? this.#describeLog(error) : undefined);
+  }
+
+  #describeLog({ message }: Error): string {
+    return `the write-ahead log of data folder ${this.#folder} cannot be written into tidings.db (${message}), and grows`;
   }
 }

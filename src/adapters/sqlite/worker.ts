@@ -6,46 +6,72 @@
  * thread idle is committed at once.
  *
  * The answers of a batch leave after its commit, so a call that was answered is on the disk. When the transaction
- * fails, every call of the batch fails, since any of them may have read what was rolled back. A batch without writes
- * runs without a transaction.
+ * fails, its calls run again in smaller ones, until the calls that fail are alone: a full disk fails writes and no reads,
+ * a damaged page fails the calls that need it. A batch without writes runs without a transaction.
+ *
+ * Between batches the thread deletes what retention by count has hidden, and checks a large file.
  */
-import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { Commit } from "../../ports/store.ts";
+import { Background } from "./background.ts";
+import { CountTrimmer, type TrimFigures } from "./count-trimmer.ts";
 import { Database } from "./database.ts";
+import { resultCode } from "./explain.ts";
 import { SqliteFeeds } from "./feeds.ts";
+import { FileCheck } from "./file-check.ts";
 import { SqliteInbox } from "./inbox.ts";
+import {
+  type Answer,
+  type Call,
+  type Failure,
+  type Opened,
+  type ThreadMessage,
+  type WorkerData,
+  writes,
+} from "./protocol.ts";
 
-/** A call: a number that its answer repeats, the name of the method, and its arguments. */
-export type Call = readonly [id: number, method: string, args: readonly unknown[]];
-/** The answer of a call: its value, or the error that failed its batch. */
-export type Answer = readonly [id: number, value: unknown, error: Error | undefined];
-/** A message of the thread: the answers of one batch, and its commit, undefined when it wrote nothing. */
-export interface Answers {
-  readonly answers: readonly Answer[];
-  readonly commit: Commit | undefined;
-}
-/** The options of the thread. */
-export interface WorkerData {
-  /** The data folder, created if missing, or `:memory:` for a database that is gone when it closes. */
-  readonly folder: string;
-  /** The number of messages kept per feed. */
-  readonly keep: number;
-}
-
-const writes = new Set(["append", "saveReadState", "recall", "trim"]);
+/** Calls that cannot be made in a transaction. `close` is the last call ever. */
+const alone: ReadonlySet<string> = new Set(["open", "checkpoint", "close"]);
+/** Once so many writes have failed alone, one after the other, the disk is at fault: the rest of the batch fails untried. */
+const maxFailures = 8;
 
 class Worker {
   readonly #db: Database;
   readonly #feeds: SqliteFeeds;
+  readonly #trimmer: CountTrimmer;
+  readonly #background: Background;
+  readonly #post: (message: ThreadMessage) => void;
   readonly #methods: Readonly<Record<string, (...args: never[]) => unknown>>;
+  #answers: Answer[] = [];
+  #commits: Commit[] = [];
+  /** The last failures of writes that were alone in their transaction, with no success between them. */
+  #failures: Failure[] = [];
+  #posted: TrimFigures | undefined;
 
-  constructor({ folder, keep }: WorkerData) {
-    this.#db = new Database(folder);
-    const feeds = new SqliteFeeds(this.#db, keep);
+  constructor({ folder, keep, ...options }: WorkerData, post: (message: ThreadMessage) => void) {
+    this.#post = post;
+    this.#db = new Database(folder, options);
+    this.#trimmer = new CountTrimmer(this.#db);
+    const feeds = new SqliteFeeds(this.#db, keep, this.#trimmer);
     const inbox = new SqliteInbox(this.#db, feeds);
     this.#feeds = feeds;
+    const check = new FileCheck(this.#db, (sentence) => post({ type: "progress", sentence }));
+    const tasks = this.#db.isChecked ? [this.#trimmer] : [this.#trimmer, check];
+    this.#background = new Background(tasks, {
+      worked: () => this.#postTrim(),
+      failed: (task, error) => {
+        feeds.forget();
+        post({ type: "failed", work: task === check ? "check" : "trim", failure: toFailure(error) });
+      },
+    });
+    this.#background.wake();
     this.#methods = {
-      open: () => ({ secret: this.#db.secret }),
+      open: (): Opened => ({ info: { secret: this.#db.secret }, files: this.#db.files }),
+      checkpoint: this.#db.checkpoint.bind(this.#db),
+      close: () => {
+        this.#background.close();
+        this.#db.close();
+      },
       append: feeds.append.bind(feeds),
       bounds: feeds.bounds.bind(feeds),
       read: feeds.read.bind(feeds),
@@ -60,31 +86,102 @@ class Worker {
     };
   }
 
-  /** Serves a batch of calls. `close` is the last call ever; the calls before it are committed first. */
-  serve(calls: readonly Call[]): Answers {
-    const last = calls.at(-1);
-    if (last?.[1] !== "close") return this.#commit(calls);
-    const { answers, commit } = this.#commit(calls.slice(0, -1));
-    this.#db.close();
-    return { answers: [...answers, [last[0], undefined, undefined]], commit };
+  /** Serves a batch of calls. Those that cannot be made in a transaction come last. */
+  serve(calls: readonly Call[]): void {
+    const start = performance.now();
+    this.#answers = [];
+    this.#commits = [];
+    this.#failures = [];
+    if (!calls.some(isAlone)) this.#runAll(calls);
+    else {
+      this.#runAll(calls.filter((call) => !isAlone(call)));
+      for (const call of calls.filter(isAlone)) this.#answer(call);
+    }
+    this.#postTrim();
+    this.#post({ type: "answers", answers: this.#answers, commits: this.#commits });
+    if (this.#trimmer.hasWork) this.#background.wake(performance.now() - start);
   }
 
-  /** Runs calls, in one transaction where one of them writes. */
-  #commit(calls: readonly Call[]): Answers {
-    try {
-      if (!calls.some(([, method]) => writes.has(method))) return { answers: this.#run(calls), commit: undefined };
-      const start = performance.now();
-      const answers = this.#db.transaction(() => this.#run(calls));
-      return { answers, commit: { messages: countAppended(calls), seconds: (performance.now() - start) / 1000 } };
-    } catch (error) {
-      this.#feeds.forget();
-      return { answers: calls.map(([id]) => [id, undefined, error as Error]), commit: undefined };
+  #runAll(calls: readonly Call[]): void {
+    const groups = [calls];
+    for (let group = groups.pop(); group !== undefined; group = groups.pop()) {
+      if (group.some(isWrite)) groups.push(...this.#commit(group).reverse());
+      else for (const call of group) this.#answer(call);
     }
   }
 
-  #run(calls: readonly Call[]): Answer[] {
-    return calls.map(([id, method, args]) => [id, this.#methods[method]?.(...(args as never[])), undefined]);
+  /** Runs calls in one transaction. When it fails, returns the groups in which to try them again. */
+  #commit(calls: readonly Call[]): (readonly Call[])[] {
+    const [last] = this.#failures;
+    if (last && this.#failures.length >= maxFailures) return this.#failAll(calls, last);
+    const start = performance.now();
+    const answers: Answer[] = [];
+    try {
+      this.#db.transaction(() => {
+        for (const call of calls) answers.push(this.#run(call));
+      });
+    } catch (error) {
+      // Memory must not be ahead of the database.
+      this.#feeds.forget();
+      if (calls.length > 1) return split(calls, answers.length);
+      this.#failures.push(toFailure(error));
+      return this.#failAll(calls, toFailure(error));
+    }
+    this.#answers = this.#answers.length === 0 ? answers : this.#answers.concat(answers);
+    this.#commits.push({ messages: countAppended(calls), seconds: (performance.now() - start) / 1000 });
+    this.#failures = [];
+    return [];
   }
+
+  #failAll(calls: readonly Call[], failure: Failure): [] {
+    for (const [id] of calls) this.#answers.push([id, undefined, failure]);
+    return [];
+  }
+
+  /** Runs a call that writes nothing. Its failure is its own. */
+  #answer(call: Call): void {
+    try {
+      this.#answers.push(this.#run(call));
+    } catch (error) {
+      this.#answers.push([call[0], undefined, toFailure(error)]);
+    }
+  }
+
+  #run([id, method, args]: Call): Answer {
+    return [id, this.#methods[method]?.(...(args as never[])), undefined];
+  }
+
+  #postTrim(): void {
+    const { figures } = this.#trimmer;
+    if (figures.trimmed === this.#posted?.trimmed && figures.waiting === this.#posted.waiting) return;
+    this.#posted = figures;
+    this.#post({ type: "trim", figures });
+  }
+}
+
+function isWrite([, method]: Call): boolean {
+  return writes.has(method);
+}
+
+function isAlone([, method]: Call): boolean {
+  return alone.has(method);
+}
+
+/**
+ * Splits the calls of a failed transaction, of which `ran` ran to their end. The next one is to blame, if there is one, and
+ * is tried alone; otherwise the commit failed, and each half is tried. Reads need no transaction, and are tried first.
+ */
+function split(calls: readonly Call[], ran: number): (readonly Call[])[] {
+  const reads = calls.filter((call) => !isWrite(call));
+  const culprit = calls[ran];
+  if (culprit && !isWrite(culprit)) return [reads, calls.filter(isWrite)];
+  const middle = culprit ? ran : calls.length / 2;
+  const groups = [calls.slice(0, middle), culprit ? [culprit] : [], calls.slice(culprit ? ran + 1 : middle)];
+  return [reads, ...groups.map((group) => group.filter(isWrite))];
+}
+
+function toFailure(error: unknown): Failure {
+  return { message: (error as Error).message, code: resultCode(error) };
 }
 
 function countAppended(calls: readonly Call[]): number {
@@ -94,22 +191,19 @@ function countAppended(calls: readonly Call[]): number {
 }
 
 function start(port: MessagePort): void {
+  const post = (message: ThreadMessage) => port.postMessage(message);
   let worker: Worker;
   try {
-    worker = new Worker(workerData as WorkerData);
+    worker = new Worker(workerData as WorkerData, post);
   } catch (error) {
     // A database that cannot be opened fails every call, the first of which is `open`.
     port.on("message", (calls: Call[]) => {
-      port.postMessage({ answers: calls.map(([id]) => [id, undefined, error]), commit: undefined });
+      const answers = calls.map(([id]): Answer => [id, undefined, toFailure(error)]);
+      post({ type: "answers", answers, commits: [] });
     });
     return;
   }
-  port.on("message", (first: Call[]) => {
-    const calls = [...first];
-    for (let more = receiveMessageOnPort(port); more; more = receiveMessageOnPort(port))
-      calls.push(...(more.message as Call[]));
-    port.postMessage(worker.serve(calls));
-  });
+  port.on("message", (calls: Call[]) => worker.serve(calls));
 }
 
 if (parentPort) start(parentPort);

@@ -4,7 +4,10 @@ import type { Listening, ListenOptions } from "../../server.ts";
 import type { Context } from "../command.ts";
 import { listenToSignals } from "./signals.ts";
 
-/** Runs a server until a signal ends it. Returns 0 after a complete drain, 1 when a second signal cut the drain short. */
+/**
+ * Runs a server until a signal ends it. Returns 0 after a complete drain, 1 when a second signal cut the drain short. When
+ * the store has failed for good, it drains and throws the reason, so that a supervisor starts the process again.
+ */
 export async function runServer(
   { io, deps }: Context,
   options: TidingsOptions,
@@ -23,9 +26,11 @@ export async function runServer(
       throw listenError(error, at);
     }
     ready(address);
-    await first;
-    options.logger?.info("draining; a second signal ends the process at once");
-    return await Promise.race([tidings.close().then(() => 0), second.then(() => 1)]);
+    const failure = await Promise.race([first, tidings.failed]);
+    if (!failure) options.logger?.info("draining; a second signal ends the process at once");
+    const code = await Promise.race([tidings.close().then(() => 0), second.then(() => 1)]);
+    if (failure) throw failure;
+    return code;
   } finally {
     forget();
   }

@@ -2,13 +2,13 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { Worker } from "node:worker_threads";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { CountTrimmer } from "../../../src/adapters/sqlite/count-trimmer.ts";
 import { Database } from "../../../src/adapters/sqlite/database.ts";
 import { SqliteFeeds } from "../../../src/adapters/sqlite/feeds.ts";
 import { reasonOf } from "../../../src/errors.ts";
-import type { Store } from "../../../src/ports/store.ts";
+import type { Store, StoreHealth } from "../../../src/ports/store.ts";
 import type { OpenedStore } from "../../../src/testing/store-bench.ts";
 import { appendOne, message, messages, readAll, start, stored, upTo, userFeed } from "../../support/store-messages.ts";
 import { childCommand } from "../../support/store-process.ts";
@@ -120,8 +120,17 @@ describe("A full disk", () => {
     for (const call of [write(), write(), write()]) expect((await rejection(call)).cause).toBeInstanceOf(Error);
 
     const feeds = [userFeed("t"), { tenant: "t", name: "tenant" }];
+    // Reads succeed beside writes that fail in the same batch.
+    const failing = upTo(20).map(() => rejection(write()));
     expect((await store.bounds(feeds)).map(({ seq }) => seq)).toEqual([written, written]);
-    for (const feed of feeds) expect((await readAll(store, feed)).map(({ seq }) => seq)).toEqual(upTo(written));
+    for (const feed of feeds) {
+      failing.push(rejection(write()));
+      expect((await readAll(store, feed)).map(({ seq }) => seq)).toEqual(upTo(written));
+    }
+    await Promise.all(failing);
+    let health: StoreHealth | undefined;
+    store.watch?.((seen) => (health = seen))();
+    expect(health?.state).toBe("usable");
 
     execFileSync("mount", ["-o", "remount,size=32m", folder]);
     expect(await Promise.all([write(), write()])).toEqual([written + 1, written + 2]);
@@ -148,7 +157,7 @@ describe("A full disk", () => {
 
   test("in the middle of a transaction leaves half of it neither on disk nor in memory", () => {
     const database = new Database(folder);
-    const feeds = new SqliteFeeds(database, 100);
+    const feeds = new SqliteFeeds(database, 100, new CountTrimmer(database));
     const append = (count: number) => {
       try {
         return database.transaction(() =>
@@ -171,19 +180,46 @@ describe("A full disk", () => {
   });
 });
 
-describe("The thread of a store", () => {
-  test("rejects pending and later calls after it has died, and the store can still be closed", async () => {
-    const posts = vi.spyOn(Worker.prototype, "postMessage");
+describe("A call that fails", () => {
+  /** A message whose id is none: SQLite refuses its row. */
+  const bad = () => message("t", { id: "not a UUID" });
+
+  test("leaves the other calls of its batch alone, wherever it stands among them", async () => {
     const store = await open();
-    const worker = posts.mock.contexts[0] as Worker;
-    posts.mockRestore();
-    const pending = [message("t"), message("t")].map((each) => rejection(appendOne(store, each)));
-    await worker.terminate();
-    await Promise.all(pending);
-    await rejection(store.bounds([]));
-    await store.close();
+    let seq = 0;
+    for (const position of [0, 7, 15]) {
+      const before = countCommits(folder);
+      const calls = upTo(16, 1).map((_, index) =>
+        index === position ? rejection(store.append([bad()])).then(() => 0) : appendOne(store, message("t")),
+      );
+      const reads = [store.bounds([userFeed("t")]), store.readState("t", "ann"), readAll(store, userFeed("t"))];
+      expect(await Promise.all(calls)).toEqual(upTo(16).map((_, index) => (index === position ? 0 : ++seq)));
+      await Promise.all(reads);
+      // The calls before it and the calls after it share a commit each.
+      expect(countCommits(folder) - before).toBeLessThanOrEqual(3);
+    }
+    expect((await readAll(store, userFeed("t"))).map(({ seq }) => seq)).toEqual(upTo(45));
   });
 
+  test("stores nothing of its own messages", async () => {
+    const store = await open();
+    const [first, second] = await Promise.allSettled([
+      store.append([message("t"), bad(), message("t")]),
+      appendOne(store, message("t")),
+    ]);
+    expect([first.status, second.status]).toEqual(["rejected", "fulfilled"]);
+    expect((await readAll(store, userFeed("t"))).map(({ seq }) => seq)).toEqual([1]);
+  });
+
+  test("costs a thousand others that fail with it no attempt of their own", async () => {
+    const store = await open();
+    const errors = await Promise.all(upTo(1000).map(() => rejection(store.append([bad()]))));
+    expect(new Set(errors.map(({ cause }) => (cause as Error).message)).size).toBe(1);
+    expect(await appendOne(store, message("t"))).toBe(1);
+  });
+});
+
+describe("The thread of a store", () => {
   test("refuses calls beyond its limit, and only those", async () => {
     const store = await open();
     const calls = upTo(50_010).map(() => store.bounds([]));

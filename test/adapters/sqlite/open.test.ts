@@ -1,7 +1,9 @@
-import { closeSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, closeSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Database } from "../../../src/adapters/sqlite/database.ts";
 import { SqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { appendOne, message, messages, readAll, upTo, userFeed } from "../../support/store-messages.ts";
 import { StoreProcess } from "../../support/store-process.ts";
@@ -119,6 +121,29 @@ describe("A damaged file", () => {
     expect(readFileSync(file).equals(before)).toBe(true);
   });
 
+  test("whose header is damaged at any one byte is named as damaged, or opened as it was", {
+    timeout: 60_000,
+  }, async () => {
+    await fill();
+    const good = readFileSync(file);
+    for (let offset = 0; offset < 100; offset++) {
+      for (const mask of [0xff, 0x01, 0x80]) {
+        const bytes = Buffer.from(good);
+        bytes[offset] = (bytes[offset] ?? 0) ^ mask;
+        writeFileSync(file, bytes);
+        let sentence = "opened";
+        try {
+          new Database(folder).close();
+        } catch (error) {
+          sentence = (error as Error).message;
+        }
+        // A version that is a little too high cannot be told from that of a newer release.
+        const expected = /^opened$|^data folder .+ (is damaged \(.+\); restore it|was written by a newer version)/;
+        expect(sentence, `byte ${offset} ^ ${mask}`).toMatch(expected);
+      }
+    }
+  });
+
   test("whose last commit was torn by a crash has everything before that commit", async () => {
     const child = await startProcess("load");
     await child.waitForLines(200);
@@ -165,6 +190,38 @@ describe("The data folder", () => {
     await appendOne(store, message("t"));
     await store.close();
     expect(version()).toBeGreaterThan(0);
+  });
+
+  test("is named in the error, with the reason, when it is on a read-only file system", async ({ skip }) => {
+    const remount = (mode: string) => execFileSync("mount", ["-o", `remount,${mode}`, folder]);
+    try {
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], { stdio: "ignore" });
+    } catch {
+      return skip("only root may mount a file system");
+    }
+    try {
+      const denied = new RegExp(`^data folder ${folder} cannot be written \\(EROFS: read-only file system\\)`);
+      remount("ro");
+      await expect(openStore()).rejects.toThrow(denied);
+      remount("rw");
+      await fill();
+      remount("ro");
+      await expect(openStore()).rejects.toThrow(denied);
+      folder = join(folder, "below");
+      await expect(openStore()).rejects.toThrow(`data folder ${folder} cannot be created (`);
+    } finally {
+      execFileSync("umount", ["-l", root]);
+    }
+  });
+
+  test("is named in the error, with the reason, when the user may not write to it", async ({ skip }) => {
+    if (process.getuid?.() === 0) return skip("root may write everywhere");
+    chmodSync(folder, 0o500);
+    try {
+      await expect(openStore()).rejects.toThrow(`data folder ${folder} cannot be written (EACCES: permission denied)`);
+    } finally {
+      chmodSync(folder, 0o700);
+    }
   });
 
   test("is named in the error when it cannot be created", async () => {

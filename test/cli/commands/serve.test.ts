@@ -46,6 +46,18 @@ describe("tidings serve", () => {
     expect(await running.code).toBe(1);
   });
 
+  test("drains and ends with 1 when the store has failed, and says why", async () => {
+    const server = new FakeServer();
+    const failure = Promise.withResolvers<Error>();
+    server.failed = failure.promise;
+    const running = start(["serve"], env, server);
+    await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
+    failure.resolve(new Error("the store's thread died and cannot be restarted"));
+    expect(await running.code).toBe(1);
+    expect(server.closed).toBe(1);
+    expect(running.stderr()).toContain("the store's thread died and cannot be restarted");
+  });
+
   test("counts two signals at the same moment as one", async () => {
     const server = new FakeServer();
     const closing = Promise.withResolvers<void>();

@@ -29,6 +29,7 @@ const deps: Dependencies = {
     return {
       listen: ({ host = "", port = 0 } = {}) => listener.listen(host, port),
       close: () => listener.close(1_000),
+      failed: new Promise(() => {}),
     };
   },
   createLogger: async () => pino({ level: "silent" }),

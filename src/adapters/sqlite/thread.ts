@@ -1,0 +1,233 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
+import type { Commit } from "../../ports/store.ts";
+import { type DatabaseFiles, memory } from "./database.ts";
+import type { Answer, Call, Failure, Opened, ThreadMessage, WorkerData } from "./protocol.ts";
+
+/** The most calls in flight. Further ones are refused, so that a slow disk cannot fill the memory. */
+const maxPending = 50_000;
+/** Waits before the attempts to open the database again, in ms. */
+const reopenMs = [0, 100, 400, 1500, 3000];
+/** A thread that dies more often than this within a minute is not restarted: something kills it again and again. */
+const maxDeaths = 5;
+const deathWindowMs = 60_000;
+
+/** The id of the call that opens the database in a new thread: below those of all calls that may be waiting for it. */
+const openId = 0;
+
+interface Pending {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+/** What happens to a thread. */
+export interface ThreadEvents {
+  /** A message of the thread, other than answers. */
+  message(message: Exclude<ThreadMessage, { readonly type: "answers" }>): void;
+  /** A batch of calls has been answered, after these commits. */
+  committed(commits: readonly Commit[]): void;
+  /** The thread died and is being restarted. */
+  died(error: Error): void;
+  /** The thread was restarted, and has opened the database again. */
+  restarted(opened: Opened): void;
+  /** The thread cannot be restarted. All calls fail from now on. */
+  failed(error: Error): void;
+}
+
+/** The error of a call that failed on the thread. */
+export class CallError extends Error {
+  /** The primary result code of SQLite; 0 for other errors. */
+  readonly code: number;
+
+  constructor({ message, code }: Failure) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/**
+ * The thread of a store, as seen from outside. It gets all calls of one event-loop tick in one message, and the next
+ * message once it has answered that. When it dies, as for want of memory, the calls that it had fail, and a new thread
+ * opens the same file; calls that were not sent wait for it.
+ */
+export class StoreThread {
+  readonly #data: WorkerData;
+  readonly #events: ThreadEvents;
+  readonly #pending = new Map<number, Pending>();
+  #worker: Worker;
+  #outbox: Call[] = [];
+  #nextId = 1;
+  /** The last call that was sent. */
+  #lastSent = 0;
+  #busy = false;
+  #opened: Opened | undefined;
+  #isRestarting = false;
+  #isClosing = false;
+  /** Set once no call can succeed any more. */
+  #end: Error | undefined;
+  /** When it died, by `performance.now()`. */
+  #deaths: number[] = [];
+
+  constructor(data: WorkerData, events: ThreadEvents) {
+    this.#data = data;
+    this.#events = events;
+    this.#worker = this.#start();
+  }
+
+  /** Opens the database. To be called once, before any other call. */
+  async open(): Promise<Opened> {
+    try {
+      this.#opened = (await this.call("open", [])) as Opened;
+      return this.#opened;
+    } catch (error) {
+      this.#stop(error as Error);
+      await this.#worker.terminate();
+      throw error;
+    }
+  }
+
+  /** Makes a call. Rejects with a CallError when it fails on the thread, and with another error when it does not get there. */
+  call(method: string, args: readonly unknown[]): Promise<unknown> {
+    if (this.#end) return Promise.reject(this.#end);
+    if (this.#pending.size >= maxPending) return Promise.reject(new Error("too many calls are waiting for the store"));
+    const id = this.#nextId++;
+    if (this.#outbox.push([id, method, args]) === 1) setImmediate(() => this.#flush());
+    return this.#expect(id);
+  }
+
+  /** Closes the database after the calls in flight, and ends the thread. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    if (this.#isRestarting) this.#stop(new Error("the store is closed"));
+    try {
+      if (!this.#end) {
+        const closing = this.call("close", []);
+        this.#end = new Error("the store is closed");
+        await closing;
+      }
+    } finally {
+      await this.#worker.terminate();
+    }
+  }
+
+  /** Starts a thread, which opens these files and no others if there are any. */
+  #start(expected?: DatabaseFiles): Worker {
+    // The worker is worker.ts in the sources, and worker.js in the package.
+    const file = new URL(`./worker${import.meta.url.slice(-3)}`, import.meta.url);
+    // A restart must not take long, so the file is checked later.
+    const workerData = expected ? { ...this.#data, expected, checkBytes: 0 } : this.#data;
+    // Without the host's flags: a thread cannot start with those of `node --input-type=module -e '…'`.
+    const worker = new Worker(file, { workerData, name: "tidings-store", execArgv: [] });
+    let reason = new Error("the thread of the store has ended");
+    worker.on("message", (message: ThreadMessage) => {
+      if (worker === this.#worker) this.#take(message);
+    });
+    worker.on("error", (error) => {
+      reason = error;
+    });
+    worker.on("exit", () => {
+      if (worker === this.#worker) this.#died(reason);
+    });
+    if (this.#pending.size === 0) worker.unref();
+    return worker;
+  }
+
+  #expect(id: number): Promise<unknown> {
+    if (this.#pending.size === 0) this.#worker.ref();
+    return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+  }
+
+  /** Sends the calls that are waiting, unless a message is in flight: its answer sends them then. */
+  #flush(): void {
+    if (this.#busy || this.#outbox.length === 0) return;
+    const calls = this.#outbox;
+    this.#busy = true;
+    this.#outbox = [];
+    this.#lastSent = (calls.at(-1) as Call)[0];
+    this.#worker.postMessage(calls);
+  }
+
+  #take(message: ThreadMessage): void {
+    if (message.type !== "answers") {
+      this.#events.message(message);
+      return;
+    }
+    this.#busy = this.#isRestarting;
+    this.#settle(message.answers);
+    this.#flush();
+    this.#events.committed(message.commits);
+  }
+
+  #settle(answers: readonly Answer[]): void {
+    for (const [id, value, failure] of answers) {
+      const pending = this.#pending.get(id);
+      this.#pending.delete(id);
+      if (failure) pending?.reject(new CallError(failure));
+      else pending?.resolve(value);
+    }
+    if (this.#pending.size === 0) this.#worker.unref();
+  }
+
+  #died(error: Error): void {
+    for (const [id, { reject }] of this.#pending) {
+      if (id > this.#lastSent) continue;
+      this.#pending.delete(id);
+      reject(error);
+    }
+    if (this.#isRestarting) return;
+    if (!this.#opened || this.#isClosing) this.#stop(error);
+    else void this.#restart(this.#opened, error);
+  }
+
+  async #restart(opened: Opened, cause: Error): Promise<void> {
+    this.#isRestarting = this.#busy = true;
+    this.#events.died(cause);
+    const error = this.#checkRestart(cause) ?? (await this.#reopen(opened));
+    if (this.#end) return;
+    if (error) {
+      this.#stop(error);
+      this.#events.failed(error);
+      return;
+    }
+    this.#isRestarting = this.#busy = false;
+    this.#events.restarted(this.#opened as Opened);
+    this.#flush();
+  }
+
+  /** Returns why the thread must not be restarted, if so. */
+  #checkRestart(cause: Error): Error | undefined {
+    if (this.#data.folder === memory) return new Error("a database in memory is lost with its thread", { cause });
+    const now = performance.now();
+    this.#deaths = [...this.#deaths.filter((time) => time > now - deathWindowMs), now];
+    if (this.#deaths.length <= maxDeaths) return undefined;
+    return new Error(`the store's thread died ${this.#deaths.length} times within a minute`, { cause });
+  }
+
+  /** Starts threads until one has opened the files. Returns the last error if none has. */
+  async #reopen({ files }: Opened): Promise<Error | undefined> {
+    let failure: Error | undefined;
+    for (const milliseconds of reopenMs) {
+      await wait(milliseconds, undefined, { ref: this.#pending.size > 0 });
+      await this.#worker.terminate();
+      if (this.#end) return this.#end;
+      try {
+        this.#worker = this.#start(files);
+        const opening = this.#expect(openId);
+        this.#worker.postMessage([[openId, "open", []]] satisfies Call[]);
+        this.#opened = (await opening) as Opened;
+        return undefined;
+      } catch (error) {
+        failure = error as Error;
+      }
+    }
+    return failure;
+  }
+
+  /** Ends all calls, those to come too. */
+  #stop(error: Error): void {
+    this.#end = error;
+    this.#outbox = [];
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+  }
+}

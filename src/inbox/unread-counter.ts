@@ -1,0 +1,169 @@
+import type { Bus } from "../ports/bus.ts";
+import type { Clock } from "../ports/clock.ts";
+import { type NotificationCount, type Store, unbounded } from "../ports/store.ts";
+import { joinKey, tenantKey } from "../util/keys.ts";
+import { LruCache } from "../util/lru.ts";
+import type { UserState } from "./read-state-service.ts";
+
+/** The memory that counts may take, in bytes, estimated: 10,000 users without rooms. */
+const maxBytes = 8 * 1024 * 1024;
+/** The age up to which a count is built upon, in ms: what the bus has lost may be missing from it no longer than that. */
+const maxAgeMs = 10_000;
+
+/** Feeds that one call of the store counts. */
+const feedsTogether = 32;
+
+/** What a count is about. Another count of the same can build upon it. */
+interface Subject {
+  readonly version: number;
+  /** The names of the feeds. */
+  readonly feeds: string;
+}
+
+/** A count that others build upon. */
+interface Known extends Subject {
+  readonly count: Promise<NotificationCount>;
+  /** The memory that it takes, estimated. */
+  readonly bytes: number;
+  isPending: boolean;
+  /** The number of recalls that this node had heard of when all messages were counted. */
+  recalls: number;
+  /** When that was, in ms since the Unix epoch. */
+  time: number;
+}
+
+/**
+ * Counts the unread notifications of users. Counting them takes time linear in their number, and every change of a read
+ * state makes each stream of the user ask for new totals. So they are counted once for each version of the read state, even
+ * if many callers ask at the same time: the others wait for that count, and add the messages that came after it. The result
+ * is always exact at the bounds that it names.
+ *
+ * A count is not built upon when something in it may have gone: a message has expired, was trimmed, or was recalled.
+ */
+export class UnreadCounter {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #known = new LruCache<string, Known>({ cost: maxBytes, costOf: ({ bytes }) => bytes });
+  readonly #unsubscribe: () => void;
+  #recalls = 0;
+
+  constructor(store: Store, bus: Bus, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#unsubscribe = bus.subscribe(({ type }) => {
+      if (type === "recall" || type === "lost") this.#recalls++;
+    });
+  }
+
+  /** Stops listening to the bus. */
+  close(): void {
+    this.#unsubscribe();
+    this.#known.clear();
+  }
+
+  /** Counts the unread notifications of a user by a read state that was just loaded. Rejects as the store does. */
+  async count(tenant: string, user: string, inbox: UserState): Promise<NotificationCount> {
+    const { version } = inbox.state;
+    const subject = { version, feeds: joinKey(...inbox.feeds.map(({ name }) => name)) };
+    const key = tenantKey(tenant, user);
+    for (;;) {
+      const known = this.#known.get(key);
+      // A first state that is not stored yet may differ each time that it is made. An older state than that of others was
+      // loaded before theirs, and its caller will hear of the newer one.
+      if (version === 0 || (known && known.version > version)) return this.#countAll(inbox);
+      const base = known && this.#canBuildUpon(known, subject) ? known : undefined;
+      if (!base?.isPending) return this.#begin(key, subject, inbox, base);
+      const added = await this.#add(await base.count, base, inbox);
+      if (added) return added;
+      if (this.#known.peek(key) === base) this.#known.delete(key);
+    }
+  }
+
+  /** Starts a count that all callers share until it is done: of the messages since `base`, or of all. */
+  async #begin(key: string, subject: Subject, inbox: UserState, base: Known | undefined): Promise<NotificationCount> {
+    const counting = Promise.withResolvers<NotificationCount>();
+    const { recalls, time } = base ?? this.#now;
+    const bytes = 2 * subject.feeds.length + 200 * inbox.feeds.length;
+    const known: Known = { ...subject, count: counting.promise, isPending: true, recalls, time, bytes };
+    this.#known.set(key, known);
+    // Callers that wait for it handle its failure; there may be none.
+    counting.promise.catch(() => {});
+    try {
+      const added = base && (await this.#add(await base.count, base, inbox));
+      if (!added) Object.assign(known, this.#now);
+      counting.resolve(added ?? (await this.#countAll(inbox)));
+      known.isPending = false;
+    } catch (error) {
+      if (this.#known.peek(key) === known) this.#known.delete(key);
+      counting.reject(error);
+    }
+    return counting.promise;
+  }
+
+  get #now(): Pick<Known, "recalls" | "time"> {
+    return { recalls: this.#recalls, time: this.#clock.now() };
+  }
+
+  #canBuildUpon({ version, feeds, recalls, time }: Known, subject: Subject): boolean {
+    const age = Math.abs(this.#clock.now() - time);
+    return version === subject.version && feeds === subject.feeds && recalls === this.#recalls && age <= maxAgeMs;
+  }
+
+  /** Adds the messages since a count to it. Resolves to undefined when something in that count may have gone. */
+  async #add(
+    before: NotificationCount,
+    { recalls }: Known,
+    { state, feeds }: UserState,
+  ): Promise<NotificationCount | undefined> {
+    const now = this.#clock.now();
+    if (before.nextExpiry <= now) return undefined;
+    const since = feeds.map(({ key, name }, i) => ({
+      feed: key,
+      ranges: state.unreadRanges(name, unbounded, (before.bounds[i]?.seq ?? 0) + 1),
+    }));
+    const after = await this.#store.countNotifications(since, now);
+    const isWhole = after.bounds.every(({ epoch, seq, tail }, i) => {
+      const bounds = before.bounds[i];
+      return epoch === bounds?.epoch && seq >= bounds.seq && tail <= (before.oldest[i] as number);
+    });
+    return isWhole && recalls === this.#recalls ? sum(before, after) : undefined;
+  }
+
+  #countAll({ state, feeds }: UserState): Promise<NotificationCount> {
+    const unread = feeds.map(({ key, name }) => ({ feed: key, ranges: state.unreadRanges(name) }));
+    return countByGroups(this.#store, unread, this.#clock.now());
+  }
+}
+
+/** Adds up two counts of different messages; the second has the later bounds. */
+function sum(before: NotificationCount, after: NotificationCount): NotificationCount {
+  const byCategory = new Map(before.byCategory);
+  for (const [category, count] of after.byCategory) byCategory.set(category, (byCategory.get(category) ?? 0) + count);
+  return {
+    byCategory,
+    nextExpiry: Math.min(before.nextExpiry, after.nextExpiry),
+    oldest: before.oldest.map((seq, i) => Math.min(seq, after.oldest[i] ?? seq)),
+    bounds: after.bounds,
+  };
+}
+
+/**
+ * Counts notifications as `Store.countNotifications` does, a few feeds at a time: an inbox with 256 full rooms would keep the
+ * store from other calls for a second. Each feed is counted exactly at its own bounds.
+ */
+export async function countByGroups(
+  store: Store,
+  feeds: Parameters<Store["countNotifications"]>[0],
+  now: number,
+): Promise<NotificationCount> {
+  let count = await store.countNotifications(feeds.slice(0, feedsTogether), now);
+  for (let first = feedsTogether; first < feeds.length; first += feedsTogether) {
+    const next = await store.countNotifications(feeds.slice(first, first + feedsTogether), now);
+    count = {
+      ...sum(count, next),
+      oldest: [...count.oldest, ...next.oldest],
+      bounds: [...count.bounds, ...next.bounds],
+    };
+  }
+  return count;
+}
