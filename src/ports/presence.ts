@@ -8,6 +8,8 @@
  * - `join` decides in one step, however many connections join at the same time on however many nodes: of those that join
  *   by `first` at most one succeeds, and of those that join by `last` one is left.
  * - A connection that loses its room to another is reported once, as a `kicked` change on its own node.
+ * - Whatever part of the shared state is lost while it runs on, all counts and rooms are right again within 30 s: the nodes
+ *   renew what their connections hold.
  * - A node that cannot reach the shared state loses no stream. `enter` and `leave` resolve, and are shared as soon as
  *   possible; the counts are those of the last known state and the node's own connections, with `asOf`. Only `join` by
  *   `first` or `last` rejects, with ROOMS_UNAVAILABLE, because the members of the room cannot be known. No other method

@@ -3,7 +3,7 @@
  * these, and Vitest runs what it registers. Needs the packages vitest and fast-check.
  */
 export { busContract, type OpenedBus } from "./bus.ts";
-export type { OpenedPresence } from "./opened-presence.ts";
+export type { LosingPresence, OpenedPresence } from "./opened-presence.ts";
 export { type PresenceContractOptions, presenceContract } from "./presence.ts";
 export { type StoreContractOptions, storeContract } from "./store.ts";
 export type { MakeStore, OpenedStore } from "./store-bench.ts";

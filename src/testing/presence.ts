@@ -2,13 +2,19 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Connection, OnlineTotals, Presence } from "../ports/presence.ts";
-import type { OpenedPresence } from "./opened-presence.ts";
+import type { LosingPresence, OpenedPresence } from "./opened-presence.ts";
+import { lossLaw } from "./presence-loss.ts";
 import { roomLaw } from "./presence-rooms.ts";
 
 /** Options of presenceContract, for adapters on slow servers. */
 export interface PresenceContractOptions {
   /** How many random scripts are compared with a model of the law. Default 200. */
   readonly scripts?: number;
+  /**
+   * Opens nodes whose shared state the tests may damage. Given, the suite loses every key of it, one after the other. An
+   * adapter whose state cannot lose parts leaves it out.
+   */
+  readonly losing?: () => Promise<LosingPresence>;
 }
 
 /**
@@ -18,7 +24,7 @@ export interface PresenceContractOptions {
 export function presenceContract(
   name: string,
   make: () => Promise<OpenedPresence>,
-  { scripts = 200 }: PresenceContractOptions = {},
+  { scripts = 200, losing }: PresenceContractOptions = {},
 ): void {
   describe(name, () => {
     let opened: OpenedPresence;
@@ -183,6 +189,7 @@ export function presenceContract(
     });
 
     roomLaw(() => opened, make, scripts);
+    if (losing) lossLaw(losing);
   });
 }
 

@@ -14,7 +14,7 @@ testWith(redisServer)(
   async () => {
     const redis = await startRedis();
     try {
-      const { steps, moves, cuts, kills, orphans, tookMs } = await runPresenceScripts(redis, scripts, seed);
+      const { steps, moves, cuts, kills, lostKeys, orphans, tookMs } = await runPresenceScripts(redis, scripts, seed);
       report("presence-scripts", {
         scripts: tookMs.length,
         steps,
@@ -22,6 +22,7 @@ testWith(redisServer)(
         "connections to Redis cut": cuts,
         "nodes killed": kills,
         "connections open on killed nodes": orphans,
+        "keys of Redis lost": lostKeys,
         "time until every node is exact, p50, ms": Math.round(percentile(tookMs, 0.5)),
         "time until every node is exact, p99, ms": Math.round(percentile(tookMs, 0.99)),
         "time until every node is exact, max, ms": Math.round(Math.max(...tookMs)),

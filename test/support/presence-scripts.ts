@@ -17,11 +17,19 @@ const users = 5;
 /** About the time that a new node, or one whose cable is plugged in again, takes to connect. */
 const pauseMs = 30;
 
-/** One event: of the connection `id`, or of the node or cable `node`. */
+/** One event: of the connection `id`, of the node or cable `node`, or of a key of Redis, which loses it. */
 const step = fc.record({
   id: fc.nat({ max: 11 }),
   node: fc.nat({ max: nodes - 1 }),
-  action: fc.constantFrom(...often("enter", 4), ...often("pause", 3), ...often("move", 2), "leave", "cut", "kill"),
+  action: fc.constantFrom(
+    ...often("enter", 4),
+    ...often("pause", 3),
+    ...often("move", 2),
+    "leave",
+    "cut",
+    "kill",
+    "lose",
+  ),
 });
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
@@ -31,6 +39,7 @@ export interface PresenceScripts {
   readonly moves: number;
   readonly cuts: number;
   readonly kills: number;
+  readonly lostKeys: number;
   /** Connections that were in Redis when their node was killed: only the end of their leases removes them. */
   readonly orphans: number;
   /** By script, the time from its last event until every node counted exactly, in ms. */
@@ -82,6 +91,7 @@ class Stage implements PresenceScripts {
   moves = 0;
   cuts = 0;
   kills = 0;
+  lostKeys = 0;
   orphans = 0;
   readonly tookMs: number[] = [];
   readonly #redis: TestRedis;
@@ -129,6 +139,7 @@ class Stage implements PresenceScripts {
     this.#nodes[(node + 1) % nodes]?.cable.plug();
     if (action === "kill") this.#kill(node);
     else if (action === "cut") this.#cut(node);
+    else if (action === "lose") await this.#loseKey(id);
     else if (action === "leave") await this.#leave(id);
     else if (action === "move") await Promise.all([this.#leave(id), this.#enter(id, node)]);
     else if (!this.#open.has(id)) await this.#enter(id, node);
@@ -150,6 +161,14 @@ class Stage implements PresenceScripts {
     const stream = this.#open.get(id);
     this.#open.delete(id);
     if (stream) await (await stream.node.presence).leave(stream.connection);
+  }
+
+  async #loseKey(number: number): Promise<void> {
+    const keys = (await this.#redis.call("KEYS", `${this.#prefix}:*`)) as string[];
+    const key = keys.sort()[number % keys.length];
+    if (key === undefined) return;
+    this.lostKeys++;
+    await this.#redis.call("DEL", key);
   }
 
   #cut(node: number): void {

@@ -12,7 +12,7 @@ export interface RedisOptions {
    * for TLS. `?prefix=name` goes before the names of all keys and channels, so that services can share one Redis.
    */
   readonly url: string;
-  /** Logs when Redis is lost and found, and when another node falls silent. Default: nothing is logged. */
+  /** Logs when Redis is lost and found, when it may evict keys, and when another node falls silent. Default: nothing is logged. */
   readonly logger?: Logger;
 }
 

@@ -14,6 +14,7 @@ import { guard, warn } from "../../util/guard.ts";
 import { exactKey, joinKey } from "../../util/keys.ts";
 import { Listeners } from "../../util/listeners.ts";
 import { prefixOf } from "./connect.ts";
+import { warnOfEviction } from "./eviction.ts";
 import { LastCounts } from "./last-counts.ts";
 import { type Departed, departedKey, LeaseRenewal } from "./lease-renewal.ts";
 import { RedisLink } from "./link.ts";
@@ -26,7 +27,7 @@ export interface RedisPresenceOptions {
   readonly url: string;
   /** The start of every key, without braces. Default: the prefix that the URL names. */
   readonly prefix?: string;
-  /** Gets one line when Redis is lost, and one when it is back. */
+  /** Gets one line when Redis is lost, one when it is back, and a warning when Redis may evict keys. */
   readonly logger?: Logger | undefined;
   /** How long a node that died is still counted, in ms. Default 27,000: with the round of renewals, under 30 s. */
   readonly leaseMs?: number;
@@ -276,6 +277,7 @@ export class RedisPresence implements Presence {
       if (this.#connected) return;
       this.#connected = true;
       this.#logger?.info("presence is connected to Redis");
+      void warnOfEviction(this.#link.commands, this.#logger);
       // A connection that entered or left while the round was running was neither part of it nor sent by itself.
       await this.#renewal.run(false);
     } catch (error) {

@@ -36,6 +36,8 @@ if mode ~= 'any' then
     redis.call('PUBLISH', ARGV[4], cjson.encode({tenant = ARGV[5], room = ARGV[6], kicked = kicked}))
   end
 end
+-- A kick without a token was of an earlier membership.
+redis.call('ZREM', KEYS[4], member .. '\n')
 add(member, info, lease)
 extend(lease)
 return answer

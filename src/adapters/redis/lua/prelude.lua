@@ -8,7 +8,12 @@
 --   1  sorted set   member → end of its lease, in ms since the Unix epoch
 --   2  hash         user → number of the user's connections in the set
 --   3  hash         member → info; members of rooms only
---   4  sorted set   member, newline, token → when that membership was kicked, in ms since the Unix epoch
+--   4  sorted set   member, newline, token → when that membership was kicked, in ms since the Unix epoch; the token is
+--                   empty when the info of the member was lost
+--
+-- Redis may forget a whole key at any time: by eviction, by a DEL, or in a failover. The counts in key 2 are therefore
+-- checked against the leases in key 1 before every script, while a loss still shows as a key without its partner, and made
+-- again from them. Members whose leases are lost come back with their next renewal.
 --
 -- A member is a connection's id and its user, joined by a newline. An info is mode ("any", "first" or "last"), token
 -- and instance, joined by newlines; the token distinguishes a membership from earlier and later ones of the same
@@ -35,6 +40,17 @@ local function remove(member)
   if redis.call('HINCRBY', KEYS[2], user, -1) <= 0 then redis.call('HDEL', KEYS[2], user) end
 end
 
+-- Makes the counts of users and the infos agree with the leases again after one of the keys was lost.
+local function repair()
+  redis.call('DEL', KEYS[2])
+  local members = redis.call('ZRANGE', KEYS[1], 0, -1)
+  for _, member in ipairs(members) do redis.call('HINCRBY', KEYS[2], user_of(member), 1) end
+  -- Infos without leases would keep a room taken for members that nobody renews.
+  if #members == 0 then redis.call('DEL', KEYS[3]) end
+  local ttl = redis.call('PTTL', KEYS[1])
+  if ttl > 0 then redis.call('PEXPIRE', KEYS[2], text(ttl)) end
+end
+
 -- Adds a member, or renews its lease.
 local function add(member, info, lease)
   local is_new = redis.call('ZADD', KEYS[1], text(now + lease), member) == 1
@@ -46,6 +62,8 @@ end
 local function extend(lease)
   for index = 1, 4 do redis.call('PEXPIRE', KEYS[index], text(lease * 10)) end
 end
+
+if redis.call('EXISTS', KEYS[1]) ~= redis.call('EXISTS', KEYS[2]) then repair() end
 
 -- In steps, since Lua unpacks no more than some thousand results.
 repeat

@@ -19,12 +19,17 @@ local function is_taken(member)
   return false
 end
 
+local function is_kicked(member, token)
+  local kicked = KEYS[4]
+  return redis.call('ZSCORE', kicked, member .. '\n' .. token) or redis.call('ZSCORE', kicked, member .. '\n')
+end
+
 for index = 2, #ARGV, 2 do
   local member, info = ARGV[index], ARGV[index + 1]
   local mode, token = parse(info)
   if info == '' or redis.call('ZSCORE', KEYS[1], member) then
     add(member, info, lease)
-  elseif redis.call('ZSCORE', KEYS[4], member .. '\n' .. token) or (mode ~= 'any' and is_taken(member)) then
+  elseif is_kicked(member, token) or (mode ~= 'any' and is_taken(member)) then
     lost[#lost + 1] = member
   else
     add(member, info, lease)
