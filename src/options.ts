@@ -61,7 +61,11 @@ export interface RetentionOptions {
 
 /** A hook of yours that decides whether a user may enter a room or publish to it, where the token does not say. */
 export interface AuthorizeOptions {
-  /** Receives POST {tenant, user, room, action: "join" | "publish"} and answers {"allow": true} or {"allow": false}. */
+  /**
+   * Receives POST {tenant, user, room, action: "join" | "publish"} and answers {"allow": true} or {"allow": false}. A join
+   * has a `mode`, too: "any", "first", or "last", which kicks everybody else from the room. Whether a user who is in a room
+   * may stay and have its messages in the inbox is asked with "any".
+   */
   readonly url: string;
   /** Sent as `Authorization: Bearer`, to prove to the hook that Tidings is calling. Default: no header. */
   readonly token?: string;

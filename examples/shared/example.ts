@@ -31,8 +31,8 @@ export interface Example {
   /** Suggestions of what to try, in this order. */
   readonly tries: readonly string[];
   readonly windows: readonly ExampleWindow[];
-  /** The rooms that a user's token grants to join and to publish to. Default: none. */
-  readonly grants?: (user: string) => { readonly rooms?: readonly string[]; readonly publish?: readonly string[] };
+  /** The rooms that a user's token grants to join, to publish to and to take over. Default: none. */
+  readonly grants?: (user: string) => Partial<Record<"rooms" | "publish" | "takeover", readonly string[]>>;
   /** Creates the backend: its actions by name. */
   backend(push: Push): Readonly<Record<string, Action>>;
 }

@@ -27,7 +27,7 @@ export interface Running {
  */
 export async function serve(port: number, example?: Example, folder?: URL): Promise<Running> {
   const secret = randomBytes(32).toString("base64");
-  const mint = (who: Pick<TokenClaims, "sub" | "role" | "rooms" | "publish">) =>
+  const mint = (who: Pick<TokenClaims, "sub" | "role" | "rooms" | "publish" | "takeover">) =>
     mintToken(secret, { ...who, tenant, exp: Math.floor(Date.now() / 1000) + tokenSeconds });
   const mintBackend = () => mint({ sub: "backend", role: "service" });
 

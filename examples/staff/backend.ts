@@ -20,7 +20,7 @@ export const example: Example = {
     { label: "Ada's tablet", user: "ada", closed: true },
     { label: "Bob's desk", user: "bob", closed: true },
   ],
-  grants: () => ({ rooms: ["desk/{sub}"] }),
+  grants: () => ({ rooms: ["desk/{sub}"], takeover: ["desk/{sub}"] }),
   backend(push) {
     let orders = 1000;
     return {

@@ -8,7 +8,7 @@ import type { Identity } from "./identity.ts";
 /** The rules that a server sets for claims. */
 export type ClaimRules = Pick<AuthSettings, "issuer" | "audience" | "leewayMs" | "maxTokenDays">;
 
-/** The most grants that a token may have in each of its claims `rooms` and `publish`. */
+/** The most grants that a token may have in each of its claims `rooms`, `publish` and `takeover`. */
 export const maxGrants = 100;
 /** A grant is at most as long as the id of a room. */
 const grantPattern = /^[^\p{Cc}\p{Cs}]{1,320}$/u;
@@ -62,6 +62,7 @@ export function readClaims(payload: Uint8Array, rules: ClaimRules, now: number):
     tokenId: claims.jti === undefined ? "" : readId("jti", claims.jti),
     rooms: readGrants("rooms", claims.rooms),
     publish: readGrants("publish", claims.publish),
+    takeover: readGrants("takeover", claims.takeover),
   };
 }
 

@@ -22,6 +22,8 @@ export interface Identity {
   readonly rooms: readonly string[];
   /** The rooms that a user may publish to (claim `publish`), in the same form. */
   readonly publish: readonly string[];
+  /** The rooms that a user may enter by LAST, which kicks everybody else (claim `takeover`), in the same form. */
+  readonly takeover: readonly string[];
   /** The key that signed the token; absent in an identity that comes from no token. */
   readonly key?: SigningKey;
 }

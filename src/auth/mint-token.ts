@@ -25,6 +25,11 @@ export interface TokenClaims {
   readonly rooms?: readonly string[];
   /** The rooms that a user may publish to, in the same form. */
   readonly publish?: readonly string[];
+  /**
+   * The rooms that a user may take over, by entering with LAST, which kicks everybody else; in the same form. To enter
+   * takes `rooms` as well.
+   */
+  readonly takeover?: readonly string[];
 }
 
 /** 100 years: a time further away was written in milliseconds. */
@@ -39,12 +44,13 @@ export async function mintToken(secret: string, claims: TokenClaims, now?: numbe
   const fault = secretFault(secret);
   if (fault !== undefined) throw new RangeError(`secret: ${fault}`);
   checkClaims(claims, seconds);
-  const { sub, tenant, role, exp, iat = seconds, iss, aud, jti, rooms, publish } = claims;
+  const { sub, tenant, role, exp, iat = seconds, iss, aud, jti, rooms, publish, takeover } = claims;
   const jwt = new SignJWT({
     ...(tenant === undefined ? {} : { tenant }),
     role,
     ...(rooms?.length ? { rooms } : {}),
     ...(publish?.length ? { publish } : {}),
+    ...(takeover?.length ? { takeover } : {}),
   })
     .setProtectedHeader({ alg: "HS256", typ: "JWT" })
     .setSubject(sub)
@@ -57,7 +63,8 @@ export async function mintToken(secret: string, claims: TokenClaims, now?: numbe
 }
 
 function checkClaims(claims: TokenClaims, seconds: number): void {
-  const { sub, tenant, role, exp, iat = seconds, iss = "", aud = "", jti, rooms = [], publish = [] } = claims;
+  const { sub, tenant, role, exp, iat = seconds, iss = "", aud = "", jti } = claims;
+  const { rooms = [], publish = [], takeover = [] } = claims;
   if (tenant === undefined && role === "user") throw new RangeError("tenant: a user belongs to a tenant; name it");
   for (const [name, id] of Object.entries({
     sub,
@@ -73,7 +80,7 @@ function checkClaims(claims: TokenClaims, seconds: number): void {
   for (const [name, text] of Object.entries({ iss, aud })) {
     if (typeof text !== "string") throw new RangeError(`${name}: must be a string`);
   }
-  for (const [name, grants] of Object.entries({ rooms, publish })) {
+  for (const [name, grants] of Object.entries({ rooms, publish, takeover })) {
     if (!isGrants(grants)) throw new RangeError(`${name}: must be a list of at most ${maxGrants} room ids or patterns`);
   }
   if (!Number.isSafeInteger(exp) || exp <= seconds) {

@@ -3,7 +3,7 @@ import type { TidingsError } from "./tidings-error.ts";
 
 /**
  * How to join a room: `any` always succeeds, `first` only while nobody else is in the room, and `last` always, removing
- * everybody else.
+ * everybody else, for which the token needs a grant of its own (claim `takeover`).
  */
 export type JoinMode = "any" | "first" | "last";
 

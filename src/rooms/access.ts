@@ -3,6 +3,7 @@ import type { Identity, UserIdentity } from "../auth/identity.ts";
 import { isUser } from "../auth/identity.ts";
 import { fail } from "../errors.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { JoinMode } from "../ports/presence.ts";
 import { tenantKey } from "../util/keys.ts";
 import { LruCache } from "../util/lru.ts";
 import { directUsers, isGranted } from "./grants.ts";
@@ -16,6 +17,11 @@ export interface RoomQuestion {
   readonly user: string;
   readonly room: string;
   readonly action: RoomAction;
+  /**
+   * How the user wants to enter, for `join`: by `last`, all others are kicked. For a user who is in the room already, or
+   * only reads its messages, it is `any`.
+   */
+  readonly mode?: JoinMode;
 }
 
 /** Decides about rooms that the token does not grant. */
@@ -35,6 +41,8 @@ export const retryAfterMs = 1000;
 const maxConcurrent = 50;
 /** The cool-down after a failure of the hook, in ms, during which the same user does not wait for it again. */
 const coolDownMs = 10_000;
+/** The modes by which a user has a room alone. */
+const exclusive: readonly JoinMode[] = ["first", "last"];
 /** The most users in a cool-down at a time. */
 const maxCoolDowns = 10_000;
 
@@ -51,22 +59,30 @@ export class RoomAccess {
     this.#clock = clock;
   }
 
-  /** Returns the decision if it needs no question to the hook, undefined otherwise. */
-  known(caller: Identity, room: string, action: RoomAction): boolean | undefined {
+  /**
+   * Returns the decision if it needs no question to the hook, undefined otherwise. To enter by `last` takes a grant of its
+   * own, because it kicks everybody else.
+   */
+  known(caller: Identity, room: string, action: RoomAction, mode: JoinMode = "any"): boolean | undefined {
     // A service acts for its whole tenant.
     if (!isUser(caller)) return true;
     // Neither a grant nor the hook opens a direct room, so that its two users are alone in it.
-    if (room.startsWith("dm/")) return directUsers(room)?.includes(caller.subject) ?? false;
-    if (isGranted(action === "join" ? caller.rooms : caller.publish, caller, room)) return true;
+    const isDirect = room.startsWith("dm/");
+    if (isDirect && !directUsers(room)?.includes(caller.subject)) return false;
+    const isOpen = isDirect || isGranted(action === "join" ? caller.rooms : caller.publish, caller, room);
+    if (isOpen && (mode !== "last" || isGranted(caller.takeover, caller, room))) return true;
     if (!this.#authorize) return false;
-    return this.#authorize.known(question(caller, room, action));
+    const known = this.#authorize.known(question(caller, room, action, mode));
+    if (known !== undefined || action !== "join" || mode !== "any") return known;
+    // A user who was let in by FIRST or LAST may be in the room: do not ask a second time.
+    return exclusive.some((each) => this.#authorize?.known(question(caller, room, action, each))) || undefined;
   }
 
   /** Decides whether the caller may act. Rejects with AUTHORIZE_UNAVAILABLE when the hook does not answer. */
-  async may(caller: Identity, room: string, action: RoomAction): Promise<boolean> {
-    const known = this.known(caller, room, action);
+  async may(caller: Identity, room: string, action: RoomAction, mode: JoinMode = "any"): Promise<boolean> {
+    const known = this.known(caller, room, action, mode);
     if (known !== undefined || !isUser(caller)) return known ?? false;
-    return (await this.#authorize?.ask(question(caller, room, action))) ?? false;
+    return (await this.#authorize?.ask(question(caller, room, action, mode))) ?? false;
   }
 
   /**
@@ -89,11 +105,11 @@ export class RoomAccess {
   }
 
   /** Throws ROOM_FORBIDDEN or AUTHORIZE_UNAVAILABLE, with the field that names the room, if the caller may not act. */
-  async check(caller: Identity, room: string, action: RoomAction, field: string): Promise<void> {
-    const may = await this.may(caller, room, action).catch((error: unknown) => {
+  async check(caller: Identity, room: string, action: RoomAction, field: string, mode?: JoinMode): Promise<void> {
+    const may = await this.may(caller, room, action, mode).catch((error: unknown) => {
       throw withField(field, error);
     });
-    if (!may) throw forbidden(action, field);
+    if (!may) throw forbidden(action, field, mode);
   }
 
   #startCoolDown(user: string): undefined {
@@ -102,7 +118,11 @@ export class RoomAccess {
 }
 
 /** Returns the error that refuses a room, with the field that names it. */
-export function forbidden(action: RoomAction, field: string): Error {
+export function forbidden(action: RoomAction, field: string, mode?: JoinMode): Error {
+  if (mode === "last") {
+    const sentence = "the caller may not take this room over from others; enter it by ANY or FIRST";
+    return fail("ROOM_FORBIDDEN", sentence, { field });
+  }
   const doing = action === "join" ? "enter" : "publish to";
   return fail("ROOM_FORBIDDEN", `the caller may not ${doing} this room`, { field });
 }
@@ -116,6 +136,11 @@ function withField(field: string, error: unknown): unknown {
   return fail("AUTHORIZE_UNAVAILABLE", error.rawMessage, { field, retryAfterMs, cause: error.cause });
 }
 
-function question({ tenant, subject: user }: UserIdentity, room: string, action: RoomAction): RoomQuestion {
-  return { tenant, user, room, action };
+function question(
+  { tenant, subject: user }: UserIdentity,
+  room: string,
+  action: RoomAction,
+  mode: JoinMode,
+): RoomQuestion {
+  return { tenant, user, room, action, ...(action === "join" ? { mode } : {}) };
 }

@@ -102,6 +102,6 @@ function unavailable(problem: string, cause: unknown = new Error(`the authorize 
   return fail("AUTHORIZE_UNAVAILABLE", `the authorize hook ${problem}; repeat the request`, { retryAfterMs, cause });
 }
 
-function keyOf({ tenant, user, room, action }: RoomQuestion): string {
-  return joinKey(tenant, user, room, action);
+function keyOf({ tenant, user, room, action, mode = "any" }: RoomQuestion): string {
+  return joinKey(tenant, user, room, action, mode);
 }

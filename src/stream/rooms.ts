@@ -92,7 +92,7 @@ export class StreamRooms {
    */
   async start(): Promise<readonly RoomOutcome[]> {
     const { access } = this.#context;
-    const known = this.#requested.map(({ room }) => access.known(this.#identity, room, "join"));
+    const known = this.#requested.map(({ room, mode }) => access.known(this.#identity, room, "join", mode));
     const open = this.#requested.filter((_, index) => known[index]);
     // Where the store cannot write, the rooms are refused one by one, and the stream opens without them.
     const enrolling = this.#enroll(open.filter(enrollsFirst));
@@ -145,9 +145,9 @@ export class StreamRooms {
   }
 
   async #later(requested: RequestedRoom): Promise<void> {
-    const { room, field } = requested;
+    const { room, mode, field } = requested;
     const outcome = await this.#settle(requested, async () => {
-      await this.#context.access.check(this.#identity, room, "join", field);
+      await this.#context.access.check(this.#identity, room, "join", field, mode);
       await this.#enter(requested, await this.#enroll([requested].filter(enrollsFirst)));
     });
     if (!this.#isCurrent(outcome)) return;
@@ -168,10 +168,10 @@ export class StreamRooms {
   }
 
   async #enter(requested: RequestedRoom, unenrolled: readonly string[]): Promise<void> {
-    const { room, field } = requested;
+    const { room, mode, field } = requested;
     // Check again after the awaits: a closed stream must not take a room, and a fresh token may open less.
     if (this.#closed) throw fail("STREAM_CLOSED", "the client closed the stream");
-    if (this.#context.access.known(this.#identity, room, "join") === false) throw forbidden("join", field);
+    if (this.#context.access.known(this.#identity, room, "join", mode) === false) throw forbidden("join", field, mode);
     if (unenrolled.includes(room)) throw tooMany(field);
     this.#entered.set(room, requested);
     if (!isUser(this.#identity)) return;

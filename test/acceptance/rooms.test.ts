@@ -33,7 +33,13 @@ describe("Rooms", () => {
 
   /** A device of one member of the staff. */
   const device = (instanceId: string, mode: RoomMode, over = ways[0]) =>
-    stage.page("staff-1", { rooms: ["seat/*"], join: { "seat/1": mode }, instanceId, ...(over && { over }) });
+    stage.page("staff-1", {
+      rooms: ["seat/*"],
+      takeover: ["seat/*"],
+      join: { "seat/1": mode },
+      instanceId,
+      ...(over && { over }),
+    });
 
   test("row 37: the first device keeps the room, others are refused and stay connected, and its own stale connection does not refuse it", async () => {
     const first = await device("a", FIRST);

@@ -25,6 +25,7 @@ export interface Claims {
   readonly tenant?: string;
   readonly rooms?: readonly string[];
   readonly publish?: readonly string[];
+  readonly takeover?: readonly string[];
   readonly exp?: number;
   readonly jti?: string;
 }
@@ -134,10 +135,10 @@ export class Stage {
 
   /** Opens a page of a user. */
   async opening(sub: string, { over = "connect", join = {}, ...init }: PageInit = {}): Promise<Page> {
-    const { tenant = this.#tenant, rooms: granted = [], publish = [], exp, jti, ...request } = init;
+    const { tenant = this.#tenant, rooms: granted = [], publish = [], takeover = [], exp, jti, ...request } = init;
     const rooms = Object.entries(join).map(([roomId, mode]) => ({ roomId, mode }));
     const subscribe = create(SubscribeRequestSchema, { ...request, rooms });
-    const claims = { tenant, rooms: granted, publish, ...(exp && { exp }), ...(jti && { jti }) };
+    const claims = { tenant, rooms: granted, publish, takeover, ...(exp && { exp }), ...(jti && { jti }) };
     const token = await this.token(sub, claims);
     const page =
       over === "ws"

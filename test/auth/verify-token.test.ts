@@ -41,6 +41,7 @@ describe("A token signed with the secret", () => {
       tokenId: "",
       rooms: [],
       publish: [],
+      takeover: [],
     };
     expect(await authenticate(token)).toMatchObject(ann);
     expect(await authenticate(token)).toBe(await authenticate(token));

@@ -22,7 +22,7 @@ afterEach(async () => {
 
 const tokenOf = (sub: string, role: "user" | "service" = "user") => {
   const now = Math.floor(Date.now() / 1000);
-  const grants = { rooms: ["hall", "solo"], publish: ["hall"] };
+  const grants = { rooms: ["hall", "solo"], publish: ["hall"], takeover: ["solo"] };
   return mintToken(secret, { sub, tenant: "acme", role, exp: now + 600, ...(role === "user" && grants) }, now);
 };
 

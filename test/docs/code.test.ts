@@ -97,7 +97,7 @@ beforeAll(async () => {
   const { url } = await tidings.listen({ port: 0 });
   const now = Math.floor(Date.now() / 1000);
   const mint = (sub: string, role: "user" | "service") =>
-    mintToken(secret, { sub, tenant: "acme", role, rooms: ["editor/*"], exp: now + 600 }, now);
+    mintToken(secret, { sub, tenant: "acme", role, rooms: ["editor/*"], takeover: ["editor/*"], exp: now + 600 }, now);
   env = { ADA: await mint("ada", "user"), BOB: await mint("bob", "user"), SERVICE: await mint("backend", "service") };
   for (const { place, code } of checked) {
     const { before = "", within: [line, pause] = [], after = "" } = stories[place] ?? {};

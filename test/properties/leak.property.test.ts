@@ -21,7 +21,7 @@ const modes = [RoomMode.ANY, RoomMode.FIRST, RoomMode.LAST];
 
 /** Opens a stream, and ends it at a random point in one of the ways in which streams end. */
 async function openAndEnd(node: TestCore, fraction: () => number): Promise<void> {
-  const user = { ...userOf("acme", `user-${Math.floor(fraction() * 20)}`), rooms: ["*"] };
+  const user = { ...userOf("acme", `user-${Math.floor(fraction() * 20)}`), rooms: ["*"], takeover: ["*"] };
   const way = Math.floor(fraction() * 7);
   const positions = way === 6 ? [{ feed: "user", seq: "999999" }] : [{ feed: "tenant", seq: "0" }];
   // Other streams are in the same rooms, want them for themselves, or take them away meanwhile.

@@ -47,6 +47,25 @@ describe("Room access", () => {
     expect(access.known(ann, "c", "join")).toBeUndefined();
   });
 
+  test("by LAST takes a grant of its own beside that to enter, or the consent of the hook, which hears the mode", async () => {
+    const { access, alone, hook } = build();
+    const taker = member("ann", ["a", "b"], { takeover: ["b", "c", "dm/**"] });
+    for (const room of ["a", "c"]) {
+      expect(alone.known(taker, room, "join", "last")).toBe(false);
+      expect(access.known(taker, room, "join", "last")).toBeUndefined();
+    }
+    for (const room of ["b", "dm/ann/bob"]) expect(alone.known(taker, room, "join", "last")).toBe(true);
+    expect(alone.known(taker, "dm/bob/cyd", "join", "last")).toBe(false);
+    expect(alone.known(ann, "dm/ann/bob", "join", "last")).toBe(false);
+    for (const mode of ["any", "first"] as const) expect(alone.known(taker, "a", "join", mode)).toBe(true);
+    const asked = access.may(taker, "a", "join", "last");
+    expect(hook.asked).toEqual([{ tenant: "acme", user: "ann", room: "a", action: "join", mode: "last" }]);
+    hook.answer("a", true, { mode: "last" });
+    expect(await asked).toBe(true);
+    hook.answer("d", true, { mode: "last" });
+    expect(access.known(taker, "d", "join"), "who may take the room may be in it").toBe(true);
+  });
+
   test("is refused with the field that names the room, and so is a failure of the hook", async () => {
     const { access, alone, hook } = build();
     expect(await reasonFrom(alone.check(ann, "c", "join", "room_id"))).toBe("ROOM_FORBIDDEN");

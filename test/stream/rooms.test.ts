@@ -9,8 +9,9 @@ import { FakeHook, joins, member, roomEvents, SlowPresence, story, untilRooms } 
 
 const { ANY, FIRST, LAST } = RoomMode;
 const event = { kind: Kind.EVENT } as const;
-const ann = member("ann", ["a", "b"]);
-const bob = member("bob", ["a", "b"]);
+const takeover = ["a", "b"];
+const ann = member("ann", ["a", "b"], { takeover });
+const bob = member("bob", ["a", "b"], { takeover });
 let node: TestCore;
 beforeEach(async () => {
   node = await startTestCore();
@@ -147,6 +148,19 @@ describe("A join by FIRST", () => {
 });
 
 describe("A join by LAST", () => {
+  test("is refused without a grant of its own, and kicks nobody, in a direct room either", async () => {
+    const holder = await node.live(ann, joins(ANY, "a", "dm/ann/bob"));
+    const taker = await node.live(member("bob", ["a"]), joins(LAST, "a", "dm/ann/bob"));
+    expect(roomEvents(taker)).toEqual(["refused a permission_denied", "refused dm/ann/bob permission_denied"]);
+    expect(taker.all("room")[1]).toMatchObject({
+      reason: "ROOM_FORBIDDEN",
+      message: "rooms[1].room_id: the caller may not take this room over from others; enter it by ANY or FIRST",
+    });
+    expect(roomEvents(holder)).toEqual(["joined a", "joined dm/ann/bob"]);
+    await node.live(member("bob", ["a"], { takeover: ["**"] }), joins(LAST, "dm/ann/bob"));
+    expect(await untilRooms(holder, 3)).toContain("kicked dm/ann/bob already_exists");
+  });
+
   test("kicks every other member at once, each once", async () => {
     const readers = await Promise.all(
       Array.from({ length: 5 }, (_, i) => node.live(member(`u${i}`, ["a"]), joins(ANY, "a"))),
@@ -168,7 +182,7 @@ describe("A join by LAST", () => {
     await withTestCore(
       async (node) => {
         const readers = Array.from({ length: 20 }, (_, index) =>
-          node.subscribe(member(`user-${index}`, ["a"]), joins(LAST, "a")),
+          node.subscribe(member(`user-${index}`, ["a"], { takeover }), joins(LAST, "a")),
         );
         await Promise.all(readers.map((reader) => reader.first("caughtUp")));
         await node.settle();
@@ -241,7 +255,7 @@ describe("A room that the hook decides about", () => {
     expect(story(reader).slice(0, 3)).toEqual(["hello", "joined", "caughtUp"]);
     await node.publish("acme", toRoom("asked"), event);
     expect(hook.asked).toEqual(
-      ["asked", "other"].map((room) => ({ tenant: "acme", user: "ann", room, action: "join" })),
+      ["asked", "other"].map((room) => ({ tenant: "acme", user: "ann", room, action: "join", mode: "any" })),
     );
     hook.answer("other", false);
     expect(await untilRooms(reader, 2)).toEqual(["joined a", "refused other permission_denied"]);
@@ -265,16 +279,16 @@ describe("A room that the hook decides about", () => {
     const reader = await node.live(ann, joins(FIRST, "asked"));
     hook.answer("asked", true, { user: "bob" });
     await node.live(bob, joins(ANY, "asked"));
-    hook.answer("asked", true);
+    hook.answer("asked", true, { mode: "first" });
     expect(await untilRooms(reader)).toEqual(["refused asked already_exists"]);
   });
 
   test("is not taken by a stream that has ended, which leaves nothing behind", async () => {
-    hook.answer("asked", true, { user: "bob" });
+    hook.answer("asked", true, { user: "bob", mode: "first" });
     const holder = await node.live(bob, joins(FIRST, "asked"));
     const reader = await node.live(ann, joins(LAST, "asked"));
     await reader.close();
-    hook.answer("asked", true);
+    hook.answer("asked", true, { mode: "last" });
     await node.settle();
     expect(roomEvents(holder)).toEqual(["joined asked"]);
     expect(await count("asked")).toEqual({ users: 1, connections: 1 });
@@ -297,7 +311,7 @@ describe("A room that the hook decides about", () => {
         };
         hook.answer("asked", true);
         await entered.promise;
-        hook.answer("asked", true, { user: "bob" });
+        hook.answer("asked", true, { user: "bob", mode: "last" });
         await node.live(bob, joins(LAST, "asked"));
         proceed.resolve();
         expect(await untilRooms(reader)).toEqual(["kicked asked already_exists"]);
@@ -310,7 +324,7 @@ describe("A room that the hook decides about", () => {
   });
 
   test("is reported as joined and then as kicked to a reader that was paused meanwhile", async () => {
-    hook.answer("asked", true, { user: "bob" });
+    hook.answer("asked", true, { user: "bob", mode: "last" });
     const reader = await node.live(ann, joins(ANY, "asked"));
     reader.pause();
     await node.publish("acme", toRoom("a"));

@@ -239,7 +239,7 @@ describe("Notifications of a room", () => {
 
   test("go on changing the totals of a page that was kicked, and are not sent", async () => {
     const page = await node.live(ann, joins(ANY, "a"));
-    await node.live(bob, joins(LAST, "a"));
+    await node.live({ ...bob, takeover: ["a"] }, joins(LAST, "a"));
     await node.publishMany("acme", toRoom("a"), 3);
     await node.settle();
     expect(page.messages).toEqual([]);

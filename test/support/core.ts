@@ -32,12 +32,21 @@ const never = 4_000_000_000_000;
 
 /** A user of a tenant. */
 export function userOf(tenant: string, subject = "ann", expireTime = never): UserIdentity {
-  return { subject, tenant, role: "user", expireTime, tokenId: "", rooms: [], publish: [] };
+  return { subject, tenant, role: "user", expireTime, tokenId: "", rooms: [], publish: [], takeover: [] };
 }
 
 /** A service of a tenant, or of all tenants. */
 export function serviceOf(tenant?: string): Identity {
-  return { subject: "backend", tenant, role: "service", expireTime: never, tokenId: "", rooms: [], publish: [] };
+  return {
+    subject: "backend",
+    tenant,
+    role: "service",
+    expireTime: never,
+    tokenId: "",
+    rooms: [],
+    publish: [],
+    takeover: [],
+  };
 }
 
 /** Options of a node under test. */

@@ -62,8 +62,8 @@ export class FakeHook implements Authorize {
   }
 
   /** Answers the questions about a room, those that wait and later ones. */
-  answer(room: string, allow: boolean, { user = "ann", action = "join" as RoomQuestion["action"] } = {}): void {
-    const key = keyOf({ tenant: "acme", user, room, action });
+  answer(room: string, allow: boolean, rest: Partial<RoomQuestion> = {}): void {
+    const key = keyOf({ tenant: "acme", user: "ann", room, action: "join", ...rest });
     this.#answers.set(key, allow);
     this.#waiting.get(key)?.resolve(allow);
     this.#waiting.delete(key);
@@ -76,8 +76,8 @@ export class FakeHook implements Authorize {
   }
 }
 
-function keyOf({ tenant, user, room, action }: RoomQuestion): string {
-  return [tenant, user, room, action].join("\n");
+function keyOf({ tenant, user, room, action, mode = "any" }: RoomQuestion): string {
+  return [tenant, user, room, action, mode].join("\n");
 }
 
 /** Presence that awaits `before` and `after` around each join. */

@@ -25,6 +25,8 @@ export interface Caller {
   readonly rooms?: readonly string[];
   /** The rooms that the caller may publish to. Default: none. */
   readonly publish?: readonly string[];
+  /** The rooms that the caller may take over. Default: none. */
+  readonly takeover?: readonly string[];
   /** The id of the token. Default: none. */
   readonly jti?: string;
 }

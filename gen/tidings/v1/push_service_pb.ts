@@ -2289,7 +2289,8 @@ export const RoomMode = {
   FIRST: 2,
 
   /**
-   * Enters and kicks all others, whose clients do not rejoin by themselves.
+   * Enters and kicks all others, whose clients do not rejoin by themselves. Takes a grant of its own beside the right to
+   * enter: the claim `takeover`, or the consent of the authorize hook.
    *
    * @generated from enum value: ROOM_MODE_LAST = 3;
    */

@@ -11,8 +11,8 @@ export const token: Command = {
   summary: "Make a token for a user or a service.",
   details:
     "Signs with the secret of the server, from TIDINGS_JWT_SECRET or --jwt-secret-file; the secret of `tidings dev` is in " +
-    ".tidings/dev-secret. --room and --can-publish take ids of rooms, in which {sub} stands for the user's own id, * for " +
-    "any text without /, and ** for any text. Prints only the token; with --json also its claims.",
+    ".tidings/dev-secret. --room, --can-publish and --can-take-over take ids of rooms, in which {sub} stands for the user's own " +
+    "id, * for any text without /, and ** for any text. Prints only the token; with --json also its claims.",
   examples: [
     "tidings token --sub ada --tenant acme --role user --ttl 15m",
     "tidings token --sub ada --tenant acme --room 'team/*' --room 'inbox/{sub}' --can-publish 'team/*' --id session-7",
@@ -35,7 +35,7 @@ export const token: Command = {
 
 function claimsOf(values: Values, now: number): TokenClaims {
   const { sub, tenant, role, ttl = 3_600_000, iss = values.jwtIssuer, aud = values.jwtAudience } = values;
-  const { id: jti, room: rooms, canPublish: publish, jwtMaxDays } = values;
+  const { id: jti, room: rooms, canPublish: publish, canTakeOver: takeover, jwtMaxDays } = values;
   if (sub === undefined) throw new UsageError("--sub is required: the id of the user or service", "token");
   if (tenant === undefined && role === "user") throw new UsageError("--tenant is required for a user", "token");
   if (ttl > jwtMaxDays * dayMs) {
@@ -53,6 +53,7 @@ function claimsOf(values: Values, now: number): TokenClaims {
     ...(jti === undefined ? {} : { jti }),
     ...(rooms === undefined ? {} : { rooms }),
     ...(publish === undefined ? {} : { publish }),
+    ...(takeover === undefined ? {} : { takeover }),
   };
 }
 

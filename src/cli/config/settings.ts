@@ -250,7 +250,7 @@ export const settings = {
   },
   authorizeUrl: {
     type: hookUrl,
-    help: "Webhook that decides about rooms which a token does not grant. It receives tenant, user, room and action (join or publish), and answers with allow.",
+    help: "Webhook that decides about rooms which a token does not grant. It receives tenant, user, room, action (join or publish) and, for a join, mode (any, first or last), and answers with allow.",
     for: servers,
   },
   authorizeToken: {
@@ -344,6 +344,12 @@ export const settings = {
   canPublish: {
     type: repeated(text),
     help: "Room that the user may publish to. May be repeated.",
+    for: ["token"],
+    flagOnly: true,
+  },
+  canTakeOver: {
+    type: repeated(text),
+    help: "Room that the user may take over, by entering with LAST, which kicks everybody else. May be repeated.",
     for: ["token"],
     flagOnly: true,
   },

@@ -161,7 +161,7 @@ test("Many streams at once cause one call of the hook, and later streams none", 
   expect(await Promise.all(Array.from({ length: 40 }, open))).toEqual(Array(40).fill(joined));
   expect(await open()).toEqual(joined);
   expect(own.hook.asked.map(({ question }) => question)).toEqual([
-    { tenant, user: "ann", room: "yes/1", action: "join" },
+    { tenant, user: "ann", room: "yes/1", action: "join", mode: "any" },
   ]);
 });
 

@@ -67,6 +67,7 @@ const tokens: readonly [name: string, token: TokenParts | string, reason: string
   ["a room with a control character", claims({ rooms: ["lob\u0000by"] }), "TOKEN_INVALID"],
   ["rooms to publish to that are a string", claims({ publish: "**" }), "TOKEN_INVALID"],
   ["a room to publish to with a line break", claims({ publish: ["a\nb"] }), "TOKEN_INVALID"],
+  ["rooms to take over that are a string", claims({ takeover: "**" }), "TOKEN_INVALID"],
 ];
 
 let server: TestServer;

@@ -9,7 +9,7 @@ import { factsOf, meet, note, type Stage, toRoom, toUser } from "./people.ts";
 const { publish, listUnread } = PushService.method;
 const { disconnect } = AdminService.method;
 /** The rooms that the users' tokens allow. */
-const claims = { rooms: ["team/*"], publish: ["team/*"] };
+const claims = { rooms: ["team/*"], publish: ["team/*"], takeover: ["team/*"] };
 
 /** Opens a stream in a room, and expects that it enters the room. */
 async function enter(caller: Caller, roomId: string, mode: RoomMode = RoomMode.ANY): Promise<Stream> {
