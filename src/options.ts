@@ -5,6 +5,7 @@ import type { Bus } from "./ports/bus.ts";
 import { type Clock, type Random, systemClock, systemRandom } from "./ports/clock.ts";
 import type { Presence } from "./ports/presence.ts";
 import type { Store } from "./ports/store.ts";
+import { AddressList } from "./util/address-list.ts";
 import { type Defer, systemDefer } from "./wire/flush-queue.ts";
 
 /** How tokens are verified. Exactly one of `secret` and `jwksUrl`. */
@@ -124,6 +125,11 @@ export interface TidingsOptions {
   readonly timeouts?: TimeoutOptions;
   /** Origins whose pages may call this server, such as `https://app.example.com`; `*` allows all. Default: its own only. */
   readonly allowedOrigins?: readonly string[];
+  /**
+   * Proxies of yours in front of this server: IP addresses, subnets such as `10.0.0.0/8`, and `unix:` for those that connect
+   * by a unix socket. Only they are believed about the host that a page asked for (X-Forwarded-Host, Forwarded). Default: none.
+   */
+  readonly trustedProxies?: readonly string[];
   /** Largest content and payload of one message together, in bytes. Default 65,536. */
   readonly maxMessageBytes?: number;
   /**
@@ -158,6 +164,11 @@ export interface TidingsOptions {
   /** Serve gRPC reflection. Default true. */
   readonly reflection?: boolean;
   /**
+   * Serve the probes `/livez` and `/readyz` in a server of your own (Tidings.handleRequest, Tidings.routes). Turn it off
+   * where that server has such paths itself. Default true.
+   */
+  readonly probes?: boolean;
+  /**
    * Collect metrics for Prometheus, which needs the package prom-client; read them by Tidings.metrics() or serve them by
    * ListenOptions.metricsAddress. Default false.
    */
@@ -185,6 +196,7 @@ export interface Settings {
   readonly retention: Required<RetentionOptions>;
   readonly timeouts: Required<TimeoutOptions>;
   readonly allowedOrigins: readonly string[];
+  readonly trustedProxies: AddressList;
   readonly maxMessageBytes: number;
   readonly maxBatchEntries: number;
   readonly heartbeatMs: number;
@@ -197,6 +209,7 @@ export interface Settings {
   readonly alertMs: number;
   readonly ignoreUnknownFields: boolean;
   readonly reflection: boolean;
+  readonly probes: boolean;
   readonly metrics: boolean;
   readonly tracing: Required<TracingOptions> | undefined;
   readonly logger: Logger | undefined;
@@ -230,6 +243,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
       stallMs: atLeast("timeouts.stallMs", timeouts.stallMs ?? 30_000, 1),
     },
     allowedOrigins,
+    trustedProxies: resolveProxies(options.trustedProxies ?? []),
     maxMessageBytes: atLeast("maxMessageBytes", options.maxMessageBytes ?? 65_536, 1),
     maxBatchEntries: atLeast("maxBatchEntries", options.maxBatchEntries ?? 100_000, 1),
     heartbeatMs: atLeast("heartbeatMs", options.heartbeatMs ?? 25_000, 10),
@@ -249,6 +263,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
     alertMs: atLeast("alertMs", options.alertMs ?? 300_000, 0),
     ignoreUnknownFields: options.ignoreUnknownFields ?? false,
     reflection: options.reflection ?? true,
+    probes: options.probes ?? true,
     metrics: options.metrics ?? false,
     tracing: options.tracing && resolveTracing(options.tracing),
     logger: options.logger,
@@ -278,6 +293,15 @@ function checkBackends({ data, store, bus, retention }: TidingsOptions): void {
     throw new TypeError(
       "bus: needs a store that nodes share, such as mongodb://…; the embedded one is for one process",
     );
+  }
+}
+
+function resolveProxies(trustedProxies: readonly string[]): AddressList {
+  if (!Array.isArray(trustedProxies)) throw new TypeError("trustedProxies: must be an array of addresses");
+  try {
+    return new AddressList(trustedProxies);
+  } catch (error) {
+    throw new TypeError(`trustedProxies: ${(error as Error).message}`);
   }
 }
 

@@ -1,4 +1,6 @@
 /** Puts a server together: the only file that knows ports, adapters and transports at once. */
+
+import type { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { ConnectRouter } from "@connectrpc/connect";
@@ -14,7 +16,10 @@ import { startCore, type Watch } from "./core/core.ts";
 import { StoreWatch } from "./core/store-watch.ts";
 import { createAdapter } from "./http/adapter.ts";
 import { createCors } from "./http/cors.ts";
+import { declineUpgrade, isWebSocketRequest } from "./http/declined-upgrade.ts";
+import { embeddedRoutes } from "./http/embedded-routes.ts";
 import { type Address, createListener, type Listener, type TlsOptions } from "./http/listener.ts";
+import { prefixStripper } from "./http/path-prefix.ts";
 import { Counters } from "./metrics/counters.ts";
 import { timedStore } from "./metrics/timed-store.ts";
 import { resolveOptions, type Settings, type TidingsOptions, type TracingOptions } from "./options.ts";
@@ -42,6 +47,8 @@ export interface ListenOptions {
   readonly tls?: TlsOptions;
   /** Serves /metrics on an address of its own, out of reach of callers. Needs the option `metrics` of createTidings. */
   readonly metricsAddress?: { readonly host?: string; readonly port: number };
+  /** A path below which everything is served too, such as `/push`, for a proxy that does not strip it. Default: none. */
+  readonly pathPrefix?: string;
   /** Answers requests for other paths than Tidings' own. Default: 404. */
   readonly fallback?: (request: IncomingMessage, response: ServerResponse) => void;
 }
@@ -62,15 +69,31 @@ export interface MetricsPage {
 
 /** A running server. */
 export interface Tidings {
-  /** Registers all services as Connect routes, for an adapter in a server of your own (Node, Fastify, Express). */
-  readonly routes: (router: ConnectRouter) => void;
-  /** Takes over an upgrade request for the WebSocket bridge at /ws. Returns false for any other path. */
+  /**
+   * Handles a request in a server of your own, with CORS and the probes. Returns false, and does nothing, for a path that is
+   * not Tidings' own. Call it before a parser reads the body.
+   */
+  handleRequest(request: IncomingMessage, response: ServerResponse): boolean;
+  /**
+   * Serves the WebSocket bridge on the upgrades of a server of your own. Other upgrades are left to that server's other
+   * listeners, or answered as plain requests where there are none.
+   */
+  attach(server: EventEmitter): void;
+  /**
+   * Takes over an upgrade request for the WebSocket bridge at /ws, at any depth. Returns false for another WebSocket; a
+   * request that wants another protocol, such as h2c, is answered as a plain one. `attach` calls it.
+   */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean;
+  /**
+   * Registers all services as Connect routes, for an adapter of Connect, with CORS and the probes `/livez` and `/readyz`
+   * unless the option `probes` is false. An adapter sees one Authorization header only, and no `trustedProxies`: prefer
+   * handleRequest where you can.
+   */
+  readonly routes: (router: ConnectRouter) => void;
   /** Serves everything on a port of its own. Rejects when the port is in use. */
   listen(options?: ListenOptions): Promise<Listening>;
   /** Collects the metrics for Prometheus, for an endpoint in a server of your own. Rejects without the option `metrics`. */
   metrics(): Promise<MetricsPage>;
-  /**
   /**
    * Resolves to the reason once the store has failed for good, and stays pending otherwise. All calls fail from then on,
    * and `/livez` answers 503: close the server, and end the process or create another server.
@@ -84,6 +107,8 @@ export interface Tidings {
   close(): Promise<void>;
 }
 
+/** The probes of a server of one's own. */
+const ownProbes: readonly string[] = ["/livez", "/readyz", "/healthz"];
 /** How long calls in flight may take when a server closes. */
 const graceMs = 5_000;
 
@@ -93,7 +118,7 @@ const graceMs = 5_000;
  */
 export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const settings = resolveOptions(options);
-  const { timeouts, allowedOrigins, drainDelayMs, clock, logger } = settings;
+  const { timeouts, drainDelayMs, clock, logger } = settings;
   const watch = await openWatch(settings);
   const registry = loadDescriptors();
   const ports = await openPorts(settings, watch.counters.committed);
@@ -110,7 +135,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const exposure = settings.data === undefined || settings.data === ":memory:" ? undefined : exposureOf(settings.data);
   if (exposure !== undefined) logger?.warn(exposure);
   const health = createHealth([...serviceNames]);
-  const routes = createRoutes(core, health, registry);
+  const plainRoutes = createRoutes(core, health, registry);
   const bridge = new WebSocketBridge(core);
   const listeners = new Set<Listener>();
   let draining = false;
@@ -128,15 +153,32 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
     return storeWatch.isUsable ? undefined : "the store cannot be used";
   };
 
-  const probe = (request: IncomingMessage, response: ServerResponse): boolean => {
+  const probe = (paths: readonly string[], request: IncomingMessage, response: ServerResponse): boolean => {
     const [path = ""] = (request.url ?? "").split("?", 1);
-    if (path !== "/livez" && path !== "/healthz" && path !== "/readyz") return false;
+    if (!paths.includes(path)) return false;
     const found = problem(path);
     response.writeHead(found ? 503 : 200, { "content-type": "text/plain" }).end(`${found ?? "ok"}\n`);
     return true;
   };
 
-  /** Upgrades come from an event of a server, where an error would end the process. */
+  const embeddedProbes = settings.probes ? ["/livez", "/readyz"] : [];
+  const cors = createCors(settings);
+  const adapter = createAdapter({ routes: plainRoutes, fallback: notFound, logger });
+
+  /** Requests come from an event of a server, where an error would end the process. */
+  const guarded = (response: ServerResponse, serve: () => void): void =>
+    guard((error) => {
+      report(error);
+      response.destroy();
+    }, serve);
+
+  const handleRequest = (request: IncomingMessage, response: ServerResponse): boolean => {
+    if (!adapter.serves(request)) return probe(embeddedProbes, request, response);
+    guarded(response, () => void (cors(request, response) || adapter(request, response)));
+    return true;
+  };
+
+  /** Upgrades, too, come from an event. */
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): boolean => {
     let taken = true;
     guard(
@@ -149,6 +191,18 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
       },
     );
     return taken;
+  };
+
+  const handleUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): boolean => {
+    if (upgrade(request, socket, head)) return true;
+    return !isWebSocketRequest(request) && serveAgain(request, socket, head);
+  };
+
+  const attach = (server: EventEmitter): void => {
+    server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      if (handleUpgrade(request, socket, head) || server.listenerCount("upgrade") > 1) return;
+      if (!serveAgain(request, socket, head)) socket.destroy();
+    });
   };
 
   const close = async (): Promise<void> => {
@@ -164,28 +218,32 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   };
 
   return {
-    routes,
-    handleUpgrade: upgrade,
+    handleRequest,
+    attach,
+    handleUpgrade,
+    routes: embeddedRoutes({
+      routes: plainRoutes,
+      allowedOrigins: settings.allowedOrigins,
+      probes: embeddedProbes,
+      problem,
+    }),
     metrics: () => watch.page(),
     failed: storeWatch.failed,
-    async listen({ host = "127.0.0.1", port = 7300, tls, fallback = notFound, metricsAddress } = {}) {
-      const cors = createCors(allowedOrigins);
-      const handler = createAdapter({
-        routes,
-        fallback: (request, response) => probe(request, response) || fallback(request, response),
-        logger,
-      });
+    async listen({ host = "127.0.0.1", port = 7300, tls, fallback = notFound, metricsAddress, pathPrefix = "" } = {}) {
+      const strip = prefixStripper(pathPrefix);
       const listener = createListener({
-        // Requests, too, come from an event of a server.
-        onRequest: (request, response) =>
-          guard(
-            (error) => {
-              report(error);
-              response.destroy();
-            },
-            () => void (cors(request, response) || handler(request, response)),
-          ),
-        onUpgrade: (request, socket, head) => upgrade(request, socket, head) || socket.destroy(),
+        onRequest: (request, response) => {
+          strip(request);
+          guarded(response, () => {
+            if (cors(request, response)) return;
+            if (adapter.serves(request)) adapter(request, response);
+            else if (!probe(ownProbes, request, response)) fallback(request, response);
+          });
+        },
+        onUpgrade: (request, socket, head) => {
+          strip(request);
+          return upgrade(request, socket, head);
+        },
         ...(tls ? { tls } : {}),
         timeouts,
       });
@@ -276,6 +334,14 @@ async function openBus(url: string, logger: Logger | undefined): Promise<Bus> {
 async function openPresence(url: string, logger: Logger | undefined): Promise<Presence> {
   const { RedisPresence } = await importWith("bus", ["ioredis"], () => import("./adapters/redis/presence.ts"));
   return new RedisPresence({ url, logger });
+}
+
+/** Gives a request that Node raised as an upgrade back to its server, as a plain one. Returns false where it has none. */
+function serveAgain(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+  const { server, encrypted } = socket as { server?: EventEmitter; encrypted?: boolean };
+  if (!server) return false;
+  declineUpgrade(request, socket, head);
+  return server.emit(encrypted ? "secureConnection" : "connection", socket);
 }
 
 function notFound(_request: IncomingMessage, response: ServerResponse): void {

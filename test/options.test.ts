@@ -201,6 +201,8 @@ describe("Options", () => {
     );
     expect(loose({ data: ":memory:" })).toThrow("auth: give exactly one");
     expect(loose({ ...least, allowedOrigins: "https://a.example" })).toThrow("allowedOrigins: must be an array");
+    expect(loose({ ...least, trustedProxies: "10.0.0.1" })).toThrow("trustedProxies: must be an array");
+    expect(loose({ ...least, trustedProxies: ["10.0.0.0/99"] })).toThrow('trustedProxies: "10.0.0.0/99" is not an IP');
   });
 
   test.each(["", "short", "a".repeat(64), "abcdefg".repeat(10), "0123456789abcdef0123456789abcde"])(

@@ -8,6 +8,7 @@ import type { FlushQueue } from "../wire/flush-queue.ts";
 import type { Enveloped } from "../wire/formats.ts";
 import type { Sink } from "../wire/sink.ts";
 import { SocketSink } from "../wire/socket-sink.ts";
+import { responseHeaders, streamHeaders } from "./embedded-routes.ts";
 import { toUniversal, writeResponse } from "./exchange.ts";
 import { valuesOf } from "./raw-headers.ts";
 
@@ -67,24 +68,30 @@ function isInvalidUrl(error: unknown): boolean {
   return error instanceof TypeError && (error as NodeJS.ErrnoException).code === "ERR_INVALID_URL";
 }
 
+/** A request handler for Node's HTTP servers. */
+export interface Adapter {
+  (request: IncomingMessage, response: ServerResponse): void;
+  /** Reports whether a request is for one of the routes, and not for the fallback. */
+  serves(request: IncomingMessage): boolean;
+}
+
 /**
- * Creates a request handler for Node's HTTP servers that serves Connect routes. It replaces connectNodeAdapter, which
- * prints to the console and gives no access to the connection.
+ * Creates a request handler that serves Connect routes. It replaces connectNodeAdapter, which prints to the console and
+ * gives no access to the connection.
  */
-export function createAdapter({
-  routes,
-  fallback,
-  logger,
-}: AdapterOptions): (request: IncomingMessage, response: ServerResponse) => void {
+export function createAdapter({ routes, fallback, logger }: AdapterOptions): Adapter {
   const router = createConnectRouter({ acceptCompression: [compressionGzip, compressionBrotli] });
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
-  return (request, response) => {
-    const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
-    if (!handler) return fallback(request, response);
-    // Responses are for one caller only, and a proxy must neither buffer nor transform a stream.
-    response.setHeader("Cache-Control", "private, no-store, no-transform");
-    if (handler.method.methodKind !== "unary") response.setHeader("X-Accel-Buffering", "no");
+  const find = ({ url }: IncomingMessage) => handlers.get(url?.split("?", 1)[0] ?? "");
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+    const handler = find(request);
+    if (!handler) {
+      fallback(request, response);
+      return;
+    }
+    const headers = handler.method.methodKind === "unary" ? responseHeaders : streamHeaders;
+    for (const name in headers) response.setHeader(name, headers[name] as string);
     // A client that gets its response before it has sent the whole request may wait until the rest is read. Read it;
     // requestMs bounds the time.
     response.once("finish", () => {
@@ -115,6 +122,7 @@ export function createAdapter({
       response.destroy();
     });
   };
+  return Object.assign(serve, { serves: (request: IncomingMessage) => find(request) !== undefined });
 }
 
 /**

@@ -10,6 +10,7 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { TimeoutOptions } from "../options.ts";
+import { declineUpgrade } from "./declined-upgrade.ts";
 import { Http2Sessions } from "./http2-sessions.ts";
 import { sniffHttp2 } from "./sniff.ts";
 
@@ -41,8 +42,8 @@ export interface Address {
 export interface ListenerOptions {
   /** Handles requests of HTTP/1.1 and HTTP/2. */
   readonly onRequest: (request: IncomingMessage, response: ServerResponse) => void;
-  /** Handles upgrade requests of HTTP/1.1. */
-  readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /** Takes upgrade requests of HTTP/1.1. Returns false for one that `onRequest` is to answer, as if it asked for none. */
+  readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean;
   /** Serves TLS; without it, cleartext. */
   readonly tls?: TlsOptions;
   /** The timeouts of connections and requests. */
@@ -100,10 +101,14 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
     : createHttpServer(options, serve);
   const http2 = createHttp2Server({ maxSessionMemory, settings: { maxConcurrentStreams } }, serve as never);
   const sessions = new Http2Sessions(http2, timeouts);
-  http1.on("upgrade", onUpgrade);
 
   const ready = tls ? "secureConnection" : "connection";
   const [serveHttp1] = http1.listeners(ready) as ((socket: Socket) => void)[];
+  http1.on("upgrade", (request, socket, head) => {
+    if (onUpgrade(request, socket, head)) return;
+    declineUpgrade(request, socket, head);
+    serveHttp1?.call(http1, socket as Socket);
+  });
   const serveHttp2 = (socket: Socket): void => {
     // HTTP/1.1 servers accept half-open sockets. On HTTP/2 a client that is gone would leave its streams behind.
     socket.allowHalfOpen = false;

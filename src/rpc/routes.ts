@@ -42,10 +42,11 @@ type Implementation = (request: never, context: HandlerContext) => unknown;
 /** All services of Tidings as Connect routes, for its own server or for the server of another program. */
 export function createRoutes(core: Core, health: HealthService, registry: Registry): (router: ConnectRouter) => void {
   const { reflection, logger, ignoreUnknownFields } = core.context.settings;
-  const texts = new Map<string, RequestJson<DescMessage>>();
-  const requestGate = createGate(core, logger, texts);
   const implementations: Readonly<Record<string, Implementation>> = { ...pushService(core), ...adminService(core) };
   return (router) => {
+    // For each router, because the text of a request is where the handler that reads it has put it.
+    const texts = new Map<string, RequestJson<DescMessage>>();
+    const requestGate = createGate(core, logger, texts);
     // Registered method by method, because the options of a service cannot differ by method, and Fastify refuses to
     // register a method twice.
     for (const method of [...PushService.methods, ...AdminService.methods]) {

@@ -12,7 +12,8 @@ import { type Identity, isUser } from "../auth/identity.ts";
 import { RequestJson } from "../contract/request-json.ts";
 import type { Core } from "../core/core.ts";
 import { fail, reasonOf, retryAfterOf, webSocketCloseCode } from "../errors.ts";
-import { isOriginAllowed } from "../http/cors.ts";
+import { isPageAllowed } from "../http/cors.ts";
+import { isWebSocketRequest } from "../http/declined-upgrade.ts";
 import { valuesOf } from "../http/raw-headers.ts";
 import type { Timer } from "../ports/clock.ts";
 import { Subscription } from "../stream/subscription.ts";
@@ -60,6 +61,8 @@ const maxWaiting = 16;
 /** Bytes of the reason of a close frame (RFC 6455 section 5.5). */
 const maxCloseReason = 123;
 const path = "/ws";
+/** Matches a Sec-WebSocket-Protocol header that offers a subprotocol of the bridge. */
+const offer = /(^|,)\s*tidings\.v1\.(json|proto)\s*(,|$)/;
 
 /** Serves the WebSocket bridge. */
 export class WebSocketBridge {
@@ -79,13 +82,16 @@ export class WebSocketBridge {
     });
   }
 
-  /** Handles an upgrade request for /ws, and returns false for another path. Refusals are plain HTTP responses. */
+  /**
+   * Handles a WebSocket request for /ws, and returns false for any other upgrade. A request for a path that ends with /ws is
+   * taken if it offers a subprotocol of the bridge: a program may serve Tidings below a path, and have a /chat/ws of its own.
+   * Refusals are plain HTTP responses.
+   */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
-    const [pathname, query] = (request.url ?? "").split("?", 2);
-    if (pathname !== path) return false;
-    const { allowedOrigins } = this.#core.context.settings;
-    if (!isOriginAllowed(request.headers.origin, request.headers.host, allowedOrigins))
-      refuse(socket, "403 Forbidden", "origin is not allowed");
+    const [pathname = "", query] = (request.url ?? "").split("?", 2);
+    const isOffered = offer.test(request.headers["sec-websocket-protocol"] ?? "");
+    if (!isWebSocketRequest(request) || !(pathname === path || (isOffered && pathname.endsWith(path)))) return false;
+    if (!isPageAllowed(request, this.#core.context.settings)) refuse(socket, "403 Forbidden", "origin is not allowed");
     // Refuse any query, so that nobody puts a token there: proxies and servers write URLs into their logs.
     else if (query) refuse(socket, "400 Bad Request", "leave out the query; the token goes in the first frame");
     // Refuse several credentials, although none is used: a proxy may have checked another one than it passed on.
@@ -95,7 +101,7 @@ export class WebSocketBridge {
         "400 Bad Request",
         "there is more than one Authorization header; the token goes in the first frame",
       );
-    else if (!/(^|,)\s*tidings\.v1\.(json|proto)\s*(,|$)/.test(request.headers["sec-websocket-protocol"] ?? "")) {
+    else if (!isOffered) {
       refuse(socket, "400 Bad Request", "offer the subprotocol tidings.v1.json or tidings.v1.proto");
     } else
       this.#server.handleUpgrade(request, socket, head, (webSocket) =>

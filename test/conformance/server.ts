@@ -35,7 +35,7 @@ const handler = createAdapter({
 });
 const listener = createListener({
   onRequest: handler,
-  onUpgrade: (_request, socket) => socket.destroy(),
+  onUpgrade: () => false,
   ...(request.useTls ? { tls: { key: Buffer.from(key), cert: Buffer.from(cert) } } : {}),
   timeouts: { headersMs: 10_000, requestMs: 30_000, idleMs: 75_000, stallMs: 30_000 },
 });

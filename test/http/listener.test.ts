@@ -27,10 +27,15 @@ async function listen(timeouts: ListenerOptions["timeouts"], tls?: ListenerOptio
   const listener = createListener({
     onRequest: (request, response) => {
       requests.emit("request");
-      request.resume().once("end", () => response.end(`HTTP/${request.httpVersion}`));
+      let size = 0;
+      request.on("data", ({ length }) => (size += length));
+      request.once("end", () => response.end(size === 0 ? `HTTP/${request.httpVersion}` : `${size} bytes`));
     },
-    onUpgrade: (request, socket, head) =>
-      echo.handleUpgrade(request, socket, head, (ws) => ws.on("message", (data) => ws.send(data))),
+    onUpgrade: (request, socket, head) => {
+      if (request.headers.upgrade !== "websocket" || request.url !== "/ws") return false;
+      echo.handleUpgrade(request, socket, head, (ws) => ws.on("message", (data) => ws.send(data)));
+      return true;
+    },
     timeouts,
     ...(tls ? { tls } : {}),
   });
@@ -123,6 +128,68 @@ describe("A cleartext port", () => {
   });
 });
 
+describe("A request for an upgrade that the server does not take", () => {
+  const h2c = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n";
+
+  test.each([
+    ["h2c, as Java's client and curl send it", `GET / HTTP/1.1\r\nHost: x\r\n${h2c}\r\n`, "HTTP/1.1"],
+    ["h2c with a body", `POST / HTTP/1.1\r\nHost: x\r\n${h2c}Content-Length: 5\r\n\r\nhello`, "5 bytes"],
+    [
+      "h2c with a body in chunks",
+      `POST / HTTP/1.1\r\nHost: x\r\n${h2c}Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n3\r\nyou\r\n0\r\n\r\n`,
+      "5 bytes",
+    ],
+    [
+      "a WebSocket elsewhere",
+      "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+      "HTTP/1.1",
+    ],
+    ["TLS (RFC 2817)", "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0\r\n\r\n", "HTTP/1.1"],
+  ])("is answered as a plain one: %s", async (_, request, body) => {
+    const { port } = await listen({ ...longTimeouts, idleMs: 100 });
+    const received = await talk(port, (socket) => socket.write(request));
+    expect(received).toMatch(/^HTTP\/1\.1 200 /);
+    expect(received.endsWith(`\r\n\r\n${body}`)).toBe(true);
+  });
+
+  test("leaves its connection open for the next requests", async () => {
+    const { port, requests } = await listen(longTimeouts);
+    const received = await talk(port, async (socket) => {
+      for (let count = 0; count < 3; count++) {
+        const answered = once(socket, "data");
+        socket.write(`POST / HTTP/1.1\r\nHost: x\r\n${h2c}Content-Length: 100000\r\n\r\n`);
+        await once(requests, "request");
+        socket.write("x".repeat(100_000));
+        await answered;
+      }
+      socket.end();
+    });
+    expect(received.match(/100000 bytes/g)).toHaveLength(3);
+  });
+
+  test("is answered when the client has closed its side", async () => {
+    const { port } = await listen(longTimeouts);
+    const request = `POST / HTTP/1.1\r\nHost: x\r\n${h2c}Content-Length: 2\r\n\r\nhi`;
+    expect(await talk(port, (socket) => socket.end(request))).toContain("2 bytes");
+  });
+
+  test("is subject to the time limit of its body", async () => {
+    const { port } = await listen(shortTimeouts);
+    const request = `POST / HTTP/1.1\r\nHost: x\r\n${h2c}Content-Length: 9\r\n\r\nx`;
+    expect(await talk(port, (socket) => socket.write(request))).toMatch(/^HTTP\/1\.1 408/);
+  });
+
+  test("is answered over TLS", async () => {
+    const { port } = await listen(longTimeouts, { key, cert });
+    const headers = { connection: "Upgrade, HTTP2-Settings", upgrade: "h2c", "http2-settings": "AAEA" };
+    const request = httpsRequest({ port, host: "127.0.0.1", ca: cert, agent: false, headers, method: "POST" });
+    request.end("hi");
+    const [response] = await once(request, "response");
+    expect(response.statusCode).toBe(200);
+    response.resume();
+  });
+});
+
 describe("A TLS port", () => {
   test("chooses HTTP/2 by ALPN", async () => {
     const { port } = await listen(longTimeouts, { key, cert });
@@ -151,6 +218,21 @@ describe("A TLS port", () => {
   test("cuts a connection that does not finish the handshake", async () => {
     const { port } = await listen(shortTimeouts, { key, cert });
     await talk(port, (socket) => socket.write("\x16\x03"));
+  });
+});
+
+describe("A probe that closes its connection", () => {
+  test.each([
+    ["without a byte", ""],
+    ["after half a preface", "PR"],
+  ])("%s is let go at once", async (_, bytes) => {
+    const { port } = await listen({ ...longTimeouts, headersMs: 600_000, requestMs: 600_000 });
+    await talk(port, (socket) => socket.end(bytes));
+  });
+
+  test("of TLS without a byte is let go at once", async () => {
+    const { port } = await listen({ ...longTimeouts, headersMs: 600_000, requestMs: 600_000 }, { key, cert });
+    await talk(port, (socket) => socket.end());
   });
 });
 
@@ -227,6 +309,6 @@ describe("Closing a listener", () => {
 
 test("Listening on a port that is taken rejects with EADDRINUSE", async () => {
   const { port } = await listen(longTimeouts);
-  const second = createListener({ onRequest: () => {}, onUpgrade: () => {}, timeouts: longTimeouts });
+  const second = createListener({ onRequest: () => {}, onUpgrade: () => false, timeouts: longTimeouts });
   await expect(second.listen("127.0.0.1", port)).rejects.toThrow("EADDRINUSE");
 });

@@ -27,6 +27,7 @@ export const dev: Command = {
       host: values.host,
       port: values.port,
       ...(values.metricsAddress ? { metricsAddress: values.metricsAddress } : {}),
+      ...(values.pathPrefix === undefined ? {} : { pathPrefix: values.pathPrefix }),
       fallback: (request: IncomingMessage, response: ServerResponse) => {
         if (!page(request, response)) response.writeHead(404, { "content-type": "text/plain" }).end("not found\n");
       },

@@ -34,9 +34,15 @@ export const serve: Command = {
       print.json({ address: url, host, port, pid: process.pid, ...workers, ...(metrics ? { metrics } : {}) });
     };
     if (values.workers > 1 && !io.reportReady) return new Supervisor(context, logger).run(printReady);
-    const { host, port } = values;
+    const { host, port, pathPrefix } = values;
     const metricsAddress = metricsAddressOf(values, io.workerIndex);
-    const at = { host, port, ...(tls ? { tls } : {}), ...(metricsAddress ? { metricsAddress } : {}) };
+    const at = {
+      host,
+      port,
+      ...(tls ? { tls } : {}),
+      ...(metricsAddress ? { metricsAddress } : {}),
+      ...(pathPrefix === undefined ? {} : { pathPrefix }),
+    };
     try {
       return await runServer(context, serverOptions(values, auth, logger), at, io.reportReady ?? printReady);
     } catch (error) {

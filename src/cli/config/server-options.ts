@@ -23,6 +23,7 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
       stallMs: values.stallTimeout,
     },
     allowedOrigins: values.allowedOrigins ?? [],
+    trustedProxies: values.trustedProxies ?? [],
     maxMessageBytes: values.maxMessageBytes,
     maxBatchEntries: values.maxBatchEntries,
     heartbeatMs: values.heartbeat,

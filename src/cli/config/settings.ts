@@ -6,6 +6,7 @@ import { dayMs } from "../../util/durations.ts";
 import { kindNames } from "./kinds.ts";
 import {
   address,
+  addressRange,
   bearer,
   busUrl,
   choice,
@@ -19,6 +20,7 @@ import {
   list,
   origin,
   path,
+  pathPrefix,
   repeated,
   secrets,
   storeUrl,
@@ -78,6 +80,11 @@ export const settings = {
     for: servers,
   },
   port: { type: whole(0, 65_535), default: "7300", help: "Port to listen on; 0 means any free port.", for: servers },
+  pathPrefix: {
+    type: pathPrefix,
+    help: "Path below which everything is served too, such as /push, for a proxy that does not strip it.",
+    for: servers,
+  },
   data: {
     type: path,
     default: "./tidings-data",
@@ -156,6 +163,11 @@ export const settings = {
     type: list(origin),
     defaultOf: { dev: localOrigins },
     help: "Origins whose pages may call this server (CORS); * allows all.",
+    for: servers,
+  },
+  trustedProxies: {
+    type: list(addressRange),
+    help: "Proxies in front of this server, as addresses, subnets or unix: for those on a unix socket. Only they are believed about the host that a page asked for (X-Forwarded-Host, Forwarded).",
     for: servers,
   },
   retentionDays: { type: whole(1), default: "365", help: "Number of days for which messages are kept.", for: servers },

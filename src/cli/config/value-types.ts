@@ -1,6 +1,8 @@
 /** The types of settings: each reads a value from the text of a flag or variable, or from the YAML of a file. */
 import { busUrlRule, isBusUrl, isStoreUrl, storeUrlRule } from "../../adapters/urls.ts";
+import { isPathPrefix } from "../../http/path-prefix.ts";
 import { isKeySetUrl, keySetUrlRule } from "../../options.ts";
+import { addressRangeRule, isAddressRange } from "../../util/address-list.ts";
 import { dayMs } from "../../util/durations.ts";
 
 /** The type of a setting's value. */
@@ -187,6 +189,20 @@ export const origin: ValueType<string> = {
     if (typeof raw !== "string") return undefined;
     return raw === "*" || URL.parse(raw)?.origin === raw ? raw : undefined;
   },
+};
+
+/** An address, a subnet or `unix:`, as AddressList takes it. */
+export const addressRange: ValueType<string> = {
+  placeholder: "address",
+  allowed: addressRangeRule,
+  read: (raw) => (typeof raw === "string" && isAddressRange(raw) ? raw : undefined),
+};
+
+/** A path below which a server is reached, such as `/push`. */
+export const pathPrefix: ValueType<string> = {
+  placeholder: "path",
+  allowed: "a path that begins with / and does not end with it, such as /push",
+  read: (raw) => (typeof raw === "string" && isPathPrefix(raw) ? raw : undefined),
 };
 
 /** A JSON value, parsed. The wrapper tells the value `null` from a missing one. */

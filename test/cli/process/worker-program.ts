@@ -24,7 +24,7 @@ const deps: Dependencies = {
     const listener = createListener({
       timeouts,
       onRequest: (_, response) => void response.end(String(process.pid)),
-      onUpgrade: (_, socket) => socket.destroy(),
+      onUpgrade: () => false,
     });
     return {
       listen: ({ host = "", port = 0 } = {}) => listener.listen(host, port),
