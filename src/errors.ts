@@ -23,6 +23,7 @@ export const errorTable = {
   ROLE_FORBIDDEN: { code: Code.PermissionDenied, retry: false },
   TENANT_FORBIDDEN: { code: Code.PermissionDenied, retry: false },
   AUDIENCE_FORBIDDEN: { code: Code.PermissionDenied, retry: false },
+  CATEGORY_RESERVED: { code: Code.PermissionDenied, retry: false },
   ROOM_FORBIDDEN: { code: Code.PermissionDenied, retry: false },
   CALLER_BLOCKED: { code: Code.PermissionDenied, retry: false },
   DISCONNECTED: { code: Code.PermissionDenied, retry: false },

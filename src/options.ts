@@ -154,6 +154,11 @@ export interface TidingsOptions {
   readonly newcomerDays?: number;
   /** Decides about rooms that a token does not name. Default: they are refused. */
   readonly authorize?: AuthorizeOptions;
+  /**
+   * Categories that only services may publish under, compared without regard to case, spaces and invisible characters.
+   * Default `admin` and `system`.
+   */
+  readonly reservedCategories?: readonly string[];
   /** Age up to which a message that is delivered late still has `alert` set, in milliseconds. Default 300,000. */
   readonly alertMs?: number;
   /**
@@ -206,6 +211,7 @@ export interface Settings {
   readonly admission: AdmissionSettings;
   readonly newcomerDays: number;
   readonly authorize: Required<AuthorizeOptions> | undefined;
+  readonly reservedCategories: readonly string[];
   readonly alertMs: number;
   readonly ignoreUnknownFields: boolean;
   readonly reflection: boolean;
@@ -221,9 +227,10 @@ export interface Settings {
 /** Fills in the defaults. Throws a TypeError or RangeError that names the first option that is wrong. */
 export function resolveOptions(options: TidingsOptions): Settings {
   checkBackends(options);
-  const { allowedOrigins = [] } = options;
+  const { allowedOrigins = [], reservedCategories = ["admin", "system"] } = options;
   // Of a string, includes() would let parts of the origin through.
   if (!Array.isArray(allowedOrigins)) throw new TypeError("allowedOrigins: must be an array of origins");
+  if (!Array.isArray(reservedCategories)) throw new TypeError("reservedCategories: must be an array of categories");
   const { retention = {}, timeouts = {}, admission = {} } = options;
   const perSecond = atLeast("admission.perSecond", admission.perSecond ?? 500, 1);
   return {
@@ -260,6 +267,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
     maxStreamsPerUser: atLeast("maxStreamsPerUser", options.maxStreamsPerUser ?? 100, 1),
     newcomerDays: atLeast("newcomerDays", options.newcomerDays ?? 7, 0),
     authorize: options.authorize && resolveAuthorize(options.authorize),
+    reservedCategories,
     alertMs: atLeast("alertMs", options.alertMs ?? 300_000, 0),
     ignoreUnknownFields: options.ignoreUnknownFields ?? false,
     reflection: options.reflection ?? true,

@@ -19,6 +19,7 @@ describe("Options", () => {
       drainMs: 5_000,
       maxStreamsPerUser: 100,
       newcomerDays: 7,
+      reservedCategories: ["admin", "system"],
       reflection: true,
       logger: undefined,
     });

@@ -20,6 +20,16 @@ const idPattern = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
 /** The year 5138 in seconds, but 1973 in milliseconds: a later time was written in milliseconds. */
 const latestSeconds = 1e11;
 
+/** The most characters of a name and of an avatar's URL in the contract. */
+const maxNameLength = 256;
+const maxUrlLength = 2048;
+/**
+ * The links of the contract (tidings/validate/v1/rules.proto) that are absolute or begin with a slash. What is neither is
+ * relative to the page that shows it, and so is no address of a picture.
+ */
+const picturePattern =
+  /^(((https?:)?\/\/[^/?#@\\\s\p{Cc}\p{Cs}]+([/?#][^\\\s\p{Cc}\p{Cs}]*)?)|\/([^/\\\s\p{Cc}\p{Cs}][^\\\s\p{Cc}\p{Cs}]*)?)$/iu;
+
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** Reports whether a value can be the id of a user, a service, a tenant or a token. */
@@ -36,6 +46,16 @@ export function isGrants(value: unknown): value is readonly string[] {
   );
 }
 
+/** Reports whether a value can be the name of an actor. */
+export function isActorName(value: unknown): value is string {
+  return typeof value === "string" && !/[\p{Cc}\p{Cs}]/u.test(value) && [...value].length <= maxNameLength;
+}
+
+/** Reports whether a value can be the URL of an actor's picture: https, http, or a path of the page's own site. */
+export function isAvatarUrl(value: unknown): value is string {
+  return typeof value === "string" && picturePattern.test(value) && [...value].length <= maxUrlLength;
+}
+
 /** Reports whether a time since the Unix epoch is in milliseconds, where it should be in seconds. */
 export function isInMilliseconds(time: number): boolean {
   return time > latestSeconds;
@@ -43,7 +63,8 @@ export function isInMilliseconds(time: number): boolean {
 
 /**
  * Returns the identity in the claims of a token whose signature was verified. `now` is in ms since the Unix epoch. Throws
- * TOKEN_EXPIRED, or TOKEN_INVALID with the name of the invalid claim in its metadata.
+ * TOKEN_EXPIRED, or TOKEN_INVALID with the name of the invalid claim in its metadata. `name` and `picture`, which identity
+ * providers set for many purposes, are left out where the contract does not allow their values.
  */
 export function readClaims(payload: Uint8Array, rules: ClaimRules, now: number): Identity {
   const claims = parse(payload);
@@ -60,6 +81,8 @@ export function readClaims(payload: Uint8Array, rules: ClaimRules, now: number):
     role,
     expireTime,
     tokenId: claims.jti === undefined ? "" : readId("jti", claims.jti),
+    name: isActorName(claims.name) ? claims.name : "",
+    avatarUrl: isAvatarUrl(claims.picture) ? claims.picture : "",
     rooms: readGrants("rooms", claims.rooms),
     publish: readGrants("publish", claims.publish),
     takeover: readGrants("takeover", claims.takeover),

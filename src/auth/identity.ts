@@ -18,6 +18,10 @@ export interface Identity {
   readonly expireTime: number;
   /** The token's id (`jti`), "" for a token without one. */
   readonly tokenId: string;
+  /** The user's name to show (claim `name`), "" for none. */
+  readonly name: string;
+  /** The URL of the user's picture (claim `picture`), "" for none. */
+  readonly avatarUrl: string;
   /** The rooms that a user may enter (claim `rooms`): ids and patterns, see isGranted. */
   readonly rooms: readonly string[];
   /** The rooms that a user may publish to (claim `publish`), in the same form. */

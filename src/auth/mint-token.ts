@@ -1,7 +1,7 @@
 /** Mints the tokens that a server with an HS256 secret accepts. */
 import { SignJWT } from "jose";
 import { secretFault } from "../options.ts";
-import { isGrants, isId, maxGrants } from "./claims.ts";
+import { isActorName, isAvatarUrl, isGrants, isId, maxGrants } from "./claims.ts";
 
 /** The claims of a token. */
 export interface TokenClaims {
@@ -21,6 +21,10 @@ export interface TokenClaims {
   readonly aud?: string;
   /** The token's id, by which it can be disconnected and blocked. */
   readonly jti?: string;
+  /** The user's name, which the messages of the user have as `actor.name`: at most 256 characters. */
+  readonly name?: string;
+  /** The URL of the user's picture, which they have as `actor.avatar_url`: https, http or a path, at most 2,048 characters. */
+  readonly picture?: string;
   /** The rooms that a user may enter: ids, or patterns with `*`, `**` and `{sub}`. */
   readonly rooms?: readonly string[];
   /** The rooms that a user may publish to, in the same form. */
@@ -44,10 +48,12 @@ export async function mintToken(secret: string, claims: TokenClaims, now?: numbe
   const fault = secretFault(secret);
   if (fault !== undefined) throw new RangeError(`secret: ${fault}`);
   checkClaims(claims, seconds);
-  const { sub, tenant, role, exp, iat = seconds, iss, aud, jti, rooms, publish, takeover } = claims;
+  const { sub, tenant, role, exp, iat = seconds, iss, aud, jti, name, picture, rooms, publish, takeover } = claims;
   const jwt = new SignJWT({
     ...(tenant === undefined ? {} : { tenant }),
     role,
+    ...(name === undefined ? {} : { name }),
+    ...(picture === undefined ? {} : { picture }),
     ...(rooms?.length ? { rooms } : {}),
     ...(publish?.length ? { publish } : {}),
     ...(takeover?.length ? { takeover } : {}),
@@ -79,6 +85,12 @@ function checkClaims(claims: TokenClaims, seconds: number): void {
   }
   for (const [name, text] of Object.entries({ iss, aud })) {
     if (typeof text !== "string") throw new RangeError(`${name}: must be a string`);
+  }
+  if (!isActorName(claims.name ?? "")) {
+    throw new RangeError("name: must have at most 256 characters, none of them control characters");
+  }
+  if (!isAvatarUrl(claims.picture ?? "/")) {
+    throw new RangeError("picture: must be an https or http URL or a path, of at most 2,048 characters");
   }
   for (const [name, grants] of Object.entries({ rooms, publish, takeover })) {
     if (!isGrants(grants)) throw new RangeError(`${name}: must be a list of at most ${maxGrants} room ids or patterns`);

@@ -71,7 +71,10 @@ export interface PublishRequest {
   readonly replace?: boolean;
   /** A name for messages that belong together: at most 128 characters. */
   readonly batchId?: string;
-  /** The user or service that caused the message. Default: the user who publishes; for a service, nobody. */
+  /**
+   * The user or service that caused the message, for a service; default: nobody. The actor of a user's message is always
+   * that user, with the name and picture of the token.
+   */
   readonly actor?: { readonly id?: string; readonly name?: string; readonly avatarUrl?: string };
   /** The object that the message is about. */
   readonly object?: { readonly type: string; readonly id: string };

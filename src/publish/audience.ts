@@ -6,6 +6,13 @@ import { fail } from "../errors.ts";
 import { activityFeed, everyoneFeed, type NamedFeed, tenantFeed, tenantOf, userFeed } from "../feeds/feed.ts";
 import type { RoomAccess } from "../rooms/access.ts";
 import { directUsers, requireRoom, roomFeed } from "../rooms/grants.ts";
+import type { ReservedCategories } from "./reserved-categories.ts";
+
+/** What decides whether a caller may reach an audience. */
+export interface AudienceRules {
+  readonly access: RoomAccess;
+  readonly reserved: ReservedCategories;
+}
 
 /** An audience that the caller may publish to. */
 export interface ResolvedAudience {
@@ -25,17 +32,20 @@ export interface ResolvedAudience {
 const noUsers = { room: "", users: [], members: [], receiver: "" } as const;
 
 /**
- * Resolves the audience of a request. Throws TENANT_REQUIRED, TENANT_FORBIDDEN, AUDIENCE_FORBIDDEN, ROOM_FORBIDDEN,
- * AUTHORIZE_UNAVAILABLE, or FIELD_INVALID for an audience that its kind of message cannot have.
+ * Resolves the audience of a request. Throws TENANT_REQUIRED, TENANT_FORBIDDEN, AUDIENCE_FORBIDDEN, CATEGORY_RESERVED,
+ * ROOM_FORBIDDEN, AUTHORIZE_UNAVAILABLE, or FIELD_INVALID for an audience that its kind of message cannot have.
  */
 export async function resolveAudience(
   caller: Identity,
   request: PublishRequest,
-  access: RoomAccess,
+  { access, reserved }: AudienceRules,
 ): Promise<ResolvedAudience> {
   const to = request.audience?.to;
   const draft = request.message as Draft;
-  if (isUser(caller)) checkUser(caller.subject, request);
+  if (isUser(caller)) {
+    checkUser(caller.subject, request);
+    reserved.check(draft.category);
+  }
   if (to?.case === "everyone") return everyone(caller, request.tenantId);
   const tenant = tenantOf(caller, request.tenantId);
   if (to?.case === "roomId") return inRoom(caller, tenant, to.value, draft.kind, access);

@@ -17,9 +17,10 @@ import { dayMs } from "../util/durations.ts";
 import type { Defer } from "../wire/flush-queue.ts";
 import { Announcer, type Published } from "./announce.ts";
 import { Answers } from "./answers.ts";
-import { type ResolvedAudience, resolveAudience } from "./audience.ts";
+import { type AudienceRules, type ResolvedAudience, resolveAudience } from "./audience.ts";
 import { slices } from "./batch-size.ts";
 import { checkDraft } from "./draft.ts";
+import { ReservedCategories } from "./reserved-categories.ts";
 import { type StampedMessage, Stamper } from "./stamp.ts";
 
 /** Extra time, in ms, for a single store call that uses up its timeout: its own error names the cause, and should win. */
@@ -45,7 +46,7 @@ export interface PublisherParts {
 export class Publisher {
   readonly #store: Store;
   readonly #presence: Presence;
-  readonly #access: RoomAccess;
+  readonly #rules: AudienceRules;
   readonly #states: ReadStateService;
   readonly #storeTimeoutMs: number | undefined;
   readonly #counters: Counters;
@@ -60,11 +61,11 @@ export class Publisher {
     { store, bus, presence }: Ports,
     { access, states, storeTimeoutMs, counters, tracer }: PublisherParts,
     newId: () => string,
-    { clock, defer, maxMessageBytes, retention }: Settings,
+    { clock, defer, maxMessageBytes, reservedCategories, retention }: Settings,
   ) {
     this.#store = store;
     this.#presence = presence;
-    this.#access = access;
+    this.#rules = { access, reserved: new ReservedCategories(reservedCategories) };
     this.#states = states;
     this.#storeTimeoutMs = storeTimeoutMs;
     this.#counters = counters;
@@ -122,7 +123,7 @@ export class Publisher {
     if (request instanceof Error) return request;
     try {
       checkDraft(request.message as Draft, this.#maxMessageBytes);
-      return { request, audience: await resolveAudience(caller, request, this.#access) };
+      return { request, audience: await resolveAudience(caller, request, this.#rules) };
     } catch (error) {
       return error as Error;
     }

@@ -75,8 +75,11 @@ export class Stamper {
       receiverId: receiver,
       publishTime: timestampFromMs(publishTime),
     });
-    if (isUser(caller))
-      message.actor = { name: "", avatarUrl: "", ...draft.actor, $typeName: "tidings.v1.Actor", id: caller.subject };
+    // From the token alone: a user must not pass for somebody else.
+    if (isUser(caller)) {
+      const { subject: id, name, avatarUrl } = caller;
+      message.actor = { $typeName: "tidings.v1.Actor", id, name, avatarUrl };
+    }
     if (ttl !== undefined) message.expireTime = timestampFromMs(publishTime + ttl);
     return message;
   }

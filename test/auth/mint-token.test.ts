@@ -8,7 +8,17 @@ const claims = { sub: "ada", tenant: "acme", role: "user", exp: now + 3600 } as 
 
 describe("mintToken", () => {
   test("signs the claims", async () => {
-    const all = { ...claims, iat: now - 1, iss: "me", aud: "you", jti: "t1", rooms: ["a/*"], publish: ["b"] };
+    const profile = { name: "Ada", picture: "/ada.png" };
+    const all = {
+      ...claims,
+      iat: now - 1,
+      iss: "me",
+      aud: "you",
+      jti: "t1",
+      ...profile,
+      rooms: ["a/*"],
+      publish: ["b"],
+    };
     expect(decodeJwt(await mintToken(secret, all, now))).toEqual(all);
     expect(decodeJwt(await mintToken(secret, claims, now))).toEqual({ ...claims, iat: now });
   });
@@ -22,6 +32,8 @@ describe("mintToken", () => {
     ["role: must be user, service or admin", { role: "root" }],
     ["iss: must be a string", { iss: 7 }],
     ["aud: must be a string", { aud: ["tidings"] }],
+    ["name: must have at most 256 characters", { name: "x".repeat(257) }],
+    ["picture: must be an https or http URL or a path", { picture: "javascript:alert(1)" }],
     ["rooms: must be a list of at most 100 room ids", { rooms: "**" }],
     ["publish: must be a list of at most 100 room ids", { publish: Array.from({ length: 101 }, () => "a") }],
     ["exp: must be in seconds since 1970, not in milliseconds", { exp: now * 1000 }],

@@ -5,6 +5,7 @@ import { type AuthOptions, resolveOptions } from "../../src/options.ts";
 import { FakeClock, seededRandom } from "../support/clock.ts";
 import { reasonFrom } from "../support/core.ts";
 import { mintToken as mint, secret, type TokenParts } from "../support/token.ts";
+import { badUrls } from "../support/urls.ts";
 
 const start = 1_800_000_000_000;
 const seconds = start / 1000;
@@ -39,12 +40,40 @@ describe("A token signed with the secret", () => {
       role: "user",
       expireTime: tokenExpiry * 1000,
       tokenId: "",
+      name: "",
+      avatarUrl: "",
       rooms: [],
       publish: [],
       takeover: [],
     };
     expect(await authenticate(token)).toMatchObject(ann);
     expect(await authenticate(token)).toBe(await authenticate(token));
+  });
+
+  test.each([
+    ["Ada Lovelace", "https://a.example/ada.png?s=64"],
+    ["阿达", "/img/阿达.png"],
+    ["x".repeat(256), `http://${"x".repeat(2041)}`],
+  ])("names its user and the picture: %s", async (name, picture) => {
+    const token = await mintToken({ claims: { name, picture } });
+    expect(await authenticate(token)).toMatchObject({ name, avatarUrl: picture });
+  });
+
+  test.each(badUrls)("names no picture that the contract refuses: %j", async (picture) => {
+    expect(await authenticate(await mintToken({ claims: { picture } }))).toMatchObject({ avatarUrl: "" });
+  });
+
+  test.each([
+    [7, 7],
+    ["x".repeat(257), `http://${"x".repeat(2042)}`],
+    ["a\u0000b", "javascript:alert(1)"],
+    ["a\ud800", "data:image/png;base64,AAAA"],
+    [{ en: "Ada" }, "https://ada@a.example/"],
+    [null, "/a b.png"],
+    ["a\nb", "ada.png"],
+  ])("works without a name and a picture that no message may have: %j", async (name, picture) => {
+    const token = await mintToken({ claims: { name, picture } });
+    expect(await authenticate(token)).toMatchObject({ subject: "ann", name: "", avatarUrl: "" });
   });
 
   test.each(["service", "admin"])("may leave out the tenant in the role %s", async (role) => {

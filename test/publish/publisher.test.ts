@@ -7,6 +7,7 @@ import { MemoryPresence } from "../../src/adapters/memory/presence.ts";
 import { reasonOf } from "../../src/errors.ts";
 import { activityFeed, everyoneFeed, type NamedFeed, tenantFeed, userFeed } from "../../src/feeds/feed.ts";
 import type { OnlineTotals } from "../../src/ports/presence.ts";
+import { roomFeed } from "../../src/rooms/grants.ts";
 import { decodeMessage } from "../../src/wire/frame.ts";
 import {
   reasonFrom,
@@ -14,6 +15,7 @@ import {
   type TestCore,
   type To,
   toEveryone,
+  toRoom,
   toTenant,
   toUser,
   toUsers,
@@ -305,6 +307,49 @@ describe("A service", () => {
     expect(await refusal(undefined, toUser("ann"))).toBe("TENANT_REQUIRED");
     expect(await refusal(undefined, toTenant)).toBe("TENANT_REQUIRED");
     expect(await refusal(undefined, toEveryone, tenant)).toBe("AUDIENCE_FORBIDDEN");
+  });
+});
+
+describe("A user", () => {
+  test("is the actor of the message, with the name and picture of the token, whatever the request says", async () => {
+    const ann = { ...userOf(freshTenant(), "ann"), name: "Ann", avatarUrl: "/ann.png" };
+    const nameless = userOf(ann.tenant, "bob");
+    for (const kind of [Kind.NOTIFICATION, Kind.EVENT]) {
+      const room = "dm/ann/bob";
+      await node.say(ann, room, {
+        kind,
+        ttl: durationFromMs(1000),
+        actor: { name: "Support", avatarUrl: "/support.png" },
+      });
+      await node.say(nameless, room, { kind, ttl: durationFromMs(1000), actor: { id: "bob", name: "Support" } });
+    }
+    const actors = (await stored(roomFeed(ann.tenant, "dm/ann/bob"))).map(({ actor }) => actor);
+    const each = [
+      { id: "ann", name: "Ann", avatarUrl: "/ann.png" },
+      { id: "bob", name: "", avatarUrl: "" },
+    ];
+    expect(actors).toMatchObject([...each, ...each]);
+  });
+
+  test.each(["system", "admin", "SYSTEM", " system", "sys\u00adtem", "ｓｙｓｔｅｍ"])(
+    "may not publish under the category %j, which a service may",
+    async (category) => {
+      const ann = userOf(freshTenant(), "ann");
+      expect(await reasonFrom(node.say(ann, "dm/ann/bob", { category }))).toBe("CATEGORY_RESERVED");
+      expect(await stored(roomFeed(ann.tenant, "dm/ann/bob"))).toEqual([]);
+      await node.publish(ann.tenant, toRoom("dm/ann/bob"), { category });
+    },
+  );
+
+  test("may publish under any category that is not reserved", async () => {
+    await withTestCore(
+      async (own) => {
+        const ann = userOf("acme", "ann");
+        for (const category of ["", "system", "systems"]) await own.say(ann, "dm/ann/bob", { category });
+        expect(await reasonFrom(own.say(ann, "dm/ann/bob", { category: "Bank" }))).toBe("CATEGORY_RESERVED");
+      },
+      { reservedCategories: ["bank"] },
+    );
   });
 });
 

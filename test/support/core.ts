@@ -32,7 +32,18 @@ const never = 4_000_000_000_000;
 
 /** A user of a tenant. */
 export function userOf(tenant: string, subject = "ann", expireTime = never): UserIdentity {
-  return { subject, tenant, role: "user", expireTime, tokenId: "", rooms: [], publish: [], takeover: [] };
+  return {
+    subject,
+    tenant,
+    role: "user",
+    expireTime,
+    tokenId: "",
+    name: "",
+    avatarUrl: "",
+    rooms: [],
+    publish: [],
+    takeover: [],
+  };
 }
 
 /** A service of a tenant, or of all tenants. */
@@ -43,6 +54,8 @@ export function serviceOf(tenant?: string): Identity {
     role: "service",
     expireTime: never,
     tokenId: "",
+    name: "",
+    avatarUrl: "",
     rooms: [],
     publish: [],
     takeover: [],

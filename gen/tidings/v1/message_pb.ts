@@ -325,7 +325,7 @@ export type Draft = Message$1<"tidings.v1.Draft"> & {
 
   /**
    * The category, by which readers filter, count and mute: at most 64 characters. Common ones are `system`, `admin` and
-   * `operation`.
+   * `operation`; users may not publish under `system` and `admin` (the server's `reservedCategories`).
    *
    * @generated from field: string category = 2;
    */
@@ -353,8 +353,9 @@ export type Draft = Message$1<"tidings.v1.Draft"> & {
   url: string;
 
   /**
-   * The user or service that caused the message. A user cannot name another. When unset, a message of a user names that
-   * user, and a message of a service is anonymous.
+   * The user or service that caused the message; when unset, a message of a service is anonymous. A message of a user
+   * always names that user, with the claims `name` and `picture` of the token: another id is refused, and another name or
+   * URL is replaced.
    *
    * @generated from field: tidings.v1.Actor actor = 6;
    */
@@ -438,7 +439,7 @@ export type DraftJson = {
 
   /**
    * The category, by which readers filter, count and mute: at most 64 characters. Common ones are `system`, `admin` and
-   * `operation`.
+   * `operation`; users may not publish under `system` and `admin` (the server's `reservedCategories`).
    *
    * @generated from field: string category = 2;
    */
@@ -466,8 +467,9 @@ export type DraftJson = {
   url?: string;
 
   /**
-   * The user or service that caused the message. A user cannot name another. When unset, a message of a user names that
-   * user, and a message of a service is anonymous.
+   * The user or service that caused the message; when unset, a message of a service is anonymous. A message of a user
+   * always names that user, with the claims `name` and `picture` of the token: another id is refused, and another name or
+   * URL is replaced.
    *
    * @generated from field: tidings.v1.Actor actor = 6;
    */

@@ -35,7 +35,7 @@ export const token: Command = {
 
 function claimsOf(values: Values, now: number): TokenClaims {
   const { sub, tenant, role, ttl = 3_600_000, iss = values.jwtIssuer, aud = values.jwtAudience } = values;
-  const { id: jti, room: rooms, canPublish: publish, canTakeOver: takeover, jwtMaxDays } = values;
+  const { id: jti, name, picture, room: rooms, canPublish: publish, canTakeOver: takeover, jwtMaxDays } = values;
   if (sub === undefined) throw new UsageError("--sub is required: the id of the user or service", "token");
   if (tenant === undefined && role === "user") throw new UsageError("--tenant is required for a user", "token");
   if (ttl > jwtMaxDays * dayMs) {
@@ -51,6 +51,8 @@ function claimsOf(values: Values, now: number): TokenClaims {
     ...(iss === undefined ? {} : { iss }),
     ...(aud === undefined ? {} : { aud }),
     ...(jti === undefined ? {} : { jti }),
+    ...(name === undefined ? {} : { name }),
+    ...(picture === undefined ? {} : { picture }),
     ...(rooms === undefined ? {} : { rooms }),
     ...(publish === undefined ? {} : { publish }),
     ...(takeover === undefined ? {} : { takeover }),

@@ -37,6 +37,7 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
     },
     newcomerDays: values.newcomerDays,
     ...(authorize === undefined ? {} : { authorize }),
+    reservedCategories: values.reservedCategories,
     alertMs: values.alertWindow,
     ignoreUnknownFields: values.ignoreUnknownFields,
     reflection: values.reflection,

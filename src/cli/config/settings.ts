@@ -282,6 +282,12 @@ export const settings = {
     help: "Time for which an answer of that webhook is cached.",
     for: servers,
   },
+  reservedCategories: {
+    type: list(text),
+    default: "admin,system",
+    help: "Categories that only services may publish under; users are refused.",
+    for: servers,
+  },
   alertWindow: {
     type: duration(0, dayMs),
     default: "5m",
@@ -350,6 +356,18 @@ export const settings = {
   id: {
     type: text,
     help: "Id of the token (the claim `jti`), by which it can be blocked.",
+    for: ["token"],
+    flagOnly: true,
+  },
+  name: {
+    type: text,
+    help: "Name of the user, which messages of the user show (the claim `name`).",
+    for: ["token"],
+    flagOnly: true,
+  },
+  picture: {
+    type: text,
+    help: "URL of the user's picture, which messages of the user show (the claim `picture`).",
     for: ["token"],
     flagOnly: true,
   },

@@ -49,13 +49,26 @@ describe("tidings token", () => {
   test("sets the id and the rooms, and keeps commas in ids of rooms", async () => {
     const rooms = ["team/*", "inbox/{sub}", "a,b"];
     const argv = rooms.flatMap((room) => ["--room", room]);
-    argv.push("--can-publish", "team/*", "--can-take-over", "desk/{sub}", "--id", "session-7");
+    argv.push(
+      "--can-publish",
+      "team/*",
+      "--can-take-over",
+      "desk/{sub}",
+      "--id",
+      "session-7",
+      "--name",
+      "Ada",
+      "--picture",
+      "/a.png",
+    );
     const { stdout } = await run(["token", "--sub", "ada", "--tenant", "acme", ...argv], env);
     expect(await claimsOf(stdout)).toMatchObject({
       rooms,
       publish: ["team/*"],
       takeover: ["desk/{sub}"],
       jti: "session-7",
+      name: "Ada",
+      picture: "/a.png",
     });
   });
 

@@ -48,6 +48,13 @@ const speakingRows: readonly Cells[] = [
     "audience.room_id",
   ],
   ["another actor", toRoom("dm/ann/bob", { actor: { id: "bob" } }), ...forbiddenAudience, "message.actor.id"],
+  [
+    "a category of services, in disguise",
+    toRoom("dm/ann/bob", { category: "Sys\u200btem " }),
+    "PermissionDenied",
+    "CATEGORY_RESERVED",
+    "message.category",
+  ],
   ["a batch id, from a user", toRoom("dm/ann/bob", { batchId: "b" }), ...invalid, "message.batch_id"],
   ["an activity in a direct room", toRoom("dm/ann/bob", activity), ...invalid, "message.kind"],
   [
