@@ -1,7 +1,7 @@
 import { ConnectError } from "@connectrpc/connect";
 import { fail, reasonOf } from "../errors.ts";
 import type { Bus, DisconnectNotice } from "../ports/bus.ts";
-import type { Clock } from "../ports/clock.ts";
+import { type Clock, elapsedOn } from "../ports/clock.ts";
 import type { Store } from "../ports/store.ts";
 import { dayMs } from "../util/durations.ts";
 import { joinKey, tenantKey } from "../util/keys.ts";
@@ -46,6 +46,7 @@ export class BlockList {
   /** Counts notices of changes, so that a document that was read before a change is not cached after it. */
   #changes = 0;
 
+  /** `clock` has to be steady: a time that is wrong for a minute must neither end blocks nor delete them. */
   constructor(store: Store, bus: Bus, clock: Clock) {
     this.#store = store;
     this.#clock = clock;
@@ -125,7 +126,7 @@ export class BlockList {
   async #load(owner: TenantUser): Promise<UserBlocks> {
     const key = keyOf(owner);
     const known = this.#cached.get(key);
-    const now = this.#clock.now();
+    const now = elapsedOn(this.#clock);
     if (known && now - known.at < staleMs) return known.blocks;
     const changes = this.#changes;
     const blocks = decode((await this.#store.readState(owner.tenant, documentOf(owner.user))).json);

@@ -2,7 +2,7 @@
 import { importJWK, type JWK } from "jose";
 import type { Logger } from "pino";
 import { fail } from "../errors.ts";
-import type { Clock, Random, Timer } from "../ports/clock.ts";
+import { type Clock, elapsedOn, type Random, type Timer } from "../ports/clock.ts";
 import { backoffMs } from "../util/backoff.ts";
 import type { KeySource, TokenHeader, VerificationKey } from "./key-source.ts";
 
@@ -89,18 +89,18 @@ export class KeySet implements KeySource {
   /** Starts the first fetch. */
   constructor(options: KeySetOptions) {
     this.#options = options;
-    this.#startedAt = options.clock.now();
+    this.#startedAt = elapsedOn(options.clock);
     void this.#refresh();
   }
 
   /** The state of the set now. */
   get figures(): KeySetFigures {
     const since = this.#fetchedAt ?? this.#startedAt;
-    return { age: Math.max(0, this.#options.clock.now() - since) / 1000, failures: this.#failures };
+    return { age: Math.max(0, elapsedOn(this.#options.clock) - since) / 1000, failures: this.#failures };
   }
 
   async find(header: TokenHeader): Promise<readonly VerificationKey[]> {
-    if (!this.isCurrent(this.#options.clock.now())) await this.update();
+    if (!this.isCurrent(elapsedOn(this.#options.clock))) await this.update();
     const known = this.#match(header);
     if (known.length > 0 || !this.#mayFetch()) return this.#knownOrFail(known);
     await this.#refresh();
@@ -113,7 +113,7 @@ export class KeySet implements KeySource {
 
   async update(): Promise<void> {
     if (this.#mayFetch()) await this.#refresh();
-    if (!this.isCurrent(this.#options.clock.now())) throw this.#unavailable();
+    if (!this.isCurrent(elapsedOn(this.#options.clock))) throw this.#unavailable();
   }
 
   close(): void {
@@ -136,9 +136,8 @@ export class KeySet implements KeySource {
     // While fetches fail, fail callers at once instead of queueing them behind the next fetch.
     if (this.#fetching) return this.#problem === undefined;
     if (this.#attemptedAt === undefined) return true;
-    const elapsed = this.#options.clock.now() - this.#attemptedAt;
-    // A clock that was set back must not lengthen the cool-down.
-    return elapsed < 0 || elapsed >= (this.#problem ? retryMs : cooldownMs);
+    const elapsed = elapsedOn(this.#options.clock) - this.#attemptedAt;
+    return elapsed >= (this.#problem ? retryMs : cooldownMs);
   }
 
   #refresh(): Promise<void> {
@@ -152,7 +151,7 @@ export class KeySet implements KeySource {
   async #fetch(): Promise<void> {
     const { clock, random, url, refreshMs } = this.#options;
     this.#timer?.cancel();
-    const sentAt = clock.now();
+    const sentAt = elapsedOn(clock);
     this.#attemptedAt = sentAt;
     try {
       await this.#replace(await fetchKeySet(url, this.#closing.signal));

@@ -21,7 +21,7 @@ export interface KeySource {
    * Throws KEYS_UNAVAILABLE when that cannot be determined now.
    */
   find(header: TokenHeader): Promise<readonly VerificationKey[]>;
-  /** Whether the source knows at `now`, in ms since the Unix epoch, which keys are withdrawn; if not, await `update`. */
+  /** Whether the source knows at `now`, in the elapsed time of the clock, which keys are withdrawn; if not, await `update`. */
   isCurrent(now: number): boolean;
   /** Makes the source current. Throws KEYS_UNAVAILABLE. */
   update(): Promise<void>;

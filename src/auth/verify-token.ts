@@ -3,7 +3,7 @@ import { compactVerify, decodeProtectedHeader, errors } from "jose";
 import type { Logger } from "pino";
 import { fail } from "../errors.ts";
 import type { AuthSettings } from "../options.ts";
-import type { Clock, Random } from "../ports/clock.ts";
+import { type Clock, elapsedOn, type Random } from "../ports/clock.ts";
 import { LruCache } from "../util/lru.ts";
 import { expired, readClaims } from "./claims.ts";
 import type { Identity } from "./identity.ts";
@@ -66,7 +66,7 @@ export class TokenVerifier {
 
   readonly authenticate: Authenticate = async (token) => {
     if (!token) throw fail("TOKEN_MISSING", "send a JWT as `Authorization: Bearer <token>`");
-    if (!this.#keys.isCurrent(this.#clock.now())) await this.#keys.update();
+    if (!this.#keys.isCurrent(elapsedOn(this.#clock))) await this.#keys.update();
     const cached = this.#cached.get(token)?.identity;
     if (cached && cached.expireTime <= this.#clock.now()) {
       this.#cached.delete(token);

@@ -1,3 +1,4 @@
+import type { Logger } from "pino";
 import { BlockList } from "../auth/block-list.ts";
 import type { Identity } from "../auth/identity.ts";
 import { type Authenticate, TokenVerifier } from "../auth/verify-token.ts";
@@ -25,6 +26,7 @@ import type { StreamContext } from "../stream/context.ts";
 import { Disconnector } from "../stream/disconnect.ts";
 import { StreamRegistry } from "../stream/registry.ts";
 import { guardedClock, type Report, warn } from "../util/guard.ts";
+import { SteadyClock, type SteadyClockEvents } from "../util/steady-clock.ts";
 import { createIds } from "../util/uuid.ts";
 import { FlushQueue } from "../wire/flush-queue.ts";
 import { reportOnce } from "../wire/unencodable.ts";
@@ -79,6 +81,7 @@ export async function startCore(
   const clock = guardedClock(given.clock, report);
   const settings: Settings = { ...given, clock };
   const { secret, timeoutMs: storeTimeoutMs } = await store.open();
+  const steadyClock = new SteadyClock(clock, clockEvents(logger));
   const newId = createIds(clock, random);
   const flushQueue = new FlushQueue(settings.defer, report);
   const reportUnencodable = reportOnce((id) =>
@@ -87,7 +90,7 @@ export async function startCore(
   const hub = new Hub(bus, tracer, flushQueue, reportUnencodable);
   const gapRepair = new GapRepair(bus, hub, store, clock, random);
   const access = new RoomAccess(authorize, clock);
-  const states = new ReadStateService(store, bus, access, clock, settings.newcomerDays);
+  const states = new ReadStateService(store, bus, access, steadyClock, settings.newcomerDays);
   const inbox = new Inbox(store, states, bus, clock);
   const tokens = new PageTokens(secret);
   const messages = new StoredMessages(logger, reportUnencodable);
@@ -98,7 +101,7 @@ export async function startCore(
     if (change.type === "kicked") streams.kick(change.connection, change.room);
   });
   const history = new HistoryReader(store, bus, clock, messages);
-  const blockList = new BlockList(store, bus, clock);
+  const blockList = new BlockList(store, bus, steadyClock);
   const admission = new Admission(settings.admission, {
     clock,
     random,
@@ -135,7 +138,7 @@ export async function startCore(
     tracer,
   };
   registerGauges(meter, { ...context, verifier }, ports);
-  const retention = new Retention(store, clock, settings.retention.days, logger);
+  const retention = new Retention(store, steadyClock, settings.retention.days, logger);
   return {
     context,
     validate,
@@ -147,8 +150,8 @@ export async function startCore(
       return unblocked(identity).finally(checked);
     },
     disconnector: new Disconnector(blockList, bus, presence, streams),
-    publisher: new Publisher(ports, { access, states, storeTimeoutMs, counters, tracer }, newId, settings),
-    recaller: new Recaller(store, bus, clock),
+    publisher: new Publisher(ports, { access, states, storeTimeoutMs, counters, tracer, steadyClock }, newId, settings),
+    recaller: new Recaller(store, bus, steadyClock),
     lists: new Lists(store, { inbox, states, access, batches, messages }, tokens, clock),
     drain: () => streams.drain(() => Math.round(random.fraction() * settings.drainMs)),
     async close() {
@@ -166,5 +169,20 @@ export async function startCore(
       await Promise.all([bus.close(), presence.close()]);
       await store.close();
     },
+  };
+}
+
+function clockEvents(logger: Logger | undefined): SteadyClockEvents {
+  return {
+    jumped(milliseconds) {
+      const seconds = Math.round(milliseconds / 1000);
+      if (seconds < 0) logger?.warn({ seconds }, "the clock was set back");
+      else
+        logger?.warn(
+          { seconds },
+          "the clock was set ahead; nothing is deleted by age until that has lasted for ten minutes",
+        );
+    },
+    believed: () => logger?.info("the clock has run evenly for ten minutes; deletion by age goes on"),
   };
 }

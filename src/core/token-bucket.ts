@@ -1,4 +1,4 @@
-import type { Clock, Random } from "../ports/clock.ts";
+import { type Clock, elapsedOn, type Random } from "../ports/clock.ts";
 
 /** The shortest delay, in ms: clients take no shorter one for a retry slot, and back off by themselves. */
 const leastMs = 500;
@@ -14,7 +14,7 @@ export class TokenBucket {
   readonly #random: Random;
   #tokens: number;
   #filledAt: number;
-  /** The last retry slot given out, in ms since the Unix epoch. */
+  /** The last retry slot given out, in the elapsed time of the clock. */
   #lastSlot = 0;
 
   /** The bucket starts full, and gains `perSecond` tokens a second. */
@@ -24,12 +24,12 @@ export class TokenBucket {
     this.#clock = clock;
     this.#random = random;
     this.#tokens = burst;
-    this.#filledAt = clock.now();
+    this.#filledAt = elapsedOn(clock);
   }
 
-  /** Whether a token can be taken. A clock that was set back adds no tokens and removes none. */
+  /** Whether a token can be taken. */
   get hasToken(): boolean {
-    const now = this.#clock.now();
+    const now = elapsedOn(this.#clock);
     this.#tokens = Math.min(this.burst, this.#tokens + Math.max(0, now - this.#filledAt) * this.#perMs);
     this.#filledAt = now;
     return this.#tokens >= 1;
@@ -42,7 +42,7 @@ export class TokenBucket {
 
   /** The delay after which a refused caller should retry, in ms: with jitter, and at most 30,000. */
   nextRetryMs(): number {
-    const now = this.#clock.now();
+    const now = elapsedOn(this.#clock);
     const latest = now + longestMs;
     this.#lastSlot = Math.min(Math.max(this.#lastSlot, now) + 1 / this.#perMs, latest);
     // A full queue has no slot left: spread the other callers over its second half.

@@ -11,10 +11,20 @@ export interface Clock {
   /** The time in milliseconds since the Unix epoch. It can step back when the machine's clock is set. */
   now(): number;
   /**
+   * The time in milliseconds since a fixed moment, for durations: it never steps, whatever the machine's clock is set to.
+   * A clock without this method never steps either, and `now` is used.
+   */
+  elapsed?(): number;
+  /**
    * Makes `call` once, after a delay and never within `after` itself. A negative delay counts as 0, and one of more than
    * 24 days as 24 days. Setting the machine's clock does not change the delay.
    */
   after(milliseconds: number, call: () => void): Timer;
+}
+
+/** Returns `elapsed` of a clock, or `now` of one without it. */
+export function elapsedOn(clock: Clock): number {
+  return clock.elapsed ? clock.elapsed() : clock.now();
 }
 
 /** The core's source of randomness. */
@@ -45,6 +55,7 @@ class SystemTimer implements Timer {
 /** The machine's clock. Its timers do not keep the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  elapsed: () => performance.now(),
   after(milliseconds, call) {
     return new SystemTimer(call, milliseconds);
   },

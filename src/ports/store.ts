@@ -76,6 +76,11 @@ export interface Append extends Facets {
   /** A digest of the content, compared with that of an earlier message under the key. */
   readonly digest: string;
   /**
+   * The time at which an earlier message must have given the key up, in ms since the Unix epoch. At most `publishTime`, its
+   * default: a publisher whose clock has just jumped still goes by the time before.
+   */
+  readonly keyTime?: number;
+  /**
    * If another message holds the key, recalls that message whatever its digest, and gives the key to this one. Never set
    * without a key.
    */

@@ -40,6 +40,8 @@ export interface PublisherParts {
   readonly storeTimeoutMs: number | undefined;
   readonly counters: Counters;
   readonly tracer: Tracer;
+  /** Decides which keys of messages are free again. */
+  readonly steadyClock: Clock;
 }
 
 /** Publishes messages. */
@@ -59,7 +61,7 @@ export class Publisher {
 
   constructor(
     { store, bus, presence }: Ports,
-    { access, states, storeTimeoutMs, counters, tracer }: PublisherParts,
+    { access, states, storeTimeoutMs, counters, tracer, steadyClock }: PublisherParts,
     newId: () => string,
     { clock, defer, maxMessageBytes, reservedCategories, retention }: Settings,
   ) {
@@ -73,7 +75,7 @@ export class Publisher {
     this.#clock = clock;
     this.#defer = defer;
     this.#maxMessageBytes = maxMessageBytes;
-    this.#stamper = new Stamper(newId, clock, retention.days * dayMs);
+    this.#stamper = new Stamper(newId, clock, steadyClock, retention.days * dayMs);
     this.#announcer = new Announcer(store, bus, clock, tracer);
   }
 

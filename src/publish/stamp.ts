@@ -23,12 +23,14 @@ export interface StampedMessage {
 export class Stamper {
   readonly #newId: () => string;
   readonly #clock: Clock;
+  readonly #steadyClock: Clock;
   readonly #retentionMs: number;
 
-  /** `retentionMs` is the longest that a message is kept. */
-  constructor(newId: () => string, clock: Clock, retentionMs: number) {
+  /** `retentionMs` is the longest that a message is kept; `steadyClock` decides which keys are free again. */
+  constructor(newId: () => string, clock: Clock, steadyClock: Clock, retentionMs: number) {
     this.#newId = newId;
     this.#clock = clock;
+    this.#steadyClock = steadyClock;
     this.#retentionMs = retentionMs;
   }
 
@@ -46,6 +48,7 @@ export class Stamper {
       body: toBinary(MessageSchema, message),
       key: keyOf(caller, request.requestId),
       digest: request.requestId === "" ? "" : digestOf(request),
+      keyTime: Math.min(publishTime, this.#steadyClock.now()),
       replace: request.replace,
       kind: draft.kind,
       category: draft.category,

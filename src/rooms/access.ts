@@ -2,7 +2,7 @@ import { ConnectError } from "@connectrpc/connect";
 import type { Identity, UserIdentity } from "../auth/identity.ts";
 import { isUser } from "../auth/identity.ts";
 import { fail } from "../errors.ts";
-import type { Clock } from "../ports/clock.ts";
+import { type Clock, elapsedOn } from "../ports/clock.ts";
 import type { JoinMode } from "../ports/presence.ts";
 import { tenantKey } from "../util/keys.ts";
 import { LruCache } from "../util/lru.ts";
@@ -94,7 +94,7 @@ export class RoomAccess {
     const decisions = new Map(rooms.map((room) => [room, this.known(caller, room, "join")]));
     const undecided = rooms.filter((room) => decisions.get(room) === undefined);
     const user = tenantKey(caller.tenant ?? "", caller.subject);
-    while (undecided.length > 0 && (this.#coolDowns.get(user) ?? 0) <= this.#clock.now()) {
+    while (undecided.length > 0 && (this.#coolDowns.get(user) ?? 0) <= elapsedOn(this.#clock)) {
       const asking = undecided.splice(0, maxConcurrent).map(async (room) => {
         const may = await this.may(caller, room, "join").catch(() => this.#startCoolDown(user));
         decisions.set(room, may);
@@ -113,7 +113,7 @@ export class RoomAccess {
   }
 
   #startCoolDown(user: string): undefined {
-    this.#coolDowns.set(user, this.#clock.now() + coolDownMs);
+    this.#coolDowns.set(user, elapsedOn(this.#clock) + coolDownMs);
   }
 }
 

@@ -1,6 +1,6 @@
 import { fail } from "../errors.ts";
 import type { AuthorizeOptions } from "../options.ts";
-import type { Clock } from "../ports/clock.ts";
+import { type Clock, elapsedOn } from "../ports/clock.ts";
 import { joinKey } from "../util/keys.ts";
 import { LruCache } from "../util/lru.ts";
 import { type Authorize, type RoomQuestion, retryAfterMs } from "./access.ts";
@@ -14,7 +14,7 @@ const maxAnswerBytes = 16 * 1024;
 
 interface Answer {
   readonly allow: boolean;
-  /** When the cache entry expires, in ms since the Unix epoch. */
+  /** When the cache entry expires, in the elapsed time of the clock. */
   readonly until: number;
 }
 
@@ -36,7 +36,7 @@ export class AuthorizeHook implements Authorize {
 
   known(question: RoomQuestion): boolean | undefined {
     const answer = this.#answers.get(keyOf(question));
-    return answer && answer.until > this.#clock.now() ? answer.allow : undefined;
+    return answer && answer.until > elapsedOn(this.#clock) ? answer.allow : undefined;
   }
 
   async ask(question: RoomQuestion): Promise<boolean> {
@@ -50,7 +50,7 @@ export class AuthorizeHook implements Authorize {
     if (this.#asking.size >= maxConcurrent) return Promise.reject(unavailable("is busy with other questions"));
     const asking = this.#post(question)
       .then((allow) => {
-        this.#answers.set(key, { allow, until: this.#clock.now() + this.#options.cacheMs });
+        this.#answers.set(key, { allow, until: elapsedOn(this.#clock) + this.#options.cacheMs });
         return allow;
       })
       .finally(() => this.#asking.delete(key));

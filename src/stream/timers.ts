@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../ports/clock.ts";
+import { type Clock, elapsedOn, type Timer } from "../ports/clock.ts";
 
 /** What a stream does when one of its timers fires. */
 export interface TimerActions {
@@ -25,7 +25,7 @@ export class Timers {
   readonly #stallMs: number;
   #tokenExpiry: number;
   #messageExpiry = Number.POSITIVE_INFINITY;
-  /** When the transport was last handed a frame, or took one. */
+  /** When the transport was last handed a frame, or took one; as `#due`, in the clock's elapsed time. */
   #lastProgress: number;
   #isSending = false;
   #timer: Timer | undefined;
@@ -43,7 +43,7 @@ export class Timers {
     this.#heartbeatMs = heartbeatMs;
     this.#stallMs = stallMs;
     this.#tokenExpiry = tokenExpiry;
-    this.#lastProgress = clock.now();
+    this.#lastProgress = elapsedOn(clock);
     this.#arm();
   }
 
@@ -55,14 +55,14 @@ export class Timers {
   /** The transport was handed frames and is full. */
   sending(): void {
     this.#isSending = true;
-    this.#lastProgress = this.#clock.now();
+    this.#lastProgress = elapsedOn(this.#clock);
     if (this.#lastProgress + this.#stallMs < this.#due) this.#arm();
   }
 
   /** The transport took every frame that it was handed. */
   sent(): void {
     this.#isSending = false;
-    this.#lastProgress = this.#clock.now();
+    this.#lastProgress = elapsedOn(this.#clock);
     // The timer may be set to the end of a stall, which is later.
     if (this.#lastProgress + this.#heartbeatMs < this.#due) this.#arm();
   }
@@ -71,7 +71,7 @@ export class Timers {
   messageExpires(time: number): void {
     if (time >= this.#messageExpiry) return;
     this.#messageExpiry = time;
-    if (time < this.#due) this.#arm();
+    if (elapsedOn(this.#clock) + time - this.#clock.now() < this.#due) this.#arm();
   }
 
   /** A fresh token expires at `time`. */
@@ -90,8 +90,10 @@ export class Timers {
     this.#timer?.cancel();
     if (this.#closed) return;
     const silence = this.#lastProgress + (this.#isSending ? this.#stallMs : this.#heartbeatMs);
-    this.#due = Math.min(silence, this.#tokenExpiry, this.#messageExpiry);
-    this.#timer = this.#clock.after(this.#due - this.#clock.now(), () => this.#fire());
+    const elapsed = elapsedOn(this.#clock);
+    const expiry = Math.min(this.#tokenExpiry, this.#messageExpiry) - this.#clock.now();
+    this.#due = Math.min(silence, elapsed + expiry);
+    this.#timer = this.#clock.after(this.#due - elapsed, () => this.#fire());
   }
 
   /** An error is this stream's own: in the callback of a timer it would end the process. */
@@ -114,15 +116,13 @@ export class Timers {
       this.#messageExpiry = Number.POSITIVE_INFINITY;
       this.#actions.messageExpired();
     }
-    if (this.#isSending && now >= this.#lastProgress + this.#stallMs) {
+    const elapsed = elapsedOn(this.#clock);
+    if (this.#isSending && elapsed >= this.#lastProgress + this.#stallMs) {
       this.#actions.stalled();
       return;
     }
-    // A clock that was set back hides how long the silence was: better one heartbeat too many than none for hours.
-    const isSetBack = now < this.#lastProgress;
-    if (isSetBack) this.#lastProgress = now;
-    if (!this.#isSending && (isSetBack || now >= this.#lastProgress + this.#heartbeatMs)) {
-      this.#lastProgress = now;
+    if (!this.#isSending && elapsed >= this.#lastProgress + this.#heartbeatMs) {
+      this.#lastProgress = elapsed;
       this.#actions.beat();
     }
     this.#arm();

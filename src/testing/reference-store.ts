@@ -54,7 +54,7 @@ export class StoreModel {
     if (holder) {
       // Retention by count may have dropped the message once its key may be reused, or may drop it later.
       const gone = !holder.recalled && holder.seqs.size === 0 && holder.append.feeds.length > 0;
-      const open = gone && holder.append.publishTime + keyLifetimeMs <= append.publishTime;
+      const open = gone && holder.append.publishTime + keyLifetimeMs <= (append.keyTime ?? append.publishTime);
       if (!open || answer.outcome !== "stored") {
         if (holder.append.digest !== append.digest) return { outcome: "conflict" };
         return { outcome: "duplicate", id: holder.append.id, publishTime: holder.append.publishTime, seqs: [] };
@@ -216,10 +216,10 @@ export class StoreModel {
     return true;
   }
 
-  #holder({ tenant, key, publishTime }: Append): Known | undefined {
+  #holder({ tenant, key, publishTime, keyTime = publishTime }: Append): Known | undefined {
     if (key === "") return undefined;
     return this.#messages.findLast(
-      ({ append }) => append.tenant === tenant && append.key === key && keyExpiry(append) > publishTime,
+      ({ append }) => append.tenant === tenant && append.key === key && keyExpiry(append) > keyTime,
     );
   }
 

@@ -67,6 +67,17 @@ export function keyLaw(bench: StoreBench): void {
     expect(await bench.store.append([again])).toMatchObject([{ outcome: "duplicate", id: late.id }]);
   });
 
+  test("is not free at the publish time of a message whose key time is earlier", async () => {
+    const tenant = bench.tenant();
+    const first = message(tenant, { key: "k", digest: "d", publishTime: start, expireTime: start + 100 });
+    const ahead = { ...first, publishTime: start + 10 * keyLifetimeMs, expireTime: start + 11 * keyLifetimeMs };
+    const early = { ...ahead, id: message(tenant).id, keyTime: start + keyLifetimeMs - 1 };
+    const late = { ...ahead, id: message(tenant).id, keyTime: start + keyLifetimeMs };
+    expect(await bench.store.append([first])).toMatchObject([{ outcome: "stored" }]);
+    expect(await bench.store.append([early])).toMatchObject([{ outcome: "duplicate", id: first.id }]);
+    expect(await bench.store.append([late])).toMatchObject([{ outcome: "stored", id: late.id }]);
+  });
+
   test("stays taken after its message was recalled", async () => {
     const tenant = bench.tenant();
     const first = message(tenant, { key: "k", digest: "d" });

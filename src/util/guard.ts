@@ -1,5 +1,5 @@
 /** Errors in callbacks of timers, sockets and buses, which would end the process if nothing caught them. */
-import type { Clock } from "../ports/clock.ts";
+import { type Clock, elapsedOn } from "../ports/clock.ts";
 
 /** Reports an error that no caller can receive: a bug in the callback. Never throws. */
 export type Report = (error: unknown) => void;
@@ -23,6 +23,7 @@ export function guard(report: Report, call: () => unknown): void {
 export function guardedClock(clock: Clock, report: Report): Clock {
   return {
     now: () => clock.now(),
+    elapsed: () => elapsedOn(clock),
     after: (milliseconds, call) => clock.after(milliseconds, () => guard(report, call)),
   };
 }

@@ -3,10 +3,12 @@ import { pino } from "pino";
 import { afterEach, describe, expect, test } from "vitest";
 import { Retention } from "../../src/core/retention.ts";
 import type { FeedLog } from "../../src/ports/store.ts";
+import { quarantineMs, SteadyClock } from "../../src/util/steady-clock.ts";
 import { FakeClock, tick } from "../support/clock.ts";
 import { startTestCore, type TestCore, toTenant, toUser, userOf } from "../support/core.ts";
 
 const day = 86_400_000;
+const steady = (clock: FakeClock) => new SteadyClock(clock, { jumped: () => {}, believed: () => {} });
 const ann = userOf("acme");
 
 describe("Retention", () => {
@@ -26,7 +28,7 @@ describe("Retention", () => {
   test("deletes expired messages from the store", async () => {
     node = await startTestCore();
     await node.publish("acme", toUser("ann"), { ttl: durationFromMs(1000) });
-    await node.pass(120_000);
+    await node.pass(quarantineMs + 60_000);
     expect(await node.store.trim(0, node.clock.now())).toBe(0);
   });
 
@@ -128,11 +130,12 @@ describe("The rounds of retention", () => {
       asked.push([before, now]);
       return left > 0 ? left-- : 0;
     };
-    const retention = new Retention({ ...quiet, trim }, clock, 10, undefined);
+    const retention = new Retention({ ...quiet, trim }, steady(clock), 10, undefined);
+    await clock.advance(quarantineMs - 1);
     expect(asked).toEqual([]);
-    await clock.advance(60_000);
+    await clock.advance(1);
     expect(asked).toHaveLength(4);
-    expect(asked[0]).toEqual([90 * day + 60_000, 100 * day + 60_000]);
+    expect(asked[0]).toEqual([90 * day + quarantineMs, 100 * day + quarantineMs]);
     await clock.advance(60_000);
     expect(asked).toHaveLength(5);
     retention.close();
@@ -148,8 +151,8 @@ describe("The rounds of retention", () => {
       calls++;
       throw new Error("no disk");
     };
-    const retention = new Retention({ ...quiet, trim }, clock, 10, logger);
-    await clock.advance(180_000);
+    const retention = new Retention({ ...quiet, trim }, steady(clock), 10, logger);
+    await clock.advance(quarantineMs + 120_000);
     expect(calls).toBe(3);
     expect(lines).toHaveLength(3);
     expect(lines[0]).toContain("no disk");
@@ -164,11 +167,106 @@ describe("The rounds of retention", () => {
       calls++;
       return new Promise<number>((resolve) => (answer = resolve));
     };
-    const retention = new Retention({ ...quiet, trim }, clock, 10, undefined);
-    await clock.advance(60_000);
+    const retention = new Retention({ ...quiet, trim }, steady(clock), 10, undefined);
+    await clock.advance(quarantineMs);
     retention.close();
     answer(100);
     await tick();
     expect([calls, clock.pending]).toEqual([1, 0]);
   });
+});
+
+describe("While the clock is 400 days ahead for a minute,", () => {
+  let node: TestCore;
+  afterEach(() => node.close());
+
+  /** Runs a node for a quarantine, so that retention is at work, and sets its clock ahead. */
+  async function startAhead(): Promise<void> {
+    node = await startTestCore();
+    await node.pass(quarantineMs + 60_000);
+  }
+
+  async function wait(): Promise<void> {
+    node.clock.jump(400 * day);
+    await node.pass(120_000);
+    expect((await node.messages(ann)).messages).toEqual([]);
+    node.clock.jump(-400 * day);
+    await node.pass(120_000);
+  }
+
+  test("retention deletes no message", async () => {
+    await startAhead();
+    await node.publish("acme", toUser("ann"), { title: "kept" });
+    await node.publish("acme", toTenant, { title: "kept for all", ttl: durationFromMs(day) });
+    await wait();
+    expect((await node.messages(ann)).messages.map(({ title }) => title).sort()).toEqual(["kept", "kept for all"]);
+    expect((await node.unread(ann)).unread.total).toBe(2);
+  });
+
+  test("a request id is not free again", async () => {
+    await startAhead();
+    const publish = () => node.publish("acme", toUser("ann"), { title: "once" }, { requestId: "r1" });
+    const { messageId } = await publish();
+    node.clock.jump(400 * day);
+    expect((await publish()).messageId).toBe(messageId);
+    node.clock.jump(-400 * day);
+    expect((await publish()).messageId).toBe(messageId);
+    expect((await node.messages(ann)).messages).toHaveLength(1);
+  });
+
+  test("the broadcasts of a user who comes for the first time stay unread", async () => {
+    await startAhead();
+    await node.publish("acme", toTenant, { title: "news" });
+    node.clock.jump(400 * day);
+    await node.live(userOf("acme", "new"));
+    node.clock.jump(-400 * day);
+    expect((await node.unread(userOf("acme", "new"))).unread.total).toBe(1);
+  });
+
+  test("a block does not end", async () => {
+    await startAhead();
+    const { blockList } = node.core.context;
+    const notice = { type: "disconnect", tenant: "acme", user: "ann", tokenId: "", reason: "spam" } as const;
+    await blockList.set(notice, node.clock.now() + day);
+    node.clock.jump(400 * day);
+    await expect(blockList.check(ann)).rejects.toThrow("spam");
+    // The block of a token would drop blocks that have ended.
+    await blockList.set({ ...notice, tokenId: "token-1" }, node.clock.now() + day);
+    node.clock.jump(-400 * day);
+    await expect(blockList.check(ann)).rejects.toThrow("spam");
+  });
+
+  test("a recall of a batch finds its messages", async () => {
+    await startAhead();
+    await node.publish("acme", toUser("ann"), { title: "wrong", batchId: "b1" });
+    node.clock.jump(400 * day);
+    expect(await node.core.recaller.recallBatch("acme", "b1")).toBe(1);
+    node.clock.jump(-400 * day);
+    expect((await node.messages(ann)).messages).toEqual([]);
+  });
+
+  test("nothing is deleted by a node that starts meanwhile", async () => {
+    await startAhead();
+    await node.publish("acme", toUser("ann"), { title: "kept" });
+    node.clock.jump(400 * day);
+    const second = await startTestCore({ store: node.store, clock: node.clock });
+    await second.pass(120_000);
+    node.clock.jump(-400 * day);
+    expect((await node.messages(ann)).messages).toHaveLength(1);
+  });
+});
+
+test("A time that has lasted for ten minutes is believed, and deletion by age goes on", async () => {
+  const node = await startTestCore();
+  try {
+    await node.pass(quarantineMs + 60_000);
+    await node.publish("acme", toUser("ann"));
+    node.clock.jump(400 * day);
+    await node.pass(quarantineMs + 120_000);
+    expect(await node.store.trim(0, node.clock.now())).toBe(0);
+    node.clock.jump(-400 * day);
+    expect((await node.messages(ann)).messages).toEqual([]);
+  } finally {
+    await node.close();
+  }
 });

@@ -1,5 +1,6 @@
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import { dayMs } from "../../src/util/durations.ts";
+import { quarantineMs } from "../../src/util/steady-clock.ts";
 import { toEveryone, toTenant, toUser } from "../support/core.ts";
 import { ReplicaSet } from "./backends/replica-set.ts";
 import { SimBus } from "./backends/sim-bus.ts";
@@ -160,15 +161,17 @@ class Simulation {
     const { burstMs, keepMs } = this.#plan;
     this.#history.log(`seed ${this.#seed}: ${JSON.stringify(this.#plan)}`);
     for (const node of this.#nodes) void node.start();
+    // Retention deletes nothing before the clocks have run evenly for a quarantine.
+    if (keepMs < dayMs) await this.#scheduler.run(quarantineMs);
     for (const device of this.#devices) {
       this.#scheduler.at(this.#random.between(0, burstMs / 2), () => void device.run());
       if (this.#plan.slowReaders) device.maxStallMs = 3000;
     }
     this.#burst();
-    await this.#scheduler.run(burstMs);
+    await this.#scheduler.run(this.#scheduler.now + burstMs);
     if (keepMs < dayMs) {
       this.#faults.end();
-      await this.#scheduler.run(burstMs + idleMs);
+      await this.#scheduler.run(this.#scheduler.now + idleMs);
       this.#burst();
       await this.#scheduler.run(this.#scheduler.now + burstMs);
     }

@@ -2,18 +2,9 @@ import { describe, expect, test } from "vitest";
 import { Timers } from "../../src/stream/timers.ts";
 import { FakeClock } from "../support/clock.ts";
 
-/** A clock whose time can be set wrong, while its timers run on. */
-class JumpingClock extends FakeClock {
-  skew = 0;
-
-  override now(): number {
-    return super.now() + this.skew;
-  }
-}
-
 /** Timers whose actions are logged with their times. */
 function build({ heartbeatMs = 100, stallMs = 300, tokenExpiry = Number.POSITIVE_INFINITY } = {}) {
-  const clock = new JumpingClock(0);
+  const clock = new FakeClock(0);
   const log: string[] = [];
   const note = (name: string) => () => void log.push(`${name}@${clock.now()}`);
   const timers = new Timers(
@@ -34,13 +25,28 @@ describe("Timers", () => {
   test("go on with heartbeats, and still detect a stalled reader, when the clock is set back", async () => {
     const { clock, log, timers } = build();
     await clock.advance(150);
-    clock.skew = -100_000;
+    clock.jump(-100_000);
     await clock.advance(300);
     expect(log).toEqual(["beat@100", "beat@-99800", "beat@-99700", "beat@-99600"]);
     timers.sending();
-    clock.skew = -200_000;
+    clock.jump(-100_000);
     await clock.advance(1000);
-    expect(log.slice(4)).toEqual(["stalled@-199200"]);
+    expect(log.slice(4)).toEqual(["stalled@-199250"]);
+  });
+
+  test("neither end a reader as stalled nor send a heartbeat early when the clock is set ahead", async () => {
+    const { clock, log, timers } = build();
+    timers.sending();
+    clock.jump(400 * 86_400_000);
+    timers.messageExpires(clock.now() + 50);
+    await clock.advance(60);
+    timers.sent();
+    await clock.advance(99);
+    expect(log).toEqual([`message@${400 * 86_400_000 + 50}`]);
+    timers.sending();
+    clock.jump(-400 * 86_400_000);
+    await clock.advance(299);
+    expect(log).toHaveLength(1);
   });
 
   test("send no heartbeat while there is traffic", async () => {

@@ -8,6 +8,8 @@ interface Pending {
 /** A clock that stands still until `advance` or `set` is called. */
 export class FakeClock implements Clock {
   #now: number;
+  /** The sum of all jumps, in ms. */
+  #jumped = 0;
   readonly #timers = new Set<Pending>();
 
   /** `start`: milliseconds since the Unix epoch. */
@@ -17,6 +19,10 @@ export class FakeClock implements Clock {
 
   now(): number {
     return this.#now;
+  }
+
+  elapsed(): number {
+    return this.#now - this.#jumped;
   }
 
   after(milliseconds: number, call: () => void): Timer {
@@ -43,7 +49,17 @@ export class FakeClock implements Clock {
     await tick();
   }
 
-  /** Sets the time, forwards or back, without firing timers, as when a machine's clock is set. */
+  /** Sets the machine's clock ahead by some ms, or back by a negative number. No time passes. */
+  jump(milliseconds: number): void {
+    this.#now += milliseconds;
+    this.#jumped += milliseconds;
+    // The delay of a timer does not depend on the machine's clock.
+    const timers = [...this.#timers];
+    this.#timers.clear();
+    for (const { due, call } of timers) this.#timers.add({ due: due + milliseconds, call });
+  }
+
+  /** Lets time pass, or go back, without firing timers, as on a machine that slept. */
   set(time: number): void {
     this.#now = time;
   }

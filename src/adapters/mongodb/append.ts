@@ -262,8 +262,11 @@ export class Appender {
 }
 
 /** Reports whether a key is free again when this message comes. */
-function isFree({ x = Number.POSITIVE_INFINITY }: IdempotencyRecord, { publishTime }: Append): boolean {
-  return x <= publishTime;
+function isFree(
+  { x = Number.POSITIVE_INFINITY }: IdempotencyRecord,
+  { publishTime, keyTime = publishTime }: Append,
+): boolean {
+  return x <= keyTime;
 }
 
 /** The content of the entry of a message of one feed, under a deduplication key. */

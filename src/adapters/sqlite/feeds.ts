@@ -171,7 +171,7 @@ export class SqliteFeeds {
           message.objectId || null,
           message.batchId || null,
         );
-      this.#raiseByCount(feed, message.publishTime);
+      this.#raiseByCount(feed, message.keyTime ?? message.publishTime);
       return { feed: feed.id, seq: feed.seq };
     });
     const [only] = locations.length === 1 ? locations : [];
@@ -229,14 +229,14 @@ export class SqliteFeeds {
     return locations;
   }
 
-  #findByKey({ tenant, key, digest, publishTime }: Append): AppendResult | undefined {
+  #findByKey({ tenant, key, digest, publishTime, keyTime = publishTime }: Append): AppendResult | undefined {
     const row = this.#db
       .sql("SELECT row, id, digest, publish_time, expire_time FROM messages WHERE tenant = ? AND key = ?")
       .get(tenant, key) as
       | { row: number; id: Uint8Array; digest: string; publish_time: number; expire_time: number | null }
       | undefined;
     if (!row) return undefined;
-    if (keyExpiry({ publishTime: row.publish_time, expireTime: toTime(row.expire_time) }) <= publishTime) {
+    if (keyExpiry({ publishTime: row.publish_time, expireTime: toTime(row.expire_time) }) <= keyTime) {
       this.#db.sql("UPDATE messages SET key = NULL WHERE row = ?").run(row.row);
       return undefined;
     }

@@ -209,7 +209,7 @@ export class FeedAppender {
     if (this.#rules.staleEnd === "checked" && (await this.#withdrawOrphans(feed, [holder.seq])))
       return [waiting, ...rest];
     if (holder.append.id === append.id) waiting.resolve(stored(append, holder.seq));
-    else if (holder.append.expireTime <= append.publishTime) {
+    else if (holder.append.expireTime <= (append.keyTime ?? append.publishTime)) {
       await this.#replica.release(feed, holder.seq);
       return [waiting, ...rest];
     } else waiting.resolve(duplicate(holder, append));

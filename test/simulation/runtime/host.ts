@@ -67,6 +67,7 @@ export class Host {
     const { incarnation } = this;
     return {
       now: () => Math.floor(epoch + this.#scheduler.now + this.skew),
+      elapsed: () => this.#scheduler.now,
       after: (milliseconds, call) => this.#after(incarnation, milliseconds, call),
     };
   }
