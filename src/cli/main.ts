@@ -1,52 +1,16 @@
 #!/usr/bin/env node
-/** The program `tidings`: runs the command line of this process. */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import type { Dependencies } from "./command.ts";
-import { startWorker, workerIo } from "./process/cluster.ts";
-import type { Io } from "./process/io.ts";
-import { main } from "./run.ts";
+/**
+ * The program `tidings`. This file has no imports and no recent syntax, so that an older Node can still read it and say what
+ * is missing, instead of failing at the first module that it does not have.
+ */
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+/** As in `engines` of package.json. */
+const isSupported = major > 22 || (major === 22 && minor >= 13);
 
-const io: Io = {
-  stdout: process.stdout,
-  stderr: process.stderr,
-  onSignal(call) {
-    const signals = ["SIGINT", "SIGTERM"] as const;
-    for (const signal of signals) process.on(signal, call);
-    return () => {
-      for (const signal of signals) process.off(signal, call);
-    };
-  },
-  ...workerIo(),
-};
-
-/** The server, the logger and the demo page are loaded only by the commands that use them. */
-const deps: Dependencies = {
-  version: readVersion(),
-  createTidings: async (options) => (await import("../server.ts")).createTidings(options),
-  createLogger: async (level, redact = (line) => line) => {
-    const { destination, pino } = await import("pino");
-    return pino({ level, hooks: { streamWrite: redact } }, destination(2));
-  },
-  startWorker,
-  demoPage: async (secret) => (await import("./dev/demo-page.ts")).demoPage(secret),
-  now: () => Date.now(),
-  after: (milliseconds, call) => {
-    const timeout = setTimeout(call, milliseconds);
-    return () => clearTimeout(timeout);
-  },
-};
-
-/** package.json is two folders above the sources, and three above the files of the built package. */
-function readVersion(): string {
-  const candidates = ["../../package.json", "../../../package.json"].map((path) => join(import.meta.dirname, path));
-  const path = candidates.find((candidate) => existsSync(candidate));
-  return path === undefined ? "unknown" : (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
+if (isSupported) import("./program.ts");
+else {
+  process.stderr.write(`tidings needs Node 22.13 or later; this is Node ${process.versions.node}\n`);
+  process.exitCode = 1;
 }
 
-// In `tidings tail | head -1` the reader closes the pipe, which is no error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
-
-const code = await main(process.argv.slice(2), process.env, io, deps);
-// Handles may still be open after a second signal, so exit explicitly, but only when stdout has been flushed.
-process.stdout.write("", () => process.exit(code));
+export {};

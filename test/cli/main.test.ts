@@ -1,5 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { jwtVerify } from "jose";
 import { describe, expect, test } from "vitest";
@@ -35,6 +36,34 @@ describe("The program tidings", () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     const { payload } = await jwtVerify(stdout.trim(), new TextEncoder().encode(secret));
     expect(payload).toMatchObject({ sub: "ada", tenant: "acme", role: "user" });
+  });
+
+  test.each(["12.22.0", "20.20.2", "22.12.0"])(
+    "says which Node it needs on Node %s, before it loads anything",
+    async (old) => {
+      const pretend = `Object.defineProperty(process.versions, "node", { value: "${old}" });
+      process.on("exit", () => process.stdout.write(String(process.moduleLoadList.includes("NativeModule cluster"))));`;
+      const { code, stdout, stderr } = await tidings(["serve"], {
+        NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(pretend)}`,
+      });
+      expect({ code, stdout }).toEqual({ code: 1, stdout: "false" });
+      expect(stderr).toBe(`tidings needs Node 22.13 or later; this is Node ${old}\n`);
+    },
+  );
+
+  test("needs the Node that package.json, README.md and CONTRIBUTING.md name", () => {
+    const read = (name: string) => readFileSync(join(import.meta.dirname, "../..", name), "utf8");
+    expect(JSON.parse(read("package.json"))).toMatchObject({ engines: { node: ">=22.13" } });
+    for (const name of ["README.md", "CONTRIBUTING.md"]) {
+      const named = [...read(name).matchAll(/Node (\d+(?:\.\d+)?) (?:or later|on)|Node from (\d+)/g)].map(
+        ([all]) => all,
+      );
+      expect(named.length, name).toBeGreaterThan(0);
+      expect(
+        named.filter((text) => text !== "Node 22.13 or later"),
+        name,
+      ).toEqual([]);
+    }
   });
 
   test("refuses an unknown flag with exit code 2", async () => {

@@ -1,0 +1,51 @@
+/** The program `tidings`: runs the command line of this process. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Dependencies } from "./command.ts";
+import { startWorker, workerIo } from "./process/cluster.ts";
+import type { Io } from "./process/io.ts";
+import { main } from "./run.ts";
+
+const io: Io = {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  onSignal(call) {
+    const signals = ["SIGINT", "SIGTERM"] as const;
+    for (const signal of signals) process.on(signal, call);
+    return () => {
+      for (const signal of signals) process.off(signal, call);
+    };
+  },
+  ...workerIo(),
+};
+
+/** The server, the logger and the demo page are loaded only by the commands that use them. */
+const deps: Dependencies = {
+  version: readVersion(),
+  createTidings: async (options) => (await import("../server.ts")).createTidings(options),
+  createLogger: async (level, redact = (line) => line) => {
+    const { destination, pino } = await import("pino");
+    return pino({ level, hooks: { streamWrite: redact } }, destination(2));
+  },
+  startWorker,
+  demoPage: async (secret) => (await import("./dev/demo-page.ts")).demoPage(secret),
+  now: () => Date.now(),
+  after: (milliseconds, call) => {
+    const timeout = setTimeout(call, milliseconds);
+    return () => clearTimeout(timeout);
+  },
+};
+
+/** package.json is two folders above the sources, and three above the files of the built package. */
+function readVersion(): string {
+  const candidates = ["../../package.json", "../../../package.json"].map((path) => join(import.meta.dirname, path));
+  const path = candidates.find((candidate) => existsSync(candidate));
+  return path === undefined ? "unknown" : (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
+}
+
+// In `tidings tail | head -1` the reader closes the pipe, which is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
+const code = await main(process.argv.slice(2), process.env, io, deps);
+// Handles may still be open after a second signal, so exit explicitly, but only when stdout has been flushed.
+process.stdout.write("", () => process.exit(code));
