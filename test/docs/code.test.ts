@@ -30,6 +30,29 @@ const receive: Story = {
   output: "0 0\n",
 };
 
+const embedded: Story = {
+  before: `const secret = ${JSON.stringify(secret)};`,
+  output: "401 200 hello 101\n",
+};
+
+/** Calls an embedded server: a method, a probe, its own page, and the bridge. */
+function tryEmbedded(page: string): string {
+  return `
+    if (!server.listening) await new Promise((resolve) => server.once("listening", resolve));
+    const { port } = server.address() as { port: number };
+    const base = "http://127.0.0.1:" + port;
+    const answer = await fetch(base + "/tidings.v1.PushService/ListUnread", { method: "POST", headers: { "content-type": "application/json" }, body: "{}" });
+    const ready = await fetch(base + "/readyz");
+    const own = await (await fetch(base + "${page}")).text();
+    const status = await new Promise((resolve) => {
+      const socket = new WebSocket(base.replace("http", "ws") + "/ws", ["tidings.v1.json"]);
+      socket.onopen = () => { resolve(101); socket.close(); };
+      socket.onerror = () => resolve("no bridge");
+    });
+    console.log(answer.status, ready.status, own, status);
+    await tidings.close(); server.closeAllConnections();`;
+}
+
 const stories: Readonly<Record<string, Story>> = {
   "README.md publish": {
     before: `const serviceToken = process.env.SERVICE as string;`,
@@ -58,14 +81,22 @@ const stories: Readonly<Record<string, Story>> = {
       console.log(await list(tidings)); bob.close(); tidings.close();`,
     output: "ada: Lunch?\ndm/ada/bob joined, editor/7 joined\nbob: editor/7 joined, editor/7 kicked\n1\n",
   },
-  "README.md embed": {
+  "README.md token": {
     before: `const secret = ${JSON.stringify(secret)};`,
-    after: `server.listen(0, async () => {
-      const { port } = server.address() as { port: number };
-      const answer = await fetch("http://127.0.0.1:" + port + "/tidings.v1.PushService/ListUnread", { method: "POST", headers: { "content-type": "application/json" }, body: "{}" });
-      console.log(answer.status); server.close(); await tidings.close();
-    });`,
-    output: "401\n",
+    after: `console.log(JSON.stringify(JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()).rooms));`,
+    output: '["team/*"]\n',
+  },
+  "README.md embed": {
+    ...embedded,
+    after: `server.listen(0, "127.0.0.1"); ${tryEmbedded("/")} server.close();`,
+  },
+  "README.md express": {
+    ...embedded,
+    after: `server.listen(0, "127.0.0.1"); ${tryEmbedded("/hello")} server.close();`,
+  },
+  "README.md fastify": {
+    ...embedded,
+    after: `const server = app.server; await app.listen({ port: 0 }); ${tryEmbedded("/hello")} await app.close();`,
   },
   "docs/adapters.md ports": {
     before: `const secret = ${JSON.stringify(secret)};`,
@@ -92,7 +123,7 @@ let tidings: Tidings;
 let env: Record<string, string>;
 
 beforeAll(async () => {
-  consumer = new Consumer().link("@types/node", "vitest", "fast-check");
+  consumer = new Consumer().link("@types/node", "vitest", "fast-check", "express", "@types/express", "fastify");
   tidings = await createTidings({ data: ":memory:", auth: { secret } });
   const { url } = await tidings.listen({ port: 0 });
   const now = Math.floor(Date.now() / 1000);

@@ -63,6 +63,10 @@ describe("README.md", () => {
     [/^npm ci && npm run demo$/, "below, from `npm run` on: `npm ci` would replace the packages under the tests"],
     [/^npm ci && npm test$/, "not here: this is that run. .ci/run runs it as it stands, with nothing else on PATH"],
     [/^npm ci && npm run build && npm pack /, "test/support/consumer.ts, for every test of the packages"],
+    [
+      /^cd ..\/your-project && npm install /,
+      "not here: it needs npm's registry. test/package.test.ts unpacks the tarballs",
+    ],
     [/^export TIDINGS_JWT_SECRET=/, "below"],
     [/^npm run tidings -- serve /, "below"],
     [/^npm run --silent tidings -- token /, "below"],
@@ -103,6 +107,11 @@ describe("README.md", () => {
     const script = commandWith("curl").replace("http://127.0.0.1:7300", url);
     const { stdout } = await promisify(execFile)("sh", ["-c", script], { env: { ...process.env, TOKEN } });
     expect(JSON.parse(stdout)).toMatchObject({ messageId: expect.any(String) });
+  });
+
+  test("names the tarballs that npm pack makes", () => {
+    const { version } = JSON.parse(readDocument("package.json")) as { version: string };
+    for (const name of ["tidings", "tidings-client"]) expect(readme).toContain(`/${name}-${version}.tgz`);
   });
 
   test("names every command of the program", () => {
