@@ -150,6 +150,11 @@ export interface TidingsOptions {
   readonly maxStreamsPerUser?: number;
   /** Rate limits on new streams. */
   readonly admission?: AdmissionOptions;
+  /**
+   * HTTP/2 streams that one connection may reset within a second of opening them, at once; a tenth of it each second. One
+   * that exceeds this, by more than half of its streams, is cut. Default 100.
+   */
+  readonly rapidResets?: number;
   /** Age in days up to which a broadcast is unread for a user whom the store has not seen before. Default 7. */
   readonly newcomerDays?: number;
   /** Decides about rooms that a token does not name. Default: they are refused. */
@@ -209,6 +214,7 @@ export interface Settings {
   readonly drainDelayMs: number;
   readonly maxStreamsPerUser: number;
   readonly admission: AdmissionSettings;
+  readonly rapidResets: number;
   readonly newcomerDays: number;
   readonly authorize: Required<AuthorizeOptions> | undefined;
   readonly reservedCategories: readonly string[];
@@ -264,6 +270,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
           ? Number.POSITIVE_INFINITY
           : atLeast("admission.perTenant", admission.perTenant, 1),
     },
+    rapidResets: atLeast("rapidResets", options.rapidResets ?? 100, 1),
     maxStreamsPerUser: atLeast("maxStreamsPerUser", options.maxStreamsPerUser ?? 100, 1),
     newcomerDays: atLeast("newcomerDays", options.newcomerDays ?? 7, 0),
     authorize: options.authorize && resolveAuthorize(options.authorize),

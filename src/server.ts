@@ -118,7 +118,7 @@ const graceMs = 5_000;
  */
 export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const settings = resolveOptions(options);
-  const { timeouts, drainDelayMs, clock, logger } = settings;
+  const { timeouts, rapidResets, drainDelayMs, clock, logger } = settings;
   const watch = await openWatch(settings);
   const registry = loadDescriptors();
   const ports = await openPorts(settings, watch.counters.committed);
@@ -246,6 +246,8 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
         },
         ...(tls ? { tls } : {}),
         timeouts,
+        rapidResets,
+        onCut: (reason) => watch.counters.cut(reason),
       });
       const metrics = metricsAddress && (await watch.serve(metricsAddress));
       const address = await listener.listen(host, port);

@@ -9,9 +9,11 @@ import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import type { CutReason } from "../metrics/counters.ts";
 import type { TimeoutOptions } from "../options.ts";
 import { declineUpgrade } from "./declined-upgrade.ts";
 import { Http2Sessions } from "./http2-sessions.ts";
+import { ResetLimit } from "./reset-limit.ts";
 import { sniffHttp2 } from "./sniff.ts";
 
 /**
@@ -48,6 +50,10 @@ export interface ListenerOptions {
   readonly tls?: TlsOptions;
   /** The timeouts of connections and requests. */
   readonly timeouts: Required<TimeoutOptions>;
+  /** Rapid resets that one HTTP/2 connection may send at once; a tenth of it each second. Default: no limit. */
+  readonly rapidResets?: number;
+  /** Called for each connection that is cut because of its peer's behaviour. */
+  readonly onCut?: (reason: CutReason) => void;
 }
 
 /** One port of a server. */
@@ -78,7 +84,14 @@ const maxSessionMemory = 64;
 function ignore(): void {}
 
 /** Creates a listener, which does nothing before `listen`. */
-export function createListener({ onRequest, onUpgrade, tls, timeouts }: ListenerOptions): Listener {
+export function createListener({
+  onRequest,
+  onUpgrade,
+  tls,
+  timeouts,
+  rapidResets = Number.MAX_SAFE_INTEGER,
+  onCut = ignore,
+}: ListenerOptions): Listener {
   const { headersMs, requestMs, idleMs } = timeouts;
   let retired = false;
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
@@ -99,8 +112,13 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
   const http1 = tls
     ? createHttpsServer({ ...options, ...tls, ALPNProtocols: ["h2", "http/1.1"], handshakeTimeout: headersMs }, serve)
     : createHttpServer(options, serve);
-  const http2 = createHttp2Server({ maxSessionMemory, settings: { maxConcurrentStreams } }, serve as never);
-  const sessions = new Http2Sessions(http2, timeouts);
+  const http2 = createHttp2Server({ maxSessionMemory, settings: { maxConcurrentStreams } });
+  const resets = new ResetLimit(rapidResets);
+  const sessions = new Http2Sessions(http2, timeouts, resets, () => onCut("rapid_resets"));
+  http2.on("request", (request, response) => {
+    // A request that was reset before Node announced it costs nothing more (CVE-2023-44487).
+    if (!request.stream.destroyed) serve(request as never, response as never);
+  });
 
   const ready = tls ? "secureConnection" : "connection";
   const [serveHttp1] = http1.listeners(ready) as ((socket: Socket) => void)[];
@@ -110,6 +128,10 @@ export function createListener({ onRequest, onUpgrade, tls, timeouts }: Listener
     serveHttp1?.call(http1, socket as Socket);
   });
   const serveHttp2 = (socket: Socket): void => {
+    if (!resets.admits(socket.remoteAddress)) {
+      onCut("watched_address");
+      return void socket.destroy();
+    }
     // HTTP/1.1 servers accept half-open sockets. On HTTP/2 a client that is gone would leave its streams behind.
     socket.allowHalfOpen = false;
     http2.emit("connection", socket);

@@ -14,6 +14,10 @@ const systems = ["connectrpc", "grpc"] as const;
 const audiences = ["user", "users", "room", "tenant", "everyone"] as const;
 const kinds = ["notification", "activity", "event"] as const;
 const outcomes = ["stored", "live", "duplicate", "conflict"] as const;
+/** Why a connection is cut: its peer reset its streams too often, or has done so lately. */
+export const cutReasons = ["rapid_resets", "watched_address"] as const;
+/** Why a connection is cut. */
+export type CutReason = (typeof cutReasons)[number];
 const codes = Object.values(Code).filter((code): code is Code => typeof code === "number");
 const reasons = Object.keys(errorTable) as Reason[];
 
@@ -63,6 +67,7 @@ export class Counters {
   readonly #errors: Counter<{ reason: readonly string[] }>;
   readonly #opened: Counter<{ transport: typeof transports }>;
   readonly #published: Counter<{ kind: typeof kinds; audience: typeof audiences; outcome: typeof outcomes }>;
+  readonly #cut: Counter<{ reason: typeof cutReasons }>;
   readonly #batches: Histogram<Record<never, never>>;
   readonly #commits: Histogram<Record<never, never>>;
 
@@ -98,6 +103,12 @@ export class Counters {
       help: "Messages published. outcome: stored; live (not stored); duplicate or conflict (of a request_id).",
       labels: { kind: kinds, audience: audiences, outcome: outcomes },
     });
+    this.#cut = metrics.counter({
+      name: "tidings_connections_cut_total",
+      help: "Connections and calls that were cut because of what their peers did or did not do.",
+      labels: { reason: cutReasons },
+    });
+    for (const reason of cutReasons) this.#cut.add({ reason }, 0);
     this.#batches = metrics.histogram(
       {
         name: "tidings_store_batch_messages",
@@ -145,6 +156,11 @@ export class Counters {
   /** Counts a message that was published. `kind`: a number of tidings.v1.Kind. `users`: receivers of the scope USER. */
   published(kind: number, scope: Scope, users: number, outcome: (typeof outcomes)[number]): void {
     this.#published.add({ kind: kindName(kind), audience: audienceName(scope, users), outcome });
+  }
+
+  /** Counts a connection or call that is cut because of its peer's behaviour. */
+  cut(reason: CutReason): void {
+    this.#cut.add({ reason });
   }
 
   /** Counts a durable write of the store. */

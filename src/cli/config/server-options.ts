@@ -35,6 +35,7 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
       ...(burst === undefined ? {} : { burst }),
       ...(perTenant === undefined ? {} : { perTenant }),
     },
+    rapidResets: values.rapidResets,
     newcomerDays: values.newcomerDays,
     ...(authorize === undefined ? {} : { authorize }),
     reservedCategories: values.reservedCategories,

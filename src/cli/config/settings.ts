@@ -253,6 +253,12 @@ export const settings = {
     help: "Rate limit for new streams of one tenant on a node, per second; its burst is half of it. Default: the limit of the node.",
     for: servers,
   },
+  rapidResets: {
+    type: whole(1),
+    default: "100",
+    help: "Maximum number of HTTP/2 streams that one connection may reset at once right after it opened them; a tenth of it each second.",
+    for: servers,
+  },
   authorizeUrl: {
     type: hookUrl,
     help: "Webhook that decides about rooms which a token does not grant. It receives tenant, user, room, action (join or publish) and, for a join, mode (any, first or last), and answers with allow.",

@@ -234,6 +234,7 @@ const samples: Readonly<Record<string, string>> = {
   newStreamsPerSecond: "3",
   newStreamsBurst: "3",
   newStreamsPerTenant: "3",
+  rapidResets: "3",
   headersTimeout: "3s",
   requestTimeout: "3s",
   idleTimeout: "3s",

@@ -71,6 +71,7 @@ const inCode: Readonly<Record<string, string>> = {
   maxBatchEntries: "maxBatchEntries",
   maxStreamsPerUser: "maxStreamsPerUser",
   newStreamsPerSecond: "admission.perSecond",
+  rapidResets: "rapidResets",
   newcomerDays: "newcomerDays",
   heartbeat: "heartbeatMs",
   drain: "drainMs",
