@@ -8,6 +8,7 @@ export type {
   AdmissionOptions,
   AuthOptions,
   AuthorizeOptions,
+  DirectRooms,
   RetentionOptions,
   TidingsOptions,
   TimeoutOptions,

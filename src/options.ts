@@ -76,6 +76,18 @@ export interface AuthorizeOptions {
   readonly cacheMs?: number;
 }
 
+/**
+ * When a user may enter the direct room of the user and another one, and publish to it. Nobody else ever may.
+ *
+ * - `open`: always.
+ * - `grant`: as for any other room, by a grant in the token, such as `dm/**`, or else by the consent of the authorize hook.
+ * - `hook`: by the consent of the authorize hook, whatever the token grants.
+ * - `off`: never. Services are refused as well, since nobody could read what they publish.
+ */
+export type DirectRooms = (typeof directRoomPolicies)[number];
+
+const directRoomPolicies = ["open", "grant", "hook", "off"] as const;
+
 /** Where traces are sent, by OTLP over HTTP. Needs OpenTelemetry's packages, which are optional peers of this one. */
 export interface TracingOptions {
   /** The collector's base URL, such as `http://127.0.0.1:4318`; spans are posted to `/v1/traces` below it. */
@@ -159,6 +171,8 @@ export interface TidingsOptions {
   readonly newcomerDays?: number;
   /** Decides about rooms that a token does not name. Default: they are refused. */
   readonly authorize?: AuthorizeOptions;
+  /** When users may enter their direct rooms and publish to them. Default `open`. */
+  readonly directRooms?: DirectRooms;
   /**
    * Categories that only services may publish under, compared without regard to case, spaces and invisible characters.
    * Default `admin` and `system`.
@@ -217,6 +231,7 @@ export interface Settings {
   readonly rapidResets: number;
   readonly newcomerDays: number;
   readonly authorize: Required<AuthorizeOptions> | undefined;
+  readonly directRooms: DirectRooms;
   readonly reservedCategories: readonly string[];
   readonly alertMs: number;
   readonly ignoreUnknownFields: boolean;
@@ -274,6 +289,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
     maxStreamsPerUser: atLeast("maxStreamsPerUser", options.maxStreamsPerUser ?? 100, 1),
     newcomerDays: atLeast("newcomerDays", options.newcomerDays ?? 7, 0),
     authorize: options.authorize && resolveAuthorize(options.authorize),
+    directRooms: resolveDirectRooms(options),
     reservedCategories,
     alertMs: atLeast("alertMs", options.alertMs ?? 300_000, 0),
     ignoreUnknownFields: options.ignoreUnknownFields ?? false,
@@ -329,6 +345,16 @@ function resolveAuthorize({ url, token, timeoutMs, cacheMs }: AuthorizeOptions):
     timeoutMs: atLeast("authorize.timeoutMs", timeoutMs ?? 2_000, 1),
     cacheMs: atLeast("authorize.cacheMs", cacheMs ?? 30_000, 0),
   };
+}
+
+function resolveDirectRooms({ directRooms = "open", authorize }: TidingsOptions): DirectRooms {
+  if (!directRoomPolicies.includes(directRooms)) {
+    throw new TypeError(`directRooms: must be one of ${directRoomPolicies.join(", ")}`);
+  }
+  if (directRooms === "hook" && authorize === undefined) {
+    throw new TypeError("directRooms: the policy `hook` needs authorize, the hook that decides");
+  }
+  return directRooms;
 }
 
 function resolveTracing({ endpoint, service }: TracingOptions): Required<TracingOptions> {

@@ -20,6 +20,7 @@ describe("Options", () => {
       maxStreamsPerUser: 100,
       rapidResets: 100,
       newcomerDays: 7,
+      directRooms: "open",
       reservedCategories: ["admin", "system"],
       reflection: true,
       logger: undefined,
@@ -38,6 +39,16 @@ describe("Options", () => {
     expect(settings.retention).toEqual({ days: 3, count: 10_000 });
     expect(settings.timeouts).toMatchObject({ stallMs: 1, headersMs: 10_000 });
     expect(settings).toMatchObject({ drainMs: 0, newcomerDays: 0, reflection: false });
+  });
+
+  test("let only the hook decide about direct rooms where there is one", () => {
+    expect(() => resolveOptions({ ...least, directRooms: "hook" })).toThrow(
+      "directRooms: the policy `hook` needs authorize",
+    );
+    const wrong = { ...least, directRooms: "closed" } as unknown as TidingsOptions;
+    expect(() => resolveOptions(wrong)).toThrow("directRooms: must be one of open, grant, hook, off");
+    const hooked = { ...least, directRooms: "hook", authorize: { url: "https://app.example.com" } } as const;
+    expect(resolveOptions(hooked).directRooms).toBe("hook");
   });
 
   test.each<[string, Partial<TidingsOptions>]>([

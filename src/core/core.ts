@@ -89,7 +89,7 @@ export async function startCore(
   );
   const hub = new Hub(bus, tracer, flushQueue, reportUnencodable);
   const gapRepair = new GapRepair(bus, hub, store, clock, random);
-  const access = new RoomAccess(authorize, clock);
+  const access = new RoomAccess(authorize, clock, settings.directRooms);
   const states = new ReadStateService(store, bus, access, steadyClock, settings.newcomerDays);
   const inbox = new Inbox(store, states, bus, clock);
   const tokens = new PageTokens(secret);

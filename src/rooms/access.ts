@@ -2,11 +2,13 @@ import { ConnectError } from "@connectrpc/connect";
 import type { Identity, UserIdentity } from "../auth/identity.ts";
 import { isUser } from "../auth/identity.ts";
 import { fail } from "../errors.ts";
+import type { DirectRooms } from "../options.ts";
 import { type Clock, elapsedOn } from "../ports/clock.ts";
 import type { JoinMode } from "../ports/presence.ts";
 import { tenantKey } from "../util/keys.ts";
 import { LruCache } from "../util/lru.ts";
 import { directUsers, isGranted } from "./grants.ts";
+import { directPrefix } from "./room-ids.ts";
 
 /** An action of a user in a room: to enter it and read it, or to publish to it. */
 export type RoomAction = "join" | "publish";
@@ -50,13 +52,15 @@ const maxCoolDowns = 10_000;
 export class RoomAccess {
   readonly #authorize: Authorize | undefined;
   readonly #clock: Clock;
+  readonly #directRooms: DirectRooms;
   /** By user, the end of the cool-down after a failure of the hook. */
   readonly #coolDowns = new LruCache<string, number>({ entries: maxCoolDowns });
 
   /** Without `authorize`, rooms that the token does not grant are refused. */
-  constructor(authorize: Authorize | undefined, clock: Clock) {
+  constructor(authorize: Authorize | undefined, clock: Clock, directRooms: DirectRooms = "open") {
     this.#authorize = authorize;
     this.#clock = clock;
+    this.#directRooms = directRooms;
   }
 
   /**
@@ -64,13 +68,14 @@ export class RoomAccess {
    * own, because it kicks everybody else.
    */
   known(caller: Identity, room: string, action: RoomAction, mode: JoinMode = "any"): boolean | undefined {
+    const isDirect = room.startsWith(directPrefix);
+    if (isDirect && this.#directRooms === "off") return false;
     // A service acts for its whole tenant.
     if (!isUser(caller)) return true;
-    // Neither a grant nor the hook opens a direct room, so that its two users are alone in it.
-    const isDirect = room.startsWith("dm/");
+    // Neither a grant nor the hook opens a direct room to others, so that its two users are alone in it.
     if (isDirect && !directUsers(room)?.includes(caller.subject)) return false;
-    const isOpen = isDirect || isGranted(action === "join" ? caller.rooms : caller.publish, caller, room);
-    if (isOpen && (mode !== "last" || isGranted(caller.takeover, caller, room))) return true;
+    if (this.#isGranted(caller, room, action) && (mode !== "last" || isGranted(caller.takeover, caller, room)))
+      return true;
     if (!this.#authorize) return false;
     const known = this.#authorize.known(question(caller, room, action, mode));
     if (known !== undefined || action !== "join" || mode !== "any") return known;
@@ -109,7 +114,16 @@ export class RoomAccess {
     const may = await this.may(caller, room, action, mode).catch((error: unknown) => {
       throw withField(field, error);
     });
-    if (!may) throw forbidden(action, field, mode);
+    if (may) return;
+    if (this.#directRooms === "off" && room.startsWith(directPrefix)) {
+      throw fail("ROOM_FORBIDDEN", "this server has no direct rooms; publish to user_id", { field });
+    }
+    throw forbidden(action, field, mode);
+  }
+
+  #isGranted(caller: UserIdentity, room: string, action: RoomAction): boolean {
+    if (room.startsWith(directPrefix) && this.#directRooms !== "grant") return this.#directRooms === "open";
+    return isGranted(action === "join" ? caller.rooms : caller.publish, caller, room);
   }
 
   #startCoolDown(user: string): undefined {

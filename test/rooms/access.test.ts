@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import type { Identity } from "../../src/auth/identity.ts";
+import type { DirectRooms } from "../../src/options.ts";
 import { RoomAccess } from "../../src/rooms/access.ts";
 import { FakeClock } from "../support/clock.ts";
 import { reasonFrom, serviceOf } from "../support/core.ts";
@@ -35,6 +37,31 @@ describe("Room access", () => {
       expect(access.known(serviceOf("acme"), "dm/ann/bob", action)).toBe(true);
     }
     expect(hook.asked).toEqual([]);
+  });
+
+  test("to a direct room is decided by a grant or the hook, the hook alone, or nobody, as the option says", async () => {
+    const { hook, clock } = build();
+    const granted = member("ann", ["dm/**"], { publish: ["dm/*/bob"] });
+    const by = (policy: DirectRooms, hooked = true) => new RoomAccess(hooked ? hook : undefined, clock, policy);
+    for (const action of ["join", "publish"] as const) {
+      const known = (access: RoomAccess, caller: Identity) => access.known(caller, "dm/ann/bob", action);
+      expect([known(by("grant"), granted), known(by("grant"), ann), known(by("grant", false), ann)]).toEqual([
+        true,
+        undefined,
+        false,
+      ]);
+      expect([known(by("hook"), granted), known(by("hook"), ann)]).toEqual([undefined, undefined]);
+      expect([known(by("off"), granted), known(by("off"), serviceOf("acme"))]).toEqual([false, false]);
+      for (const policy of ["grant", "hook"] as const) {
+        expect(known(by(policy), member("cyd", ["**"], { publish: ["**"] })), "somebody else").toBe(false);
+        expect(known(by(policy), serviceOf("acme"))).toBe(true);
+      }
+    }
+    const asked = by("hook").may(granted, "dm/ann/bob", "publish");
+    expect(hook.asked).toEqual([{ tenant: "acme", user: "ann", room: "dm/ann/bob", action: "publish" }]);
+    hook.answer("dm/ann/bob", true, { action: "publish" });
+    expect(await asked).toBe(true);
+    expect(by("off").known(ann, "a", "join"), "another room").toBe(true);
   });
 
   test("is decided by the hook, for the caller's own tenant and id, if the token does not grant it", async () => {

@@ -7,9 +7,12 @@ import { readText } from "./read-text.ts";
 import type { Values } from "./settings.ts";
 import { UsageError } from "./usage-error.ts";
 
-/** The options of createTidings. Throws a UsageError for --authorize-token without --authorize-url. */
+/** The options of createTidings. Throws a UsageError for what needs --authorize-url where there is none. */
 export function serverOptions(values: Values, auth: AuthOptions, logger: Logger): TidingsOptions {
   const authorize = authorizeOptions(values);
+  if (values.directRooms === "hook" && authorize === undefined) {
+    throw new UsageError("--direct-rooms hook needs --authorize-url, the webhook that decides", "serve");
+  }
   const { store, bus, newStreamsPerSecond: perSecond, newStreamsBurst: burst, newStreamsPerTenant: perTenant } = values;
   return {
     ...(store === undefined ? { data: values.data } : { store }),
@@ -38,6 +41,7 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
     rapidResets: values.rapidResets,
     newcomerDays: values.newcomerDays,
     ...(authorize === undefined ? {} : { authorize }),
+    directRooms: values.directRooms,
     reservedCategories: values.reservedCategories,
     alertMs: values.alertWindow,
     ignoreUnknownFields: values.ignoreUnknownFields,

@@ -281,6 +281,12 @@ export const settings = {
     help: "Time for which an answer of that webhook is cached.",
     for: servers,
   },
+  directRooms: {
+    type: choice("open", "grant", "hook", "off"),
+    default: "open",
+    help: "When users may enter their direct rooms and publish to them: always, by a grant in the token or the webhook, by the webhook alone, or never.",
+    for: servers,
+  },
   reservedCategories: {
     type: list(text),
     default: "admin,system",

@@ -242,6 +242,7 @@ const samples: Readonly<Record<string, string>> = {
   newcomerDays: "3",
   maxStreamsPerUser: "3",
   authorizeUrl: "https://app.example/may?v=1",
+  directRooms: "grant",
   authorizeTimeout: "3s",
   authorizeCache: "3s",
   alertWindow: "3s",

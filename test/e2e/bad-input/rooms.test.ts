@@ -267,3 +267,38 @@ test("An inbox that is full of unread rooms takes no more until one of them is r
   await ann.call(PushService.method.markRead, { target });
   expect((await enter(ann, { rooms: [{ roomId: "r/256" }] })).verdicts.get("r/256")).toEqual(joined);
 });
+
+test("A direct room that the hook refuses is neither entered nor published to, and is in nobody's inbox", async ({
+  onTestFinished,
+}) => {
+  const own = await ownServer((response) => allow(response, false), { directRooms: "hook" });
+  onTestFinished(() => own.hook.stop());
+  onTestFinished(() => own.server.stop());
+  const tenant = newTenant();
+  const ann = await callerOf(own.server, "gRPC", { tenant }, onTestFinished);
+  const bob = own.server.client({ tenant, sub: "bob" });
+  await expect(bob.publish({ audience: toRoom("dm/bob/ann"), message: note("hello") })).rejects.toThrow(
+    "audience.room_id: the caller may not publish to this room",
+  );
+  const { verdicts } = await enter(ann, { rooms: [{ roomId: "dm/ann/bob" }] });
+  expect(verdicts.get("dm/ann/bob")).toMatchObject({ status: Status.REFUSED, reason: "ROOM_FORBIDDEN" });
+  expect((await ann.call(PushService.method.listUnread, {})).unread?.total).toBe(0);
+  const question = { tenant, room: "dm/ann/bob" };
+  expect(own.hook.asked.map((asked) => asked.question)).toEqual([
+    { ...question, user: "bob", action: "publish" },
+    { ...question, user: "ann", action: "join", mode: "any" },
+  ]);
+});
+
+test("A server without direct rooms refuses them to services, too", async ({ onTestFinished }) => {
+  const own = await startServer({ directRooms: "off" });
+  onTestFinished(() => own.stop());
+  const tenant = newTenant();
+  for (const role of ["user", "service"] as const) {
+    const publishing = own.client({ tenant, role, sub: "ann" }).publish({
+      audience: toRoom("dm/ann/bob"),
+      message: note("hello"),
+    });
+    await expect(publishing).rejects.toThrow("audience.room_id: this server has no direct rooms; publish to user_id");
+  }
+});
