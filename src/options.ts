@@ -1,9 +1,11 @@
 /** Options of a server, resolved once into a complete, read-only value: nothing behind createTidings knows a default. */
 import type { Logger } from "pino";
 import { busUrlRule, isBusUrl, isStoreUrl, passwordsOf, storeUrlRule } from "./adapters/urls.ts";
+import { type LimitOptions, type LimitSettings, resolveLimits } from "./limit-options.ts";
 import type { Bus } from "./ports/bus.ts";
 import { type Clock, type Random, systemClock, systemRandom } from "./ports/clock.ts";
 import type { Presence } from "./ports/presence.ts";
+import type { RateLimiter } from "./ports/rate-limiter.ts";
 import type { Store } from "./ports/store.ts";
 import { AddressList } from "./util/address-list.ts";
 import { type Defer, systemDefer } from "./wire/flush-queue.ts";
@@ -129,6 +131,11 @@ export interface TidingsOptions {
    * `bus` where that is a URL, or else in this process.
    */
   readonly presence?: Presence;
+  /**
+   * The token buckets of the rate limits, as an implementation of the port RateLimiter. Default: kept in the Redis of `bus`
+   * where that is a URL, or else in this process.
+   */
+  readonly limiter?: RateLimiter;
   /** How tokens are verified. */
   readonly auth: AuthOptions;
   /** How long messages are kept. */
@@ -160,6 +167,8 @@ export interface TidingsOptions {
   readonly drainDelayMs?: number;
   /** Most open streams of one user on this node. Default 100. */
   readonly maxStreamsPerUser?: number;
+  /** Rate limits of tenants, services and users. */
+  readonly limits?: LimitOptions;
   /** Rate limits on new streams. */
   readonly admission?: AdmissionOptions;
   /**
@@ -216,6 +225,7 @@ export interface Settings {
   readonly store: string | Store | undefined;
   readonly bus: string | Bus | undefined;
   readonly presence: Presence | undefined;
+  readonly limiter: RateLimiter | undefined;
   readonly auth: AuthSettings;
   readonly retention: Required<RetentionOptions>;
   readonly timeouts: Required<TimeoutOptions>;
@@ -227,6 +237,7 @@ export interface Settings {
   readonly drainMs: number;
   readonly drainDelayMs: number;
   readonly maxStreamsPerUser: number;
+  readonly limits: LimitSettings;
   readonly admission: AdmissionSettings;
   readonly rapidResets: number;
   readonly newcomerDays: number;
@@ -259,6 +270,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
     store: options.store,
     bus: options.bus,
     presence: options.presence,
+    limiter: options.limiter,
     auth: resolveAuth(options.auth),
     retention: {
       days: atLeast("retention.days", retention.days ?? 365, 1),
@@ -277,6 +289,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
     heartbeatMs: atLeast("heartbeatMs", options.heartbeatMs ?? 25_000, 10),
     drainMs: atLeast("drainMs", options.drainMs ?? 5_000, 0),
     drainDelayMs: atLeast("drainDelayMs", options.drainDelayMs ?? 0, 0),
+    limits: resolveLimits(options.limits),
     admission: {
       perSecond,
       burst: atLeast("admission.burst", admission.burst ?? Math.ceil(perSecond / 2), 1),

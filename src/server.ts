@@ -7,6 +7,7 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { MemoryBus } from "./adapters/memory/bus.ts";
 import { MemoryPresence } from "./adapters/memory/presence.ts";
+import { MemoryRateLimiter } from "./adapters/memory/rate-limiter.ts";
 import type { Prometheus } from "./adapters/prometheus/prometheus.ts";
 import { exposureOf } from "./adapters/sqlite/file-modes.ts";
 import { SqliteStore } from "./adapters/sqlite/store.ts";
@@ -27,6 +28,7 @@ import type { Bus } from "./ports/bus.ts";
 import type { Ports } from "./ports/index.ts";
 import { noMetrics } from "./ports/metrics.ts";
 import type { Presence } from "./ports/presence.ts";
+import type { RateLimiter } from "./ports/rate-limiter.ts";
 import type { CommitListener, Store } from "./ports/store.ts";
 import { noTracer, type Tracer } from "./ports/tracer.ts";
 import { AuthorizeHook } from "./rooms/authorize-hook.ts";
@@ -128,7 +130,9 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   const core = await startCore({ ...ports, store }, createValidate(registry), settings, authorize, watch).catch(
     async (error) => {
       // Bus and presence connect when they are created, so they must be closed although nothing started.
-      await Promise.allSettled([watch.close(), ports.bus.close(), ports.presence.close(), ports.store.close()]);
+      const { bus, presence, limiter } = ports;
+      const opened = [watch, bus, presence, ports.store, ...(limiter ? [limiter] : [])];
+      await Promise.allSettled(opened.map((each) => each.close()));
       throw error;
     },
   );
@@ -306,11 +310,12 @@ async function openMetrics(): Promise<Prometheus> {
 
 /** The ports that the options give or name. Those that are opened here are closed with the server, and so are the others. */
 async function openPorts(settings: Settings, committed: CommitListener): Promise<Ports> {
-  const { store, bus, presence, logger } = settings;
+  const { store, bus, presence, limiter, clock, logger } = settings;
   const ports = {
     store: typeof store === "object" ? store : await openStore(settings, committed),
     bus: typeof bus === "string" ? await openBus(bus, logger) : (bus ?? new MemoryBus()),
     presence: presence ?? (typeof bus === "string" ? await openPresence(bus, logger) : new MemoryPresence()),
+    limiter: limiter ?? (typeof bus === "string" ? await openLimiter(bus, settings) : new MemoryRateLimiter(clock)),
   };
   if (typeof store === "string" && bus === undefined) {
     logger?.warn("no bus: this must be the only node on its store, because nodes learn of new messages by the bus");
@@ -344,6 +349,11 @@ function serveAgain(request: IncomingMessage, socket: Duplex, head: Buffer): boo
   if (!server) return false;
   declineUpgrade(request, socket, head);
   return server.emit(encrypted ? "secureConnection" : "connection", socket);
+}
+
+async function openLimiter(url: string, { clock, logger }: Settings): Promise<RateLimiter> {
+  const { RedisRateLimiter } = await importWith("bus", ["ioredis"], () => import("./adapters/redis/rate-limiter.ts"));
+  return new RedisRateLimiter({ url, clock, logger });
 }
 
 function notFound(_request: IncomingMessage, response: ServerResponse): void {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { memoryBus, memoryPresence } from "../src/adapters/memory/index.ts";
 import { sqliteStore } from "../src/adapters/sqlite/index.ts";
+import type { LimitOptions } from "../src/limit-options.ts";
 import { resolveOptions, secretFault, type TidingsOptions } from "../src/options.ts";
 import { secret } from "./support/token.ts";
 
@@ -121,6 +122,21 @@ describe("Options", () => {
       burst: 9,
     });
     expect(resolveOptions({ ...least, admission: { perTenant: 7 } }).admission.perTenant).toBe(7);
+  });
+
+  test("limit users by default, take a rate with or without a burst, and refuse what is no rate or unknown", () => {
+    const limits = (given: unknown) => resolveOptions({ ...least, limits: given as LimitOptions }).limits;
+    expect(limits(undefined)).toMatchObject({ publishesPerUser: { perSecond: 20, burst: 100 } });
+    expect(limits(undefined).publishesPerTenant).toBeUndefined();
+    expect(limits({ publishesPerTenant: 4 }).publishesPerTenant).toEqual({ perSecond: 4, burst: 20 });
+    expect(limits({ publishesPerTenant: 0.1 }).publishesPerTenant).toEqual({ perSecond: 0.1, burst: 1 });
+    expect(limits({ bytesPerUser: { perSecond: 9, burst: 2 } }).bytesPerUser).toEqual({ perSecond: 9, burst: 2 });
+    expect(limits({ publishesPerUser: Number.POSITIVE_INFINITY }).publishesPerUser).toBeUndefined();
+    for (const wrong of [0, -1, Number.NaN, { perSecond: 0, burst: 1 }]) {
+      expect(() => limits({ bytesPerUser: wrong })).toThrow(/^limits\.bytesPerUser: /);
+    }
+    expect(() => limits({ bytesPerUser: { perSecond: 1, burst: 0 } })).toThrow("limits.bytesPerUser.burst:");
+    expect(() => limits({ publishPerUser: 1 })).toThrow("limits: unknown key publishPerUser");
   });
 
   test("require exactly one way to verify tokens", () => {

@@ -12,6 +12,7 @@ import { Inbox } from "../inbox/inbox.ts";
 import { Lists } from "../inbox/lists.ts";
 import { PageTokens } from "../inbox/page-token.ts";
 import { ReadStateService } from "../inbox/read-state-service.ts";
+import { Limits } from "../limits/limits.ts";
 import { Counters } from "../metrics/counters.ts";
 import type { Settings } from "../options.ts";
 import type { Ports } from "../ports/index.ts";
@@ -37,6 +38,7 @@ import { Retention } from "./retention.ts";
 /** The parts of a node that its streams share, and those that only transports and tests need. */
 export interface CoreContext extends StreamContext {
   readonly gapRepair: GapRepair;
+  readonly limits: Limits;
   readonly tracer: Tracer;
 }
 
@@ -89,6 +91,7 @@ export async function startCore(
   );
   const hub = new Hub(bus, tracer, flushQueue, reportUnencodable);
   const gapRepair = new GapRepair(bus, hub, store, clock, random);
+  const limits = new Limits(ports.limiter, settings.limits, counters);
   const access = new RoomAccess(authorize, clock, settings.directRooms);
   const states = new ReadStateService(store, bus, access, steadyClock, settings.newcomerDays);
   const inbox = new Inbox(store, states, bus, clock);
@@ -135,6 +138,7 @@ export async function startCore(
     counters,
     newId,
     gapRepair,
+    limits,
     tracer,
   };
   registerGauges(meter, { ...context, verifier }, ports);
@@ -150,7 +154,12 @@ export async function startCore(
       return unblocked(identity).finally(checked);
     },
     disconnector: new Disconnector(blockList, bus, presence, streams),
-    publisher: new Publisher(ports, { access, states, storeTimeoutMs, counters, tracer, steadyClock }, newId, settings),
+    publisher: new Publisher(
+      ports,
+      { access, states, limits, storeTimeoutMs, counters, tracer, steadyClock },
+      newId,
+      settings,
+    ),
     recaller: new Recaller(store, bus, steadyClock),
     lists: new Lists(store, { inbox, states, access, batches, messages }, tokens, clock),
     drain: () => streams.drain(() => Math.round(random.fraction() * settings.drainMs)),
@@ -166,7 +175,7 @@ export async function startCore(
       online.close();
       gapRepair.close();
       hub.close();
-      await Promise.all([bus.close(), presence.close()]);
+      await Promise.all([bus.close(), presence.close(), ports.limiter?.close()]);
       await store.close();
     },
   };

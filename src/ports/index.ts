@@ -16,11 +16,14 @@
  */
 import type { Bus } from "./bus.ts";
 import type { Presence } from "./presence.ts";
+import type { RateLimiter } from "./rate-limiter.ts";
 import type { Store } from "./store.ts";
 
-/** The three ports that every node has. */
+/** The ports that every node has. */
 export interface Ports {
   readonly store: Store;
   readonly bus: Bus;
   readonly presence: Presence;
+  /** Undefined for a node that limits no rates. */
+  readonly limiter?: RateLimiter | undefined;
 }

@@ -13,15 +13,18 @@ import { fail } from "../errors.ts";
  */
 const maxJsonDepth = 32;
 
-/** Throws MESSAGE_TOO_LARGE for a draft over `maxBytes`, and FIELD_INVALID for a payload that no reader could decode. */
-export function checkDraft({ content, payload }: Draft, maxBytes: number): void {
+/**
+ * Returns the bytes of a draft's content and payload. Throws MESSAGE_TOO_LARGE for a draft over `maxBytes`, and FIELD_INVALID
+ * for a payload that no reader could decode.
+ */
+export function checkDraft({ content, payload }: Draft, maxBytes: number): number {
   const size = Buffer.byteLength(content) + payloadLength(payload);
   if (size > maxBytes) {
     const sentence = `content and payload have ${size} bytes, and at most ${maxBytes} are allowed; send a url instead`;
     const metadata = { limit: String(maxBytes), size: String(size) };
     throw fail("MESSAGE_TOO_LARGE", sentence, { field: "message", metadata });
   }
-  if (payload.case !== "json" || !isDeeper(payload.value, maxJsonDepth)) return;
+  if (payload.case !== "json" || !isDeeper(payload.value, maxJsonDepth)) return size;
   const sentence = `lists and objects may be ${maxJsonDepth} levels deep; send it flatter, or as binary`;
   throw fail("FIELD_INVALID", sentence, { field: "message.json", metadata: { limit: String(maxJsonDepth) } });
 }

@@ -1,9 +1,11 @@
 /** ① Publish: authorise, stamp, store, announce, answer. The request has passed validation. */
+import type { ConnectError } from "@connectrpc/connect";
 import { type Draft, Kind } from "../../gen/tidings/v1/message_pb.ts";
 import type { PublishRequest, PublishResponse } from "../../gen/tidings/v1/push_service_pb.ts";
 import { type Identity, isUser } from "../auth/identity.ts";
 import { fail } from "../errors.ts";
 import type { ReadStateService } from "../inbox/read-state-service.ts";
+import type { Limits } from "../limits/limits.ts";
 import type { Counters } from "../metrics/counters.ts";
 import type { Settings } from "../options.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -18,13 +20,20 @@ import type { Defer } from "../wire/flush-queue.ts";
 import { Announcer, type Published } from "./announce.ts";
 import { Answers } from "./answers.ts";
 import { type AudienceRules, type ResolvedAudience, resolveAudience } from "./audience.ts";
-import { slices } from "./batch-size.ts";
+import { entriesOf, slices } from "./batch-size.ts";
 import { checkDraft } from "./draft.ts";
 import { ReservedCategories } from "./reserved-categories.ts";
 import { type StampedMessage, Stamper } from "./stamp.ts";
 
 /** Extra time, in ms, for a single store call that uses up its timeout: its own error names the cause, and should win. */
 const deadlineGraceMs = 100;
+
+/** A request with a valid draft. */
+interface Sized {
+  readonly request: PublishRequest;
+  /** Bytes of content and payload. */
+  readonly bytes: number;
+}
 
 /** A request whose caller may reach its audience. */
 interface Authorised {
@@ -36,6 +45,7 @@ interface Authorised {
 export interface PublisherParts {
   readonly access: RoomAccess;
   readonly states: ReadStateService;
+  readonly limits: Limits;
   /** StoreInfo.timeoutMs. */
   readonly storeTimeoutMs: number | undefined;
   readonly counters: Counters;
@@ -50,6 +60,7 @@ export class Publisher {
   readonly #presence: Presence;
   readonly #rules: AudienceRules;
   readonly #states: ReadStateService;
+  readonly #limits: Limits;
   readonly #storeTimeoutMs: number | undefined;
   readonly #counters: Counters;
   readonly #tracer: Tracer;
@@ -61,7 +72,7 @@ export class Publisher {
 
   constructor(
     { store, bus, presence }: Ports,
-    { access, states, storeTimeoutMs, counters, tracer, steadyClock }: PublisherParts,
+    { access, states, limits, storeTimeoutMs, counters, tracer, steadyClock }: PublisherParts,
     newId: () => string,
     { clock, defer, maxMessageBytes, reservedCategories, retention }: Settings,
   ) {
@@ -69,6 +80,7 @@ export class Publisher {
     this.#presence = presence;
     this.#rules = { access, reserved: new ReservedCategories(reservedCategories) };
     this.#states = states;
+    this.#limits = limits;
     this.#storeTimeoutMs = storeTimeoutMs;
     this.#counters = counters;
     this.#tracer = tracer;
@@ -82,7 +94,9 @@ export class Publisher {
   /**
    * Publishes requests together and returns one outcome for each, in order. A bad request gets its error and changes
    * nothing. When the store fails, the whole call rejects with STORE_UNAVAILABLE although messages may be stored: to
-   * publish them again under the same request ids completes whatever is missing. `span` is the span of a traced call.
+   * publish them again under the same request ids completes whatever is missing. Rejects with RATE_LIMITED, before anything
+   * is stored; only for requests to several tenants it is the outcome of those whose tenant is over its limit. `span` is the
+   * span of a traced call.
    */
   async publish(
     caller: Identity,
@@ -90,7 +104,11 @@ export class Publisher {
     span?: Span,
   ): Promise<(PublishResponse | Error)[]> {
     // Outside the deadline: the authorize hook, which this may ask, has a timeout of its own.
-    const authorised = await Promise.all(requests.map((request) => this.#authorise(caller, request)));
+    const admitted = this.#admit(
+      caller,
+      requests.map((request) => this.#size(request)),
+    );
+    const authorised = await Promise.all(admitted.map((item) => this.#authorise(caller, item)));
     const published = await this.#inTime(countAllFeeds(authorised), async (checkDeadline) => {
       const outcomes: (Published | Error)[] = [];
       for (const slice of slices(authorised, countFeeds)) {
@@ -121,11 +139,43 @@ export class Publisher {
     return deadline.race(work(() => deadline.check()));
   }
 
-  async #authorise(caller: Identity, request: PublishRequest | Error): Promise<Authorised | Error> {
+  #size(request: PublishRequest | Error): Sized | Error {
     if (request instanceof Error) return request;
     try {
-      checkDraft(request.message as Draft, this.#maxMessageBytes);
-      return { request, audience: await resolveAudience(caller, request, this.#rules) };
+      return { request, bytes: checkDraft(request.message as Draft, this.#maxMessageBytes) };
+    } catch (error) {
+      return error as Error;
+    }
+  }
+
+  /**
+   * Applies the rate limits to valid requests, together for each tenant that they name: the requests to one tenant are let
+   * through or refused together.
+   */
+  #admit(caller: Identity, items: readonly (Sized | Error)[]): readonly (Sized | Error)[] {
+    const tenants = new Map<string, Sized[]>();
+    for (const item of withoutErrors(items)) {
+      // What a bound caller says about the tenant is checked later, and does not matter here.
+      const tenant = caller.tenant ?? item.request.tenantId;
+      const sized = tenants.get(tenant);
+      if (sized) sized.push(item);
+      else tenants.set(tenant, [item]);
+    }
+    const refused = new Map<Sized, ConnectError>();
+    for (const [tenant, sized] of tenants) {
+      const entries = sized.reduce((sum, { request }) => sum + entriesOf(request), 0);
+      const bytes = sized.reduce((sum, item) => sum + item.bytes, 0);
+      const error = this.#limits.publish(caller, tenant === "" ? undefined : tenant, { entries, bytes });
+      if (error && tenants.size === 1) throw error;
+      if (error) for (const item of sized) refused.set(item, error);
+    }
+    return refused.size === 0 ? items : items.map((item) => refused.get(item as Sized) ?? item);
+  }
+
+  async #authorise(caller: Identity, sized: Sized | Error): Promise<Authorised | Error> {
+    if (sized instanceof Error) return sized;
+    try {
+      return { request: sized.request, audience: await resolveAudience(caller, sized.request, this.#rules) };
     } catch (error) {
       return error as Error;
     }

@@ -5,5 +5,6 @@
 export { busContract, type OpenedBus } from "./bus.ts";
 export type { LosingPresence, OpenedPresence } from "./opened-presence.ts";
 export { type PresenceContractOptions, presenceContract } from "./presence.ts";
+export { type OpenedRateLimiter, rateLimiterContract } from "./rate-limiter.ts";
 export { type StoreContractOptions, storeContract } from "./store.ts";
 export type { MakeStore, OpenedStore } from "./store-bench.ts";

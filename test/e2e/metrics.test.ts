@@ -187,7 +187,7 @@ test("No label has a value that a caller chose, and the number of series is boun
   for (const tenant of tenants) expect(text).not.toContain(tenant);
   const allowed = new Set([
     ...["rpc_system_name", "rpc_method", "rpc_response_status_code", "error_type", "reason", "transport"],
-    ...["kind", "audience", "outcome", "method", "ok", "direction", "le"],
+    ...["kind", "audience", "outcome", "method", "ok", "direction", "limit", "le"],
   ]);
   for (const { labels } of first.samples) for (const name of Object.keys(labels)) expect(allowed).toContain(name);
   expect(first.samples.filter(({ name }) => name === "tidings_errors_total")).toHaveLength(

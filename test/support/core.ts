@@ -20,6 +20,7 @@ import { type Reason, reasonOf } from "../../src/errors.ts";
 import { resolveOptions, type TidingsOptions } from "../../src/options.ts";
 import type { Bus } from "../../src/ports/bus.ts";
 import type { Presence } from "../../src/ports/presence.ts";
+import type { RateLimiter } from "../../src/ports/rate-limiter.ts";
 import type { Authorize } from "../../src/rooms/access.ts";
 import { Subscription } from "../../src/stream/subscription.ts";
 import { FakeClock, seededRandom, tick } from "./clock.ts";
@@ -68,6 +69,8 @@ export interface TestCoreOptions
   readonly clock?: FakeClock;
   readonly bus?: Bus;
   readonly presence?: Presence;
+  /** Default: nothing is limited. */
+  readonly limiter?: RateLimiter;
   /** The hook that decides about rooms for which tokens have no grant. */
   readonly authorize?: Authorize;
   /** A store that several nodes share, and the last one closes. Default: the node's own, in memory. */
@@ -267,7 +270,7 @@ export async function startTestCore(options: TestCoreOptions = {}): Promise<Test
       inFlight--;
     }
   });
-  const core = await startCore({ store, bus, presence }, () => {}, settings, authorize);
+  const core = await startCore({ store, bus, presence, limiter: options.limiter }, () => {}, settings, authorize);
   return new TestCore(core, clock, sqlite, calls, () => inFlight);
 }
 

@@ -1,7 +1,7 @@
 import type { Cluster, Redis } from "ioredis";
 import type { OnlineTotals } from "../../ports/presence.ts";
 import { exactKey } from "../../util/keys.ts";
-import { type Script, scripts } from "./scripts.ts";
+import { runScript, type Script, scripts } from "./scripts.ts";
 
 /** The open streams of a tenant, or the members of one of its rooms: what presence counts and leases. */
 export interface MemberSet {
@@ -86,13 +86,13 @@ export class PresenceCommands {
 
   /** Lists the tenants that have open streams. */
   async tenants(): Promise<readonly string[]> {
-    return (await this.#call(scripts.tenants, [`${this.#prefix}:tenants`], [])) as string[];
+    return (await runScript(this.#redis, scripts.tenants, [`${this.#prefix}:tenants`], [])) as string[];
   }
 
   /** Records that these tenants have open streams. */
   async register(tenants: readonly string[]): Promise<void> {
     if (tenants.length === 0) return;
-    await this.#call(scripts.tenants, [`${this.#prefix}:tenants`], [`${this.#leaseMs}`, ...tenants]);
+    await runScript(this.#redis, scripts.tenants, [`${this.#prefix}:tenants`], [`${this.#leaseMs}`, ...tenants]);
   }
 
   #run(script: Script, { tenant, room }: MemberSet, args: readonly string[]): Promise<unknown> {
@@ -101,16 +101,6 @@ export class PresenceCommands {
     const keys = ["leases", "users", "infos", "kicked"].map((part) =>
       room === undefined ? `${tag}:online:${part}` : `${tag}:room:${part}:${room}`,
     );
-    return this.#call(script, keys, args);
-  }
-
-  /** Sends a script by its digest, and its text only when the server does not know it: once per start of a server. */
-  async #call({ text, sha1 }: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    try {
-      return await this.#redis.evalsha(sha1, keys.length, ...keys, ...args);
-    } catch (error) {
-      if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error;
-      return this.#redis.eval(text, keys.length, ...keys, ...args);
-    }
+    return runScript(this.#redis, script, keys, args);
   }
 }

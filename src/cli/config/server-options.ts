@@ -1,6 +1,7 @@
 /** Turns the settings of `serve` and `dev` into the options of a server. */
 import { createSecureContext } from "node:tls";
 import type { Logger } from "pino";
+import { limitNames } from "../../limit-options.ts";
 import type { AuthOptions, AuthorizeOptions, TidingsOptions } from "../../options.ts";
 import { readJwtSecrets } from "./jwt-secret.ts";
 import { readText } from "./read-text.ts";
@@ -33,6 +34,7 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
     drainMs: values.drain,
     drainDelayMs: values.drainDelay,
     maxStreamsPerUser: values.maxStreamsPerUser,
+    limits: Object.fromEntries(limitNames.map((name) => [name, values[name]])),
     admission: {
       perSecond,
       ...(burst === undefined ? {} : { burst }),

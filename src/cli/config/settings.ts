@@ -4,6 +4,7 @@
  */
 import { dayMs } from "../../util/durations.ts";
 import { callSettings } from "./call-settings.ts";
+import { limitSettings } from "./limit-settings.ts";
 import {
   address,
   addressRange,
@@ -259,6 +260,7 @@ export const settings = {
     help: "Maximum number of HTTP/2 streams that one connection may reset at once right after it opened them; a tenth of it each second.",
     for: servers,
   },
+  ...limitSettings,
   authorizeUrl: {
     type: hookUrl,
     help: "Webhook that decides about rooms which a token does not grant. It receives tenant, user, room, action (join or publish) and, for a join, mode (any, first or last), and answers with allow.",

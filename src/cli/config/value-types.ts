@@ -1,7 +1,9 @@
 /** The types of settings: each reads a value from the text of a flag or variable, or from the YAML of a file. */
 import { busUrlRule, isBusUrl, isStoreUrl, storeUrlRule } from "../../adapters/urls.ts";
 import { isPathPrefix } from "../../http/path-prefix.ts";
+import type { RateOption } from "../../limit-options.ts";
 import { isKeySetUrl, keySetUrlRule } from "../../options.ts";
+import type { Rate } from "../../ports/rate-limiter.ts";
 import { addressRangeRule, isAddressRange } from "../../util/address-list.ts";
 import { dayMs } from "../../util/durations.ts";
 
@@ -116,6 +118,25 @@ export function duration(least: number, most: number): ValueType<number> {
 export function spell(milliseconds: number): string {
   const unit = Object.entries(units).findLast(([, size]) => milliseconds % size === 0 && milliseconds >= size);
   return unit === undefined ? `${milliseconds}ms` : `${milliseconds / unit[1]}${unit[0]}`;
+}
+
+/** A rate per second with its burst, or `none` for no limit, which is Infinity. */
+export const rate: ValueType<RateOption> = {
+  placeholder: "rate:burst",
+  allowed: "a number per second, with a burst after a colon or one of five times as many, such as 20:100, or none",
+  read(raw) {
+    if (raw === "none") return Number.POSITIVE_INFINITY;
+    const [, digits, more] = /^(\d{1,12}(?:\.\d{1,6})?)(?::(\d{1,12}))?$/.exec(String(raw)) ?? [];
+    const [perSecond, burst] = [Number(digits), Number(more)];
+    if (!(perSecond > 0)) return undefined;
+    if (more === undefined) return perSecond;
+    return burst >= 1 ? { perSecond, burst } : undefined;
+  },
+};
+
+/** Formats a rate as `rate` reads it. */
+export function spellRate(value: Rate | undefined): string {
+  return value === undefined ? "none" : `${value.perSecond}:${value.burst}`;
 }
 
 /** A time, read as ms since the Unix epoch. The offset is mandatory: a bare time would depend on the machine's time zone. */

@@ -9,6 +9,7 @@ import {
   settingOf,
   type Values,
 } from "../../../src/cli/config/settings.ts";
+import { limitNames } from "../../../src/limit-options.ts";
 import { resolveOptions } from "../../../src/options.ts";
 import { Folder, secret } from "../harness.ts";
 
@@ -235,6 +236,7 @@ const samples: Readonly<Record<string, string>> = {
   newStreamsBurst: "3",
   newStreamsPerTenant: "3",
   rapidResets: "3",
+  ...Object.fromEntries(limitNames.map((name) => [name, "3:30"])),
   headersTimeout: "3s",
   requestTimeout: "3s",
   idleTimeout: "3s",

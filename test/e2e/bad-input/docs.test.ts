@@ -8,7 +8,9 @@ import { expect, test } from "vitest";
 import { environmentName, flagName, settings } from "../../../src/cli/config/settings.ts";
 import { loadDescriptors } from "../../../src/contract/descriptors.ts";
 import { errorTable, fail, type Reason, webSocketCloseCode } from "../../../src/errors.ts";
+import { defaultLimits, limitNames } from "../../../src/limit-options.ts";
 import { resolveOptions } from "../../../src/options.ts";
+import type { Rate } from "../../../src/ports/rate-limiter.ts";
 import { root } from "../../support/run.ts";
 import { secret } from "../../support/token.ts";
 
@@ -97,6 +99,15 @@ test("docs/limits.md lists every limit that can be set, with its names and defau
     return [path, `--${flagName(name)}`, environmentName(name), Number(value).toLocaleString("en-US")];
   });
   expect(tableOf("limits.md", "Option").map((row) => row.slice(0, 4))).toEqual(expected);
+});
+
+test("docs/limits.md lists every rate limit, with its flag and default", () => {
+  const spell = (rate: Rate | undefined) =>
+    rate === undefined
+      ? "none"
+      : `${rate.perSecond.toLocaleString("en-US")} a second, burst ${rate.burst.toLocaleString("en-US")}`;
+  const expected = limitNames.map((name) => [`limits.${name}`, `--${flagName(name)}`, spell(defaultLimits[name])]);
+  expect(tableOf("limits.md", "Rate limit").map((row) => row.slice(0, 3))).toEqual(expected);
 });
 
 test("docs/limits.md lists the limits of the authorize hook", () => {

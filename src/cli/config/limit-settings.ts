@@ -1,0 +1,26 @@
+/** The rows of the rate limits in the table of settings. */
+import { defaultLimits, type LimitName } from "../../limit-options.ts";
+import { rate, spellRate } from "./value-types.ts";
+
+function limit(name: LimitName, help: string) {
+  return { type: rate, default: spellRate(defaultLimits[name]), help, for: ["serve", "dev"] } as const;
+}
+
+/** The settings of the rate limits, whose names are those of the options in `limits`. */
+export const limitSettings = {
+  publishesPerTenant: limit(
+    "publishesPerTenant",
+    "Rate limit for the messages of one tenant: a batch counts one for each user that it names. The nodes of one --bus share all rate limits.",
+  ),
+  publishesPerCredential: limit(
+    "publishesPerCredential",
+    "Rate limit for the messages that one service or admin publishes, whatever token it uses.",
+  ),
+  publishesPerUser: limit("publishesPerUser", "Rate limit for the messages that one user publishes."),
+  bytesPerTenant: limit("bytesPerTenant", "Rate limit for the bytes of content and payload published in one tenant."),
+  bytesPerCredential: limit(
+    "bytesPerCredential",
+    "Rate limit for the bytes of content and payload that one service or admin publishes.",
+  ),
+  bytesPerUser: limit("bytesPerUser", "Rate limit for the bytes of content and payload that one user publishes."),
+} satisfies Record<LimitName, unknown>;

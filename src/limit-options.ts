@@ -1,0 +1,79 @@
+/** Options of the rate limits: how often callers may do what costs others something. */
+import type { Rate } from "./ports/rate-limiter.ts";
+
+/**
+ * The rate of a token bucket: `perSecond`, and the `burst` that may come at once after a quiet time. A number is the rate per
+ * second, with a burst of five times as many. Infinity is no limit.
+ */
+export type RateOption = number | Rate;
+
+/**
+ * Rate limits by token buckets, which the nodes of one Redis share. A call over a limit is refused with RATE_LIMITED, a
+ * stream with TOO_MANY_NEW_STREAMS, both with the delay until it may be repeated. The nodes may exceed a limit for a moment,
+ * by a burst for each further node at most.
+ */
+export interface LimitOptions {
+  /** Messages of one tenant: a batch counts its inbox entries, one for each user that it names. Default: no limit. */
+  readonly publishesPerTenant?: RateOption;
+  /**
+   * Messages that one service or admin publishes, counted in the same way. A credential is the subject of its tokens, within
+   * its tenant, and not a single token: a fresh one has no fresh limit. Default: no limit.
+   */
+  readonly publishesPerCredential?: RateOption;
+  /** Messages that one user publishes. Default 20 per second, and a burst of 100. */
+  readonly publishesPerUser?: RateOption;
+  /** Bytes of content and payload that are published in one tenant. Default: no limit. */
+  readonly bytesPerTenant?: RateOption;
+  /** Bytes of content and payload that one service or admin publishes. Default: no limit. */
+  readonly bytesPerCredential?: RateOption;
+  /** Bytes of content and payload that one user publishes. Default 1 MiB per second, and a burst of 8 MiB. */
+  readonly bytesPerUser?: RateOption;
+}
+
+/** The name of a rate limit, as its option has it. */
+export type LimitName = keyof LimitOptions;
+
+/** LimitOptions with the defaults filled in; a limit that is Infinity is undefined. */
+export type LimitSettings = Readonly<Record<LimitName, Rate | undefined>>;
+
+const mebibyte = 1024 * 1024;
+
+/** The limits and their defaults; undefined for no limit. */
+export const defaultLimits: LimitSettings = {
+  publishesPerTenant: undefined,
+  publishesPerCredential: undefined,
+  publishesPerUser: { perSecond: 20, burst: 100 },
+  bytesPerTenant: undefined,
+  bytesPerCredential: undefined,
+  bytesPerUser: { perSecond: mebibyte, burst: 8 * mebibyte },
+};
+
+/** The names of all rate limits. */
+export const limitNames = Object.keys(defaultLimits) as readonly LimitName[];
+
+/** The burst of a rate that names none, in seconds of it. */
+const burstSeconds = 5;
+
+/** Fills in the defaults. Throws a TypeError for an unknown limit, and a RangeError for a rate that is none, by name. */
+export function resolveLimits(options: LimitOptions = {}): LimitSettings {
+  // A misspelled limit would limit nothing.
+  const unknown = Object.keys(options).find((key) => !Object.hasOwn(defaultLimits, key));
+  if (unknown !== undefined)
+    throw new TypeError(`limits: unknown key ${unknown}; known keys are ${limitNames.join(", ")}`);
+  const entries = limitNames.map((name) => {
+    const given = options[name];
+    return [name, given === undefined ? defaultLimits[name] : resolveRate(`limits.${name}`, given)];
+  });
+  return Object.fromEntries(entries) as LimitSettings;
+}
+
+function resolveRate(name: string, option: RateOption): Rate | undefined {
+  const perSecond = typeof option === "number" ? option : option.perSecond;
+  if (perSecond === Number.POSITIVE_INFINITY) return undefined;
+  const burst = typeof option === "number" ? Math.max(1, burstSeconds * perSecond) : option.burst;
+  if (!Number.isFinite(perSecond) || perSecond <= 0) {
+    throw new RangeError(`${name}: must be a number of more than 0 per second, or Infinity for no limit`);
+  }
+  if (!Number.isFinite(burst) || burst < 1) throw new RangeError(`${name}.burst: must be a number of at least 1`);
+  return { perSecond, burst };
+}

@@ -1,0 +1,83 @@
+import type { ConnectError } from "@connectrpc/connect";
+import { type Identity, isUser } from "../auth/identity.ts";
+import { fail } from "../errors.ts";
+import type { LimitName, LimitSettings } from "../limit-options.ts";
+import type { Counters } from "../metrics/counters.ts";
+import type { Charge, RateLimiter, Refusal } from "../ports/rate-limiter.ts";
+import { joinKey } from "../util/keys.ts";
+
+/** What a limit counts, and whose, for sentences such as "the user may publish 20 messages a second". */
+const meanings: Readonly<Record<LimitName, readonly [whose: string, what: string]>> = {
+  publishesPerTenant: ["the tenant", "publish {} messages"],
+  publishesPerCredential: ["the service", "publish {} messages"],
+  publishesPerUser: ["the user", "publish {} messages"],
+  bytesPerTenant: ["the tenant", "publish {} bytes"],
+  bytesPerCredential: ["the service", "publish {} bytes"],
+  bytesPerUser: ["the user", "publish {} bytes"],
+};
+
+/** What a publish takes from the limits. */
+export interface PublishCost {
+  /** Inbox entries: one for each user that a request names, or one for a whole audience. */
+  readonly entries: number;
+  /** Bytes of content and payload. */
+  readonly bytes: number;
+}
+
+/** Applies the rate limits to callers. */
+export class Limits {
+  readonly #limiter: RateLimiter | undefined;
+  readonly #settings: LimitSettings;
+  readonly #counters: Counters;
+
+  /** Without a limiter nothing is limited. */
+  constructor(limiter: RateLimiter | undefined, settings: LimitSettings, counters: Counters) {
+    this.#limiter = limiter;
+    this.#settings = settings;
+    this.#counters = counters;
+  }
+
+  /**
+   * Returns the error RATE_LIMITED if the caller, or the tenant, has published too much for now, and otherwise counts what it
+   * is about to publish. `tenant` is undefined for messages to everyone.
+   */
+  publish(caller: Identity, tenant: string | undefined, { entries, bytes }: PublishCost): ConnectError | undefined {
+    const own = joinKey(caller.tenant ?? "", caller.subject);
+    const charges = isUser(caller)
+      ? [this.#charge("publishesPerUser", own, entries), this.#charge("bytesPerUser", own, bytes)]
+      : [this.#charge("publishesPerCredential", own, entries), this.#charge("bytesPerCredential", own, bytes)];
+    if (tenant !== undefined) {
+      charges.push(this.#charge("publishesPerTenant", tenant, entries), this.#charge("bytesPerTenant", tenant, bytes));
+    }
+    const refusal = this.#take(charges);
+    return refusal && rateLimited(refusal);
+  }
+
+  #charge(limit: LimitName, key: string, cost: number): Charge | undefined {
+    const rate = this.#settings[limit];
+    return rate && { limit, key, rate, cost };
+  }
+
+  #take(charges: readonly (Charge | undefined)[]): Refusal | undefined {
+    const limited = charges.filter((charge) => charge !== undefined);
+    if (limited.length === 0) return undefined;
+    const refusal = this.#limiter?.take(limited);
+    if (refusal) this.#counters.limited(refusal.charge.limit as LimitName);
+    return refusal;
+  }
+}
+
+function rateLimited({ charge, retryAfterMs }: Refusal): ConnectError {
+  const sentence = `${sentenceOf(charge)}; repeat the request after the delay`;
+  return fail("RATE_LIMITED", sentence, { retryAfterMs, metadata: metadataOf(charge) });
+}
+
+function sentenceOf({ limit, rate }: Charge): string {
+  const [whose, what] = meanings[limit as LimitName];
+  return `${whose} may ${what.replace("{}", `${rate.perSecond}`)} a second, and ${rate.burst} at once`;
+}
+
+/** The variable parts of the sentence: the option, its rate and burst, and what the request would have taken. */
+function metadataOf({ limit, rate, cost }: Charge): Record<string, string> {
+  return { option: `limits.${limit}`, limit: `${rate.perSecond}`, burst: `${rate.burst}`, cost: `${cost}` };
+}
