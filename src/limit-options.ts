@@ -28,6 +28,14 @@ export interface LimitOptions {
   readonly bytesPerCredential?: RateOption;
   /** Bytes of content and payload that one user publishes. Default 1 MiB per second, and a burst of 8 MiB. */
   readonly bytesPerUser?: RateOption;
+  /** Streams that one user opens. Default 10 per second, and a burst of 100. */
+  readonly newStreamsPerUser?: RateOption;
+  /**
+   * Streams that are opened from one IPv4 address, or one /64 of IPv6; behind `trustedProxies`, from the address that they
+   * report. Many users may share an address, and internal addresses, which are most likely those of proxies, have no limit.
+   * Default 250 per second, and a burst of 2,500.
+   */
+  readonly newStreamsPerAddress?: RateOption;
 }
 
 /** The name of a rate limit, as its option has it. */
@@ -46,6 +54,8 @@ export const defaultLimits: LimitSettings = {
   bytesPerTenant: undefined,
   bytesPerCredential: undefined,
   bytesPerUser: { perSecond: mebibyte, burst: 8 * mebibyte },
+  newStreamsPerUser: { perSecond: 10, burst: 100 },
+  newStreamsPerAddress: { perSecond: 250, burst: 2_500 },
 };
 
 /** The names of all rate limits. */

@@ -146,7 +146,8 @@ export interface TidingsOptions {
   readonly allowedOrigins?: readonly string[];
   /**
    * Proxies of yours in front of this server: IP addresses, subnets such as `10.0.0.0/8`, and `unix:` for those that connect
-   * by a unix socket. Only they are believed about the host that a page asked for (X-Forwarded-Host, Forwarded). Default: none.
+   * by a unix socket. Only they are believed about the host that a page asked for (X-Forwarded-Host, Forwarded), and about
+   * the address of a client (X-Forwarded-For), to which the limit of new streams applies. Default: none.
    */
   readonly trustedProxies?: readonly string[];
   /** Largest content and payload of one message together, in bytes. Default 65,536. */

@@ -167,7 +167,12 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
 
   const embeddedProbes = settings.probes ? ["/livez", "/readyz"] : [];
   const cors = createCors(settings);
-  const adapter = createAdapter({ routes: plainRoutes, fallback: notFound, logger });
+  const adapter = createAdapter({
+    routes: plainRoutes,
+    fallback: notFound,
+    trustedProxies: settings.trustedProxies,
+    logger,
+  });
 
   /** Requests come from an event of a server, where an error would end the process. */
   const guarded = (response: ServerResponse, serve: () => void): void =>

@@ -45,7 +45,9 @@ export class Admission {
     const exhausted = this.#exhausted(tenant, own);
     if (exhausted) {
       const sentence = "too many streams are being opened; come back after the delay";
-      throw fail("TOO_MANY_NEW_STREAMS", sentence, { retryAfterMs: exhausted.nextRetryMs() });
+      const option = exhausted === own ? "admission.perTenant" : "admission.perSecond";
+      const metadata = { option, limit: `${exhausted.perSecond}`, burst: `${exhausted.burst}` };
+      throw fail("TOO_MANY_NEW_STREAMS", sentence, { retryAfterMs: exhausted.nextRetryMs(), metadata });
     }
     own?.take();
     this.#node.take();

@@ -46,8 +46,11 @@ export interface CoreContext extends StreamContext {
 export interface Core {
   readonly context: CoreContext;
   readonly authenticate: Authenticate;
-  /** As `authenticate`, for a caller that opens a stream. Throws TOO_MANY_NEW_STREAMS before the store is asked. */
-  readonly admit: Authenticate;
+  /**
+   * As `authenticate`, for a caller that opens a stream from an address, undefined for one without a limit. Rejects with
+   * TOO_MANY_NEW_STREAMS before the store is asked.
+   */
+  admit(token: string | undefined, address?: string): Promise<Identity>;
   readonly publisher: Publisher;
   readonly recaller: Recaller;
   readonly disconnector: Disconnector;
@@ -91,7 +94,7 @@ export async function startCore(
   );
   const hub = new Hub(bus, tracer, flushQueue, reportUnencodable);
   const gapRepair = new GapRepair(bus, hub, store, clock, random);
-  const limits = new Limits(ports.limiter, settings.limits, counters);
+  const limits = new Limits(ports.limiter, settings.limits, { counters, random });
   const access = new RoomAccess(authorize, clock, settings.directRooms);
   const states = new ReadStateService(store, bus, access, steadyClock, settings.newcomerDays);
   const inbox = new Inbox(store, states, bus, clock);
@@ -147,9 +150,11 @@ export async function startCore(
     context,
     validate,
     authenticate: async (token) => unblocked(await verifier.authenticate(token)),
-    admit: async (token) => {
-      // Verify first: a bad token must not use up the rate limit of others.
+    admit: async (token, address) => {
+      // Verify first: a bad token must not use up the rate limit of others. Then the narrowest limit: a caller over it must
+      // not use up those of the tenant and the node.
       const identity = await verifier.authenticate(token);
+      limits.newStream(identity, address);
       const checked = admission.admit(identity.tenant);
       return unblocked(identity).finally(checked);
     },

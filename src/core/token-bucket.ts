@@ -7,6 +7,8 @@ const longestMs = 29_000;
 
 /** A token bucket that gives each refused caller a retry slot of its own, one token's time after the one before. */
 export class TokenBucket {
+  /** The tokens that it gains a second. */
+  readonly perSecond: number;
   /** The most tokens that it holds. */
   readonly burst: number;
   readonly #perMs: number;
@@ -19,6 +21,7 @@ export class TokenBucket {
 
   /** The bucket starts full, and gains `perSecond` tokens a second. */
   constructor({ perSecond, burst }: { perSecond: number; burst: number }, clock: Clock, random: Random) {
+    this.perSecond = perSecond;
     this.#perMs = perSecond / 1000;
     this.burst = burst;
     this.#clock = clock;

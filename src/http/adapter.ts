@@ -3,17 +3,21 @@ import type { Writable } from "node:stream";
 import { type ConnectRouter, createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
+import type { AddressList } from "../util/address-list.ts";
 import { ChunkedSink } from "../wire/chunked-sink.ts";
 import type { FlushQueue } from "../wire/flush-queue.ts";
 import type { Enveloped } from "../wire/formats.ts";
 import type { Sink } from "../wire/sink.ts";
 import { SocketSink } from "../wire/socket-sink.ts";
+import { clientAddress } from "./client-address.ts";
 import { responseHeaders, streamHeaders } from "./embedded-routes.ts";
 import { toUniversal, writeResponse } from "./exchange.ts";
 import { valuesOf } from "./raw-headers.ts";
 
 /** The transport under a call. */
 export interface ConnectionHandle {
+  /** Returns the address of the client, as `clientAddress` does. */
+  address(): string | undefined;
   /** A sink into the response body, for frames of a stream beside the messages that its handler yields. */
   sink(format: Enveloped, flushQueue: FlushQueue): Sink;
   /** Cuts the HTTP/2 stream or the HTTP/1.1 connection, for a reader that takes nothing any more. */
@@ -29,6 +33,8 @@ export interface AdapterOptions {
   readonly routes: (router: ConnectRouter) => void;
   /** Handles requests for other paths. */
   readonly fallback: (request: IncomingMessage, response: ServerResponse) => void;
+  /** Proxies whose word counts about the address of a client. */
+  readonly trustedProxies: AddressList;
   /** Logs failures to write a response. */
   readonly logger: Logger | undefined;
 }
@@ -79,7 +85,7 @@ export interface Adapter {
  * Creates a request handler that serves Connect routes. It replaces connectNodeAdapter, which prints to the console and
  * gives no access to the connection.
  */
-export function createAdapter({ routes, fallback, logger }: AdapterOptions): Adapter {
+export function createAdapter({ routes, fallback, trustedProxies, logger }: AdapterOptions): Adapter {
   const router = createConnectRouter({ acceptCompression: [compressionGzip, compressionBrotli] });
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -98,6 +104,7 @@ export function createAdapter({ routes, fallback, logger }: AdapterOptions): Ada
       if (!request.readableEnded) request.removeAllListeners("readable").resume();
     });
     const values = createContextValues().set(connectionKey, {
+      address: () => clientAddress(request, trustedProxies),
       // The HTTP/2 compatibility layer is not a Writable, but the stream below it is.
       sink: (format, flushQueue) =>
         "stream" in response

@@ -3,6 +3,7 @@ import { type Identity, isUser } from "../auth/identity.ts";
 import { fail } from "../errors.ts";
 import type { LimitName, LimitSettings } from "../limit-options.ts";
 import type { Counters } from "../metrics/counters.ts";
+import type { Random } from "../ports/clock.ts";
 import type { Charge, RateLimiter, Refusal } from "../ports/rate-limiter.ts";
 import { joinKey } from "../util/keys.ts";
 
@@ -14,6 +15,8 @@ const meanings: Readonly<Record<LimitName, readonly [whose: string, what: string
   bytesPerTenant: ["the tenant", "publish {} bytes"],
   bytesPerCredential: ["the service", "publish {} bytes"],
   bytesPerUser: ["the user", "publish {} bytes"],
+  newStreamsPerUser: ["the user", "open {} streams"],
+  newStreamsPerAddress: ["the address", "open {} streams"],
 };
 
 /** What a publish takes from the limits. */
@@ -24,17 +27,28 @@ export interface PublishCost {
   readonly bytes: number;
 }
 
+/** The shortest delay of a refused stream, in ms: clients take no shorter one, and back off by themselves. */
+const leastStreamRetryMs = 500;
+/** The longest time over which refused streams are spread, in ms. */
+const longestSpreadMs = 20_000;
+
 /** Applies the rate limits to callers. */
 export class Limits {
   readonly #limiter: RateLimiter | undefined;
   readonly #settings: LimitSettings;
   readonly #counters: Counters;
+  readonly #random: Random;
 
   /** Without a limiter nothing is limited. */
-  constructor(limiter: RateLimiter | undefined, settings: LimitSettings, counters: Counters) {
+  constructor(
+    limiter: RateLimiter | undefined,
+    settings: LimitSettings,
+    { counters, random }: { counters: Counters; random: Random },
+  ) {
     this.#limiter = limiter;
     this.#settings = settings;
     this.#counters = counters;
+    this.#random = random;
   }
 
   /**
@@ -51,6 +65,26 @@ export class Limits {
     }
     const refusal = this.#take(charges);
     return refusal && rateLimited(refusal);
+  }
+
+  /**
+   * Throws TOO_MANY_NEW_STREAMS if the user, or the address, has opened too many streams. The delays of refused streams are
+   * spread over the time in which the bucket fills: with one delay for all, they would all return at once again. `address`
+   * is undefined for a stream without a limit by address.
+   */
+  newStream(caller: Identity, address: string | undefined): void {
+    const refusal = this.#take([
+      isUser(caller) ? this.#charge("newStreamsPerUser", joinKey(caller.tenant, caller.subject), 1) : undefined,
+      address === undefined ? undefined : this.#charge("newStreamsPerAddress", address, 1),
+    ]);
+    if (!refusal) return;
+    const { perSecond, burst } = refusal.charge.rate;
+    const spreadMs = Math.min((burst / perSecond) * 1000, longestSpreadMs);
+    const retryAfterMs = Math.ceil(
+      Math.max(refusal.retryAfterMs, leastStreamRetryMs) + this.#random.fraction() * spreadMs,
+    );
+    const sentence = `${sentenceOf(refusal.charge)}; come back after the delay`;
+    throw fail("TOO_MANY_NEW_STREAMS", sentence, { retryAfterMs, metadata: metadataOf(refusal.charge) });
   }
 
   #charge(limit: LimitName, key: string, cost: number): Charge | undefined {

@@ -8,7 +8,7 @@ import { bearerToken } from "../auth/verify-token.ts";
 import type { RequestJson } from "../contract/request-json.ts";
 import type { Core } from "../core/core.ts";
 import { codeName, errorDomain, fail, type Reason, reasonOf } from "../errors.ts";
-import { isDisconnect } from "../http/adapter.ts";
+import { connectionKey, isDisconnect } from "../http/adapter.ts";
 import { rpcSystem, serverFault, type Transport } from "../metrics/counters.ts";
 import { guard } from "../util/guard.ts";
 import { identityKey, spanKey } from "./context.ts";
@@ -63,8 +63,9 @@ export function createGate(
     context.signal.addEventListener("abort", () =>
       guard((error) => log?.error({ err: error }, "a callback failed"), end),
     );
-    const enter = context.method.methodKind === "unary" ? authenticate : admit;
-    const identity = await enter(bearerToken(context.requestHeader.get("authorization")));
+    const token = bearerToken(context.requestHeader.get("authorization"));
+    const isUnary = context.method.methodKind === "unary";
+    const identity = await (isUnary ? authenticate(token) : admit(token, context.values.get(connectionKey)?.address()));
     const roles = allowedRoles[method] ?? [];
     if (!roles.includes(identity.role)) {
       throw fail("ROLE_FORBIDDEN", `the role ${identity.role} may not call ${context.method.name}`, {

@@ -12,6 +12,7 @@ import { type Identity, isUser } from "../auth/identity.ts";
 import { RequestJson } from "../contract/request-json.ts";
 import type { Core } from "../core/core.ts";
 import { fail, reasonOf, retryAfterOf, webSocketCloseCode } from "../errors.ts";
+import { clientAddress } from "../http/client-address.ts";
 import { isPageAllowed } from "../http/cors.ts";
 import { isWebSocketRequest } from "../http/declined-upgrade.ts";
 import { valuesOf } from "../http/raw-headers.ts";
@@ -105,7 +106,10 @@ export class WebSocketBridge {
       refuse(socket, "400 Bad Request", "offer the subprotocol tidings.v1.json or tidings.v1.proto");
     } else
       this.#server.handleUpgrade(request, socket, head, (webSocket) =>
-        guard(warn, () => new Bridge(this.#core, webSocket, socket, this.#pings)),
+        guard(warn, () => {
+          const address = clientAddress(request, this.#core.context.settings.trustedProxies);
+          new Bridge(this.#core, webSocket, socket, address, this.#pings);
+        }),
       );
     return true;
   }
@@ -127,6 +131,7 @@ class Bridge {
   readonly #socket: WebSocket;
   readonly #codec: Codec;
   readonly #sink: SocketSink;
+  readonly #address: string | undefined;
   #identity: Identity | undefined;
   #subscription: Subscription | undefined;
   #work: Promise<void> = Promise.resolve();
@@ -140,8 +145,10 @@ class Bridge {
 
   /**
    * `transport` is the stream below `socket`. Events are written to it as whole frames, and control frames go between.
+   * `address` is the client's, as `clientAddress` returns it.
    */
-  constructor(core: Core, socket: WebSocket, transport: Duplex, pings: Keepalive) {
+  constructor(core: Core, socket: WebSocket, transport: Duplex, address: string | undefined, pings: Keepalive) {
+    this.#address = address;
     this.#core = core;
     this.#socket = socket;
     this.#codec = codecs.get(socket.protocol) as Codec;
@@ -202,7 +209,7 @@ class Bridge {
   }
 
   async #open({ token, subscribe }: BridgeFrame): Promise<void> {
-    const identity = await this.#core.admit(token);
+    const identity = await this.#core.admit(token, this.#address);
     if (!subscribe) throw fail("FIELD_INVALID", "send it in the first frame, beside the token", { field: "subscribe" });
     this.#identity = identity;
     this.#opening?.cancel();

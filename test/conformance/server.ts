@@ -5,6 +5,7 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { createAdapter } from "../../src/http/adapter.ts";
 import { createListener } from "../../src/http/listener.ts";
+import { AddressList } from "../../src/util/address-list.ts";
 import {
   ServerCompatRequestSchema,
   ServerCompatResponseSchema,
@@ -31,6 +32,7 @@ const handler = createAdapter({
       ...(request.messageReceiveLimit > 0 ? { readMaxBytes: request.messageReceiveLimit } : {}),
     }),
   fallback: (_request, response) => void response.writeHead(404).end(),
+  trustedProxies: new AddressList([]),
   logger: undefined,
 });
 const listener = createListener({

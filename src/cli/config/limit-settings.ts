@@ -23,4 +23,9 @@ export const limitSettings = {
     "Rate limit for the bytes of content and payload that one service or admin publishes.",
   ),
   bytesPerUser: limit("bytesPerUser", "Rate limit for the bytes of content and payload that one user publishes."),
+  newStreamsPerUser: limit("newStreamsPerUser", "Rate limit for the streams that one user opens."),
+  newStreamsPerAddress: limit(
+    "newStreamsPerAddress",
+    "Rate limit for the streams that are opened from one address, or one /64 of IPv6. Internal addresses have none, unless --trusted-proxies report them.",
+  ),
 } satisfies Record<LimitName, unknown>;

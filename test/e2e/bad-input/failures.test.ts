@@ -9,6 +9,7 @@ import { createAdapter } from "../../../src/http/adapter.ts";
 import { createListener, type Listener } from "../../../src/http/listener.ts";
 import { createHealth } from "../../../src/rpc/health.ts";
 import { createRoutes } from "../../../src/rpc/routes.ts";
+import { AddressList } from "../../../src/util/address-list.ts";
 import { WebSocketBridge } from "../../../src/ws/bridge.ts";
 import { FakeClock } from "../../support/clock.ts";
 import { startTestCore, type TestCore } from "../../support/core.ts";
@@ -47,7 +48,12 @@ beforeAll(async () => {
   const routes = createRoutes(node.core, createHealth([]), loadDescriptors());
   const bridge = new WebSocketBridge(node.core);
   listener = createListener({
-    onRequest: createAdapter({ routes, logger, fallback: (_request, response) => response.writeHead(404).end() }),
+    onRequest: createAdapter({
+      routes,
+      logger,
+      trustedProxies: new AddressList([]),
+      fallback: (_request, response) => response.writeHead(404).end(),
+    }),
     onUpgrade: (request, socket, head) => bridge.upgrade(request, socket, head),
     timeouts: node.core.context.settings.timeouts,
   });
