@@ -23,6 +23,7 @@ const alone = [
   "test/e2e/browser/*.test.ts",
   "test/e2e/interop/{buf-curl,grpcurl}.test.ts",
   "test/e2e/{kill,metrics,tracing}.test.ts",
+  "test/wire/frame-cost.test.ts",
 ];
 const elsewhere = ["test/faults/**", ...withServers];
 

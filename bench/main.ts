@@ -19,8 +19,8 @@ Options:
   --full              More and longer rounds, and a slow reader that stops for five minutes.
   --only <names>      Run only these parts, separated by commas:
                       ${Object.keys(sections).join(", ")}.
-  --rows <text>       Measure only rows of fan-out and idle whose name contains this text, and only stores of nodes
-                      (ferretdb, memory). May be repeated.
+  --rows <text>       Measure only rows of fan-out, idle and memory whose name contains this text, and only stores of
+                      nodes (ferretdb, memory). May be repeated.
   --profile <folder>  Write a CPU profile of each server into this folder; bench/profile.ts summarizes it.
   --write             Write the tables and charts into docs/performance.md and docs/charts.
   --help              Print this help.`;

@@ -2,7 +2,7 @@
 export interface Plan {
   readonly name: "quick" | "default" | "full";
   /**
-   * Measures only the rows of fan-out and idle, and the stores of nodes, whose names contain one of these texts. Undefined
+   * Measures only the rows of fan-out, idle and memory, and the stores of nodes, whose names contain one of these texts. Undefined
    * for all.
    */
   readonly rows?: readonly string[];
@@ -26,6 +26,8 @@ export interface Plan {
   readonly missed: number;
   /** Idle connections of each kind. */
   readonly idle: number;
+  /** Streams of each kind in the memory table. */
+  readonly held: number;
   /** Duration of one run of the latency table, in ms. */
   readonly latencyMs: number;
   /** Duration of one run of the nodes table, in ms. */
@@ -54,6 +56,7 @@ const standard: Plan = {
   concurrency: [1, 10, 50, 200],
   missed: 1000,
   idle: 4000,
+  held: 400,
   latencyMs: 3000,
   nodesMs: 500,
   slowReaderMs: 5000,
@@ -77,6 +80,7 @@ const quick: Plan = {
   concurrency: [1, 50],
   missed: 50,
   idle: 100,
+  held: 50,
   latencyMs: 500,
   nodesMs: 200,
   slowReaderMs: 600,
@@ -94,6 +98,7 @@ const full: Plan = {
   fanOutRounds: 7,
   measurementMs: 1500,
   idle: 8000,
+  held: 2000,
   latencyMs: 15_000,
   nodesMs: 10_000,
   slowReaderMs: 300_000,

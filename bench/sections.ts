@@ -6,6 +6,7 @@ import { fanOut } from "./tables/fan-out.ts";
 import { idle } from "./tables/idle.ts";
 import { inbox } from "./tables/inbox.ts";
 import { latency } from "./tables/latency.ts";
+import { memory } from "./tables/memory.ts";
 import { nodes } from "./tables/nodes.ts";
 import { publish } from "./tables/publish.ts";
 import { resume } from "./tables/resume.ts";
@@ -23,6 +24,7 @@ export const sections: Readonly<Record<string, (plan: Plan, drivers: Drivers) =>
   resume,
   "slow-reader": slowReader,
   idle,
+  memory,
   inbox,
   rooms,
   broadcast,

@@ -1,4 +1,5 @@
 /** Options of a server, resolved once into a complete, read-only value: nothing behind createTidings knows a default. */
+import { getHeapStatistics } from "node:v8";
 import type { Logger } from "pino";
 import { busUrlRule, isBusUrl, isStoreUrl, passwordsOf, storeUrlRule } from "./adapters/urls.ts";
 import { type LimitOptions, type LimitSettings, resolveLimits } from "./limit-options.ts";
@@ -157,6 +158,11 @@ export interface TidingsOptions {
    * 100,000.
    */
   readonly maxBatchEntries?: number;
+  /**
+   * Most memory of the recent messages that the node keeps for its streams, in bytes; messages beyond are read from the
+   * store. One tenant gets at most half of it. Default: 1/32 of the heap limit of V8, and at least 16 MiB.
+   */
+  readonly ringBytes?: number;
   /** How long a stream is silent before it sends a heartbeat, in milliseconds. Default 25,000. */
   readonly heartbeatMs?: number;
   /** The time over which the clients of a closing server spread their return, in milliseconds. Default 5,000. */
@@ -234,6 +240,7 @@ export interface Settings {
   readonly trustedProxies: AddressList;
   readonly maxMessageBytes: number;
   readonly maxBatchEntries: number;
+  readonly ringBytes: number;
   readonly heartbeatMs: number;
   readonly drainMs: number;
   readonly drainDelayMs: number;
@@ -287,6 +294,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
     trustedProxies: resolveProxies(options.trustedProxies ?? []),
     maxMessageBytes: atLeast("maxMessageBytes", options.maxMessageBytes ?? 65_536, 1),
     maxBatchEntries: atLeast("maxBatchEntries", options.maxBatchEntries ?? 100_000, 1),
+    ringBytes: atLeast("ringBytes", options.ringBytes ?? defaultRingBytes(), 0),
     heartbeatMs: atLeast("heartbeatMs", options.heartbeatMs ?? 25_000, 10),
     drainMs: atLeast("drainMs", options.drainMs ?? 5_000, 0),
     drainDelayMs: atLeast("drainDelayMs", options.drainDelayMs ?? 0, 0),
@@ -316,6 +324,11 @@ export function resolveOptions(options: TidingsOptions): Settings {
     random: options.random ?? systemRandom,
     defer: options.defer ?? systemDefer,
   };
+}
+
+/** Grows with the memory that the process was given: its store reads are what a small budget costs. */
+function defaultRingBytes(): number {
+  return Math.max(16 * 1024 * 1024, Math.floor(getHeapStatistics().heap_size_limit / 32));
 }
 
 /** Errors do not repeat a URL, which may hold a password. */

@@ -61,6 +61,7 @@ describe("Options", () => {
     ["timeouts.stallMs", { timeouts: { stallMs: Number.POSITIVE_INFINITY } }],
     ["maxMessageBytes", { maxMessageBytes: 0 }],
     ["maxBatchEntries", { maxBatchEntries: 0 }],
+    ["ringBytes", { ringBytes: -1 }],
     ["heartbeatMs", { heartbeatMs: 9 }],
     ["drainMs", { drainMs: -1 }],
     ["drainDelayMs", { drainDelayMs: -1 }],

@@ -17,7 +17,7 @@ export interface GroupSpec {
   readonly tenant?: string;
   /** A SubscribeRequest in Protobuf's JSON. Default: empty. */
   readonly subscribe?: JsonValue;
-  /** Streams on one connection, for gRPC. Default 1. */
+  /** Streams on one connection, for HTTP/2. Default 1. */
   readonly streamsPerConnection?: number;
   /** How many connections each driver opens at the same time. Default 50. */
   readonly concurrency?: number;

@@ -73,6 +73,11 @@ export class Child implements AsyncDisposable {
     return this.call("rss");
   }
 
+  /** The memory of its objects after a garbage collection: V8's heap, and the buffers outside of it, in bytes. */
+  heap(): Promise<number> {
+    return this.call("heap");
+  }
+
   /** Ends the process and waits until it has exited. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.stdin?.end();

@@ -11,11 +11,11 @@ interface CommandLine {
 
 /**
  * Runs each command that arrives as a line on stdin and writes its result as a line to stdout, in the order of the
- * commands. Every process also has the commands `cpu` (CPU time of all threads, user and system, in µs) and `rss`
- * (resident memory after a garbage collection, in bytes). The process ends with stdin, so that none outlives the benchmark.
+ * commands. Every process also has the commands `cpu` (CPU time of all threads, user and system, in µs), and `rss` and
+ * `heap` (resident memory, and V8's heap with the buffers outside of it, after a garbage collection, in bytes). The process ends with stdin, so that none outlives the benchmark.
  */
 export function serveCommands(commands: Commands): void {
-  const all: Commands = { cpu, rss, ...commands };
+  const all: Commands = { cpu, rss, heap, ...commands };
   let written = Promise.resolve();
   createInterface({ input: process.stdin })
     .on("line", (line) => {
@@ -42,6 +42,17 @@ function cpu(): number {
 const collection = { type: "major", execution: "sync", flavor: "last-resort" };
 
 async function rss(): Promise<number> {
+  await collectGarbage();
+  return process.memoryUsage.rss();
+}
+
+async function heap(): Promise<number> {
+  await collectGarbage();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+async function collectGarbage(): Promise<void> {
   // Several rounds, because finalisers of one collection free memory that only the next one returns.
   for (let round = 0; round < 3; round++) {
     // The collection that V8 runs when memory is short: it also returns the pages kept for the next burst. @types/node
@@ -49,5 +60,4 @@ async function rss(): Promise<number> {
     (globalThis.gc as ((options: object) => void) | undefined)?.(collection);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  return process.memoryUsage.rss();
 }

@@ -5,8 +5,11 @@ import { SubscribeRequestSchema } from "../../gen/tidings/v1/push_service_pb.ts"
 import { type HandshakeScript, type Pattern, textPattern } from "./handshake.ts";
 import type { StreamRequest } from "./http2-session.ts";
 
-/** The protocol between a server and its subscribers. `grpc` has several streams on one connection. */
-export type Protocol = "bare" | "ws" | "socket.io" | "tidings-ws" | "connect" | "grpc" | "nats" | "centrifugo";
+/** The protocols over HTTP/2, with several streams on one connection. */
+export type Http2Protocol = "grpc" | "connect-h2";
+
+/** The protocol between a server and its subscribers. */
+export type Protocol = "bare" | "ws" | "socket.io" | "tidings-ws" | "connect" | "nats" | "centrifugo" | Http2Protocol;
 
 /** The token and the request of one stream. */
 export interface Subscriber {
@@ -50,7 +53,7 @@ const caughtUpFrame: Pattern = (text) => {
 export const pong = Buffer.of(0x8a, 0x80, 0, 0, 0, 0);
 
 /** The handshake of a subscriber with a connection of its own. */
-export function handshakeOf(protocol: Exclude<Protocol, "grpc">, subscriber: Subscriber): HandshakeScript {
+export function handshakeOf(protocol: Exclude<Protocol, Http2Protocol>, subscriber: Subscriber): HandshakeScript {
   switch (protocol) {
     case "bare":
       return { first: Buffer.alloc(0), steps: [{ expect: textPattern("ready") }] };
@@ -91,15 +94,24 @@ export function handshakeOf(protocol: Exclude<Protocol, "grpc">, subscriber: Sub
   }
 }
 
-/** A gRPC call of Subscribe. */
-export function grpcRequest({ token, subscribe }: Subscriber): StreamRequest {
+const http2Headers: Readonly<Record<Http2Protocol, Readonly<Record<string, string>>>> = {
+  grpc: { "content-type": "application/grpc+proto", te: "trailers" },
+  "connect-h2": { "content-type": "application/connect+proto", "connect-protocol-version": "1" },
+};
+
+/** Whether subscribers of this protocol share connections. */
+export function isHttp2(protocol: Protocol): protocol is Http2Protocol {
+  return protocol in http2Headers;
+}
+
+/** A call of Subscribe over HTTP/2. */
+export function http2Request(protocol: Http2Protocol, { token, subscribe }: Subscriber): StreamRequest {
   const headers = {
     ":method": "POST",
     ":scheme": "http",
     ":path": path,
     ":authority": "127.0.0.1",
-    "content-type": "application/grpc+proto",
-    te: "trailers",
+    ...http2Headers[protocol],
     authorization: `Bearer ${token}`,
   };
   return { headers, body: envelope(subscribeBytes(subscribe)), steps: [{ expect: caughtUpEnvelope }] };

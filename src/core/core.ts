@@ -6,6 +6,7 @@ import type { Validate } from "../contract/validate.ts";
 import { GapRepair } from "../feeds/gap-repair.ts";
 import { HistoryReader } from "../feeds/history.ts";
 import { Hub } from "../feeds/hub.ts";
+import { RingBudget } from "../feeds/ring-budget.ts";
 import { StoredMessages } from "../feeds/stored-messages.ts";
 import { BatchList } from "../inbox/batch-list.ts";
 import { Inbox } from "../inbox/inbox.ts";
@@ -92,7 +93,8 @@ export async function startCore(
   const reportUnencodable = reportOnce((id) =>
     logger?.error({ messageId: id }, "a message cannot be encoded in JSON; readers get it without its payload"),
   );
-  const hub = new Hub(bus, tracer, flushQueue, reportUnencodable);
+  const rings = new RingBudget(settings.ringBytes, flushQueue);
+  const hub = new Hub(bus, { budget: rings, flushQueue, tracer, report: reportUnencodable });
   const gapRepair = new GapRepair(bus, hub, store, clock, random);
   const limits = new Limits(ports.limiter, settings.limits, { counters, random });
   const access = new RoomAccess(authorize, clock, settings.directRooms);
@@ -144,7 +146,7 @@ export async function startCore(
     limits,
     tracer,
   };
-  registerGauges(meter, { ...context, verifier }, ports);
+  registerGauges(meter, { ...context, rings, verifier }, ports);
   const retention = new Retention(store, steadyClock, settings.retention.days, logger);
   return {
     context,

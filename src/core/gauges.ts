@@ -3,6 +3,7 @@ import type { TokenVerifier } from "../auth/verify-token.ts";
 import type { GapRepair } from "../feeds/gap-repair.ts";
 import type { HistoryReader } from "../feeds/history.ts";
 import type { Hub } from "../feeds/hub.ts";
+import type { RingBudget } from "../feeds/ring-budget.ts";
 import { type Transport, transports } from "../metrics/counters.ts";
 import type { Ports } from "../ports/index.ts";
 import { type Metrics, type Reading, unlabelled } from "../ports/metrics.ts";
@@ -13,6 +14,7 @@ import type { StreamFigures, StreamRegistry } from "../stream/registry.ts";
 export interface GaugeSources {
   readonly streams: StreamRegistry;
   readonly hub: Hub;
+  readonly rings: RingBudget;
   readonly history: HistoryReader;
   readonly gapRepair: GapRepair;
   readonly verifier: TokenVerifier;
@@ -21,11 +23,12 @@ export interface GaugeSources {
 /** Registers the values of a node and of its ports. */
 export function registerGauges(
   metrics: Metrics,
-  { streams, hub, history, gapRepair, verifier }: GaugeSources,
+  { streams, hub, rings, history, gapRepair, verifier }: GaugeSources,
   { store, bus, presence }: Ports,
 ): void {
   readStreams(metrics, streams);
   readHub(metrics, hub);
+  readRings(metrics, rings);
   readHistory(metrics, history);
   readBus(metrics, bus, gapRepair);
   figure(metrics, "gauge", "tidings_presence_leases", "Connections that this node keeps online.", () => {
@@ -79,9 +82,20 @@ function readHub(metrics: Metrics, hub: Hub): void {
     () => hub.figures().followers,
   );
   figure(metrics, "gauge", "tidings_hub_users", "Users with streams on this node.", () => hub.figures().users);
+}
+
+function readRings(metrics: Metrics, rings: RingBudget): void {
   figure(metrics, "gauge", "tidings_ring_bytes", "Memory of the recent messages of all feeds, estimated.", () => {
-    return hub.figures().bytes;
+    return rings.bytes;
   });
+  figure(metrics, "gauge", "tidings_ring_max_bytes", "The limit of that memory.", () => rings.maxBytes);
+  figure(
+    metrics,
+    "counter",
+    "tidings_ring_evictions_total",
+    "Feeds whose recent messages were dropped from memory because the limit was reached; readers read the store.",
+    () => rings.evictions,
+  );
 }
 
 function readHistory(metrics: Metrics, history: HistoryReader): void {

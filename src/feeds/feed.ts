@@ -18,9 +18,12 @@ export function feedId({ tenant, name }: FeedKey): string {
 /** The feed that all tenants share. */
 export const everyoneFeed: NamedFeed = { name: "everyone", key: { tenant: "", name: "everyone" } };
 
+/** The name in the contract of every user's own feed. */
+export const ownFeedName = "user";
+
 /** A user's own feed. */
 export function userFeed(tenant: string, user: string): NamedFeed {
-  return { name: "user", key: { tenant, name: `user/${user}` } };
+  return { name: ownFeedName, key: { tenant, name: `user/${user}` } };
 }
 
 /** A tenant's broadcasts. */

@@ -28,8 +28,12 @@ export interface FramePage {
 interface CachedPage {
   readonly feed: string;
   readonly page: FramePage;
+  /** As of the last count: frames keep more encodings as they are sent. */
   readonly cost: number;
 }
+
+/** Memory of a page besides its frames, in bytes. */
+const pageBytes = 1024;
 
 /** Reads missed messages for streams. Streams that lag at the same position share one read and its frames. */
 export class HistoryReader {
@@ -38,6 +42,8 @@ export class HistoryReader {
   readonly #messages: StoredMessages;
   readonly #reading = new Map<string, Promise<FramePage>>();
   readonly #cached = new LruCache<string, CachedPage>({ cost: maxCached, costOf: ({ cost }) => cost });
+  /** Keys of cached pages that were read since they were counted. */
+  readonly #uncounted = new Set<string>();
   readonly #unsubscribe: () => void;
   /** Counts losses of the bus: a page whose read began before the latest loss is not cached. */
   #doubts = 0;
@@ -62,13 +68,15 @@ export class HistoryReader {
     const key = joinKey(id, String(after));
     const cached = this.#cached.get(key);
     if (cached && (cached.page.through >= upTo || cached.page.frames.length + cached.page.damaged.length >= pageSize)) {
+      this.#uncounted.add(key);
       return Promise.resolve(cached.page);
     }
     return this.#reading.get(key) ?? this.#start(feed, after, key, id);
   }
 
-  /** Reads of the Store in flight, reads that wait for a slot, and bytes of cached pages, estimated. */
+  /** Reads of the Store in flight, reads that wait for a slot, and bytes of cached pages. */
   get figures(): { readonly reading: number; readonly waiting: number; readonly bytes: number } {
+    this.#recount();
     return { reading: this.#reads.running, waiting: this.#reads.waiting, bytes: this.#cached.cost };
   }
 
@@ -106,14 +114,28 @@ export class HistoryReader {
   }
 
   #cache(key: string, feed: string, page: FramePage): void {
-    const cost = page.frames.reduce((sum, frame) => sum + frame.cost, 1024);
-    this.#cached.set(key, { feed, page, cost });
+    this.#recount();
+    this.#cached.set(key, { feed, page, cost: costOf(page) });
+    // Its readers get it now.
+    this.#uncounted.add(key);
+  }
+
+  /** Counts what pages keep since they were read. Before each page that is added, so that their number stays small. */
+  #recount(): void {
+    for (const key of this.#uncounted) {
+      const cached = this.#cached.peek(key);
+      if (!cached) continue;
+      for (const frame of cached.page.frames) frame.release();
+      this.#cached.set(key, { ...cached, cost: costOf(cached.page) });
+    }
+    this.#uncounted.clear();
   }
 
   /** The notice of a recall may have been lost: pages that are cached or being read may show recalled messages. */
   #doubt(): void {
     this.#doubts++;
     this.#cached.clear();
+    this.#uncounted.clear();
     this.#reading.clear();
   }
 
@@ -123,4 +145,8 @@ export class HistoryReader {
       for (const frame of cached.page.frames) if (ids.has(frame.id)) frame.recalled = true;
     }
   }
+}
+
+function costOf({ frames }: FramePage): number {
+  return frames.reduce((sum, { cost }) => sum + cost, pageBytes);
 }

@@ -15,8 +15,9 @@ import { tenantKey } from "../util/keys.ts";
 import type { FlushQueue } from "../wire/flush-queue.ts";
 import { MessageFrame } from "../wire/frame.ts";
 import type { ReportUnencodable } from "../wire/unencodable.ts";
-import { feedId, type NamedFeed } from "./feed.ts";
-import { Ring } from "./ring.ts";
+import { feedId, type NamedFeed, ownFeedName } from "./feed.ts";
+import { Ring, type RingReader } from "./ring.ts";
+import type { RingBudget } from "./ring-budget.ts";
 
 /** A listener whose errors concern itself alone. */
 interface Follower {
@@ -25,7 +26,7 @@ interface Follower {
 }
 
 /** A listener to one feed. */
-export interface FeedFollower extends Follower {
+export interface FeedFollower extends Follower, RingReader {
   /** The last seq that it has sent or passed. */
   readonly seq: number;
   /** Called when the feed's ring, or the Store, has something new. */
@@ -57,6 +58,17 @@ interface Followed {
   readonly followers: Set<FeedFollower>;
 }
 
+/** What a hub needs besides the bus. */
+export interface HubOptions {
+  /** The memory of the rings. */
+  readonly budget: RingBudget;
+  /** Ends the span of a message after the streams that it woke were flushed. */
+  readonly flushQueue: Pick<FlushQueue, "add">;
+  readonly tracer?: Tracer;
+  /** Called with messages that a codec cannot encode. */
+  readonly report?: ReportUnencodable;
+}
+
 /** Followers by feed and by user. It listens to the bus from its construction until `close`. */
 export class Hub {
   readonly #feeds = new Map<string, Followed>();
@@ -64,18 +76,12 @@ export class Hub {
   readonly #unsubscribe: () => void;
   readonly #tracer: Tracer;
   readonly #flushQueue: Pick<FlushQueue, "add">;
+  readonly #budget: RingBudget;
   readonly #report: ReportUnencodable | undefined;
 
-  /**
-   * `flushQueue`: ends the span of a message after the streams that it woke were flushed. `report`: called with messages
-   * that a codec cannot encode.
-   */
-  constructor(
-    bus: Bus,
-    tracer: Tracer = noTracer,
-    flushQueue: Pick<FlushQueue, "add"> = { add() {} },
-    report?: ReportUnencodable,
-  ) {
+  /** `report`: called with messages that a codec cannot encode. */
+  constructor(bus: Bus, { budget, flushQueue, tracer = noTracer, report }: HubOptions) {
+    this.#budget = budget;
     this.#tracer = tracer;
     this.#flushQueue = flushQueue;
     this.#report = report;
@@ -85,7 +91,7 @@ export class Hub {
   /** Follows a feed until `unfollow`, and returns its ring, which gets every frame from now on. */
   follow({ key, name }: NamedFeed, follower: FeedFollower): Ring {
     const id = feedId(key);
-    const followed = this.#feeds.get(id) ?? { key, name, ring: new Ring(), followers: new Set() };
+    const followed = this.#feeds.get(id) ?? this.#open(key, name);
     this.#feeds.set(id, followed);
     followed.followers.add(follower);
     return followed.ring;
@@ -95,7 +101,12 @@ export class Hub {
   unfollow({ key }: NamedFeed, follower: FeedFollower): void {
     const id = feedId(key);
     const followed = this.#feeds.get(id);
-    if (followed?.followers.delete(follower) && followed.followers.size === 0) this.#feeds.delete(id);
+    if (!followed?.followers.delete(follower)) return;
+    // Frames may have waited for this follower alone.
+    followed.ring.touch();
+    if (followed.followers.size > 0) return;
+    this.#feeds.delete(id);
+    this.#budget.drop(followed.ring);
   }
 
   /** Listens to a user until `leaveUser`. */
@@ -157,15 +168,11 @@ export class Hub {
     return this.#feeds.size + this.#users.size;
   }
 
-  /** What the hub holds now, for operators; `bytes` is estimated. Visits every feed. */
-  figures(): { readonly feeds: number; readonly followers: number; readonly users: number; readonly bytes: number } {
+  /** What the hub holds now, for operators. Visits every feed. */
+  figures(): { readonly feeds: number; readonly followers: number; readonly users: number } {
     let followers = 0;
-    let bytes = 0;
-    for (const followed of this.#feeds.values()) {
-      followers += followed.followers.size;
-      bytes += followed.ring.bytes;
-    }
-    return { feeds: this.#feeds.size, followers, users: this.#users.size, bytes };
+    for (const followed of this.#feeds.values()) followers += followed.followers.size;
+    return { feeds: this.#feeds.size, followers, users: this.#users.size };
   }
 
   /** Stops listening to the bus. */
@@ -197,9 +204,18 @@ export class Hub {
   #push(notice: EntryNotice | LiveNotice): void {
     const followed = this.#feeds.get(feedId(notice.feed));
     if (!followed) return;
-    followed.ring.push(toFrame(followed.name, notice, this.#report));
+    // A message for one reader is encoded once anyway: its encoding would only take memory.
+    const isShared = followed.name !== ownFeedName || followed.followers.size > 1;
+    followed.ring.push(toFrame(followed.name, notice, isShared, this.#report));
     wakeAll(followed.followers);
     if (notice.trace !== undefined) this.#trace(notice, notice.trace, followed.followers.size);
+  }
+
+  #open(key: FeedKey, name: string): Followed {
+    const followers = new Set<FeedFollower>();
+    const freesPassed = name === ownFeedName;
+    const ring = new Ring({ tenant: key.tenant, readers: followers, freesPassed, budget: this.#budget });
+    return { key, name, ring, followers };
   }
 
   /** Traces one span per message and node, however many streams: it ends when every idle stream was handed the message. */
@@ -246,10 +262,17 @@ function fail(follower: Follower, error: unknown): void {
 
 const noFollowers: ReadonlySet<UserFollower> = new Set();
 
-function toFrame(feed: string, notice: EntryNotice | LiveNotice, report?: ReportUnencodable): MessageFrame {
-  if (notice.type === "live") return new MessageFrame(notice.body, Number.POSITIVE_INFINITY, undefined, report);
+function toFrame(
+  feed: string,
+  notice: EntryNotice | LiveNotice,
+  isShared: boolean,
+  report: ReportUnencodable | undefined,
+): MessageFrame {
+  if (notice.type === "live") {
+    return new MessageFrame(notice.body, Number.POSITIVE_INFINITY, undefined, report, isShared);
+  }
   const { id, seq, epoch, body, expireTime } = notice;
-  return new MessageFrame(body, expireTime, { id, seq, position: { feed, epoch, seq: String(seq) } }, report);
+  return new MessageFrame(body, expireTime, { id, seq, position: { feed, epoch, seq: String(seq) } }, report, isShared);
 }
 
 function userId(tenant: string, user: string): string {

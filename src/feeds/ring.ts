@@ -16,17 +16,59 @@ export interface Taken {
 
 /** The most frames that a ring holds, and the most memory; a reader that falls behind reads from the Store. */
 const maxFrames = 256;
-const maxBytes = 256 * 1024;
+const maxBytes = 1024 * 1024;
+
+/** A reader of a ring. */
+export interface RingReader {
+  /** The next slot that it will look at. */
+  readonly slot: number;
+}
+
+/** What a ring belongs to. */
+export interface RingOptions {
+  /** The tenant of the feed; "" for the feed of all tenants. */
+  readonly tenant: string;
+  /** The readers of the feed on this node. */
+  readonly readers: ReadonlySet<RingReader>;
+  /**
+   * Whether frames go as soon as every reader has passed them: for a feed with few readers, which come back one by one and
+   * then read from the Store.
+   */
+  readonly freesPassed: boolean;
+  /** Unset for a ring whose memory nobody counts. */
+  readonly budget: TouchListener | undefined;
+}
+
+/** The budget, as a ring sees it. */
+interface TouchListener {
+  /** The ring was used, and is to be settled at the end of the flush. */
+  touch(ring: Ring): void;
+}
+
+const alone: RingOptions = { tenant: "", readers: new Set(), freesPassed: false, budget: undefined };
 
 /** The recent frames of one feed, shared by all streams that follow it. Slots are numbered; the numbers only grow. */
 export class Ring {
+  readonly #options: RingOptions;
   #frames: MessageFrame[] = [];
   #bytes = 0;
   #first = 0;
   #lastSeq = 0;
   #epoch = 0;
+  #isTouched = false;
+  /** Bytes of this ring that its budget has counted. Only the budget sets it. */
+  countedBytes = 0;
   /** What a cursor took last, for other cursors at the same position; unset when something changes. */
   taken: Taken | undefined;
+
+  constructor(options = alone) {
+    this.#options = options;
+  }
+
+  /** The tenant of the feed; "" for the feed of all tenants. */
+  get tenant(): string {
+    return this.#options.tenant;
+  }
 
   /** The last seq that the feed is known to have, here or in the Store; 0 when nothing is known. */
   get lastSeq(): number {
@@ -43,7 +85,7 @@ export class Ring {
     return this.#first + this.#frames.length;
   }
 
-  /** Bytes of memory that the frames take, estimated. */
+  /** Bytes of memory that the frames take, as of the last `push` or `settle`. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -67,18 +109,41 @@ export class Ring {
 
   /** Adds the newest frame, and drops the oldest beyond the limits; the newest is kept whatever its size. */
   push(frame: MessageFrame): void {
-    this.taken = undefined;
     this.#frames.push(frame);
-    this.#bytes += frame.cost;
+    this.#bytes += this.#count(frame);
     if (frame.seq !== 0) this.advance(frame.seq, frame.epoch);
-    let dropped = 0;
-    while (this.#frames.length - dropped > maxFrames || (this.#bytes > maxBytes && dropped < this.#frames.length - 1)) {
-      this.#bytes -= this.at(this.#first + dropped).cost;
-      dropped++;
+    this.taken = undefined;
+    this.#trim();
+    this.touch();
+  }
+
+  /** The frames are being read: they keep their encodings, and the ring counts as used. */
+  touch(): void {
+    if (this.#isTouched || !this.#options.budget) return;
+    this.#isTouched = true;
+    this.#options.budget.touch(this);
+  }
+
+  /** Frees what is not needed after a flush: frames that all readers have passed, those beyond the limits, decoded events. */
+  settle(): void {
+    const { readers, freesPassed } = this.#options;
+    this.#isTouched = false;
+    if (freesPassed) {
+      let passed = this.end;
+      for (const { slot } of readers) passed = Math.min(passed, slot);
+      this.#drop(passed - this.#first);
     }
-    if (dropped === 0) return;
-    this.#frames = this.#frames.slice(dropped);
-    this.#first += dropped;
+    this.#bytes = 0;
+    for (const frame of this.#frames) {
+      frame.release();
+      this.#bytes += this.#count(frame);
+    }
+    this.#trim();
+  }
+
+  /** Drops every frame: readers read from the Store. */
+  clear(): void {
+    this.#drop(this.#frames.length);
   }
 
   /** Notes that the feed reaches `seq`; returns whether that was unknown. In another epoch, `lastSeq` starts over. */
@@ -101,5 +166,30 @@ export class Ring {
     for (const frame of this.#frames) {
       if (ids.has(frame.id)) frame.recalled = true;
     }
+  }
+
+  /** What the frame costs now: it keeps more encodings later. */
+  #count(frame: MessageFrame): number {
+    frame.counted = frame.cost;
+    return frame.counted;
+  }
+
+  #trim(): void {
+    const count = this.#frames.length;
+    let bytes = this.#bytes;
+    let dropped = 0;
+    while (count - dropped > maxFrames || (bytes > maxBytes && dropped < count - 1)) {
+      bytes -= this.at(this.#first + dropped).counted;
+      dropped++;
+    }
+    this.#drop(dropped);
+  }
+
+  #drop(count: number): void {
+    if (count <= 0) return;
+    for (let index = 0; index < count; index++) this.#bytes -= (this.#frames[index] as MessageFrame).counted;
+    this.#frames = this.#frames.slice(count);
+    this.#first += count;
+    this.taken = undefined;
   }
 }

@@ -36,8 +36,12 @@ export class StoredMessages {
     const { body, expireTime, id, seq, epoch } = entry;
     const stored = { id, seq, position: { feed: name, epoch, seq: String(seq) } };
     const frame = new MessageFrame(body, expireTime, stored, this.reportUnencodable);
-    // The frame keeps the message, which readers need for filters and alerts.
-    return this.#try(key, entry, () => frame.message) && frame;
+    const message = this.#try(key, entry, () => frame.message);
+    if (message === undefined) return undefined;
+    // Many frames wait in a page of history: keep of each what readers ask about it, and not the decoded message.
+    void frame.summary;
+    frame.release();
+    return frame;
   }
 
   #try(feed: FeedKey, { id, seq }: Entry, decode: () => Message): Message | undefined {

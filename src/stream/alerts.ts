@@ -44,7 +44,7 @@ export class Alerts {
 
   /** Returns true to the first caller for a message that alerts the user, and false to all others. */
   take(alerted: SeqSet, user: UserIdentity, frame: MessageFrame, now: number): boolean {
-    if (frame.seq === 0 || now - frame.publishTime > this.#maxAgeMs || !isFor(user, frame)) return false;
+    if (frame.seq === 0 || now - frame.summary.publishTime > this.#maxAgeMs || !isFor(user, frame)) return false;
     if (!alerted.addNew(frame.seq)) return false;
     // Close the oldest gap between the runs.
     if (alerted.runs > maxRuns) alerted.add(1, alerted.toJSON()[2]);
@@ -53,8 +53,8 @@ export class Alerts {
 }
 
 /** Whether the message may alert the user, who must be a receiver and not its actor. Events alert nobody. */
-function isFor({ subject }: UserIdentity, { message }: MessageFrame): boolean {
-  const { kind, actor } = message;
-  if (kind !== Kind.NOTIFICATION && (kind !== Kind.ACTIVITY || message.receiverId !== subject)) return false;
-  return actor?.id !== subject;
+function isFor({ subject }: UserIdentity, { summary }: MessageFrame): boolean {
+  const { kind, receiverId, actorId } = summary;
+  if (kind !== Kind.NOTIFICATION && (kind !== Kind.ACTIVITY || receiverId !== subject)) return false;
+  return actorId !== subject;
 }

@@ -38,6 +38,11 @@ export class Cursor {
     this.#slot = ring.end;
   }
 
+  /** The next slot of the ring that the cursor will look at. */
+  get slot(): number {
+    return this.#slot;
+  }
+
   /** Whether the ring holds frames that the cursor has not looked at. */
   get isBehind(): boolean {
     return this.#slot < this.#ring.end;
@@ -94,6 +99,7 @@ export class Cursor {
    * is shared with all cursors at the same position.
    */
   take(limit: number, upTo: number): Taken {
+    this.#ring.touch();
     const isShared = upTo === unbounded && this.seq >= this.#replayEnd && this.#slot >= this.#firstSlot;
     const last = this.#ring.taken;
     if (isShared && last && last.slot === this.#slot && last.seq === this.seq && last.limit === limit) {

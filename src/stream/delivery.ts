@@ -1,8 +1,7 @@
-import type { Message } from "../../gen/tidings/v1/message_pb.ts";
 import type { SubscribeRequest } from "../../gen/tidings/v1/push_service_pb.ts";
 import type { UserIdentity } from "../auth/identity.ts";
 import type { ReadState } from "../inbox/read-state.ts";
-import type { Frame, MessageFrame } from "../wire/frame.ts";
+import type { Frame, MessageFrame, MessageSummary } from "../wire/frame.ts";
 import type { Alerted } from "./alerts.ts";
 import type { StreamContext } from "./context.ts";
 import type { FollowedFeed } from "./followed-feeds.ts";
@@ -70,7 +69,7 @@ export class Delivery {
     this.#totals.passed(followed, frame.seq);
     if (frame.recalled || frame.expireTime <= now) return undefined;
     if (this.replayState?.deleted(followed.cursor.feed.name).has(frame.seq)) return undefined;
-    const isShown = followed.shown && (this.#filter === undefined || passes(this.#filter, frame.message));
+    const isShown = followed.shown && (this.#filter === undefined || passes(this.#filter, frame.summary));
     this.#totals.count(followed, frame, isShown);
     if (!isShown) return undefined;
     return this.#alerts(followed, frame, now) ? frame.alerting : frame;
@@ -90,7 +89,7 @@ function isOpen({ kinds, categories, events }: Filter): boolean {
   return kinds.length + categories.length + events.length === 0;
 }
 
-function passes({ kinds, categories, events }: Filter, { kind, category, event }: Message): boolean {
+function passes({ kinds, categories, events }: Filter, { kind, category, event }: MessageSummary): boolean {
   return (
     (kinds.length === 0 || kinds.includes(kind)) &&
     (categories.length === 0 || categories.includes(category)) &&

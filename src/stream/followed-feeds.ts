@@ -51,6 +51,10 @@ export class FollowedFeed implements FeedFollower {
     return this.cursor.seq;
   }
 
+  get slot(): number {
+    return this.cursor.slot;
+  }
+
   wake(): void {
     if (this.dirty) return;
     this.dirty = true;

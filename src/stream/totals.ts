@@ -73,12 +73,12 @@ export class StreamTotals {
   count(followed: FollowedFeed, frame: MessageFrame, isShown: boolean): void {
     if (frame.seq > followed.countedThrough) this.#countNew(followed, frame, isShown);
     // The room has lost its slot in the inbox, but the reader counts what it gets.
-    else if (isShown && !followed.isCounted && this.user && frame.message.kind === notificationKind)
+    else if (isShown && !followed.isCounted && this.user && frame.summary.kind === notificationKind)
       this.change.totalsOnly();
   }
 
-  #countNew(followed: FollowedFeed, { seq, expireTime, message }: MessageFrame, isShown: boolean): void {
-    if (message.kind !== notificationKind) return;
+  #countNew(followed: FollowedFeed, { seq, expireTime, summary }: MessageFrame, isShown: boolean): void {
+    if (summary.kind !== notificationKind) return;
     followed.oldestCounted = Math.min(followed.oldestCounted, seq);
     this.#timers.messageExpires(expireTime);
     // The reader cannot count what it does not get.

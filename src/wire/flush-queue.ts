@@ -31,6 +31,8 @@ export class FlushQueue {
   readonly #defer: Defer;
   readonly #report: Report;
   #waiting: Flushable[] = [];
+  #afterwards: (() => void)[] = [];
+  #scheduled = false;
   #flushing = false;
   #joints = new Map<Frame, Joint>();
 
@@ -42,7 +44,14 @@ export class FlushQueue {
 
   /** Flushes the stream at the end of this tick, after those that were added before. */
   add(stream: Flushable): void {
-    if (this.#waiting.push(stream) === 1) this.#defer(() => this.#flush());
+    this.#waiting.push(stream);
+    this.#schedule();
+  }
+
+  /** Makes a call when all streams of this tick are flushed; called during a flush, at the end of that one. */
+  afterFlush(call: () => void): void {
+    this.#afterwards.push(call);
+    if (!this.#flushing) this.#schedule();
   }
 
   /** The bytes of all frames, which are at least one, one after another. The buffer is shared: do not change it. */
@@ -66,9 +75,16 @@ export class FlushQueue {
     return bytes[format.index] as Buffer;
   }
 
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#defer(() => this.#flush());
+  }
+
   #flush(): void {
     const streams = this.#waiting;
     this.#waiting = [];
+    this.#scheduled = false;
     this.#flushing = true;
     for (const stream of streams) {
       try {
@@ -79,6 +95,9 @@ export class FlushQueue {
     }
     this.#flushing = false;
     this.#joints = new Map();
+    const afterwards = this.#afterwards;
+    this.#afterwards = [];
+    for (const call of afterwards) guard(this.#report, call);
   }
 
   /** This call runs at the end of an event-loop tick, where an error would end the process. */

@@ -7,24 +7,29 @@ import { jsonFlaw } from "../util/json-value.ts";
 import type { Format } from "./formats.ts";
 import type { ReportUnencodable } from "./unencodable.ts";
 
-/** One event, which streams send. A shared frame is encoded once per format, however many streams send it. */
-export class Frame {
-  readonly #make: () => SubscribeResponse;
-  /** Whether several streams may send it, so that its bytes are kept. */
+/**
+ * One event, which streams send. A shared frame keeps its encodings: it is encoded once per format, however many streams
+ * send it.
+ */
+export abstract class Frame {
+  /** Whether several streams may send it, so that its encodings are kept. */
   readonly shared: boolean;
   #response: SubscribeResponse | undefined;
   #alone: readonly Frame[] | undefined;
   /** By `Format.index`. */
   #encoded: (Buffer | undefined)[] | undefined;
+  #encodedBytes = 0;
 
-  constructor(make: () => SubscribeResponse, shared = false) {
-    this.#make = make;
+  constructor(shared: boolean) {
     this.shared = shared;
   }
 
+  /** Makes the event as a message. */
+  protected abstract make(): SubscribeResponse;
+
   /** The event as a message. It is shared: do not change it. */
   get response(): SubscribeResponse {
-    this.#response ??= this.#make();
+    this.#response ??= this.make();
     return this.#response;
   }
 
@@ -54,18 +59,56 @@ export class Frame {
     return 256;
   }
 
+  /** Bytes of memory that the kept encodings take. */
+  get encodedBytes(): number {
+    return this.#encodedBytes;
+  }
+
   /** The event's bytes in a format. The buffer may be shared: do not change it. */
   encoded(format: Format): Buffer {
     if (!this.shared) return format.encode(this);
     this.#encoded ??= [];
-    this.#encoded[format.index] ??= format.encode(this);
-    return this.#encoded[format.index] as Buffer;
+    const known = this.#encoded[format.index];
+    if (known) return known;
+    const bytes = unpooled(format.encode(this));
+    this.#encoded[format.index] = bytes;
+    this.#encodedBytes += bytes.length + bufferBytes;
+    return bytes;
+  }
+
+  /** Frees the decoded event, which takes many times its bytes. It is decoded again when it is needed again. */
+  release(): void {
+    this.#response = undefined;
+  }
+}
+
+/** Memory of a Buffer besides its bytes. */
+const bufferBytes = 320;
+
+/** Returns the bytes in memory of their own: a slice of Node's pool would keep the whole pool in memory. */
+function unpooled(bytes: Buffer): Buffer {
+  if (bytes.buffer.byteLength === bytes.length) return bytes;
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  own.set(bytes);
+  return own;
+}
+
+class EventFrame extends Frame {
+  readonly #event: SubscribeResponse["event"];
+
+  constructor(event: SubscribeResponse["event"]) {
+    super(false);
+    this.#event = event;
+  }
+
+  protected override make(): SubscribeResponse {
+    return create(SubscribeResponseSchema, { event: this.#event });
   }
 }
 
 /** Makes a frame that only one stream sends. */
 export function eventFrame(event: MessageInitShape<typeof SubscribeResponseSchema>["event"]): Frame {
-  return new Frame(() => create(SubscribeResponseSchema, { event: event as SubscribeResponse["event"] }));
+  return new EventFrame(event as SubscribeResponse["event"]);
 }
 
 /**
@@ -84,27 +127,38 @@ export interface FramePosition {
   readonly seq: string;
 }
 
-/** A message without the members that a frame derives from its position. */
-class BodyFrame extends Frame {
-  readonly #body: Uint8Array;
-  readonly #extra: MessageInitShape<typeof MessageSchema>;
-  readonly #report: ReportUnencodable | undefined;
+/** What the plain and the alerting form of a message are made of. */
+interface Source {
+  readonly body: Uint8Array;
+  /** Unset for a message that is not stored. */
+  readonly position: FramePosition | undefined;
+  /** Called when a codec cannot encode the message. */
+  readonly report: ReportUnencodable | undefined;
+}
 
-  /** `extra`: fields that are not in the body. */
-  constructor(body: Uint8Array, extra: MessageInitShape<typeof MessageSchema>, report: ReportUnencodable | undefined) {
-    super(() => create(SubscribeResponseSchema, { event: { case: "message", value: decode(body, extra) } }), true);
-    this.#body = body;
-    this.#extra = extra;
-    this.#report = report;
+/** A message in one of its two forms. */
+class BodyFrame extends Frame {
+  protected readonly source: Source;
+  readonly #alert: boolean;
+
+  constructor(source: Source, shared: boolean, alert: boolean) {
+    super(shared);
+    this.source = source;
+    this.#alert = alert;
+  }
+
+  protected override make(): SubscribeResponse {
+    const value = decode(this.source.body, this.#extra);
+    return create(SubscribeResponseSchema, { event: { case: "message", value } });
   }
 
   override get size(): number {
-    return this.#body.length;
+    return this.source.body.length;
   }
 
   override get jsonResponse(): SubscribeResponse {
     const { event } = this.response;
-    const value = toEncodable(event.value as Message, this.#report);
+    const value = toEncodable(event.value as Message, this.source.report);
     return value === event.value
       ? this.response
       : create(SubscribeResponseSchema, { event: { case: "message", value } });
@@ -121,65 +175,110 @@ class BodyFrame extends Frame {
 
   /** Copies the publisher's bytes: fields that follow a message belong to it (protobuf.dev/programming-guides/encoding). */
   override get binary(): Uint8Array {
+    const { body } = this.source;
     const extra = toBinary(MessageSchema, create(MessageSchema, this.#extra));
     return new BinaryWriter()
       .tag(SubscribeResponseSchema.field.message.number, WireType.LengthDelimited)
-      .uint32(this.#body.length + extra.length)
-      .raw(this.#body)
+      .uint32(body.length + extra.length)
+      .raw(body)
       .raw(extra)
       .finish();
   }
+
+  /** The fields that are not in the body. */
+  get #extra(): MessageInitShape<typeof MessageSchema> {
+    const { position } = this.source;
+    return {
+      ...(position && { position: create(PositionSchema, position) }),
+      ...(this.#alert && { alert: true }),
+    };
+  }
 }
+
+/** What filters, totals and alerts ask about a message. */
+export interface MessageSummary extends Pick<Message, "kind" | "category" | "event" | "receiverId"> {
+  /** "" for a message without an actor. */
+  readonly actorId: string;
+  /** When the message was published, in ms since the Unix epoch. */
+  readonly publishTime: number;
+}
+
+/**
+ * Memory of a frame besides its body and its encodings, in bytes: both forms, summary, id, position, and the entries in a
+ * ring. `test/wire/frame-cost.test.ts` compares it with what V8 reports.
+ */
+const frameBytes = 2048;
 
 /** A message as streams send it. */
 export class MessageFrame extends BodyFrame {
   /** The seq in its feed; 0 for a message that is not stored. */
   readonly seq: number;
-  /** The epoch of its feed; 0 for a message that is not stored. */
-  readonly epoch: number;
   /** The message's UUID; "" for a message that is not stored. */
   readonly id: string;
   /** The time from which on it is not sent, in ms since the Unix epoch; Infinity for never. */
   readonly expireTime: number;
-  /** Bytes that it holds in memory, estimated. */
-  readonly cost: number;
   /** It was recalled, and must not be sent any more. */
   recalled = false;
   /** It may have been recalled: ask the Store before sending it. */
   doubtful = false;
-  /** The same event for the one page of a user that alerts. */
-  readonly alerting: Frame;
-  #publishTime: number | undefined;
-  #message: Message | undefined;
+  /** The `cost` that its ring has counted. Only the ring sets it. */
+  counted = 0;
+  #alerting: BodyFrame | undefined;
+  #summary: MessageSummary | undefined;
 
-  /** `stored`: unset for a message that is not stored. `report`: called when a codec cannot encode the message. */
+  /**
+   * `stored`: unset for a message that is not stored. `report`: called when a codec cannot encode the message. `shared`:
+   * whether several streams may send it.
+   */
   constructor(
     body: Uint8Array,
     expireTime: number,
     stored?: { id: string; seq: number; position: FramePosition },
     report?: ReportUnencodable,
+    shared = true,
   ) {
-    const extra = stored ? { position: create(PositionSchema, stored.position) } : {};
-    super(body, extra, report);
-    this.alerting = new BodyFrame(body, { ...extra, alert: true }, report);
+    super({ body, position: stored?.position, report }, shared, false);
     this.seq = stored?.seq ?? 0;
-    this.epoch = stored?.position.epoch ?? 0;
     this.id = stored?.id ?? "";
     this.expireTime = expireTime;
-    this.cost = body.length * 4 + 512;
   }
 
-  /** When the message was published, in ms since the Unix epoch. */
-  get publishTime(): number {
-    this.#publishTime ??= this.message.publishTime ? timestampMs(this.message.publishTime) : 0;
-    return this.#publishTime;
+  /** The epoch of its feed; 0 for a message that is not stored. */
+  get epoch(): number {
+    return this.source.position?.epoch ?? 0;
+  }
+
+  /** The same event for the one page of a user that alerts. */
+  get alerting(): Frame {
+    this.#alerting ??= new BodyFrame(this.source, this.shared, true);
+    return this.#alerting;
   }
 
   /** The message in the event. */
   get message(): Message {
-    this.#message ??= this.response.event.value as Message;
-    return this.#message;
+    return this.response.event.value as Message;
   }
+
+  /** What filters, totals and alerts ask about the message; kept by `release`. */
+  get summary(): MessageSummary {
+    this.#summary ??= summaryOf(this.message);
+    return this.#summary;
+  }
+
+  /** Bytes of memory that it takes, without a decoded event, which `release` frees. */
+  get cost(): number {
+    return frameBytes + this.source.body.length + this.encodedBytes + (this.#alerting?.encodedBytes ?? 0);
+  }
+
+  override release(): void {
+    super.release();
+    this.#alerting?.release();
+  }
+}
+
+function summaryOf({ kind, category, event, receiverId, actor, publishTime }: Message): MessageSummary {
+  const ms = publishTime ? timestampMs(publishTime) : 0;
+  return { kind, category, event, receiverId, actorId: actor?.id ?? "", publishTime: ms };
 }
 
 function decode(body: Uint8Array, extra: MessageInitShape<typeof MessageSchema>): Message {

@@ -2,10 +2,13 @@ import { describe, expect, test } from "vitest";
 import { MemoryBus } from "../../src/adapters/memory/bus.ts";
 import { everyoneFeed, type NamedFeed, tenantFeed, userFeed } from "../../src/feeds/feed.ts";
 import { type FeedFollower, Hub, type UserFollower } from "../../src/feeds/hub.ts";
+import { RingBudget } from "../../src/feeds/ring-budget.ts";
 import type { DisconnectNotice, EntryNotice, ReadNotice, RecallNotice } from "../../src/ports/bus.ts";
+import { FlushQueue } from "../../src/wire/flush-queue.ts";
 
 class Log implements FeedFollower, UserFollower {
   readonly seq = 0;
+  readonly slot = 0;
   wakes = 0;
   readonly reads: ReadNotice[] = [];
   readonly recalls: RecallNotice[] = [];
@@ -37,7 +40,8 @@ function read(tenant: string, user: string): ReadNotice {
 
 function build() {
   const bus = new MemoryBus();
-  return { bus, hub: new Hub(bus) };
+  const flushQueue = new FlushQueue(setImmediate);
+  return { bus, hub: new Hub(bus, { budget: new RingBudget(2 ** 24, flushQueue), flushQueue }) };
 }
 
 describe("Hub", () => {

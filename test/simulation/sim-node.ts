@@ -24,6 +24,8 @@ export interface NodeEnvironment {
   readonly keep: number;
   /** How long messages are kept, in ms. */
   readonly keepMs: number;
+  /** The memory of a node for recent messages, in bytes. */
+  readonly ringBytes: number;
 }
 
 /** The longest silence of a stream, in ms. */
@@ -84,8 +86,8 @@ export class SimNode {
 
   #settings(): Settings {
     const { host } = this;
-    const { keep, keepMs, random } = this.#environment;
-    const given = { data: "simulated", auth: { secret }, heartbeatMs, retention: { count: keep } };
+    const { keep, keepMs, ringBytes, random } = this.#environment;
+    const given = { data: "simulated", auth: { secret }, heartbeatMs, retention: { count: keep }, ringBytes };
     const { clock, defer } = host;
     return {
       ...resolveOptions({ ...given, clock, defer, random: random.fork().port }),

@@ -90,6 +90,8 @@ interface Plan {
   readonly oneFeed: boolean;
   /** The maximum number of cut connections of devices. */
   readonly cuts: number;
+  /** The memory of a node for recent messages, in bytes: none, a few messages, or plenty. */
+  readonly ringBytes: number;
 }
 
 /** Runs one seed. */
@@ -119,7 +121,7 @@ class Simulation {
     this.#seed = seed;
     this.#random = new SeededRandom(seed);
     this.#plan = makePlan(this.#random.fork());
-    const { keep, keepMs, kinds, maxPauseMs, nodes } = this.#plan;
+    const { keep, keepMs, kinds, maxPauseMs, nodes, ringBytes } = this.#plan;
     const fork = () => this.#random.fork();
     const scheduler = this.#scheduler;
     this.#history = new History(() => scheduler.now);
@@ -139,6 +141,7 @@ class Simulation {
       presence: this.#presence,
       keep,
       keepMs,
+      ringBytes,
     };
     this.#nodes = hosts.map((host) => new SimNode(host, { ...shared, random: fork() }));
     const targets = { scheduler, random: fork(), nodes: this.#nodes, replica: this.#replica, bus: this.#bus };
@@ -303,5 +306,6 @@ function makePlan(random: SeededRandom): Plan {
     linkMs: [0.2, random.pick([3, 3, 60])],
     oneFeed: stressFailover || random.chance(0.2),
     cuts: random.pick([2, 4, 20]),
+    ringBytes: random.pick([0, 6_000, 16 * 1024 * 1024]),
   };
 }

@@ -4,14 +4,17 @@ import { PositionSchema } from "../../gen/tidings/v1/message_pb.ts";
 import { MemoryBus } from "../../src/adapters/memory/bus.ts";
 import { tenantFeed, userFeed } from "../../src/feeds/feed.ts";
 import { Hub } from "../../src/feeds/hub.ts";
+import { RingBudget } from "../../src/feeds/ring-budget.ts";
 import { roomFeed } from "../../src/rooms/grants.ts";
 import { type FollowedFeed, FollowedFeeds, type FollowingStream } from "../../src/stream/followed-feeds.ts";
+import { FlushQueue } from "../../src/wire/flush-queue.ts";
 import { reasonFrom } from "../support/core.ts";
 
 /** The feeds of a stream whose client gave positions in these, at seqs 0, 1 and so on. */
 function build(...positions: string[]) {
   const bus = new MemoryBus();
-  const hub = new Hub(bus);
+  const flushQueue = new FlushQueue(setImmediate);
+  const hub = new Hub(bus, { budget: new RingBudget(2 ** 24, flushQueue), flushQueue });
   const woken: FollowedFeed[] = [];
   const stream: FollowingStream = { wake: (followed) => woken.push(followed), recalled() {} };
   const live = (tenant: string, name: string) =>

@@ -28,3 +28,37 @@ test("An error of one stream in a flush reaches that stream alone, and the other
   flush();
   expect(flushed).toEqual(["first", "last", "next"]);
 });
+
+test("What is to happen after a flush happens once every stream of it is flushed, and its errors are reported", () => {
+  const flushes: (() => void)[] = [];
+  const reported: unknown[] = [];
+  const queue = new FlushQueue(
+    (call) => flushes.push(call),
+    (error) => reported.push(error),
+  );
+  const done: string[] = [];
+  const bug = new Error("a bug");
+  queue.afterFlush(() => done.push("after"));
+  queue.add({
+    flush: () => {
+      done.push("first");
+      queue.afterFlush(() => done.push("after, from a stream"));
+      queue.afterFlush(() => {
+        throw bug;
+      });
+      queue.add({ flush: () => done.push("next flush") });
+    },
+  });
+  queue.add({ flush: () => done.push("second") });
+  expect(flushes).toHaveLength(1);
+  flushes[0]?.();
+  expect(done).toEqual(["first", "second", "after", "after, from a stream"]);
+  expect(reported).toEqual([bug]);
+  expect(flushes).toHaveLength(2);
+  flushes[1]?.();
+  expect(done.at(-1)).toBe("next flush");
+  // Nothing waits: a call alone still gets a flush.
+  queue.afterFlush(() => done.push("alone"));
+  flushes[2]?.();
+  expect(done.at(-1)).toBe("alone");
+});

@@ -3,7 +3,7 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { serveCommands } from "../../process/commands.ts";
 import { type Connection, Group } from "../../sockets/group.ts";
 import { Http2Session } from "../../sockets/http2-session.ts";
-import { grpcRequest, handshakeOf, type Protocol, pong, type Subscriber } from "../../sockets/protocols.ts";
+import { handshakeOf, http2Request, isHttp2, type Protocol, pong, type Subscriber } from "../../sockets/protocols.ts";
 import { ScriptedSocket } from "../../sockets/scripted-socket.ts";
 import { userToken } from "../../workload/tokens.ts";
 
@@ -18,7 +18,7 @@ export interface OpenGroup {
   readonly first: number;
   readonly tenant: string;
   readonly subscribe: JsonValue;
-  /** Streams on one connection, for gRPC. */
+  /** Streams on one connection, for HTTP/2. */
   readonly streamsPerConnection: number;
   /** How many connections open at the same time; the next ones open when all of these are subscribed. */
   readonly concurrency: number;
@@ -38,7 +38,7 @@ serveCommands({ open, until, counts, times, keepAlive, pause, stopWaiting, close
 async function open(spec: OpenGroup): Promise<void> {
   const group = new Group(spec.stamped);
   groups.set(spec.group, group);
-  const streams = spec.protocol === "grpc" ? spec.streamsPerConnection : 1;
+  const streams = isHttp2(spec.protocol) ? spec.streamsPerConnection : 1;
   for (let from = 0; from < spec.count; from += streams * spec.concurrency) {
     const opening: Promise<Connection>[] = [];
     for (let first = from; first < Math.min(spec.count, from + streams * spec.concurrency); first += streams) {
@@ -64,9 +64,13 @@ async function openConnection(spec: OpenGroup, group: Group, offset: number, str
   const subscribers = await Promise.all(
     Array.from({ length: streams }, (_, index) => subscriberOf(spec, spec.first + offset + index)),
   );
-  if (spec.protocol === "grpc") return new Http2Session(spec.port, subscribers.map(grpcRequest), group);
-  const keepAlive = spec.protocol === "tidings-ws" ? pong : undefined;
-  return new ScriptedSocket(spec.port, handshakeOf(spec.protocol, subscribers[0] as Subscriber), group, keepAlive);
+  const { protocol, port } = spec;
+  if (isHttp2(protocol)) {
+    const requests = subscribers.map((subscriber) => http2Request(protocol, subscriber));
+    return new Http2Session(port, requests, group);
+  }
+  const keepAlive = protocol === "tidings-ws" ? pong : undefined;
+  return new ScriptedSocket(port, handshakeOf(protocol, subscribers[0] as Subscriber), group, keepAlive);
 }
 
 async function subscriberOf({ prefix, tenant, subscribe }: OpenGroup, number: number): Promise<Subscriber> {

@@ -30,6 +30,7 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
     trustedProxies: values.trustedProxies ?? [],
     maxMessageBytes: values.maxMessageBytes,
     maxBatchEntries: values.maxBatchEntries,
+    ...(values.ringBytes === undefined ? {} : { ringBytes: values.ringBytes }),
     heartbeatMs: values.heartbeat,
     drainMs: values.drain,
     drainDelayMs: values.drainDelay,

@@ -183,6 +183,11 @@ export const settings = {
     help: "Maximum number of inbox entries of one PublishBatch: users times requests.",
     for: servers,
   },
+  ringBytes: {
+    type: whole(0),
+    help: "Maximum memory of the recent messages that are kept for streams, in bytes; others are read from the store. Without it, 1/32 of the heap limit, and at least 16 MiB.",
+    for: servers,
+  },
   heartbeat: {
     type: duration(10, dayMs),
     default: "25s",

@@ -226,6 +226,7 @@ const samples: Readonly<Record<string, string>> = {
   retentionCount: "3",
   maxMessageBytes: "3",
   maxBatchEntries: "3",
+  ringBytes: "3",
   heartbeat: "3s",
   drain: "3s",
   drainDelay: "3s",
