@@ -179,6 +179,11 @@ export interface TidingsOptions {
   /** Rate limits on new streams. */
   readonly admission?: AdmissionOptions;
   /**
+   * Most streams of this node that need no token: health watches and reflection. One address may have a tenth of them, and
+   * one connection 10. Default 1,000.
+   */
+  readonly publicStreams?: number;
+  /**
    * HTTP/2 streams that one connection may reset within a second of opening them, at once; a tenth of it each second. One
    * that exceeds this, by more than half of its streams, is cut. Default 100.
    */
@@ -247,6 +252,7 @@ export interface Settings {
   readonly maxStreamsPerUser: number;
   readonly limits: LimitSettings;
   readonly admission: AdmissionSettings;
+  readonly publicStreams: number;
   readonly rapidResets: number;
   readonly newcomerDays: number;
   readonly authorize: Required<AuthorizeOptions> | undefined;
@@ -307,6 +313,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
           ? Number.POSITIVE_INFINITY
           : atLeast("admission.perTenant", admission.perTenant, 1),
     },
+    publicStreams: atLeast("publicStreams", options.publicStreams ?? 1_000, 1),
     rapidResets: atLeast("rapidResets", options.rapidResets ?? 100, 1),
     maxStreamsPerUser: atLeast("maxStreamsPerUser", options.maxStreamsPerUser ?? 100, 1),
     newcomerDays: atLeast("newcomerDays", options.newcomerDays ?? 7, 0),

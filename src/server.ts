@@ -26,7 +26,7 @@ import { timedStore } from "./metrics/timed-store.ts";
 import { resolveOptions, type Settings, type TidingsOptions, type TracingOptions } from "./options.ts";
 import type { Bus } from "./ports/bus.ts";
 import type { Ports } from "./ports/index.ts";
-import { noMetrics } from "./ports/metrics.ts";
+import { noMetrics, unlabelled } from "./ports/metrics.ts";
 import type { Presence } from "./ports/presence.ts";
 import type { RateLimiter } from "./ports/rate-limiter.ts";
 import type { CommitListener, Store } from "./ports/store.ts";
@@ -34,6 +34,7 @@ import { noTracer, type Tracer } from "./ports/tracer.ts";
 import { AuthorizeHook } from "./rooms/authorize-hook.ts";
 import { allowedRoles } from "./rpc/gate.ts";
 import { createHealth } from "./rpc/health.ts";
+import { PublicStreams } from "./rpc/public-streams.ts";
 import { createRoutes, serviceNames } from "./rpc/routes.ts";
 import { guard, type Report, warn } from "./util/guard.ts";
 import { importWith } from "./util/packages.ts";
@@ -138,8 +139,16 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   );
   const exposure = settings.data === undefined || settings.data === ":memory:" ? undefined : exposureOf(settings.data);
   if (exposure !== undefined) logger?.warn(exposure);
-  const health = createHealth([...serviceNames]);
-  const plainRoutes = createRoutes(core, health, registry);
+  const publicStreams = new PublicStreams({
+    perNode: settings.publicStreams,
+    clock,
+    random: settings.random,
+    refused: (error) => watch.counters.failed(error),
+  });
+  const figure = { name: "tidings_public_streams", help: "Open streams that need no token.", labels: unlabelled };
+  watch.meter.read(figure, "gauge", () => [[{}, publicStreams.open]]);
+  const health = createHealth([...serviceNames], publicStreams);
+  const plainRoutes = createRoutes(core, health, registry, publicStreams);
   const bridge = new WebSocketBridge(core);
   const listeners = new Set<Listener>();
   let draining = false;
@@ -256,6 +265,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
         ...(tls ? { tls } : {}),
         timeouts,
         rapidResets,
+        trustedProxies: settings.trustedProxies,
         onCut: (reason) => watch.counters.cut(reason),
       });
       const metrics = metricsAddress && (await watch.serve(metricsAddress));

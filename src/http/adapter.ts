@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerHttp2Stream } from "node:http2";
 import type { Writable } from "node:stream";
 import { type ConnectRouter, createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
@@ -20,6 +21,8 @@ export interface ConnectionHandle {
   address(): string | undefined;
   /** A sink into the response body, for frames of a stream beside the messages that its handler yields. */
   sink(format: Enveloped, flushQueue: FlushQueue): Sink;
+  /** Identifies the connection, which several calls share over HTTP/2. */
+  readonly connection: object;
   /** Cuts the HTTP/2 stream or the HTTP/1.1 connection, for a reader that takes nothing any more. */
   destroy(): void;
 }
@@ -105,6 +108,9 @@ export function createAdapter({ routes, fallback, trustedProxies, logger }: Adap
     });
     const values = createContextValues().set(connectionKey, {
       address: () => clientAddress(request, trustedProxies),
+      get connection() {
+        return ("stream" in request && (request.stream as ServerHttp2Stream).session) || request.socket;
+      },
       // The HTTP/2 compatibility layer is not a Writable, but the stream below it is.
       sink: (format, flushQueue) =>
         "stream" in response

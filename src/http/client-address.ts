@@ -44,8 +44,8 @@ function parseHop(hop: string): string | undefined {
   return isIP(address) === 0 ? undefined : address;
 }
 
-/** Returns an IPv4 address as it is, and the /64 network of an IPv6 address in one spelling. */
-function networkOf(address: string): string {
+/** Returns an IPv4 address as it is, also within IPv6, and the /64 network of an IPv6 address in one spelling. */
+export function networkOf(address: string): string {
   const [, mapped] = /^::ffff:([\d.]+)$/i.exec(address) ?? [];
   if (mapped !== undefined) return mapped;
   if (isIP(address) === 4) return address;

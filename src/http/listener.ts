@@ -11,6 +11,7 @@ import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { CutReason } from "../metrics/counters.ts";
 import type { TimeoutOptions } from "../options.ts";
+import type { AddressList } from "../util/address-list.ts";
 import { declineUpgrade } from "./declined-upgrade.ts";
 import { Http2Sessions } from "./http2-sessions.ts";
 import { ResetLimit } from "./reset-limit.ts";
@@ -52,6 +53,8 @@ export interface ListenerOptions {
   readonly timeouts: Required<TimeoutOptions>;
   /** Rapid resets that one HTTP/2 connection may send at once; a tenth of it each second. Default: no limit. */
   readonly rapidResets?: number;
+  /** Proxies, of which the node refuses no connection. Default: none. */
+  readonly trustedProxies?: AddressList;
   /** Called for each connection that is cut because of its peer's behaviour. */
   readonly onCut?: (reason: CutReason) => void;
 }
@@ -90,6 +93,7 @@ export function createListener({
   tls,
   timeouts,
   rapidResets = Number.MAX_SAFE_INTEGER,
+  trustedProxies,
   onCut = ignore,
 }: ListenerOptions): Listener {
   const { headersMs, requestMs, idleMs } = timeouts;
@@ -128,7 +132,7 @@ export function createListener({
     serveHttp1?.call(http1, socket as Socket);
   });
   const serveHttp2 = (socket: Socket): void => {
-    if (!resets.admits(socket.remoteAddress)) {
+    if (!trustedProxies?.has(socket.remoteAddress) && !resets.admits(socket.remoteAddress)) {
       onCut("watched_address");
       return void socket.destroy();
     }

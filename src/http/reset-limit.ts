@@ -1,4 +1,5 @@
 import { LruCache } from "../util/lru.ts";
+import { networkOf } from "./client-address.ts";
 
 /** A reset counts as rapid when it comes this soon after its stream was opened, in ms. Envoy draws the line there, too. */
 const rapidMs = 1_000;
@@ -84,7 +85,7 @@ export class ResetLimit {
   /** Watches the address of a connection that was torn down, or that broke the protocol. */
   strike(address: string | undefined): void {
     const now = this.#now();
-    const key = networkOf(address);
+    const key = networkOf(address ?? "");
     const connections = this.#watched.get(key)?.connections ?? new Bucket(watchedRate, now);
     this.#watched.set(key, { until: now + watchMs, connections });
   }
@@ -92,24 +93,11 @@ export class ResetLimit {
   /** Reports whether an address may have one more HTTP/2 connection now. */
   admits(address: string | undefined): boolean {
     const now = this.#now();
-    const key = networkOf(address);
+    const key = networkOf(address ?? "");
     const watched = this.#watched.get(key);
     if (!watched) return true;
     if (now < watched.until) return watched.connections.take(now);
     this.#watched.delete(key);
     return true;
   }
-}
-
-/** One subscriber has a whole /64 of IPv6 addresses, so they count as one. IPv4 within IPv6 is one address. */
-function networkOf(address = ""): string {
-  if (!address.includes(":") || address.includes(".")) return address;
-  const [head = "", tail] = address.split("::", 2) as [string, string?];
-  const groups = head === "" ? [] : head.split(":");
-  if (tail !== undefined) {
-    const last = tail === "" ? [] : tail.split(":");
-    while (groups.length + last.length < 8) groups.push("0");
-    groups.push(...last);
-  }
-  return groups.slice(0, 4).join(":");
 }

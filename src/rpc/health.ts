@@ -6,6 +6,7 @@ import {
   type HealthCheckResponse_ServingStatus as StatusType,
 } from "../../gen/grpc/health/v1/health_pb.ts";
 import { fail } from "../errors.ts";
+import type { PublicStreams } from "./public-streams.ts";
 
 /** The health of the services of a server. */
 export interface Health {
@@ -20,16 +21,22 @@ export interface Health {
   shutdown(): void;
 }
 
+/** How long a watch stays open, in ms. Clients watch again when it ends. */
+const watchMs = 3_600_000;
+
 /** A request holds one name, and needs no token: strangers must not make the server read more. */
 const options = { readMaxBytes: 4096, maxTimeoutMs: 2_147_483_647 };
 
-/** Creates the health of the server as a whole (`""`) and of these services. All are SERVING at first. */
-export function createHealth(serviceNames: readonly string[]): Health {
+/**
+ * Creates the health of the server as a whole (`""`) and of these services. All are SERVING at first. `streams` limits the
+ * watches; Check and List are never refused, because load balancers depend on them.
+ */
+export function createHealth(serviceNames: readonly string[], streams?: PublicStreams): Health {
   const statuses = new Map<string, StatusType>(["", ...serviceNames].map((name) => [name, Status.SERVING]));
   const wakers = new Set<() => void>();
   let down = false;
 
-  /** Resolves at the next change of any service, or when the call ends. */
+  /** Resolves at the next change of any service, or when the watch ends. */
   const changeOrEnd = (signal: AbortSignal): Promise<void> =>
     new Promise((resolve) => {
       const wake = (): void => {
@@ -55,14 +62,16 @@ export function createHealth(serviceNames: readonly string[]): Health {
     },
 
     // Keeps only the status that it sent last: a slow watcher misses a change that was undone before it read again.
-    async *watch({ service }, { signal }) {
+    async *watch({ service }, context) {
+      const ending = streams?.begin(context, watchMs) ?? context.signal;
       let sent: StatusType | undefined;
       for (;;) {
         // Check before waiting: a signal that fired before the call began does not fire again.
-        signal.throwIfAborted();
+        context.signal.throwIfAborted();
+        if (ending.aborted) return;
         const status = statuses.get(service) ?? Status.SERVICE_UNKNOWN;
         if (status === sent) {
-          await changeOrEnd(signal);
+          await changeOrEnd(ending);
           continue;
         }
         sent = status;

@@ -7,6 +7,7 @@ import {
   type ServerReflectionRequest as ServerReflectionRequestAlpha,
 } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { DescriptorIndex, type IndexedFile } from "./descriptor-index.ts";
+import type { PublicStreams } from "./public-streams.ts";
 
 /** A request of either version; both have the same shape. */
 type Request = ServerReflectionRequest | ServerReflectionRequestAlpha;
@@ -17,18 +18,27 @@ type Answer =
   | { case: "listServicesResponse"; value: { service: { name: string }[] } }
   | { case: "errorResponse"; value: { errorCode: number; errorMessage: string } };
 
+/** How long a stream of questions stays open, in ms. */
+const reflectMs = 300_000;
+
 /** A request holds one name, and needs no token: strangers must not make the server read more. */
 const options = { readMaxBytes: 4096, maxTimeoutMs: 2_147_483_647 };
 
 /**
  * Serves reflection v1, and v1alpha for tools that do not know v1. Lists the services with these names, which must be
- * in the registry, and the reflection services themselves; describes every type of the registry.
+ * in the registry, and the reflection services themselves; describes every type of the registry. `streams` limits the
+ * streams.
  */
-export function reflectionRoutes(router: ConnectRouter, registry: Registry, serviceNames: readonly string[]): void {
+export function reflectionRoutes(
+  router: ConnectRouter,
+  registry: Registry,
+  serviceNames: readonly string[],
+  streams?: PublicStreams,
+): void {
   const index = new DescriptorIndex(registry);
   const services = [...serviceNames, ServerReflection.typeName, ServerReflectionAlpha.typeName].sort();
-  const serve = <R extends Request>(requests: AsyncIterable<R>, { signal }: HandlerContext) =>
-    answers(index, services, requests, signal);
+  const serve = <R extends Request>(requests: AsyncIterable<R>, context: HandlerContext) =>
+    answers(index, services, requests, context.signal, streams?.begin(context, reflectMs) ?? context.signal);
   router.service(ServerReflection, { serverReflectionInfo: serve }, options);
   router.service(ServerReflectionAlpha, { serverReflectionInfo: serve }, options);
 }
@@ -38,25 +48,28 @@ async function* answers<R extends Request>(
   services: readonly string[],
   requests: AsyncIterable<R>,
   signal: AbortSignal,
+  ending: AbortSignal,
 ): AsyncGenerator<{ validHost: string; originalRequest: R; messageResponse: Answer }> {
   const sent = new Set<string>();
   const iterator = requests[Symbol.asyncIterator]();
   for (;;) {
-    const { done, value: request } = await nextOrAbort(iterator, signal);
-    if (done) return;
+    const next = await nextOrEnd(iterator, ending);
+    signal.throwIfAborted();
+    if (!next || next.done) return;
+    const request = next.value;
     const messageResponse = answer(index, services, sent, request.messageRequest);
     yield { validHost: request.host, originalRequest: request, messageResponse };
   }
 }
 
 /**
- * Waits for the next request or for the signal: a peer that neither asks nor ends its stream must not delay the
- * shutdown.
+ * Waits for the next request or for the signal, which gives undefined: a peer that neither asks nor ends its stream must not
+ * delay the shutdown.
  */
-function nextOrAbort<T>(iterator: AsyncIterator<T>, signal: AbortSignal): Promise<IteratorResult<T>> {
+function nextOrEnd<T>(iterator: AsyncIterator<T>, signal: AbortSignal): Promise<IteratorResult<T> | undefined> {
   return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    const stop = (): void => reject(signal.reason);
+    const stop = (): void => resolve(undefined);
+    if (signal.aborted) return stop();
     signal.addEventListener("abort", stop);
     iterator
       .next()

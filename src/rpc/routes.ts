@@ -9,6 +9,7 @@ import { maxAnswerBytes } from "../publish/batch-size.ts";
 import { adminService } from "./admin-service.ts";
 import { createGate } from "./gate.ts";
 import type { Health as HealthService } from "./health.ts";
+import type { PublicStreams } from "./public-streams.ts";
 import { pushService } from "./push-service.ts";
 import { reflectionRoutes } from "./reflection.ts";
 
@@ -39,8 +40,16 @@ const binaryOptions: Partial<BinaryReadOptions> = { readUnknownFields: false };
 type JsonOptions = Partial<JsonReadOptions> & { textDecoder: TextDecoder };
 type Implementation = (request: never, context: HandlerContext) => unknown;
 
-/** All services of Tidings as Connect routes, for its own server or for the server of another program. */
-export function createRoutes(core: Core, health: HealthService, registry: Registry): (router: ConnectRouter) => void {
+/**
+ * All services of Tidings as Connect routes, for its own server or for the server of another program. `streams` limits the
+ * streams of reflection.
+ */
+export function createRoutes(
+  core: Core,
+  health: HealthService,
+  registry: Registry,
+  streams?: PublicStreams,
+): (router: ConnectRouter) => void {
   const { reflection, logger, ignoreUnknownFields } = core.context.settings;
   const implementations: Readonly<Record<string, Implementation>> = { ...pushService(core), ...adminService(core) };
   return (router) => {
@@ -69,6 +78,6 @@ export function createRoutes(core: Core, health: HealthService, registry: Regist
       });
     }
     health.routes(router);
-    if (reflection) reflectionRoutes(router, registry, [...serviceNames, Health.typeName]);
+    if (reflection) reflectionRoutes(router, registry, [...serviceNames, Health.typeName], streams);
   };
 }

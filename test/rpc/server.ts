@@ -38,17 +38,22 @@ export async function serve(routes: (router: ConnectRouter) => void): Promise<Te
 export const loaderOptions: Options = { keepCase: true, enums: String, oneofs: true, arrays: true, bytes: Buffer };
 
 /** A client of @grpc/grpc-js, made from a .proto file. */
-export function loadClient<C>(protoFile: string, service: string, host: string): C & Client {
-  return makeClient<C>(loadSync(join(root, protoFile), loaderOptions), service, host);
+export function loadClient<C>(protoFile: string, service: string, host: string, options: object = {}): C & Client {
+  return makeClient<C>(loadSync(join(root, protoFile), loaderOptions), service, host, options);
 }
 
 /** A client of @grpc/grpc-js, for a service of loaded descriptors. */
-export function makeClient<C>(loaded: PackageDefinition, service: string, host: string): C & Client {
+export function makeClient<C>(
+  loaded: PackageDefinition,
+  service: string,
+  host: string,
+  options: object = {},
+): C & Client {
   const found = service
     .split(".")
     .reduce((scope, name) => (scope as Record<string, unknown>)[name], loadPackageDefinition(loaded) as unknown);
-  const Constructor = found as new (host: string, credentials: unknown) => C & Client;
-  return new Constructor(host, credentials.createInsecure());
+  const Constructor = found as new (host: string, credentials: unknown, options: object) => C & Client;
+  return new Constructor(host, credentials.createInsecure(), options);
 }
 
 /** Reads a stream of @grpc/grpc-js one message at a time; rejects with the error that ends it. */

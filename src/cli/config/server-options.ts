@@ -41,6 +41,7 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
       ...(burst === undefined ? {} : { burst }),
       ...(perTenant === undefined ? {} : { perTenant }),
     },
+    publicStreams: values.publicStreams,
     rapidResets: values.rapidResets,
     newcomerDays: values.newcomerDays,
     ...(authorize === undefined ? {} : { authorize }),

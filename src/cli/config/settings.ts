@@ -259,6 +259,12 @@ export const settings = {
     help: "Rate limit for new streams of one tenant on a node, per second; its burst is half of it. Default: the limit of the node.",
     for: servers,
   },
+  publicStreams: {
+    type: whole(1),
+    default: "1000",
+    help: "Maximum number of streams that need no token: health watches and reflection. One address may have a tenth of them.",
+    for: servers,
+  },
   rapidResets: {
     type: whole(1),
     default: "100",

@@ -236,6 +236,7 @@ const samples: Readonly<Record<string, string>> = {
   newStreamsPerSecond: "3",
   newStreamsBurst: "3",
   newStreamsPerTenant: "3",
+  publicStreams: "3",
   rapidResets: "3",
   ...Object.fromEntries(limitNames.map((name) => [name, "3:30"])),
   headersTimeout: "3s",

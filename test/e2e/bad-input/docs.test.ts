@@ -73,6 +73,7 @@ const inCode: Readonly<Record<string, string>> = {
   maxBatchEntries: "maxBatchEntries",
   maxStreamsPerUser: "maxStreamsPerUser",
   newStreamsPerSecond: "admission.perSecond",
+  publicStreams: "publicStreams",
   rapidResets: "rapidResets",
   newcomerDays: "newcomerDays",
   heartbeat: "heartbeatMs",

@@ -1,0 +1,98 @@
+import type { HandlerContext } from "@connectrpc/connect";
+import { fail } from "../errors.ts";
+import { connectionKey } from "../http/adapter.ts";
+import type { Clock, Random } from "../ports/clock.ts";
+import { guard, warn } from "../util/guard.ts";
+
+/** Streams of one connection: a client watches the server and each of its services, or reflects once. */
+const perConnection = 10;
+/** The delay before a retry, in ms; each caller gets up to twice as much. */
+const retryMs = 5_000;
+/** How long a stream whose time is up may take to end, in ms: one whose peer reads nothing never would. */
+const graceMs = 5_000;
+
+/** What public streams need from the server. */
+export interface PublicStreamsOptions {
+  /** The most streams of the node. One address may have a tenth of them, and at least as many as one connection. */
+  readonly perNode: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Called with the error of each stream that is refused. */
+  readonly refused: (error: ReturnType<typeof fail>) => void;
+}
+
+/**
+ * The limits on streams that need no token: health watches and reflection. Without them a stranger could open any number
+ * of streams and keep them for ever.
+ */
+export class PublicStreams {
+  readonly #options: PublicStreamsOptions;
+  readonly #addresses = new Map<string, number>();
+  readonly #connections = new WeakMap<object, number>();
+  #open = 0;
+
+  constructor(options: PublicStreamsOptions) {
+    this.#options = options;
+  }
+
+  /** The number of open streams. */
+  get open(): number {
+    return this.#open;
+  }
+
+  /**
+   * Begins a stream. Returns a signal that fires when the stream has been open for `lifeMs`, and should end, or when its
+   * call has ended. Throws TOO_MANY_STREAMS for one stream too many.
+   */
+  begin({ signal, values }: HandlerContext, lifeMs: number): AbortSignal {
+    signal.throwIfAborted();
+    const handle = values.get(connectionKey);
+    // In the server of another program, the address and connection of a call are unknown.
+    const address = handle?.address();
+    const connection = handle?.connection ?? {};
+    this.#check(address, connection);
+    const { clock } = this.#options;
+    this.#count(address, connection, 1);
+    const ending = new AbortController();
+    let timer = clock.after(lifeMs, () => {
+      timer = clock.after(graceMs, () => handle?.destroy());
+      ending.abort();
+    });
+    const end = () => {
+      timer.cancel();
+      this.#count(address, connection, -1);
+      ending.abort();
+    };
+    // Not in a `finally` of the stream, which never runs when the peer goes away while a write waits for it to read. An
+    // error in a listener of an AbortSignal would end the process.
+    signal.addEventListener("abort", () => guard(warn, end), { once: true });
+    return ending.signal;
+  }
+
+  #check(address: string | undefined, connection: object): void {
+    const { perNode, random, refused } = this.#options;
+    const perAddress = Math.max(perConnection, Math.floor(perNode / 10));
+    const isBeyond =
+      this.#open >= perNode ||
+      (this.#connections.get(connection) ?? 0) >= perConnection ||
+      (address !== undefined && (this.#addresses.get(address) ?? 0) >= perAddress);
+    if (!isBeyond) return;
+    const sentence = "too many streams without a token are open; close some, or come back after the delay";
+    const metadata = { option: "publicStreams", limit: String(perNode) };
+    const error = fail("TOO_MANY_STREAMS", sentence, {
+      metadata,
+      retryAfterMs: Math.ceil(retryMs * (1 + random.fraction())),
+    });
+    refused(error);
+    throw error;
+  }
+
+  #count(address: string | undefined, connection: object, by: 1 | -1): void {
+    this.#open += by;
+    this.#connections.set(connection, (this.#connections.get(connection) ?? 0) + by);
+    if (address === undefined) return;
+    const left = (this.#addresses.get(address) ?? 0) + by;
+    if (left > 0) this.#addresses.set(address, left);
+    else this.#addresses.delete(address);
+  }
+}
