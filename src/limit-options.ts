@@ -28,6 +28,11 @@ export interface LimitOptions {
   readonly bytesPerCredential?: RateOption;
   /** Bytes of content and payload that one user publishes. Default 1 MiB per second, and a burst of 8 MiB. */
   readonly bytesPerUser?: RateOption;
+  /**
+   * Calls of one user other than Publish and Subscribe, which list, mark or count messages; and the frames that mark messages
+   * on the WebSocket bridge. Default 50 per second, and a burst of 200.
+   */
+  readonly callsPerUser?: RateOption;
   /** Streams that one user opens. Default 10 per second, and a burst of 100. */
   readonly newStreamsPerUser?: RateOption;
   /**
@@ -54,6 +59,7 @@ export const defaultLimits: LimitSettings = {
   bytesPerTenant: undefined,
   bytesPerCredential: undefined,
   bytesPerUser: { perSecond: mebibyte, burst: 8 * mebibyte },
+  callsPerUser: { perSecond: 50, burst: 200 },
   newStreamsPerUser: { perSecond: 10, burst: 100 },
   newStreamsPerAddress: { perSecond: 250, burst: 2_500 },
 };

@@ -15,6 +15,7 @@ const meanings: Readonly<Record<LimitName, readonly [whose: string, what: string
   bytesPerTenant: ["the tenant", "publish {} bytes"],
   bytesPerCredential: ["the service", "publish {} bytes"],
   bytesPerUser: ["the user", "publish {} bytes"],
+  callsPerUser: ["the user", "make {} calls"],
   newStreamsPerUser: ["the user", "open {} streams"],
   newStreamsPerAddress: ["the address", "open {} streams"],
 };
@@ -65,6 +66,16 @@ export class Limits {
     }
     const refusal = this.#take(charges);
     return refusal && rateLimited(refusal);
+  }
+
+  /**
+   * Throws RATE_LIMITED if the user has made too many calls, and otherwise counts one. Services may make any number: what
+   * one of their calls costs others does not grow with what users do.
+   */
+  call(caller: Identity): void {
+    if (!isUser(caller)) return;
+    const refusal = this.#take([this.#charge("callsPerUser", joinKey(caller.tenant, caller.subject), 1)]);
+    if (refusal) throw rateLimited(refusal);
   }
 
   /**

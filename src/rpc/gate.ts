@@ -30,6 +30,12 @@ export const allowedRoles: Readonly<Record<string, readonly Role[]>> = {
   "tidings.v1.AdminService/Disconnect": publishers,
 };
 
+/** Methods with rate limits of their own, so that those of other calls do not count them. */
+const separatelyLimited: ReadonlySet<string> = new Set([
+  "tidings.v1.PushService/Publish",
+  "tidings.v1.PushService/Subscribe",
+]);
+
 /** Identifies a call in the logs. The caller may choose the id, of these characters; otherwise it is a fresh one. */
 const requestIdHeader = "x-request-id";
 const requestIdPattern = /^[\w.:-]{1,64}$/;
@@ -72,6 +78,7 @@ export function createGate(
         metadata: { role: identity.role },
       });
     }
+    if (!separatelyLimited.has(method)) streamContext.limits.call(identity);
     if (context.requestMethod === "GET") checkBase64(context.url);
     context.values.set(identityKey, identity);
     // No span for a stream: it would be open for hours, and the messages that it delivers have spans of their own.

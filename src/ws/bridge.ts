@@ -205,6 +205,7 @@ class Bridge {
     if (!frame.markRead) return;
     if (!this.#identity || !isUser(this.#identity))
       throw fail("ROLE_FORBIDDEN", "only users have an inbox", { field: "mark_read" });
+    this.#core.context.limits.call(this.#identity);
     await this.#core.context.inbox.mark(this.#identity, frame.markRead);
   }
 

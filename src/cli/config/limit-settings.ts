@@ -23,6 +23,10 @@ export const limitSettings = {
     "Rate limit for the bytes of content and payload that one service or admin publishes.",
   ),
   bytesPerUser: limit("bytesPerUser", "Rate limit for the bytes of content and payload that one user publishes."),
+  callsPerUser: limit(
+    "callsPerUser",
+    "Rate limit for the calls of one user that list, mark or count messages: all but Publish and Subscribe.",
+  ),
   newStreamsPerUser: limit("newStreamsPerUser", "Rate limit for the streams that one user opens."),
   newStreamsPerAddress: limit(
     "newStreamsPerAddress",
