@@ -97,6 +97,11 @@ export class SeqSet {
     return new SeqSet(unite(this.#bounds, other.#bounds));
   }
 
+  /** Returns a new set with the seqs that are not in the other one. Takes time linear in the runs of both. */
+  without(other: SeqSet): SeqSet {
+    return new SeqSet(subtract(this.#bounds, other.#bounds));
+  }
+
   /** Adds the seqs of another set, in time linear in the runs of both: `add` would move all later runs for each one. */
   addAll(other: SeqSet): void {
     this.#bounds = unite(this.#bounds, other.#bounds);

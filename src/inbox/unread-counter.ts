@@ -1,9 +1,10 @@
 import type { Bus } from "../ports/bus.ts";
 import type { Clock } from "../ports/clock.ts";
-import { type NotificationCount, type Store, unbounded } from "../ports/store.ts";
+import { type FeedKey, type NotificationCount, type SeqRanges, type Store, unbounded } from "../ports/store.ts";
 import { joinKey, tenantKey } from "../util/keys.ts";
 import { LruCache } from "../util/lru.ts";
 import type { UserState } from "./read-state-service.ts";
+import { SeqSet } from "./seq-set.ts";
 
 /** The memory that counts may take, in bytes, estimated: 10,000 users without rooms. */
 const maxBytes = 8 * 1024 * 1024;
@@ -13,7 +14,10 @@ const maxAgeMs = 10_000;
 /** Feeds that one call of the store counts. */
 const feedsTogether = 32;
 
-/** What a count is about. Another count of the same can build upon it. */
+/** The most seqs that a later read state may differ in, for a count of the earlier one to be built upon. */
+const maxChangedSeqs = 2000;
+
+/** What a count is about. */
 interface Subject {
   readonly version: number;
   /** The names of the feeds. */
@@ -22,6 +26,8 @@ interface Subject {
 
 /** A count that others build upon. */
 interface Known extends Subject {
+  /** The unread seqs of each feed. */
+  readonly unread: readonly SeqSet[];
   readonly count: Promise<NotificationCount>;
   /** The memory that it takes, estimated. */
   readonly bytes: number;
@@ -34,9 +40,9 @@ interface Known extends Subject {
 
 /**
  * Counts the unread notifications of users. Counting them takes time linear in their number, and every change of a read
- * state makes each stream of the user ask for new totals. So they are counted once for each version of the read state, even
- * if many callers ask at the same time: the others wait for that count, and add the messages that came after it. The result
- * is always exact at the bounds that it names.
+ * state makes each stream of the user ask for new totals. So they are counted once, even if many callers ask at the same time:
+ * the others wait for that count, and add the messages that came after it. For a later read state, only what was marked
+ * since is counted, and subtracted or added. The result is always exact at the bounds that it names.
  *
  * A count is not built upon when something in it may have gone: a message has expired, was trimmed, or was recalled.
  */
@@ -72,7 +78,7 @@ export class UnreadCounter {
       // loaded before theirs, and its caller will hear of the newer one.
       if (version === 0 || (known && known.version > version)) return this.#countAll(inbox);
       const base = known && this.#canBuildUpon(known, subject) ? known : undefined;
-      if (!base?.isPending) return this.#begin(key, subject, inbox, base);
+      if (!base?.isPending || base.version < version) return this.#begin(key, subject, inbox, base);
       const added = await this.#add(await base.count, base, inbox);
       if (added) return added;
       if (this.#known.peek(key) === base) this.#known.delete(key);
@@ -83,13 +89,16 @@ export class UnreadCounter {
   async #begin(key: string, subject: Subject, inbox: UserState, base: Known | undefined): Promise<NotificationCount> {
     const counting = Promise.withResolvers<NotificationCount>();
     const { recalls, time } = base ?? this.#now;
-    const bytes = 2 * subject.feeds.length + 200 * inbox.feeds.length;
-    const known: Known = { ...subject, count: counting.promise, isPending: true, recalls, time, bytes };
+    const unread = inbox.feeds.map(({ name }) => SeqSet.from(inbox.state.unreadRanges(name).flat()));
+    const runs = unread.reduce((sum, set) => sum + set.runs, 0);
+    const bytes = 2 * subject.feeds.length + 200 * inbox.feeds.length + 16 * runs;
+    const known: Known = { ...subject, unread, count: counting.promise, isPending: true, recalls, time, bytes };
     this.#known.set(key, known);
     // Callers that wait for it handle its failure; there may be none.
     counting.promise.catch(() => {});
     try {
-      const added = base && (await this.#add(await base.count, base, inbox));
+      const before = base && (await this.#countLater(base, known, inbox));
+      const added = before && base && (await this.#add(before, base, inbox));
       if (!added) Object.assign(known, this.#now);
       counting.resolve(added ?? (await this.#countAll(inbox)));
       known.isPending = false;
@@ -106,7 +115,42 @@ export class UnreadCounter {
 
   #canBuildUpon({ version, feeds, recalls, time }: Known, subject: Subject): boolean {
     const age = Math.abs(this.#clock.now() - time);
-    return version === subject.version && feeds === subject.feeds && recalls === this.#recalls && age <= maxAgeMs;
+    return version <= subject.version && feeds === subject.feeds && recalls === this.#recalls && age <= maxAgeMs;
+  }
+
+  /**
+   * Counts for a later read state, at the bounds of the count for an earlier one. Resolves to undefined when they differ in
+   * so much that counting anew is no slower, or when the earlier count has failed.
+   */
+  async #countLater(
+    base: Known,
+    { version, unread }: Known,
+    { feeds }: UserState,
+  ): Promise<NotificationCount | undefined> {
+    const before = await base.count.catch(() => undefined);
+    if (!before || version === base.version) return before;
+    const read: CountedRanges[] = [];
+    const unreadAgain: CountedRanges[] = [];
+    let seqs = 0;
+    for (const [index, { key }] of feeds.entries()) {
+      const [earlier, later] = [base.unread[index] as SeqSet, unread[index] as SeqSet];
+      const { tail = 1, seq: last = 0 } = before.bounds[index] ?? {};
+      for (const [changes, from, to] of [
+        [read, earlier, later],
+        [unreadAgain, later, earlier],
+      ] as const) {
+        const ranges = from.without(to).ranges(tail, last);
+        seqs += ranges.reduce((sum, [low, high]) => sum + high - low + 1, 0);
+        if (ranges.length > 0) changes.push({ feed: key, ranges, index });
+      }
+    }
+    if (seqs > maxChangedSeqs) return undefined;
+    const now = this.#clock.now();
+    // Messages that have gone meanwhile are noticed when what came since is added.
+    const [gone, back] = await Promise.all(
+      [read, unreadAgain].map((changes) => countByGroups(this.#store, changes, now)),
+    );
+    return replace(before, gone as NotificationCount, back as NotificationCount, unreadAgain);
   }
 
   /** Adds the messages since a count to it. Resolves to undefined when something in that count may have gone. */
@@ -133,6 +177,34 @@ export class UnreadCounter {
     const unread = feeds.map(({ key, name }) => ({ feed: key, ranges: state.unreadRanges(name) }));
     return countByGroups(this.#store, unread, this.#clock.now());
   }
+}
+
+/** Ranges of the feed with this index in an inbox. */
+interface CountedRanges {
+  readonly feed: FeedKey;
+  readonly ranges: SeqRanges;
+  readonly index: number;
+}
+
+/** Subtracts one count from another and adds a third, of messages in the feeds of `ranges`. Keeps the bounds of the first. */
+function replace(
+  before: NotificationCount,
+  gone: NotificationCount,
+  back: NotificationCount,
+  ranges: readonly CountedRanges[],
+): NotificationCount {
+  const byCategory = new Map(before.byCategory);
+  for (const [category, count] of back.byCategory) byCategory.set(category, (byCategory.get(category) ?? 0) + count);
+  for (const [category, count] of gone.byCategory) {
+    const left = (byCategory.get(category) ?? 0) - count;
+    if (left > 0) byCategory.set(category, left);
+    else byCategory.delete(category);
+  }
+  const oldest = [...before.oldest];
+  for (const [position, { index }] of ranges.entries()) {
+    oldest[index] = Math.min(oldest[index] as number, back.oldest[position] as number);
+  }
+  return { byCategory, oldest, nextExpiry: Math.min(before.nextExpiry, back.nextExpiry), bounds: before.bounds };
 }
 
 /** Adds up two counts of different messages; the second has the later bounds. */
