@@ -2,7 +2,7 @@ import { fail } from "../errors.ts";
 import type { AdmissionSettings } from "../options.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import { LruCache } from "../util/lru.ts";
-import { TokenBucket } from "./token-bucket.ts";
+import { SlottedBucket } from "./slotted-bucket.ts";
 
 /** The most tenants that are remembered; a tenant that was forgotten starts with a full bucket. */
 const maxTenants = 10_000;
@@ -17,9 +17,9 @@ export class Admission {
   readonly #perTenant: number;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #node: TokenBucket;
+  readonly #node: SlottedBucket;
   readonly #beginning: (tenant?: string) => number;
-  readonly #tenants = new LruCache<string, TokenBucket>({ entries: maxTenants });
+  readonly #tenants = new LruCache<string, SlottedBucket>({ entries: maxTenants });
 
   /** Callers that were admitted and are checked before their streams begin. */
   #checking = 0;
@@ -33,7 +33,7 @@ export class Admission {
     this.#perTenant = perTenant;
     this.#clock = clock;
     this.#random = random;
-    this.#node = new TokenBucket({ perSecond, burst }, clock, random);
+    this.#node = new SlottedBucket({ perSecond, burst }, clock, random);
   }
 
   /**
@@ -46,7 +46,7 @@ export class Admission {
     if (exhausted) {
       const sentence = "too many streams are being opened; come back after the delay";
       const option = exhausted === own ? "admission.perTenant" : "admission.perSecond";
-      const metadata = { option, limit: `${exhausted.perSecond}`, burst: `${exhausted.burst}` };
+      const metadata = { option, limit: `${exhausted.rate.perSecond}`, burst: `${exhausted.rate.burst}` };
       throw fail("TOO_MANY_NEW_STREAMS", sentence, { retryAfterMs: exhausted.nextRetryMs(), metadata });
     }
     own?.take();
@@ -56,16 +56,16 @@ export class Admission {
   }
 
   /** The bucket that refuses this stream; undefined if none does. */
-  #exhausted(tenant: string | undefined, own: TokenBucket | undefined): TokenBucket | undefined {
+  #exhausted(tenant: string | undefined, own: SlottedBucket | undefined): SlottedBucket | undefined {
     // The tenant's bucket first: a tenant over its rate must not push others back in the node's queue.
-    if (own && (!own.hasToken || this.#beginning(tenant) >= own.burst)) return own;
+    if (own && (!own.hasToken || this.#beginning(tenant) >= own.rate.burst)) return own;
     const beginning = this.#beginning() + this.#checking;
-    return this.#node.hasToken && beginning < this.#node.burst ? undefined : this.#node;
+    return this.#node.hasToken && beginning < this.#node.rate.burst ? undefined : this.#node;
   }
 
-  #bucketOf(tenant: string): TokenBucket | undefined {
+  #bucketOf(tenant: string): SlottedBucket | undefined {
     if (this.#perTenant === Number.POSITIVE_INFINITY) return undefined;
     const rate = { perSecond: this.#perTenant, burst: Math.ceil(this.#perTenant / 2) };
-    return this.#tenants.getOrCreate(tenant, () => new TokenBucket(rate, this.#clock, this.#random));
+    return this.#tenants.getOrCreate(tenant, () => new SlottedBucket(rate, this.#clock, this.#random));
   }
 }

@@ -1,4 +1,5 @@
 import { LruCache } from "../util/lru.ts";
+import { TokenBucket } from "../util/token-bucket.ts";
 import { networkOf } from "./client-address.ts";
 
 /** A reset counts as rapid when it comes this soon after its stream was opened, in ms. Envoy draws the line there, too. */
@@ -10,37 +11,14 @@ const watchedRate = { perSecond: 2, burst: 2 };
 /** The most addresses that are watched at a time; the least recently seen is forgotten first. */
 const maxAddresses = 10_000;
 
-/** A token bucket that starts full. Times are in ms, from a clock that is never set. */
-class Bucket {
-  readonly #rate: { readonly perSecond: number; readonly burst: number };
-  #level: number;
-  #filledAt: number;
-
-  constructor(rate: { readonly perSecond: number; readonly burst: number }, now: number) {
-    this.#rate = rate;
-    this.#level = rate.burst;
-    this.#filledAt = now;
-  }
-
-  /** Takes a token, and returns false when there is none. */
-  take(now: number): boolean {
-    const { perSecond, burst } = this.#rate;
-    this.#level = Math.min(burst, this.#level + ((now - this.#filledAt) / 1000) * perSecond);
-    this.#filledAt = now;
-    if (this.#level < 1) return false;
-    this.#level -= 1;
-    return true;
-  }
-}
-
 /** The streams of one HTTP/2 connection, as far as its limit goes. */
 export class StreamTally {
-  readonly #bucket: Bucket;
+  readonly #bucket: TokenBucket;
   #opened = 0;
   #rapid = 0;
 
   constructor(rapidResets: number, now: number) {
-    this.#bucket = new Bucket({ perSecond: rapidResets / 10, burst: rapidResets }, now);
+    this.#bucket = new TokenBucket({ perSecond: rapidResets / 10, burst: rapidResets }, now);
   }
 
   /** Counts a stream that was opened. */
@@ -69,7 +47,7 @@ export class StreamTally {
 export class ResetLimit {
   readonly #rapidResets: number;
   readonly #now: () => number;
-  readonly #watched = new LruCache<string, { until: number; connections: Bucket }>({ entries: maxAddresses });
+  readonly #watched = new LruCache<string, { until: number; connections: TokenBucket }>({ entries: maxAddresses });
 
   /** `now` returns a time in ms that never goes back. */
   constructor(rapidResets: number, now: () => number = () => performance.now()) {
@@ -86,7 +64,7 @@ export class ResetLimit {
   strike(address: string | undefined): void {
     const now = this.#now();
     const key = networkOf(address ?? "");
-    const connections = this.#watched.get(key)?.connections ?? new Bucket(watchedRate, now);
+    const connections = this.#watched.get(key)?.connections ?? new TokenBucket(watchedRate, now);
     this.#watched.set(key, { until: now + watchMs, connections });
   }
 

@@ -1,47 +1,34 @@
-import type { Clock } from "../ports/clock.ts";
-import type { Charge, Rate, Refusal } from "../ports/rate-limiter.ts";
+import { type Clock, elapsedOn } from "../ports/clock.ts";
+import type { Charge, Refusal } from "../ports/rate-limiter.ts";
 import { LruCache } from "./lru.ts";
+import { TokenBucket } from "./token-bucket.ts";
 
 /** The most buckets of one limit that are remembered. One that is evicted is full when it is used again. */
 const maxBuckets = 50_000;
 
-/** A token bucket. */
-export class Bucket {
+/** The token bucket of a limit and a key. */
+export class KeyedBucket extends TokenBucket {
   readonly limit: string;
   readonly key: string;
-  readonly rate: Rate;
-  /** The tokens at `filledAt`; negative while it is in debt. */
-  level: number;
-  /** In ms since the Unix epoch. */
-  filledAt: number;
   /** Tokens taken since the last report to other nodes; for adapters that share buckets. */
   unreported = 0;
 
   /** Creates a full bucket. */
   constructor({ limit, key, rate }: Charge, now: number) {
+    super(rate, now);
     this.limit = limit;
     this.key = key;
-    this.rate = rate;
-    this.level = rate.burst;
-    this.filledAt = now;
-  }
-
-  /** Adds the tokens gained up to `now`. A clock that was set back adds none and removes none. */
-  fill(now: number): void {
-    const gained = (Math.max(0, now - this.filledAt) / 1000) * this.rate.perSecond;
-    this.level = Math.min(this.rate.burst, this.level + gained);
-    this.filledAt = now;
   }
 }
 
 /** The token buckets of a process, by limit and key: what `RateLimiter.take` does without other nodes. */
 export class TokenBuckets {
   readonly #clock: Clock;
-  readonly #limits = new Map<string, LruCache<string, Bucket>>();
-  readonly #taken: (bucket: Bucket, cost: number) => void;
+  readonly #limits = new Map<string, LruCache<string, KeyedBucket>>();
+  readonly #taken: (bucket: KeyedBucket, cost: number) => void;
 
   /** `taken` is called after tokens were taken from a bucket. */
-  constructor(clock: Clock, taken: (bucket: Bucket, cost: number) => void = () => {}) {
+  constructor(clock: Clock, taken: (bucket: KeyedBucket, cost: number) => void = () => {}) {
     this.#clock = clock;
     this.#taken = taken;
   }
@@ -53,10 +40,10 @@ export class TokenBuckets {
 
   /** As RateLimiter.take. */
   take(charges: readonly Charge[]): Refusal | undefined {
-    const now = this.#clock.now();
+    const now = elapsedOn(this.#clock);
     const buckets = charges.map((charge) => this.#bucket(charge, now));
     for (const [index, charge] of charges.entries()) {
-      const bucket = buckets[index] as Bucket;
+      const bucket = buckets[index] as KeyedBucket;
       bucket.fill(now);
       if (charge.cost === 0) continue;
       // The tolerance is for sums of fractions: tokens that were gained in ten steps make a whole one.
@@ -65,7 +52,7 @@ export class TokenBuckets {
         return { charge, retryAfterMs: Math.max(1, Math.ceil((missing / charge.rate.perSecond) * 1000)) };
     }
     for (const [index, { cost }] of charges.entries()) {
-      const bucket = buckets[index] as Bucket;
+      const bucket = buckets[index] as KeyedBucket;
       bucket.level -= cost;
       this.#taken(bucket, cost);
     }
@@ -77,9 +64,9 @@ export class TokenBuckets {
     this.#limits.clear();
   }
 
-  #bucket(charge: Charge, now: number): Bucket {
-    const buckets = this.#limits.get(charge.limit) ?? new LruCache<string, Bucket>({ entries: maxBuckets });
+  #bucket(charge: Charge, now: number): KeyedBucket {
+    const buckets = this.#limits.get(charge.limit) ?? new LruCache<string, KeyedBucket>({ entries: maxBuckets });
     this.#limits.set(charge.limit, buckets);
-    return buckets.getOrCreate(charge.key, () => new Bucket(charge, now));
+    return buckets.getOrCreate(charge.key, () => new KeyedBucket(charge, now));
   }
 }

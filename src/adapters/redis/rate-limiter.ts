@@ -14,10 +14,10 @@
  */
 import { type Cluster, Redis } from "ioredis";
 import type { Logger } from "pino";
-import { type Clock, systemClock, type Timer } from "../../ports/clock.ts";
+import { type Clock, elapsedOn, systemClock, type Timer } from "../../ports/clock.ts";
 import type { Charge, RateLimiter, Refusal } from "../../ports/rate-limiter.ts";
 import { exactKey } from "../../util/keys.ts";
-import { type Bucket, TokenBuckets } from "../../util/token-buckets.ts";
+import { type KeyedBucket, TokenBuckets } from "../../util/token-buckets.ts";
 import { connectRedis, prefixOf } from "./connect.ts";
 import { runScript, scripts } from "./scripts.ts";
 
@@ -49,9 +49,9 @@ export class RedisRateLimiter implements RateLimiter {
   readonly #clock: Clock;
   readonly #buckets: TokenBuckets;
   /** Buckets to report. */
-  readonly #spent = new Set<Bucket>();
-  /** When each bucket was reported whose answer is missing, in ms since the Unix epoch. */
-  readonly #asked = new Map<Bucket, number>();
+  readonly #spent = new Set<KeyedBucket>();
+  /** When each bucket was reported whose answer is missing, in the elapsed time of the clock. */
+  readonly #asked = new Map<KeyedBucket, number>();
   #timer: Timer | undefined;
   #reportedAt = Number.NEGATIVE_INFINITY;
   #isShared: boolean | undefined;
@@ -89,18 +89,17 @@ export class RedisRateLimiter implements RateLimiter {
     this.#redis.disconnect();
   }
 
-  #spend(bucket: Bucket, cost: number): void {
+  #spend(bucket: KeyedBucket, cost: number): void {
     bucket.unreported += cost;
     if (this.#isClosed || bucket.unreported < bucket.rate.burst * unreportedShare) return;
     this.#spent.add(bucket);
-    // Negative after the clock was set back.
-    const sinceMs = Math.abs(this.#clock.now() - this.#reportedAt);
+    const sinceMs = elapsedOn(this.#clock) - this.#reportedAt;
     this.#timer ??= this.#clock.after(Math.max(0, reportMs - sinceMs), () => this.#report());
   }
 
   #report(): void {
     this.#timer = undefined;
-    const now = this.#clock.now();
+    const now = elapsedOn(this.#clock);
     this.#reportedAt = now;
     if (this.#redis.status !== "ready") {
       for (const bucket of this.#spent) bucket.unreported = 0;
@@ -109,7 +108,7 @@ export class RedisRateLimiter implements RateLimiter {
     }
     const [oldest = now] = this.#asked.values();
     // Rejects the reports on the way, too.
-    if (Math.abs(now - oldest) > stuckMs) {
+    if (now - oldest > stuckMs) {
       this.#redis.disconnect(true);
       return;
     }
@@ -120,7 +119,7 @@ export class RedisRateLimiter implements RateLimiter {
   }
 
   /** Reports what was spent of a bucket, and sets its level to the answer. Never rejects. */
-  async #ask(bucket: Bucket, now: number): Promise<void> {
+  async #ask(bucket: KeyedBucket, now: number): Promise<void> {
     const { limit, key, rate } = bucket;
     const spent = bucket.unreported;
     bucket.unreported = 0;
@@ -132,7 +131,7 @@ export class RedisRateLimiter implements RateLimiter {
     try {
       const level = Number(await runScript(this.#redis, scripts.spend, [name], args));
       bucket.level = level - bucket.unreported;
-      bucket.filledAt = this.#clock.now();
+      bucket.filledAt = elapsedOn(this.#clock);
     } catch (error) {
       // What was spent stays taken from this node's copy.
       this.#error = String(error);
