@@ -440,7 +440,8 @@ function resolveAuth(auth: AuthOptions | undefined): AuthSettings {
 /** The most secrets at a time: a token that is refused costs a verification for each. */
 const maxSecrets = 4;
 
-function resolveSecrets(secret: string | readonly string[]): readonly string[] {
+/** Checks the secrets of the option `auth.secret`. Throws a RangeError for the first that is wrong. */
+export function resolveSecrets(secret: string | readonly string[]): readonly string[] {
   const secrets = typeof secret === "string" ? [secret] : [...secret];
   if (secrets.length === 0 || secrets.length > maxSecrets) {
     throw new RangeError(`auth.secret: give 1 to ${maxSecrets} secrets`);

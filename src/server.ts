@@ -3,6 +3,7 @@
 import type { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { createSecureContext } from "node:tls";
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { MemoryBus } from "./adapters/memory/bus.ts";
@@ -23,7 +24,7 @@ import { type Address, createListener, type Listener, type TlsOptions } from "./
 import { prefixStripper } from "./http/path-prefix.ts";
 import { Counters } from "./metrics/counters.ts";
 import { timedStore } from "./metrics/timed-store.ts";
-import { resolveOptions, type Settings, type TidingsOptions, type TracingOptions } from "./options.ts";
+import { resolveOptions, resolveSecrets, type Settings, type TidingsOptions, type TracingOptions } from "./options.ts";
 import type { Bus } from "./ports/bus.ts";
 import type { Ports } from "./ports/index.ts";
 import { noMetrics, unlabelled } from "./ports/metrics.ts";
@@ -54,6 +55,14 @@ export interface ListenOptions {
   readonly pathPrefix?: string;
   /** Answers requests for other paths than Tidings' own. Default: 404. */
   readonly fallback?: (request: IncomingMessage, response: ServerResponse) => void;
+}
+
+/** The values that a running server can replace. */
+export interface ReloadOptions {
+  /** The secrets, as in `auth.secret`. Default: those in use. It cannot replace a key set, which is fetched by itself. */
+  readonly secret?: string | readonly string[];
+  /** Key and certificate, as in ListenOptions. Default: those in use. */
+  readonly tls?: TlsOptions;
 }
 
 /** The addresses of a server that listens. */
@@ -95,6 +104,12 @@ export interface Tidings {
   readonly routes: (router: ConnectRouter) => void;
   /** Serves everything on a port of its own. Rejects when the port is in use. */
   listen(options?: ListenOptions): Promise<Listening>;
+  /**
+   * Replaces secrets and certificates while the server runs. New connections get the new certificate, and open ones go on.
+   * Streams whose tokens were signed by a secret that is no longer given end. Throws, and changes nothing, when a value is
+   * wrong.
+   */
+  reload(fresh: ReloadOptions): void;
   /** Collects the metrics for Prometheus, for an endpoint in a server of your own. Rejects without the option `metrics`. */
   metrics(): Promise<MetricsPage>;
   /**
@@ -223,6 +238,17 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
     });
   };
 
+  const reload = ({ secret, tls }: ReloadOptions): void => {
+    // Check everything first, so that nothing changes when one value is wrong.
+    if (secret !== undefined && settings.auth.jwksUrl !== undefined) {
+      throw new TypeError("secret: this server verifies tokens with a key set");
+    }
+    const secrets = secret === undefined ? undefined : resolveSecrets(secret);
+    if (tls) createSecureContext(tls);
+    if (secrets) core.replaceSecrets(secrets);
+    if (tls) for (const listener of listeners) listener.renew(tls);
+  };
+
   const close = async (): Promise<void> => {
     draining = true;
     health.shutdown();
@@ -245,6 +271,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
       probes: embeddedProbes,
       problem,
     }),
+    reload,
     metrics: () => watch.page(),
     failed: storeWatch.failed,
     async listen({ host = "127.0.0.1", port = 7300, tls, fallback = notFound, metricsAddress, pathPrefix = "" } = {}) {

@@ -2,6 +2,7 @@ import { type Logger, pino } from "pino";
 import { expect, test } from "vitest";
 import { memoryBus, memoryPresence } from "../src/adapters/memory/index.ts";
 import { sqliteStore } from "../src/adapters/sqlite/index.ts";
+import { mintToken } from "../src/auth/mint-token.ts";
 import { createTidings, type Tidings } from "../src/server.ts";
 import { secret } from "./support/token.ts";
 
@@ -60,4 +61,22 @@ test("A server with a bus between nodes and no presence warns that it counts alo
   ]);
   const whole = { ...options, bus: memoryBus(), presence: memoryPresence() };
   expect(await linesOf((logger) => createTidings({ ...whole, logger }))).toEqual([]);
+});
+
+test("A server changes nothing when it is asked to reload a wrong value", async () => {
+  const tidings = await createTidings({ data: ":memory:", auth });
+  const { url } = await tidings.listen({ port: 0 });
+  const statusOf = async (key: string) => {
+    const exp = Math.floor(Date.now() / 1000) + 60;
+    const token = await mintToken(key, { sub: "ann", tenant: "acme", role: "user", exp });
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    return (await fetch(`${url}/tidings.v1.PushService/ListUnread`, { method: "POST", headers, body: "{}" })).status;
+  };
+  const fresh = "k3yF0rTe5ts-0nly-q8Zr2Vw6Xn4Bm1Lc";
+  expect(() => tidings.reload({ secret: "short" })).toThrow("auth.secret: too weak");
+  expect(() => tidings.reload({ secret: fresh, tls: { key: "no", cert: "no" } })).toThrow();
+  expect([await statusOf(secret), await statusOf(fresh)]).toEqual([200, 401]);
+  tidings.reload({ secret: fresh });
+  expect([await statusOf(secret), await statusOf(fresh)]).toEqual([401, 200]);
+  await tidings.close();
 });

@@ -3,7 +3,7 @@ export type Role = "user" | "service" | "admin";
 
 /** The key that signed a token. */
 export interface SigningKey {
-  /** Whether the key was withdrawn from the key set, so that the tokens that it signed are refused. */
+  /** Whether the key was withdrawn from the key set or the secrets, so that the tokens that it signed are refused. */
   readonly withdrawn: boolean;
 }
 

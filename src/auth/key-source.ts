@@ -29,17 +29,31 @@ export interface KeySource {
   close(): void;
 }
 
+/** The key of one secret. */
+interface SecretKey extends VerificationKey {
+  withdrawn: boolean;
+}
+
 /** The secrets of HS256. Each of them verifies tokens, so that a secret can be replaced before its tokens expire. */
 export class SecretKeys implements KeySource {
-  readonly #keys: readonly VerificationKey[];
+  #keys: ReadonlyMap<string, SecretKey>;
 
   constructor(secrets: readonly string[]) {
-    const encoder = new TextEncoder();
-    this.#keys = secrets.map((secret) => ({ alg: "HS256", material: encoder.encode(secret), withdrawn: false }));
+    this.#keys = new Map(secrets.map((secret) => [secret, keyOf(secret)]));
+  }
+
+  /** Verifies with these secrets from now on. Returns whether a former one is withdrawn. */
+  replace(secrets: readonly string[]): boolean {
+    const former = this.#keys;
+    // A secret that stays keeps its key, and with it the streams whose tokens it signed.
+    this.#keys = new Map(secrets.map((secret) => [secret, former.get(secret) ?? keyOf(secret)]));
+    const withdrawn = [...former].filter(([secret]) => !this.#keys.has(secret));
+    for (const [, key] of withdrawn) key.withdrawn = true;
+    return withdrawn.length > 0;
   }
 
   async find({ alg }: TokenHeader): Promise<readonly VerificationKey[]> {
-    return alg === "HS256" ? this.#keys : [];
+    return alg === "HS256" ? [...this.#keys.values()] : [];
   }
 
   isCurrent(): boolean {
@@ -49,4 +63,8 @@ export class SecretKeys implements KeySource {
   async update(): Promise<void> {}
 
   close(): void {}
+}
+
+function keyOf(secret: string): SecretKey {
+  return { alg: "HS256", material: new TextEncoder().encode(secret), withdrawn: false };
 }

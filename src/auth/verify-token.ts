@@ -44,6 +44,8 @@ export class TokenVerifier {
   readonly #clock: Clock;
   readonly #keys: KeySource;
   readonly #keySet: KeySet | undefined;
+  readonly #secretKeys: SecretKeys | undefined;
+  readonly #withdrawn: () => void;
   readonly #cached = new LruCache<string, CachedToken>({
     entries: maxCachedTokens,
     cost: maxCachedCharacters,
@@ -56,7 +58,14 @@ export class TokenVerifier {
     const { jwksUrl: url, jwksRefreshMs: refreshMs, jwksMaxStaleMs: maxStaleMs } = settings;
     this.#keySet =
       url === undefined ? undefined : new KeySet({ url, refreshMs, maxStaleMs, clock, random, logger, withdrawn });
-    this.#keys = this.#keySet ?? new SecretKeys(settings.secrets);
+    this.#secretKeys = this.#keySet ? undefined : new SecretKeys(settings.secrets);
+    this.#keys = (this.#keySet ?? this.#secretKeys) as KeySource;
+    this.#withdrawn = withdrawn;
+  }
+
+  /** Verifies with these secrets from now on. Tokens and streams of a secret that is not among them are refused and end. */
+  replaceSecrets(secrets: readonly string[]): void {
+    if (this.#secretKeys?.replace(secrets)) this.#withdrawn();
   }
 
   /** The state of the key set; undefined where tokens are verified with secrets. */

@@ -13,7 +13,7 @@ export interface Dependencies {
   /** The version of the package. */
   readonly version: string;
   /** Creates a server. */
-  createTidings(options: TidingsOptions): Promise<Pick<Tidings, "listen" | "close" | "failed">>;
+  createTidings(options: TidingsOptions): Promise<Pick<Tidings, "listen" | "close" | "failed" | "reload">>;
   /** Creates a logger that writes to stderr, from `level` on. Each line passes through `redact`. */
   createLogger(level: string, redact?: (line: string) => string): Promise<Logger>;
   /** Starts this command line once more, as the worker with this index; it shares the port. */

@@ -16,6 +16,10 @@ const io: Io = {
       for (const signal of signals) process.off(signal, call);
     };
   },
+  onReload(call) {
+    process.on("SIGHUP", call);
+    return () => process.off("SIGHUP", call);
+  },
   ...workerIo(),
 };
 

@@ -52,6 +52,8 @@ export interface Core {
    * TOO_MANY_NEW_STREAMS before the store is asked.
    */
   admit(token: string | undefined, address?: string): Promise<Identity>;
+  /** Verifies tokens with these secrets from now on, and ends the streams of secrets that are no longer among them. */
+  replaceSecrets(secrets: readonly string[]): void;
   readonly publisher: Publisher;
   readonly recaller: Recaller;
   readonly disconnector: Disconnector;
@@ -151,6 +153,7 @@ export async function startCore(
   return {
     context,
     validate,
+    replaceSecrets: (secrets) => verifier.replaceSecrets(secrets),
     authenticate: async (token) => unblocked(await verifier.authenticate(token)),
     admit: async (token, address) => {
       // Verify first: a bad token must not use up the rate limit of others. Then the narrowest limit: a caller over it must

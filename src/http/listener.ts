@@ -5,7 +5,7 @@
  */
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
-import { createServer as createHttpsServer } from "node:https";
+import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
@@ -63,6 +63,8 @@ export interface ListenerOptions {
 export interface Listener {
   /** Starts to listen; port 0 means any free port. Rejects when the port is taken. */
   listen(host: string, port: number): Promise<Address>;
+  /** Serves new connections with this key and certificate; without effect on cleartext. Throws when they do not match. */
+  renew(tls: TlsOptions): void;
   /**
    * From now on, ends each HTTP/1.1 connection with its next response, so that few are left when the listener closes. A
    * proxy that keeps a connection may send a request at the moment when it is closed, and must not repeat that request.
@@ -176,6 +178,9 @@ export function createListener({
           resolve({ host, port: bound, url: `${tls ? "https" : "http"}://${name}:${bound}` });
         });
       }),
+    renew: (fresh) => {
+      if (tls) (http1 as HttpsServer).setSecureContext(fresh);
+    },
     retire: () => {
       retired = true;
     },

@@ -337,3 +337,33 @@ describe("The Authorization header", () => {
     },
   );
 });
+
+test("A secret that is replaced is refused from then on, also for cached tokens, and one that stays is not", async () => {
+  const [old, kept, fresh] = ["1", "2", "3"].map((digit) => `${digit}k3yF0rTe5ts-0nly-q8Zr2Vw6Xn4Bm1Lc`) as [
+    string,
+    string,
+    string,
+  ];
+  let withdrawn = 0;
+  const { auth } = resolveOptions({ data: ":memory:", auth: { secret: [old, kept] } });
+  const parts = { clock: new FakeClock(start), random: seededRandom(), withdrawn: () => withdrawn++ };
+  const verifier = new TokenVerifier(auth, parts);
+  const tokenOf = (key: string) => mintToken({ key: new TextEncoder().encode(key) });
+  const [oldToken, keptToken, freshToken] = (await Promise.all([old, kept, fresh].map(tokenOf))) as [
+    string,
+    string,
+    string,
+  ];
+  const former = await verifier.authenticate(oldToken);
+  const staying = await verifier.authenticate(keptToken);
+  expect(await refusal(verifier.authenticate, freshToken)).toContain("not signed by a known key");
+  verifier.replaceSecrets([fresh, kept]);
+  expect(withdrawn).toBe(1);
+  expect(await refusal(verifier.authenticate, oldToken)).toContain("not signed by a known key");
+  expect(former.key?.withdrawn).toBe(true);
+  expect(staying.key?.withdrawn).toBe(false);
+  expect(await verifier.authenticate(keptToken)).toBe(staying);
+  expect((await verifier.authenticate(freshToken)).subject).toBe("ann");
+  verifier.replaceSecrets([kept, fresh]);
+  expect(withdrawn, "another order withdraws nothing").toBe(1);
+});

@@ -1,7 +1,7 @@
 /** A fake of createTidings that records its arguments. */
 import type { Dependencies } from "../../src/cli/command.ts";
 import type { TidingsOptions } from "../../src/options.ts";
-import type { ListenOptions } from "../../src/server.ts";
+import type { ListenOptions, ReloadOptions } from "../../src/server.ts";
 
 /** A server that opens no port. */
 export class FakeServer {
@@ -9,6 +9,8 @@ export class FakeServer {
   at: ListenOptions | undefined;
   /** The number of calls of close(). */
   closed = 0;
+  /** The arguments of reload(). */
+  readonly reloads: ReloadOptions[] = [];
   /** The error that listen() rejects with; undefined to succeed. */
   listenError: Error | undefined;
   /** The property `failed`. */
@@ -20,6 +22,7 @@ export class FakeServer {
     this.options = options;
     return {
       failed: this.failed,
+      reload: (fresh) => void this.reloads.push(fresh),
       listen: async (at = {}) => {
         this.at = at;
         if (this.listenError) throw this.listenError;

@@ -20,6 +20,8 @@ export interface Running {
   stderr(): string;
   /** Sends a signal. Returns false when there is no listener, so that a real signal would end the process. */
   signal(): boolean;
+  /** Sends SIGHUP. Returns false when there is no listener. */
+  hangUp(): boolean;
 }
 
 /** Starts a command line. It sees only the given environment, not that of the test. */
@@ -31,6 +33,7 @@ export function start(
 ): Running {
   const written = { stdout: "", stderr: "" };
   const listeners = new Set<() => void>();
+  const reloads = new Set<() => void>();
   const output = (name: keyof typeof written) => ({ isTTY: tty, write: (text: string) => (written[name] += text) });
   const io: Io = {
     stdout: output("stdout"),
@@ -38,6 +41,10 @@ export function start(
     onSignal(call) {
       listeners.add(call);
       return () => listeners.delete(call);
+    },
+    onReload(call) {
+      reloads.add(call);
+      return () => reloads.delete(call);
     },
   };
   return {
@@ -47,6 +54,11 @@ export function start(
     signal() {
       const handled = listeners.size > 0;
       for (const call of [...listeners]) call();
+      return handled;
+    },
+    hangUp() {
+      const handled = reloads.size > 0;
+      for (const call of [...reloads]) call();
       return handled;
     },
   };

@@ -8,6 +8,8 @@ import { setImmediate as nextTick } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { createListener, type Listener, type ListenerOptions } from "../../src/http/listener.ts";
+import { openssl, selfSigned } from "../support/certificate.ts";
+import { testWith } from "../support/require.ts";
 
 const cert = readFileSync(join(import.meta.dirname, "localhost.crt"));
 /** Generated for these tests; used nowhere else. */
@@ -213,6 +215,21 @@ describe("A TLS port", () => {
     await once(socket, "open");
     socket.close();
     await once(socket, "close");
+  });
+
+  testWith(openssl)("gives new connections a new certificate, and keeps the open ones", async () => {
+    const { listener, port } = await listen(longTimeouts, { key, cert });
+    const before = connectHttp2(`https://127.0.0.1:${port}`, { ca: cert });
+    expect(await http2Get(before)).toBe("HTTP/2.0");
+    const fresh = await selfSigned();
+    listener.renew(fresh);
+    expect(await http2Get(before), "the open connection").toBe("HTTP/2.0");
+    const after = connectHttp2(`https://127.0.0.1:${port}`, { ca: String(fresh.cert) });
+    expect(await http2Get(after)).toBe("HTTP/2.0");
+    const old = connectHttp2(`https://127.0.0.1:${port}`, { ca: cert });
+    const [error] = (await once(old, "error")) as [Error];
+    expect(error.message).toContain("self-signed");
+    for (const session of [before, after]) session.close();
   });
 
   test("cuts a connection that does not finish the handshake", async () => {

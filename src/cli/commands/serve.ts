@@ -1,6 +1,13 @@
 import type { Listening } from "../../server.ts";
 import type { Command } from "../command.ts";
-import { authOptions, checkNodes, metricsAddressOf, serverOptions, tlsOptions } from "../config/server-options.ts";
+import {
+  authOptions,
+  checkNodes,
+  metricsAddressOf,
+  rereadFiles,
+  serverOptions,
+  tlsOptions,
+} from "../config/server-options.ts";
 import { createRedactor } from "../output/redact.ts";
 import { runServer } from "../process/run-server.ts";
 import { Supervisor } from "../process/supervisor.ts";
@@ -12,7 +19,8 @@ export const serve: Command = {
   details:
     "Needs a key to verify tokens: a JWT secret or a key set. When it accepts connections it prints one line of JSON on " +
     "stdout, with address, host, port and pid. Logs go to stderr. SIGTERM and SIGINT drain it: clients are told to " +
-    "reconnect, calls in flight finish, and nothing that was acknowledged is lost. A second signal ends it at once. The " +
+    "reconnect, calls in flight finish, and nothing that was acknowledged is lost. A second signal ends it at once. SIGHUP " +
+    "makes it read the files of --jwt-secret-file, --tls-key and --tls-cert again, without closing a connection. The " +
     "embedded store serves one process. With --store and --bus any number of processes, on any machines, share a store; " +
     "--workers starts several of them on one port.",
   examples: [
@@ -44,7 +52,8 @@ export const serve: Command = {
       ...(pathPrefix === undefined ? {} : { pathPrefix }),
     };
     try {
-      return await runServer(context, serverOptions(values, auth, logger), at, io.reportReady ?? printReady);
+      const options = serverOptions(values, auth, logger);
+      return await runServer(context, options, at, io.reportReady ?? printReady, () => rereadFiles(values));
     } catch (error) {
       if (error instanceof Error) error.message = redact(error.message);
       throw error;

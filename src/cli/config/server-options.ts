@@ -3,6 +3,7 @@ import { createSecureContext } from "node:tls";
 import type { Logger } from "pino";
 import { limitNames } from "../../limit-options.ts";
 import type { AuthOptions, AuthorizeOptions, TidingsOptions } from "../../options.ts";
+import type { ReloadOptions } from "../../server.ts";
 import { readJwtSecrets } from "./jwt-secret.ts";
 import { readText } from "./read-text.ts";
 import type { Values } from "./settings.ts";
@@ -142,4 +143,11 @@ export function tlsOptions({ tlsKey, tlsCert }: Values): { key: string; cert: st
     throw new Error(`--tls-key, --tls-cert: ${tlsKey} and ${tlsCert} are not a PEM key and its certificate`, { cause });
   }
   return tls;
+}
+
+/** Reads secrets and certificates again, as far as they are in files. Throws as authOptions and tlsOptions do. */
+export function rereadFiles(values: Values): ReloadOptions {
+  const secret = values.jwtSecretFile === undefined ? undefined : readJwtSecrets(values, "serve");
+  const tls = tlsOptions(values);
+  return { ...(secret ? { secret } : {}), ...(tls ? { tls } : {}) };
 }

@@ -9,8 +9,9 @@ import type { Address } from "../../http/listener.ts";
 import type { Io } from "./io.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
-/** The only message to a worker. The only message from a worker is its address. */
+/** The messages to a worker. The only message from a worker is its address. */
 const drain = "drain";
+const reload = "reload";
 
 /** The environment variable that gives a worker its index. */
 const indexVariable = "TIDINGS_WORKER_INDEX";
@@ -30,6 +31,7 @@ export function startWorker(index: number): WorkerProcess {
     ready: ready.promise,
     exited: exited.promise,
     drain: () => worker.isConnected() && worker.send(drain, () => {}),
+    reload: () => worker.isConnected() && worker.send(reload, () => {}),
     kill: () => worker.process.kill("SIGKILL"),
   };
 }
@@ -73,6 +75,12 @@ export function workerIo(): Partial<Io> {
       const message = (text: unknown) => text === drain && once();
       process.on("SIGTERM", once).on("SIGINT", ignore).on("message", message);
       return () => process.off("SIGTERM", once).off("SIGINT", ignore).off("message", message);
+    },
+    onReload(call) {
+      const ignore = () => {};
+      const message = (text: unknown) => text === reload && call();
+      process.on("SIGHUP", ignore).on("message", message);
+      return () => process.off("SIGHUP", ignore).off("message", message);
     },
   };
 }

@@ -14,6 +14,8 @@ export interface Io {
   readonly stderr: Output;
   /** Calls on each SIGINT and SIGTERM until the returned function is called. Without a listener these end the process. */
   onSignal(call: () => void): () => void;
+  /** Calls on each SIGHUP, which asks a server to read its files again, until the returned function is called. */
+  onReload(call: () => void): () => void;
   /** Set in a worker: tells the process that started it the address at which it accepts connections. */
   readonly reportReady?: (address: Address) => void;
   /** Set in a worker: its index among the processes on one port, from 0. A replacement has the index of the dead worker. */

@@ -1,21 +1,25 @@
 /** The life of a server process: start, report ready, drain at the first signal, end at the second. */
+import type { Logger } from "pino";
 import type { TidingsOptions } from "../../options.ts";
-import type { Listening, ListenOptions } from "../../server.ts";
+import type { Listening, ListenOptions, ReloadOptions, Tidings } from "../../server.ts";
 import type { Context } from "../command.ts";
 import { listenToSignals } from "./signals.ts";
 
 /**
  * Runs a server until a signal ends it. Returns 0 after a complete drain, 1 when a second signal cut the drain short. When
- * the store has failed for good, it drains and throws the reason, so that a supervisor starts the process again.
+ * the store has failed for good, it drains and throws the reason, so that a supervisor starts the process again. On SIGHUP
+ * it replaces what `reread` returns; where that fails, the log says why, and everything stays as it is.
  */
 export async function runServer(
   { io, deps }: Context,
   options: TidingsOptions,
   at: ListenOptions,
   ready: (address: Listening) => void,
+  reread?: () => ReloadOptions,
 ): Promise<number> {
   // Listen before the start: a signal during it must still close the store.
   const { first, second, forget } = listenToSignals(io, deps.now);
+  let forgetReload = () => {};
   try {
     const tidings = await deps.createTidings(options);
     let address: Listening;
@@ -25,6 +29,7 @@ export async function runServer(
       await tidings.close();
       throw listenError(error, at);
     }
+    if (reread) forgetReload = io.onReload(() => reload(tidings, reread, options.logger));
     ready(address);
     const failure = await Promise.race([first, tidings.failed]);
     if (!failure) options.logger?.info("draining; a second signal ends the process at once");
@@ -33,6 +38,16 @@ export async function runServer(
     return code;
   } finally {
     forget();
+    forgetReload();
+  }
+}
+
+function reload(tidings: Pick<Tidings, "reload">, reread: () => ReloadOptions, logger: Logger | undefined): void {
+  try {
+    tidings.reload(reread());
+    logger?.info("secrets and certificates were read again");
+  } catch (error) {
+    logger?.error({ err: error }, "secrets and certificates stay as they were: the files cannot be used");
   }
 }
 

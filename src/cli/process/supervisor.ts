@@ -35,6 +35,9 @@ export class Supervisor {
   async run(ready: (address: Address) => void): Promise<number> {
     const { io, deps, values } = this.#context;
     const signals = listenToSignals(io, deps.now);
+    const forgetReload = io.onReload(() => {
+      for (const worker of this.#live) worker.reload();
+    });
     signals.first.then(() => {
       this.#logger.info("draining; a second signal ends the processes at once");
       this.#drain();
@@ -53,6 +56,7 @@ export class Supervisor {
       return clean && !this.#gaveUp ? 0 : 1;
     } finally {
       signals.forget();
+      forgetReload();
       for (const worker of this.#live) worker.kill();
     }
   }

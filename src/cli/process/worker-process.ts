@@ -10,6 +10,8 @@ export interface WorkerProcess {
   readonly exited: Promise<number | undefined>;
   /** Asks it to drain and end. */
   drain(): void;
+  /** Asks it to read its secrets and certificates again. */
+  reload(): void;
   /** Ends it at once. */
   kill(): void;
 }

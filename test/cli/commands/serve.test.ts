@@ -230,6 +230,35 @@ describe("tidings serve", () => {
     expect({ code, stderr }).toEqual({ code: 1, stderr: "error: data folder x is in use by another process\n" });
   });
 
+  test("reads the file of secrets again at SIGHUP, and keeps the old ones where it is wrong", async () => {
+    using folder = new Folder();
+    const file = folder.file("secrets", `${secret}\n`);
+    const server = new FakeServer();
+    const lines: { level: number; msg: string; err?: { message: string } }[] = [];
+    const createLogger = async () => pino({ level: "info" }, { write: (line) => void lines.push(JSON.parse(line)) });
+    const running = start(
+      ["serve", "--jwt-secret-file", file],
+      {},
+      { createTidings: server.createTidings, createLogger },
+    );
+    await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
+    const fresh = secret.split("").reverse().join("");
+    folder.file("secrets", `${fresh}\n${secret}\n`);
+    expect(running.hangUp()).toBe(true);
+    expect(server.reloads).toEqual([{ secret: [fresh, secret] }]);
+    folder.file("secrets", "short\n");
+    running.hangUp();
+    expect(server.reloads).toHaveLength(1);
+    expect(lines.map(({ level, msg }) => [level, msg])).toEqual([
+      [30, "secrets and certificates were read again"],
+      [50, "secrets and certificates stay as they were: the files cannot be used"],
+    ]);
+    expect(lines[1]?.err?.message).toContain("too weak");
+    running.signal();
+    expect(await running.code).toBe(0);
+    expect(running.hangUp(), "a listener is left").toBe(false);
+  });
+
   test("refuses files that are not a key and its certificate before it starts", async () => {
     using folder = new Folder();
     const argv = ["serve", "--tls-key", folder.file("key", "no"), "--tls-cert", folder.file("cert", "no")];

@@ -107,3 +107,16 @@ test("Workers end when the first process is killed", async () => {
   await exited;
   for (const pid of found) await expect.poll(() => isRunning(pid)).toBe(false);
 });
+
+test("SIGHUP reaches every worker once, even when the whole process group gets it", async () => {
+  const { address, child, exited } = await serve(2);
+  const reloadsOf = async () => {
+    const call = request(`${address}/reloads`, { agent: false }).end();
+    const [response] = await once(call, "response");
+    return text(response);
+  };
+  process.kill(-(child.pid as number), "SIGHUP");
+  await expect.poll(async () => [await reloadsOf(), await reloadsOf()]).toEqual(["1", "1"]);
+  child.kill("SIGTERM");
+  expect(await exited).toBe(0);
+});

@@ -15,6 +15,7 @@ class FakeWorker implements WorkerProcess {
   readonly ready = this.#ready.promise;
   readonly exited = this.#exited.promise;
   drained = 0;
+  reloaded = 0;
   killed = 0;
 
   constructor(pid: number) {
@@ -31,6 +32,10 @@ class FakeWorker implements WorkerProcess {
 
   drain(): void {
     this.drained++;
+  }
+
+  reload(): void {
+    this.reloaded++;
   }
 
   kill(): void {

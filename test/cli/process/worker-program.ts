@@ -8,12 +8,18 @@ import { createListener } from "../../../src/http/listener.ts";
 
 const timeouts = { headersMs: 5_000, requestMs: 5_000, idleMs: 5_000, stallMs: 5_000 };
 
+let reloads = 0;
+
 const io: Io = {
   stdout: process.stdout,
   stderr: process.stderr,
   onSignal(call) {
     process.on("SIGTERM", call).on("SIGINT", call);
     return () => process.off("SIGTERM", call).off("SIGINT", call);
+  },
+  onReload(call) {
+    process.on("SIGHUP", call);
+    return () => process.off("SIGHUP", call);
   },
   ...workerIo(),
 };
@@ -23,13 +29,17 @@ const deps: Dependencies = {
   async createTidings() {
     const listener = createListener({
       timeouts,
-      onRequest: (_, response) => void response.end(String(process.pid)),
+      onRequest: (request, response) =>
+        void response.end(request.url === "/reloads" ? String(reloads) : String(process.pid)),
       onUpgrade: () => false,
     });
     return {
       listen: ({ host = "", port = 0 } = {}) => listener.listen(host, port),
       close: () => listener.close(1_000),
       failed: new Promise(() => {}),
+      reload: () => {
+        reloads++;
+      },
     };
   },
   createLogger: async () => pino({ level: "silent" }),
