@@ -32,7 +32,10 @@ export interface Position {
 export interface UnreadTotals {
   /** All unread messages. */
   readonly total: number;
-  /** Unread messages by category, without the categories that have none. Messages without a category count under "". */
+  /**
+   * Unread messages by category, without the categories that have none. Messages without a category count under "". At most
+   * 100 categories are named; messages of further ones count under "(other)".
+   */
   readonly byCategory: Readonly<Record<string, number>>;
   /** The version of the user's read state, in decimal; it grows with every change. */
   readonly version: string;

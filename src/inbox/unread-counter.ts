@@ -3,6 +3,7 @@ import type { Clock } from "../ports/clock.ts";
 import { type FeedKey, type NotificationCount, type SeqRanges, type Store, unbounded } from "../ports/store.ts";
 import { joinKey, tenantKey } from "../util/keys.ts";
 import { LruCache } from "../util/lru.ts";
+import { addCounts, otherCategories } from "./category-counts.ts";
 import type { UserState } from "./read-state-service.ts";
 import { SeqSet } from "./seq-set.ts";
 
@@ -30,7 +31,7 @@ interface Known extends Subject {
   readonly unread: readonly SeqSet[];
   readonly count: Promise<NotificationCount>;
   /** The memory that it takes, estimated. */
-  readonly bytes: number;
+  bytes: number;
   isPending: boolean;
   /** The number of recalls that this node had heard of when all messages were counted. */
   recalls: number;
@@ -100,13 +101,23 @@ export class UnreadCounter {
       const before = base && (await this.#countLater(base, known, inbox));
       const added = before && base && (await this.#add(before, base, inbox));
       if (!added) Object.assign(known, this.#now);
-      counting.resolve(added ?? (await this.#countAll(inbox)));
+      const count = added ?? (await this.#countAll(inbox));
+      this.#weigh(key, known, count);
+      counting.resolve(count);
       known.isPending = false;
     } catch (error) {
       if (this.#known.peek(key) === known) this.#known.delete(key);
       counting.reject(error);
     }
     return counting.promise;
+  }
+
+  /** Adds the categories of a count to the memory that it takes. */
+  #weigh(key: string, known: Known, { byCategory }: NotificationCount): void {
+    if (byCategory.size === 0 || this.#known.peek(key) !== known) return;
+    this.#known.delete(key);
+    for (const category of byCategory.keys()) known.bytes += 2 * category.length + 64;
+    this.#known.set(key, known);
   }
 
   get #now(): Pick<Known, "recalls" | "time"> {
@@ -129,6 +140,8 @@ export class UnreadCounter {
   ): Promise<NotificationCount | undefined> {
     const before = await base.count.catch(() => undefined);
     if (!before || version === base.version) return before;
+    // Which categories are counted under the common name is not known, so nothing can be subtracted from it.
+    if (before.byCategory.has(otherCategories)) return undefined;
     const read: CountedRanges[] = [];
     const unreadAgain: CountedRanges[] = [];
     let seqs = 0;
@@ -150,6 +163,7 @@ export class UnreadCounter {
     const [gone, back] = await Promise.all(
       [read, unreadAgain].map((changes) => countByGroups(this.#store, changes, now)),
     );
+    if (gone?.byCategory.has(otherCategories)) return undefined;
     return replace(before, gone as NotificationCount, back as NotificationCount, unreadAgain);
   }
 
@@ -193,13 +207,13 @@ function replace(
   back: NotificationCount,
   ranges: readonly CountedRanges[],
 ): NotificationCount {
-  const byCategory = new Map(before.byCategory);
-  for (const [category, count] of back.byCategory) byCategory.set(category, (byCategory.get(category) ?? 0) + count);
+  const left = new Map(before.byCategory);
   for (const [category, count] of gone.byCategory) {
-    const left = (byCategory.get(category) ?? 0) - count;
-    if (left > 0) byCategory.set(category, left);
-    else byCategory.delete(category);
+    const rest = (left.get(category) ?? 0) - count;
+    if (rest > 0) left.set(category, rest);
+    else left.delete(category);
   }
+  const byCategory = addCounts(left, back.byCategory);
   const oldest = [...before.oldest];
   for (const [position, { index }] of ranges.entries()) {
     oldest[index] = Math.min(oldest[index] as number, back.oldest[position] as number);
@@ -207,12 +221,10 @@ function replace(
   return { byCategory, oldest, nextExpiry: Math.min(before.nextExpiry, back.nextExpiry), bounds: before.bounds };
 }
 
-/** Adds up two counts of different messages; the second has the later bounds. */
+/** Adds up two counts of different messages; the second has the later bounds, and may name any number of categories. */
 function sum(before: NotificationCount, after: NotificationCount): NotificationCount {
-  const byCategory = new Map(before.byCategory);
-  for (const [category, count] of after.byCategory) byCategory.set(category, (byCategory.get(category) ?? 0) + count);
   return {
-    byCategory,
+    byCategory: addCounts(before.byCategory, after.byCategory),
     nextExpiry: Math.min(before.nextExpiry, after.nextExpiry),
     oldest: before.oldest.map((seq, i) => Math.min(seq, after.oldest[i] ?? seq)),
     bounds: after.bounds,
@@ -221,16 +233,18 @@ function sum(before: NotificationCount, after: NotificationCount): NotificationC
 
 /**
  * Counts notifications as `Store.countNotifications` does, a few feeds at a time: an inbox with 256 full rooms would keep the
- * store from other calls for a second. Each feed is counted exactly at its own bounds.
+ * store from other calls for a second. Each feed is counted exactly at its own bounds. Categories are bounded as `addCounts`
+ * says, those of the first feeds first: the feeds of services come before the rooms, in which users publish.
  */
 export async function countByGroups(
   store: Store,
   feeds: Parameters<Store["countNotifications"]>[0],
   now: number,
 ): Promise<NotificationCount> {
-  let count = await store.countNotifications(feeds.slice(0, feedsTogether), now);
-  for (let first = feedsTogether; first < feeds.length; first += feedsTogether) {
-    const next = await store.countNotifications(feeds.slice(first, first + feedsTogether), now);
+  const first = await store.countNotifications(feeds.slice(0, feedsTogether), now);
+  let count: NotificationCount = { ...first, byCategory: addCounts(new Map(), first.byCategory) };
+  for (let index = feedsTogether; index < feeds.length; index += feedsTogether) {
+    const next = await store.countNotifications(feeds.slice(index, index + feedsTogether), now);
     count = {
       ...sum(count, next),
       oldest: [...count.oldest, ...next.oldest],

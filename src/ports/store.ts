@@ -155,7 +155,10 @@ export interface Selection {
 
 /** How many notifications lie in some ranges of some feeds. */
 export interface NotificationCount {
-  /** Counts by category, "" included; a category without messages is left out. */
+  /**
+   * Counts by category, "" included; a category without messages is left out. Categories of a feed come before those that
+   * only later feeds have, in the order given.
+   */
   readonly byCategory: ReadonlyMap<string, number>;
   /** The earliest time at which a counted message expires; Infinity for never. */
   readonly nextExpiry: number;

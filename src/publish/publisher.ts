@@ -4,6 +4,7 @@ import { type Draft, Kind } from "../../gen/tidings/v1/message_pb.ts";
 import type { PublishRequest, PublishResponse } from "../../gen/tidings/v1/push_service_pb.ts";
 import { type Identity, isUser } from "../auth/identity.ts";
 import { fail } from "../errors.ts";
+import { otherCategories } from "../inbox/category-counts.ts";
 import type { ReadStateService } from "../inbox/read-state-service.ts";
 import type { Limits } from "../limits/limits.ts";
 import type { Counters } from "../metrics/counters.ts";
@@ -78,7 +79,7 @@ export class Publisher {
   ) {
     this.#store = store;
     this.#presence = presence;
-    this.#rules = { access, reserved: new ReservedCategories(reservedCategories) };
+    this.#rules = { access, reserved: new ReservedCategories([...reservedCategories, otherCategories]) };
     this.#states = states;
     this.#limits = limits;
     this.#storeTimeoutMs = storeTimeoutMs;

@@ -86,6 +86,20 @@ export function countLaw(bench: StoreBench): void {
     expect(bounds).toEqual(await bench.store.bounds(feeds.map(({ feed }) => feed)));
   });
 
+  test("returns the categories of a feed before those that only later feeds have", async () => {
+    const tenant = bench.tenant();
+    const names = ["user/ann", "room/2", "room/1"];
+    for (const [first, name] of [...names.entries()].toReversed()) {
+      await bench.store.append(messages(tenant, 9, (index) => ({ feeds: [name], category: `c${first * 4 + index}` })));
+    }
+    const asked = names.map((name) => ({ feed: { tenant, name }, ranges: [[1, 9]] as const }));
+    const { byCategory } = await bench.store.countNotifications(asked, start);
+    const feedOf = (category: string) => Math.max(0, Math.floor((Number(category.slice(1)) - 5) / 4));
+    const order = [...byCategory.keys()].map(feedOf);
+    expect(order).toHaveLength(17);
+    expect(order).toEqual(order.toSorted());
+  });
+
   test("adds up as many feeds as a user has rooms, each in ranges of its own", async () => {
     const tenant = bench.tenant();
     const names = Array.from({ length: 120 }, (_, index) => `room/${index}`);

@@ -128,7 +128,10 @@ describe("The unread messages of a user", () => {
 
   test("of 100 rooms are counted by several calls of the store, and listed by the same totals", async () => {
     const rooms = Array.from({ length: 100 }, (_, index) => `r${index}`);
-    for (const room of rooms) await node.publish("acme", { case: "roomId", value: room }, { category: room });
+    const categoryOf = (index: number) => `c${index % 50}`;
+    for (const [index, room] of rooms.entries()) {
+      await node.publish("acme", { case: "roomId", value: room }, { category: categoryOf(index) });
+    }
     const calls: number[] = [];
     const count = node.store.countNotifications.bind(node.store);
     node.store.countNotifications = (feeds, now) => {
@@ -138,10 +141,42 @@ describe("The unread messages of a user", () => {
     const inRooms = { ...ann, rooms };
     const { unread } = await node.unread(inRooms);
     expect(unread.total).toBe(1100);
-    expect(unread.byCategory).toEqual({ "": 1000, ...Object.fromEntries(rooms.map((room) => [room, 1])) });
+    expect(unread.byCategory).toEqual({
+      "": 1000,
+      ...Object.fromEntries(Array.from({ length: 50 }, (_, index) => [categoryOf(index), 2])),
+    });
     expect(Math.max(...calls)).toBe(32);
     expect((await node.markAll(inRooms)).changed).toBe(1100);
     expect((await node.unread(inRooms)).unread.total).toBe(0);
+  });
+
+  test("of 1,500 invented categories give a Hello of 100 names, those of services first, and the exact total", async () => {
+    const inRoom = { ...ann, rooms: ["r"] };
+    await node.publishMany("acme", { case: "roomId", value: "r" }, 1500, (index) => ({ category: `💬${index}` }));
+    await node.publish("acme", toUser("ann"), { category: "system" });
+    const reader = await node.live(inRoom);
+    const { unread } = await reader.first("hello");
+    expect(unread?.total).toBe(2501);
+    expect(unread?.byCategory).toMatchObject({ "": 1000, system: 1, "💬0": 1, "(other)": 1402 });
+    expect(Object.keys(unread?.byCategory ?? {})).toHaveLength(101);
+
+    // Later messages are added to a count that names as many categories as it may.
+    await node.publishMany("acme", toUser("ann"), 3, (index) => ({
+      category: ["system", "late", "💬1499"][index] ?? "",
+    }));
+    const later = (await node.unread(inRoom)).unread;
+    expect(later).toMatchObject({ total: 2504, byCategory: { system: 2, "(other)": 1404 } });
+    await reader.until(({ badge }) => badge.total === 2504);
+    expect(Object.fromEntries(reader.badge.byCategory)).toEqual(later.byCategory);
+
+    await node.mark(inRoom, { target: { case: "oldest", value: 1000 } });
+    await reader.until(({ badge }) => badge.total === 1504);
+    const left = (await node.unread(inRoom)).unread.byCategory;
+    expect(left).toMatchObject({ system: 2, late: 1, "💬1499": 2, "(other)": 1402 });
+    expect(Object.keys(left)).toHaveLength(101);
+    expect(Object.fromEntries(reader.badge.byCategory)).toEqual(left);
+    expect((await node.markAll(inRoom)).changed).toBe(1504);
+    expect((await node.unread(inRoom)).unread).toMatchObject({ total: 0, byCategory: {} });
   });
 
   test("do not include those of a room before the inbox has it", async () => {

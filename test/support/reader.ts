@@ -3,6 +3,7 @@ import type { Message, UnreadTotals } from "../../gen/tidings/v1/message_pb.ts";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import type { SubscribeResponse } from "../../gen/tidings/v1/push_service_pb.ts";
 import { type Reason, reasonOf } from "../../src/errors.ts";
+import { addCounts } from "../../src/inbox/category-counts.ts";
 import type { Subscription } from "../../src/stream/subscription.ts";
 
 /** An event of a stream. */
@@ -126,7 +127,7 @@ export class Reader {
     if (!this.#caughtUp || message.kind !== Kind.NOTIFICATION) return;
     const { byCategory } = this.badge;
     this.badge.total++;
-    byCategory.set(message.category, (byCategory.get(message.category) ?? 0) + 1);
+    this.badge.byCategory = new Map(addCounts(byCategory, new Map([[message.category, 1]])));
   }
 
   #setTotals(unread: UnreadTotals | undefined): void {

@@ -949,7 +949,8 @@ export type UnreadTotals = Message$1<"tidings.v1.UnreadTotals"> & {
 
   /**
    * The same by category. Messages without a category count under the empty string; categories without unread messages
-   * are left out.
+   * are left out. At most 100 categories are named, first those of messages to the user and to the tenant; messages of
+   * further ones count under `(other)`. Every count that has a name is exact, and the sum of all is `total`.
    *
    * @generated from field: map<string, uint32> by_category = 2;
    */
@@ -979,7 +980,8 @@ export type UnreadTotalsJson = {
 
   /**
    * The same by category. Messages without a category count under the empty string; categories without unread messages
-   * are left out.
+   * are left out. At most 100 categories are named, first those of messages to the user and to the tenant; messages of
+   * further ones count under `(other)`. Every count that has a name is exact, and the sum of all is `total`.
    *
    * @generated from field: map<string, uint32> by_category = 2;
    */

@@ -5,6 +5,10 @@
 import type { UnreadTotals } from "../events.ts";
 import { type Observable, Variable } from "./observable.ts";
 
+/** The most categories that totals name. Further ones count under `other`, here as on the server. */
+const maxCategories = 100;
+const other = "(other)";
+
 /** The unread totals of one client. */
 export class Badge {
   readonly #totals = new Variable<UnreadTotals | undefined>(undefined);
@@ -29,7 +33,7 @@ export class Badge {
 
   /** Takes totals that are exact at this position of the stream. */
   readState(unread: UnreadTotals | undefined): void {
-    if (unread === undefined) return;
+    if (!unread) return;
     this.#counting = true;
     this.#totals.set(unread);
   }
@@ -37,19 +41,16 @@ export class Badge {
   /** Counts a NOTIFICATION that has a position in a feed. */
   notification(category: string): void {
     const before = this.#totals.value;
-    if (!this.#counting || before === undefined) return;
-    const counted = Object.hasOwn(before.byCategory, category) ? (before.byCategory[category] ?? 0) : 0;
-    this.#totals.set({
-      total: before.total + 1,
-      byCategory: { ...before.byCategory, [category]: counted + 1 },
-      version: before.version,
-    });
+    if (!this.#counting || !before) return;
+    const byCategory = new Map(Object.entries(before.byCategory));
+    const name = byCategory.has(category) || byCategory.size < maxCategories ? category : other;
+    byCategory.set(name, (byCategory.get(name) ?? 0) + 1);
+    this.#totals.set({ ...before, total: before.total + 1, byCategory: Object.fromEntries(byCategory) });
   }
 
   /** Takes the totals of a unary response if their version is newer. The stream repeats them in a ReadState. */
   answer(unread: UnreadTotals | undefined): void {
     const before = this.#totals.value;
-    if (unread === undefined) return;
-    if (before === undefined || BigInt(unread.version) > BigInt(before.version)) this.#totals.set(unread);
+    if (unread && !(before && BigInt(before.version) >= BigInt(unread.version))) this.#totals.set(unread);
   }
 }

@@ -5,8 +5,8 @@ import type { JoinMode, RoomEvent, RoomJoin } from "../events.ts";
 
 /** The limit of SubscribeRequest. */
 const maxRooms = 100;
-/** The longest id of a room, in characters. */
-const maxIdLength = 320;
+/** The ids that a server accepts. Characters are code points. */
+const idPattern = /^[^\p{Cc}\p{Cs}]{1,320}$/u;
 
 /** The rooms of one client, by their canonical ids. */
 export class RoomJoins {
@@ -65,7 +65,7 @@ export class RoomJoins {
   apply(event: RoomEvent): RoomEvent {
     const join = this.#joins.get(event.roomId);
     const taken = event.status === "refused" && event.code === "already_exists" && join?.held && join.mode === "last";
-    if (join !== undefined && event.status === "joined") join.held = true;
+    if (join && event.status === "joined") join.held = true;
     if (event.status !== "kicked" && !taken) return event;
     this.#joins.delete(event.roomId);
     return { ...event, status: "kicked" };
@@ -81,8 +81,7 @@ export function isRoomFeed(feed: string): boolean {
 function requireRoom(roomId: string): string {
   check("roomId", roomId, aString);
   const room = canonicalRoom(roomId);
-  const length = [...room].length;
-  if (length < 1 || length > maxIdLength || isBrokenDirect(room) || /[\p{Cc}\p{Cs}]/u.test(room)) {
+  if (!idPattern.test(room) || isBrokenDirect(room)) {
     throw new RangeError("roomId: must be an id of 1 to 320 characters, as directRoom() returns");
   }
   return room;
