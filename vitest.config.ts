@@ -25,7 +25,7 @@ const alone = [
   "test/e2e/{kill,metrics,tracing}.test.ts",
   "test/wire/frame-cost.test.ts",
 ];
-const elsewhere = ["test/faults/**", ...withServers];
+const elsewhere = ["test/{attack,faults}/**", ...withServers];
 
 export default defineConfig({
   test: {

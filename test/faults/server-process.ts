@@ -33,7 +33,11 @@ export class ServerProcess {
     this.#child = spawn(process.execPath, [join(root, "src/cli/main.ts"), "serve", ...args], {
       stdio: ["ignore", "pipe", "pipe"],
       // The server refuses unknown TIDINGS_* variables, so it does not get those of the tests.
-      env: { PATH: process.env.PATH, TIDINGS_JWT_SECRET: secret, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE },
+      env: {
+        PATH: process.env.PATH,
+        NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+        ...("jwt-jwks-url" in flags ? {} : { TIDINGS_JWT_SECRET: secret }),
+      },
     });
     const { stdout, stderr } = this.#child;
     if (!stdout || !stderr) throw new Error("no pipes");
