@@ -80,6 +80,11 @@ export class Inbox {
     this.#counter = new UnreadCounter(store, bus, clock);
   }
 
+  /** Grows whenever messages may have been recalled, so that what was read of the store before is out of date. */
+  get recalls(): number {
+    return this.#counter.recalls;
+  }
+
   /** Stops listening to the bus. */
   close(): void {
     this.#counter.close();

@@ -5,15 +5,27 @@ import { type Identity, isUser, type UserIdentity } from "../auth/identity.ts";
 import { activityFeed, everyoneFeed, type NamedFeed, tenantFeed, tenantOf } from "../feeds/feed.ts";
 import type { StoredMessages } from "../feeds/stored-messages.ts";
 import type { Clock } from "../ports/clock.ts";
-import { type Entry, notificationKind, type Selection, type SeqRanges, type Store, unbounded } from "../ports/store.ts";
+import {
+  type Entry,
+  type FeedBounds,
+  notificationKind,
+  type Selection,
+  type SeqRanges,
+  type Store,
+  unbounded,
+} from "../ports/store.ts";
 import type { RoomAccess } from "../rooms/access.ts";
 import { requireRoom, roomFeed } from "../rooms/grants.ts";
+import { tenantKey } from "../util/keys.ts";
+import { clip } from "../util/seq-ranges.ts";
+import { OwnerLimit, SharedCalls } from "../util/shared-calls.ts";
 import type { BatchList } from "./batch-list.ts";
 import type { Inbox, Totals } from "./inbox.ts";
 import { type Codec, fitPage, messagesPageSize, type Page, pageSize, unreadPageSize } from "./list-page.ts";
 import type { PageTokens } from "./page-token.ts";
 import type { ReadState } from "./read-state.ts";
 import type { ReadStateService } from "./read-state-service.ts";
+import { cutNewest } from "./selection.ts";
 
 const noFilter = { actorId: "", objectType: "", objectId: "", batchId: "" } as const;
 
@@ -21,6 +33,24 @@ type Filter = Omit<Selection, "feed" | "ranges" | "limit" | "now" | "expired" | 
 /** Where the next page of a merged list begins: by `cursorKey` of a feed, the seq before which to go on. */
 type PageCursor = ReadonlyMap<string, number>;
 type Ranged = NamedFeed & { readonly ranges: SeqRanges };
+
+/** Pages of one user that are read at the same time. */
+const pagesAtOnce = 2;
+
+/** What a page depends on, besides the messages. */
+interface PageRequest {
+  readonly caller: Identity;
+  readonly filter: Filter;
+  readonly size: number;
+  /** Who lists what: a page token is good for the same scope only. */
+  readonly scope: readonly unknown[];
+  readonly token: string;
+  readonly codec: Codec;
+  /** The read state of a user. */
+  readonly state: ReadState | undefined;
+  /** Whether messages say that they were read. */
+  readonly marked: boolean;
+}
 
 /** Serves ListUnread and ListMessages: feeds merged, newest first, in pages that do not shift when new messages arrive. */
 export class Lists {
@@ -32,6 +62,8 @@ export class Lists {
   readonly #messages: StoredMessages;
   readonly #tokens: PageTokens;
   readonly #clock: Clock;
+  readonly #pages = new SharedCalls<Page>();
+  readonly #perUser = new OwnerLimit(pagesAtOnce);
 
   constructor(
     store: Store,
@@ -75,7 +107,8 @@ export class Lists {
     const ranged = feeds.map((feed) => ({ ...feed, ranges: state.unreadRanges(feed.name) }));
     const size = pageSize(request.pageSize, unreadPageSize);
     const scope = ["unread", user.tenant, user.subject, filter];
-    const page = await this.#page(ranged, filter, size, scope, request.pageToken, undefined, codec);
+    const token = request.pageToken;
+    const page = await this.#page(ranged, { caller: user, filter, size, scope, token, codec, state, marked: false });
     return { ...page, unread };
   }
 
@@ -110,29 +143,41 @@ export class Lists {
     }));
     const size = pageSize(request.pageSize, messagesPageSize);
     const scope = ["messages", caller.tenant ?? request.tenantId, caller.role, caller.subject, room, filter];
-    return this.#page(feeds, filter, size, scope, request.pageToken, state, codec);
+    const token = request.pageToken;
+    return this.#page(feeds, { caller, filter, size, scope, token, codec, state, marked: true });
+  }
+
+  /**
+   * Reads a page. Requests for the same page at the same time share one; a user's others are read two at a time, so that
+   * nobody keeps the store from other users.
+   */
+  async #page(feeds: readonly Ranged[], request: PageRequest): Promise<Page> {
+    const { caller, size, scope, token, codec, state } = request;
+    const cursor =
+      token === "" ? await this.#startCursor(feeds) : (this.#tokens.decode(scope, token) as [string, number][]);
+    const read = () => this.#read(feeds, request, new Map(cursor));
+    const whenAllowed = () =>
+      isUser(caller) ? this.#perUser.run(tenantKey(caller.tenant, caller.subject), read) : read();
+    // A first state that is not stored yet may differ each time that it is made.
+    if (state?.version === 0) return whenAllowed();
+    const names = feeds.map(({ name }) => name);
+    const key = [scope, state?.version, this.#inbox.recalls, names, [...cursor], size, codec];
+    return this.#pages.run(JSON.stringify(key), whenAllowed);
   }
 
   /** Merges the newest messages of the feeds. The cursor in the token has the last seq taken from each feed. */
-  async #page(
+  async #read(
     feeds: readonly Ranged[],
-    filter: Filter,
-    size: number,
-    scope: readonly unknown[],
-    token: string,
-    state: ReadState | undefined,
-    codec: Codec,
+    { filter, size, scope, codec, state, marked }: PageRequest,
+    cursor: Map<string, number>,
   ): Promise<Page> {
-    const cursor = new Map(
-      token === "" ? await this.#startCursor(feeds) : (this.#tokens.decode(scope, token) as [string, number][]),
-    );
     const found = await Promise.all(feeds.map((feed) => this.#newest(feed, filter, cursor, size + 1)));
     const merged = mergeNewest(found, size + 1);
     const taken = merged.slice(0, size);
     const listed = taken.flatMap(({ feed, entry }, index) => {
       const message = this.#messages.decode(feed, entry);
       if (!message) return [];
-      message.read = state?.read(feed.name).has(entry.seq) ?? false;
+      message.read = (marked && state?.read(feed.name).has(entry.seq)) ?? false;
       return [{ message, bodyBytes: entry.body.length, index }];
     });
     const messages = fitPage(listed, codec, this.#messages.reportUnencodable);
@@ -150,24 +195,36 @@ export class Lists {
     return new Map(feeds.map((feed, index) => [cursorKey(feed), (bounds[index]?.seq ?? 0) + 1]));
   }
 
+  /** Selects the newest messages of a feed before the cursor, looking through a part of it at a time. */
   async #newest(feed: Ranged, filter: Filter, cursor: PageCursor, limit: number): Promise<Found[]> {
-    const before = cursor.get(cursorKey(feed)) ?? unbounded;
-    const ranges = feed.ranges
-      .filter(([from]) => from < before)
-      .map(([from, to]) => [from, Math.min(to, before - 1)] as const);
-    const now = this.#clock.now();
-    const selection = {
-      ...filter,
-      feed: feed.key,
-      ranges,
-      now,
-      expired: false,
-      order: "newest",
-      bodies: true,
-      limit,
-    } as const;
-    const entries = await this.#store.select(selection);
-    return entries.map((entry) => ({ feed, entry }));
+    const found: Found[] = [];
+    let ranges = feed.ranges;
+    let before = cursor.get(cursorKey(feed)) ?? (await this.#boundsOf(feed)).seq + 1;
+    for (let tail: number | undefined; found.length < limit && ranges.length > 0; ) {
+      const { newest, older } = cutNewest(ranges, before);
+      const entries = await this.#store.select({
+        ...filter,
+        feed: feed.key,
+        ranges: newest,
+        now: this.#clock.now(),
+        expired: false,
+        order: "newest",
+        bodies: true,
+        limit: limit - found.length,
+      });
+      for (const entry of entries) found.push({ feed, entry });
+      if (found.length === limit || older.length === 0) break;
+      // Most feeds end here: what is older was trimmed.
+      tail ??= (await this.#boundsOf(feed)).tail;
+      ranges = clip(older, tail, unbounded);
+      before = unbounded;
+    }
+    return found;
+  }
+
+  async #boundsOf({ key }: NamedFeed): Promise<FeedBounds> {
+    const [bounds] = await this.#store.bounds([key]);
+    return bounds ?? { epoch: 0, seq: 0, tail: 1 };
   }
 }
 

@@ -49,3 +49,26 @@ export function* slicesOf(ranges: SeqRanges, { tail, seq: last }: FeedBounds): G
   }
   if (slice.length > 0) yield slice;
 }
+
+/** The most seqs, of a feed's newest, that a page of a list looks through at a time. */
+const pageSeqs = 20_000;
+
+/**
+ * Cuts off the newest seqs of some ranges below a seq, for one selection of a list: a filter that lets few messages through
+ * would otherwise look through the whole feed in one call of the store.
+ */
+export function cutNewest(ranges: SeqRanges, before: number): { newest: SeqRanges; older: SeqRanges } {
+  const newest: [number, number][] = [];
+  let left = pageSeqs;
+  let index = ranges.length - 1;
+  for (; index >= 0 && left > 0 && newest.length < sliceRanges; index--) {
+    const [low, high] = ranges[index] as readonly [number, number];
+    const to = Math.min(high, before - 1);
+    if (to < low) continue;
+    const from = Math.max(low, to - left + 1);
+    newest.push([from, to]);
+    left -= to - from + 1;
+    if (from > low) return { newest: newest.reverse(), older: [...ranges.slice(0, index), [low, from - 1]] };
+  }
+  return { newest: newest.reverse(), older: ranges.slice(0, index + 1) };
+}

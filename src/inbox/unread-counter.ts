@@ -62,6 +62,11 @@ export class UnreadCounter {
     });
   }
 
+  /** The number of recalls, and of losses that may have been recalls, that this node has heard of. */
+  get recalls(): number {
+    return this.#recalls;
+  }
+
   /** Stops listening to the bus. */
   close(): void {
     this.#unsubscribe();
