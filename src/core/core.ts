@@ -16,6 +16,7 @@ import { ReadStateService } from "../inbox/read-state-service.ts";
 import { Limits } from "../limits/limits.ts";
 import { Counters } from "../metrics/counters.ts";
 import type { Settings } from "../options.ts";
+import type { Clock } from "../ports/clock.ts";
 import type { Ports } from "../ports/index.ts";
 import { type Metrics, noMetrics } from "../ports/metrics.ts";
 import { noTracer, type Tracer } from "../ports/tracer.ts";
@@ -35,6 +36,7 @@ import { reportOnce } from "../wire/unencodable.ts";
 import { Admission } from "./admission.ts";
 import { registerGauges } from "./gauges.ts";
 import { Retention } from "./retention.ts";
+import { StoreClock } from "./store-clock.ts";
 
 /** The parts of a node that its streams share, and those that only transports and tests need. */
 export interface CoreContext extends StreamContext {
@@ -86,9 +88,11 @@ export async function startCore(
   const { store, bus, presence } = ports;
   const { random, logger } = given;
   const report: Report = logger ? (error) => logger.error({ err: error }, "a callback failed") : warn;
-  const clock = guardedClock(given.clock, report);
-  const settings: Settings = { ...given, clock };
+  const localClock = guardedClock(given.clock, report);
   const { secret, timeoutMs: storeTimeoutMs } = await store.open();
+  const storeClock = store.now && (await StoreClock.start(localClock, store, logger));
+  const clock: Clock = storeClock ?? localClock;
+  const settings: Settings = { ...given, clock };
   const steadyClock = new SteadyClock(clock, clockEvents(logger));
   const newId = createIds(clock, random);
   const flushQueue = new FlushQueue(settings.defer, report);
@@ -117,8 +121,9 @@ export async function startCore(
     random,
     beginning: (tenant) => streams.beginning(tenant),
   });
+  // Tokens come from other machines than the store: their times are compared with this one's clock.
   const verifier = new TokenVerifier(settings.auth, {
-    clock,
+    clock: localClock,
     random,
     logger,
     withdrawn: () => streams.recheckKeys(),
@@ -144,11 +149,12 @@ export async function startCore(
     blockList,
     counters,
     newId,
+    expiryOf: ({ expireTime }) => expireTime + clock.now() - localClock.now(),
     gapRepair,
     limits,
     tracer,
   };
-  registerGauges(meter, { ...context, rings, verifier }, ports);
+  registerGauges(meter, { ...context, rings, verifier, storeClock }, ports);
   const retention = new Retention(store, steadyClock, settings.retention.days, logger);
   return {
     context,
@@ -174,6 +180,7 @@ export async function startCore(
     lists: new Lists(store, { inbox, states, access, batches, messages }, tokens, clock),
     drain: () => streams.drain(() => Math.round(random.fraction() * settings.drainMs)),
     async close() {
+      storeClock?.close();
       retention.close();
       unwatch();
       blockList.close();

@@ -9,6 +9,7 @@ import type { Ports } from "../ports/index.ts";
 import { type Metrics, type Reading, unlabelled } from "../ports/metrics.ts";
 import type { Store, StoreFigures, StoreHealth } from "../ports/store.ts";
 import type { StreamFigures, StreamRegistry } from "../stream/registry.ts";
+import type { StoreClock } from "./store-clock.ts";
 
 /** The parts of a node whose values are read. */
 export interface GaugeSources {
@@ -18,12 +19,13 @@ export interface GaugeSources {
   readonly history: HistoryReader;
   readonly gapRepair: GapRepair;
   readonly verifier: TokenVerifier;
+  readonly storeClock: StoreClock | undefined;
 }
 
 /** Registers the values of a node and of its ports. */
 export function registerGauges(
   metrics: Metrics,
-  { streams, hub, rings, history, gapRepair, verifier }: GaugeSources,
+  { streams, hub, rings, history, gapRepair, verifier, storeClock }: GaugeSources,
   { store, bus, presence }: Ports,
 ): void {
   readStreams(metrics, streams);
@@ -36,6 +38,8 @@ export function registerGauges(
   });
   readKeySet(metrics, verifier);
   readStore(metrics, store);
+  const skew = "Seconds by which this machine's clock is ahead of the store's; 0 with the embedded store.";
+  figure(metrics, "gauge", "tidings_store_clock_skew_seconds", skew, () => (storeClock?.skewMs ?? 0) / 1000);
 }
 
 /** Registers a value without labels. */

@@ -14,7 +14,7 @@ const methods = [
   "find",
   "readState",
   "saveReadState",
-] as const satisfies readonly Exclude<keyof Store, "open" | "close" | "watch" | "figures">[];
+] as const satisfies readonly Exclude<keyof Store, "open" | "close" | "watch" | "figures" | "now">[];
 type Method = (typeof methods)[number];
 
 /** Bounds in seconds. */
@@ -46,6 +46,7 @@ export function timedStore(store: Store, metrics: Metrics): Store {
   };
   return {
     ...(store.watch ? { watch: store.watch.bind(store) } : {}),
+    ...(store.now ? { now: store.now.bind(store) } : {}),
     ...(store.figures ? { figures: store.figures.bind(store) } : {}),
     open: () => store.open(),
     close: () => store.close(),

@@ -314,6 +314,11 @@ export interface Store extends FeedLog, InboxIndex {
    * A store without this method is usable whenever it answers. The listener must not throw.
    */
   watch?(listener: (health: StoreHealth) => void): () => void;
+  /**
+   * Resolves to the time of the store's own clock at some moment of the call, in ms since the Unix epoch. Where nodes share a
+   * store, they go by its clock. A store without this method is a part of this process, and has no clock of its own.
+   */
+  now?(): Promise<number>;
   /** Returns values for operators. */
   figures?(): StoreFigures;
   /**

@@ -1,4 +1,5 @@
 import type { BlockList } from "../auth/block-list.ts";
+import type { Identity } from "../auth/identity.ts";
 import type { HistoryReader } from "../feeds/history.ts";
 import type { Hub } from "../feeds/hub.ts";
 import type { StoredMessages } from "../feeds/stored-messages.ts";
@@ -34,6 +35,8 @@ export interface StreamContext {
   readonly alerts: Alerts;
   readonly blockList: BlockList;
   readonly counters: Counters;
+  /** Returns when a caller's token expires by the clock of the settings: tokens are checked by that of the machine. */
+  expiryOf(identity: Identity): number;
   /** Returns a new UUIDv7. */
   newId(): string;
 }

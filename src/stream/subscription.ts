@@ -101,7 +101,7 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     if (user) checkStreams(context.hub, context.settings.maxStreamsPerUser, user);
     if (request.rooms.length > 0) this.#rooms = new StreamRooms(context, identity, { ...request, id: this.id }, this);
     const { heartbeatMs, timeouts, clock } = context.settings;
-    const times = { heartbeatMs, stallMs: timeouts.stallMs, tokenExpiry: identity.expireTime };
+    const times = { heartbeatMs, stallMs: timeouts.stallMs, tokenExpiry: context.expiryOf(identity) };
     this.#timers = new Timers(clock, times, this);
     this.#cut = cut;
     this.#opened = clock.now();
@@ -169,7 +169,7 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     this.#identity = identity;
     // The key may have been withdrawn since the token was verified, while the stream still had its old one.
     this.recheckKey();
-    this.#timers.extendToken(identity.expireTime);
+    this.#timers.extendToken(this.#context.expiryOf(identity));
     const user = this.#user;
     this.#totals.user = user;
     await this.#rooms?.recheck(identity);

@@ -7,7 +7,7 @@ import type { StoreBench } from "./store-bench.ts";
 
 /** A harmless call of every method. */
 const calls: {
-  [Method in Exclude<keyof Store, "open" | "close" | "watch" | "figures">]: (store: Store) => Promise<unknown>;
+  [Method in Exclude<keyof Store, "open" | "close" | "watch" | "figures" | "now">]: (store: Store) => Promise<unknown>;
 } = {
   append: (store) => store.append([message("t")]),
   bounds: (store) => store.bounds([userFeed("t")]),
@@ -24,6 +24,21 @@ const calls: {
 
 /** What is kept when a store is closed, and what a closed store does. */
 export function lifeLaw(bench: StoreBench): void {
+  test("tells a time that goes on as fast as this machine's, if it has a clock of its own", async ({ skip }) => {
+    await bench.alone(100, async ({ store }) => {
+      if (!store.now) return skip("this store has no clock of its own");
+      const began = performance.now();
+      const first = await store.now();
+      await store.append(messages("t", 20));
+      const second = await store.now();
+      expect(second).toBeGreaterThanOrEqual(first);
+      expect(second - first).toBeLessThanOrEqual(performance.now() - began + 1);
+      await store.close();
+      const refused = await store.now().catch((error: unknown) => error);
+      expect(refused instanceof ConnectError && reasonOf(refused)).toBe("STORE_UNAVAILABLE");
+    });
+  });
+
   test("keeps everything when it is closed and opened again", async ({ skip }) => {
     await bench.alone(100, async (opened) => {
       if (!opened.reopen) return skip("this store cannot be opened again");

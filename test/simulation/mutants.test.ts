@@ -50,6 +50,12 @@ const mutants: readonly Mutant[] = [
     findings: ["missed"],
     within: 100,
   },
+  {
+    name: "nodes that go by their own clocks",
+    change: { time: "node" },
+    findings: ["time"],
+    within: 100,
+  },
 ];
 
 describe("The simulation finds", () => {

@@ -222,8 +222,7 @@ class Simulation {
   }
 
   #pickDestination(): Destination {
-    // With skewed clocks nodes disagree about expiry, so no message expires then.
-    const expires = !this.#plan.kinds.includes("clock skew") && this.#random.chance(0.1);
+    const expires = this.#random.chance(0.1);
     return { ...this.#pickAudience(), ttlMs: expires ? this.#random.integer(100, 15_000) : 0 };
   }
 
@@ -287,9 +286,7 @@ class Simulation {
 function makePlan(random: SeededRandom): Plan {
   const shortRetention = random.chance(0.15);
   const stressFailover = random.chance(0.3);
-  const kinds = (stressFailover ? failoverFaults : allFaults).filter(
-    (kind) => random.chance(stressFailover ? 0.7 : 0.4) && !(shortRetention && kind === "clock skew"),
-  );
+  const kinds = (stressFailover ? failoverFaults : allFaults).filter(() => random.chance(stressFailover ? 0.7 : 0.4));
   return {
     nodes: random.integer(1, 3),
     publishes: random.integer(5, 30),

@@ -25,6 +25,8 @@ export interface Variant {
   readonly deposedPrimary: "refuses" | "answers";
   /** Whether a node is notified of notices that it missed. */
   readonly missedNotices: "reported" | "silent";
+  /** Whose clock stamps messages and ends their lives: the store's, or that of each node. */
+  readonly time: "store" | "node";
 }
 
 /** The variant without mistakes. */
@@ -40,4 +42,5 @@ export const correct: Variant = {
   staleEnd: "checked",
   deposedPrimary: "refuses",
   missedNotices: "reported",
+  time: "store",
 };

@@ -1,7 +1,7 @@
 import type { Store } from "../../src/ports/store.ts";
 
 /** A method of Store that a running node calls. */
-export type StoreMethod = Exclude<keyof Store, "open" | "close" | "watch" | "figures">;
+export type StoreMethod = Exclude<keyof Store, "open" | "close" | "watch" | "figures" | "now">;
 
 /** Wraps each call of a store; it may count, delay or reject the call. */
 export type Around = <T>(method: StoreMethod, call: () => Promise<T>) => Promise<T>;
@@ -11,6 +11,7 @@ export function tapStore(store: Store, around: Around): Store {
   return {
     open: () => store.open(),
     close: () => store.close(),
+    ...(store.now ? { now: store.now } : {}),
     append: (...args) => around("append", () => store.append(...args)),
     bounds: (...args) => around("bounds", () => store.bounds(...args)),
     read: (...args) => around("read", () => store.read(...args)),

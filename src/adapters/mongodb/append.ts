@@ -65,7 +65,7 @@ export class Appender {
   readonly #marks: DoneMarks;
   readonly #recaller: MongoRecaller;
   readonly #epoch: number;
-  readonly #stamp = createStamps();
+  readonly #stamp: (id: string) => string;
   /** The last takeover of each key that is under way, by the record's name. It never rejects. */
   readonly #takeovers = new Map<string, Promise<void>>();
 
@@ -80,6 +80,7 @@ export class Appender {
     },
   ) {
     this.#database = database;
+    this.#stamp = createStamps(database);
     this.#writer = parts.writer;
     this.#records = parts.records;
     this.#marks = parts.marks;
@@ -121,7 +122,7 @@ export class Appender {
   /** Inserts the record of a key, if there is one, and the entry together. */
   async #appendToOneFeed(draft: Draft, name: string): Promise<AppendResult> {
     const { message, order } = draft;
-    const record = message.key === "" ? undefined : recordOf(draft);
+    const record = message.key === "" ? undefined : recordOf(draft, this.#database.clock);
     const c = record ? dedupKey({ o: order }) : messageRecordName(message.id);
     return this.#resultOf(draft, await this.#write(draft, name, singleContentOf(draft, c), record));
   }
@@ -186,7 +187,7 @@ export class Appender {
         }
         replaced.push(...(await this.#recaller.takeBack(record, entryKeyOf(record))));
       }
-      const next = recordOf(draft);
+      const next = recordOf(draft, this.#database.clock);
       record = (await this.#records.replace(record, next)) ? next : await this.#records.read(record.f);
     }
     throw new Error("other messages compete for the key");
@@ -218,7 +219,7 @@ export class Appender {
     }
     const c = dedupKey(record);
     if (await this.#readEntry(record.tenant, name, c)) return true;
-    if (Date.now() - record.at < abandonedMs) return false;
+    if (this.#database.clock - record.at < abandonedMs) return false;
     await this.#write(draft, name, { c, m: record.id, o: record.o, k: 0, g: "", p: record.p });
     return true;
   }

@@ -102,6 +102,10 @@ class ScanningDatabase implements Database {
     return this.#connection.now;
   }
 
+  get clock(): number {
+    return this.#connection.clock;
+  }
+
   async find<T extends Document>(name: CollectionName, filter: Filter<T>, options: FindOptions = {}): Promise<T[]> {
     const found = await this.#each(name, filter, (part, partFilter) =>
       this.#connection.find<T>(part, partFilter, options),
@@ -255,7 +259,7 @@ class ScanningDatabase implements Database {
   /** Takes a lock. Resolves to the time that is in it. */
   async #lock(name: string): Promise<number> {
     for (let attempt = 0; ; attempt++) {
-      const at = Date.now();
+      const at = this.#connection.clock;
       const { confirmed, duplicates, error } = await this.#connection.insert("locks", [{ _id: name, at }], true);
       if (!confirmed) throw error;
       if (duplicates.length === 0) return at;

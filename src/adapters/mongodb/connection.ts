@@ -41,8 +41,10 @@ export class Connection implements Database {
   readonly #client: MongoClient;
   readonly #db: Db;
   readonly #commandMs: number;
-  /** How far the servers' clock is ahead of this machine's, in ms. */
-  #aheadMs = 0;
+  /** The servers' time as last heard minus `performance.now()`, which no setting of this machine's clock changes. */
+  #offset = Date.now() - performance.now();
+  /** As `#offset`, of the clock of the primary, as it was read last. */
+  #clockOffset = this.#offset;
   #replicated = true;
 
   /**
@@ -69,14 +71,37 @@ export class Connection implements Database {
   }
 
   get now(): number {
-    return Date.now() + this.#aheadMs;
+    return performance.now() + this.#offset;
+  }
+
+  get clock(): number {
+    return Math.floor(performance.now() + this.#clockOffset);
+  }
+
+  /**
+   * Reads the clock of the primary, for `clock`. Resolves to its time, or, of a server that does not tell it, to that of
+   * this machine.
+   */
+  async readClock(): Promise<number> {
+    const sent = performance.now();
+    return this.#learnClock(await this.#db.command({ hello: 1 }), sent);
+  }
+
+  /** The answer to a `hello` was true half a round trip ago. */
+  #learnClock({ localTime }: Document, sent: number): number {
+    const received = performance.now();
+    const time = localTime instanceof Date ? localTime.getTime() : Date.now();
+    this.#clockOffset = time + (received - sent) / 2 - received;
+    return time;
   }
 
   /** Connects, and asks what the servers are. Throws if none answers, and may then be called again. */
   async open(): Promise<ServerInfo> {
     // The driver connects by itself for the first command only: if that failed, all later ones would fail.
     await this.#client.connect();
+    const sent = performance.now();
     const hello = await this.#db.command({ hello: 1 });
+    this.#learnClock(hello, sent);
     const build = await this.#db.command({ buildInfo: 1 });
     this.#replicated = hello.setName !== undefined || hello.msg === "isdbgrid";
     return { replicated: this.#replicated, build };
@@ -119,7 +144,7 @@ export class Connection implements Database {
     try {
       const reply = await this.#db.command({ insert: name, documents, ordered, writeConcern: this.#writeConcern });
       const time = timeOf(reply.operationTime as Timestamp | undefined);
-      this.#aheadMs = time - Date.now();
+      this.#offset = time - performance.now();
       const errors = (reply.writeErrors ?? []) as readonly WriteError[];
       const other = errors.find(({ code }) => code !== duplicateKey);
       const error = reply.writeConcernError ?? other;

@@ -50,6 +50,11 @@ export interface Inserted {
 export interface Database {
   /** The servers' time as last heard, in ms since the Unix epoch: comparable with the time of an Inserted. */
   readonly now: number;
+  /**
+   * The clock of the primary, estimated to some ms; in ms since the Unix epoch. Nodes write and compare its times, since their
+   * own clocks may differ.
+   */
+  readonly clock: number;
   /** The most slots of a feed that one query reads. A slice is limited by bytes: bodies read beyond that are wasted. */
   readonly pageSize: number;
   /** A sentence for operators about the limits of this server. */

@@ -62,7 +62,7 @@ export interface IdempotencyRecord extends Slot {
   readonly h: string;
   /** Order of arrival: unique, and a new one whenever the key goes to another message. */
   readonly o: string;
-  /** When it was made, by its maker's clock, in ms since the Unix epoch. */
+  /** When it was made, by the clock of the database, in ms since the Unix epoch. */
   readonly at: number;
   readonly p: number;
   /** Of a key: from when on another message may have it, in ms since the Unix epoch. */
@@ -155,12 +155,12 @@ export function locationOf(entry: Pick<EntryDocument, "f" | "s" | "m" | "k" | "g
 
 /**
  * Makes the stamps of one node: a stamp is an order of arrival. Those of a node ascend, those of several nodes are
- * ordered by their clocks, and the message's id makes each of them unique.
+ * ordered by the database's clock, and the message's id makes each of them unique.
  */
-export function createStamps(): (id: string) => string {
+export function createStamps(database: { readonly clock: number }): (id: string) => string {
   let last = 0;
   return (id) => {
-    last = Math.max(last + 1, Date.now() * 1000);
+    last = Math.max(last + 1, database.clock * 1000);
     return `${String(last).padStart(stampDigits, "0")}${id}`;
   };
 }

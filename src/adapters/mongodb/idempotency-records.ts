@@ -17,8 +17,8 @@ export function recordNameOf({ tenant, key, id }: Append): string {
   return key === "" ? messageRecordName(id) : keyRecordName(tenant, key);
 }
 
-/** The record that a message makes. */
-export function recordOf({ message, order }: Draft): IdempotencyRecord {
+/** The record that a message makes at `at`, by the clock of the database. */
+export function recordOf({ message, order }: Draft, at: number): IdempotencyRecord {
   const { tenant, id, publishTime, key, digest, feeds, body } = message;
   const expireTime = key === "" ? message.expireTime : keyExpiry(message);
   const f = recordNameOf(message);
@@ -30,7 +30,7 @@ export function recordOf({ message, order }: Draft): IdempotencyRecord {
     tenant,
     h: digest,
     o: order,
-    at: Date.now(),
+    at,
     p: publishTime,
     ...(expireTime === Number.POSITIVE_INFINITY ? {} : { x: expireTime }),
     to: feeds,
@@ -58,7 +58,7 @@ export class IdempotencyRecords {
     for (let attempt = 0; present.size < drafts.length && !drafts[0]?.expired(); attempt++) {
       if (attempt > 0) await pauseBeforeRetry(attempt);
       const missing = drafts.filter((draft) => !present.has(draft));
-      const records = missing.map(recordOf);
+      const records = missing.map((draft) => recordOf(draft, this.#database.clock));
       const { confirmed, duplicates, error } = await this.#database.insert("entries", records, false);
       if (!confirmed) this.#onError(error);
       const unknown = new Set(confirmed ? duplicates : records.keys());

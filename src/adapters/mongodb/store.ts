@@ -145,6 +145,10 @@ export class MongoStore implements Store {
     return this.#call(({ recaller }) => recaller.recall(tenant, ids));
   }
 
+  now(): Promise<number> {
+    return this.#call(() => this.#connection.readClock());
+  }
+
   trim(before: number, now: number): Promise<number> {
     return this.#call(({ trimmer }) => trimmer.trim(before, now), trimTimeouts * this.#timeoutMs);
   }

@@ -52,7 +52,7 @@ export class Trimmer {
   appended(f: string, seq: number): void {
     const tail = this.#bounds.tailByCount(seq);
     if (tail === 1 || seq % countStep !== 0) return;
-    const run = this.#deleteBelow(f, tail, { o: { $lt: stampAt(Date.now() - deletableMs) } }).then(
+    const run = this.#deleteBelow(f, tail, { o: { $lt: stampAt(this.#database.clock - deletableMs) } }).then(
       () => {},
       // The next deletion of this feed includes what this one left.
       () => {},

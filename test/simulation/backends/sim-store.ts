@@ -12,7 +12,7 @@ import type {
   StoredReadState,
   StoreInfo,
 } from "../../../src/ports/store.ts";
-import type { Host } from "../runtime/host.ts";
+import { epoch, type Host } from "../runtime/host.ts";
 import type { Network } from "../runtime/network.ts";
 import type { SeededRandom } from "../runtime/seeded-random.ts";
 import type { Variant } from "../variant.ts";
@@ -45,10 +45,19 @@ export interface SimStoreParts {
 export class SimStore implements Store {
   readonly #parts: SimStoreParts;
   readonly #appender: FeedAppender;
+  /** The clock of the servers, which is right; undefined where each node goes by its own. */
+  readonly now?: () => Promise<number>;
   #stamp = 0;
 
   constructor(parts: SimStoreParts) {
     this.#parts = parts;
+    const readClock = () => this.#call(() => epoch + parts.replica.now);
+    if (parts.variant.time === "store") {
+      this.now = () =>
+        readClock().catch(() => {
+          throw unavailable();
+        });
+    }
     const { inFlight, takenSeq, staleEnd, cursor } = parts.variant;
     const next = (seq: number) => (cursor === "seq" ? seq + 1 : this.#timestampId());
     this.#appender = new FeedAppender(this.#replicaFeed(), { inFlight, takenSeq, staleEnd, next, maxEndAgeMs });

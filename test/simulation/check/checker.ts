@@ -2,6 +2,7 @@
 import { ReadState } from "../../../src/inbox/read-state.ts";
 import { type Doc, type Documents, feedId, feedKey } from "../backends/documents.ts";
 import { visible } from "../backends/store-queries.ts";
+import { epoch } from "../runtime/host.ts";
 import type { DeviceRecord, History } from "./history.ts";
 
 const never = Number.POSITIVE_INFINITY;
@@ -28,6 +29,8 @@ export type FindingKind =
   | "online"
   /** A read state has too much or too little. */
   | "mark"
+  /** A message has a wrong publish time, and so expires too early or too late. */
+  | "time"
   /** A call, a stream or a start did not end. */
   | "stuck"
   /** A resource is in use after everything has closed. */
@@ -60,6 +63,7 @@ export function check(final: FinalState): Finding[] {
     ...final.history.errors.map((detail): Finding => ({ kind: "error", detail })),
     ...checkPublishes(final),
     ...checkFeeds(final),
+    ...checkTimes(final),
     ...checkRealTime(final),
     ...final.history.devices.flatMap((device) => checkDevice(device, final)),
     ...checkMarks(final),
@@ -95,6 +99,15 @@ function checkFeeds({ inserted }: FinalState): Finding[] {
     if (seq <= before) findings.push({ kind: "diverged", detail });
   }
   return findings;
+}
+
+/** Messages are stored at most a minute after their publish time, however slow the store is. */
+function checkTimes({ inserted }: FinalState): Finding[] {
+  return inserted.flatMap(({ append, time }): Finding[] => {
+    const lateMs = epoch + time - append.publishTime;
+    if (lateMs > -1000 && lateMs < 60_000) return [];
+    return [{ kind: "time", detail: `${append.key} is stored ${lateMs} ms after its publish time` }];
+  });
 }
 
 /** A publish that was answered before another one was sent precedes it in the feed. */

@@ -2,7 +2,7 @@ import type { Clock, Timer } from "../../../src/ports/clock.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** The start of the simulation, in ms since the Unix epoch. */
-const epoch = 1_800_000_000_000;
+export const epoch = 1_800_000_000_000;
 
 /**
  * A machine that runs one node. Its process can be paused, killed and started again, and its clock can be wrong. All input

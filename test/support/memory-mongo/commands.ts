@@ -67,6 +67,7 @@ function hello(): Document {
     helloOk: true,
     ismaster: true,
     isWritablePrimary: true,
+    localTime: new Date(),
     setName: "memory",
     setVersion: 1,
     hosts: [],
