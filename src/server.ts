@@ -20,7 +20,7 @@ import { createAdapter } from "./http/adapter.ts";
 import { createCors } from "./http/cors.ts";
 import { declineUpgrade, isWebSocketRequest } from "./http/declined-upgrade.ts";
 import { embeddedRoutes } from "./http/embedded-routes.ts";
-import { type Address, createListener, type Listener, type TlsOptions } from "./http/listener.ts";
+import { type Address, createListener, type Listener, type SocketOptions, type TlsOptions } from "./http/listener.ts";
 import { prefixStripper } from "./http/path-prefix.ts";
 import { Counters } from "./metrics/counters.ts";
 import { timedStore } from "./metrics/timed-store.ts";
@@ -47,6 +47,8 @@ export interface ListenOptions {
   readonly host?: string;
   /** The port to bind; 0 takes any free one. Default 7300. */
   readonly port?: number;
+  /** A unix socket, or a socket that is open already, instead of `host` and `port`. */
+  readonly socket?: SocketOptions;
   /** Key and certificate for TLS, with HTTP/2 by ALPN. Default: cleartext, with HTTP/2 by prior knowledge. */
   readonly tls?: TlsOptions;
   /** Serves /metrics on an address of its own, out of reach of callers. Needs the option `metrics` of createTidings. */
@@ -274,7 +276,15 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
     reload,
     metrics: () => watch.page(),
     failed: storeWatch.failed,
-    async listen({ host = "127.0.0.1", port = 7300, tls, fallback = notFound, metricsAddress, pathPrefix = "" } = {}) {
+    async listen({
+      host = "127.0.0.1",
+      port = 7300,
+      tls,
+      fallback = notFound,
+      metricsAddress,
+      pathPrefix = "",
+      socket,
+    } = {}) {
       const strip = prefixStripper(pathPrefix);
       const listener = createListener({
         onRequest: (request, response) => {
@@ -296,7 +306,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
         onCut: (reason) => watch.counters.cut(reason),
       });
       const metrics = metricsAddress && (await watch.serve(metricsAddress));
-      const address = await listener.listen(host, port);
+      const address = await (socket ? listener.listenOn(socket) : listener.listen(host, port));
       listeners.add(listener);
       return metrics === undefined ? address : { ...address, metrics };
     },

@@ -1,9 +1,11 @@
 /** The program `tidings`: runs the command line of this process. */
+import cluster from "node:cluster";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Dependencies } from "./command.ts";
 import { startWorker, workerIo } from "./process/cluster.ts";
 import type { Io } from "./process/io.ts";
+import { socketFromSystemd } from "./process/systemd.ts";
 import { main } from "./run.ts";
 
 const io: Io = {
@@ -20,6 +22,8 @@ const io: Io = {
     process.on("SIGHUP", call);
     return () => process.off("SIGHUP", call);
   },
+  // The variables name the first process; the descriptors that its workers ask it for are its own.
+  openSocket: () => socketFromSystemd(process.env, cluster.isWorker ? process.ppid : process.pid),
   ...workerIo(),
 };
 

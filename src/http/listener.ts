@@ -3,10 +3,12 @@
  * and tracks its connections. ALPN, or in cleartext the first bytes, show which connections
  * speak HTTP/2: these are handed to an HTTP/2 server that does not listen itself.
  */
+import cluster from "node:cluster";
+import { chmodSync } from "node:fs";
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
 import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo, ListenOptions, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { CutReason } from "../metrics/counters.ts";
@@ -16,6 +18,7 @@ import { declineUpgrade } from "./declined-upgrade.ts";
 import { Http2Sessions } from "./http2-sessions.ts";
 import { ResetLimit } from "./reset-limit.ts";
 import { sniffHttp2 } from "./sniff.ts";
+import { freeSocketPath } from "./unix-socket.ts";
 
 /**
  * Connections that the kernel queues while all clients return at once; the kernel has a limit of its own, too, such as
@@ -33,13 +36,26 @@ export interface TlsOptions {
 
 /** The address at which a server listens. */
 export interface Address {
-  /** The host name or IP address that the server was given. */
+  /** The host name or IP address that the server was given; the path of a unix socket. */
   readonly host: string;
-  /** The port, also when the kernel chose it. */
+  /** The port, also when the kernel chose it; 0 for a unix socket. */
   readonly port: number;
-  /** The URL, such as `http://127.0.0.1:7300`. */
+  /** The URL, such as `http://127.0.0.1:7300`, or `unix:` and the path of a unix socket. */
   readonly url: string;
 }
+
+/** A socket without a port. */
+export type SocketOptions =
+  | {
+      /** The path of a unix socket. A file that a server left behind there is replaced. */
+      readonly path: string;
+      /** The mode of its file: who may connect needs the right to write. Default 0o660. */
+      readonly mode?: number;
+    }
+  | {
+      /** The descriptor of a socket that another program has opened and bound, such as systemd. */
+      readonly fd: number;
+    };
 
 /** What a listener serves, and its timeouts. */
 export interface ListenerOptions {
@@ -63,6 +79,8 @@ export interface ListenerOptions {
 export interface Listener {
   /** Starts to listen; port 0 means any free port. Rejects when the port is taken. */
   listen(host: string, port: number): Promise<Address>;
+  /** As `listen`, on a unix socket or on a socket that is open already. Rejects when the path is taken. */
+  listenOn(socket: SocketOptions): Promise<Address>;
   /** Serves new connections with this key and certificate; without effect on cleartext. Throws when they do not match. */
   renew(tls: TlsOptions): void;
   /**
@@ -167,17 +185,32 @@ export function createListener({
     socket.on("close", forget);
   });
 
+  const bind = (at: ListenOptions | { readonly fd: number }): Promise<AddressInfo | string> =>
+    new Promise((resolve, reject) => {
+      http1.once("error", reject);
+      http1.listen({ ...at, backlog }, () => {
+        http1.removeListener("error", reject);
+        resolve(http1.address() as AddressInfo | string);
+      });
+    });
+  const addressOf = (bound: AddressInfo | string, given?: string): Address => {
+    if (typeof bound === "string") return { host: bound, port: 0, url: `unix:${bound}` };
+    const host = given ?? bound.address;
+    const name = host.includes(":") ? `[${host}]` : host;
+    return { host, port: bound.port, url: `${tls ? "https" : "http"}://${name}:${bound.port}` };
+  };
+
   return {
-    listen: (host, port) =>
-      new Promise((resolve, reject) => {
-        http1.once("error", reject);
-        http1.listen({ port, host, backlog }, () => {
-          http1.removeListener("error", reject);
-          const { port: bound } = http1.address() as AddressInfo;
-          const name = host.includes(":") ? `[${host}]` : host;
-          resolve({ host, port: bound, url: `${tls ? "https" : "http"}://${name}:${bound}` });
-        });
-      }),
+    listen: async (host, port) => addressOf(await bind({ host, port }), host),
+    listenOn: async (socket) => {
+      if ("fd" in socket) return addressOf(await bind(socket));
+      const { path, mode = 0o660 } = socket;
+      // The workers of a cluster share the socket of the first process, which has freed the path.
+      if (!cluster.isWorker) await freeSocketPath(path);
+      const bound = await bind({ path });
+      chmodSync(path, mode);
+      return addressOf(bound);
+    },
     renew: (fresh) => {
       if (tls) (http1 as HttpsServer).setSecureContext(fresh);
     },

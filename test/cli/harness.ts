@@ -42,6 +42,7 @@ export function start(
       listeners.add(call);
       return () => listeners.delete(call);
     },
+    openSocket: () => undefined,
     onReload(call) {
       reloads.add(call);
       return () => reloads.delete(call);

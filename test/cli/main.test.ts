@@ -1,7 +1,9 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { jwtVerify } from "jose";
 import { describe, expect, test } from "vitest";
 import { Folder, secret } from "./harness.ts";
@@ -36,6 +38,29 @@ describe("The program tidings", () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     const { payload } = await jwtVerify(stdout.trim(), new TextEncoder().encode(secret));
     expect(payload).toMatchObject({ sub: "ada", tenant: "acme", role: "user" });
+  });
+
+  test("serves on the socket that systemd has opened", async () => {
+    using folder = new Folder();
+    const systemd = createServer();
+    await new Promise<void>((resolve) => systemd.listen(0, "127.0.0.1", resolve));
+    const { port } = systemd.address() as AddressInfo;
+    const script = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"';
+    const args = [process.execPath, program, "serve", "--data", folder.path, "--drain", "0s"];
+    const child = spawn("sh", ["-c", script, ...args], {
+      env: { PATH: process.env.PATH, TIDINGS_JWT_SECRET: secret },
+      stdio: ["ignore", "pipe", "ignore", (systemd as unknown as { _handle: { fd: number } })._handle.fd],
+    });
+    systemd.close();
+    try {
+      const [line] = await once(child.stdout as Readable, "data");
+      expect(JSON.parse(String(line))).toMatchObject({ address: `http://127.0.0.1:${port}`, host: "127.0.0.1", port });
+      expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(200);
+      child.kill("SIGTERM");
+      expect(await once(child, "exit")).toEqual([0, null]);
+    } finally {
+      child.kill("SIGKILL");
+    }
   });
 
   test.each(["12.22.0", "20.20.2", "22.12.0"])(

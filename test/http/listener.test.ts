@@ -1,11 +1,14 @@
+import { spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
-import { readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { request as httpsRequest } from "node:https";
 import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as nextTick } from "node:timers/promises";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { createListener, type Listener, type ListenerOptions } from "../../src/http/listener.ts";
 import { openssl, selfSigned } from "../support/certificate.ts";
@@ -321,6 +324,66 @@ describe("Closing a listener", () => {
       await once(requests, "request");
       await listener.close(50);
     });
+  });
+});
+
+describe("A unix socket", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "tidings-socket-"));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+  const create = () => {
+    const listener = createListener({
+      onRequest: (_request, response) => void response.end("hello"),
+      onUpgrade: () => false,
+      timeouts: longTimeouts,
+    });
+    open.push(listener);
+    return listener;
+  };
+  const get = async (socketPath: string) => {
+    const call = request({ socketPath, agent: false }).end();
+    const [response] = await once(call, "response");
+    let body = "";
+    for await (const chunk of response) body += chunk;
+    return body;
+  };
+
+  test("serves requests, has the given mode, and is gone after the server", async () => {
+    const path = join(folder, "s");
+    const listener = create();
+    expect(await listener.listenOn({ path, mode: 0o600 })).toEqual({ host: path, port: 0, url: `unix:${path}` });
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(await get(path)).toBe("hello");
+    const session = connectHttp2("http://x", { createConnection: () => connect(path) });
+    expect(await http2Get(session)).toBe("hello");
+    session.close();
+    await listener.close(0);
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test("replaces the file of a server that was killed", async () => {
+    const path = join(folder, "s");
+    const stale = spawn(process.execPath, [
+      "-e",
+      `require("net").createServer().listen(${JSON.stringify(path)}, () => console.log())`,
+    ]);
+    await once(stale.stdout, "data");
+    await expect(create().listenOn({ path })).rejects.toThrow("is in use by another server");
+    stale.kill("SIGKILL");
+    await once(stale, "exit");
+    await create().listenOn({ path });
+    expect(statSync(path).mode & 0o777).toBe(0o660);
+    expect(await get(path)).toBe("hello");
+  });
+
+  test("does not replace a file that is no socket, and refuses a path that is too long", async () => {
+    const path = join(folder, "s");
+    writeFileSync(path, "precious");
+    await expect(create().listenOn({ path })).rejects.toThrow("exists and is no socket");
+    expect(readFileSync(path, "utf8")).toBe("precious");
+    await expect(create().listenOn({ path: join(folder, "x".repeat(108)) })).rejects.toThrow("at most 107 bytes");
   });
 });
 

@@ -1,3 +1,5 @@
+import type { SocketOptions } from "../../http/listener.ts";
+import { freeSocketPath } from "../../http/unix-socket.ts";
 import type { Listening } from "../../server.ts";
 import type { Command } from "../command.ts";
 import {
@@ -8,7 +10,9 @@ import {
   serverOptions,
   tlsOptions,
 } from "../config/server-options.ts";
+import type { Values } from "../config/settings.ts";
 import { createRedactor } from "../output/redact.ts";
+import type { Io } from "../process/io.ts";
 import { runServer } from "../process/run-server.ts";
 import { Supervisor } from "../process/supervisor.ts";
 
@@ -41,12 +45,16 @@ export const serve: Command = {
       const workers = values.workers > 1 ? { workers: values.workers } : {};
       print.json({ address: url, host, port, pid: process.pid, ...workers, ...(metrics ? { metrics } : {}) });
     };
+    const socket = socketOf(values, io);
+    // Before the workers, which share the socket.
+    if (socket && "path" in socket && !io.reportReady) await freeSocketPath(socket.path);
     if (values.workers > 1 && !io.reportReady) return new Supervisor(context, logger).run(printReady);
     const { host, port, pathPrefix } = values;
     const metricsAddress = metricsAddressOf(values, io.workerIndex);
     const at = {
       host,
       port,
+      ...(socket ? { socket } : {}),
       ...(tls ? { tls } : {}),
       ...(metricsAddress ? { metricsAddress } : {}),
       ...(pathPrefix === undefined ? {} : { pathPrefix }),
@@ -60,3 +68,9 @@ export const serve: Command = {
     }
   },
 };
+
+function socketOf({ address, socketMode }: Values, io: Io): SocketOptions | undefined {
+  if (address !== undefined) return { path: address, mode: socketMode };
+  const fd = io.openSocket();
+  return fd === undefined ? undefined : { fd };
+}

@@ -12,6 +12,7 @@ import {
   busUrl,
   choice,
   duration,
+  fileMode,
   hookUrl,
   hostAndPort,
   jwt,
@@ -24,6 +25,7 @@ import {
   storeUrl,
   text,
   toggle,
+  unixSocket,
   url,
   type ValueType,
   whole,
@@ -74,6 +76,12 @@ export const settings = {
     for: servers,
   },
   port: { type: whole(0, 65_535), default: "7300", help: "Port to listen on; 0 means any free port.", for: servers },
+  address: {
+    type: unixSocket,
+    help: "Unix socket to listen on, such as unix:/run/tidings/tidings.sock, instead of host and port. A socket from systemd (LISTEN_FDS) is used without this.",
+    for: serve,
+  },
+  socketMode: { type: fileMode, default: "660", help: "Mode of the file of that socket, in octal.", for: serve },
   pathPrefix: {
     type: pathPrefix,
     help: "Path below which everything is served too, such as /push, for a proxy that does not strip it.",

@@ -74,6 +74,20 @@ export const hostAndPort: ValueType<{ readonly host: string; readonly port: numb
   },
 };
 
+/** The path of a unix socket, after `unix:`. */
+export const unixSocket: ValueType<string> = {
+  placeholder: "unix:path",
+  allowed: "unix: and the path of a socket, such as unix:/run/tidings/tidings.sock",
+  read: (raw) => (typeof raw === "string" ? /^unix:(.+)$/.exec(raw)?.[1] : undefined),
+};
+
+/** The mode of a file, in octal digits. */
+export const fileMode: ValueType<number> = {
+  placeholder: "mode",
+  allowed: "three octal digits, such as 660",
+  read: (raw) => (/^[0-7]{3}$/.test(String(raw)) ? Number.parseInt(String(raw), 8) : undefined),
+};
+
 /** A path in the file system. */
 export const path: ValueType<string> = { ...text, placeholder: "path", allowed: "a path" };
 

@@ -16,6 +16,8 @@ export interface Io {
   onSignal(call: () => void): () => void;
   /** Calls on each SIGHUP, which asks a server to read its files again, until the returned function is called. */
   onReload(call: () => void): () => void;
+  /** Returns the descriptor of the socket that systemd has opened for this process, if any. Throws when there are several. */
+  openSocket(): number | undefined;
   /** Set in a worker: tells the process that started it the address at which it accepts connections. */
   readonly reportReady?: (address: Address) => void;
   /** Set in a worker: its index among the processes on one port, from 0. A replacement has the index of the dead worker. */

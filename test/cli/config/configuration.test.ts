@@ -219,6 +219,8 @@ const samples: Readonly<Record<string, string>> = {
   jwtJwksMaxStale: "3s",
   jwtLeeway: "3s",
   jwtMaxDays: "3",
+  address: "unix:/run/tidings.sock",
+  socketMode: "600",
   pathPrefix: "/push",
   allowedOrigins: "https://a.example,*",
   trustedProxies: "10.0.0.0/8,::1,unix:",

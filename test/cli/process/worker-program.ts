@@ -17,6 +17,7 @@ const io: Io = {
     process.on("SIGTERM", call).on("SIGINT", call);
     return () => process.off("SIGTERM", call).off("SIGINT", call);
   },
+  openSocket: () => undefined,
   onReload(call) {
     process.on("SIGHUP", call);
     return () => process.off("SIGHUP", call);
