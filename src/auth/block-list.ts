@@ -20,9 +20,18 @@ interface Block {
 /** The blocks of one user by token id; "" is the block of all tokens of the user. */
 type UserBlocks = Readonly<Record<string, Block>>;
 
+interface CachedBlocks {
+  readonly blocks: UserBlocks;
+  readonly at: number;
+  /** The length of the document. */
+  readonly characters: number;
+}
+
 /** Lifetime of a cache entry, in ms: a node that missed a notice learns of the block after this time. */
 const staleMs = 5_000;
-const maxCached = 100_000;
+/** Limits of the cache. Few entries are enough, since each lives for seconds; a user with many blocks is a large one. */
+const maxCached = 20_000;
+const maxCachedCharacters = 8 * 1024 * 1024;
 /** Attempts to save a document that other nodes change at the same time. */
 const maxAttempts = 20;
 /** How long a disconnection is kept, in ms: a node that missed its notice finds it when it rechecks its streams. */
@@ -39,8 +48,10 @@ const longestMs = 10 * 366 * dayMs;
 export class BlockList {
   readonly #store: Store;
   readonly #clock: Clock;
-  readonly #cached = new LruCache<string, { readonly blocks: UserBlocks; readonly at: number }>({
+  readonly #cached = new LruCache<string, CachedBlocks>({
     entries: maxCached,
+    cost: maxCachedCharacters,
+    costOf: ({ characters }) => characters,
   });
   readonly #unsubscribe: () => void;
   /** Counts notices of changes, so that a document that was read before a change is not cached after it. */
@@ -129,10 +140,11 @@ export class BlockList {
     const now = elapsedOn(this.#clock);
     if (known && now - known.at < staleMs) return known.blocks;
     const changes = this.#changes;
-    const blocks = decode((await this.#store.readState(owner.tenant, documentOf(owner.user))).json);
+    const { json } = await this.#store.readState(owner.tenant, documentOf(owner.user));
+    const blocks = decode(json);
     // A notice arrived during the read, which may have returned the document before the change: do not cache it.
     if (changes !== this.#changes) return blocks;
-    this.#cached.set(key, { blocks, at: now });
+    this.#cached.set(key, { blocks, at: now, characters: json.length });
     return blocks;
   }
 }

@@ -5,16 +5,26 @@ import { tenantKey } from "../util/keys.ts";
 import { LruCache } from "../util/lru.ts";
 import type { MessageFrame } from "../wire/frame.ts";
 
-/** The most users that are remembered. A user who was forgotten may be alerted to a message once more. */
-const maxRemembered = 100_000;
+/**
+ * The most users without an open stream that are remembered. A user who was forgotten may be alerted once more to a message
+ * that a stream sends again.
+ */
+const maxLeft = 10_000;
+/** The most feeds that are remembered per user: a page may enter one room after the other for months. */
+const maxFeeds = 512;
 /** The most runs of seqs that are kept per feed. */
 const maxRuns = 32;
 
-/**
- * Per feed, the seqs for which one of a user's pages has alerted. A single highest seq would not do, because pages
- * with different filters do not alert in order.
- */
-export type Alerted = Map<string, SeqSet>;
+/** What the streams of one user on this node share. */
+export interface Alerted {
+  /**
+   * Per feed, the seqs for which one of the user's pages has alerted. A single highest seq would not do, because pages
+   * with different filters do not alert in order.
+   */
+  readonly feeds: Map<string, SeqSet>;
+  /** Open streams of the user. */
+  streams: number;
+}
 
 /**
  * Decides which page of a user alerts for a message: the first stream that sends it; the user's other streams on this node
@@ -22,24 +32,54 @@ export type Alerted = Map<string, SeqSet>;
  */
 export class Alerts {
   readonly #maxAgeMs: number;
-  readonly #users = new LruCache<string, Alerted>({ entries: maxRemembered });
+  /** Users with open streams, who must not be forgotten: a further page would alert for the same messages. */
+  readonly #open = new Map<string, Alerted>();
+  /** Users whose last stream has closed; it may be back soon. */
+  readonly #left = new LruCache<string, Alerted>({ entries: maxLeft });
 
   /** `maxAgeMs`: messages older than this no longer alert, in ms. */
   constructor(maxAgeMs: number) {
     this.#maxAgeMs = maxAgeMs;
   }
 
-  /** What all streams of the user share, for `ofFeed`. */
-  of({ tenant, subject }: UserIdentity): Alerted {
-    // Each stream holds a reference, so an eviction forgets only users without an open stream.
-    return this.#users.getOrCreate(tenantKey(tenant, subject), () => new Map());
+  /** The number of users with open streams. */
+  get open(): number {
+    return this.#open.size;
+  }
+
+  /** The number of users without one that are remembered. */
+  get left(): number {
+    return this.#left.size;
+  }
+
+  /** What all streams of the user share, for `ofFeed`. A stream of the user was opened; call `leave` when it closes. */
+  enter({ tenant, subject }: UserIdentity): Alerted {
+    const key = tenantKey(tenant, subject);
+    const alerted = this.#open.get(key) ?? this.#left.peek(key) ?? { feeds: new Map(), streams: 0 };
+    this.#left.delete(key);
+    this.#open.set(key, alerted);
+    alerted.streams++;
+    return alerted;
+  }
+
+  /** A stream of the user has closed. */
+  leave({ tenant, subject }: UserIdentity): void {
+    const key = tenantKey(tenant, subject);
+    const alerted = this.#open.get(key);
+    if (!alerted || --alerted.streams > 0) return;
+    this.#open.delete(key);
+    if (alerted.feeds.size > 0) this.#left.set(key, alerted);
   }
 
   /** The part of one feed, for `take`. */
-  ofFeed(alerted: Alerted, feed: string): SeqSet {
-    const known = alerted.get(feed) ?? SeqSet.from();
-    alerted.set(feed, known);
-    return known;
+  ofFeed({ feeds }: Alerted, feed: string): SeqSet {
+    const known = feeds.get(feed);
+    if (known) return known;
+    const [oldest] = feeds.keys();
+    if (feeds.size >= maxFeeds && oldest !== undefined) feeds.delete(oldest);
+    const added = SeqSet.from();
+    feeds.set(feed, added);
+    return added;
   }
 
   /** Returns true to the first caller for a message that alerts the user, and false to all others. */

@@ -19,7 +19,8 @@ export class Delivery {
   /** Undefined lets everything through. */
   readonly #filter: Filter | undefined;
   readonly #totals: StreamTotals;
-  readonly #alerted: Alerted;
+  /** Undefined for a service, which nothing alerts. */
+  readonly #alerted: Alerted | undefined;
   /**
    * Set during a replay: messages that the user has deleted are not sent again, and those that the user has read do not
    * alert.
@@ -34,9 +35,16 @@ export class Delivery {
   ) {
     this.#context = context;
     this.#user = user;
-    this.#filter = isOpen(filter) ? undefined : filter;
+    const { kinds, categories, events } = filter;
+    // Not the whole request, which holds positions and rooms as well.
+    this.#filter = isOpen(filter) ? undefined : { kinds, categories, events };
     this.#totals = totals;
-    this.#alerted = user ? context.alerts.of(user) : new Map();
+    this.#alerted = user && context.alerts.enter(user);
+  }
+
+  /** The stream has closed. */
+  close(): void {
+    if (this.#user) this.#context.alerts.leave(this.#user);
   }
 
   /** The frames to send, which count as delivered. */
@@ -77,7 +85,7 @@ export class Delivery {
 
   /** Whether this page, of all pages of its user, is the one that alerts for the message. */
   #alerts(followed: FollowedFeed, frame: MessageFrame, now: number): boolean {
-    if (!this.#user) return false;
+    if (!this.#user || !this.#alerted) return false;
     const { name } = followed.cursor.feed;
     if (this.replayState?.read(name).has(frame.seq)) return false;
     followed.alerted ??= this.#context.alerts.ofFeed(this.#alerted, name);

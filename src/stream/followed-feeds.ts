@@ -23,6 +23,8 @@ export interface FollowingStream {
 export class FollowedFeed implements FeedFollower {
   readonly cursor: Cursor;
   readonly #stream: FollowingStream;
+  /** Whether the client gave a position to start after. */
+  hasPosition = false;
   /** Whether its messages are sent; a hidden feed is followed for the totals only. */
   shown: boolean;
   /** Whether the stream knows that there is something new. */
@@ -76,8 +78,8 @@ export class FollowedFeeds {
   readonly #hub: Hub;
   readonly #stream: FollowingStream;
   readonly #feeds = new Map<string, FollowedFeed>();
-  /** The positions to start from, by feed. Unset without any: most streams of a site start at the end. */
-  readonly #starts: ReadonlyMap<string, StartPosition> | undefined;
+  /** The positions to start from, by feed, until they are used. Unset without any: most streams start at the end. */
+  #starts: Map<string, StartPosition> | undefined;
   readonly #hasDuplicates: boolean;
   #closed = false;
 
@@ -117,13 +119,13 @@ export class FollowedFeeds {
   }
 
   /** Starts a feed's cursor after the client's position, or at the feed's end without one. Throws POSITION_IN_FUTURE. */
-  startOne({ cursor }: FollowedFeed, bounds: FeedBounds): Gap | undefined {
-    return cursor.start(bounds, this.#starts?.get(cursor.feed.name));
-  }
-
-  /** Whether the client gave a position in the feed. */
-  hasPosition(name: string): boolean {
-    return this.#starts?.has(name) ?? false;
+  startOne(followed: FollowedFeed, bounds: FeedBounds): Gap | undefined {
+    const { cursor } = followed;
+    const given = this.#starts?.get(cursor.feed.name);
+    followed.hasPosition = given !== undefined;
+    this.#starts?.delete(cursor.feed.name);
+    if (this.#starts?.size === 0) this.#starts = undefined;
+    return cursor.start(bounds, given);
   }
 
   /** Sends nothing more of a feed. */
@@ -164,7 +166,7 @@ export class FollowedFeeds {
 }
 
 /** Positions by the names of their feeds; direct rooms by their canonical names. */
-function byFeed(positions: readonly Position[]): ReadonlyMap<string, StartPosition> {
+function byFeed(positions: readonly Position[]): Map<string, StartPosition> {
   const starts = new Map<string, StartPosition>();
   positions.forEach((position, index) => {
     const room = roomOf(position.feed);

@@ -222,6 +222,7 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     this.#rooms?.close();
     this.#unwatchOnline?.();
     this.#feeds.close();
+    this.#delivery.close();
     const user = this.#user;
     if (user) {
       this.#context.hub.leaveUser(user.tenant, user.subject, this);
@@ -358,7 +359,7 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   /** The missed messages up to `seq`; in a room without a position, the stored events. */
   async *#replay(followed: FollowedFeed, seq = 0): AsyncGenerator<readonly Frame[]> {
     const { name } = followed.cursor.feed;
-    if (followed.shown && roomOf(name) !== undefined && !this.#feeds.hasPosition(name)) {
+    if (followed.shown && roomOf(name) !== undefined && !followed.hasPosition) {
       yield* this.#reader.storedEvents(followed, seq);
     }
     yield* this.#reader.readTo(followed, seq);

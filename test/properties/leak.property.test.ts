@@ -66,10 +66,11 @@ test("A thousand streams that end in any way and at any point leave nothing behi
         await Promise.all(Array.from({ length: 50 }, () => openAndEnd(node, fraction)));
       }
       await node.settle();
-      const { hub, streams } = node.core.context;
-      expect({ hub: hub.size, streams: streams.size, timers: node.clock.pending }).toEqual({
+      const { hub, streams, alerts } = node.core.context;
+      expect({ hub: hub.size, streams: streams.size, alerts: alerts.open, timers: node.clock.pending }).toEqual({
         hub: 0,
         streams: 0,
+        alerts: 0,
         timers,
       });
       for (const room of [undefined, "a", "b"]) {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import { RoomMode } from "../../gen/tidings/v1/push_service_pb.ts";
+import { Alerts } from "../../src/stream/alerts.ts";
 import { startTestCore, type TestCore, toRoom, toTenant, toUser, toUsers, userOf } from "../support/core.ts";
 import { withPair } from "../support/nodes.ts";
 import type { Reader } from "../support/reader.ts";
@@ -155,4 +156,43 @@ test("In a feed with ever more gaps the oldest gaps close: old messages no longe
   const times = alerts([odd, all], [last, ...ids]);
   expect(times.every((count) => count <= 1)).toBe(true);
   expect(times.slice(-60)).toEqual(times.slice(-60).map(() => 1));
+});
+
+describe("Alerts", () => {
+  test("never forgets a user with an open stream, and of the others at most 10,000", () => {
+    const remembered = new Alerts(1000);
+    const first = remembered.enter(ann);
+    const feed = remembered.ofFeed(first, "user");
+    for (let index = 0; index < 10_100; index++) {
+      const user = userOf("acme", `user-${index}`);
+      remembered.ofFeed(remembered.enter(user), "user");
+      remembered.leave(user);
+    }
+    expect([remembered.open, remembered.left]).toEqual([1, 10_000]);
+    const second = remembered.enter(ann);
+    expect(remembered.ofFeed(second, "user")).toBe(feed);
+    remembered.leave(ann);
+    expect(remembered.open).toBe(1);
+    remembered.leave(ann);
+    expect(remembered.open).toBe(0);
+    expect(remembered.enter(ann), "a page that returns").toBe(first);
+  });
+
+  test("keeps nothing of a user who left without a message", () => {
+    const remembered = new Alerts(1000);
+    remembered.enter(ann);
+    remembered.leave(ann);
+    expect([remembered.open, remembered.left]).toEqual([0, 0]);
+  });
+
+  test("remembers 512 feeds of a page that enters one room after the other", () => {
+    const remembered = new Alerts(1000);
+    const alerted = remembered.enter(ann);
+    for (let index = 0; index < 1000; index++) remembered.ofFeed(alerted, `room/${index}`);
+    expect([alerted.feeds.size, alerted.feeds.has("room/999"), alerted.feeds.has("room/0")]).toEqual([
+      512,
+      true,
+      false,
+    ]);
+  });
 });

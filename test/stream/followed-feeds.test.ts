@@ -99,7 +99,7 @@ describe("FollowedFeeds.start", () => {
       ["tenant", "10"],
       ["room/a", "1"],
     ]);
-    expect(["user", "tenant", "room/a"].map((feed) => followed.hasPosition(feed))).toEqual([true, false, true]);
+    expect(["user", "tenant", "room/a"].map((feed) => followed.get(feed)?.hasPosition)).toEqual([true, false, true]);
   });
 
   test("finds the position of a direct room however the client wrote its id", () => {
