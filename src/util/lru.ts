@@ -1,11 +1,11 @@
 /** The limits of an LruCache. */
-export interface LruLimits<V> {
+export interface LruLimits<K, V> {
   /** The most entries. Default: no limit. */
   readonly entries?: number;
   /** The most that all entries cost together, in the unit of `costOf`. Default: no limit. */
   readonly cost?: number;
-  /** Returns the cost of an entry. Default: 1. */
-  readonly costOf?: (value: V) => number;
+  /** Returns the cost of an entry, which must not change while it is cached. Default: 1. */
+  readonly costOf?: (value: V, key: K) => number;
 }
 
 /**
@@ -15,12 +15,16 @@ export interface LruLimits<V> {
 export class LruCache<K, V> {
   readonly #maxEntries: number;
   readonly #maxCost: number;
-  readonly #costOf: (value: V) => number;
+  readonly #costOf: (value: V, key: K) => number;
   /** In the order of use: an entry that is used moves to the end. */
   readonly #entries = new Map<K, V>();
   #cost = 0;
 
-  constructor({ entries = Number.POSITIVE_INFINITY, cost = Number.POSITIVE_INFINITY, costOf = () => 1 }: LruLimits<V>) {
+  constructor({
+    entries = Number.POSITIVE_INFINITY,
+    cost = Number.POSITIVE_INFINITY,
+    costOf = () => 1,
+  }: LruLimits<K, V>) {
     this.#maxEntries = entries;
     this.#maxCost = cost;
     this.#costOf = costOf;
@@ -63,7 +67,7 @@ export class LruCache<K, V> {
   set(key: K, value: V): void {
     this.delete(key);
     this.#entries.set(key, value);
-    this.#cost += this.#costOf(value);
+    this.#cost += this.#costOf(value, key);
     for (const oldest of this.#entries.keys()) {
       if (this.#entries.size <= this.#maxEntries && this.#cost <= this.#maxCost) return;
       this.delete(oldest);
@@ -74,7 +78,7 @@ export class LruCache<K, V> {
   delete(key: K): boolean {
     const value = this.#entries.get(key);
     if (value === undefined) return false;
-    this.#cost -= this.#costOf(value);
+    this.#cost -= this.#costOf(value, key);
     return this.#entries.delete(key);
   }
 

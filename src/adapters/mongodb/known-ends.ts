@@ -1,7 +1,9 @@
 import { LruCache } from "../../util/lru.ts";
 
-/** Feeds whose ends are kept in memory. Forgetting one costs a query of an index. */
-const maxFeeds = 200_000;
+/** Memory for the ends of feeds, in bytes: some 200,000 feeds with usual names. Forgetting one costs a query of an index. */
+const maxBytes = 32 * 1024 * 1024;
+/** Memory of one feed besides its name, in bytes. */
+const feedBytes = 128;
 
 /** The end of a feed: it is on a majority, whichever node wrote it. */
 export interface KnownEnd {
@@ -19,7 +21,10 @@ interface Remembered extends KnownEnd {
  * The ends of feeds that this node has learned. Only what is on a majority is learned, so none of it is rolled back.
  */
 export class KnownEnds {
-  readonly #ends = new LruCache<string, Remembered>({ entries: maxFeeds });
+  readonly #ends = new LruCache<string, Remembered>({
+    cost: maxBytes,
+    costOf: (_end, f) => feedBytes + f.length,
+  });
 
   /** The end that an append may build on; undefined if it has to be read first. */
   current(f: string): KnownEnd | undefined {

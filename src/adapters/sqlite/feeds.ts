@@ -23,8 +23,10 @@ import { rowColumns, toEntry } from "./row.ts";
 const trimStep = 256;
 /** A slice ends once its bodies reach this size, in bytes, so that a lagging reader costs a bounded page. */
 const sliceBytes = 64 * 1024;
-/** The number of feeds whose bounds are cached; another one costs an index look-up. */
-const maxCachedFeeds = 200_000;
+/** Memory for the bounds of feeds, in bytes: some 200,000 feeds with usual names. Another one costs an index look-up. */
+const maxCachedBytes = 32 * 1024 * 1024;
+/** Memory of one feed besides its name, in bytes. */
+const feedBytes = 128;
 
 interface Feed {
   readonly id: number;
@@ -40,7 +42,10 @@ export class SqliteFeeds {
   readonly #keep: number;
   readonly #rows: MessageRows;
   readonly #trimmer: CountTrimmer;
-  readonly #cache = new LruCache<string, Feed>({ entries: maxCachedFeeds });
+  readonly #cache = new LruCache<string, Feed>({
+    cost: maxCachedBytes,
+    costOf: (_feed, name) => feedBytes + name.length,
+  });
   /** The last row of messages; undefined when it has to be read from the database. */
   #lastRow: number | undefined;
 
