@@ -11,6 +11,7 @@ import { tenantKey } from "../util/keys.ts";
 import { FirstContacts, isUnavailable } from "./first-contacts.ts";
 import { type ChangedMessages, readNotice } from "./read-change.ts";
 import { ReadState } from "./read-state.ts";
+import { type Enroller, makeRoom, maxRooms } from "./room-slots.ts";
 import { selectAll } from "./selection.ts";
 import { UnconfirmedSaves } from "./unconfirmed-saves.ts";
 
@@ -28,8 +29,6 @@ export interface UserState {
   readonly feeds: readonly NamedFeed[];
 }
 
-/** The most rooms whose notifications one inbox holds. */
-const maxRooms = 256;
 /** Attempts to save a read state that other nodes change at the same time. */
 const maxAttempts = 20;
 
@@ -140,10 +139,15 @@ export class ReadStateService {
   }
 
   /** Adds rooms to the user's inbox, and returns the ones that it has no capacity for. */
-  async enroll(tenant: string, user: string, rooms: readonly string[]): Promise<readonly string[]> {
+  async enroll(
+    tenant: string,
+    user: string,
+    rooms: readonly string[],
+    by: Enroller = "owner",
+  ): Promise<readonly string[]> {
     let refused: readonly string[] = [];
     await this.change(tenant, user, async (state) => {
-      const added = await this.#addRooms(tenant, state, rooms);
+      const added = await this.#addRooms(tenant, state, rooms, by);
       refused = rooms.filter((room) => !state.hasFeed(roomFeed(tenant, room).name));
       return { changed: added, notice: {} };
     });
@@ -174,12 +178,19 @@ export class ReadStateService {
     return state;
   }
 
-  /** Adds the missing ones of some rooms to a state as far as there is capacity, and returns how many it added. */
-  async #addRooms(tenant: string, state: ReadState, rooms: readonly string[]): Promise<number> {
-    const missing = rooms.filter((room) => !state.hasFeed(roomFeed(tenant, room).name));
-    const capacity = missing.length === 0 ? 0 : await this.#makeCapacity(tenant, state, rooms, missing.length);
-    await Promise.all(missing.slice(0, capacity).map((room) => this.#beginFeed(state, roomFeed(tenant, room))));
-    return capacity;
+  /**
+   * Adds the missing ones of some rooms to a state as far as there is capacity, and returns how many it added, or made the
+   * user's own.
+   */
+  async #addRooms(tenant: string, state: ReadState, rooms: readonly string[], by: Enroller = "owner"): Promise<number> {
+    const feeds = rooms.map((room) => roomFeed(tenant, room));
+    const missing = feeds.filter(({ name }) => !state.hasFeed(name));
+    const answered = by === "stranger" ? [] : feeds.filter(({ name }) => state.setAnswered(name));
+    const capacity = missing.length === 0 ? 0 : await this.#makeCapacity(tenant, state, rooms, missing.length, by);
+    const added = missing.slice(0, capacity);
+    await Promise.all(added.map((feed) => this.#beginFeed(state, feed)));
+    if (by === "stranger") for (const { name } of added) state.setUnanswered(name);
+    return added.length + answered.length;
   }
 
   /** Adds a feed that the user meets for the first time: its messages older than `newcomerDays` are read, for good. */
@@ -194,22 +205,27 @@ export class ReadStateService {
     read.add(1, last?.seq ?? 0);
   }
 
-  /**
-   * Makes capacity for up to `count` more rooms, and returns how many of them fit. A full inbox drops the rooms that it has
-   * had longest and that have nothing unread, but none of the `requested` ones.
-   */
-  async #makeCapacity(tenant: string, state: ReadState, requested: readonly string[], count: number): Promise<number> {
-    let free = maxRooms - state.rooms.length;
-    if (free >= count) return count;
-    const others = state.rooms.filter((room) => !requested.includes(room)).map((room) => roomFeed(tenant, room));
+  /** Makes capacity for up to `count` more rooms, and returns how many fit. None of the `requested` rooms gives way. */
+  async #makeCapacity(
+    tenant: string,
+    state: ReadState,
+    requested: readonly string[],
+    count: number,
+    by: Enroller,
+  ): Promise<number> {
+    const { rooms } = state;
+    if (maxRooms - rooms.length >= count) return count;
+    const others = rooms.filter((room) => !requested.includes(room)).map((room) => roomFeed(tenant, room));
     const unreadIn = others.map(({ key, name }) => ({ feed: key, ranges: state.unreadRanges(name) }));
     const { oldest } = await this.#store.countNotifications(unreadIn, this.#clock.now());
-    const idle = others.filter((_, index) => oldest[index] === Number.POSITIVE_INFINITY);
-    for (const { name } of idle.slice(0, count - free)) {
-      state.removeFeed(name);
-      free++;
-    }
-    return free;
+    const slots = others.map(({ name }, index) => ({
+      feed: name,
+      isUnanswered: state.isUnanswered(name),
+      hasUnread: oldest[index] !== Number.POSITIVE_INFINITY,
+    }));
+    const [gone, capacity] = makeRoom(slots, rooms.length, count, by);
+    for (const feed of gone) state.removeFeed(feed);
+    return capacity;
   }
 
   /** Returns the feeds of the inbox's rooms that the user may still enter. */

@@ -5,6 +5,15 @@ import { SeqSet } from "./seq-set.ts";
 interface Marks {
   readonly read: SeqSet;
   readonly deleted: SeqSet;
+  /** Set for a room that a stranger put into the inbox, until the user enters it or publishes to it. */
+  unanswered?: true;
+}
+
+/** Marks as they are stored. */
+interface StoredMarks {
+  readonly read: number[];
+  readonly deleted: number[];
+  readonly unanswered?: true;
 }
 
 /**
@@ -23,10 +32,10 @@ export class ReadState {
 
   /** Decodes a stored read state. */
   static decode({ version, json }: StoredReadState): ReadState {
-    const stored = json === "" ? {} : (JSON.parse(json) as Record<string, { read: number[]; deleted: number[] }>);
-    const marks = Object.entries(stored).map(([feed, { read, deleted }]): [string, Marks] => [
+    const stored = json === "" ? {} : (JSON.parse(json) as Record<string, StoredMarks>);
+    const marks = Object.entries(stored).map(([feed, { read, deleted, unanswered }]): [string, Marks] => [
       feed,
-      { read: SeqSet.from(read), deleted: SeqSet.from(deleted) },
+      { read: SeqSet.from(read), deleted: SeqSet.from(deleted), ...(unanswered && { unanswered }) },
     ]);
     return new ReadState(version, new Map(marks));
   }
@@ -39,6 +48,23 @@ export class ReadState {
   /** Reports whether the state has sets for a feed. */
   hasFeed(feed: string): boolean {
     return this.#feeds.has(feed);
+  }
+
+  /** Reports whether a feed is of a room that a stranger put into the inbox, and the user has not answered since. */
+  isUnanswered(feed: string): boolean {
+    return this.#feeds.get(feed)?.unanswered === true;
+  }
+
+  /** Says that a stranger puts the room of a feed into the inbox. */
+  setUnanswered(feed: string): void {
+    this.#marks(feed).unanswered = true;
+  }
+
+  /** Makes the room of a feed the user's own. Returns whether it was not. */
+  setAnswered(feed: string): boolean {
+    const isChanged = this.isUnanswered(feed);
+    delete this.#feeds.get(feed)?.unanswered;
+    return isChanged;
   }
 
   /** Removes the sets of a feed. */

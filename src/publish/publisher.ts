@@ -187,15 +187,16 @@ export class Publisher {
     const { request, audience } = authorised;
     try {
       // Enroll members before appending; a later enrolment could start behind this message.
-      for (const user of audience.members) await this.#enroll(audience, user);
+      for (const user of audience.members) await this.#enroll(caller, audience, user);
       return this.#stamper.stamp(caller, request, audience);
     } catch (error) {
       return error as Error;
     }
   }
 
-  async #enroll({ tenant, room }: ResolvedAudience, user: string): Promise<void> {
-    const [refused] = await this.#states.enroll(tenant, user, [room]);
+  async #enroll(caller: Identity, { tenant, room }: ResolvedAudience, user: string): Promise<void> {
+    const byUser = user === caller.subject ? "owner" : "stranger";
+    const [refused] = await this.#states.enroll(tenant, user, [room], isUser(caller) ? byUser : "service");
     if (refused === undefined) return;
     const sentence = "the inbox of one of the two holds too many rooms with unread messages; one has to be read first";
     throw fail("TOO_MANY_ROOMS", sentence, { field: "audience.room_id" });

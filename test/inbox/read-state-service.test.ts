@@ -133,6 +133,81 @@ describe("A full inbox", () => {
   });
 });
 
+describe("A full inbox that strangers write to", () => {
+  const strangers = upTo(300).map((number) => `dm/ann/s${number}`);
+  /** A stranger opens a direct room and publishes to it. */
+  const write = async (room: string, by: "stranger" | "service" = "stranger") => {
+    const refused = await states.enroll("acme", "ann", [room], by);
+    if (refused.length === 0) await publish(room);
+    return refused;
+  };
+
+  test("keeps the rooms that its user entered, and takes each new stranger in place of the one before", async () => {
+    const own = ["team", "dm/ann/bob", "dm/ann/eve"];
+    await enroll("team", "dm/ann/bob");
+    await write("dm/ann/eve");
+    await enroll("dm/ann/eve");
+    for (const room of strangers) expect(await write(room)).toEqual([]);
+    const rooms = await roomsOf();
+    expect(rooms).toHaveLength(256);
+    expect(rooms).toEqual([...own, ...strangers.slice(-253)]);
+    expect(await unread("dm/ann/s300")).not.toEqual([]);
+    expect(await write("dm/ann/new", "service")).toEqual([]);
+    expect((await roomsOf()).slice(0, 3)).toEqual(own);
+  });
+
+  test("drops unanswered rooms without unread messages first", async () => {
+    for (const room of strangers.slice(0, 256)) await write(room);
+    await states.change("acme", "ann", async (state) => {
+      state.read("room/dm/ann/s100").add(1, 1);
+      return { changed: 1, notice: {} };
+    });
+    await write("dm/ann/s300");
+    expect(await roomsOf()).toEqual([
+      ...strangers.slice(0, 256).filter((room) => room !== "dm/ann/s100"),
+      "dm/ann/s300",
+    ]);
+  });
+
+  test("leaves them few slots while it has rooms of its own without unread messages", async () => {
+    const own = upTo(256).map((number) => `r${number}`);
+    await enroll(...own);
+    for (const room of strangers.slice(0, 100)) expect(await write(room)).toEqual([]);
+    expect(await roomsOf()).toEqual([...own.slice(32), ...strangers.slice(68, 100)]);
+  });
+
+  test("refuses strangers and never a service when all of its own rooms have unread messages", async () => {
+    const own = upTo(256).map((number) => `r${number}`);
+    await enroll(...own);
+    for (const room of own) await publish(room);
+    expect(await write("dm/ann/eve")).toEqual(["dm/ann/eve"]);
+    expect(await enroll("mine")).toEqual(["mine"]);
+    const services = upTo(260).map((number) => `dm/ann/service${number}`);
+    for (const room of services) expect(await write(room, "service")).toEqual([]);
+    const rooms = await roomsOf();
+    expect(rooms).toHaveLength(512);
+    expect(rooms).toEqual([...own.slice(4), ...services]);
+    expect(await write("dm/ann/eve")).toEqual(["dm/ann/eve"]);
+  });
+
+  test("remembers which rooms are unanswered when it is stored", async () => {
+    await write("dm/ann/eve");
+    await write("dm/ann/bob");
+    await enroll("dm/ann/bob");
+    const { state } = await states.read(ann);
+    expect(["eve", "bob", "nobody"].map((user) => state.isUnanswered(`room/dm/ann/${user}`))).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    const saves = calls.get("saveReadState");
+    await enroll("dm/ann/bob");
+    await write("dm/ann/bob");
+    expect(calls.get("saveReadState"), "nothing changes").toBe(saves);
+    expect((await states.read(ann)).state.isUnanswered("room/dm/ann/bob")).toBe(false);
+  });
+});
+
 describe("A change of a read state", () => {
   const touch = (seq: number) =>
     states.change("acme", "ann", async (state) => {

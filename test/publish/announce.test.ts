@@ -75,6 +75,7 @@ describe("A publish that is repeated", () => {
         const reader = await node.live(ann);
         const say = () => node.say(ann, "dm/ann/bob", { title: "mine" }, { requestId: "r" });
         await node.say(bob, "dm/ann/bob", { title: "theirs" });
+        await node.core.context.states.enroll("acme", "ann", ["dm/ann/bob"]);
         broken = true;
         await expect(say()).rejects.toThrow("no answer");
         broken = false;

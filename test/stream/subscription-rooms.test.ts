@@ -342,3 +342,24 @@ test("Pages whose tokens name more rooms than an inbox holds do not evict each o
   await node.pass(60_000);
   expect(node.called("saveReadState") - before).toBe(0);
 });
+
+test("A page of a user to whom 270 strangers write has the badge of the lists, and hears of the newest and of services", async () => {
+  const victim = member("victim", ["team"]);
+  const page = await node.live(victim, joins(ANY, "team"));
+  await node.publish("acme", toRoom("team"), { title: "from the team" });
+  for (let index = 0; index < 270; index++) {
+    const name = `mallory-${index}`;
+    await node.say(member(name), `dm/victim/${name}`, { title: name });
+  }
+  await node.pass(1);
+  await node.publish("acme", toRoom("dm/victim/zoe"), { title: "from a service" });
+  await node.pass(1);
+  await node.say(member("honest"), "dm/honest/victim", { title: "hello" });
+  await node.settle();
+  const { unread, messages } = await node.unread(victim, { pageSize: 100 });
+  expect(unread.total).toBe(256);
+  expect(messages.slice(0, 2).map(({ title }) => title)).toEqual(["hello", "from a service"]);
+  await page.until(({ badge }) => badge.total === 256);
+  await node.mark(victim, { target: { case: "all", value: true } });
+  await page.until(({ badge }) => badge.total === 0);
+});

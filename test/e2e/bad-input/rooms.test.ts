@@ -251,19 +251,18 @@ test("An inbox that is full of unread rooms takes no more until one of them is r
     reason: "TOO_MANY_ROOMS",
     message: expect.stringMatching(/^rooms\[1\]\.room_id: /),
   });
-  const direct = await refusalOf(
-    createGrpcTransport({ baseUrl: server.url }),
-    "Publish",
-    { audience: { roomId: "dm/ann/bob" }, message: { kind: "KIND_NOTIFICATION", title: "never to be seen" } },
-    headers,
-  );
-  expect(direct).toMatchObject({ code: "ResourceExhausted", reason: "TOO_MANY_ROOMS", field: "audience.room_id" });
+  const direct = { audience: { roomId: "dm/ann/bob" }, message: { kind: "KIND_NOTIFICATION", title: "from bob" } };
+  const bob = { authorization: `Bearer ${await server.token({ tenant, sub: "bob" })}` };
+  const refused = await refusalOf(createGrpcTransport({ baseUrl: server.url }), "Publish", direct, bob);
+  expect(refused).toMatchObject({ code: "ResourceExhausted", reason: "TOO_MANY_ROOMS", field: "audience.room_id" });
   await client.publish({ audience: toUser("ann"), message: note("for ann") }, { headers });
   expect(await nextTitles(stream, 1)).toEqual(["for ann"]);
+  await client.publish({ audience: toRoom("dm/ann/bob"), message: note("from a service") }, { headers });
 
   const { messages, unread } = await ann.call(PushService.method.listUnread, { pageSize: 100 });
-  expect(unread?.total).toBe(257);
-  const target = { case: "ids", value: { messageIds: messages.slice(1, 2).map(({ id }) => id) } } as const;
+  expect(unread?.total).toBe(258);
+  expect(messages[0]?.title).toBe("from a service");
+  const target = { case: "ids", value: { messageIds: messages.slice(2, 4).map(({ id }) => id) } } as const;
   await ann.call(PushService.method.markRead, { target });
   expect((await enter(ann, { rooms: [{ roomId: "r/256" }] })).verdicts.get("r/256")).toEqual(joined);
 });
