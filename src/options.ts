@@ -5,6 +5,7 @@ import { busUrlRule, isBusUrl, isStoreUrl, passwordsOf, storeUrlRule } from "./a
 import { type LimitOptions, type LimitSettings, resolveLimits } from "./limit-options.ts";
 import type { Bus } from "./ports/bus.ts";
 import { type Clock, type Random, systemClock, systemRandom } from "./ports/clock.ts";
+import { missingMethod, type portMethods } from "./ports/methods.ts";
 import type { Presence } from "./ports/presence.ts";
 import type { RateLimiter } from "./ports/rate-limiter.ts";
 import type { Store } from "./ports/store.ts";
@@ -339,7 +340,7 @@ function defaultRingBytes(): number {
 }
 
 /** Errors do not repeat a URL, which may hold a password. */
-function checkBackends({ data, store, bus, retention }: TidingsOptions): void {
+function checkBackends({ data, store, bus, presence, retention }: TidingsOptions): void {
   if (store === undefined && !data) throw new TypeError("data: name a folder, or :memory: to keep nothing");
   if (store !== undefined && data !== undefined) {
     throw new TypeError("store: leave out data, the folder of the embedded store, or leave out store");
@@ -349,6 +350,10 @@ function checkBackends({ data, store, bus, retention }: TidingsOptions): void {
     throw new TypeError(`${name}: its password is a placeholder; set a real one`);
   }
   if (typeof store === "string" && !isStoreUrl(store)) throw new TypeError(`store: must be ${storeUrlRule}`);
+  for (const [name, backend] of Object.entries({ store, bus, presence })) {
+    const missing = missingMethod(name as keyof typeof portMethods, backend);
+    if (missing) throw new TypeError(`${name}: its method ${missing} is missing`);
+  }
   if (typeof store === "object" && retention?.count !== undefined) {
     throw new TypeError("retention.count: a store that you open yourself has its own; set it there, as `keep`");
   }

@@ -97,6 +97,10 @@ describe("Options", () => {
     expect(() => resolveOptions({ ...least, bus })).toThrow("bus: needs a store that nodes share");
     expect(() => resolveOptions({ auth, store, bus: "s3cret" })).toThrow(/^bus: must be a redis:(?!.*s3cret)/);
     expect(() => resolveOptions({ auth, store: "s3cret" })).toThrow(/^store: must be a mongodb:(?!.*s3cret)/);
+    const loose = (options: object) => () => resolveOptions({ auth, ...options } as TidingsOptions);
+    for (const store of [{}, null, 7]) expect(loose({ store })).toThrow("store: its method open is missing");
+    expect(loose({ data: "d", bus: { publish: () => {} } })).toThrow("bus: its method subscribe is missing");
+    expect(loose({ data: "d", presence: [] })).toThrow("presence: its method enter is missing");
   });
 
   test("accept objects for ports, and a bus object beside the embedded store, too", async () => {

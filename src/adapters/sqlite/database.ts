@@ -132,6 +132,13 @@ export class Database {
     }
   }
 
+  /** Whether the files on the disk are still those that are open: an open file goes on without its name. */
+  get isInPlace(): boolean {
+    if (!this.files) return true;
+    const { main, wal } = this.files;
+    return fileIdAt(main.path) === main.id && fileIdAt(wal.path) === wal.id;
+  }
+
   /**
    * Copies the write-ahead log into the file; throws when the file cannot be written. SQLite does so by itself every
    * `wal_autocheckpoint` pages, but reports no failure. With `truncate`, the log gives its disk space back.

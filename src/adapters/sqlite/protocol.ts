@@ -19,6 +19,8 @@ export type ThreadMessage =
   | { readonly type: "answers"; readonly answers: readonly Answer[]; readonly commits: readonly Commit[] }
   /** Retention by count has deleted something, or has something new to delete. */
   | { readonly type: "trim"; readonly figures: TrimFigures }
+  /** The files on the disk are no more those that are open, as a commit has found. */
+  | { readonly type: "moved" }
   /** Progress of the check of the file. */
   | { readonly type: "progress"; readonly sentence: string }
   /** Work between calls failed. */

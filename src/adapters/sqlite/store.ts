@@ -187,6 +187,9 @@ export class SqliteStore implements Store {
       case "progress":
         this.#logger?.info(message.sentence);
         break;
+      case "moved":
+        this.#health.set("folder", moved(this.#folder).message);
+        break;
       case "failed":
         if (message.work === "check") this.#checkFailed(message.failure);
         else this.#trimFailed(message.failure);

@@ -16,7 +16,7 @@ import type { Commit } from "../../ports/store.ts";
 import { Background } from "./background.ts";
 import { CountTrimmer, type TrimFigures } from "./count-trimmer.ts";
 import { Database } from "./database.ts";
-import { resultCode } from "./explain.ts";
+import { moved, resultCode } from "./explain.ts";
 import { SqliteFeeds } from "./feeds.ts";
 import { FileCheck } from "./file-check.ts";
 import { SqliteInbox } from "./inbox.ts";
@@ -36,6 +36,7 @@ const alone: ReadonlySet<string> = new Set(["open", "checkpoint", "close"]);
 const maxFailures = 8;
 
 class Worker {
+  readonly #folder: string;
   readonly #db: Database;
   readonly #feeds: SqliteFeeds;
   readonly #trimmer: CountTrimmer;
@@ -50,6 +51,7 @@ class Worker {
 
   constructor({ folder, keep, ...options }: WorkerData, post: (message: ThreadMessage) => void) {
     this.#post = post;
+    this.#folder = folder;
     this.#db = new Database(folder, options);
     this.#trimmer = new CountTrimmer(this.#db);
     const feeds = new SqliteFeeds(this.#db, keep, this.#trimmer);
@@ -126,6 +128,11 @@ class Worker {
       if (calls.length > 1) return split(calls, answers.length);
       this.#failures.push(toFailure(error));
       return this.#failAll(calls, toFailure(error));
+    }
+    // Checked after the commit, so that a call is only answered when its files were there to be written.
+    if (!this.#db.isInPlace) {
+      this.#post({ type: "moved" });
+      return this.#failAll(calls, toFailure(moved(this.#folder)));
     }
     this.#answers = this.#answers.length === 0 ? answers : this.#answers.concat(answers);
     this.#commits.push({ messages: countAppended(calls), seconds: (performance.now() - start) / 1000 });

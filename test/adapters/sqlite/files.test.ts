@@ -53,7 +53,7 @@ const becomes = (seen: { health: StoreHealth }, state: StoreHealth["state"]) =>
 describe("A data folder that is removed or replaced under a store", () => {
   const reason = () => `data folder ${folder} was removed or replaced while it was in use; put it back, or restart`;
 
-  test.each([
+  const changes: readonly (readonly [what: string, change: () => void])[] = [
     ["removed", () => rmSync(folder, { recursive: true })],
     ["without its database", () => rmSync(join(folder, "tidings.db"))],
     ["without its write-ahead log", () => rmSync(join(folder, "tidings.db-wal"))],
@@ -73,7 +73,20 @@ describe("A data folder that is removed or replaced under a store", () => {
         writeFileSync(file, copy);
       },
     ],
-  ])("makes the store refuse writes and answer reads when it is %s", async (_what, change) => {
+  ];
+
+  test.each(changes)("answers no write from the moment on at which it is %s", async (_what, change) => {
+    const { store, seen } = await open();
+    await Promise.all(upTo(20).map(() => appendOne(store, message("t"))));
+    change();
+    const outcomes = await Promise.all(
+      upTo(20).map(() => reasonFrom(appendOne(store, message("t"))).catch(() => "answered")),
+    );
+    expect(new Set(outcomes)).toEqual(new Set(["STORE_UNAVAILABLE"]));
+    expect(seen.health).toEqual({ state: "unusable", reason: reason() });
+  });
+
+  test.each(changes)("makes the store refuse writes and answer reads when it is %s", async (_what, change) => {
     const { store, seen } = await open();
     expect(await appendOne(store, message("t"))).toBe(1);
     change();
