@@ -41,6 +41,7 @@ import { StoreClock } from "./store-clock.ts";
 /** The parts of a node that its streams share, and those that only transports and tests need. */
 export interface CoreContext extends StreamContext {
   readonly gapRepair: GapRepair;
+  readonly rings: RingBudget;
   readonly limits: Limits;
   readonly tracer: Tracer;
 }
@@ -151,10 +152,11 @@ export async function startCore(
     newId,
     expiryOf: ({ expireTime }) => expireTime + clock.now() - localClock.now(),
     gapRepair,
+    rings,
     limits,
     tracer,
   };
-  registerGauges(meter, { ...context, rings, verifier, storeClock }, ports);
+  registerGauges(meter, { ...context, verifier, storeClock }, ports);
   const retention = new Retention(store, steadyClock, settings.retention.days, logger);
   return {
     context,

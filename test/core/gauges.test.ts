@@ -1,11 +1,12 @@
 import { Writable } from "node:stream";
 import { expect, test, vi } from "vitest";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
+import { tenantFeed } from "../../src/feeds/feed.ts";
 import { FlushQueue } from "../../src/wire/flush-queue.ts";
 import { webSocketProto } from "../../src/wire/formats.ts";
 import { eventFrame } from "../../src/wire/frame.ts";
 import { SocketSink } from "../../src/wire/socket-sink.ts";
-import { toUser, userOf, withTestCore } from "../support/core.ts";
+import { toTenant, toUser, userOf, withTestCore } from "../support/core.ts";
 
 const ann = userOf("acme");
 
@@ -60,6 +61,48 @@ test("Reads of missed messages are counted while they are in flight, and while t
     { around },
   );
 });
+
+test("The pages of history count the encodings that streams have asked for", () =>
+  withTestCore(async (node) => {
+    await node.publishMany("acme", toTenant, 20);
+    const { history } = node.core.context;
+    const page = await history.read(tenantFeed("acme"), 0, 20);
+    const { bytes } = history.figures;
+    const encoded = page.frames.reduce((sum, frame) => sum + frame.encoded(webSocketProto).length, 0);
+    await history.read(tenantFeed("acme"), 0, 20);
+    expect(history.figures.bytes).toBeGreaterThan(bytes + encoded);
+  }));
+
+test("The messages of a user leave memory when every stream of the user has taken them", () =>
+  withTestCore(async (node) => {
+    const { rings } = node.core.context;
+    const [page, phone] = [await node.live(ann), await node.live(ann)];
+    phone.pause();
+    await node.publishMany("acme", toUser("ann"), 200);
+    await page.until(({ messages }) => messages.length === 200);
+    await vi.waitFor(() => expect(rings.bytes).toBeGreaterThan(50 * 2048)).finally(() => phone.resume());
+    await phone.until(({ messages }) => messages.length === 200);
+    await vi.waitFor(() => expect(rings.bytes).toBe(0));
+    expect([node.called("read"), rings.evictions]).toEqual([0, 0]);
+  }));
+
+test("A node without memory for recent messages delivers them all the same, from the store where a reader lags", () =>
+  withTestCore(
+    async (node) => {
+      const { rings } = node.core.context;
+      const [page, phone] = [await node.live(ann), await node.live(ann)];
+      phone.pause();
+      await node.publishMany("acme", toTenant, 200);
+      await page.until(({ messages }) => messages.length === 200);
+      phone.resume();
+      await phone.until(({ messages }) => messages.length === 200);
+      const seqs = Array.from({ length: 200 }, (_, index) => String(index + 1));
+      for (const reader of [page, phone]) expect(reader.messages.map(({ position }) => position?.seq)).toEqual(seqs);
+      await vi.waitFor(() => expect(rings.bytes).toBe(0));
+      expect(rings.evictions).toBeGreaterThan(0);
+    },
+    { ringBytes: 0 },
+  ));
 
 test("The queued bytes of a transport are those that its reader has not taken", () => {
   let take: () => void = () => {};
