@@ -247,8 +247,8 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
     }
     const secrets = secret === undefined ? undefined : resolveSecrets(secret);
     if (tls) createSecureContext(tls);
-    if (secrets) core.replaceSecrets(secrets);
     if (tls) for (const listener of listeners) listener.renew(tls);
+    if (secrets) core.replaceSecrets(secrets);
   };
 
   const close = async (): Promise<void> => {
