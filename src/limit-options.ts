@@ -33,6 +33,11 @@ export interface LimitOptions {
    * on the WebSocket bridge. Default 50 per second, and a burst of 200.
    */
   readonly callsPerUser?: RateOption;
+  /**
+   * Rooms, direct ones included, to which one user is the first to publish a message that is stored. Default 0.02 per second,
+   * which is 72 per hour, and a burst of 60.
+   */
+  readonly newRoomsPerUser?: RateOption;
   /** Streams that one user opens. Default 10 per second, and a burst of 100. */
   readonly newStreamsPerUser?: RateOption;
   /**
@@ -60,6 +65,7 @@ export const defaultLimits: LimitSettings = {
   bytesPerCredential: undefined,
   bytesPerUser: { perSecond: mebibyte, burst: 8 * mebibyte },
   callsPerUser: { perSecond: 50, burst: 200 },
+  newRoomsPerUser: { perSecond: 0.02, burst: 60 },
   newStreamsPerUser: { perSecond: 10, burst: 100 },
   newStreamsPerAddress: { perSecond: 250, burst: 2_500 },
 };

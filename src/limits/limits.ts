@@ -1,5 +1,5 @@
 import type { ConnectError } from "@connectrpc/connect";
-import { type Identity, isUser } from "../auth/identity.ts";
+import { type Identity, isUser, type UserIdentity } from "../auth/identity.ts";
 import { fail } from "../errors.ts";
 import type { LimitName, LimitSettings } from "../limit-options.ts";
 import type { Counters } from "../metrics/counters.ts";
@@ -16,6 +16,7 @@ const meanings: Readonly<Record<LimitName, readonly [whose: string, what: string
   bytesPerCredential: ["the service", "publish {} bytes"],
   bytesPerUser: ["the user", "publish {} bytes"],
   callsPerUser: ["the user", "make {} calls"],
+  newRoomsPerUser: ["the user", "be the first to publish to {} rooms"],
   newStreamsPerUser: ["the user", "open {} streams"],
   newStreamsPerAddress: ["the address", "open {} streams"],
 };
@@ -78,6 +79,12 @@ export class Limits {
     if (refusal) throw rateLimited(refusal);
   }
 
+  /** Throws RATE_LIMITED if the user has brought too many rooms into being, and otherwise counts one. */
+  newRoom(user: UserIdentity): void {
+    const refusal = this.#take([this.#charge("newRoomsPerUser", joinKey(user.tenant, user.subject), 1)]);
+    if (refusal) throw rateLimited(refusal);
+  }
+
   /**
    * Throws TOO_MANY_NEW_STREAMS if the user, or the address, has opened too many streams. The delays of refused streams are
    * spread over the time in which the bucket fills: with one delay for all, they would all return at once again. `address`
@@ -119,7 +126,9 @@ function rateLimited({ charge, retryAfterMs }: Refusal): ConnectError {
 
 function sentenceOf({ limit, rate }: Charge): string {
   const [whose, what] = meanings[limit as LimitName];
-  return `${whose} may ${what.replace("{}", `${rate.perSecond}`)} a second, and ${rate.burst} at once`;
+  const isSlow = rate.perSecond < 1;
+  const number = isSlow ? Math.round(rate.perSecond * 3600) : rate.perSecond;
+  return `${whose} may ${what.replace("{}", `${number}`)} ${isSlow ? "an hour" : "a second"}, and ${rate.burst} at once`;
 }
 
 /** The variable parts of the sentence: the option, its rate and burst, and what the request would have taken. */

@@ -23,6 +23,7 @@ import { Answers } from "./answers.ts";
 import { type AudienceRules, type ResolvedAudience, resolveAudience } from "./audience.ts";
 import { entriesOf, slices } from "./batch-size.ts";
 import { checkDraft } from "./draft.ts";
+import { NewRooms } from "./new-rooms.ts";
 import { ReservedCategories } from "./reserved-categories.ts";
 import { type StampedMessage, Stamper } from "./stamp.ts";
 
@@ -62,6 +63,7 @@ export class Publisher {
   readonly #rules: AudienceRules;
   readonly #states: ReadStateService;
   readonly #limits: Limits;
+  readonly #newRooms: NewRooms;
   readonly #storeTimeoutMs: number | undefined;
   readonly #counters: Counters;
   readonly #tracer: Tracer;
@@ -82,6 +84,7 @@ export class Publisher {
     this.#rules = { access, reserved: new ReservedCategories([...reservedCategories, otherCategories]) };
     this.#states = states;
     this.#limits = limits;
+    this.#newRooms = new NewRooms(store, limits);
     this.#storeTimeoutMs = storeTimeoutMs;
     this.#counters = counters;
     this.#tracer = tracer;
@@ -186,6 +189,8 @@ export class Publisher {
     if (authorised instanceof Error) return authorised;
     const { request, audience } = authorised;
     try {
+      const isStored = request.message?.kind !== Kind.EVENT || request.message.ttl !== undefined;
+      if (isUser(caller) && isStored) await this.#newRooms.check(caller, audience.room);
       // Enroll members before appending; a later enrolment could start behind this message.
       for (const user of audience.members) await this.#enroll(caller, audience, user);
       return this.#stamper.stamp(caller, request, audience);

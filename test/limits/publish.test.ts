@@ -1,17 +1,22 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import type { PublishRequest } from "../../gen/tidings/v1/push_service_pb.ts";
 import { MemoryRateLimiter } from "../../src/adapters/memory/rate-limiter.ts";
 import type { Identity } from "../../src/auth/identity.ts";
 import { type Reason, reasonOf, retryAfterOf } from "../../src/errors.ts";
 import type { LimitOptions } from "../../src/limit-options.ts";
+import { roomFeed } from "../../src/rooms/grants.ts";
 import { FakeClock } from "../support/clock.ts";
 import {
+  type DraftInit,
   publishRequest,
   serviceOf,
   type TestCore,
   toEveryone,
+  toRoom,
   toTenant,
   toUser,
   toUsers,
@@ -137,5 +142,35 @@ test("Bytes of content and payload have a limit of their own, and a request that
     expect(((await say(0)) as ConnectError).findDetails(ErrorInfoSchema)[0]?.metadata.option).toBe(
       "limits.publishesPerUser",
     );
+  });
+});
+
+test("Publish by a user to rooms that nobody has published to is limited, and to existing ones it is not", async () => {
+  await withLimits({ newRoomsPerUser: { perSecond: 0.02, burst: 3 } }, async ({ node, publish }) => {
+    const ann = { ...speaker("t"), publish: ["team/*"] };
+    const say = (room: string, draft: DraftInit = {}) => publish(ann, publishRequest(toRoom(room), draft));
+    await node.publish("t", toRoom("team/old"));
+    expect(await say("team/old")).toEqual(["ok"]);
+    expect(await Promise.all(Array.from({ length: 5 }, () => say("dm/ann/u1")))).toEqual(Array(5).fill(["ok"]));
+    expect(await say("dm/ann/u2")).toEqual(["ok"]);
+    expect(await say("team/new", { kind: Kind.EVENT, ttl: durationFromMs(1000) })).toEqual(["ok"]);
+    for (const room of ["dm/ann/u3", "team/other"]) expect(await say(room), room).toEqual(["RATE_LIMITED"]);
+    expect(await node.store.bounds([roomFeed("t", "dm/ann/u3").key])).toMatchObject([{ seq: 0 }]);
+    expect((await node.unread(userOf("t", "u3"))).unread.total).toBe(0);
+
+    expect(await say("dm/ann/u1"), "a room of ann's").toEqual(["ok"]);
+    expect(await say("team/live", { kind: Kind.EVENT }), "stores nothing").toEqual(["ok"]);
+    await node.publish("t", toRoom("dm/ann/u3"));
+    expect(await say("dm/ann/u3"), "exists now").toEqual(["ok"]);
+    expect(await publish(userOf("t", "bob"), publishRequest(toRoom("dm/ann/bob")))).toEqual(["ok"]);
+    expect(await say("dm/ann/bob"), "bob was the first").toEqual(["ok"]);
+
+    const [error] = await node.core.publisher.publish(ann, [publishRequest(toRoom("dm/ann/u4"))]);
+    expect((error as ConnectError).rawMessage).toBe(
+      "the user may be the first to publish to 72 rooms an hour, and 3 at once; repeat the request after the delay",
+    );
+    expect(retryAfterOf(error as ConnectError)).toBe(50_000);
+    await node.pass(50_000);
+    expect(await say("dm/ann/u4")).toEqual(["ok"]);
   });
 });

@@ -80,7 +80,8 @@ export interface TestCoreOptions
 }
 
 type PublishInit = MessageInitShape<typeof PublishRequestSchema>;
-type DraftInit = MessageInitShape<typeof DraftSchema>;
+/** The fields of a draft. */
+export type DraftInit = MessageInitShape<typeof DraftSchema>;
 /** The fields of MarkRead besides its target. */
 interface MarkRest {
   readonly categories?: string[];

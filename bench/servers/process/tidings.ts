@@ -25,7 +25,13 @@ export interface StoreFigures {
 const admission = { perSecond: 1_000_000, burst: 1_000_000 };
 /** A single user of a table does what in life many do. */
 const none = Number.POSITIVE_INFINITY;
-const limits = { publishesPerUser: none, bytesPerUser: none, callsPerUser: none, newStreamsPerUser: none };
+const limits = {
+  publishesPerUser: none,
+  bytesPerUser: none,
+  callsPerUser: none,
+  newRoomsPerUser: none,
+  newStreamsPerUser: none,
+};
 /** Longer than any run, so that idle streams of one row send nothing while another row is measured. */
 const heartbeatMs = 3_600_000;
 

@@ -27,6 +27,10 @@ export const limitSettings = {
     "callsPerUser",
     "Rate limit for the calls of one user that list, mark or count messages: all but Publish and Subscribe.",
   ),
+  newRoomsPerUser: limit(
+    "newRoomsPerUser",
+    "Rate limit for the rooms, direct ones included, to which one user is the first to publish.",
+  ),
   newStreamsPerUser: limit("newStreamsPerUser", "Rate limit for the streams that one user opens."),
   newStreamsPerAddress: limit(
     "newStreamsPerAddress",
