@@ -35,6 +35,7 @@ export const errorTable = {
   READER_TOO_SLOW: { code: Code.ResourceExhausted, retry: true },
   TOO_MANY_STREAMS: { code: Code.ResourceExhausted, retry: true },
   TOO_MANY_NEW_STREAMS: { code: Code.ResourceExhausted, retry: true },
+  QUOTA_EXCEEDED: { code: Code.ResourceExhausted, retry: true },
   RATE_LIMITED: { code: Code.ResourceExhausted, retry: true },
   TOO_MANY_ROOMS: { code: Code.ResourceExhausted, retry: false },
   TOO_MANY_BLOCKS: { code: Code.ResourceExhausted, retry: false },

@@ -4,7 +4,7 @@ export { mintToken, type TokenClaims } from "./auth/mint-token.ts";
 // Errors: to read, and for ports of your own to reject with.
 export { errorDomain, errorTable, type Failure, type FieldViolation, fail, type Reason, reasonOf } from "./errors.ts";
 export type { Address, TlsOptions } from "./http/listener.ts";
-export type { LimitOptions, RateOption } from "./limit-options.ts";
+export type { LimitOptions, QuotaOptions, RateOption } from "./limit-options.ts";
 export type {
   AdmissionOptions,
   AuthOptions,

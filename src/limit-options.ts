@@ -54,6 +54,26 @@ export type LimitName = keyof LimitOptions;
 /** LimitOptions with the defaults filled in; a limit that is Infinity is undefined. */
 export type LimitSettings = Readonly<Record<LimitName, Rate | undefined>>;
 
+/** Quotas of each tenant on what it stores. A message beyond one is refused with QUOTA_EXCEEDED. */
+export interface QuotaOptions {
+  /** Bytes of the messages that the store keeps for a tenant. Default: no limit. */
+  readonly storedBytesPerTenant?: number;
+  /**
+   * Feeds of a tenant: one for each user, and each room, that anything was ever published to, and two of the tenant itself.
+   * Default: no limit.
+   */
+  readonly feedsPerTenant?: number;
+}
+
+/** The name of a quota, as its option has it. */
+export type QuotaName = keyof QuotaOptions;
+
+/** QuotaOptions with the defaults filled in; Infinity is no limit. */
+export type QuotaSettings = Readonly<Record<QuotaName, number>>;
+
+/** The names of all quotas. */
+export const quotaNames: readonly QuotaName[] = ["storedBytesPerTenant", "feedsPerTenant"];
+
 const mebibyte = 1024 * 1024;
 
 /** The limits and their defaults; undefined for no limit. */
@@ -87,6 +107,19 @@ export function resolveLimits(options: LimitOptions = {}): LimitSettings {
     return [name, given === undefined ? defaultLimits[name] : resolveRate(`limits.${name}`, given)];
   });
   return Object.fromEntries(entries) as LimitSettings;
+}
+
+/** Fills in the defaults. Throws a TypeError for an unknown quota, and a RangeError for one below 1, by name. */
+export function resolveQuotas(options: QuotaOptions = {}): QuotaSettings {
+  const unknown = Object.keys(options).find((key) => !(quotaNames as readonly string[]).includes(key));
+  if (unknown !== undefined)
+    throw new TypeError(`quotas: unknown key ${unknown}; known keys are ${quotaNames.join(", ")}`);
+  const { storedBytesPerTenant = Number.POSITIVE_INFINITY, feedsPerTenant = Number.POSITIVE_INFINITY } = options;
+  const settings = { storedBytesPerTenant, feedsPerTenant };
+  for (const name of quotaNames) {
+    if (!(settings[name] >= 1)) throw new RangeError(`quotas.${name}: must be a number of at least 1`);
+  }
+  return settings;
 }
 
 function resolveRate(name: string, option: RateOption): Rate | undefined {

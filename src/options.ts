@@ -2,7 +2,14 @@
 import { getHeapStatistics } from "node:v8";
 import type { Logger } from "pino";
 import { busUrlRule, isBusUrl, isStoreUrl, passwordsOf, storeUrlRule } from "./adapters/urls.ts";
-import { type LimitOptions, type LimitSettings, resolveLimits } from "./limit-options.ts";
+import {
+  type LimitOptions,
+  type LimitSettings,
+  type QuotaOptions,
+  type QuotaSettings,
+  resolveLimits,
+  resolveQuotas,
+} from "./limit-options.ts";
 import type { Bus } from "./ports/bus.ts";
 import { type Clock, type Random, systemClock, systemRandom } from "./ports/clock.ts";
 import { missingMethod, type portMethods } from "./ports/methods.ts";
@@ -10,6 +17,7 @@ import type { Presence } from "./ports/presence.ts";
 import type { RateLimiter } from "./ports/rate-limiter.ts";
 import type { Store } from "./ports/store.ts";
 import { AddressList } from "./util/address-list.ts";
+import { isPlaceholder, secretFault } from "./util/secret-fault.ts";
 import { type Defer, systemDefer } from "./wire/flush-queue.ts";
 
 /** How tokens are verified. Exactly one of `secret` and `jwksUrl`. */
@@ -177,6 +185,8 @@ export interface TidingsOptions {
   readonly maxStreamsPerUser?: number;
   /** Rate limits of tenants, services and users. */
   readonly limits?: LimitOptions;
+  /** Quotas of tenants on what they store. They need a store that counts it, as the embedded one does. */
+  readonly quotas?: QuotaOptions;
   /** Rate limits on new streams. */
   readonly admission?: AdmissionOptions;
   /**
@@ -252,6 +262,7 @@ export interface Settings {
   readonly drainDelayMs: number;
   readonly maxStreamsPerUser: number;
   readonly limits: LimitSettings;
+  readonly quotas: QuotaSettings;
   readonly admission: AdmissionSettings;
   readonly publicStreams: number;
   readonly rapidResets: number;
@@ -306,6 +317,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
     drainMs: atLeast("drainMs", options.drainMs ?? 5_000, 0),
     drainDelayMs: atLeast("drainDelayMs", options.drainDelayMs ?? 0, 0),
     limits: resolveLimits(options.limits),
+    quotas: resolveQuotas(options.quotas),
     admission: {
       perSecond,
       burst: atLeast("admission.burst", admission.burst ?? Math.ceil(perSecond / 2), 1),
@@ -467,24 +479,4 @@ export function isKeySetUrl(url: string): boolean {
   const { protocol, hostname, username, password, hash } = URL.parse(url) ?? {};
   if (username || password || hash) return false;
   return protocol === "https:" || (protocol === "http:" && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname ?? ""));
-}
-
-/** Published examples: those of documentation, of token generators, and of configurations to fill in, deploy/ included. */
-const placeholder =
-  /replace[-_ ]?me|change[-_ ]?(me|this|it)|placeholder|openssl[-_ ]rand|^<.*>$|\byour[-_ ].*(secret|key)|(a-string|a-valid-string|super)[-_]secret/i;
-
-/** Reports whether a secret or password is a published example, which is known to everybody however long it is. */
-export function isPlaceholder(secret: string): boolean {
-  return placeholder.test(secret);
-}
-
-/**
- * Returns the fault of an HS256 secret, to follow the word "is", with advice: it is a placeholder, shorter than the 32 bytes
- * of RFC 7518 section 3.2, or has too few characters to be random. Returns undefined for a good one.
- */
-export function secretFault(secret: string): string | undefined {
-  const advice = "use 32 random bytes, for example from `openssl rand -base64 32`";
-  if (isPlaceholder(secret)) return `a placeholder that everybody knows; ${advice}`;
-  const isWeak = new TextEncoder().encode(secret).length < 32 || new Set(secret).size < 8;
-  return isWeak ? `too weak; ${advice}` : undefined;
 }

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { memoryBus, memoryPresence } from "../src/adapters/memory/index.ts";
 import { sqliteStore } from "../src/adapters/sqlite/index.ts";
-import type { LimitOptions } from "../src/limit-options.ts";
-import { resolveOptions, secretFault, type TidingsOptions } from "../src/options.ts";
+import type { LimitOptions, QuotaOptions } from "../src/limit-options.ts";
+import { resolveOptions, type TidingsOptions } from "../src/options.ts";
+import { secretFault } from "../src/util/secret-fault.ts";
 import { secret } from "./support/token.ts";
 
 const least: TidingsOptions = { data: ":memory:", auth: { secret } };
@@ -144,6 +145,16 @@ describe("Options", () => {
     }
     expect(() => limits({ bytesPerUser: { perSecond: 1, burst: 0 } })).toThrow("limits.bytesPerUser.burst:");
     expect(() => limits({ publishPerUser: 1 })).toThrow("limits: unknown key publishPerUser");
+  });
+
+  test("have no quotas by default, and refuse one below 1 or an unknown one", () => {
+    const none = { storedBytesPerTenant: Number.POSITIVE_INFINITY, feedsPerTenant: Number.POSITIVE_INFINITY };
+    const quotas = (given: unknown) => resolveOptions({ ...least, quotas: given as QuotaOptions }).quotas;
+    expect(quotas(undefined)).toEqual(none);
+    expect(quotas({ feedsPerTenant: 5 })).toEqual({ ...none, feedsPerTenant: 5 });
+    expect(() => quotas({ feedsPerTenant: 0 })).toThrow("quotas.feedsPerTenant:");
+    expect(() => quotas({ storedBytesPerTenant: Number.NaN })).toThrow("quotas.storedBytesPerTenant:");
+    expect(() => quotas({ feeds: 1 })).toThrow("quotas: unknown key feeds");
   });
 
   test("require exactly one way to verify tokens", () => {

@@ -1,6 +1,6 @@
 /** Mints the tokens that a server with an HS256 secret accepts. */
 import { SignJWT } from "jose";
-import { secretFault } from "../options.ts";
+import { secretFault } from "../util/secret-fault.ts";
 import { isActorName, isAvatarUrl, isGrants, isId, maxGrants } from "./claims.ts";
 
 /** The claims of a token. */

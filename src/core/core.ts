@@ -14,6 +14,7 @@ import { Lists } from "../inbox/lists.ts";
 import { PageTokens } from "../inbox/page-token.ts";
 import { ReadStateService } from "../inbox/read-state-service.ts";
 import { Limits } from "../limits/limits.ts";
+import { Quotas } from "../limits/quotas.ts";
 import { Counters } from "../metrics/counters.ts";
 import type { Settings } from "../options.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -174,7 +175,16 @@ export async function startCore(
     disconnector: new Disconnector(blockList, bus, presence, streams),
     publisher: new Publisher(
       ports,
-      { access, states, limits, storeTimeoutMs, counters, tracer, steadyClock },
+      {
+        access,
+        states,
+        limits,
+        quotas: new Quotas(store, settings.quotas, { clock, counters }),
+        storeTimeoutMs,
+        counters,
+        tracer,
+        steadyClock,
+      },
       newId,
       settings,
     ),

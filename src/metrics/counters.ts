@@ -1,7 +1,7 @@
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { Kind, Scope } from "../../gen/tidings/v1/message_pb.ts";
 import { codeName, errorTable, type Reason, reasonOf } from "../errors.ts";
-import { type LimitName, limitNames } from "../limit-options.ts";
+import { type LimitName, limitNames, type QuotaName, quotaNames } from "../limit-options.ts";
 import type { Counter, Histogram, Metrics } from "../ports/metrics.ts";
 import type { CommitListener } from "../ports/store.ts";
 
@@ -66,7 +66,7 @@ export class Counters {
     error_type: readonly string[];
   }>;
   readonly #errors: Counter<{ reason: readonly string[] }>;
-  readonly #limited: Counter<{ limit: readonly LimitName[] }>;
+  readonly #limited: Counter<{ limit: readonly (LimitName | QuotaName)[] }>;
   readonly #opened: Counter<{ transport: typeof transports }>;
   readonly #published: Counter<{ kind: typeof kinds; audience: typeof audiences; outcome: typeof outcomes }>;
   readonly #cut: Counter<{ reason: typeof cutReasons }>;
@@ -97,10 +97,10 @@ export class Counters {
     for (const reason of reasons) this.#errors.add({ reason }, 0);
     this.#limited = metrics.counter({
       name: "tidings_rate_limited_total",
-      help: "Calls and streams that a rate limit refused, by the option that sets it.",
-      labels: { limit: limitNames },
+      help: "Calls, streams and messages that a rate limit or quota refused, by the option that sets it.",
+      labels: { limit: [...limitNames, ...quotaNames] },
     });
-    for (const limit of limitNames) this.#limited.add({ limit }, 0);
+    for (const limit of [...limitNames, ...quotaNames]) this.#limited.add({ limit }, 0);
     this.#opened = metrics.counter({
       name: "tidings_streams_opened_total",
       help: "Streams that were opened.",
@@ -156,8 +156,8 @@ export class Counters {
     if (error.code !== Code.Canceled) this.#errors.add({ reason: reasonOf(error) ?? "INTERNAL" });
   }
 
-  /** Counts a call or stream that a rate limit refused. */
-  limited(limit: LimitName): void {
+  /** Counts a call, stream or message that a rate limit or quota refused. */
+  limited(limit: LimitName | QuotaName): void {
     this.#limited.add({ limit });
   }
 

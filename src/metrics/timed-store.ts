@@ -14,6 +14,7 @@ const methods = [
   "find",
   "readState",
   "saveReadState",
+  "usage",
 ] as const satisfies readonly Exclude<keyof Store, "open" | "close" | "watch" | "figures" | "now">[];
 type Method = (typeof methods)[number];
 
@@ -44,10 +45,13 @@ export function timedStore(store: Store, metrics: Metrics): Store {
       durations.record({ method, ok }, (performance.now() - start) / 1000);
     }
   };
+  const timedUsage: NonNullable<Store["usage"]> = (tenant) =>
+    timed("usage", () => (store as Required<Pick<Store, "usage">>).usage(tenant));
   return {
     ...(store.watch ? { watch: store.watch.bind(store) } : {}),
     ...(store.now ? { now: store.now.bind(store) } : {}),
     ...(store.figures ? { figures: store.figures.bind(store) } : {}),
+    ...(store.usage ? { usage: timedUsage } : {}),
     open: () => store.open(),
     close: () => store.close(),
     append: (...args) => timed("append", () => store.append(...args)),

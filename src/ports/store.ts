@@ -200,6 +200,14 @@ export interface BatchPage {
   readonly next: string;
 }
 
+/** What a tenant has in a store, about. */
+export interface TenantUsage {
+  /** Bytes of the bodies of its messages, each counted once, in however many feeds it is. */
+  readonly bytes: number;
+  /** Feeds to which anything was ever appended. */
+  readonly feeds: number;
+}
+
 /** The feeds of a store. */
 export interface FeedLog {
   /**
@@ -319,6 +327,12 @@ export interface Store extends FeedLog, InboxIndex {
    * store, they go by its clock. A store without this method is a part of this process, and has no clock of its own.
    */
   now?(): Promise<number>;
+  /**
+   * Resolves to what a tenant has, for quotas. It may be some seconds behind, and lack what is still being counted for a
+   * while after the store was opened; it never costs a call of `append` more than before. A store without this method has
+   * no quotas.
+   */
+  usage?(tenant: string): Promise<TenantUsage>;
   /** Returns values for operators. */
   figures?(): StoreFigures;
   /**

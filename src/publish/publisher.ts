@@ -7,6 +7,7 @@ import { fail } from "../errors.ts";
 import { otherCategories } from "../inbox/category-counts.ts";
 import type { ReadStateService } from "../inbox/read-state-service.ts";
 import type { Limits } from "../limits/limits.ts";
+import type { Quotas } from "../limits/quotas.ts";
 import type { Counters } from "../metrics/counters.ts";
 import type { Settings } from "../options.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -25,7 +26,7 @@ import { entriesOf, slices } from "./batch-size.ts";
 import { checkDraft } from "./draft.ts";
 import { NewRooms } from "./new-rooms.ts";
 import { ReservedCategories } from "./reserved-categories.ts";
-import { type StampedMessage, Stamper } from "./stamp.ts";
+import { isLive, type StampedMessage, Stamper } from "./stamp.ts";
 
 /** Extra time, in ms, for a single store call that uses up its timeout: its own error names the cause, and should win. */
 const deadlineGraceMs = 100;
@@ -38,8 +39,7 @@ interface Sized {
 }
 
 /** A request whose caller may reach its audience. */
-interface Authorised {
-  readonly request: PublishRequest;
+interface Authorised extends Sized {
   readonly audience: ResolvedAudience;
 }
 
@@ -48,6 +48,7 @@ export interface PublisherParts {
   readonly access: RoomAccess;
   readonly states: ReadStateService;
   readonly limits: Limits;
+  readonly quotas: Quotas;
   /** StoreInfo.timeoutMs. */
   readonly storeTimeoutMs: number | undefined;
   readonly counters: Counters;
@@ -64,6 +65,7 @@ export class Publisher {
   readonly #states: ReadStateService;
   readonly #limits: Limits;
   readonly #newRooms: NewRooms;
+  readonly #quotas: Quotas;
   readonly #storeTimeoutMs: number | undefined;
   readonly #counters: Counters;
   readonly #tracer: Tracer;
@@ -75,7 +77,7 @@ export class Publisher {
 
   constructor(
     { store, bus, presence }: Ports,
-    { access, states, limits, storeTimeoutMs, counters, tracer, steadyClock }: PublisherParts,
+    { access, states, limits, quotas, storeTimeoutMs, counters, tracer, steadyClock }: PublisherParts,
     newId: () => string,
     { clock, defer, maxMessageBytes, reservedCategories, retention }: Settings,
   ) {
@@ -85,6 +87,7 @@ export class Publisher {
     this.#states = states;
     this.#limits = limits;
     this.#newRooms = new NewRooms(store, limits);
+    this.#quotas = quotas;
     this.#storeTimeoutMs = storeTimeoutMs;
     this.#counters = counters;
     this.#tracer = tracer;
@@ -112,7 +115,8 @@ export class Publisher {
       caller,
       requests.map((request) => this.#size(request)),
     );
-    const authorised = await Promise.all(admitted.map((item) => this.#authorise(caller, item)));
+    const allowed = await Promise.all(admitted.map((item) => this.#authorise(caller, item)));
+    const authorised = this.#quotas.isOn ? await this.#withinQuotas(allowed) : allowed;
     const published = await this.#inTime(countAllFeeds(authorised), async (checkDeadline) => {
       const outcomes: (Published | Error)[] = [];
       for (const slice of slices(authorised, countFeeds)) {
@@ -179,10 +183,24 @@ export class Publisher {
   async #authorise(caller: Identity, sized: Sized | Error): Promise<Authorised | Error> {
     if (sized instanceof Error) return sized;
     try {
-      return { request: sized.request, audience: await resolveAudience(caller, sized.request, this.#rules) };
+      return { ...sized, audience: await resolveAudience(caller, sized.request, this.#rules) };
     } catch (error) {
       return error as Error;
     }
+  }
+
+  /** Refuses messages that would exceed the quotas of their tenants, one after the other: each counts for the next. */
+  async #withinQuotas(items: readonly (Authorised | Error)[]): Promise<(Authorised | Error)[]> {
+    const within: (Authorised | Error)[] = [];
+    for (const item of items) within.push(await this.#withinQuota(item));
+    return within;
+  }
+
+  async #withinQuota(item: Authorised | Error): Promise<Authorised | Error> {
+    // An event without a ttl is not stored.
+    if (item instanceof Error || isLive(item.request.message as Draft)) return item;
+    const { tenant, feeds } = item.audience;
+    return (await this.#quotas.admit({ tenant, bytes: item.bytes, feeds: feeds.map(({ key }) => key) })) ?? item;
   }
 
   async #stamp(caller: Identity, authorised: Authorised | Error): Promise<StampedMessage | Error> {

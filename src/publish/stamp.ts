@@ -19,6 +19,11 @@ export interface StampedMessage {
   readonly append: Append;
 }
 
+/** Reports whether a message is announced but not stored: an event without a ttl. */
+export function isLive({ kind, ttl }: Draft): boolean {
+  return kind === Kind.EVENT && ttl === undefined;
+}
+
 /** Stamps messages. */
 export class Stamper {
   readonly #newId: () => string;
@@ -39,7 +44,7 @@ export class Stamper {
     const draft = request.message as Draft;
     const publishTime = this.#clock.now();
     const ttl = draft.ttl && durationMs(draft.ttl);
-    const live = draft.kind === Kind.EVENT && ttl === undefined;
+    const live = isLive(draft);
     const message = this.#message(caller, draft, audience, publishTime, ttl);
     const append: Append = {
       tenant: audience.tenant,

@@ -5,9 +5,11 @@ import type { Store, StoreHealth } from "../ports/store.ts";
 import { appendOne, message, messages, readAll, selection, start, stored, upTo, userFeed } from "./messages.ts";
 import type { StoreBench } from "./store-bench.ts";
 
-/** A harmless call of every method. */
+/** A harmless call of every method that all stores have. */
 const calls: {
-  [Method in Exclude<keyof Store, "open" | "close" | "watch" | "figures" | "now">]: (store: Store) => Promise<unknown>;
+  [Method in Exclude<keyof Store, "open" | "close" | "watch" | "figures" | "now" | "usage">]: (
+    store: Store,
+  ) => Promise<unknown>;
 } = {
   append: (store) => store.append([message("t")]),
   bounds: (store) => store.bounds([userFeed("t")]),

@@ -17,6 +17,7 @@ import { replaceLaw } from "./store-replace.ts";
 import { retentionLaw } from "./store-retention.ts";
 import { selectLaw } from "./store-select.ts";
 import { tenantLaw } from "./store-tenants.ts";
+import { usageLaw } from "./store-usage.ts";
 
 /** The parts of the law, by the subject of their tests. */
 const laws: Readonly<Record<string, (bench: StoreBench) => void>> = {
@@ -32,6 +33,7 @@ const laws: Readonly<Record<string, (bench: StoreBench) => void>> = {
   tenants: tenantLaw,
   "a batch": batchLaw,
   replace: replaceLaw,
+  "what a tenant has": usageLaw,
   "the store": lifeLaw,
   "the whole": modelLaw,
 };

@@ -9,6 +9,9 @@ export type Around = <T>(method: StoreMethod, call: () => Promise<T>) => Promise
 /** Returns a store whose calls go through `around`. */
 export function tapStore(store: Store, around: Around): Store {
   return {
+    ...(store.usage
+      ? { usage: (tenant: string) => around("usage", () => (store as Required<Pick<Store, "usage">>).usage(tenant)) }
+      : {}),
     open: () => store.open(),
     close: () => store.close(),
     ...(store.now ? { now: store.now } : {}),

@@ -1,6 +1,7 @@
 import type { BackgroundTask } from "./background.ts";
 import type { Database } from "./database.ts";
 import { MessageRows } from "./message-rows.ts";
+import { UsageCount } from "./usage-count.ts";
 
 /** Entries that are deleted between two looks at the clock. */
 const chunk = 64;
@@ -47,9 +48,9 @@ export class CountTrimmer implements BackgroundTask {
   /** The feed up to which all have been looked at; undefined once all have. */
   #lookedUpTo: number | undefined = 0;
 
-  constructor(db: Database) {
+  constructor(db: Database, usage = new UsageCount(db)) {
     this.#db = db;
-    this.#rows = new MessageRows(db);
+    this.#rows = new MessageRows(db, usage);
   }
 
   /** Has entries of a feed, about as many as given, deleted later: all below its tail in the database. */

@@ -15,6 +15,7 @@ import type { CountTrimmer } from "./count-trimmer.ts";
 import { type Database, fromTime, fromUuid, toTime, toUuid } from "./database.ts";
 import { MessageRows } from "./message-rows.ts";
 import { rowColumns, toEntry } from "./row.ts";
+import { UsageCount } from "./usage-count.ts";
 
 /**
  * The number of entries that retention by age deletes in one step, which other calls wait for; a message of many feeds
@@ -42,6 +43,7 @@ export class SqliteFeeds {
   readonly #keep: number;
   readonly #rows: MessageRows;
   readonly #trimmer: CountTrimmer;
+  readonly #usage: UsageCount;
   readonly #cache = new LruCache<string, Feed>({
     cost: maxCachedBytes,
     costOf: (_feed, name) => feedBytes + name.length,
@@ -50,17 +52,19 @@ export class SqliteFeeds {
   #lastRow: number | undefined;
 
   /** Entries below the tail of a feed are left to `trimmer`. */
-  constructor(db: Database, keep: number, trimmer: CountTrimmer) {
+  constructor(db: Database, keep: number, trimmer: CountTrimmer, usage = new UsageCount(db)) {
     this.#db = db;
     this.#keep = keep;
-    this.#rows = new MessageRows(db);
+    this.#rows = new MessageRows(db, usage);
     this.#trimmer = trimmer;
+    this.#usage = usage;
   }
 
   /** Drops what is cached. To be called after a failed transaction: memory must not be ahead of the database. */
   forget(): void {
     this.#cache.clear();
     this.#lastRow = undefined;
+    this.#usage.rollback();
   }
 
   append(messages: readonly Append[]): AppendResult[] {
@@ -117,6 +121,7 @@ export class SqliteFeeds {
       }
       // The row stays, so that a late retry under its key does not bring the message back. Its locations stay, so that
       // a repeated recall returns them again.
+      this.#usage.messageRemoved(message.row);
       this.#db.sql("UPDATE messages SET body = x'', batch_id = NULL WHERE row = ?").run(message.row);
     }
     return recalled;
@@ -179,6 +184,7 @@ export class SqliteFeeds {
       this.#raiseByCount(feed, message.keyTime ?? message.publishTime);
       return { feed: feed.id, seq: feed.seq };
     });
+    this.#usage.messageAdded(message.tenant, row, message.body.length);
     const [only] = locations.length === 1 ? locations : [];
     this.#db
       .sql("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
@@ -210,6 +216,7 @@ export class SqliteFeeds {
       | undefined;
     if (!found) return undefined;
     const locations = this.#withdraw(found.row);
+    this.#usage.messageRemoved(found.row);
     this.#db.sql("DELETE FROM messages WHERE row = ?").run(found.row);
     return locations;
   }
@@ -255,6 +262,7 @@ export class SqliteFeeds {
     const { lastInsertRowid } = this.#db
       .sql("INSERT INTO feeds (tenant, name, tail) VALUES (?, ?, 1)")
       .run(key.tenant, key.name);
+    this.#usage.feedAdded(key.tenant, Number(lastInsertRowid));
     return this.#addToCache(nameOf(key), { id: Number(lastInsertRowid), seq: 0, tail: 1 });
   }
 

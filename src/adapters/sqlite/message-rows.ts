@@ -1,12 +1,15 @@
 import { keyLifetimeMs } from "../../ports/store.ts";
 import type { Database } from "./database.ts";
+import { UsageCount } from "./usage-count.ts";
 
 /** The rows of single messages and of their entries in feeds. */
 export class MessageRows {
   readonly #db: Database;
+  readonly #usage: UsageCount;
 
-  constructor(db: Database) {
+  constructor(db: Database, usage = new UsageCount(db)) {
     this.#db = db;
+    this.#usage = usage;
   }
 
   /** Returns the locations of a message in feeds with an id above `after`, in the order of their ids. */
@@ -43,6 +46,7 @@ export class MessageRows {
 
   /** Deletes the row of a message that is in no feed any more, or keeps it for its key as long as that holds. */
   drop(row: number, now = Number.MAX_SAFE_INTEGER): void {
+    this.#usage.messageRemoved(row);
     const { changes } = this.#db
       .sql(
         `UPDATE messages SET body = x'', feed = NULL, seq = NULL, batch_id = NULL, expire_time = publish_time + ?1

@@ -19,6 +19,7 @@ import type {
   StoreFigures,
   StoreHealth,
   StoreInfo,
+  TenantUsage,
 } from "../../ports/store.ts";
 import { guard, warn } from "../../util/guard.ts";
 import type { TrimFigures } from "./count-trimmer.ts";
@@ -107,6 +108,10 @@ export class SqliteStore implements Store {
 
   trim(before: number, now: number): Promise<number> {
     return this.#ask("trim", before, now);
+  }
+
+  usage(tenant: string): Promise<TenantUsage> {
+    return this.#ask("usage", tenant);
   }
 
   select(selection: Selection): Promise<readonly Entry[]> {

@@ -29,6 +29,7 @@ import {
   type WorkerData,
   writes,
 } from "./protocol.ts";
+import { UsageCount } from "./usage-count.ts";
 
 /** Calls that cannot be made in a transaction. `close` is the last call ever. */
 const alone: ReadonlySet<string> = new Set(["open", "checkpoint", "close"]);
@@ -40,6 +41,7 @@ class Worker {
   readonly #db: Database;
   readonly #feeds: SqliteFeeds;
   readonly #trimmer: CountTrimmer;
+  readonly #usage: UsageCount;
   readonly #background: Background;
   readonly #post: (message: ThreadMessage) => void;
   readonly #methods: Readonly<Record<string, (...args: never[]) => unknown>>;
@@ -53,17 +55,23 @@ class Worker {
     this.#post = post;
     this.#folder = folder;
     this.#db = new Database(folder, options);
-    this.#trimmer = new CountTrimmer(this.#db);
-    const feeds = new SqliteFeeds(this.#db, keep, this.#trimmer);
+    const usage = new UsageCount(this.#db);
+    this.#usage = usage;
+    this.#trimmer = new CountTrimmer(this.#db, usage);
+    const feeds = new SqliteFeeds(this.#db, keep, this.#trimmer, usage);
     const inbox = new SqliteInbox(this.#db, feeds);
     this.#feeds = feeds;
     const check = new FileCheck(this.#db, (sentence) => post({ type: "progress", sentence }));
-    const tasks = this.#db.isChecked ? [this.#trimmer] : [this.#trimmer, check];
+    const tasks = [this.#trimmer, usage, ...(this.#db.isChecked ? [] : [check])];
     this.#background = new Background(tasks, {
-      worked: () => this.#postTrim(),
+      worked: () => {
+        usage.commit();
+        this.#postTrim();
+      },
       failed: (task, error) => {
         feeds.forget();
-        post({ type: "failed", work: task === check ? "check" : "trim", failure: toFailure(error) });
+        if (task !== usage)
+          post({ type: "failed", work: task === check ? "check" : "trim", failure: toFailure(error) });
       },
     });
     this.#background.wake();
@@ -79,6 +87,7 @@ class Worker {
       read: feeds.read.bind(feeds),
       recall: feeds.recall.bind(feeds),
       trim: feeds.trim.bind(feeds),
+      usage: usage.usage.bind(usage),
       select: inbox.select.bind(inbox),
       countNotifications: inbox.countNotifications.bind(inbox),
       find: inbox.find.bind(inbox),
@@ -101,7 +110,7 @@ class Worker {
     }
     this.#postTrim();
     this.#post({ type: "answers", answers: this.#answers, commits: this.#commits });
-    if (this.#trimmer.hasWork) this.#background.wake(performance.now() - start);
+    if (this.#trimmer.hasWork || this.#usage.hasWork) this.#background.wake(performance.now() - start);
   }
 
   #runAll(calls: readonly Call[]): void {
@@ -129,6 +138,7 @@ class Worker {
       this.#failures.push(toFailure(error));
       return this.#failAll(calls, toFailure(error));
     }
+    this.#usage.commit();
     // Checked after the commit, so that a call is only answered when its files were there to be written.
     if (!this.#db.isInPlace) {
       this.#post({ type: "moved" });

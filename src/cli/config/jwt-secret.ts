@@ -1,4 +1,4 @@
-import { secretFault } from "../../options.ts";
+import { secretFault } from "../../util/secret-fault.ts";
 import { readText } from "./read-text.ts";
 import type { CommandName, Values } from "./settings.ts";
 import { UsageError } from "./usage-error.ts";

@@ -1,6 +1,6 @@
 /** The rows of the rate limits in the table of settings. */
-import { defaultLimits, type LimitName } from "../../limit-options.ts";
-import { rate, spellRate } from "./value-types.ts";
+import { defaultLimits, type LimitName, type QuotaName } from "../../limit-options.ts";
+import { rate, spellRate, whole } from "./value-types.ts";
 
 function limit(name: LimitName, help: string) {
   return { type: rate, default: spellRate(defaultLimits[name]), help, for: ["serve", "dev"] } as const;
@@ -37,3 +37,17 @@ export const limitSettings = {
     "Rate limit for the streams that are opened from one address, or one /64 of IPv6. Internal addresses have none, unless --trusted-proxies report them.",
   ),
 } satisfies Record<LimitName, unknown>;
+
+/** The settings of the quotas, whose names are those of the options in `quotas`. */
+export const quotaSettings = {
+  storedBytesPerTenant: {
+    type: whole(1),
+    help: "Quota on the bytes of messages that are stored for one tenant. Default: none.",
+    for: ["serve", "dev"],
+  },
+  feedsPerTenant: {
+    type: whole(1),
+    help: "Quota on the feeds of one tenant: one for each user and room that anything was ever published to. Default: none.",
+    for: ["serve", "dev"],
+  },
+} as const satisfies Record<QuotaName, unknown>;

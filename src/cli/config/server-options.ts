@@ -1,7 +1,7 @@
 /** Turns the settings of `serve` and `dev` into the options of a server. */
 import { createSecureContext } from "node:tls";
 import type { Logger } from "pino";
-import { limitNames } from "../../limit-options.ts";
+import { limitNames, quotaNames } from "../../limit-options.ts";
 import type { AuthOptions, AuthorizeOptions, TidingsOptions } from "../../options.ts";
 import type { ReloadOptions } from "../../server.ts";
 import { readJwtSecrets } from "./jwt-secret.ts";
@@ -37,6 +37,9 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
     drainDelayMs: values.drainDelay,
     maxStreamsPerUser: values.maxStreamsPerUser,
     limits: Object.fromEntries(limitNames.map((name) => [name, values[name]])),
+    quotas: Object.fromEntries(
+      quotaNames.flatMap((name) => (values[name] === undefined ? [] : [[name, values[name]]])),
+    ),
     admission: {
       perSecond,
       ...(burst === undefined ? {} : { burst }),

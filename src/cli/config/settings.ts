@@ -4,7 +4,7 @@
  */
 import { dayMs } from "../../util/durations.ts";
 import { callSettings } from "./call-settings.ts";
-import { limitSettings } from "./limit-settings.ts";
+import { limitSettings, quotaSettings } from "./limit-settings.ts";
 import {
   address,
   addressRange,
@@ -280,6 +280,7 @@ export const settings = {
     for: servers,
   },
   ...limitSettings,
+  ...quotaSettings,
   authorizeUrl: {
     type: hookUrl,
     help: "Webhook that decides about rooms which a token does not grant. It receives tenant, user, room, action (join or publish) and, for a join, mode (any, first or last), and answers with allow.",

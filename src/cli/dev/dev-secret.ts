@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { secretFault } from "../../options.ts";
+import { secretFault } from "../../util/secret-fault.ts";
 import { readText } from "../config/read-text.ts";
 
 /** The path of the secret's file in a data folder. */

@@ -241,6 +241,8 @@ const samples: Readonly<Record<string, string>> = {
   publicStreams: "3",
   rapidResets: "3",
   ...Object.fromEntries(limitNames.map((name) => [name, "3:30"])),
+  storedBytesPerTenant: "3",
+  feedsPerTenant: "3",
   headersTimeout: "3s",
   requestTimeout: "3s",
   idleTimeout: "3s",

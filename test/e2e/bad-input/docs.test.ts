@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 import { environmentName, flagName, settings } from "../../../src/cli/config/settings.ts";
 import { loadDescriptors } from "../../../src/contract/descriptors.ts";
 import { errorTable, fail, type Reason, webSocketCloseCode } from "../../../src/errors.ts";
-import { defaultLimits, limitNames } from "../../../src/limit-options.ts";
+import { defaultLimits, limitNames, quotaNames } from "../../../src/limit-options.ts";
 import { resolveOptions } from "../../../src/options.ts";
 import type { Rate } from "../../../src/ports/rate-limiter.ts";
 import { root } from "../../support/run.ts";
@@ -109,6 +109,11 @@ test("docs/limits.md lists every rate limit, with its flag and default", () => {
       : `${rate.perSecond.toLocaleString("en-US")} a second, burst ${rate.burst.toLocaleString("en-US")}`;
   const expected = limitNames.map((name) => [`limits.${name}`, `--${flagName(name)}`, spell(defaultLimits[name])]);
   expect(tableOf("limits.md", "Rate limit").map((row) => row.slice(0, 3))).toEqual(expected);
+});
+
+test("docs/limits.md lists every quota, with its flag", () => {
+  const expected = quotaNames.map((name) => [`quotas.${name}`, `--${flagName(name)}`, "none"]);
+  expect(tableOf("limits.md", "Quota").map((row) => row.slice(0, 3))).toEqual(expected);
 });
 
 test("docs/limits.md lists the limits of the authorize hook", () => {
