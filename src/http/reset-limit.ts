@@ -21,6 +21,11 @@ export class StreamTally {
     this.#bucket = new TokenBucket({ perSecond: rapidResets / 10, burst: rapidResets }, now);
   }
 
+  /** Whether no stream was opened yet. */
+  get isUnused(): boolean {
+    return this.#opened === 0;
+  }
+
   /** Counts a stream that was opened. */
   opened(): void {
     this.#opened++;
@@ -60,7 +65,7 @@ export class ResetLimit {
     return new StreamTally(this.#rapidResets, this.#now());
   }
 
-  /** Watches the address of a connection that was torn down, or that broke the protocol. */
+  /** Watches the address of a connection that was torn down, or that broke the protocol before its first stream. */
   strike(address: string | undefined): void {
     const now = this.#now();
     const key = networkOf(address ?? "");

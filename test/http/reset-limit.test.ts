@@ -184,6 +184,24 @@ describe("A flood of streams that are reset in the same packet", () => {
     await listener.close(0);
   });
 
+  test("is not what a peer sends that breaks the protocol after its requests, as gRPC's Go client does", async () => {
+    const cuts: string[] = [];
+    const timeouts = { headersMs: 5_000, requestMs: 5_000, idleMs: 5_000, stallMs: 5_000 };
+    const onCut = (reason: string) => void cuts.push(reason);
+    const onRequest = (_request: unknown, response: { end(): void }) => response.end();
+    const listener = createListener({ onRequest, onUpgrade: () => false, timeouts, onCut });
+    const { port } = await listener.listen("127.0.0.1", 0);
+    for (let index = 0; index < 6; index++) {
+      const peer = connectRaw(port);
+      peer.socket.write(headers(1, {}));
+      await peer.until(({ type }) => type === frameTypes.headers);
+      peer.socket.write(headers(0, {}));
+      await peer.closed;
+    }
+    expect(cuts).toEqual([]);
+    await listener.close(0);
+  });
+
   test("and broken frames put the address under watch, too", async () => {
     const cuts: string[] = [];
     const timeouts = { headersMs: 5_000, requestMs: 5_000, idleMs: 5_000, stallMs: 5_000 };
