@@ -153,7 +153,7 @@ describe("The ring of a user's own feed", () => {
     expect(node.budget.bytes).toBe(0);
   });
 
-  test("costs one read of the Store for a page that returns beside another page", () => {
+  test("is empty for a page that returns beside another page, and that page reads the Store", () => {
     const node = new Node(plenty);
     node.follow(own);
     for (let count = 0; count < 5; count++) node.append(own);
@@ -236,7 +236,7 @@ describe("The budget of all rings", () => {
     expect(node.budget.bytes).toBeGreaterThan(400_000);
   });
 
-  test("of nothing delivers everything all the same: rings hold what arrives within a tick", () => {
+  test("delivers everything even at zero bytes, because rings hold what arrives within a tick", () => {
     const node = new Node(0);
     const [reader, late] = [node.follow(room("r")), node.follow(room("r"), 0, true)];
     for (let count = 0; count < 10; count++) {

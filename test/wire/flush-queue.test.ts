@@ -29,7 +29,7 @@ test("An error of one stream in a flush reaches that stream alone, and the other
   expect(flushed).toEqual(["first", "last", "next"]);
 });
 
-test("What is to happen after a flush happens once every stream of it is flushed, and its errors are reported", () => {
+test("A call for after the flush runs when every stream of it is flushed, and its error is reported", () => {
   const flushes: (() => void)[] = [];
   const reported: unknown[] = [];
   const queue = new FlushQueue(

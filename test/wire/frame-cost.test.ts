@@ -72,13 +72,13 @@ function fill(length: number, encodings: readonly Format[]): Ring[] {
   return rings;
 }
 
-describe("The bytes that a ring counts are at least what its frames hold in memory, and not much more", () => {
+describe("A ring counts the memory that its frames hold", () => {
   test.each([
-    ["of small messages", 50, []],
-    ["of small messages in one format", 50, [webSocketProto]],
-    ["of small messages in all formats", 50, formats],
-    ["of large messages", 10_000, []],
-    ["of large messages in all formats", 10_000, formats],
+    ["with small messages", 50, []],
+    ["with small messages in one format", 50, [webSocketProto]],
+    ["with small messages in all formats", 50, formats],
+    ["with large messages", 10_000, []],
+    ["with large messages in all formats", 10_000, formats],
   ] as const)("%s", (_, length, encodings) => {
     // Compiles the code, which would be counted otherwise.
     fill(length, encodings);
