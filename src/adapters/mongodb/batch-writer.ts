@@ -44,8 +44,8 @@ interface FeedQueue {
 
 /** What a BatchWriter reports. Listeners must not throw. */
 export interface WriteListeners {
-  /** A feed has a new last number. */
-  readonly appended: (f: string, seq: number) => void;
+  /** A feed has a new last number, and as many new entries. */
+  readonly appended: (f: string, seq: number, entries: number) => void;
   readonly committed: CommitListener;
 }
 
@@ -262,7 +262,7 @@ export class BatchWriter {
     if (time - end.time > maxEndAgeMs && (await this.#removeStrays(f, first, entries))) return false;
     this.#known.learn(f, last, time);
     for (const [index, entry] of entries.entries()) settle(entry, { seq: first + index });
-    this.#listeners.appended(f, last);
+    this.#listeners.appended(f, last, entries.length);
     return true;
   }
 

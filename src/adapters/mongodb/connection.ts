@@ -41,7 +41,8 @@ export class Connection implements Database {
   readonly #client: MongoClient;
   readonly #db: Db;
   readonly #commandMs: number;
-  /** The servers' time as last heard minus `performance.now()`, which no setting of this machine's clock changes. */
+  /** The servers' time as last heard, minus this machine's, and minus `performance.now()` at that moment. */
+  #aheadMs = 0;
   #offset = Date.now() - performance.now();
   /** As `#offset`, of the clock of the primary, as it was read last. */
   #clockOffset = this.#offset;
@@ -71,7 +72,9 @@ export class Connection implements Database {
   }
 
   get now(): number {
-    return performance.now() + this.#offset;
+    // The later of two estimates, since what was learned long ago must not pass for new: this machine's clock can be set back,
+    // and `performance.now()` stands still while the machine is suspended.
+    return Math.max(Date.now() + this.#aheadMs, performance.now() + this.#offset);
   }
 
   get clock(): number {
@@ -144,6 +147,7 @@ export class Connection implements Database {
     try {
       const reply = await this.#db.command({ insert: name, documents, ordered, writeConcern: this.#writeConcern });
       const time = timeOf(reply.operationTime as Timestamp | undefined);
+      this.#aheadMs = time - Date.now();
       this.#offset = time - performance.now();
       const errors = (reply.writeErrors ?? []) as readonly WriteError[];
       const other = errors.find(({ code }) => code !== duplicateKey);

@@ -17,6 +17,7 @@ import {
   type SeqRanges,
   type Store,
   type StoredReadState,
+  type StoreFigures,
   type StoreInfo,
 } from "../../ports/store.ts";
 import { Deadline } from "../../util/deadline.ts";
@@ -145,6 +146,10 @@ export class MongoStore implements Store {
     return this.#call(({ recaller }) => recaller.recall(tenant, ids));
   }
 
+  figures(): StoreFigures {
+    return this.#parts?.trimmer.figures ?? {};
+  }
+
   now(): Promise<number> {
     return this.#call(() => this.#connection.readClock());
   }
@@ -232,7 +237,7 @@ export class MongoStore implements Store {
     const known = new KnownEnds();
     const bounds = new FeedBoundsReader(database, known, { epoch, keep: this.#keep });
     const trimmer = new Trimmer(database, bounds);
-    const appended = (f: string, seq: number) => trimmer.appended(f, seq);
+    const appended = trimmer.appended.bind(trimmer);
     const writer = new BatchWriter(database, bounds, known, { appended, committed: this.#committed });
     const records = new IdempotencyRecords(database, (error) => {
       writer.lastError = error;
@@ -257,7 +262,7 @@ export class MongoStore implements Store {
   async #close(): Promise<void> {
     this.#closed = true;
     await Promise.allSettled(this.#pending);
-    await Promise.all([this.#parts?.trimmer.idle(), this.#parts?.marks.idle()]);
+    await Promise.all([this.#parts?.trimmer.close(), this.#parts?.marks.idle()]);
     await this.#connection.close();
   }
 }

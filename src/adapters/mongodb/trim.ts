@@ -1,3 +1,4 @@
+import type { StoreFigures } from "../../ports/store.ts";
 import type { Database } from "./database.ts";
 import { type EntryDocument, type IdempotencyRecord, stampAt } from "./documents.ts";
 import type { FeedBoundsReader, FeedDocument } from "./feed-bounds.ts";
@@ -7,6 +8,8 @@ import { tombstone, trimmedTombstone } from "./tombstones.ts";
 const stepSize = 256;
 /** Retention by count deletes once in this many appends; until then, slots below the tail are invisible. */
 const countStep = 256;
+/** The most feeds that wait for a deletion by count. Those beyond it wait for their next `countStep` appends. */
+const maxWaiting = 100_000;
 /**
  * Retention by count does not delete younger slots, in ms: BatchWriter relies on this when it trusts an end for less
  * time.
@@ -29,8 +32,13 @@ interface Step {
 export class Trimmer {
   readonly #database: Database;
   readonly #bounds: FeedBoundsReader;
-  /** Deletions by count, for a closing store to wait for. */
-  readonly #running = new Set<Promise<void>>();
+  /** Tails that retention by count has raised, by feed: the entries below wait to be deleted. */
+  readonly #waiting = new Map<string, number>();
+  /** The deletion by count in progress, for a closing store to wait for. */
+  #running: Promise<void> | undefined;
+  #trimmed = 0;
+  #seconds = 0;
+  #closed = false;
 
   constructor(database: Database, bounds: FeedBoundsReader) {
     this.#database = database;
@@ -48,22 +56,67 @@ export class Trimmer {
     }
   }
 
-  /** A feed has a new last number: deletes now and then what retention by count has made invisible. */
-  appended(f: string, seq: number): void {
+  /** A feed has `entries` new entries, up to `seq`: now and then, what retention by count has made invisible is deleted in the background. */
+  appended(f: string, seq: number, entries: number): void {
     const tail = this.#bounds.tailByCount(seq);
-    if (tail === 1 || seq % countStep !== 0) return;
-    const run = this.#deleteBelow(f, tail, { o: { $lt: stampAt(this.#database.clock - deletableMs) } }).then(
-      () => {},
-      // The next deletion of this feed includes what this one left.
-      () => {},
-    );
-    this.#running.add(run);
-    void run.then(() => this.#running.delete(run));
+    if (tail === 1 || seq % countStep >= entries || this.#closed) return;
+    if (this.#waiting.size >= maxWaiting && !this.#waiting.has(f)) return;
+    this.#waiting.set(f, tail);
+    this.#running ??= this.#deleteWaiting().finally(() => {
+      this.#running = undefined;
+    });
   }
 
-  /** Resolves once all deletions by count that were started have ended. */
-  async idle(): Promise<void> {
-    await Promise.all(this.#running);
+  /** What retention by count has deleted, and how long that took. */
+  get figures(): StoreFigures {
+    return { trimmed: this.#trimmed, trimSeconds: this.#seconds };
+  }
+
+  /** Deletes nothing more by count. Resolves once the deletion in progress has ended. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#waiting.clear();
+    await this.#running;
+  }
+
+  /**
+   * One feed after the other, in slices: when many feeds fill in step, or a feed has a million entries too many, the server
+   * has one small command at a time to do. Never rejects.
+   */
+  async #deleteWaiting(): Promise<void> {
+    for (let next = firstOf(this.#waiting); next && !this.#closed; next = firstOf(this.#waiting)) {
+      const [f, tail] = next;
+      this.#waiting.delete(f);
+      const start = performance.now();
+      // After a failure, the next deletion of this feed includes what this one left.
+      await this.#deleteByCount(f, tail).catch(() => {});
+      this.#seconds += (performance.now() - start) / 1000;
+    }
+  }
+
+  /** Deletes the slots below the tail, but for the last one, as far as they are old enough. */
+  async #deleteByCount(f: string, tail: number): Promise<void> {
+    await this.#raiseTail(f, tail);
+    const last = (await this.#bounds.lastSeqs([f])).get(f) ?? 0;
+    const below = Math.min(tail, last);
+    const oldest = { sort: { s: 1 }, limit: stepSize, projection: { _id: 0, s: 1, o: 1 } } as const;
+    for (let found = stepSize; found === stepSize && !this.#closed; ) {
+      const old = stampAt(this.#database.clock - deletableMs);
+      const filter = { f, s: { $gt: 0, $lt: below } };
+      const slots = await this.#database.find<EntryDocument>("entries", filter, oldest);
+      // Orders ascend within a feed, nearly: what is behind a young slot can wait for it.
+      const young = slots.findIndex(({ o }) => o >= old);
+      const gone = young < 0 ? slots : slots.slice(0, young);
+      found = gone.length;
+      const end = gone.at(-1);
+      if (!end) return;
+      const slice = { f, s: { $gt: 0, $lte: end.s }, o: { $lt: old } };
+      this.#trimmed += await this.#database.deleteMany<EntryDocument>("entries", slice);
+    }
+  }
+
+  async #raiseTail(f: string, tail: number): Promise<void> {
+    await this.#database.updateOne<FeedDocument>("feeds", { _id: f }, { $max: { tail } }, { upsert: true });
   }
 
   /** Oldest first. Records go once no entry that could need them is left. */
@@ -77,7 +130,7 @@ export class Trimmer {
       const young = await this.#firstSince(f, before);
       const oldest = rows.filter(({ s }) => s < young);
       const early = rows.filter(({ s }) => s > young);
-      if (oldest.length > 0) count += await this.#deleteBelow(f, Math.max(...oldest.map(({ s }) => s)) + 1, {});
+      if (oldest.length > 0) count += await this.#deleteBelow(f, Math.max(...oldest.map(({ s }) => s)) + 1);
       if (early.length > 0) count += await this.#buryEarly(f, early);
     }
     return { found: entries.length, count };
@@ -102,17 +155,17 @@ export class Trimmer {
   }
 
   /**
-   * Raises the tail, then deletes what is below it and matches `which`; the last slot of the feed becomes a tombstone
-   * instead. Resolves to how many messages of one feed went.
+   * Raises the tail, then deletes what is below it; the last slot of the feed becomes a tombstone instead. Resolves to how
+   * many messages of one feed went.
    */
-  async #deleteBelow(f: string, tail: number, which: { o?: { $lt: string } }): Promise<number> {
-    await this.#database.updateOne<FeedDocument>("feeds", { _id: f }, { $max: { tail } }, { upsert: true });
+  async #deleteBelow(f: string, tail: number): Promise<number> {
+    await this.#raiseTail(f, tail);
     const last = (await this.#bounds.lastSeqs([f])).get(f) ?? 0;
-    const below = { f, s: { $gt: 0, $lt: Math.min(tail, last) }, ...which };
+    const below = { f, s: { $gt: 0, $lt: Math.min(tail, last) } };
     const single = await this.#database.deleteMany<EntryDocument>("entries", { ...below, r: { $exists: false } });
     await this.#database.deleteMany<EntryDocument>("entries", below);
     if (tail <= last) return single;
-    const end = { f, s: last, p: { $exists: true }, ...which };
+    const end = { f, s: last, p: { $exists: true } };
     const [gone] = await this.#database.find<EntryDocument>("entries", end, { projection: { r: 1 } });
     if (!gone) return single;
     await this.#database.updateOne<EntryDocument>("entries", end, trimmedTombstone);
@@ -141,4 +194,8 @@ export class Trimmer {
     if (records.length > 0) await this.#database.deleteMany<IdempotencyRecord>("entries", { ...filter, f });
     return { found: records.length, count: records.filter(({ to }) => to.length !== 1).length };
   }
+}
+
+function firstOf<K, V>(map: ReadonlyMap<K, V>): readonly [K, V] | undefined {
+  return map.entries().next().value;
 }
