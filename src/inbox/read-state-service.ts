@@ -8,6 +8,7 @@ import type { RoomAccess } from "../rooms/access.ts";
 import { namedRooms, roomFeed } from "../rooms/grants.ts";
 import { dayMs } from "../util/durations.ts";
 import { tenantKey } from "../util/keys.ts";
+import { countNotifications } from "./count-slices.ts";
 import { FirstContacts, isUnavailable } from "./first-contacts.ts";
 import { type ChangedMessages, readNotice } from "./read-change.ts";
 import { ReadState } from "./read-state.ts";
@@ -217,7 +218,7 @@ export class ReadStateService {
     if (maxRooms - rooms.length >= count) return count;
     const others = rooms.filter((room) => !requested.includes(room)).map((room) => roomFeed(tenant, room));
     const unreadIn = others.map(({ key, name }) => ({ feed: key, ranges: state.unreadRanges(name) }));
-    const { oldest } = await this.#store.countNotifications(unreadIn, this.#clock.now());
+    const { oldest } = await countNotifications(this.#store, unreadIn, this.#clock.now());
     const slots = others.map(({ name }, index) => ({
       feed: name,
       isUnanswered: state.isUnanswered(name),

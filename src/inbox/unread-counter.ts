@@ -4,6 +4,7 @@ import { type FeedKey, type NotificationCount, type SeqRanges, type Store, unbou
 import { joinKey, tenantKey } from "../util/keys.ts";
 import { LruCache } from "../util/lru.ts";
 import { addCounts, otherCategories } from "./category-counts.ts";
+import { countNotifications } from "./count-slices.ts";
 import type { UserState } from "./read-state-service.ts";
 import { SeqSet } from "./seq-set.ts";
 
@@ -184,7 +185,7 @@ export class UnreadCounter {
       feed: key,
       ranges: state.unreadRanges(name, unbounded, (before.bounds[i]?.seq ?? 0) + 1),
     }));
-    const after = await this.#store.countNotifications(since, now);
+    const after = await countNotifications(this.#store, since, now);
     const isWhole = after.bounds.every(({ epoch, seq, tail }, i) => {
       const bounds = before.bounds[i];
       return epoch === bounds?.epoch && seq >= bounds.seq && tail <= (before.oldest[i] as number);
@@ -246,10 +247,10 @@ export async function countByGroups(
   feeds: Parameters<Store["countNotifications"]>[0],
   now: number,
 ): Promise<NotificationCount> {
-  const first = await store.countNotifications(feeds.slice(0, feedsTogether), now);
+  const first = await countNotifications(store, feeds.slice(0, feedsTogether), now);
   let count: NotificationCount = { ...first, byCategory: addCounts(new Map(), first.byCategory) };
   for (let index = feedsTogether; index < feeds.length; index += feedsTogether) {
-    const next = await store.countNotifications(feeds.slice(index, index + feedsTogether), now);
+    const next = await countNotifications(store, feeds.slice(index, index + feedsTogether), now);
     count = {
       ...sum(count, next),
       oldest: [...count.oldest, ...next.oldest],

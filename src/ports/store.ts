@@ -166,6 +166,11 @@ export interface NotificationCount {
   readonly oldest: readonly number[];
   /** The bounds of the feeds, in the order given. The count is exact at these: later messages are not in it. */
   readonly bounds: readonly FeedBounds[];
+  /**
+   * What is not counted yet, per feed, in the order given: a store that other calls would wait for may count a part, newest
+   * messages first, and leave the rest to further calls. Left out, or empty for each feed, when all is counted.
+   */
+  readonly rest?: readonly SeqRanges[];
 }
 
 /** Where a message lies, once per feed. */

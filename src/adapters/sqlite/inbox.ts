@@ -14,6 +14,9 @@ import type { SqliteFeeds } from "./feeds.ts";
 import { MessageRows } from "./message-rows.ts";
 import { rowColumns, toEntry } from "./row.ts";
 
+/** The most slots of feeds that one call counts, which takes some milliseconds: other calls wait meanwhile. */
+const maxSlotsPerCount = 20_000;
+
 /** The inbox queries of the embedded store. It runs on the store's thread. */
 export class SqliteInbox {
   readonly #db: Database;
@@ -55,9 +58,14 @@ export class SqliteInbox {
     let nextExpiry = Number.POSITIVE_INFINITY;
     const oldest = feeds.map(() => Number.POSITIVE_INFINITY);
     const bounds = this.#feeds.bounds(feeds.map(({ feed }) => feed));
-    feeds.forEach(({ feed, ranges }, index) => {
+    const rest: SeqRanges[] = [];
+    let slots = maxSlotsPerCount;
+    feeds.forEach(({ feed, ranges: all }, index) => {
       const id = this.#feeds.find(feed)?.id;
-      const tail = bounds[index]?.tail ?? 1;
+      const { tail = 1, seq = 0 } = bounds[index] ?? {};
+      const { newest: ranges, older, taken } = takeNewest(all, tail, seq, slots);
+      slots -= taken;
+      rest.push(older);
       if (id === undefined || ranges.length === 0) return;
       // Count by category here: GROUP BY makes SQLite sort all rows first, which takes three times as long.
       const row = this.#db
@@ -78,7 +86,8 @@ export class SqliteInbox {
       nextExpiry = Math.min(nextExpiry, toTime(row.expire_time));
       oldest[index] = row.oldest ?? Number.POSITIVE_INFINITY;
     });
-    return { byCategory, nextExpiry, oldest, bounds };
+    const isWhole = rest.every((ranges) => ranges.length === 0);
+    return { byCategory, nextExpiry, oldest, bounds, ...(isWhole ? {} : { rest }) };
   }
 
   find(feeds: readonly FeedKey[], ids: readonly string[]): MessageLocation[] {
@@ -198,4 +207,25 @@ function conditions(selection: Selection): { text: string; values: (string | num
     selection.now,
   ]);
   return { text: parts.map(([text]) => `AND ${text}`).join(" "), values: parts.map(([, value]) => value) };
+}
+
+/** Splits off the newest slots of ranges, at most `limit` of those from `tail` to `seq`. Both parts ascend. */
+function takeNewest(ranges: SeqRanges, tail: number, seq: number, limit: number) {
+  let taken = 0;
+  for (let index = ranges.length - 1; index >= 0; index--) {
+    const [from, to] = ranges[index] as readonly [number, number];
+    const [low, high] = [Math.max(from, tail), Math.min(to, seq)];
+    if (high < low) continue;
+    const left = limit - taken;
+    if (high - low + 1 <= left) {
+      taken += high - low + 1;
+      continue;
+    }
+    // Where nothing fits, the end of the range is kept: later messages may be in it by the next call.
+    const cut = left === 0 && taken === 0 ? to : high - left;
+    const older: SeqRanges = [...ranges.slice(0, index), [from, cut]];
+    const newest: SeqRanges = [...(cut < to ? [[cut + 1, to] as const] : []), ...ranges.slice(index + 1)];
+    return { newest, older, taken: limit };
+  }
+  return { newest: ranges, older: [] as SeqRanges, taken };
 }
