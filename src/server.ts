@@ -24,6 +24,7 @@ import { type Address, createListener, type Listener, type SocketOptions, type T
 import { prefixStripper } from "./http/path-prefix.ts";
 import { Counters } from "./metrics/counters.ts";
 import { timedStore } from "./metrics/timed-store.ts";
+import { checkKeys, checkOptionKeys, type KeysOf } from "./option-keys.ts";
 import { resolveOptions, resolveSecrets, type Settings, type TidingsOptions, type TracingOptions } from "./options.ts";
 import type { Bus } from "./ports/bus.ts";
 import type { Ports } from "./ports/index.ts";
@@ -129,6 +130,16 @@ export interface Tidings {
 
 /** The probes of a server of one's own. */
 const ownProbes: readonly string[] = ["/livez", "/readyz", "/healthz"];
+const listenKeys: KeysOf<ListenOptions> = {
+  host: true,
+  port: true,
+  socket: true,
+  tls: true,
+  metricsAddress: true,
+  pathPrefix: true,
+  fallback: true,
+};
+
 /** How long calls in flight may take when a server closes. */
 const graceMs = 5_000;
 
@@ -137,6 +148,7 @@ const graceMs = 5_000;
  * when the store is in use or damaged, or when an option needs a package that is not installed.
  */
 export async function createTidings(options: TidingsOptions): Promise<Tidings> {
+  checkOptionKeys(options);
   const settings = resolveOptions(options);
   const { timeouts, rapidResets, drainDelayMs, clock, logger } = settings;
   const watch = await openWatch(settings);
@@ -240,7 +252,9 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
     });
   };
 
-  const reload = ({ secret, tls }: ReloadOptions): void => {
+  const reload = (fresh: ReloadOptions): void => {
+    checkKeys("reload", fresh, { secret: true, tls: true });
+    const { secret, tls } = fresh;
     // Check everything first, so that nothing changes when one value is wrong.
     if (secret !== undefined && settings.auth.jwksUrl !== undefined) {
       throw new TypeError("secret: this server verifies tokens with a key set");
@@ -276,15 +290,17 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
     reload,
     metrics: () => watch.page(),
     failed: storeWatch.failed,
-    async listen({
-      host = "127.0.0.1",
-      port = 7300,
-      tls,
-      fallback = notFound,
-      metricsAddress,
-      pathPrefix = "",
-      socket,
-    } = {}) {
+    async listen(options = {}) {
+      checkKeys("listen", options, listenKeys);
+      const {
+        host = "127.0.0.1",
+        port = 7300,
+        tls,
+        fallback = notFound,
+        metricsAddress,
+        pathPrefix = "",
+        socket,
+      } = options;
       const strip = prefixStripper(pathPrefix);
       const listener = createListener({
         onRequest: (request, response) => {

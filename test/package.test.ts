@@ -308,6 +308,13 @@ describe("tidings", () => {
     await expect(failed).rejects.toMatchObject({ cause: { code: 1, stdout: "" } });
   });
 
+  test("says what to install where the suites of the ports find no test runner", async () => {
+    consumer.write("suites.ts", `await import("tidings/testing");`);
+    await expect(consumer.run("node", ["suites.ts"])).rejects.toThrow(
+      "tidings/testing: needs packages that are not installed; run npm install vitest fast-check",
+    );
+  });
+
   test("lets the adapters of others run the suites of their ports", async () => {
     const author = new Consumer({ packages: ["tidings"] }).link("vitest", "fast-check");
     try {

@@ -3,7 +3,8 @@ import { expect, test } from "vitest";
 import { memoryBus, memoryPresence } from "../src/adapters/memory/index.ts";
 import { sqliteStore } from "../src/adapters/sqlite/index.ts";
 import { mintToken } from "../src/auth/mint-token.ts";
-import { createTidings, type Tidings } from "../src/server.ts";
+import type { TidingsOptions } from "../src/options.ts";
+import { createTidings, type ListenOptions, type Tidings } from "../src/server.ts";
 import { secret } from "./support/token.ts";
 
 const auth = { secret };
@@ -78,5 +79,32 @@ test("A server changes nothing when it is asked to reload a wrong value", async 
   expect([await statusOf(secret), await statusOf(fresh)]).toEqual([200, 401]);
   tidings.reload({ secret: fresh });
   expect([await statusOf(secret), await statusOf(fresh)]).toEqual([401, 200]);
+  await tidings.close();
+});
+
+test.each<[object, string]>([
+  [{ retension: { days: 3 } }, "options: unknown key retension; did you mean retention?"],
+  [{ auth: { secret, isuer: "me" } }, "auth: unknown key isuer; did you mean issuer?"],
+  [{ retention: { dys: 3 } }, "retention: unknown key dys; did you mean days?"],
+  [{ timeouts: { stall: 3 } }, "timeouts: unknown key stall"],
+  [{ limits: { callsPerUsers: 3 } }, "limits: unknown key callsPerUsers; did you mean callsPerUser?"],
+  [
+    { limits: { callsPerUser: { perSecond: 3, brust: 3 } } },
+    "limits.callsPerUser: unknown key brust; did you mean burst?",
+  ],
+  [{ admission: { perSeconds: 3 } }, "admission: unknown key perSeconds; did you mean perSecond?"],
+  [{ authorize: { uri: "https://a.example" } }, "authorize: unknown key uri; did you mean url?"],
+  [{ tracing: { xyz: 1 } }, "tracing: unknown key xyz; known keys are endpoint, service"],
+  [{ retention: 3 }, "retention: must be an object"],
+])("A server refuses options with a misspelled key: %j", async (wrong, message) => {
+  await expect(createTidings({ data: ":memory:", auth, ...wrong } as TidingsOptions)).rejects.toThrow(message);
+});
+
+test("A server refuses misspelled keys of listen and reload", async () => {
+  const tidings = await createTidings({ data: ":memory:", auth });
+  await expect(tidings.listen({ prot: 0 } as ListenOptions)).rejects.toThrow(
+    "listen: unknown key prot; did you mean port?",
+  );
+  expect(() => tidings.reload({ secrets: secret } as object)).toThrow("reload: unknown key secrets");
   await tidings.close();
 });

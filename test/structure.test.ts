@@ -52,6 +52,7 @@ const floors: readonly (readonly string[])[] = [
   ["feeds"],
   ["limits"],
   ["http", "auth"],
+  ["option-keys.ts"],
   ["options.ts"],
   ["contract", "metrics", "wire", "adapters", "testing"],
   ["limit-options.ts"],

@@ -1031,8 +1031,9 @@ export const CaughtUpSchema: GenMessage<CaughtUp, {jsonType: CaughtUpJson}> = /*
   messageDesc(file_tidings_v1_push_service, 12);
 
 /**
- * Messages after `from`, up to and including `to`, cannot be sent: retention removed them, or the feed was rebuilt (then
- * the epochs differ, and it is unknown what lies between). Lists show the messages that remain.
+ * Messages after `from`, up to and including `to`, cannot be sent: retention removed them, the stored bytes of one of them
+ * cannot be decoded, or the feed was rebuilt (then the epochs differ, and it is unknown what lies between). Lists show the
+ * messages that remain.
  *
  * @generated from message tidings.v1.Gap
  */
@@ -1053,8 +1054,9 @@ export type Gap = Message<"tidings.v1.Gap"> & {
 };
 
 /**
- * Messages after `from`, up to and including `to`, cannot be sent: retention removed them, or the feed was rebuilt (then
- * the epochs differ, and it is unknown what lies between). Lists show the messages that remain.
+ * Messages after `from`, up to and including `to`, cannot be sent: retention removed them, the stored bytes of one of them
+ * cannot be decoded, or the feed was rebuilt (then the epochs differ, and it is unknown what lies between). Lists show the
+ * messages that remain.
  *
  * @generated from message tidings.v1.Gap
  */
