@@ -17,7 +17,7 @@ import {
 import { type Caller, type SubscribeInit, type SubscribeOptions, transportCaller } from "./calls/caller.ts";
 import { fetchCaller } from "./calls/fetch-caller.ts";
 import { type CallOptions, callWithToken } from "./calls/unary.ts";
-import { anArray, anObject, check, checkShape, numbers, oneOf, withMethods } from "./check.ts";
+import { anArray, anObject, check, numbers, oneOf, withMethods } from "./check.ts";
 import {
   checkInit,
   markInit,
@@ -25,7 +25,9 @@ import {
   type PublishInit,
   protoCodec,
   publishInit,
+  readEvent,
   readTotals,
+  subscribeInit,
 } from "./codec/proto.ts";
 import { Session } from "./connection/session.ts";
 import type { TidingsEvent as EventOf, OpenStream } from "./events.ts";
@@ -34,7 +36,7 @@ import {
   type DeleteRequest,
   deleteRequest,
   listMessagesRequest,
-  listUnreadShape,
+  listUnreadRequest,
   type MarkRequest,
   type OnlineRequest,
   type PublishRequest,
@@ -136,7 +138,7 @@ export function connectTidings(options: TidingsOptions): TidingsClient {
       return response;
     },
     async listUnread(request = {}, callOptions) {
-      const checked = checkShape("request", request, { ...listUnreadShape, ...times });
+      const checked = listUnreadRequest(request, times);
       const response = await call(method.listUnread, checkInit(method.listUnread.input, checked), callOptions);
       session.intake.badge.answer(readTotals(response.unread));
       return response;
@@ -168,7 +170,10 @@ function chooseStream(
   caller: Caller,
   { socketUrl, WebSocket }: BaseSettings,
 ): OpenStream<Message> {
-  const connect = connectStream(caller, filters);
+  const connect = connectStream(
+    (request, signal) => caller.subscribe(subscribeInit(filters, request), request.token, signal),
+    readEvent,
+  );
   if (choice === "connect" || (choice === "auto" && WebSocket === undefined)) return connect;
   if (WebSocket === undefined) throw new TypeError("transport: this environment has no WebSocket; use connect");
   const ws = webSocketStream(socketUrl, protoCodec(filters), WebSocket);

@@ -147,8 +147,8 @@ export interface TidingsListeners<M> {
   reset: ResetEvent;
   room: RoomEvent;
   /**
-   * Reported when trouble begins and when its kind changes, not at every attempt. `state` tells whether the client
-   * retries.
+   * An error of the connection, reported when trouble begins and when its kind changes, not at every attempt; `state`
+   * tells whether the client retries. Also each error of another listener, with what it threw as its `cause`.
    */
   error: TidingsError;
 }
@@ -156,8 +156,8 @@ export interface TidingsListeners<M> {
 /** An event as a stream passes it to the session: the event of the caller, with the fields that the session needs. */
 export type StreamEvent<M> =
   | (HelloEvent & {
-      /** The heartbeat interval in ms; 0 if unknown. */
-      readonly heartbeatMs: number;
+      /** In ms; unset if unknown. */
+      readonly heartbeatInterval?: number;
       readonly unread: UnreadTotals | undefined;
       readonly online: OnlineState | undefined;
       readonly positions: readonly Position[];
@@ -174,15 +174,19 @@ export type StreamEvent<M> =
   | GapEvent
   | RoomEvent
   | { readonly type: "heartbeat"; readonly positions: readonly Position[] }
-  | { readonly type: "goAway"; readonly reconnectAfterMs: number }
+  | {
+      readonly type: "goAway";
+      /** In ms; unset for at once. */
+      readonly reconnectAfter?: number;
+    }
   /** An event of a newer server. */
   | { readonly type: "unknown" };
 
-/** Receives the events of a stream. */
+/** Receives the events of a stream. Ignores calls after the first end, and after it has dropped the stream. */
 export interface StreamSink<M> {
   /** Called with each event. */
   event(event: StreamEvent<M>): void;
-  /** Called when the stream has ended: at most once, and last. */
+  /** Called when the stream has ended; the sink then drops it. */
   end(error: TidingsError): void;
 }
 
@@ -194,8 +198,13 @@ export interface StreamRequest {
   readonly rooms: readonly Required<RoomJoin>[];
 }
 
-/**
- * Opens a stream. Never throws, and never calls the sink before it has returned. Returns a function that drops the
- * stream; after that the sink is not called again.
- */
-export type OpenStream<M> = (request: StreamRequest, sink: StreamSink<M>) => () => void;
+/** A stream that was opened. */
+export interface OpenedStream {
+  /** Drops the stream, whether it has ended or not. */
+  drop(): void;
+  /** Asks the server for a heartbeat; false if the transport cannot. Called after Hello only. */
+  probe(): boolean;
+}
+
+/** Opens a stream. Never throws, and never calls the sink before it has returned. */
+export type OpenStream<M> = (request: StreamRequest, sink: StreamSink<M>) => OpenedStream;

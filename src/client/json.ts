@@ -2,7 +2,7 @@
  * The entry `tidings-client/json`: the small client, without a Protobuf runtime. Its stream is JSON over the WebSocket
  * bridge, its calls are JSON of the Connect protocol over fetch.
  */
-import type { MessageJson } from "../../gen/tidings/v1/message_pb.ts";
+import type { MessageJson, UnreadTotalsJson } from "../../gen/tidings/v1/message_pb.ts";
 import type {
   DeleteMessagesResponseJson,
   ListMessagesRequestJson,
@@ -16,10 +16,18 @@ import type {
   PublishResponseJson,
   SubscribeRequestJson,
 } from "../../gen/tidings/v1/push_service_pb.ts";
-import { post, servicePath } from "./calls/http-call.ts";
+import { postTo } from "./calls/http-call.ts";
 import { type CallOptions, callWithToken } from "./calls/unary.ts";
-import { anArray, check, checkShape } from "./check.ts";
-import { jsonCodec, markJson, onlineJson, publishJson, readTotals } from "./codec/json.ts";
+import {
+  jsonCodec,
+  markJson,
+  onlineJson,
+  publishBatchJson,
+  publishJson,
+  readEvent,
+  readTotals,
+  subscribeJson,
+} from "./codec/json.ts";
 import { Session } from "./connection/session.ts";
 import type { TidingsEvent as EventOf, JoinMode, RoomJoin } from "./events.ts";
 import { type BaseOptions, resolveBase, splitSubscribe } from "./options.ts";
@@ -27,11 +35,14 @@ import {
   type DeleteRequest,
   deleteRequest,
   listMessagesRequest,
-  listUnreadShape,
+  listUnreadRequest,
   type MarkRequest,
   type OnlineRequest,
   type PublishRequest,
 } from "./requests.ts";
+import { autoStream } from "./streams/auto.ts";
+import { connectStream } from "./streams/connect.ts";
+import { envelope, messagesOf, textOf } from "./streams/envelopes.ts";
 import { webSocketStream } from "./streams/ws.ts";
 import { streamOf, type TidingsStream } from "./tidings.ts";
 
@@ -118,11 +129,22 @@ export interface TidingsClient extends TidingsStream<MessageJson> {
  */
 export function connectTidings(options: TidingsOptions): TidingsClient {
   const base = resolveBase(options);
-  if (base.WebSocket === undefined) throw new TypeError("WebSocket: this environment has none; pass one");
-  const { rooms, filters } = splitSubscribe(options.subscribe ?? {});
+  const post = postTo(base.url, base.fetch);
+  const { rooms, filters: own } = splitSubscribe(options.subscribe ?? {});
+  const filters = { ...own, instanceId: base.instanceId };
+  const connect = connectStream(
+    async function* (request, signal) {
+      const body = envelope(new TextEncoder().encode(JSON.stringify(subscribeJson(filters, request))));
+      const response = await post("Subscribe", "application/connect+json", body, request.token, signal);
+      yield* messagesOf(response.body);
+    },
+    (message) => readEvent(textOf(message)),
+  );
   const session = new Session<MessageJson>({
     ...base,
-    open: webSocketStream(base.socketUrl, jsonCodec({ ...filters, instanceId: base.instanceId }), base.WebSocket),
+    open: base.WebSocket
+      ? autoStream(webSocketStream(base.socketUrl, jsonCodec(filters), base.WebSocket), connect)
+      : connect,
     rooms,
   });
 
@@ -130,41 +152,26 @@ export function connectTidings(options: TidingsOptions): TidingsClient {
     // Before the call, so that a value that JSON cannot hold is the caller's TypeError rather than a failed call.
     const body = JSON.stringify(request);
     return callWithToken(session, callOptions, async (token, signal) => {
-      const response = await post(base.fetch, {
-        url: `${base.url}/${servicePath}/${name}`,
-        contentType: "application/json",
-        body,
-        headers: { authorization: `Bearer ${token}` },
-        signal,
-      });
-      return (await response.json()) as T;
+      const response = await post(name, "application/json", body, token, signal);
+      const answer = (await response.json()) as T & { readonly unread?: UnreadTotalsJson };
+      session.intake.badge.answer(readTotals(answer.unread));
+      return answer;
     });
   }
-  async function callWithTotals<T extends MarkReadResponseJson>(
-    name: string,
-    request: object,
-    callOptions?: CallOptions,
-  ) {
-    const response = await call<T>(name, request, callOptions);
-    session.intake.badge.answer(readTotals(response.unread));
-    return response;
-  }
+  /** A call of a method: its arguments are the request, which `prepare` checks and encodes, and options. */
+  const method =
+    <R, T>(name: string, prepare: (request: R) => object, fallback?: R) =>
+    async (request = fallback as R, callOptions?: CallOptions) =>
+      call<T>(name, prepare(request), callOptions);
+
   return {
     ...streamOf(session),
-    markRead: async (request, callOptions) => callWithTotals("MarkRead", markJson(request), callOptions),
-    async listUnread(request = {}, callOptions) {
-      return callWithTotals("ListUnread", checkShape("request", request, listUnreadShape), callOptions);
-    },
-    deleteMessages: async (request, callOptions) =>
-      callWithTotals("DeleteMessages", deleteRequest(request), callOptions),
-    async listMessages(request = {}, callOptions) {
-      return call("ListMessages", listMessagesRequest(request), callOptions);
-    },
-    onlineCount: async (request = {}, callOptions) => call("OnlineCount", onlineJson(request), callOptions),
-    publish: async (request, callOptions) => call("Publish", publishJson(request), callOptions),
-    async publishBatch(requests, callOptions) {
-      check("requests", requests, anArray);
-      return call("PublishBatch", { requests: Array.from(requests, publishJson) }, callOptions);
-    },
+    markRead: method("MarkRead", markJson),
+    listUnread: method("ListUnread", listUnreadRequest, {}),
+    deleteMessages: method("DeleteMessages", deleteRequest),
+    listMessages: method("ListMessages", listMessagesRequest, {}),
+    onlineCount: method("OnlineCount", onlineJson, {}),
+    publish: method("Publish", (request) => publishJson(request)),
+    publishBatch: method("PublishBatch", publishBatchJson),
   };
 }

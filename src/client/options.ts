@@ -6,11 +6,11 @@ import {
   aBoolean,
   aFunction,
   aNumber,
-  anArray,
   anObject,
   aString,
   check,
   checkShape,
+  listOf,
   type Shape,
   strings,
   withMethods,
@@ -56,12 +56,12 @@ export interface BaseSettings {
   readonly socketUrl: string;
   readonly token: TokenSource;
   readonly instanceId: string;
-  readonly storage: PositionStorage | undefined;
+  readonly storage?: PositionStorage;
   readonly queueLimit: number;
   readonly fetch: Fetch;
   readonly WebSocket: SocketConstructor | undefined;
   readonly clock: Clock;
-  readonly fraction: () => number;
+  readonly random: Pick<Random, "fraction">;
 }
 
 const baseShape: Shape<BaseOptions & { subscribe?: unknown }> = {
@@ -82,30 +82,35 @@ const baseShape: Shape<BaseOptions & { subscribe?: unknown }> = {
  * that names the option, also for an option that does not exist.
  */
 export function resolveBase(options: BaseOptions, own: Readonly<Record<string, ArgumentType>> = {}): BaseSettings {
-  checkShape("options", options, { ...baseShape, ...own });
-  check("url", options.url, aString);
-  check("token", options.token, aFunction);
-  const url = resolveUrl(options.url);
-  const queueLimit = options.queueLimit ?? 1_000;
-  if (!Number.isInteger(queueLimit) || queueLimit < 1)
-    throw new RangeError("queueLimit: must be a whole number from 1");
-  const random = options.random ?? { fraction: Math.random };
-  return {
+  const given = checkShape("options", options, { ...baseShape, ...own });
+  check("url", given.url, aString);
+  check("token", given.token, aFunction);
+  const url = resolveUrl(given.url);
+  const settings = {
+    instanceId: randomId(),
+    queueLimit: 1_000,
+    // The browser's fetch throws when it is called as a method of another object.
+    fetch: (input: string, init: RequestInit) => fetch(input, init),
+    WebSocket: globalThis.WebSocket as SocketConstructor | undefined,
+    clock: foregroundClock,
+    random: { fraction: Math.random },
+    ...given,
     url,
     socketUrl: `${url.replace(/^http/, "ws")}/ws`,
-    token: options.token,
-    instanceId: options.instanceId ?? randomId(),
-    storage: options.storage,
-    queueLimit,
-    // The browser's fetch throws when it is called as a method of another object.
-    fetch: options.fetch ?? ((input, init) => fetch(input, init)),
-    WebSocket: options.WebSocket ?? globalThis.WebSocket,
-    clock: options.clock ?? foregroundClock,
-    fraction: () => random.fraction(),
   };
+  const { queueLimit } = settings;
+  if (!Number.isInteger(queueLimit) || queueLimit < 1)
+    throw new RangeError("queueLimit: must be a whole number from 1");
+  return settings;
 }
 
-const subscribeShape = { kinds: strings, categories: strings, events: strings, onlineCount: aBoolean, rooms: anArray };
+const subscribeShape = {
+  kinds: strings,
+  categories: strings,
+  events: strings,
+  onlineCount: aBoolean,
+  rooms: listOf({ roomId: aString, mode: aString } satisfies Shape<RoomJoin>),
+};
 
 /**
  * Separates the filters of a subscription, which are the same for all its streams, from its rooms, which can change.
@@ -120,17 +125,16 @@ export function splitSubscribe<T extends { readonly rooms?: readonly RoomJoin[] 
 
 /** 128 random bits in hex. Not crypto.randomUUID(), which pages over plain http do not have. */
 function randomId(): string {
-  const random = crypto.getRandomValues(new Uint8Array(16));
-  return random.reduce((text, byte) => text + byte.toString(16).padStart(2, "0"), "");
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => (byte + 256).toString(16).slice(1)).join("");
 }
 
 function resolveUrl(text: string): string {
-  const base = globalThis.location?.href;
-  const url = URL.canParse(text, base) ? new URL(text, base) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol)) throw new TypeError("url: must be an http or https URL");
-  // A credential in a URL would appear in logs, and fetch refuses it.
-  if (url.username || url.password || url.search || url.hash) {
-    throw new TypeError("url: must have no user, password, query or fragment");
+  try {
+    const { href } = new URL(text, globalThis.location?.href);
+    // A credential in a URL would appear in logs, and fetch refuses it.
+    if (/^https?:\/\/[^/@]+\/[^?#]*$/.test(href)) return href.replace(/\/+$/, "");
+  } catch {
+    // Malformed. The oldest browsers have no URL.canParse.
   }
-  return url.href.replace(/\/+$/, "");
+  throw new TypeError("url: must be an http or https URL without user, password, query or fragment");
 }

@@ -9,17 +9,17 @@ import {
   type ArgumentType,
   aBoolean,
   aNumber,
-  anArray,
   anObject,
-  anyValue,
   aString,
   bytes,
   check,
   checkShape,
+  listOf,
   oneOf,
   onlyTrue,
   pathOf,
   type Shape,
+  shaped,
   strings,
 } from "./check.ts";
 import type { Position } from "./events.ts";
@@ -124,71 +124,76 @@ export interface OnlineRequest {
   readonly tenantId?: string;
 }
 
-/** The field of a Protobuf oneof that is set, with its value. */
-export type Oneof<T> =
-  | { [K in keyof T]-?: { readonly case: K; readonly value: Exclude<T[K], undefined> } }[keyof T]
-  | { readonly case: undefined; readonly value?: undefined };
-
 /**
- * The field that is set. Throws a TypeError that lists the fields if more than one is, and, where one is `required`, if
- * none is.
+ * Returns the fields, of which only one is set. Throws a TypeError that lists them if more than one is, and, where one
+ * is `required`, if none is.
  */
-export function oneofOf<T extends object>(name: string, fields: T, required = false): Oneof<T> {
-  const set = Object.entries(fields).filter(([, value]) => value !== undefined);
-  if (set.length > 1 || (required && set.length < 1)) {
+function onlyOne<T extends object>(name: string, fields: T, required = false): T {
+  const { length } = Object.values(fields).filter((value) => value !== undefined);
+  if (length > 1 || (required && length < 1)) {
     throw new TypeError(`${name}: give ${required ? "exactly" : "only"} one of ${Object.keys(fields).join(", ")}`);
   }
-  return { case: set[0]?.[0], value: set[0]?.[1] } as Oneof<T>;
+  return fields;
 }
+
+/** A list of ids, which the contract has in a message of its own. */
+const idList = (field: string): ArgumentType => [...strings, (ids: readonly string[]) => ({ [field]: [...ids] })];
+
+const objectType = shaped({ type: aString, id: aString } satisfies Shape<NonNullable<PublishRequest["object"]>>);
 
 const pageShape = { categories: strings, startTime: aString, endTime: aString, pageSize: aNumber, pageToken: aString };
 
-/** A request of ListUnread in JSON. */
-export const listUnreadShape: Shape<ListUnreadRequestJson> = { ...pageShape, actorId: aString };
+const listUnreadShape: Shape<ListUnreadRequestJson> = { ...pageShape, actorId: aString };
 
-/** A request of ListMessages in JSON. */
+/** Checks a request of ListUnread, and returns it as a plain object. `own` are the types that differ in a client. */
+export function listUnreadRequest<T extends object>(request: T, own?: Readonly<Record<string, ArgumentType>>): T {
+  return checkShape("request", request, { ...listUnreadShape, ...own });
+}
+
 const listMessagesShape: Shape<ListMessagesRequestJson> = {
   ...pageShape,
   tenantId: aString,
   kinds: strings,
   actorId: aString,
-  object: anObject,
+  object: objectType,
   roomId: aString,
   batchId: aString,
 };
 
-const objectShape: Shape<NonNullable<PublishRequest["object"]>> = { type: aString, id: aString };
-
 /** Checks a request of ListMessages, and returns it as a plain object. `own` are the types that differ in a client. */
-export function listMessagesRequest<T extends { readonly object?: unknown }>(
-  request: T,
-  own?: Readonly<Record<string, ArgumentType>>,
-): T {
-  const checked = checkShape("request", request, { ...listMessagesShape, ...own });
-  const { object } = checked;
-  return object === undefined ? checked : { ...checked, object: checkShape("object", object, objectShape) };
+export function listMessagesRequest<T extends object>(request: T, own?: Readonly<Record<string, ArgumentType>>): T {
+  return checkShape("request", request, { ...listMessagesShape, ...own });
 }
 
+const positionShape: Shape<Position> = { feed: aString, epoch: aNumber, seq: aString };
+
 const markShape: Shape<MarkRequest> = {
-  ids: strings,
+  ids: idList("messageIds"),
   all: onlyTrue,
   oldest: aNumber,
   categories: strings,
   unread: aBoolean,
-  upTo: anArray,
+  upTo: listOf(positionShape),
 };
 
-const positionShape: Shape<Position> = { feed: aString, epoch: aNumber, seq: aString };
+/** The ids of messages in the contract's form. */
+interface MessageIds {
+  readonly messageIds: string[];
+}
 
 /** Takes a request of MarkRead apart. Throws a TypeError for more than one target. */
 export function splitMark(request: MarkRequest) {
-  const { ids, all, oldest, ...rest } = checkShape("request", request, markShape);
-  const upTo = rest.upTo && Array.from(rest.upTo, (at, index) => checkShape(`upTo[${index}]`, at, positionShape));
-  return { target: oneofOf("request", { ids: ids && { messageIds: [...ids] }, all, oldest }), rest: { ...rest, upTo } };
+  const { ids, all, oldest, ...rest } = checkShape<object>("request", request, markShape) as Omit<
+    MarkRequest,
+    "ids"
+  > & {
+    readonly ids?: MessageIds;
+  };
+  return { target: onlyOne("request", { ids, all, oldest }), rest };
 }
 
 const deleteShape: Shape<DeleteRequest> = {
-  ids: strings,
+  ids: idList("messageIds"),
   category: aString,
   expiredOnly: aBoolean,
   recall: aBoolean,
@@ -198,16 +203,27 @@ const deleteShape: Shape<DeleteRequest> = {
 
 /** A request of DeleteMessages, which is the same in Protobuf and JSON. */
 export function deleteRequest(request: DeleteRequest) {
-  const { ids, ...rest } = checkShape("request", request, deleteShape);
-  return ids ? { ...rest, ids: { messageIds: [...ids] } } : rest;
+  return checkShape<object>("request", request, deleteShape) as Omit<DeleteRequest, "ids"> & {
+    readonly ids?: MessageIds;
+  };
 }
 
-const onlineShape: Shape<OnlineRequest> = { users: strings, roomId: aString, tenantId: aString };
+/** The ids of users in the contract's form. */
+interface UserIds {
+  readonly userIds: string[];
+}
+
+const users = idList("userIds");
+
+const onlineShape: Shape<OnlineRequest> = { users, roomId: aString, tenantId: aString };
 
 /** Takes a request of OnlineCount apart. Throws a TypeError for more than one scope. */
 export function splitOnline(request: OnlineRequest) {
-  const { users, roomId, ...rest } = checkShape("request", request, onlineShape);
-  return { scope: oneofOf("request", { users: users && { userIds: [...users] }, roomId }), rest };
+  const { users, roomId, ...rest } = checkShape<object>("request", request, onlineShape) as Omit<
+    OnlineRequest,
+    "users"
+  > & { readonly users?: UserIds };
+  return { scope: onlyOne("request", { users, roomId }), rest };
 }
 
 const kinds = oneOf("notification", "activity", "event");
@@ -215,7 +231,7 @@ const kinds = oneOf("notification", "activity", "event");
 const plainShape: Shape<PublishRequest> = {
   roomId: aString,
   userId: aString,
-  users: strings,
+  users,
   tenant: onlyTrue,
   everyone: onlyTrue,
   kind: kinds,
@@ -224,19 +240,22 @@ const plainShape: Shape<PublishRequest> = {
   url: aString,
   category: aString,
   event: aString,
-  json: anyValue,
+  json: ["a value", () => true, plainJson],
   binary: bytes,
   contentType: aString,
-  ttlMs: aNumber,
+  ttlMs: [...aNumber, Math.ceil],
   requestId: aString,
   replace: aBoolean,
   batchId: aString,
-  actor: anObject,
-  object: anObject,
+  actor: shaped({ id: aString, name: aString, avatarUrl: aString } satisfies Shape<
+    NonNullable<PublishRequest["actor"]>
+  >),
+  object: objectType,
   tenantId: aString,
 };
 
-const actorShape: Shape<NonNullable<PublishRequest["actor"]>> = { id: aString, name: aString, avatarUrl: aString };
+/** A plain publish whose fields are in the contract's form. */
+type CheckedPublish = Omit<PublishRequest, "users" | "json"> & { readonly users?: UserIds; readonly json?: JsonValue };
 
 const contractShape: Shape<PublishRequestJson> = {
   audience: anObject,
@@ -255,26 +274,20 @@ export function splitPublish(publish: PublishRequest | object, index?: number) {
   const name = index === undefined ? "request" : `requests[${index}]`;
   check(name, publish, anObject);
   const contract = "audience" in publish || "message" in publish || "$typeName" in publish;
-  const plain = checkShape(name, publish, contract ? contractShape : plainShape) as PublishRequest;
+  const plain = checkShape(name, publish, contract ? contractShape : plainShape) as CheckedPublish;
   if (contract) return undefined;
-  const path = pathOf(name);
-  const { roomId, userId, users, tenant, everyone, kind, json, binary, ttlMs, actor, object, ...rest } = plain;
-  const { tenantId = "", requestId = "", replace = false, ...draft } = rest;
-  check(`${path}kind`, kind, kinds);
-  const audience = { roomId, userId, users: users && { userIds: [...users] }, tenant, everyone };
+  const { roomId, userId, users, tenant, everyone, kind, json, binary, ttlMs, ...rest } = plain;
+  const { tenantId, requestId, replace, ...draft } = rest;
+  check(`${pathOf(name)}kind`, kind, kinds);
   return {
     /** The fields beside the audience and the message. */
     envelope: { tenantId, requestId, replace },
-    to: oneofOf(name, audience, true),
+    audience: onlyOne(name, { roomId, userId, users, tenant, everyone }, true),
     kind: kind.toUpperCase() as Uppercase<typeof kind>,
-    payload: oneofOf(name, { json: json === undefined ? json : plainJson(json, path), binary }),
-    ttlMs: ttlMs && Math.ceil(ttlMs),
+    payload: onlyOne(name, { json, binary }),
+    ttlMs,
     /** The fields of the message that are the same in every form. */
-    draft: {
-      ...draft,
-      ...(actor && { actor: checkShape(`${path}actor`, actor, actorShape) }),
-      ...(object && { object: checkShape(`${path}object`, object, objectShape) }),
-    },
+    draft,
   };
 }
 
@@ -284,6 +297,6 @@ function plainJson(value: unknown, path: string): JsonValue {
     // Of a function or a symbol, JSON.stringify gives undefined, which JSON.parse refuses.
     return JSON.parse(JSON.stringify(value)) as JsonValue;
   } catch (cause) {
-    throw new TypeError(`${path}json: must be a value that JSON.stringify takes`, { cause });
+    throw new TypeError(`${path}: must be a value that JSON.stringify takes`, { cause });
   }
 }

@@ -40,7 +40,7 @@ export interface ErrorExtras {
   readonly cause?: unknown;
 }
 
-/** An error of the server, of the connection or of the token function. */
+/** An error of the server, of the connection, or of the application's token function, storage or listeners. */
 export class TidingsError extends Error {
   /** The Connect code. */
   readonly code: ErrorCode;
@@ -50,7 +50,8 @@ export class TidingsError extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, extras: ErrorExtras = {}) {
-    super(message, extras.cause === undefined ? undefined : { cause: extras.cause });
+    // Takes the cause.
+    super(message, extras);
     this.name = "TidingsError";
     this.code = code;
     this.reason = extras.reason;
@@ -58,13 +59,13 @@ export class TidingsError extends Error {
   }
 }
 
+/** The error for what a part of the client, or of the application, has thrown. */
+export function failure(code: ErrorCode, part: string, cause: unknown): TidingsError {
+  return new TidingsError(code, `${part}: ${sentenceOf(cause)}`, { cause });
+}
+
 /** The codes with which a subscription fails again however often it is retried. */
-const terminal: ReadonlySet<ErrorCode> = new Set([
-  "permission_denied",
-  "invalid_argument",
-  "unimplemented",
-  "not_found",
-]);
+const terminal: readonly ErrorCode[] = ["permission_denied", "invalid_argument", "unimplemented", "not_found"];
 
 /**
  * Whether a retry of the subscription would end with the same error. Only an error with a reason, so one of a Tidings
@@ -72,7 +73,7 @@ const terminal: ReadonlySet<ErrorCode> = new Set([
  * and `unimplemented` for a 404 of a proxy during a deployment.
  */
 export function isTerminal(error: TidingsError): boolean {
-  return error.reason !== undefined && terminal.has(error.code);
+  return error.reason !== undefined && terminal.includes(error.code);
 }
 
 /** Whether the server refused the positions of the request rather than the subscription. */

@@ -15,8 +15,9 @@ export interface TidingsStream<M> {
   readonly online: Observable<OnlineState | undefined>;
   /**
    * Calls the listener on each event of this name, until the returned function is called. A message is consumed when
-   * its listeners return. An exception of a listener is reported as uncaught and affects nothing else. Throws a
-   * TypeError for a name that no event has, and for a listener that is not a function.
+   * its listeners return. What a listener throws, or what its promise rejects with, is reported as an `error` event,
+   * or by console.error where nothing listens for errors, and affects nothing else. Throws a TypeError for a name that
+   * no event has, and for a listener that is not a function.
    */
   on<K extends keyof TidingsListeners<M>>(type: K, listener: (event: TidingsListeners<M>[K]) => void): () => void;
   /**
@@ -61,6 +62,7 @@ export function streamOf<M>(session: Session<M>): TidingsStream<M> {
     },
     leave: (roomId) => session.leave(roomId),
     close: () => session.close(),
-    [Symbol.dispose]: () => session.close(),
+    // Where there is no such symbol, as in browsers of before 2025, a property that nobody sees is named by another one.
+    [Symbol.dispose ?? Symbol()]: () => session.close(),
   };
 }

@@ -201,6 +201,8 @@ class Bridge {
     if (!this.#subscription) return this.#open(frame);
     if (frame.subscribe)
       throw fail("FIELD_INVALID", "the stream is open; connect again to change it", { field: "subscribe" });
+    // A frame without content asks whether the connection is alive.
+    if (frame.token === "" && !frame.markRead) this.#subscription.beat();
     if (frame.token !== "") await this.#refresh(frame.token);
     if (!frame.markRead) return;
     if (!this.#identity || !isUser(this.#identity))

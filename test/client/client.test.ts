@@ -368,7 +368,7 @@ test("A client retries after responses that are no Connect errors", async () => 
   );
   client.on("error", ({ code, message: sentence }) => void errors.push(`${code}: ${sentence}`));
   await server.stream();
-  expect(errors).toEqual(["unavailable: HTTP 404 without a Connect error: is this the URL of a Tidings server?"]);
+  expect(errors).toEqual(["unavailable: HTTP 404: is this the URL of a Tidings server?"]);
 });
 
 test("The token is in no URL", async () => {
@@ -387,7 +387,9 @@ test("The token is in no URL", async () => {
 test.each([
   [{ url: "ftp://x" }, "url: must be an http or https URL"],
   [{ url: "nowhere" }, "url: must be an http or https URL"],
-  [{ url: "http://x/?token=1" }, "url: must have no user, password, query or fragment"],
+  [{ url: "http://x/?token=1" }, "url: must be an http or https URL without user, password, query"],
+  [{ url: "http://ada:pw@x/" }, "url: must be an http or https URL without user, password, query"],
+  [{ url: "http://x/#top" }, "url: must be an http or https URL without user, password, query"],
   [{ queueLimit: 0 }, "queueLimit: must be a whole number from 1"],
   [{ transport: "sse" }, "transport: must be one of auto, connect, ws"],
   [{ token: "jwt" }, "token: must be a function"],

@@ -10,6 +10,8 @@ export type Text = string;
 /** The server's end of one stream. */
 export class FakeStream {
   dropped = false;
+  /** The number of probes; undefined for a transport that has none. */
+  probes: number | undefined;
   readonly request: StreamRequest;
   readonly #sink: StreamSink<Text>;
 
@@ -33,7 +35,7 @@ export class FakeStream {
 export const hello = (extra: Partial<StreamEvent<Text> & { type: "hello" }> = {}): StreamEvent<Text> => ({
   type: "hello",
   subscriptionId: "s",
-  heartbeatMs: 25_000,
+  heartbeatInterval: 25_000,
   unread: undefined,
   online: undefined,
   positions: [],
@@ -55,15 +57,25 @@ export const message = (seq: number, category = "", epoch = 1): StreamEvent<Text
 /** A position in the user's feed. */
 export const positionAt = (seq: number, epoch = 1) => ({ feed: "user", epoch, seq: String(seq) });
 
-/** A session with fake streams and a fake clock. `fraction` is 0.5, so that the first back-off delay is 250 ms. */
-export function fakeSession(options: Partial<SessionOptions<Text>> = {}) {
+/**
+ * A session with fake streams and a fake clock. `fraction` is 0.5, so that the first back-off delay is 250 ms. `probes`:
+ * the streams can be probed.
+ */
+export function fakeSession({ probes = false, ...options }: Partial<SessionOptions<Text>> & { probes?: boolean } = {}) {
   const clock = new FakeClock();
   const streams: FakeStream[] = [];
   const open: OpenStream<Text> = (request, sink) => {
     const stream = new FakeStream(request, sink);
     streams.push(stream);
-    return () => {
-      stream.dropped = true;
+    stream.probes = probes ? 0 : undefined;
+    return {
+      drop() {
+        stream.dropped = true;
+      },
+      probe() {
+        if (stream.probes !== undefined) stream.probes += 1;
+        return probes;
+      },
     };
   };
   const session = new Session<Text>({
@@ -73,11 +85,11 @@ export function fakeSession(options: Partial<SessionOptions<Text>> = {}) {
     rooms: new RoomJoins(),
     queueLimit: 1_000,
     clock,
-    fraction: () => 0.5,
+    random: { fraction: () => 0.5 },
     ...options,
   });
   const errors: TidingsError[] = [];
-  session.intake.listeners.add("error", (error) => void errors.push(error));
+  const stopErrors = session.intake.listeners.add("error", (error) => void errors.push(error));
   const messages: Text[] = [];
   session.intake.listeners.add("message", (text) => void messages.push(text));
   return {
@@ -85,6 +97,8 @@ export function fakeSession(options: Partial<SessionOptions<Text>> = {}) {
     clock,
     streams,
     errors,
+    /** Stops the collection of errors, so that nothing listens for them. */
+    stopErrors,
     messages,
     /** The newest stream, after promises have settled. */
     async stream(): Promise<FakeStream> {

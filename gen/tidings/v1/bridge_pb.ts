@@ -17,7 +17,8 @@ export const file_tidings_v1_bridge: GenFile = /*@__PURE__*/
 /**
  * A frame that a client sends over the WebSocket bridge at /ws. The server sends only SubscribeResponse messages. Each
  * frame is one message: a text frame of JSON under the subprotocol `tidings.v1.json`, a binary frame of Protobuf under
- * `tidings.v1.proto`. An error closes the socket with 4000 plus the number of its code.
+ * `tidings.v1.proto`. A later frame without any field, `{}` in JSON, is answered with a heartbeat event: by it a client
+ * finds out whether its connection is still alive. An error closes the socket with 4000 plus the number of its code.
  *
  * @generated from message tidings.v1.BridgeFrame
  */
@@ -48,7 +49,8 @@ export type BridgeFrame = Message<"tidings.v1.BridgeFrame"> & {
 /**
  * A frame that a client sends over the WebSocket bridge at /ws. The server sends only SubscribeResponse messages. Each
  * frame is one message: a text frame of JSON under the subprotocol `tidings.v1.json`, a binary frame of Protobuf under
- * `tidings.v1.proto`. An error closes the socket with 4000 plus the number of its code.
+ * `tidings.v1.proto`. A later frame without any field, `{}` in JSON, is answered with a heartbeat event: by it a client
+ * finds out whether its connection is still alive. An error closes the socket with 4000 plus the number of its code.
  *
  * @generated from message tidings.v1.BridgeFrame
  */

@@ -1,5 +1,6 @@
 /** Makes a call with the token in use, and repeats it once with a fresh token if that one is refused. */
 import { aNumber, checkShape, type Shape, withMethods } from "../check.ts";
+import { foregroundClock } from "../connection/foreground-clock.ts";
 import type { Tokens } from "../connection/tokens.ts";
 import { TidingsError } from "../tidings-error.ts";
 import { errorFromThrown } from "./wire-error.ts";
@@ -21,9 +22,6 @@ export interface CallContext {
 
 const defaultTimeoutMs = 30_000;
 
-/** The longest timer of browsers and Node, in ms; a longer one would fire at once. */
-const maxTimeoutMs = 2_147_483_647;
-
 const optionsShape: Shape<CallOptions> = { signal: withMethods("throwIfAborted"), timeoutMs: aNumber };
 
 /**
@@ -36,12 +34,22 @@ export async function callWithToken<T>(
   attempt: (token: string, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   checkShape("options", options, optionsShape);
-  const { timeoutMs = defaultTimeoutMs } = options;
-  const timeout = AbortSignal.timeout(Math.ceil(Math.min(Math.max(0, timeoutMs), maxTimeoutMs)));
-  const signal = AbortSignal.any([context.signal, timeout, ...(options.signal ? [options.signal] : [])]);
+  // Not AbortSignal.any and AbortSignal.timeout, which the oldest browsers do not have.
+  const controller = new AbortController();
+  const { signal } = controller;
+  const cancel = () => controller.abort(new TidingsError("canceled", "the call was canceled"));
+  for (const source of [context.signal, options.signal]) {
+    if (source?.aborted) cancel();
+    source?.addEventListener("abort", cancel, { signal });
+  }
+  const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  const timer = foregroundClock.after(options.timeoutMs ?? defaultTimeoutMs, () =>
+    controller.abort(new TidingsError("deadline_exceeded", "the deadline of the call has passed")),
+  );
   const run = async () => {
     signal.throwIfAborted();
-    const token = await unlessAborted(context.tokens.get(), signal);
+    // A token function may never answer.
+    const token = await Promise.race([context.tokens.get(), aborted]);
     try {
       return await attempt(token, signal);
     } catch (thrown) {
@@ -56,18 +64,10 @@ export async function callWithToken<T>(
       throw thrown;
     });
   } catch (thrown) {
-    if (timeout.aborted)
-      throw new TidingsError("deadline_exceeded", "the deadline of the call has passed", { cause: thrown });
-    if (signal.aborted) throw new TidingsError("canceled", "the call was canceled", { cause: thrown });
-    throw errorFromThrown(thrown);
+    throw signal.aborted ? signal.reason : errorFromThrown(thrown);
+  } finally {
+    timer.cancel();
+    // Removes the listeners.
+    controller.abort();
   }
-}
-
-/** The promise, or a rejection as soon as the signal is aborted: a token function may never answer. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

@@ -6,15 +6,13 @@ import type { BridgeFrameJson } from "../../../gen/tidings/v1/bridge_pb.ts";
 import type { MessageJson, PositionJson, UnreadTotalsJson } from "../../../gen/tidings/v1/message_pb.ts";
 import type {
   PublishRequestJson,
-  RoomState_StatusJson,
-  RoomStateJson,
   SubscribeRequestJson,
   SubscribeResponseJson,
 } from "../../../gen/tidings/v1/push_service_pb.ts";
-import type { Position, RoomEvent, StreamEvent, StreamRequest, UnreadTotals } from "../events.ts";
+import { anArray, check } from "../check.ts";
+import type { Position, StreamEvent, StreamRequest, UnreadTotals } from "../events.ts";
 import {
   type MarkRequest,
-  type Oneof,
   type OnlineRequest,
   type PublishRequest,
   splitMark,
@@ -23,34 +21,54 @@ import {
 } from "../requests.ts";
 import { isSeq } from "../state/positions.ts";
 import type { FrameCodec } from "../streams/ws.ts";
+import { failure } from "../tidings-error.ts";
 
 /** The codec of streams that subscribe with these filters. */
 export function jsonCodec(filters: SubscribeRequestJson): FrameCodec<MessageJson> {
   return {
     subprotocol: "tidings.v1.json",
+    ping: "{}",
     encode: (request) =>
       JSON.stringify({ token: request.token, subscribe: subscribeJson(filters, request) } satisfies BridgeFrameJson),
-    decode(data) {
-      const json: unknown = typeof data === "string" ? JSON.parse(data) : undefined;
-      if (typeof json !== "object" || json === null) throw new TypeError("not a JSON object");
-      return readEvent(json as SubscribeResponseJson);
-    },
+    decode: readEvent,
   };
 }
 
-/** Throws a TypeError for an event that no server sends. */
-function readEvent(json: SubscribeResponseJson): StreamEvent<MessageJson> {
-  const { hello, message, readState, online, caughtUp, gap, room, heartbeat, goAway } = json;
-  if (hello) {
-    return {
-      type: "hello",
-      subscriptionId: hello.subscriptionId ?? "",
-      heartbeatMs: readDuration(hello.heartbeatInterval),
-      unread: readTotals(hello.unread),
-      online: hello.online && { users: hello.online.users ?? 0, connections: hello.online.connections ?? 0 },
-      positions: readPositions(hello.positions),
-    };
+/** The fields that JSON leaves out when they have their default, by the name of the event. */
+const defaults: Readonly<Record<string, object>> = {
+  hello: { subscriptionId: "", positions: [] },
+  readState: { readIds: [], unreadIds: [], deletedIds: [], all: false },
+  online: { users: 0, connections: 0 },
+  caughtUp: { positions: [] },
+  gap: {},
+  room: { roomId: "", reason: "", message: "", code: "" },
+  heartbeat: { positions: [] },
+  goAway: {},
+};
+
+/** How a field of an event is decoded; the others are taken as they are. */
+const decoders: Readonly<Record<string, (value: never) => unknown>> = {
+  positions: (positions: readonly PositionJson[]) => positions.map(readPosition),
+  from: readPosition,
+  to: readPosition,
+  unread: readTotals,
+  online: (online: object) => ({ ...defaults.online, ...online }),
+  heartbeatInterval: readDuration,
+  reconnectAfter: readDuration,
+  status: (status: string) => status.slice("STATUS_".length).toLowerCase(),
+};
+
+/** Decodes one event of a stream. Throws a TidingsError for a text that no server sends. */
+export function readEvent(text: unknown): StreamEvent<MessageJson> {
+  try {
+    return eventOf(JSON.parse(text as string) as SubscribeResponseJson);
+  } catch (cause) {
+    throw failure("internal", "the server sent a malformed event", cause);
   }
+}
+
+function eventOf(json: SubscribeResponseJson): StreamEvent<MessageJson> {
+  const { message } = json;
   if (message) {
     return {
       type: "message",
@@ -60,31 +78,22 @@ function readEvent(json: SubscribeResponseJson): StreamEvent<MessageJson> {
       notification: message.kind === "KIND_NOTIFICATION",
     };
   }
-  if (readState) {
-    const { unread, readIds = [], unreadIds = [], deletedIds = [], all = false } = readState;
-    return { type: "readState", unread: readTotals(unread), readIds, unreadIds, deletedIds, all };
+  // An event of a newer server has another name.
+  const type = Object.keys(json).find((name) => name in defaults) ?? "unknown";
+  const event: Record<string, unknown> = { ...defaults[type], ...json[type as keyof SubscribeResponseJson], type };
+  for (const [field, decode] of Object.entries(decoders)) {
+    if (event[field]) event[field] = decode(event[field] as never);
   }
-  if (online) return { type: "online", users: online.users ?? 0, connections: online.connections ?? 0 };
-  if (caughtUp) return { type: "caughtUp", positions: readPositions(caughtUp.positions) };
-  if (gap) return { type: "gap", from: gap.from && readPosition(gap.from), to: gap.to && readPosition(gap.to) };
-  if (room) return readRoom(room);
-  if (heartbeat) return { type: "heartbeat", positions: readPositions(heartbeat.positions) };
-  if (goAway) return { type: "goAway", reconnectAfterMs: readDuration(goAway.reconnectAfter) };
-  return { type: "unknown" };
+  return event as unknown as StreamEvent<MessageJson>;
 }
 
 /** Unread totals, with defaults for the fields that JSON leaves out. */
 export function readTotals(json: UnreadTotalsJson | undefined): UnreadTotals | undefined {
-  if (json === undefined) return undefined;
-  return { total: json.total ?? 0, byCategory: json.byCategory ?? {}, version: checkSeq(json.version) };
+  return json && { total: 0, byCategory: {}, ...json, version: checkSeq(json.version) };
 }
 
-function readPositions(json: readonly PositionJson[] = []): Position[] {
-  return json.map(readPosition);
-}
-
-function readPosition({ feed = "", epoch = 0, seq }: PositionJson): Position {
-  return { feed, epoch, seq: checkSeq(seq) };
+function readPosition(json: PositionJson): Position {
+  return { feed: "", epoch: 0, ...json, seq: checkSeq(json.seq) };
 }
 
 function checkSeq(seq = "0"): string {
@@ -92,31 +101,17 @@ function checkSeq(seq = "0"): string {
   return seq;
 }
 
-const statuses: Readonly<Partial<Record<RoomState_StatusJson, RoomEvent["status"]>>> = {
-  STATUS_JOINED: "joined",
-  STATUS_REFUSED: "refused",
-  STATUS_KICKED: "kicked",
-};
-
-function readRoom({
-  roomId = "",
-  status,
-  reason = "",
-  message = "",
-  code = "",
-}: RoomStateJson): StreamEvent<MessageJson> {
-  const known = status && statuses[status];
-  return known === undefined ? { type: "unknown" } : { type: "room", roomId, status: known, reason, message, code };
-}
-
 /** A Duration, such as `1.5s`, in ms. */
-function readDuration(text: string | undefined): number {
-  const milliseconds = Number.parseFloat(text ?? "0") * 1000;
-  return Number.isFinite(milliseconds) ? milliseconds : 0;
+function readDuration(text: string): number {
+  return Number.parseFloat(text) * 1000;
 }
 
-function subscribeJson(filters: SubscribeRequestJson, request: StreamRequest): SubscribeRequestJson {
-  const rooms = request.rooms.map(({ roomId, mode }) => ({ roomId, mode: enumName("ROOM_MODE_", mode) }));
+/** A request of Subscribe: the client's filters, with the positions and rooms of one stream. */
+export function subscribeJson(filters: SubscribeRequestJson, request: StreamRequest): SubscribeRequestJson {
+  const rooms = request.rooms.map(({ roomId, mode }) => ({
+    roomId,
+    mode: `ROOM_MODE_${mode.toUpperCase() as Uppercase<typeof mode>}` as const,
+  }));
   return { ...filters, positions: [...request.positions], rooms };
 }
 
@@ -124,40 +119,39 @@ function subscribeJson(filters: SubscribeRequestJson, request: StreamRequest): S
 export function publishJson(publish: PublishRequest | PublishRequestJson, index?: number): PublishRequestJson {
   const parts = splitPublish(publish, index);
   if (parts === undefined) return publish as PublishRequestJson;
-  const { envelope, to, kind, payload, ttlMs, draft } = parts;
+  const { envelope, audience, kind, payload, ttlMs, draft } = parts;
+  const { json, binary } = payload;
   return {
     ...envelope,
-    audience: fieldOf(to),
+    audience,
     message: {
       ...draft,
-      kind: enumName("KIND_", kind),
-      ...fieldOf(payload.case === "binary" ? { case: payload.case, value: toBase64(payload.value) } : payload),
-      ...(ttlMs !== undefined && { ttl: `${ttlMs / 1000}s` }),
+      kind: `KIND_${kind}`,
+      json,
+      binary: binary && toBase64(binary),
+      ttl: ttlMs === undefined ? ttlMs : `${ttlMs / 1000}s`,
     },
-  };
+  } as PublishRequestJson;
+}
+
+/** A request of PublishBatch. Throws as splitPublish does, and a TypeError unless the requests are an array. */
+export function publishBatchJson(requests: readonly (PublishRequest | PublishRequestJson)[]): object {
+  check("requests", requests, anArray);
+  return { requests: Array.from(requests, publishJson) };
 }
 
 /** A request of MarkRead. Throws as splitMark does. */
 export function markJson(request: MarkRequest): object {
   const { target, rest } = splitMark(request);
-  return { ...rest, ...fieldOf(target) };
+  return { ...rest, ...target };
 }
 
 /** A request of OnlineCount. Throws as splitOnline does. */
 export function onlineJson(request: OnlineRequest): object {
   const { scope, rest } = splitOnline(request);
-  return { ...rest, ...fieldOf(scope) };
-}
-
-/** A oneof, which in JSON is the field that is set among the fields of the message. */
-function fieldOf<T>(oneof: Oneof<T>): Partial<T> {
-  return (oneof.case === undefined ? {} : { [oneof.case]: oneof.value }) as Partial<T>;
+  return { ...rest, ...scope };
 }
 
 function toBase64(bytes: Uint8Array): string {
   return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
-}
-
-function enumName<P extends string, W extends string>(prefix: P, word: W) {
-  return `${prefix}${word.toUpperCase() as Uppercase<W>}` as const;
 }

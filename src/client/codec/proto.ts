@@ -35,19 +35,25 @@ import {
   splitPublish,
 } from "../requests.ts";
 import type { FrameCodec } from "../streams/ws.ts";
+import { failure } from "../tidings-error.ts";
 
 /** The codec of streams that subscribe with these filters. */
 export function protoCodec(filters: SubscribeInit): FrameCodec<Message> {
   return {
     subprotocol: "tidings.v1.proto",
+    ping: new Uint8Array(),
     encode: (request) =>
       toBinary(
         BridgeFrameSchema,
         create(BridgeFrameSchema, { token: request.token, subscribe: subscribeInit(filters, request) }),
       ),
     decode(data) {
-      if (!(data instanceof ArrayBuffer)) throw new TypeError("not a binary frame");
-      return readEvent(fromBinary(SubscribeResponseSchema, new Uint8Array(data)));
+      try {
+        if (!(data instanceof ArrayBuffer)) throw new TypeError("not a binary frame");
+        return readEvent(fromBinary(SubscribeResponseSchema, new Uint8Array(data)));
+      } catch (cause) {
+        throw failure("internal", "the server sent a malformed event", cause);
+      }
     },
   };
 }
@@ -60,7 +66,7 @@ export function readEvent({ event }: SubscribeResponse): StreamEvent<Message> {
       return {
         type: "hello",
         subscriptionId,
-        heartbeatMs: milliseconds(heartbeatInterval),
+        heartbeatInterval: milliseconds(heartbeatInterval),
         unread: readTotals(unread),
         online: online && { users: online.users, connections: online.connections },
         positions,
@@ -86,7 +92,7 @@ export function readEvent({ event }: SubscribeResponse): StreamEvent<Message> {
     case "heartbeat":
       return { type: "heartbeat", positions: event.value.positions };
     case "goAway":
-      return { type: "goAway", reconnectAfterMs: milliseconds(event.value.reconnectAfter) };
+      return { type: "goAway", reconnectAfter: milliseconds(event.value.reconnectAfter) };
     default:
       return { type: "unknown" };
   }
@@ -128,19 +134,31 @@ export type PublishInit = MessageInitShape<typeof PublishRequestSchema>;
 export function publishInit(publish: PublishRequest | PublishInit, index?: number): PublishInit {
   const parts = splitPublish(publish, index);
   if (parts === undefined) return checkInit(PublishRequestSchema, publish as PublishInit, index);
-  const { envelope, to, kind, payload, ttlMs, draft } = parts;
+  const { envelope, audience, kind, payload, ttlMs, draft } = parts;
+  const { json, binary } = payload;
   return {
     ...envelope,
-    audience: { to },
+    audience: { to: oneofOf(audience) },
     message: {
       ...draft,
       kind: Kind[kind],
-      payload: payload.case === "json" ? { case: "json", value: valueInit(payload.value) } : payload,
+      payload: oneofOf({ json: json === undefined ? json : valueInit(json), binary }),
       ...(ttlMs !== undefined && {
         ttl: { seconds: BigInt(Math.floor(ttlMs / 1000)), nanos: (ttlMs % 1000) * 1_000_000 },
       }),
     },
-  };
+  } as PublishInit;
+}
+
+/** A oneof of Protobuf. */
+type Oneof<T> =
+  | { [K in keyof T]-?: { readonly case: K; readonly value: Exclude<T[K], undefined> } }[keyof T]
+  | { readonly case: undefined; readonly value?: undefined };
+
+/** The oneof of these fields, of which at most one is set. */
+function oneofOf<T extends object>(fields: T): Oneof<T> {
+  const [name, value] = Object.entries(fields).find(([, value]) => value !== undefined) ?? [];
+  return { case: name, value } as Oneof<T>;
 }
 
 /**
@@ -191,11 +209,11 @@ function valueInit(json: JsonValue): MessageInitShape<typeof ValueSchema> {
 export function markInit(request: MarkRequest): MessageInitShape<typeof MarkReadRequestSchema> {
   const { target, rest } = splitMark(request);
   const { categories = [], unread = false, upTo = [] } = rest;
-  return { target, categories: [...categories], unread, upTo: [...upTo] };
+  return { target: oneofOf(target), categories: [...categories], unread, upTo: [...upTo] };
 }
 
 /** A request of OnlineCount. Throws as splitOnline does. */
 export function onlineInit(request: OnlineRequest): MessageInitShape<typeof OnlineCountRequestSchema> {
   const { scope, rest } = splitOnline(request);
-  return { ...rest, scope };
+  return { ...rest, scope: oneofOf(scope) };
 }

@@ -3,7 +3,7 @@
  * function, and acts on the state that it returns (see session.ts). Nothing here waits, calls back or keeps state.
  */
 import { backoffMs, heldMs, isRetrySlot, refusedMs } from "./backoff.ts";
-import { type Signal, stay, type TidingsState, transitions } from "./transitions.ts";
+import { type Signal, type TidingsState, transitions } from "./transitions.ts";
 
 /** An input of the machine. */
 export interface Input {
@@ -18,19 +18,28 @@ export interface Input {
 /** The state of the machine, an immutable value; `step` returns the next one. */
 export interface Machine {
   readonly state: TidingsState;
-  /** Failures since a connection was healthy; an end for which the server assigned a retry slot is none. */
+  /** Failures not yet forgotten, at most `maxFailures`; an end for which the server assigned a retry slot is none. */
   readonly failures: number;
   /** Refusals of a token since a connection was healthy. */
   readonly refusals: number;
-  /** The delay of the states waiting, held and unauthorized, in ms. */
+  /** The delay in ms of the states waiting, held and unauthorized. */
   readonly delayMs: number;
 }
 
 /** The state of a client before its start. */
 export const initialMachine: Machine = { state: "idle", failures: 0, refusals: 0, delayMs: 0 };
 
-/** The age in ms at which a connection is healthy, so that the next failure counts as the first. */
+/** The age in ms at which a connection is healthy, so that the next refusal of its token counts as the first. */
 export const healthyAfterMs = 5_000;
+
+/** The number of failures at which the back-off has reached its cap; more are not counted. */
+export const maxFailures = 6;
+
+/**
+ * A stream that ends forgets one failure for each period of this length that it has lived, in ms; so after 3 s none is
+ * left. A client whose stream was cut several times in quick succession must not back off for 30 s at the next outage.
+ */
+export const forgetMs = 500;
 
 /** The longest delay in ms that a server can impose, so that one wrong answer cannot silence a client for days. */
 export const longestHoldMs = 300_000;
@@ -43,26 +52,23 @@ export const longestHoldMs = 300_000;
  * after the caller has consumed a full queue, and `resubscribe` is the caller's own request.
  */
 export function step(machine: Machine, input: Input, fraction: () => number): Machine {
-  const healthy = (input.uptimeMs ?? 0) >= healthyAfterMs;
-  const failures = healthy ? 0 : machine.failures;
-  const refusals = healthy ? 0 : machine.refusals;
-  const signal = signalOf(input, refusals);
+  const { uptimeMs = 0, afterMs = 0 } = input;
+  const failures = Math.max(0, machine.failures - Math.floor(uptimeMs / forgetMs));
+  const refusals = uptimeMs >= healthyAfterMs ? 0 : machine.refusals;
+  let signal: Signal;
+  if (input.type !== "unauthenticated") signal = input.type;
+  else signal = refusals === 0 ? "stale" : "refused";
   const state = transitions[machine.state][signal];
-  if (state === stay) return machine;
+  if (state === undefined) return machine;
   const refused = signal === "stale" || signal === "refused";
   // A client that waits for its retry slot has not failed.
-  const failed = refused || state === "waiting" || (state === "held" && !isRetrySlot(input.afterMs ?? 0));
+  const failed = refused || state === "waiting" || (state === "held" && !isRetrySlot(afterMs));
   return {
     state,
-    failures: failed ? failures + 1 : failures,
+    failures: failed ? Math.min(failures + 1, maxFailures) : failures,
     refusals: refused ? refusals + 1 : refusals,
-    delayMs: delayOf(state, failures, input.afterMs ?? 0, fraction),
+    delayMs: delayOf(state, failures, afterMs, fraction),
   };
-}
-
-function signalOf(input: Input, refusals: number): Signal {
-  if (input.type !== "unauthenticated") return input.type;
-  return refusals === 0 ? "stale" : "refused";
 }
 
 function delayOf(state: TidingsState, failures: number, afterMs: number, fraction: () => number): number {

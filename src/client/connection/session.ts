@@ -2,13 +2,13 @@
  * Drives the state machine: opens and drops streams, owns the one timer, gets tokens, and classifies the end of a
  * stream. Independent of Protobuf, JSON and sockets.
  */
-import type { Clock, Timer } from "../../ports/clock.ts";
-import type { JoinMode, OpenStream, StreamEvent } from "../events.ts";
+import type { Clock, Random, Timer } from "../../ports/clock.ts";
+import type { JoinMode, OpenedStream, OpenStream, StreamEvent } from "../events.ts";
 import { Intake } from "../state/intake.ts";
-import { type Observable, Variable } from "../state/observable.ts";
+import { Variable } from "../state/observable.ts";
 import type { PositionStorage } from "../state/position-saver.ts";
 import type { RoomJoins } from "../state/rooms.ts";
-import { isTerminal, refusesPositions, sentenceOf, TidingsError } from "../tidings-error.ts";
+import { failure, isTerminal, refusesPositions, TidingsError } from "../tidings-error.ts";
 import { type Input, initialMachine, type Machine, step } from "./machine.ts";
 import { watchPage } from "./page.ts";
 import { type TokenSource, Tokens } from "./tokens.ts";
@@ -20,43 +20,49 @@ export const tokenTimeoutMs = 30_000;
 /** The deadline of a stream's Hello, in ms. */
 export const helloTimeoutMs = 10_000;
 
+/** The deadline of the answer to a probe, in ms: with the back-off, a dead stream is replaced within 3 s. */
+export const probeTimeoutMs = 2_500;
+
 /** The dependencies of a session. */
 export interface SessionOptions<M> {
   readonly open: OpenStream<M>;
   readonly token: TokenSource;
-  readonly storage: PositionStorage | undefined;
+  readonly storage?: PositionStorage | undefined;
   /** The rooms that the streams join. */
   readonly rooms: RoomJoins;
   /** The capacity of the queue of one loop over events(). */
   readonly queueLimit: number;
   readonly clock: Clock;
-  /** Returns numbers in [0, 1). */
-  readonly fraction: () => number;
+  readonly random: Pick<Random, "fraction">;
 }
 
 /** The subscription of one client, over any number of streams. */
 export class Session<M> {
   /** Receives the events. */
   readonly intake: Intake<M>;
+  /** The state of the connection. */
+  readonly state: Variable<TidingsState>;
   /** The token in use, which unary calls share. */
   readonly tokens: Tokens;
   readonly #options: SessionOptions<M>;
-  readonly #state = new Variable<TidingsState>("idle");
   readonly #closing = new AbortController();
-  readonly #unwatchPage: () => void;
+  /** Aborted when the session is closed. */
+  readonly signal = this.#closing.signal;
+  readonly #loaded: Promise<void>;
 
   #machine: Machine = initialMachine;
   #timer: Timer | undefined;
-  #drop: (() => void) | undefined;
+  #stream: OpenedStream | undefined;
   /** The token of the current stream. */
   #token = "";
   /** The rooms have changed since the stream was opened. */
   #roomsChanged = false;
   /** When the Hello of the current stream arrived; undefined before that. */
   #helloAt: number | undefined;
-  #lastEventAt = 0;
-  /** The longest silence of a stream before it counts as dead, in ms; 0: unlimited. */
+  /** The longest silence of a stream before it counts as dead, in ms. */
   #silenceMs = 0;
+  /** When the next event is overdue: at the end of a silence, or of the time to answer a probe. */
+  #eventBy = 0;
   /** The state whose error was reported last; undefined since the client was live. */
   #reported: TidingsState | undefined;
 
@@ -64,28 +70,22 @@ export class Session<M> {
     this.#options = options;
     this.tokens = new Tokens(options.token);
     this.intake = new Intake({
-      rooms: options.rooms,
-      storage: options.storage,
-      clock: options.clock,
-      queueLimit: options.queueLimit,
-      drained: () => this.#dispatch({ type: "drained" }),
+      ...options,
+      drained: () => this.#dispatch("drained"),
       left: () => this.close(),
     });
-    this.#unwatchPage = watchPage({ wake: () => this.#wake(), leave: () => this.intake.flush() });
+    this.state = new Variable<TidingsState>("idle", this.intake.listeners.threw);
+    watchPage(
+      {
+        wake: (moved) => this.#wake(moved),
+        leave: () => this.intake.flush(),
+        hide: () => this.#dispatch("hide"),
+      },
+      this.signal,
+    );
     // Asynchronously, so that the caller can add its listeners first.
-    void Promise.resolve()
-      .then(() => this.intake.load())
-      .then(() => this.#dispatch({ type: "start" }));
-  }
-
-  /** The state of the connection. */
-  get state(): Observable<TidingsState> {
-    return this.#state;
-  }
-
-  /** Aborted when the session is closed. */
-  get signal(): AbortSignal {
-    return this.#closing.signal;
+    this.#loaded = Promise.resolve().then(() => this.intake.load());
+    void this.#loaded.then(() => this.#dispatch("start"));
   }
 
   /** Joins a room. Throws a TypeError or a RangeError for an id or a mode that no server accepts. */
@@ -100,20 +100,24 @@ export class Session<M> {
 
   /** Ends the stream, the timer, the loops and the calls. Does nothing when repeated. */
   close(): void {
-    this.#dispatch({ type: "close" });
+    this.#dispatch("close");
   }
 
-  #dispatch(input: Input, error?: TidingsError): void {
+  #dispatch(type: Input["type"], error?: TidingsError, afterMs = 0): void {
     const before = this.#machine;
-    const after = step(before, input, this.#options.fraction);
+    const uptimeMs = this.#helloAt === undefined ? 0 : this.#options.clock.now() - this.#helloAt;
+    const after = step(before, { type, uptimeMs, afterMs }, () => this.#options.random.fraction());
     if (after === before) return;
     this.#machine = after;
     this.#enter(after);
     if (after.state === "live") this.#reported = undefined;
     if (error !== undefined) this.#report(after.state, error);
-    if (after.state === "closed") this.#finish(error);
+    if (after.state === "closed") {
+      this.#closing.abort();
+      this.intake.close(error);
+    }
     // Last, and from the field: a listener may have closed the session meanwhile.
-    this.#state.set(this.#machine.state);
+    this.state.set(this.#machine.state);
   }
 
   /** Performs the actions of a state. */
@@ -126,8 +130,7 @@ export class Session<M> {
         return this.#open();
       case "replaying":
       case "live":
-        if (this.#silenceMs > 0) this.#arm(this.#silenceMs);
-        return;
+        return this.#checkSilence();
       case "authorizing":
         this.#dropStream();
         this.#arm(tokenTimeoutMs);
@@ -150,51 +153,55 @@ export class Session<M> {
     switch (this.#machine.state) {
       case "authorizing":
         this.tokens.abandon();
-        return this.#overdue("token: the token function took longer than 30 s");
+        return this.#overdue("no token came within 30 s");
       case "connecting":
-        return this.#overdue("the server sent no Hello within 10 s");
+        return this.#overdue("no Hello came within 10 s");
       case "replaying":
       case "live":
         return this.#checkSilence();
       default:
-        return this.#dispatch({ type: "timer" });
+        return this.#dispatch("timer");
     }
   }
 
-  /** The watchdog looks back at the last event when it fires, so that an event does not have to reset the timer. */
+  /** Arms the watchdog of the stream. It looks back at the last event, so that an event does not have to arm it. */
   #checkSilence() {
-    if (this.#silenceMs <= 0) return;
-    const left = this.#lastEventAt + this.#silenceMs - this.#options.clock.now();
-    if (left <= 0) return this.#overdue("the stream was silent for two heartbeat intervals");
+    const left = this.#eventBy - this.#options.clock.now();
+    if (left <= 0) return this.#overdue("no event came in time");
     this.#timer?.cancel();
     this.#arm(left);
   }
 
   #overdue(sentence: string): void {
-    this.#dispatch({ type: "timer", ...this.#uptime() }, new TidingsError("deadline_exceeded", sentence));
+    this.#dispatch("timer", new TidingsError("deadline_exceeded", sentence));
   }
 
-  #wake(): void {
-    const { state } = this.#machine;
+  /** `moved`: the network may be another one, which an old connection does not survive. */
+  #wake(moved: boolean) {
+    if (this.#helloAt === undefined) return this.#dispatch("wake");
+    if (this.#stream?.probe()) this.#eventBy = Math.min(this.#eventBy, this.#options.clock.now() + probeTimeoutMs);
+    else if (moved) return this.#dispatch("failed");
     // After the machine slept, the timer is late and the clock is right.
-    if (state === "replaying" || state === "live") this.#checkSilence();
-    else this.#dispatch({ type: "wake" });
+    this.#checkSilence();
   }
 
   #authorize(): void {
     // The same object unless another input came first; then this token is late.
     const expected = this.#machine;
-    this.tokens.get().then(
-      (token) => {
-        if (expected !== this.#machine) return;
-        this.#token = token;
-        this.#dispatch({ type: "token" });
-      },
-      (cause: unknown) => {
-        if (expected !== this.#machine) return;
-        this.#dispatch({ type: "failed" }, new TidingsError("unavailable", `token: ${sentenceOf(cause)}`, { cause }));
-      },
-    );
+    // A page that was hidden while its positions were read comes here before they are known.
+    this.#loaded
+      .then(() => this.tokens.get())
+      .then(
+        (token) => {
+          if (expected !== this.#machine) return;
+          this.#token = token;
+          this.#dispatch("token");
+        },
+        (cause: unknown) => {
+          if (expected !== this.#machine) return;
+          this.#dispatch("failed", failure("unavailable", "token", cause));
+        },
+      );
   }
 
   #open(): void {
@@ -204,10 +211,11 @@ export class Session<M> {
       positions: this.intake.positions(),
       rooms: this.#options.rooms.list(),
     };
-    this.#drop = this.#options.open(request, {
-      event: (event) => this.#receive(event),
-      end: (error) => this.#ended(error),
+    const stream = this.#options.open(request, {
+      event: (event) => stream === this.#stream && this.#receive(event),
+      end: (error) => stream === this.#stream && this.#ended(error),
     });
+    this.#stream = stream;
   }
 
   /**
@@ -216,53 +224,47 @@ export class Session<M> {
    */
   #resubscribe(): void {
     this.#roomsChanged = true;
-    this.#dispatch({ type: "resubscribe", ...this.#uptime() });
+    this.#dispatch("resubscribe");
   }
 
   #dropStream(): void {
-    const drop = this.#drop;
-    this.#drop = undefined;
+    const stream = this.#stream;
+    this.#stream = undefined;
     this.#helloAt = undefined;
-    drop?.();
-  }
-
-  #uptime(): { uptimeMs?: number } {
-    return this.#helloAt === undefined ? {} : { uptimeMs: this.#options.clock.now() - this.#helloAt };
+    stream?.drop();
   }
 
   #receive(event: StreamEvent<M>) {
-    this.#lastEventAt = this.#options.clock.now();
-    if (event.type === "goAway") {
-      return this.#dispatch({ type: "later", afterMs: event.reconnectAfterMs, ...this.#uptime() });
-    }
+    const { type } = event;
+    const now = this.#options.clock.now();
+    if (type === "goAway") return this.#dispatch("later", undefined, event.reconnectAfter);
     // Ignore events before Hello, and a second Hello.
-    if ((this.#machine.state === "connecting") !== (event.type === "hello")) return;
-    if (event.type === "hello") {
-      this.#helloAt = this.#lastEventAt;
-      this.#silenceMs = 2 * event.heartbeatMs;
-    } else if (event.type !== "heartbeat" && this.intake.deliveries.full) {
+    if ((this.#machine.state === "connecting") !== (type === "hello")) return;
+    if (type === "hello") {
+      this.#helloAt = now;
+      this.#silenceMs = 2 * (event.heartbeatInterval ?? 0) || Number.POSITIVE_INFINITY;
+    } else if (type !== "heartbeat" && this.intake.deliveries.full) {
       // Discard the event: the next stream starts before it.
-      return this.#dispatch({ type: "overflow" });
+      return this.#dispatch("overflow");
     }
+    this.#eventBy = now + this.#silenceMs;
     this.intake.take(event);
     // Change the state after the event, so that an observer of the state finds the totals that belong to it.
-    if (event.type === "hello" || event.type === "caughtUp") this.#dispatch({ type: event.type });
-    if (event.type === "hello" && this.#roomsChanged) this.#resubscribe();
+    if (type === "hello" || type === "caughtUp") this.#dispatch(type);
+    if (type === "hello" && this.#roomsChanged) this.#resubscribe();
   }
 
   #ended(error: TidingsError) {
-    const uptime = this.#uptime();
     if (refusesPositions(error)) {
       this.intake.reset(error.reason ?? "");
-      return this.#dispatch({ type: "reset" });
+      return this.#dispatch("reset");
     }
     if (error.code === "unauthenticated") {
       this.tokens.refuse(this.#token);
-      return this.#dispatch({ type: "unauthenticated", ...uptime }, error);
+      return this.#dispatch("unauthenticated", error);
     }
-    if (isTerminal(error)) return this.#dispatch({ type: "rejected" }, error);
-    if (error.retryAfterMs === undefined) return this.#dispatch({ type: "failed", ...uptime }, error);
-    this.#dispatch({ type: "later", afterMs: error.retryAfterMs, ...uptime }, error);
+    if (isTerminal(error)) return this.#dispatch("rejected", error);
+    this.#dispatch(error.retryAfterMs === undefined ? "failed" : "later", error, error.retryAfterMs);
   }
 
   /** Reports an error when trouble begins and when its kind changes, not at every attempt. */
@@ -273,11 +275,5 @@ export class Session<M> {
     if (kind === this.#reported) return;
     this.#reported = kind;
     this.intake.listeners.fail(error);
-  }
-
-  #finish(error: TidingsError | undefined): void {
-    this.#unwatchPage();
-    this.#closing.abort();
-    this.intake.close(error);
   }
 }

@@ -1,7 +1,4 @@
-/**
- * The transition table of a client's connection, with one cell for every state and signal. A missing cell is a compile
- * error, so that a signal which a state ignores is written down as `stay`.
- */
+/** The transition table of a client's connection. */
 
 /** The state of a client's connection. */
 export type TidingsState =
@@ -23,6 +20,8 @@ export type TidingsState =
   | "unauthorized"
   /** A loop over events() fell behind; the stream is opened again when it has caught up. */
   | "paused"
+  /** The page is in the browser's back-forward cache, without a stream; its return opens one. */
+  | "frozen"
   /** Ended by close() or by an error that a retry cannot resolve. */
   | "closed";
 
@@ -50,8 +49,10 @@ export type Signal =
   | "rejected"
   /** The state's timer fired: the token, the Hello or a heartbeat is overdue, or the delay is over. */
   | "timer"
-  /** The page came online or became visible. */
+  /** The page came online, became visible, or returned from the back-forward cache. */
   | "wake"
+  /** The page is about to enter the back-forward cache. */
+  | "hide"
   /** The caller changed the rooms. */
   | "resubscribe"
   /** The queue of a loop over events() is full. */
@@ -61,189 +62,69 @@ export type Signal =
   /** The caller closed the client. */
   | "close";
 
-/** The cell of a signal that changes nothing: it is late, or has no meaning in this state. */
-export const stay = "stay";
+/** The moves of a state: one for each signal but those that the state ignores, which are late or mean nothing in it. */
+type Moves<Ignored extends Signal = never> = Readonly<Record<Exclude<Signal, Ignored>, TidingsState>>;
 
-/** The next state: `transitions[state][signal]`. */
-export const transitions: Readonly<Record<TidingsState, Readonly<Record<Signal, TidingsState | typeof stay>>>> = {
-  idle: {
-    start: "authorizing",
-    token: stay,
-    hello: stay,
-    caughtUp: stay,
-    later: stay,
-    failed: stay,
-    stale: stay,
-    refused: stay,
-    reset: stay,
-    rejected: stay,
-    timer: stay,
-    wake: stay,
-    resubscribe: stay,
-    overflow: stay,
-    drained: stay,
-    close: "closed",
-  },
-  authorizing: {
-    start: stay,
-    token: "connecting",
-    hello: stay,
-    caughtUp: stay,
-    later: stay,
-    failed: "waiting",
-    stale: stay,
-    refused: stay,
-    reset: stay,
-    rejected: stay,
-    timer: "waiting",
-    wake: stay,
-    resubscribe: stay,
-    overflow: stay,
-    drained: stay,
-    close: "closed",
-  },
-  connecting: {
-    start: stay,
-    token: stay,
-    hello: "replaying",
-    caughtUp: stay,
-    later: "held",
-    failed: "waiting",
-    stale: "authorizing",
-    refused: "unauthorized",
-    reset: "waiting",
-    rejected: "closed",
-    timer: "waiting",
-    wake: stay,
-    resubscribe: stay,
-    overflow: stay,
-    drained: stay,
-    close: "closed",
-  },
-  replaying: {
-    start: stay,
-    token: stay,
-    hello: stay,
-    caughtUp: "live",
-    later: "held",
-    failed: "waiting",
-    stale: "authorizing",
-    refused: "unauthorized",
-    reset: "waiting",
-    rejected: "closed",
-    timer: "waiting",
-    wake: stay,
-    resubscribe: "authorizing",
-    overflow: "paused",
-    drained: stay,
-    close: "closed",
-  },
-  live: {
-    start: stay,
-    token: stay,
-    hello: stay,
-    caughtUp: stay,
-    later: "held",
-    failed: "waiting",
-    stale: "authorizing",
-    refused: "unauthorized",
-    reset: "waiting",
-    rejected: "closed",
-    timer: "waiting",
-    wake: stay,
-    resubscribe: "authorizing",
-    overflow: "paused",
-    drained: stay,
-    close: "closed",
-  },
-  waiting: {
-    start: stay,
-    token: stay,
-    hello: stay,
-    caughtUp: stay,
-    later: stay,
-    failed: stay,
-    stale: stay,
-    refused: stay,
-    reset: stay,
-    rejected: stay,
-    timer: "authorizing",
-    wake: "authorizing",
-    resubscribe: stay,
-    overflow: stay,
-    drained: stay,
-    close: "closed",
-  },
-  held: {
-    start: stay,
-    token: stay,
-    hello: stay,
-    caughtUp: stay,
-    later: stay,
-    failed: stay,
-    stale: stay,
-    refused: stay,
-    reset: stay,
-    rejected: stay,
-    timer: "authorizing",
-    wake: stay,
-    resubscribe: stay,
-    overflow: stay,
-    drained: stay,
-    close: "closed",
-  },
-  unauthorized: {
-    start: stay,
-    token: stay,
-    hello: stay,
-    caughtUp: stay,
-    later: stay,
-    failed: stay,
-    stale: stay,
-    refused: stay,
-    reset: stay,
-    rejected: stay,
-    timer: "authorizing",
-    wake: "authorizing",
-    resubscribe: stay,
-    overflow: stay,
-    drained: stay,
-    close: "closed",
-  },
-  paused: {
-    start: stay,
-    token: stay,
-    hello: stay,
-    caughtUp: stay,
-    later: stay,
-    failed: stay,
-    stale: stay,
-    refused: stay,
-    reset: stay,
-    rejected: stay,
-    timer: stay,
-    wake: stay,
-    resubscribe: stay,
-    overflow: stay,
-    drained: "authorizing",
-    close: "closed",
-  },
-  closed: {
-    start: stay,
-    token: stay,
-    hello: stay,
-    caughtUp: stay,
-    later: stay,
-    failed: stay,
-    stale: stay,
-    refused: stay,
-    reset: stay,
-    rejected: stay,
-    timer: stay,
-    wake: stay,
-    resubscribe: stay,
-    overflow: stay,
-    drained: stay,
-    close: stay,
-  },
+/** The signals that mean something only while a stream is open. */
+type OfStream =
+  | "hello"
+  | "caughtUp"
+  | "later"
+  | "stale"
+  | "refused"
+  | "reset"
+  | "rejected"
+  | "resubscribe"
+  | "overflow";
+
+/** The moves of every state but the last two. */
+const always = { hide: "frozen", close: "closed" } as const;
+
+/** The moves of every state that has a stream. */
+const streaming = {
+  ...always,
+  later: "held",
+  failed: "waiting",
+  stale: "authorizing",
+  refused: "unauthorized",
+  reset: "waiting",
+  rejected: "closed",
+  timer: "waiting",
+} as const;
+
+/** The moves of a stream that has had its Hello. */
+const greeted = { ...streaming, resubscribe: "authorizing", overflow: "paused" } as const;
+
+/**
+ * The next state: `transitions[state][signal]`; a state ignores a signal that its row does not have. A signal that is
+ * neither in the row nor among the ignored ones of its type is a compile error.
+ */
+export const transitions: Readonly<Record<TidingsState, Readonly<Partial<Record<Signal, TidingsState>>>>> = {
+  idle: { ...always, start: "authorizing" } satisfies Moves<
+    OfStream | "token" | "failed" | "timer" | "wake" | "drained"
+  >,
+  authorizing: { ...always, token: "connecting", failed: "waiting", timer: "waiting" } satisfies Moves<
+    OfStream | "start" | "wake" | "drained"
+  >,
+  connecting: { ...streaming, hello: "replaying" } satisfies Moves<
+    "start" | "token" | "caughtUp" | "wake" | "resubscribe" | "overflow" | "drained"
+  >,
+  replaying: { ...greeted, caughtUp: "live" } satisfies Moves<"start" | "token" | "hello" | "wake" | "drained">,
+  live: greeted satisfies Moves<"start" | "token" | "hello" | "caughtUp" | "wake" | "drained">,
+  waiting: { ...always, timer: "authorizing", wake: "authorizing" } satisfies Moves<
+    OfStream | "start" | "token" | "failed" | "drained"
+  >,
+  held: { ...always, timer: "authorizing" } satisfies Moves<
+    OfStream | "start" | "token" | "failed" | "wake" | "drained"
+  >,
+  unauthorized: { ...always, timer: "authorizing", wake: "authorizing" } satisfies Moves<
+    OfStream | "start" | "token" | "failed" | "drained"
+  >,
+  paused: { ...always, drained: "authorizing" } satisfies Moves<
+    OfStream | "start" | "token" | "failed" | "timer" | "wake"
+  >,
+  frozen: { wake: "authorizing", close: "closed" } satisfies Moves<
+    OfStream | "start" | "token" | "failed" | "timer" | "hide" | "drained"
+  >,
+  closed: {} satisfies Moves<Signal>,
 };

@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../../ports/clock.ts";
 import type { OnlineState, Position, StreamEvent, TidingsEvent } from "../events.ts";
-import { sentenceOf, TidingsError } from "../tidings-error.ts";
+import { failure, type TidingsError } from "../tidings-error.ts";
 import { Badge } from "./badge.ts";
 import { Deliveries } from "./deliveries.ts";
 import { Listeners } from "./listeners.ts";
@@ -16,7 +16,7 @@ import { isRoomFeed, type RoomJoins } from "./rooms.ts";
 /** The dependencies of an intake. */
 export interface IntakeOptions {
   readonly rooms: RoomJoins;
-  readonly storage: PositionStorage | undefined;
+  readonly storage?: PositionStorage | undefined;
   readonly clock: Clock;
   /** The capacity of the queue of one loop. */
   readonly queueLimit: number;
@@ -28,12 +28,12 @@ export interface IntakeOptions {
 
 /** The receiving side of one client. */
 export class Intake<M> {
-  /** The unread totals. */
-  readonly badge = new Badge();
-  /** The tenant's online count. */
-  readonly online = new Variable<OnlineState | undefined>(undefined);
   /** The listeners of on(). */
   readonly listeners = new Listeners<M>();
+  /** The unread totals. */
+  readonly badge = new Badge(this.listeners.threw);
+  /** The tenant's online count. */
+  readonly online = new Variable<OnlineState | undefined>(undefined, this.listeners.threw);
   /** The loops over events(). */
   readonly deliveries: Deliveries<TidingsEvent<M>>;
   /** The positions received: they identify duplicates, and the next stream starts there. */
@@ -50,7 +50,7 @@ export class Intake<M> {
       storage,
       clock,
       positions: () => this.#followed(this.#consumed),
-      failed: (cause) => this.listeners.fail(new TidingsError("unknown", `storage: ${sentenceOf(cause)}`, { cause })),
+      failed: (cause) => this.listeners.fail(failure("unknown", "storage", cause)),
     });
   }
 
@@ -78,34 +78,31 @@ export class Intake<M> {
     return true;
   }
 
-  /** Takes one event. */
+  /** Takes one event. Ignores those that a newer server may send. */
   take(event: StreamEvent<M>) {
     switch (event.type) {
       case "hello":
         this.badge.hello(event.unread);
-        if (event.online !== undefined) this.online.set(event.online);
-        return this.#give({ type: "hello", subscriptionId: event.subscriptionId }, this.#startOf(event.positions));
+        if (event.online) this.online.set(event.online);
+        return this.#give({ type: event.type, subscriptionId: event.subscriptionId }, this.#startOf(event.positions));
       case "message":
         return this.#takeMessage(event);
       case "readState":
         this.badge.readState(event.unread);
-        return this.#give(event, []);
+        return this.#give(event);
       case "online":
         this.online.set({ users: event.users, connections: event.connections });
-        return this.#give(event, []);
+        return this.#give(event);
       case "caughtUp":
         this.badge.caughtUp();
-        return this.#give({ type: "caughtUp" }, event.positions);
+        return this.#give({ type: event.type }, event.positions);
       case "gap":
-        return this.#give(event, event.to === undefined ? [] : [event.to]);
+        return this.#give(event, event.to && [event.to]);
       case "room":
-        return this.#give(this.#rooms.apply(event), []);
+        return ["joined", "refused", "kicked"].includes(event.status) && this.#give(this.#rooms.apply(event));
       case "heartbeat":
         this.#received.advance(event.positions);
         return this.deliveries.pass(event.positions);
-      case "goAway":
-      case "unknown":
-        return;
     }
   }
 
@@ -115,7 +112,7 @@ export class Intake<M> {
     this.#consumed.forget();
     this.deliveries.forgetPositions();
     this.#saver.changed();
-    this.#give({ type: "reset", reason }, []);
+    this.#give({ type: "reset", reason });
   }
 
   /** Saves the consumed positions at once: the page may be gone soon. */
@@ -143,14 +140,14 @@ export class Intake<M> {
   }
 
   #takeMessage({ message, position, category, notification }: StreamEvent<M> & { type: "message" }) {
-    if (position === undefined) return this.#give({ type: "message", message }, []);
+    if (!position) return this.#give({ type: "message", message });
     if (this.#received.includes(position)) return;
     if (notification) this.badge.notification(category);
     this.#give({ type: "message", message }, [position]);
   }
 
   /** Calls the listeners before the loops get the event, so that a loop sees the effects of the listeners. */
-  #give(event: TidingsEvent<M>, positions: readonly Position[]): void {
+  #give(event: TidingsEvent<M>, positions: readonly Position[] = []): void {
     this.#received.advance(positions);
     this.listeners.emit(event);
     this.deliveries.push(event, positions);

@@ -1,6 +1,5 @@
 /** The position in each feed: sent when the client reconnects, and compared to detect duplicates. */
 import type { Position } from "../events.ts";
-import { isRoomFeed } from "./rooms.ts";
 
 /** The limit of SubscribeRequest. */
 const maxPositions = 128;
@@ -8,10 +7,6 @@ const maxPositions = 128;
 /** One position per feed. */
 export class Positions {
   readonly #positions = new Map<string, { readonly epoch: number; readonly seq: bigint }>();
-
-  constructor(positions: readonly Position[] = []) {
-    this.advance(positions);
-  }
 
   /** Whether the position is at or before the one of its feed, in the same epoch. */
   includes({ feed, epoch, seq }: Position): boolean {
@@ -54,32 +49,21 @@ export function formatPositions(positions: readonly Position[]): string {
  * or its user, may have written to the storage.
  */
 export function parsePositions(text: string | null): Position[] {
-  const parsed = readJson(text);
-  if (!Array.isArray(parsed)) return [];
-  return parsed.filter(isPosition).slice(0, maxPositions);
-}
-
-function readJson(text: string | null): unknown {
   try {
-    return JSON.parse(text ?? "null");
+    return (JSON.parse(text ?? "[]") as unknown[]).filter(isPosition).slice(0, maxPositions);
   } catch {
-    return null;
+    return [];
   }
 }
 
 function isPosition(item: unknown): item is Position {
-  if (typeof item !== "object" || item === null) return false;
-  const { feed, epoch, seq } = item as Partial<Record<keyof Position, unknown>>;
-  return isFeed(feed) && isEpoch(epoch) && typeof seq === "string" && isSeq(seq);
+  const { feed, epoch, seq } = (item ?? {}) as Partial<Record<keyof Position, unknown>>;
+  // The operator turns its operand into a uint32.
+  const isEpoch = (epoch as number) >>> 0 === epoch;
+  return isEpoch && typeof feed === "string" && isFeed.test(feed) && typeof seq === "string" && isSeq(seq);
 }
 
-function isFeed(feed: unknown): boolean {
-  return typeof feed === "string" && (["user", "tenant", "activity", "everyone"].includes(feed) || isRoomFeed(feed));
-}
-
-function isEpoch(epoch: unknown): boolean {
-  return typeof epoch === "number" && Number.isInteger(epoch) && epoch >= 0 && epoch <= 0xffff_ffff;
-}
+const isFeed = /^(user|tenant|activity|everyone|room\/.*)$/s;
 
 /** Whether a text is a seq: a decimal uint64. */
 export function isSeq(seq: string): boolean {

@@ -1,6 +1,6 @@
 /** The rooms that a client asks for, whether or not the server has admitted it to them. */
 import { canonicalRoom, isBrokenDirect } from "../../rooms/room-ids.ts";
-import { aString, check, checkShape } from "../check.ts";
+import { aString, check } from "../check.ts";
 import type { JoinMode, RoomEvent, RoomJoin } from "../events.ts";
 
 /** The limit of SubscribeRequest. */
@@ -13,14 +13,9 @@ export class RoomJoins {
   /** `held`: the server has admitted the client since join(). */
   readonly #joins = new Map<string, { readonly mode: JoinMode; held: boolean }>();
 
-  /**
-   * Throws a TypeError for a value of the wrong type or an unknown key, and a RangeError for values that no server
-   * accepts: a malformed id, a room named twice, too many rooms.
-   */
+  /** Throws a RangeError for values that no server accepts: a malformed id, a room named twice, too many rooms. */
   constructor(rooms: readonly RoomJoin[] = []) {
-    rooms.forEach((room, index) => {
-      checkShape(`rooms[${index}]`, room, { roomId: aString, mode: aString });
-      const { roomId, mode } = room;
+    rooms.forEach(({ roomId, mode }, index) => {
       this.join(roomId, mode);
       if (this.#joins.size === index) throw new RangeError(`rooms: ${roomId} is named twice`);
     });
@@ -64,7 +59,7 @@ export class RoomJoins {
   /** Applies an event of a room, and returns it for the caller. A room that another client took is not joined again. */
   apply(event: RoomEvent): RoomEvent {
     const join = this.#joins.get(event.roomId);
-    const taken = event.status === "refused" && event.code === "already_exists" && join?.held && join.mode === "last";
+    const taken = event.code === "already_exists" && join?.held && join.mode === "last";
     if (join && event.status === "joined") join.held = true;
     if (event.status !== "kicked" && !taken) return event;
     this.#joins.delete(event.roomId);

@@ -3,7 +3,7 @@
  * HTTP/1.1 connections per host for all its tabs, so a seventh stream would hang, while WebSockets have a limit of
  * their own.
  */
-import type { OpenStream, StreamSink } from "../events.ts";
+import type { OpenedStream, OpenStream } from "../events.ts";
 import type { TidingsError } from "../tidings-error.ts";
 
 type Transport = "ws" | "connect";
@@ -18,43 +18,50 @@ export function autoStream<M>(ws: OpenStream<M>, connect: OpenStream<M>): OpenSt
 
   return (request, sink) => {
     const start = proven ?? first;
-    let drop = () => {};
+    let stream: OpenedStream;
+    let current: Transport;
     /** The attempt is decided: Hello arrived, the stream ended, or it was dropped. */
     let settled = false;
 
     const open = (transport: Transport) => {
-      drop = transports[transport](request, watch(transport));
-    };
-    const watch = (transport: Transport): StreamSink<M> => ({
-      event(event) {
-        settled = true;
-        proven = transport;
-        sink.event(event);
-      },
-      end(error) {
-        if (settled || isAnswer(error)) {
+      current = transport;
+      stream = transports[transport](request, {
+        event(event) {
+          if (transport !== current) return;
           settled = true;
-          return sink.end(error);
-        }
-        const fallback = transport === "ws" && proven === undefined;
-        proven = undefined;
-        first = "ws";
-        if (fallback) return open("connect");
-        settled = true;
-        sink.end(error);
-      },
-    });
+          proven = transport;
+          sink.event(event);
+        },
+        end(error) {
+          if (transport !== current) return;
+          if (!settled && !isAnswer(error)) {
+            const fallback = transport === "ws" && proven === undefined;
+            proven = undefined;
+            first = "ws";
+            if (fallback) {
+              stream.drop();
+              return open("connect");
+            }
+          }
+          settled = true;
+          sink.end(error);
+        },
+      });
+    };
 
     open(start);
-    return () => {
-      if (!settled) {
-        // No answer before the deadline: a proxy may swallow the upgrade. Start the next attempt with the other
-        // transport, unless this one has worked before; then try it again.
-        first = proven === undefined && start === "ws" ? "connect" : "ws";
-        proven = undefined;
-      }
-      settled = true;
-      drop();
+    return {
+      drop() {
+        if (!settled) {
+          // No answer before the deadline: a proxy may swallow the upgrade. Start the next attempt with the other
+          // transport, unless this one has worked before; then try it again.
+          first = proven === undefined && start === "ws" ? "connect" : "ws";
+          proven = undefined;
+        }
+        settled = true;
+        stream.drop();
+      },
+      probe: () => stream.probe(),
     };
   };
 }

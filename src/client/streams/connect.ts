@@ -1,28 +1,27 @@
-/** Subscribe over the Connect protocol. */
-import type { Message } from "../../../gen/tidings/v1/message_pb.ts";
-import type { Caller, SubscribeInit } from "../calls/caller.ts";
+/** Subscribe over the Connect protocol: a request whose response does not end. */
 import { errorFromThrown } from "../calls/wire-error.ts";
-import { readEvent, subscribeInit } from "../codec/proto.ts";
-import type { OpenStream } from "../events.ts";
+import type { OpenStream, StreamEvent, StreamRequest } from "../events.ts";
 import { TidingsError } from "../tidings-error.ts";
 
-/** Opens streams that subscribe with these filters. */
-export function connectStream(caller: Caller, filters: SubscribeInit): OpenStream<Message> {
+/**
+ * Opens streams whose responses `subscribe` iterates over, and `read` decodes. Only aborting the signal drops a stream.
+ * Such a stream cannot be probed: its request has been sent, and a second request may take another connection.
+ */
+export function connectStream<M, R>(
+  subscribe: (request: StreamRequest, signal: AbortSignal) => AsyncIterable<R>,
+  read: (response: R) => StreamEvent<M>,
+): OpenStream<M> {
   return (request, sink) => {
     const dropped = new AbortController();
     const pump = async () => {
-      const init = subscribeInit(filters, request);
-      for await (const response of caller.subscribe(init, request.token, dropped.signal)) {
-        // The iteration may still yield events that were read before the drop.
+      for await (const response of subscribe(request, dropped.signal)) {
+        // The iteration may go on after the drop, in a transport that ignores its signal.
         if (dropped.signal.aborted) return;
-        sink.event(readEvent(response));
+        sink.event(read(response));
       }
       throw new TidingsError("unavailable", "the stream ended");
     };
-    pump().catch((thrown: unknown) => {
-      // The code does not tell whether the client dropped the stream: a lost connection is `canceled`, too.
-      if (!dropped.signal.aborted) sink.end(errorFromThrown(thrown));
-    });
-    return () => dropped.abort();
+    pump().catch((thrown: unknown) => sink.end(errorFromThrown(thrown)));
+    return { drop: () => dropped.abort(), probe: () => false };
   };
 }

@@ -1,14 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  forgetMs,
   healthyAfterMs,
   type Input,
   initialMachine,
   longestHoldMs,
   type Machine,
+  maxFailures,
   step,
 } from "../../../src/client/connection/machine.ts";
-import { stay, type TidingsState, transitions } from "../../../src/client/connection/transitions.ts";
+import { type TidingsState, transitions } from "../../../src/client/connection/transitions.ts";
 
 const types: Input["type"][] = [
   "start",
@@ -22,6 +24,7 @@ const types: Input["type"][] = [
   "rejected",
   "timer",
   "wake",
+  "hide",
   "resubscribe",
   "overflow",
   "drained",
@@ -40,7 +43,7 @@ const input = (allowed: Input["type"][]): fc.Arbitrary<Input> =>
     { requiredKeys: ["type"] },
   );
 const anyInputs = fc.array(input(types), { maxLength: 60 });
-const nonFinal = types.filter((type) => type !== "close" && type !== "rejected");
+const nonFinal = types.filter((type) => type !== "close" && type !== "rejected" && type !== "hide");
 const fraction = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
 function run(inputs: Input[], fraction = 0.5): Machine[] {
@@ -53,22 +56,27 @@ describe("The transition table", () => {
   test("has these moves and no others", () => {
     const moves = (state: TidingsState) =>
       Object.entries(transitions[state])
-        .filter(([, to]) => to !== stay)
         .map(([signal, to]) => `${signal} ${to}`)
         .sort()
         .join(", ");
-    const ends = "failed waiting, hello replaying, later held, refused unauthorized, rejected closed, reset waiting";
+    const ends =
+      "failed waiting, hide frozen, later held, refused unauthorized, rejected closed, reset waiting, stale authorizing, timer waiting";
+    const sorted = (...moves: string[]) =>
+      moves
+        .flatMap((move) => move.split(", "))
+        .sort()
+        .join(", ");
     expect(Object.fromEntries(states.map((state) => [state, moves(state)]))).toEqual({
-      idle: "close closed, start authorizing",
-      authorizing: "close closed, failed waiting, timer waiting, token connecting",
-      connecting: `close closed, ${ends}, stale authorizing, timer waiting`,
-      replaying:
-        "caughtUp live, close closed, failed waiting, later held, overflow paused, refused unauthorized, rejected closed, reset waiting, resubscribe authorizing, stale authorizing, timer waiting",
-      live: "close closed, failed waiting, later held, overflow paused, refused unauthorized, rejected closed, reset waiting, resubscribe authorizing, stale authorizing, timer waiting",
-      waiting: "close closed, timer authorizing, wake authorizing",
-      held: "close closed, timer authorizing",
-      unauthorized: "close closed, timer authorizing, wake authorizing",
-      paused: "close closed, drained authorizing",
+      idle: "close closed, hide frozen, start authorizing",
+      authorizing: "close closed, failed waiting, hide frozen, timer waiting, token connecting",
+      connecting: sorted(ends, "close closed, hello replaying"),
+      replaying: sorted(ends, "caughtUp live, close closed, overflow paused, resubscribe authorizing"),
+      live: sorted(ends, "close closed, overflow paused, resubscribe authorizing"),
+      waiting: "close closed, hide frozen, timer authorizing, wake authorizing",
+      held: "close closed, hide frozen, timer authorizing",
+      unauthorized: "close closed, hide frozen, timer authorizing, wake authorizing",
+      paused: "close closed, drained authorizing, hide frozen",
+      frozen: "close closed, wake authorizing",
       closed: "",
     });
   });
@@ -76,7 +84,7 @@ describe("The transition table", () => {
   test("reaches every state from idle, and live from every state but closed", () => {
     const reach = (from: TidingsState) => {
       const found = new Set([from]);
-      for (const state of found) for (const to of Object.values(transitions[state])) if (to !== stay) found.add(to);
+      for (const state of found) for (const to of Object.values(transitions[state])) found.add(to);
       return found;
     };
     expect([...reach("idle")].sort()).toEqual([...states].sort());
@@ -141,14 +149,30 @@ describe("After any sequence of inputs", () => {
     );
   });
 
-  test("failures are forgotten only after a healthy connection", () => {
+  test("each period of a stream's life forgets one failure, and nothing else does", () => {
     fc.assert(
       fc.property(anyInputs, (inputs) => {
         const machines = run(inputs);
         machines.slice(1).forEach(({ failures }, i) => {
-          const healthy = (inputs[i]?.uptimeMs ?? 0) >= healthyAfterMs;
-          if (!healthy) expect(failures).toBeGreaterThanOrEqual(machines[i]?.failures ?? 0);
+          const before = machines[i]?.failures ?? 0;
+          const forgotten = Math.floor((inputs[i]?.uptimeMs ?? 0) / forgetMs);
+          expect(failures).toBeGreaterThanOrEqual(Math.max(0, before - forgotten));
+          expect(failures).toBeLessThanOrEqual(Math.min(maxFailures, before + 1));
         });
+      }),
+    );
+  });
+
+  test("only the page wakes a frozen client, and at once", () => {
+    fc.assert(
+      fc.property(fc.array(input(nonFinal), { maxLength: 60 }), anyInputs, (inputs, others) => {
+        const before = run([{ type: "start" }, ...inputs]).at(-1) as Machine;
+        const frozen = step(before, { type: "hide" }, () => 0.5);
+        expect(frozen.state).toBe("frozen");
+        for (const other of others) {
+          if (other.type !== "wake" && other.type !== "close") expect(step(frozen, other, () => 0.5)).toBe(frozen);
+        }
+        expect(step(frozen, { type: "wake" }, () => 0.5).state).toBe("authorizing");
       }),
     );
   });
@@ -176,15 +200,34 @@ test("A refused token is replaced at once after a healthy connection, and after 
   expect(run([...inputs, ...recovered]).at(-1)?.state).toBe("authorizing");
 });
 
-test("The back-off grows with each failure and restarts after a healthy connection", () => {
+test("The back-off grows with each failure, and forgets one for each half second of a stream", () => {
   const attempt: Input[] = [{ type: "timer" }, { type: "token" }, { type: "hello" }];
-  const fail: Input = { type: "failed", uptimeMs: healthyAfterMs - 1 };
+  const fail: Input = { type: "failed", uptimeMs: forgetMs - 1 };
   const inputs = [{ type: "start" }, { type: "token" }, fail, ...attempt, fail, ...attempt, fail] as Input[];
   const delays = (machines: Machine[]) => machines.filter(({ state }) => delayed.includes(state)).map((m) => m.delayMs);
   expect(delays(run(inputs))).toEqual([250, 500, 1_000]);
-  expect(delays(run([...inputs, ...attempt, { type: "failed", uptimeMs: healthyAfterMs }]))).toEqual([
-    250, 500, 1_000, 250,
-  ]);
+  const after = (uptimeMs: number) => delays(run([...inputs, ...attempt, { type: "failed", uptimeMs }])).at(-1);
+  expect([0, 500, 1_000, 1_500, 60_000].map(after)).toEqual([2_000, 1_000, 500, 250, 250]);
+});
+
+test("After any number of cuts, 3 s of a stream leave a client that backs off like one that was never cut", () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(2_000), { maxLength: 30 }), fc.integer({ min: 3_000, max: 5_000 }), (cuts, liveMs) => {
+      const machine = [...cuts, liveMs].reduce(
+        (before, uptimeMs) => {
+          const inputs: Input[] = [
+            { type: "timer" },
+            { type: "token" },
+            { type: "hello" },
+            { type: "failed", uptimeMs },
+          ];
+          return inputs.reduce((each, next) => step(each, next, () => 0.5), before);
+        },
+        step(initialMachine, { type: "start" }, () => 0.5),
+      );
+      expect(machine).toMatchObject({ failures: 1, delayMs: 250 });
+    }),
+  );
 });
 
 test("A retry slot of the server counts as no failure, so the next failure is the first", () => {

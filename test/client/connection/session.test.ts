@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { TidingsState } from "../../../src/client/connection/transitions.ts";
 import { settled } from "../fake-clock.ts";
 import { caughtUp, fakeSession, hello, message, positionAt } from "../fake-streams.ts";
@@ -154,7 +154,7 @@ describe("A session whose stream", () => {
   test("was healthy for long counts the failures that follow from the first", async () => {
     const { clock, stream } = fakeSession();
     const healthy = await stream();
-    healthy.send(hello({ heartbeatMs: 0 }), caughtUp);
+    healthy.send(hello({ heartbeatInterval: 0 }), caughtUp);
     clock.sleep(3_600_000);
     healthy.end("unavailable");
     const delays: (number | undefined)[] = [];
@@ -167,11 +167,11 @@ describe("A session whose stream", () => {
   });
 
   test("ends by GoAway reconnects after the delay that the server named, without an error", async () => {
-    const { session, clock, stream, streams, errors } = fakeSession({ fraction: () => 0 });
+    const { session, clock, stream, streams, errors } = fakeSession({ random: { fraction: () => 0 } });
     const open = await stream();
     open.send(hello(), caughtUp);
     clock.sleep(6_000);
-    open.send({ type: "goAway", reconnectAfterMs: 3_000 });
+    open.send({ type: "goAway", reconnectAfter: 3_000 });
     expect([session.state.value, open.dropped]).toEqual(["held", true]);
     await clock.advance(2_999);
     expect(streams.length).toBe(1);
@@ -203,7 +203,7 @@ describe("A session whose stream", () => {
   test("sends nothing for two heartbeat intervals drops it", async () => {
     const { session, clock, stream } = fakeSession();
     const open = await stream();
-    open.send(hello({ heartbeatMs: 1_000 }), caughtUp);
+    open.send(hello({ heartbeatInterval: 1_000 }), caughtUp);
     for (let i = 0; i < 10; i++) {
       await clock.advance(1_900);
       open.send({ type: "heartbeat", positions: [] });
@@ -213,6 +213,71 @@ describe("A session whose stream", () => {
     expect(session.state.value).toBe("live");
     await clock.advance(1);
     expect([session.state.value, open.dropped]).toEqual(["waiting", true]);
+  });
+});
+
+describe("A stream in doubt", () => {
+  /** A page that reports an event, which is one of watchPage's. */
+  function wake(type: string) {
+    globalThis.dispatchEvent(new Event(type));
+  }
+  beforeEach(() => {
+    const page = new EventTarget();
+    for (const name of ["addEventListener", "removeEventListener", "dispatchEvent"] as const) {
+      vi.stubGlobal(name, page[name].bind(page));
+    }
+  });
+  afterEach(() => vi.unstubAllGlobals());
+
+  test("stays when it answers the probe, and is watched as before", async () => {
+    const { session, clock, stream } = fakeSession({ probes: true });
+    const open = await stream();
+    open.send(hello({ heartbeatInterval: 25_000 }), caughtUp);
+    wake("online");
+    await clock.advance(2_499);
+    open.send({ type: "heartbeat", positions: [] });
+    expect([open.probes, open.dropped]).toEqual([1, false]);
+    await clock.advance(49_999);
+    expect(session.state.value).toBe("live");
+    await clock.advance(1);
+    expect([session.state.value, open.dropped]).toEqual(["waiting", true]);
+  });
+
+  test.each(["replaying", "live"])("is replaced within 3 s when it is %s and does not answer", async (state) => {
+    const { session, clock, stream, errors } = fakeSession({ probes: true, random: { fraction: () => 0.999 } });
+    const open = await stream();
+    open.send(hello());
+    if (state === "live") open.send(caughtUp);
+    expect(session.state.value).toBe(state);
+    await clock.advance(10_000);
+    wake("online");
+    // Further doubts do not extend the deadline.
+    await clock.advance(2_000);
+    wake("online");
+    wake("pageshow");
+    await clock.advance(500);
+    expect([open.dropped, session.state.value]).toEqual([true, "waiting"]);
+    await clock.advance(500);
+    expect(await stream()).not.toBe(open);
+    expect(errors.map(({ code }) => code)).toEqual(["deadline_exceeded"]);
+  });
+
+  test("that cannot be probed is replaced after a change of the network, with the back-off of a failure", async () => {
+    const { session, clock, stream, streams, errors } = fakeSession();
+    for (const wait of [250, 500, 1_000]) {
+      (await stream()).send(hello(), caughtUp);
+      wake("online");
+      expect([session.state.value, clock.pending]).toEqual(["waiting", [wait]]);
+      await clock.advance(wait);
+    }
+    expect([streams.length, errors]).toEqual([4, []]);
+  });
+
+  test("that cannot be probed stays when the page is merely seen again", async () => {
+    const { session, stream } = fakeSession();
+    (await stream()).send(hello(), caughtUp);
+    wake("pageshow");
+    expect(session.state.value).toBe("live");
   });
 });
 
@@ -285,16 +350,61 @@ describe("The token function", () => {
   });
 });
 
-test("An exception of a listener is uncaught, and stops neither the client nor other listeners", async () => {
-  const uncaught = vi.fn();
-  process.once("uncaughtException", uncaught);
-  const { session, stream, messages } = fakeSession();
-  session.intake.listeners.add("hello", () => {
-    throw new Error("a bug of the page");
+describe("What a listener throws, or its promise rejects with,", () => {
+  const bug = new Error("a bug of the page");
+  const faults: [string, () => unknown][] = [
+    [
+      "by throw",
+      () => {
+        throw bug;
+      },
+    ],
+    ["by rejection", () => Promise.reject(bug)],
+  ];
+
+  /** Adds the listener wherever an application can have one. */
+  function everywhere(session: ReturnType<typeof fakeSession>["session"], fault: () => unknown): void {
+    const listener = fault as () => void;
+    for (const type of ["hello", "message", "caughtUp", "readState", "gap", "room", "online"] as const) {
+      session.intake.listeners.add(type, listener);
+    }
+    for (const observable of [session.state, session.intake.badge.totals, session.intake.online]) {
+      observable.subscribe(listener as (value: unknown) => void);
+    }
+  }
+  const events = [hello({ unread: totals(1), online: { users: 1, connections: 1 } }), caughtUp, message(1)];
+
+  test.each(faults)("%s, is an error event with its cause, and stops nothing", async (_how, fault) => {
+    const { session, stream, messages, errors } = fakeSession();
+    everywhere(session, fault);
+    (await stream()).send(...events);
+    await settled();
+    expect([session.state.value, messages]).toEqual(["live", ["m1"]]);
+    // Three observables at once and on their changes (four states, totals of Hello and of a message, the count), and
+    // three events.
+    expect(errors).toHaveLength(3 + 4 + 2 + 1 + 3);
+    for (const error of errors)
+      expect(error).toMatchObject({ code: "unknown", message: `listener: ${bug.message}`, cause: bug });
   });
-  (await stream()).send(hello(), caughtUp, message(1));
-  await vi.waitFor(() => expect(uncaught).toHaveBeenCalledOnce());
-  expect([session.state.value, messages]).toEqual(["live", ["m1"]]);
+
+  test.each(faults)(
+    "%s, goes to the console where nothing listens for errors, or that listener fails",
+    async (_how, fault) => {
+      const log = vi.spyOn(console, "error").mockImplementation(() => {});
+      const { session, stream, messages, stopErrors } = fakeSession();
+      stopErrors();
+      everywhere(session, fault);
+      session.intake.listeners.add("error", fault as () => void);
+      const open = await stream();
+      open.send(...events);
+      open.end("unavailable");
+      await settled();
+      expect([session.state.value, messages]).toEqual(["waiting", ["m1"]]);
+      expect(log.mock.calls.length).toBeGreaterThan(10);
+      for (const [thrown] of log.mock.calls) expect(thrown).toBe(bug);
+      log.mockRestore();
+    },
+  );
 });
 
 test("close() in a listener of any event ends the stream and the timer", async () => {
@@ -319,7 +429,7 @@ test.each(["idle", "authorizing", "connecting", "replaying", "live", "waiting", 
       await settled();
       streams.at(-1)?.send(hello(), caughtUp);
       if (at === "waiting") streams.at(-1)?.end("unavailable");
-      if (at === "held") streams.at(-1)?.send({ type: "goAway", reconnectAfterMs: 5 });
+      if (at === "held") streams.at(-1)?.send({ type: "goAway", reconnectAfter: 5 });
       if (at === "closed") session.close();
     };
     await go();

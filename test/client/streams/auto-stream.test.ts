@@ -8,11 +8,11 @@ import { hello } from "../fake-streams.ts";
 function fakeTransports() {
   const opened: string[] = [];
   const dropped: string[] = [];
-  let sink: StreamSink<string> | undefined;
+  const sinks: StreamSink<string>[] = [];
   const transport = (name: string) => (_request: unknown, given: StreamSink<string>) => {
     opened.push(name);
-    sink = given;
-    return () => void dropped.push(name);
+    sinks.push(given);
+    return { drop: () => void dropped.push(name), probe: () => name === "ws" };
   };
   const open = autoStream<string>(transport("ws"), transport("connect"));
   const ends: string[] = [];
@@ -25,9 +25,10 @@ function fakeTransports() {
         { token: "t", positions: [], rooms: [] },
         { event: () => {}, end: ({ message }) => void ends.push(message) },
       ),
-    hello: () => sink?.event(hello()),
+    sinks,
+    hello: () => sinks.at(-1)?.event(hello()),
     lose: (message = "lost", extras: ErrorExtras = {}, code: ErrorCode = "unavailable") =>
-      sink?.end(new TidingsError(code, message, extras)),
+      sinks.at(-1)?.end(new TidingsError(code, message, extras)),
   };
 }
 
@@ -42,10 +43,10 @@ test("A bridge that fails before Hello is followed by Connect in the same attemp
 test("When both transports fail, the next attempt starts with the bridge again", () => {
   const { opened, attempt, lose } = fakeTransports();
   for (let i = 0; i < 2; i++) {
-    const drop = attempt();
+    const stream = attempt();
     lose();
     lose();
-    drop();
+    stream.drop();
   }
   expect(opened).toEqual(["ws", "connect", "ws", "connect"]);
 });
@@ -77,7 +78,7 @@ test("An error of a proxy is no answer of the server, so the other transport is 
 
 test("An error of the server ends the attempt, even before Hello", () => {
   const { opened, ends, attempt, lose } = fakeTransports();
-  attempt()();
+  attempt().drop();
   opened.length = 0;
   attempt();
   lose("draining", { reason: "SERVER_DRAINING" });
@@ -88,7 +89,7 @@ test("An error of the server ends the attempt, even before Hello", () => {
 
 test("A transport that stays silent is replaced by the other one at the next attempt", () => {
   const { opened, dropped, attempt } = fakeTransports();
-  for (let i = 0; i < 3; i++) attempt()();
+  for (let i = 0; i < 3; i++) attempt().drop();
   expect([opened, dropped]).toEqual([
     ["ws", "connect", "ws"],
     ["ws", "connect", "ws"],
@@ -97,9 +98,28 @@ test("A transport that stays silent is replaced by the other one at the next att
 
 test("A bridge that worked before and stays silent once is tried again", () => {
   const { opened, attempt, hello } = fakeTransports();
-  const drop = attempt();
+  const stream = attempt();
   hello();
-  drop();
-  for (let i = 0; i < 3; i++) attempt()();
+  stream.drop();
+  for (let i = 0; i < 3; i++) attempt().drop();
   expect(opened).toEqual(["ws", "ws", "ws", "connect"]);
+});
+
+test("The bridge is dropped before Connect follows it, and heard no more", () => {
+  const { opened, dropped, ends, sinks, attempt } = fakeTransports();
+  const stream = attempt();
+  sinks[0]?.end(new TidingsError("unavailable", "malformed"));
+  sinks[0]?.event(hello());
+  sinks[0]?.end(new TidingsError("unavailable", "closed"));
+  expect([opened, dropped, ends]).toEqual([["ws", "connect"], ["ws"], []]);
+  stream.drop();
+  expect(dropped).toEqual(["ws", "connect"]);
+});
+
+test("A probe goes to the transport in use", () => {
+  const { attempt, lose } = fakeTransports();
+  const stream = attempt();
+  expect(stream.probe()).toBe(true);
+  lose();
+  expect(stream.probe()).toBe(false);
 });

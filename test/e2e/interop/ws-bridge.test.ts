@@ -83,6 +83,17 @@ describe.each(subprotocols)("A WebSocket of %s", (subprotocol) => {
     expect(await closing(page)).toBe("unauthenticated TOKEN_EXPIRED");
   });
 
+  test("answers a frame without content with a heartbeat, after Hello", async () => {
+    const page = await connect(subprotocol);
+    page.send({ token: await server.token({ tenant }), subscribe: {} });
+    page.send({});
+    await page.stream.expect("hello");
+    await page.stream.until("heartbeat");
+    page.send({});
+    const { positions } = await page.stream.until("heartbeat");
+    expect(positions.length).toBeGreaterThan(0);
+  });
+
   test("closes with 4000 plus the number of the code, and with the reason before the sentence", async () => {
     const ann = await server.token({ tenant });
     const backend = await server.token({ tenant, role: "service" });
