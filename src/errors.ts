@@ -37,6 +37,7 @@ export const errorTable = {
   TOO_MANY_NEW_STREAMS: { code: Code.ResourceExhausted, retry: true },
   QUOTA_EXCEEDED: { code: Code.ResourceExhausted, retry: true },
   RATE_LIMITED: { code: Code.ResourceExhausted, retry: true },
+  TOO_MUCH_IN_FLIGHT: { code: Code.ResourceExhausted, retry: true },
   TOO_MANY_ROOMS: { code: Code.ResourceExhausted, retry: false },
   TOO_MANY_BLOCKS: { code: Code.ResourceExhausted, retry: false },
   OVERLOADED: { code: Code.Unavailable, retry: true },

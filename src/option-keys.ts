@@ -1,4 +1,5 @@
 /** Refuses misspelled options: in JavaScript one would count as not set, and a limit that is not set limits nothing. */
+import type { InFlightOptions } from "./in-flight-options.ts";
 import { type LimitOptions, limitNames, type QuotaOptions, quotaNames } from "./limit-options.ts";
 import type {
   AdmissionOptions,
@@ -34,6 +35,7 @@ const top: KeysOf<TidingsOptions> = {
   maxStreamsPerUser: true,
   limits: true,
   quotas: true,
+  inFlight: true,
   admission: true,
   publicStreams: true,
   rapidResets: true,
@@ -69,6 +71,7 @@ const nested = {
   timeouts: { headersMs: true, requestMs: true, idleMs: true, stallMs: true } satisfies KeysOf<TimeoutOptions>,
   limits: Object.fromEntries(limitNames.map((name) => [name, true])) as KeysOf<LimitOptions>,
   quotas: Object.fromEntries(quotaNames.map((name) => [name, true])) as KeysOf<QuotaOptions>,
+  inFlight: { connectionBytes: true, userBytes: true, nodeBytes: true } satisfies KeysOf<InFlightOptions>,
   admission: { perSecond: true, burst: true, perTenant: true } satisfies KeysOf<AdmissionOptions>,
   authorize: { url: true, token: true, timeoutMs: true, cacheMs: true } satisfies KeysOf<AuthorizeOptions>,
   tracing: { endpoint: true, service: true } satisfies KeysOf<TracingOptions>,

@@ -2,6 +2,7 @@
 import { getHeapStatistics } from "node:v8";
 import type { Logger } from "pino";
 import { busUrlRule, isBusUrl, isStoreUrl, passwordsOf, storeUrlRule } from "./adapters/urls.ts";
+import { type InFlightOptions, type InFlightSettings, resolveInFlight } from "./in-flight-options.ts";
 import {
   type LimitOptions,
   type LimitSettings,
@@ -187,6 +188,8 @@ export interface TidingsOptions {
   readonly limits?: LimitOptions;
   /** Quotas of tenants on what they store. They need a store that counts it, as the embedded one does. */
   readonly quotas?: QuotaOptions;
+  /** Bounds on what callers make the node hold: answers that they do not read, and bodies that they do not complete. */
+  readonly inFlight?: InFlightOptions;
   /** Rate limits on new streams. */
   readonly admission?: AdmissionOptions;
   /**
@@ -263,6 +266,7 @@ export interface Settings {
   readonly maxStreamsPerUser: number;
   readonly limits: LimitSettings;
   readonly quotas: QuotaSettings;
+  readonly inFlight: InFlightSettings;
   readonly admission: AdmissionSettings;
   readonly publicStreams: number;
   readonly rapidResets: number;
@@ -318,6 +322,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
     drainDelayMs: atLeast("drainDelayMs", options.drainDelayMs ?? 0, 0),
     limits: resolveLimits(options.limits),
     quotas: resolveQuotas(options.quotas),
+    inFlight: resolveInFlight(options.inFlight),
     admission: {
       perSecond,
       burst: atLeast("admission.burst", admission.burst ?? Math.ceil(perSecond / 2), 1),

@@ -20,6 +20,7 @@ import { createAdapter } from "./http/adapter.ts";
 import { createCors } from "./http/cors.ts";
 import { declineUpgrade, isWebSocketRequest } from "./http/declined-upgrade.ts";
 import { embeddedRoutes } from "./http/embedded-routes.ts";
+import { InFlight } from "./http/in-flight.ts";
 import { type Address, createListener, type Listener, type SocketOptions, type TlsOptions } from "./http/listener.ts";
 import { prefixStripper } from "./http/path-prefix.ts";
 import { Counters } from "./metrics/counters.ts";
@@ -37,7 +38,7 @@ import { AuthorizeHook } from "./rooms/authorize-hook.ts";
 import { allowedRoles } from "./rpc/gate.ts";
 import { createHealth } from "./rpc/health.ts";
 import { PublicStreams } from "./rpc/public-streams.ts";
-import { createRoutes, serviceNames } from "./rpc/routes.ts";
+import { createRoutes, largeAnswers, serviceNames } from "./rpc/routes.ts";
 import { guard, type Report, warn } from "./util/guard.ts";
 import { importWith } from "./util/packages.ts";
 import { WebSocketBridge } from "./ws/bridge.ts";
@@ -205,7 +206,16 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
 
   const embeddedProbes = settings.probes ? ["/livez", "/readyz"] : [];
   const cors = createCors(settings);
+  const inFlight = new InFlight(settings.inFlight, timeouts.stallMs, (reason) => watch.counters.cut(reason));
+  const readBytes = (name: string, help: string, read: () => number) =>
+    watch.meter.read({ name, help, labels: unlabelled }, "gauge", () => [[{}, read()]]);
+  readBytes("tidings_unread_answer_bytes", "Bytes of answers that callers have not read.", () => inFlight.answerBytes);
+  readBytes("tidings_unfinished_body_bytes", "Bytes of request bodies that have not arrived whole.", () => {
+    return inFlight.bodyBytes;
+  });
   const adapter = createAdapter({
+    largeAnswers,
+    inFlight,
     routes: plainRoutes,
     fallback: notFound,
     trustedProxies: settings.trustedProxies,

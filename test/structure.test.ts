@@ -55,7 +55,7 @@ const floors: readonly (readonly string[])[] = [
   ["option-keys.ts"],
   ["options.ts"],
   ["contract", "metrics", "wire", "adapters", "testing"],
-  ["limit-options.ts"],
+  ["limit-options.ts", "in-flight-options.ts"],
   ["util"],
   ["errors.ts"],
   ["ports"],

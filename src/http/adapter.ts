@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { type ConnectRouter, createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
 import type { AddressList } from "../util/address-list.ts";
+import type { ByteLimit } from "../util/byte-limit.ts";
 import { ChunkedSink } from "../wire/chunked-sink.ts";
 import type { FlushQueue } from "../wire/flush-queue.ts";
 import type { Enveloped } from "../wire/formats.ts";
@@ -12,7 +14,8 @@ import type { Sink } from "../wire/sink.ts";
 import { SocketSink } from "../wire/socket-sink.ts";
 import { clientAddress } from "./client-address.ts";
 import { responseHeaders, streamHeaders } from "./embedded-routes.ts";
-import { toUniversal, writeResponse } from "./exchange.ts";
+import { isGone, toUniversal, writeStream, writeUnary } from "./exchange.ts";
+import { type InFlight, type InFlightCall, largeAnswer } from "./in-flight.ts";
 import { valuesOf } from "./raw-headers.ts";
 
 /** The transport under a call. */
@@ -23,6 +26,8 @@ export interface ConnectionHandle {
   sink(format: Enveloped, flushQueue: FlushQueue): Sink;
   /** Identifies the connection, which several calls share over HTTP/2. */
   readonly connection: object;
+  /** The user whose call it is, as a key: the gate sets it, for the bounds of one user. */
+  user: string | undefined;
   /** Cuts the HTTP/2 stream or the HTTP/1.1 connection, for a reader that takes nothing any more. */
   destroy(): void;
 }
@@ -38,6 +43,10 @@ export interface AdapterOptions {
   readonly fallback: (request: IncomingMessage, response: ServerResponse) => void;
   /** Proxies whose word counts about the address of a client. */
   readonly trustedProxies: AddressList;
+  /** The paths of the methods whose answers may be large; those of one HTTP/2 connection wait for room. */
+  readonly largeAnswers: ReadonlySet<string>;
+  /** Bounds the answers that nobody reads, and the bodies that do not arrive. */
+  readonly inFlight: InFlight;
   /** Logs failures to write a response. */
   readonly logger: Logger | undefined;
 }
@@ -77,6 +86,46 @@ function isInvalidUrl(error: unknown): boolean {
   return error instanceof TypeError && (error as NodeJS.ErrnoException).code === "ERR_INVALID_URL";
 }
 
+/** Requests of one HTTP/1.1 connection that wait for those before them; with more, the connection is cut. */
+const maxPipelined = 250;
+
+/** The transport of one call. */
+class CallHandle implements ConnectionHandle, InFlightCall {
+  user: string | undefined;
+  /** The HTTP/2 connection; undefined over HTTP/1.1. */
+  readonly session: object | undefined;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #trustedProxies: AddressList;
+
+  constructor(request: IncomingMessage, response: ServerResponse, trustedProxies: AddressList) {
+    this.session = "stream" in request ? (request.stream as ServerHttp2Stream).session : undefined;
+    this.#request = request;
+    this.#response = response;
+    this.#trustedProxies = trustedProxies;
+  }
+
+  get connection(): object {
+    return this.session ?? this.#request.socket;
+  }
+
+  address(): string | undefined {
+    return clientAddress(this.#request, this.#trustedProxies);
+  }
+
+  sink(format: Enveloped, flushQueue: FlushQueue): Sink {
+    const response = this.#response;
+    // The HTTP/2 compatibility layer is not a Writable, but the stream below it is.
+    return "stream" in response
+      ? new SocketSink(response.stream as Writable, format.plain, flushQueue)
+      : new ChunkedSink(response, format, flushQueue);
+  }
+
+  destroy(): void {
+    this.#response.destroy();
+  }
+}
+
 /** A request handler for Node's HTTP servers. */
 export interface Adapter {
   (request: IncomingMessage, response: ServerResponse): void;
@@ -88,7 +137,8 @@ export interface Adapter {
  * Creates a request handler that serves Connect routes. It replaces connectNodeAdapter, which prints to the console and
  * gives no access to the connection.
  */
-export function createAdapter({ routes, fallback, trustedProxies, logger }: AdapterOptions): Adapter {
+export function createAdapter(options: AdapterOptions): Adapter {
+  const { routes, fallback, trustedProxies, largeAnswers, inFlight, logger } = options;
   const router = createConnectRouter({ acceptCompression: [compressionGzip, compressionBrotli] });
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -101,41 +151,89 @@ export function createAdapter({ routes, fallback, trustedProxies, logger }: Adap
     }
     const headers = handler.method.methodKind === "unary" ? responseHeaders : streamHeaders;
     for (const name in headers) response.setHeader(name, headers[name] as string);
-    // A client that gets its response before it has sent the whole request may wait until the rest is read. Read it;
-    // requestMs bounds the time.
-    response.once("finish", () => {
-      if (!request.readableEnded) request.removeAllListeners("readable").resume();
+    const handle = new CallHandle(request, response, trustedProxies);
+    const values = createContextValues().set(connectionKey, handle);
+    const count = inFlight.body(handle, Number(request.headers["content-length"]));
+    response.once("close", () => {
+      count.done();
+      // A client that gets its response before it has sent the whole request may wait until the rest is read. Read it;
+      // requestMs bounds the time.
+      if (!request.readableEnded && !request.destroyed) request.removeAllListeners("readable").resume();
     });
-    const values = createContextValues().set(connectionKey, {
-      address: () => clientAddress(request, trustedProxies),
-      get connection() {
-        return ("stream" in request && (request.stream as ServerHttp2Stream).session) || request.socket;
-      },
-      // The HTTP/2 compatibility layer is not a Writable, but the stream below it is.
-      sink: (format, flushQueue) =>
-        "stream" in response
-          ? new SocketSink(response.stream as Writable, format.plain, flushQueue)
-          : new ChunkedSink(response, format, flushQueue),
-      destroy: () => void response.destroy(),
-    });
+    const isUnary = handler.method.methodKind === "unary";
+    let take: ((bytes: number) => void) | undefined;
+    const unread = (bytes: number) => {
+      take?.(bytes);
+      return inFlight.unread(response, bytes, handle.user);
+    };
     // Inside the promise, because reading a request whose connection has just broken may throw.
     const call = async () => {
       joinCredentials(request);
-      const answer = await handler(toUniversal(request, response, values));
-      const words = answer.body ? undefined : wordsFor(answer.status, handler.method.methodKind === "unary");
-      if (words === undefined) return writeResponse(answer, response);
+      const answer = await handler(toUniversal(request, response, values, count));
+      const words = answer.body ? undefined : wordsFor(answer.status, isUnary);
+      if (words === undefined) return isUnary ? writeUnary(answer, response, unread) : writeStream(answer, response);
       answer.header?.forEach((value, name) => void response.setHeader(name, value));
       return refuse(response, answer.status, words);
     };
-    call().catch((error: unknown) => {
-      // The Host header makes no URL: the request is at fault, and no handler has seen it.
-      if (isInvalidUrl(error) && !response.headersSent) return refuse(response, 400, "the Host header is not a host");
-      if (isDisconnect(error) || response.destroyed) return;
-      logger?.error({ err: error, method: handler.method.name }, "writing the response failed");
-      response.destroy();
-    });
+    const begin = () => {
+      call().catch((error: unknown) => {
+        // The Host header makes no URL: the request is at fault, and no handler has seen it.
+        if (isInvalidUrl(error) && !response.headersSent) return refuse(response, 400, "the Host header is not a host");
+        if (isDisconnect(error) || response.destroyed) return;
+        logger?.error({ err: error, method: handler.method.name }, "writing the response failed");
+        response.destroy();
+      });
+    };
+    if (!handle.session) inOrder(request, response, begin);
+    else if (largeAnswers.has(handler.requestPath)) {
+      take = whenRoom(inFlight.answersOf(handle.session), response, begin);
+    } else begin();
   };
   return Object.assign(serve, { serves: (request: IncomingMessage) => find(request) !== undefined });
+}
+
+/**
+ * Begins a call of HTTP/2 with a large answer when its connection has room for it. Returns the function that sets the bytes
+ * that it takes of the connection's bound, once they are known.
+ */
+function whenRoom(limit: ByteLimit, response: ServerResponse, begin: () => void): (bytes: number) => void {
+  let taken = 0;
+  const take = (bytes: number) => {
+    const less = taken - bytes;
+    taken = bytes;
+    limit.free(less);
+  };
+  limit.enter(largeAnswer, () => {
+    taken = largeAnswer;
+    if (isGone(response)) return take(0);
+    response.once("close", () => take(0));
+    begin();
+  });
+  return take;
+}
+
+/** The requests of each HTTP/1.1 connection that wait. */
+const pipelined = new WeakMap<Socket, number>();
+
+/**
+ * Begins a call of HTTP/1.1 when the responses before it on its connection have been sent. Of calls at the same time, all but
+ * one would keep their answers in memory.
+ */
+function inOrder({ socket }: IncomingMessage, response: ServerResponse, begin: () => void): void {
+  if (response.socket) {
+    begin();
+    return;
+  }
+  const waiting = (pipelined.get(socket) ?? 0) + 1;
+  pipelined.set(socket, waiting);
+  if (waiting > maxPipelined) {
+    socket.destroy();
+    return;
+  }
+  response.once("socket", () => {
+    pipelined.set(socket, (pipelined.get(socket) ?? 0) - 1);
+    begin();
+  });
 }
 
 /**

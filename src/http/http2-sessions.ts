@@ -7,7 +7,7 @@ import type { ResetLimit, StreamTally } from "./reset-limit.ts";
  */
 const pingMs = 20_000;
 
-/** NGHTTP2_ERR_FLOODED, the `errno` of an error of nghttp2. */
+/** NGHTTP2_ERR_FLOODED: the peer sent pings or settings, and did not read what acknowledges them. */
 const flooded = -904;
 
 /** One HTTP/2 connection. */
@@ -36,11 +36,7 @@ export class Http2Sessions {
     server.on("session", (session) => this.#watch(session));
     // The peer causes the errors of a session, which then closes by itself.
     server.on("sessionError", (error: NodeJS.ErrnoException, session: ServerHttp2Session) => {
-      const connection = this.#sessions.get(session);
-      if (error.code !== "ERR_HTTP2_ERROR" || !connection) return;
-      // A flood of pings, settings or resets; or broken frames before any request. After requests, gRPC's Go client has its
-      // own sequence of frames at the end of a connection, which nghttp2 calls a protocol error.
-      if (error.errno === flooded || connection.tally.isUnused) this.#resets.strike(connection.address);
+      if (error.errno === flooded) this.#resets.strike(this.#sessions.get(session)?.address);
     });
   }
 

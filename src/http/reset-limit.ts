@@ -21,11 +21,6 @@ export class StreamTally {
     this.#bucket = new TokenBucket({ perSecond: rapidResets / 10, burst: rapidResets }, now);
   }
 
-  /** Whether no stream was opened yet. */
-  get isUnused(): boolean {
-    return this.#opened === 0;
-  }
-
   /** Counts a stream that was opened. */
   opened(): void {
     this.#opened++;
@@ -65,7 +60,7 @@ export class ResetLimit {
     return new StreamTally(this.#rapidResets, this.#now());
   }
 
-  /** Watches the address of a connection that was torn down, or that broke the protocol before its first stream. */
+  /** Watches the address of a connection that was torn down, or that flooded the node with frames. */
   strike(address: string | undefined): void {
     const now = this.#now();
     const key = networkOf(address ?? "");

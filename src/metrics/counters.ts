@@ -15,8 +15,8 @@ const systems = ["connectrpc", "grpc"] as const;
 const audiences = ["user", "users", "room", "tenant", "everyone"] as const;
 const kinds = ["notification", "activity", "event"] as const;
 const outcomes = ["stored", "live", "duplicate", "conflict"] as const;
-/** Why a connection is cut: its peer reset its streams too often, or has done so lately. */
-export const cutReasons = ["rapid_resets", "watched_address"] as const;
+/** Why a connection or call is cut; docs/metrics.md explains each. */
+export const cutReasons = ["rapid_resets", "watched_address", "answer_stalled", "answer_limit", "body_limit"] as const;
 /** Why a connection is cut. */
 export type CutReason = (typeof cutReasons)[number];
 const codes = Object.values(Code).filter((code): code is Code => typeof code === "number");

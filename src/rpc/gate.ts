@@ -3,7 +3,7 @@ import { base64Decode } from "@bufbuild/protobuf/wire";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
-import type { Identity, Role } from "../auth/identity.ts";
+import { type Identity, isUser, type Role } from "../auth/identity.ts";
 import { bearerToken } from "../auth/verify-token.ts";
 import type { RequestJson } from "../contract/request-json.ts";
 import type { Core } from "../core/core.ts";
@@ -11,6 +11,7 @@ import { codeName, errorDomain, fail, type Reason, reasonOf } from "../errors.ts
 import { connectionKey, isDisconnect } from "../http/adapter.ts";
 import { rpcSystem, serverFault, type Transport } from "../metrics/counters.ts";
 import { guard } from "../util/guard.ts";
+import { tenantKey } from "../util/keys.ts";
 import { identityKey, spanKey } from "./context.ts";
 import { keepMessageLegible } from "./grpc-message.ts";
 
@@ -81,6 +82,8 @@ export function createGate(
     if (!separatelyLimited.has(method)) streamContext.limits.call(identity);
     if (context.requestMethod === "GET") checkBase64(context.url);
     context.values.set(identityKey, identity);
+    const connection = context.values.get(connectionKey);
+    if (connection && isUser(identity)) connection.user = tenantKey(identity.tenant, identity.subject);
     // No span for a stream: it would be open for hours, and the messages that it delivers have spans of their own.
     if (context.method.methodKind === "unary") {
       const attributes = { "rpc.method": method, "rpc.system.name": rpcSystem(transportOf(context)) };

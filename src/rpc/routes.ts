@@ -16,6 +16,16 @@ import { reflectionRoutes } from "./reflection.ts";
 /** The services of Tidings, whose health can be checked. */
 export const serviceNames: readonly string[] = [PushService.typeName, AdminService.typeName];
 
+/** The paths of the methods whose answers may be large. */
+export const largeAnswers: ReadonlySet<string> = new Set(
+  [
+    PushService.method.listUnread,
+    PushService.method.listMessages,
+    PushService.method.onlineCount,
+    PushService.method.publishBatch,
+  ].map(({ parent, name }) => `/${parent.typeName}/${name}`),
+);
+
 const kilobyte = 1024;
 /** The longest delay of setTimeout, in ms: a longer deadline would fire at once. */
 const maxTimeoutMs = 2_147_483_647;

@@ -4,7 +4,9 @@
  */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { createAdapter } from "../../src/http/adapter.ts";
+import { InFlight } from "../../src/http/in-flight.ts";
 import { createListener } from "../../src/http/listener.ts";
+import { resolveInFlight } from "../../src/in-flight-options.ts";
 import { AddressList } from "../../src/util/address-list.ts";
 import {
   ServerCompatRequestSchema,
@@ -33,6 +35,8 @@ const handler = createAdapter({
     }),
   fallback: (_request, response) => void response.writeHead(404).end(),
   trustedProxies: new AddressList([]),
+  largeAnswers: new Set(),
+  inFlight: new InFlight(resolveInFlight(), 30_000, () => {}),
   logger: undefined,
 });
 const listener = createListener({

@@ -36,6 +36,11 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
     drainMs: values.drain,
     drainDelayMs: values.drainDelay,
     maxStreamsPerUser: values.maxStreamsPerUser,
+    inFlight: {
+      connectionBytes: values.inFlightConnectionBytes,
+      userBytes: values.inFlightUserBytes,
+      ...(values.inFlightNodeBytes === undefined ? {} : { nodeBytes: values.inFlightNodeBytes }),
+    },
     limits: Object.fromEntries(limitNames.map((name) => [name, values[name]])),
     quotas: Object.fromEntries(
       quotaNames.flatMap((name) => (values[name] === undefined ? [] : [[name, values[name]]])),

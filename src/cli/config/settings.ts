@@ -196,6 +196,23 @@ export const settings = {
     help: "Maximum memory of the recent messages that are kept for streams, in bytes; others are read from the store. Without it, 1/32 of the heap limit, and at least 16 MiB.",
     for: servers,
   },
+  inFlightConnectionBytes: {
+    type: whole(65_536),
+    default: "16777216",
+    help: "Maximum bytes of one HTTP/2 connection's answers that are not read yet, and of its request bodies that have not arrived whole; further calls wait.",
+    for: servers,
+  },
+  inFlightUserBytes: {
+    type: whole(65_536),
+    default: "33554432",
+    help: "The same of one user, over all connections; the calls that have not moved for the longest time are cut.",
+    for: servers,
+  },
+  inFlightNodeBytes: {
+    type: whole(65_536),
+    help: "The same of the node. Without it, 1/16 of the heap limit, and at least 32 MiB.",
+    for: servers,
+  },
   heartbeat: {
     type: duration(10, dayMs),
     default: "25s",

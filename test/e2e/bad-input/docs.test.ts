@@ -73,6 +73,8 @@ const inCode: Readonly<Record<string, string>> = {
   maxBatchEntries: "maxBatchEntries",
   maxStreamsPerUser: "maxStreamsPerUser",
   newStreamsPerSecond: "admission.perSecond",
+  inFlightConnectionBytes: "inFlight.connectionBytes",
+  inFlightUserBytes: "inFlight.userBytes",
   publicStreams: "publicStreams",
   rapidResets: "rapidResets",
   newcomerDays: "newcomerDays",

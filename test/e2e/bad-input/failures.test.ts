@@ -6,7 +6,9 @@ import { WebSocket } from "ws";
 import { loadDescriptors } from "../../../src/contract/descriptors.ts";
 import { fail } from "../../../src/errors.ts";
 import { createAdapter } from "../../../src/http/adapter.ts";
+import { InFlight } from "../../../src/http/in-flight.ts";
 import { createListener, type Listener } from "../../../src/http/listener.ts";
+import { resolveInFlight } from "../../../src/in-flight-options.ts";
 import { createHealth } from "../../../src/rpc/health.ts";
 import { createRoutes } from "../../../src/rpc/routes.ts";
 import { AddressList } from "../../../src/util/address-list.ts";
@@ -51,6 +53,8 @@ beforeAll(async () => {
     onRequest: createAdapter({
       routes,
       logger,
+      largeAnswers: new Set(),
+      inFlight: new InFlight(resolveInFlight(), 30_000, () => {}),
       trustedProxies: new AddressList([]),
       fallback: (_request, response) => response.writeHead(404).end(),
     }),

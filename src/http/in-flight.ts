@@ -1,0 +1,194 @@
+import type { ServerResponse } from "node:http";
+import { constants, type ServerHttp2Stream } from "node:http2";
+import { fail } from "../errors.ts";
+import type { InFlightSettings } from "../in-flight-options.ts";
+import type { CutReason } from "../metrics/counters.ts";
+import { ByteLimit } from "../util/byte-limit.ts";
+import { ByteLedger, type LedgerEntry, type LedgerReason } from "./byte-ledger.ts";
+
+/** What a call with a large answer counts before its answer is known, in bytes: a page of a list has at most 1 MiB. */
+export const largeAnswer = 1024 * 1024;
+/** Bytes of a body that are never counted: publishing one message takes no more. */
+const smallBody = 64 * 1024;
+/** What a body of unknown length counts, in bytes: a user can send no larger one. */
+const unknownBody = 3 * 1024 * 1024;
+/** The delay before a retry of a call whose body was refused, in ms; each caller gets up to twice as much. */
+const retryMs = 1_000;
+
+/** A call, as far as the bounds see it. */
+export interface InFlightCall {
+  /** The HTTP/2 connection, whose calls share its bound; undefined for HTTP/1.1, which has one call at a time. */
+  readonly session: object | undefined;
+  /** The user, once it is known; undefined for services. */
+  readonly user: string | undefined;
+}
+
+/** A request body, as far as it has arrived. */
+export interface BodyCount {
+  /**
+   * Counts bytes that have arrived. Returns undefined where more may be read at once, or else a promise of when. Throws, or
+   * rejects with, TOO_MUCH_IN_FLIGHT when the body is refused.
+   */
+  take(bytes: number): Promise<void> | undefined;
+  /** Waits for more of the body, as long as it is not refused meanwhile. */
+  until<T>(more: Promise<T>): Promise<T>;
+  /** Ends the count, when the body is complete or the call has ended. */
+  done(): void;
+}
+
+/** What a node holds for its callers, beside streams: unread answers and unfinished bodies. */
+export class InFlight {
+  readonly #limits: InFlightSettings;
+  readonly #stallMs: number;
+  readonly #onCut: (reason: CutReason) => void;
+  readonly #answers: ByteLedger;
+  readonly #bodies: ByteLedger;
+  /** By connection. */
+  readonly #answerLimits = new WeakMap<object, ByteLimit>();
+  readonly #bodyLimits = new WeakMap<object, ByteLimit>();
+  #timer: NodeJS.Timeout | undefined;
+
+  /** `stallMs`: how long an answer may stay unread. `onCut` is called for each call that is cut. */
+  constructor(limits: InFlightSettings, stallMs: number, onCut: (reason: CutReason) => void) {
+    this.#limits = limits;
+    this.#stallMs = stallMs;
+    this.#onCut = onCut;
+    this.#answers = new ByteLedger(limits);
+    this.#bodies = new ByteLedger(limits);
+  }
+
+  /** The bytes of all unread answers. */
+  get answerBytes(): number {
+    return this.#answers.bytes;
+  }
+
+  /** The bytes of all unfinished bodies. */
+  get bodyBytes(): number {
+    return this.#bodies.bytes;
+  }
+
+  /** The bound on the answers of one HTTP/2 connection. */
+  answersOf(session: object): ByteLimit {
+    return limitOf(this.#answerLimits, session, this.#limits.connectionBytes);
+  }
+
+  /**
+   * Counts an answer of `bytes` until its response closes, and cuts the response when the peer takes nothing for too long, or
+   * others need the room. Returns the function to call when the peer has taken a part.
+   */
+  unread(response: ServerResponse, bytes: number, user: string | undefined): () => void {
+    const stream = "stream" in response ? (response.stream as ServerHttp2Stream | undefined) : undefined;
+    const cut = (reason: LedgerReason) => {
+      this.#onCut(reason === "stalled" ? "answer_stalled" : "answer_limit");
+      // Node ends a stream with NO_ERROR, as if the answer were complete.
+      stream?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      response.destroy();
+    };
+    const entry: LedgerEntry = { bytes, user, cut };
+    response.once("close", () => this.#answers.remove(entry));
+    this.#answers.add(entry);
+    this.#timer ??= setInterval(() => this.#checkStalled(), Math.min(1_000, this.#stallMs / 4)).unref();
+    return () => this.#answers.progress(entry);
+  }
+
+  /** Begins to count a body. `length` is what the header Content-Length says; NaN without one. */
+  body(call: InFlightCall, length: number): BodyCount {
+    return new CountedBody(this, call, Number.isSafeInteger(length) && length > 0 ? length : unknownBody);
+  }
+
+  /** The bound on the bodies of one HTTP/2 connection. */
+  bodiesOf(session: object): ByteLimit {
+    return limitOf(this.#bodyLimits, session, this.#limits.connectionBytes);
+  }
+
+  /** Counts a body of more than `smallBody`. Returns the function to call when it ends. */
+  countBody(bytes: number, user: string | undefined, refuse: (error: Error) => void): () => void {
+    const cut = (reason: LedgerReason) => {
+      this.#onCut("body_limit");
+      refuse(this.#refusal(reason === "userBytes" ? reason : "nodeBytes"));
+    };
+    const entry = { bytes, user, cut };
+    this.#bodies.add(entry);
+    return () => this.#bodies.remove(entry);
+  }
+
+  #refusal(name: "userBytes" | "nodeBytes"): Error {
+    return fail("TOO_MUCH_IN_FLIGHT", "too many bytes of unfinished requests; repeat this one after the delay", {
+      metadata: { option: `inFlight.${name}`, limit: String(this.#limits[name]) },
+      retryAfterMs: Math.ceil(retryMs * (1 + Math.random())),
+    });
+  }
+
+  #checkStalled(): void {
+    this.#answers.cutStalled(this.#stallMs);
+    if (this.#answers.bytes > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+function limitOf(limits: WeakMap<object, ByteLimit>, session: object, bytes: number): ByteLimit {
+  const known = limits.get(session);
+  if (known) return known;
+  const limit = new ByteLimit(bytes);
+  limits.set(session, limit);
+  return limit;
+}
+
+class CountedBody implements BodyCount {
+  readonly #inFlight: InFlight;
+  readonly #call: InFlightCall;
+  readonly #length: number;
+  #arrived = 0;
+  #isDone = false;
+  /** The error that refuses the body. */
+  #error: Error | undefined;
+  /** Set once the body is counted: it gives the bytes back. */
+  #release: (() => void) | undefined;
+  /** Set while `until` waits. */
+  #wake: ((error: Error) => void) | undefined;
+
+  constructor(inFlight: InFlight, call: InFlightCall, length: number) {
+    this.#inFlight = inFlight;
+    this.#call = call;
+    this.#length = length;
+  }
+
+  take(bytes: number): Promise<void> | undefined {
+    this.#arrived += bytes;
+    if (this.#error) throw this.#error;
+    return this.#arrived <= smallBody || this.#release ? undefined : this.#enter();
+  }
+
+  until<T>(more: Promise<T>): Promise<T> {
+    if (!this.#release) return more;
+    return new Promise((resolve, reject) => {
+      if (this.#error) return reject(this.#error);
+      this.#wake = reject;
+      more.then(resolve, reject);
+    });
+  }
+
+  done(): void {
+    this.#isDone = true;
+    this.#release?.();
+    this.#release = () => {};
+  }
+
+  async #enter(): Promise<void> {
+    const { session } = this.#call;
+    const limit = session && this.#inFlight.bodiesOf(session);
+    // Nothing is read meanwhile, so that the windows of HTTP/2 stop the peer.
+    if (limit) await new Promise<void>((resolve) => limit.enter(this.#length, resolve));
+    if (this.#isDone) return limit?.free(this.#length);
+    const uncount = this.#inFlight.countBody(this.#length, this.#call.user, (error) => {
+      this.#error = error;
+      this.#wake?.(error);
+    });
+    this.#release = () => {
+      uncount();
+      limit?.free(this.#length);
+    };
+    if (this.#error) throw this.#error;
+  }
+}
