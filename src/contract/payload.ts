@@ -1,22 +1,52 @@
-/** Finds JSON values in requests that have no JSON form. */
+/** Finds JSON values and times in requests that have no JSON form. */
 import { type DescField, type DescMessage, getOption, type Message } from "@bufbuild/protobuf";
-import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
+import {
+  type Duration,
+  DurationSchema,
+  type Timestamp,
+  TimestampSchema,
+  type Value,
+  ValueSchema,
+} from "@bufbuild/protobuf/wkt";
 import { field as fieldRules, Ignore } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { fail } from "../errors.ts";
 import { jsonFlaw } from "../util/json-value.ts";
 
-/** A field in which a google.protobuf.Value may be, directly or further down. */
+/** Bounds of google.protobuf.Timestamp and Duration, from their .proto files. */
+const maxDuration = 315_576_000_000n;
+const maxNanos = 999_999_999;
+
+/** Years beyond 9999 are let through: the largest Date of JavaScript is one, and stands for a time that never comes. */
+function timestampFlaw({ nanos }: Timestamp): string | undefined {
+  return nanos >= 0 && nanos <= maxNanos ? undefined : `must have 0 to ${maxNanos} nanoseconds`;
+}
+
+function durationFlaw({ seconds, nanos }: Duration): string | undefined {
+  const isMixed = (seconds > 0n && nanos < 0) || (seconds < 0n && nanos > 0);
+  const isInRange = seconds >= -maxDuration && seconds <= maxDuration && Math.abs(nanos) <= maxNanos;
+  return isInRange && !isMixed ? undefined : `must have at most ${maxNanos} nanoseconds, of the sign of its seconds`;
+}
+
+/** By type, what finds the flaw of a message, to follow the name of its field. */
+const flawOf: ReadonlyMap<string, (message: Message) => string | undefined> = new Map([
+  [ValueSchema.typeName, (message: Message) => jsonFlaw(message as Value)],
+  [TimestampSchema.typeName, (message: Message) => timestampFlaw(message as Timestamp)],
+  [DurationSchema.typeName, (message: Message) => durationFlaw(message as Duration)],
+]);
+
+/** A field in which a value or a time may be, directly or further down. */
 interface Carrier {
   readonly field: DescField;
   readonly inner: DescMessage;
 }
 
 /**
- * Checks every google.protobuf.Value in messages of any type. Protobuf can carry values that JSON cannot express: NaN,
- * infinity, a value without a kind. Stored, one of them would fail in each JSON stream and list of its readers.
+ * Checks every google.protobuf.Value, Timestamp and Duration in messages of any type. Protobuf can carry those that JSON
+ * cannot express: NaN, infinity, a value without a kind, a second of more than a billion nanoseconds. Stored, one of them
+ * would fail in each JSON stream and list of its readers.
  */
 export class PayloadCheck {
-  /** By type. A type without values has no carriers, and costs one look-up. */
+  /** By type. A type without any has no carriers, and costs one look-up. */
   readonly #carriers = new Map<DescMessage, readonly Carrier[]>();
 
   /** Throws FIELD_INVALID for the first such value. `path` is the path of the message, empty for a request. */
@@ -38,11 +68,12 @@ export class PayloadCheck {
   }
 
   #checkOne(desc: DescMessage, message: Message, path: string): void {
-    if (desc.typeName !== ValueSchema.typeName) {
+    const find = flawOf.get(desc.typeName);
+    if (!find) {
       this.check(desc, message, path);
       return;
     }
-    const flaw = jsonFlaw(message as Value);
+    const flaw = find(message);
     if (flaw !== undefined) throw fail("FIELD_INVALID", flaw, { field: path });
   }
 
@@ -60,7 +91,7 @@ export class PayloadCheck {
   }
 
   #mayHold(desc: DescMessage): boolean {
-    return desc.typeName === ValueSchema.typeName || this.#carriersOf(desc).length > 0;
+    return flawOf.has(desc.typeName) || this.#carriersOf(desc).length > 0;
   }
 }
 

@@ -9,8 +9,8 @@ import { toFieldViolation } from "./violation.ts";
 /**
  * Checks a message. Throws FIELD_INVALID with the path of the first invalid field, spelled as in the contract
  * (`message.url`, or with the prefix `requests[3]`, `requests[3].message.url`), and up to 16 invalid fields in
- * BadRequest; also for a JSON value that JSON cannot express, such as NaN. Throws INTERNAL when a rule itself fails. The items of a PublishBatchRequest are not checked with it, but
- * one by one.
+ * BadRequest; also for a value or a time that JSON cannot express, such as NaN. Throws INTERNAL when a rule itself fails.
+ * The items of a PublishBatchRequest are not checked with it, but one by one.
  */
 export type Validate = <Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>, prefix?: string) => void;
 

@@ -1,11 +1,15 @@
 import { create, createFileRegistry, fromBinary, toBinary, toJsonString } from "@bufbuild/protobuf";
-import { FileDescriptorSetSchema, type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
+import { DurationSchema, FileDescriptorSetSchema, type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { MessageSchema } from "../../gen/tidings/v1/message_pb.ts";
-import { PublishBatchRequestSchema, PublishRequestSchema } from "../../gen/tidings/v1/push_service_pb.ts";
+import {
+  ListUnreadRequestSchema,
+  PublishBatchRequestSchema,
+  PublishRequestSchema,
+} from "../../gen/tidings/v1/push_service_pb.ts";
 import { loadDescriptors } from "../../src/contract/descriptors.ts";
 import { PayloadCheck } from "../../src/contract/payload.ts";
 import { createValidate } from "../../src/contract/validate.ts";
@@ -69,6 +73,37 @@ describe("A JSON payload is refused with its path where it has", () => {
     expect(fieldOf(() => validate(PublishRequestSchema, requestOf(json)))).toBe("message.json");
     const inBatch = () => validate(PublishRequestSchema, requestOf(json), "requests[3]");
     expect(fieldOf(inBatch)).toBe("requests[3].message.json");
+  });
+});
+
+describe("Of times, those whose nanoseconds JSON cannot express are refused with their path:", () => {
+  test.each<[seconds: bigint, nanos: number]>([
+    [0n, -1],
+    [0n, 1_000_000_000],
+    [0n, 2 ** 31 - 1],
+  ])("a time of %s s and %s ns", (seconds, nanos) => {
+    const request = create(ListUnreadRequestSchema, { startTime: { seconds, nanos } });
+    expect(fieldOf(() => validate(ListUnreadRequestSchema, request))).toBe("start_time");
+  });
+
+  test.each<[seconds: bigint, nanos: number]>([
+    [1n, -1],
+    [1n, 1_000_000_000],
+  ])("a ttl of %s s and %s ns", (seconds, nanos) => {
+    const request = requestOf(text(""));
+    Object.assign(request.message ?? {}, { ttl: create(DurationSchema, { seconds, nanos }) });
+    expect(fieldOf(() => validate(PublishRequestSchema, request))).toBe("message.ttl");
+  });
+
+  test("those at the bounds, and beyond the year 9999, are not", () => {
+    for (const [seconds, nanos] of [
+      [-62_135_596_800n, 0],
+      [253_402_300_799n, 999_999_999],
+      [8_640_000_000_000n, 0],
+    ] as const) {
+      const request = create(ListUnreadRequestSchema, { startTime: { seconds, nanos } });
+      expect(fieldOf(() => validate(ListUnreadRequestSchema, request))).toBeUndefined();
+    }
   });
 });
 

@@ -14,8 +14,8 @@ const number = fc.oneof(
   fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0, Number.MAX_VALUE, 5e-324),
 );
 
-/** Values of every kind and of none, deep and wide. */
-export const value: fc.Arbitrary<Value> = fc.letrec<{ value: Value }>((tie) => ({
+/** Values of every kind and of none. */
+const anyValue: fc.Arbitrary<Value> = fc.letrec<{ value: Value }>((tie) => ({
   value: fc.oneof(
     { maxDepth: 12, depthSize: "medium", withCrossShrink: true },
     { arbitrary: fc.string({ unit: "binary" }).map((value) => jsonOf({ case: "stringValue", value })), weight: 6 },
@@ -47,6 +47,35 @@ export const value: fc.Arbitrary<Value> = fc.letrec<{ value: Value }>((tie) => (
   ),
 })).value;
 
+/** A text inside lists and objects, as deep as the contract allows, and a little deeper. */
+const deep = fc
+  .tuple(fc.string(), fc.array(fc.boolean(), { minLength: 25, maxLength: 34 }))
+  .map(([innermost, levels]) =>
+    levels.reduce(
+      (inner, isList) =>
+        isList
+          ? jsonOf({ case: "listValue", value: { values: [inner] } })
+          : jsonOf({ case: "structValue", value: { fields: { k: inner } } }),
+      jsonOf({ case: "stringValue", value: innermost }),
+    ),
+  );
+
+/** A list or an object with very many members. */
+const wide = fc.tuple(fc.string(), fc.integer({ min: 500, max: 1_500 }), fc.boolean()).map(([word, count, isList]) => {
+  const member = jsonOf({ case: "stringValue", value: word });
+  const fields = Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${index}`, member]));
+  return isList
+    ? jsonOf({ case: "listValue", value: { values: Array(count).fill(member) as Value[] } })
+    : jsonOf({ case: "structValue", value: { fields } });
+});
+
+/** Values of every kind and of none, now and then very deep or very wide. */
+export const value: fc.Arbitrary<Value> = fc.oneof(
+  { arbitrary: anyValue, weight: 18 },
+  { arbitrary: deep, weight: 1 },
+  { arbitrary: wide, weight: 1 },
+);
+
 const text = fc.string({ unit: "binary", maxLength: 40 });
 
 /** Drafts with any payload, enum, duration and text. */
@@ -69,7 +98,10 @@ export const draft: fc.Arbitrary<Draft> = fc
     ttl: fc.option(
       fc.record({
         seconds: fc.bigInt({ min: -5n, max: 400_000_000n }),
-        nanos: fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
+        nanos: fc.oneof(
+          { arbitrary: fc.integer({ min: 0, max: 999_999_999 }), weight: 4 },
+          { arbitrary: fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), weight: 1 },
+        ),
       }),
       { nil: undefined },
     ),

@@ -5,7 +5,7 @@
 import { connect } from "node:net";
 import { create, fromBinary, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
+import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { WebSocket } from "ws";
@@ -36,7 +36,9 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  const client = createClient(PushService, createGrpcTransport({ baseUrl: stage.server.url }));
+  // Over HTTP/1.1, because an address that broke HTTP/2 gets few new connections of it for some seconds.
+  const transport = createConnectTransport({ baseUrl: stage.server.url, httpVersion: "1.1" });
+  const client = createClient(PushService, transport);
   const audience = { to: { case: "userId", value: "neighbour" } } as const;
   await client.publish(
     { audience, message: { kind: Kind.NOTIFICATION, title: "the end" } },
@@ -248,7 +250,8 @@ test("Random drafts are refused or can be read in both codecs, live and listed",
       const request = create(PublishRequestSchema, { audience: { to: { case: "userId", value: "fuzzed" } }, message });
       const body = new Uint8Array(toBinary(PublishRequestSchema, request));
       const response = await fetch(url, { method: "POST", headers: service, body });
-      if (!response.ok) return void expect(response.status).toBe(400);
+      // 429: larger than a message may be.
+      if (!response.ok) return void expect([400, 429]).toContain(response.status);
       const { messageId } = fromBinary(PublishResponseSchema, new Uint8Array(await response.arrayBuffer()));
       // A message with a shorter ttl may expire before it is delivered.
       const outlives = message.ttl === undefined || message.ttl.seconds >= 60n;

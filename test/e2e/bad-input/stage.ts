@@ -7,6 +7,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { type Logger, pino } from "pino";
 import { Kind, PushService } from "../../../src/gen.ts";
+import { limitNames } from "../../../src/limit-options.ts";
 import { type Caller, type ServerOptions, startServer, type TestServer } from "../../support/server.ts";
 
 /** The callers of the tables; both tenants have an `ann`. */
@@ -53,6 +54,9 @@ export interface Stage {
 /** The number of messages of each user and tenant. */
 export const seeded = 12;
 
+/** Bad input is to be refused for what it is, however much of it a test sends. */
+const noLimits = Object.fromEntries(limitNames.map((name) => [name, Number.POSITIVE_INFINITY]));
+
 /** A logger that keeps its lines. */
 export function memoryLogger(): { logger: Logger; lines: string[] } {
   const lines: string[] = [];
@@ -63,7 +67,7 @@ export function memoryLogger(): { logger: Logger; lines: string[] } {
 export async function openStage(options: ServerOptions = {}): Promise<Stage> {
   const folder = mkdtempSync(join(tmpdir(), "tidings-input-"));
   const { logger, lines } = memoryLogger();
-  const server = await startServer({ data: folder, logger, ...options });
+  const server = await startServer({ data: folder, logger, limits: noLimits, ...options });
   const headers = new Map<CallerName, HeadersInit>();
   for (const name of Object.keys(callers) as CallerName[]) {
     headers.set(name, { authorization: `Bearer ${await server.token(callers[name])}` });
