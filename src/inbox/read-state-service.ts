@@ -12,7 +12,7 @@ import { countNotifications } from "./count-slices.ts";
 import { FirstContacts, isUnavailable } from "./first-contacts.ts";
 import { type ChangedMessages, readNotice } from "./read-change.ts";
 import { ReadState } from "./read-state.ts";
-import { type Enroller, makeRoom, maxRooms } from "./room-slots.ts";
+import { type Enroller, makeRoom, maxRooms, maxStrangers } from "./room-slots.ts";
 import { selectAll } from "./selection.ts";
 import { UnconfirmedSaves } from "./unconfirmed-saves.ts";
 
@@ -215,11 +215,15 @@ export class ReadStateService {
     by: Enroller,
   ): Promise<number> {
     const { rooms } = state;
-    if (maxRooms - rooms.length >= count) return count;
+    const excess = rooms.length + count - maxRooms;
+    if (excess <= 0) return count;
     const others = rooms.filter((room) => !requested.includes(room)).map((room) => roomFeed(tenant, room));
-    const unreadIn = others.map(({ key, name }) => ({ feed: key, ranges: state.unreadRanges(name) }));
+    const strangers = others.filter(({ name }) => state.isUnanswered(name));
+    // Strangers may write often: do not count the user's own rooms, which may be large, where none of them gives way.
+    const candidates = strangers.length >= maxStrangers + excess ? strangers : others;
+    const unreadIn = candidates.map(({ key, name }) => ({ feed: key, ranges: state.unreadRanges(name) }));
     const { oldest } = await countNotifications(this.#store, unreadIn, this.#clock.now());
-    const slots = others.map(({ name }, index) => ({
+    const slots = candidates.map(({ name }, index) => ({
       feed: name,
       isUnanswered: state.isUnanswered(name),
       hasUnread: oldest[index] !== Number.POSITIVE_INFINITY,

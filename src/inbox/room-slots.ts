@@ -4,8 +4,8 @@
 export const maxRooms = 256;
 /** The most rooms where services have added some, for which no other room gave way. */
 export const maxRoomsByServices = 512;
-/** Unanswered rooms of strangers that may take the slots of the user's own rooms without unread messages. */
-const maxStrangers = 32;
+/** The most unanswered rooms of strangers for which the user's own rooms without unread messages give way. */
+export const maxStrangers = 32;
 
 /**
  * Who puts a room into an inbox: its `owner`, by entering the room, publishing to it, or a token that names it; a `service`;
