@@ -22,8 +22,7 @@ showBadge(tidings);
 
 tidings.on("message", (message) => {
   const mine = message.actor?.id === user;
-  if (message.event === "typing" && !mine && message.roomId === room)
-    showTyping(`${nameOf(message.actor?.id ?? "")} is typing…`);
+  if (message.event === "typing" && !mine && message.roomId === room) showTyping(`${message.actor?.name} is typing…`);
   if (message.kind !== Kind.NOTIFICATION) return;
   if (!mine) unread.set(message.id, message.roomId);
   if (message.roomId === room) {
@@ -83,7 +82,7 @@ function showTalks(): void {
 const lines = new MessageList(find("#lines"), (message: Message) => {
   const mine = message.actor?.id === user;
   const item = make("li", mine ? "line mine" : "line");
-  const header = mine ? timeOf(message) : `${nameOf(message.actor?.id ?? "")} · ${timeOf(message)}`;
+  const header = mine ? timeOf(message) : `${message.actor?.name} · ${timeOf(message)}`;
   item.append(make("small", "", header), make("p", "", message.content));
   return item;
 });

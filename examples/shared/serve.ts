@@ -4,7 +4,7 @@ import { createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { createTidings, mintToken, type TokenClaims } from "tidings";
 import { PushService } from "tidings-client/gen";
-import type { Example, Push } from "./example.ts";
+import { type Example, nameOf, type Push } from "./example.ts";
 import { loadPages } from "./pages.ts";
 import { createSite } from "./site.ts";
 
@@ -27,7 +27,7 @@ export interface Running {
  */
 export async function serve(port: number, example?: Example, folder?: URL): Promise<Running> {
   const secret = randomBytes(32).toString("base64");
-  const mint = (who: Pick<TokenClaims, "sub" | "role" | "rooms" | "publish" | "takeover">) =>
+  const mint = (who: Pick<TokenClaims, "sub" | "role" | "name" | "rooms" | "publish" | "takeover">) =>
     mintToken(secret, { ...who, tenant, exp: Math.floor(Date.now() / 1000) + tokenSeconds });
   const mintBackend = () => mint({ sub: "backend", role: "service" });
 
@@ -36,7 +36,7 @@ export async function serve(port: number, example?: Example, folder?: URL): Prom
   let site: ReturnType<typeof createSite> | undefined;
   const { url } = await tidings.listen({ port, fallback: (request, response) => void site?.(request, response) });
   if (example && files) {
-    const mintUser = (sub: string) => mint({ sub, role: "user", ...example.grants?.(sub) });
+    const mintUser = (sub: string) => mint({ sub, role: "user", name: nameOf(sub), ...example.grants?.(sub) });
     site = createSite({ example, files, mint: mintUser, push: connectBackend(url, mintBackend) });
   }
   return { url, token: await mintBackend(), close: () => tidings.close() };

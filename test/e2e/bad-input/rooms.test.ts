@@ -76,6 +76,31 @@ describe.each(transportNames)("A stream over %s", (transport) => {
     expect(await nextTitles(stream, open.length + 1)).toEqual([...open, "for ann"].sort());
   });
 
+  test("kicks nobody by LAST without a grant for it, or the consent of the hook", async ({ onTestFinished }) => {
+    const tenant = newTenant();
+    const rooms = ["lobby", "desk"];
+    const bob = await callerOf(server, transport, { tenant, rooms, sub: "bob" }, onTestFinished);
+    const ann = await callerOf(server, transport, { tenant, rooms, takeover: ["desk"] }, onTestFinished);
+    const ids = ["lobby", "dm/ann/bob", "desk", "yes/1"];
+    const { stream } = await enter(bob, { rooms: ids.map((roomId) => ({ roomId })) });
+    const { verdicts } = await enter(ann, { rooms: ids.map((roomId) => ({ roomId, mode: RoomMode.LAST })) });
+    const refused = { status: Status.REFUSED, code: "permission_denied", reason: "ROOM_FORBIDDEN" };
+    for (const room of ["lobby", "dm/ann/bob"]) expect(verdicts.get(room), room).toMatchObject(refused);
+    for (const room of ["desk", "yes/1"]) expect(verdicts.get(room), room).toEqual(joined);
+    const kicked = [await stream.until("room"), await stream.until("room")];
+    expect(kicked.map(({ roomId, status }) => [roomId, status])).toEqual(
+      expect.arrayContaining([
+        ["desk", Status.KICKED],
+        ["yes/1", Status.KICKED],
+      ]),
+    );
+    const backend = server.client({ tenant, role: "service" });
+    for (const room of ids) {
+      await backend.publish({ audience: toRoom(room), message: { kind: Kind.EVENT, title: room } });
+    }
+    expect(await nextTitles(stream, 2)).toEqual(["dm/ann/bob", "lobby"]);
+  });
+
   test("is refused only the rooms that a failing hook cannot decide on", async ({ onTestFinished }) => {
     const tenant = newTenant();
     const ann = await callerOf(server, transport, { tenant, rooms: ["lobby"] }, onTestFinished);
