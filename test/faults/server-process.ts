@@ -26,8 +26,8 @@ export class ServerProcess {
   /** Its log: the text that it wrote to stderr. */
   log = "";
 
-  /** Starts a server, on any free port unless the flags have one. */
-  constructor(flags: Flags) {
+  /** Starts a server, on any free port unless the flags have one. `env` is added to its environment. */
+  constructor(flags: Flags, env: Readonly<Record<string, string>> = {}) {
     const all = { port: "0", "log-level": "warn", "retention-count": "1000000", ...flags };
     const args = Object.entries(all).map(([name, value]) => `--${name}=${value}`);
     this.#child = spawn(process.execPath, [join(root, "src/cli/main.ts"), "serve", ...args], {
@@ -36,6 +36,7 @@ export class ServerProcess {
       env: {
         PATH: process.env.PATH,
         NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+        ...env,
         ...("jwt-jwks-url" in flags ? {} : { TIDINGS_JWT_SECRET: secret }),
       },
     });

@@ -1,3 +1,4 @@
+import { dayMs } from "../../src/util/durations.ts";
 import type { ReplicaConditions, ReplicaSet } from "./backends/replica-set.ts";
 import type { BusConditions, SimBus } from "./backends/sim-bus.ts";
 import type { Host } from "./runtime/host.ts";
@@ -126,7 +127,8 @@ export class FaultInjector {
 
   #skewClock(host: Host): void {
     const { random, log } = this.#targets;
-    host.skew = random.chance(0.3) ? 0 : Math.floor(random.between(-3_600_000, 3_600_000));
+    const maxMs = random.chance(0.3) ? 400 * dayMs : 3_600_000;
+    host.skew = random.chance(0.3) ? 0 : Math.floor(random.between(-maxMs, maxMs));
     log(`the clock of ${host.name} is ${host.skew} ms off`);
   }
 

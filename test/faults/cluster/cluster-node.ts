@@ -1,5 +1,6 @@
 import type { Filter } from "../../support/fault-pipe.ts";
 import { FaultProxy } from "../../support/fault-proxy.ts";
+import type { WrongClock } from "../../support/wrong-clock.ts";
 import { type Flags, ServerProcess } from "../server-process.ts";
 import type { StoreServer } from "./store-server.ts";
 
@@ -12,6 +13,8 @@ export interface ClusterNodeOptions {
   readonly flags: Flags;
   /** Creates a filter for the data that Redis sends to the node. */
   readonly fromBus?: () => Filter;
+  /** The clock of its machine. Default: the right one. */
+  readonly clock?: WrongClock;
 }
 
 /** One node of a cluster: a process that can be killed and restarted on the same port, with a proxy to each backend. */
@@ -19,6 +22,7 @@ export class ClusterNode {
   readonly name: string;
   readonly storeProxy: FaultProxy;
   readonly busProxy: FaultProxy;
+  readonly clock: WrongClock | undefined;
   readonly #flags: Flags;
   #process: ServerProcess;
   #port = 0;
@@ -27,12 +31,13 @@ export class ClusterNode {
   /** The logs of its earlier processes. */
   #log = "";
 
-  private constructor({ name, store, flags }: ClusterNodeOptions, storeProxy: FaultProxy, busProxy: FaultProxy) {
+  private constructor({ name, store, flags, clock }: ClusterNodeOptions, storeProxy: FaultProxy, busProxy: FaultProxy) {
     this.name = name;
     this.storeProxy = storeProxy;
     this.busProxy = busProxy;
     this.#flags = { ...flags, store: store.url(storeProxy.port), bus: `redis://127.0.0.1:${busProxy.port}` };
-    this.#process = new ServerProcess(this.#flags);
+    this.clock = clock;
+    this.#process = new ServerProcess(this.#flags, clock?.env);
   }
 
   /** Starts a node; `ready` resolves when it accepts connections. */
@@ -63,7 +68,7 @@ export class ClusterNode {
   /** Starts another process on the same port, and waits until it accepts connections. */
   async restart(): Promise<void> {
     this.#log += this.#process.log;
-    this.#process = new ServerProcess({ ...this.#flags, port: String(this.#port) });
+    this.#process = new ServerProcess({ ...this.#flags, port: String(this.#port) }, this.clock?.env);
     await this.ready();
   }
 
@@ -93,5 +98,6 @@ export class ClusterNode {
   async close(): Promise<void> {
     await this.kill();
     await Promise.all([this.storeProxy.close(), this.busProxy.close()]);
+    this.clock?.close();
   }
 }

@@ -3,6 +3,7 @@ import type { Filter } from "../../support/fault-pipe.ts";
 import { FaultProxy } from "../../support/fault-proxy.ts";
 import { redisServer, startRedis, type TestRedis } from "../../support/redis.ts";
 import type { Tool } from "../../support/tools.ts";
+import { WrongClock } from "../../support/wrong-clock.ts";
 import type { Flags } from "../server-process.ts";
 import { ClusterNode } from "./cluster-node.ts";
 import { type StoreKind, type StoreServer, startStore, toolsFor } from "./store-server.ts";
@@ -15,6 +16,8 @@ export interface ClusterOptions {
   readonly flags?: Flags;
   /** Creates the filters for the data that Redis sends to a node, by the node's number from 0. */
   readonly fromBus?: (node: number) => (() => Filter) | undefined;
+  /** Each node has a clock of its own, which the test sets. Default false. */
+  readonly wrongClocks?: boolean;
 }
 
 /** The tools that a cluster on a store of this kind needs. */
@@ -38,7 +41,13 @@ export class Cluster {
   }
 
   /** Starts everything, and waits until all nodes accept connections. */
-  static async open({ store: kind, nodes: count = 3, flags = {}, fromBus }: ClusterOptions): Promise<Cluster> {
+  static async open({
+    store: kind,
+    nodes: count = 3,
+    flags = {},
+    fromBus,
+    wrongClocks,
+  }: ClusterOptions): Promise<Cluster> {
     const [store, redis] = await Promise.all([startStore(kind), startRedis()]);
     const nodes: ClusterNode[] = [];
     let next = 0;
@@ -61,6 +70,7 @@ export class Cluster {
           // Short, so that clients of a drained node reconnect before the next one drains.
           flags: { drain: "300ms", ...flags },
           ...(filter ? { fromBus: filter } : {}),
+          ...(wrongClocks ? { clock: new WrongClock() } : {}),
         });
         nodes.push(node);
         // One after the other, because the first node creates the schema.

@@ -14,6 +14,8 @@ export interface Plan<F> {
   /** The number of clusters, over which the faults are spread. */
   readonly clusters: number;
   readonly faults: readonly F[];
+  /** See ClusterOptions. */
+  readonly wrongClocks?: boolean;
 }
 
 /** A cluster under load. */
@@ -31,14 +33,14 @@ export interface ClusterOutcome extends Outcome, LoadedCluster {
 
 /** Injects the faults of a plan, in each cluster one after the other and in random order, and checks the histories. */
 export async function runClusters<F>(
-  { store, load, clusters, faults }: Plan<F>,
+  { store, load, clusters, faults, wrongClocks = false }: Plan<F>,
   inject: (cluster: LoadedCluster, fault: F) => Promise<void>,
 ): Promise<ClusterOutcome[]> {
   let done = 0;
   const run = async (number: number): Promise<ClusterOutcome> => {
     const random = new SeededRandom(number);
     const own = faults.filter((_, index) => index % clusters === number);
-    const cluster = await Cluster.open({ store: store(number) });
+    const cluster = await Cluster.open({ store: store(number), wrongClocks });
     let running: Load | undefined;
     try {
       running = await Load.start(cluster, load);
