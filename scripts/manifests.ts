@@ -88,7 +88,8 @@ export function manifestOf(name: PackageName, workspace: Manifest): Manifest {
     files: ["lib", "proto", "CHANGELOG.md"],
     dependencies: {
       ...ranges(["@bufbuild/protobuf", "@bufbuild/protovalidate", "jose", "pino", "ws", "yaml"]),
-      // Streams are written below Connect's handler (src/wire/), which a minor version may change.
+      // Streams are written below Connect's handler (src/wire/), which a minor version may change: on 2.3.0, calls of grpcurl
+      // hang and the conformance suite fails. npm installs this version beside a newer one that a project may have.
       ...ranges(["@connectrpc/connect", "@connectrpc/connect-node"], "~"),
     },
     peerDependencies: ranges(optional),

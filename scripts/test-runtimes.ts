@@ -11,6 +11,8 @@ const npx = ["npx", "--yes"];
 const denoFlags = ["run", "--allow-all", "--no-check", "--node-modules-dir=manual"];
 const runtimes: readonly { name: string; command: readonly string[]; flags: readonly string[] }[] = [
   { name: "Node", command: [process.execPath], flags: [] },
+  // The oldest that `engines` of package.json allows.
+  { name: "Node", command: [...npx, "node@22.16.0"], flags: ["--experimental-strip-types"] },
   { name: "Bun", command: [...npx, "bun@1.4.5"], flags: ["run"] },
   { name: "Deno", command: [...npx, "deno@2.9.6"], flags: denoFlags },
 ];

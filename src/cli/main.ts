@@ -5,11 +5,11 @@
  */
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 /** As in `engines` of package.json. */
-const isSupported = major > 22 || (major === 22 && minor >= 13);
+const isSupported = major > 22 || (major === 22 && minor >= 16);
 
 if (isSupported) import("./program.ts");
 else {
-  process.stderr.write(`tidings needs Node 22.13 or later; this is Node ${process.versions.node}\n`);
+  process.stderr.write(`tidings needs Node 22.16 or later; this is Node ${process.versions.node}\n`);
   process.exitCode = 1;
 }
 

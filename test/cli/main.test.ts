@@ -63,7 +63,7 @@ describe("The program tidings", () => {
     }
   });
 
-  test.each(["12.22.0", "20.20.2", "22.12.0"])(
+  test.each(["12.22.0", "20.20.2", "22.15.1"])(
     "says which Node it needs on Node %s, before it loads anything",
     async (old) => {
       const pretend = `Object.defineProperty(process.versions, "node", { value: "${old}" });
@@ -72,20 +72,20 @@ describe("The program tidings", () => {
         NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(pretend)}`,
       });
       expect({ code, stdout }).toEqual({ code: 1, stdout: "false" });
-      expect(stderr).toBe(`tidings needs Node 22.13 or later; this is Node ${old}\n`);
+      expect(stderr).toBe(`tidings needs Node 22.16 or later; this is Node ${old}\n`);
     },
   );
 
   test("needs the Node that package.json, README.md and CONTRIBUTING.md name", () => {
     const read = (name: string) => readFileSync(join(import.meta.dirname, "../..", name), "utf8");
-    expect(JSON.parse(read("package.json"))).toMatchObject({ engines: { node: ">=22.13" } });
+    expect(JSON.parse(read("package.json"))).toMatchObject({ engines: { node: ">=22.16" } });
     for (const name of ["README.md", "CONTRIBUTING.md"]) {
       const named = [...read(name).matchAll(/Node (\d+(?:\.\d+)?) (?:or later|on)|Node from (\d+)/g)].map(
         ([all]) => all,
       );
       expect(named.length, name).toBeGreaterThan(0);
       expect(
-        named.filter((text) => text !== "Node 22.13 or later"),
+        named.filter((text) => text !== "Node 22.16 or later"),
         name,
       ).toEqual([]);
     }

@@ -113,10 +113,10 @@ export class CountTrimmer implements BackgroundTask {
   #deleteFrom(feed: number, now: number): number {
     const entries = this.#db
       .sql(
-        `SELECT seq, message FROM entries WHERE feed = ?1 AND seq < (SELECT tail FROM feeds WHERE id = ?1)
-         AND seq < (SELECT max(seq) FROM entries WHERE feed = ?1) ORDER BY seq LIMIT ?2`,
+        `SELECT seq, message FROM entries WHERE feed = ? AND seq < (SELECT tail FROM feeds WHERE id = ?)
+         AND seq < (SELECT max(seq) FROM entries WHERE feed = ?) ORDER BY seq LIMIT ?`,
       )
-      .all(feed, chunk) as { seq: number; message: number }[];
+      .all(feed, feed, feed, chunk) as { seq: number; message: number }[];
     const last = entries.at(-1);
     if (!last) return 0;
     this.#db.sql("DELETE FROM entries WHERE feed = ? AND seq <= ?").run(feed, last.seq);

@@ -107,7 +107,10 @@ export class Database {
     }
   }
 
-  /** Returns the prepared statement of a text, which is prepared once. */
+  /**
+   * Returns the prepared statement of a text, which is prepared once. Its parameters are `?`: some versions of Node 22 cannot
+   * bind `?1`.
+   */
   sql(text: string): StatementSync {
     const known = this.#statements.get(text);
     if (known) return known;

@@ -176,8 +176,8 @@ export class SqliteInbox {
       version === 1
         ? this.#db.sql("INSERT OR IGNORE INTO read_states VALUES (?, ?, 1, ?)").run(tenant, user, json)
         : this.#db
-            .sql("UPDATE read_states SET version = ?3, json = ?4 WHERE tenant = ?1 AND user = ?2 AND version = ?3 - 1")
-            .run(tenant, user, version, json);
+            .sql("UPDATE read_states SET version = ?, json = ? WHERE tenant = ? AND user = ? AND version = ? - 1")
+            .run(version, json, tenant, user, version);
     return Number(changes) === 1;
   }
 }

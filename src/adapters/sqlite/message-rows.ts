@@ -16,11 +16,11 @@ export class MessageRows {
   locations(row: number, after = 0, limit = -1): { feed: number; seq: number }[] {
     return this.#db
       .sql(
-        `SELECT feed, seq FROM messages WHERE row = ?1 AND feed > ?2
-         UNION ALL SELECT feed, seq FROM places WHERE message = ?1 AND feed > ?2
-         ORDER BY feed LIMIT ?3`,
+        `SELECT feed, seq FROM messages WHERE row = ? AND feed > ?
+         UNION ALL SELECT feed, seq FROM places WHERE message = ? AND feed > ?
+         ORDER BY feed LIMIT ?`,
       )
-      .all(row, after, limit) as { feed: number; seq: number }[];
+      .all(row, after, row, after, limit) as { feed: number; seq: number }[];
   }
 
   /** Deletes an entry, or makes it a tombstone when it has the last seq of its feed. */
@@ -49,10 +49,10 @@ export class MessageRows {
     this.#usage.messageRemoved(row);
     const { changes } = this.#db
       .sql(
-        `UPDATE messages SET body = x'', feed = NULL, seq = NULL, batch_id = NULL, expire_time = publish_time + ?1
-         WHERE row = ?2 AND key IS NOT NULL AND publish_time + ?1 > ?3`,
+        `UPDATE messages SET body = x'', feed = NULL, seq = NULL, batch_id = NULL, expire_time = publish_time + ?
+         WHERE row = ? AND key IS NOT NULL AND publish_time + ? > ?`,
       )
-      .run(keyLifetimeMs, row, now);
+      .run(keyLifetimeMs, row, keyLifetimeMs, now);
     if (changes === 0) this.#db.sql("DELETE FROM messages WHERE row = ?").run(row);
   }
 }
