@@ -186,7 +186,7 @@ export interface TidingsOptions {
   readonly maxStreamsPerUser?: number;
   /** Rate limits of tenants, services and users. */
   readonly limits?: LimitOptions;
-  /** Quotas of tenants on what they store. They need a store that counts it, as the embedded one does. */
+  /** Quotas of tenants on what they store. They need a store that counts it, as those of Tidings do. */
   readonly quotas?: QuotaOptions;
   /** Bounds on what callers make the node hold: answers that they do not read, and bodies that they do not complete. */
   readonly inFlight?: InFlightOptions;

@@ -65,18 +65,6 @@ export function usageLaw(bench: StoreBench): void {
     });
   });
 
-  test("is bounded by retention by count", async (context) => {
-    await bench.alone(10, async ({ store }) => {
-      const usage = usageOf(store, context);
-      await usage("t");
-      for (let batch = 0; batch < 4; batch++)
-        await store.append(messages("t", 500, () => ({ body: bytes("12345678") })));
-      // Deletion comes in steps, some time after the messages are hidden.
-      const isSmall = async () => (await usage("t")).bytes <= 8 * 1_000;
-      await expect.poll(isSmall, { timeout: 15_000, interval: 20 }).toBe(true);
-    });
-  });
-
   test("is found again after the store was opened again", async (context) => {
     await bench.alone(10_000, async (opened) => {
       if (!opened.reopen) return context.skip("the data of this store are gone with it");

@@ -88,6 +88,11 @@ export class LruCache<K, V> {
     this.#cost = 0;
   }
 
+  /** Returns all keys with their values, the least recently used first. */
+  entries(): IterableIterator<[K, V]> {
+    return this.#entries.entries();
+  }
+
   /** Returns all values, the least recently used first. */
   values(): IterableIterator<V> {
     return this.#entries.values();

@@ -65,7 +65,7 @@ export async function openMongo(
   options: Partial<MongoOptions> = {},
 ): Promise<OpenedStore> {
   // A server that scans is slow on a busy machine.
-  const slowly = { timeoutMs: 15_000, ...options };
+  const slowly = { timeoutMs: 15_000, recountMs: 300, ...options };
   let current = new MongoStore({ url, keep, ...slowly });
   const opened = async (): Promise<OpenedStore> => ({
     info: await current.open(),

@@ -65,6 +65,7 @@ export class Appender {
   readonly #marks: DoneMarks;
   readonly #recaller: MongoRecaller;
   readonly #epoch: number;
+  readonly #onStored: (message: Append, seqs: readonly number[]) => void;
   readonly #stamp: (id: string) => string;
   /** The last takeover of each key that is under way, by the record's name. It never rejects. */
   readonly #takeovers = new Map<string, Promise<void>>();
@@ -77,6 +78,7 @@ export class Appender {
       marks: DoneMarks;
       recaller: MongoRecaller;
       epoch: number;
+      stored: (message: Append, seqs: readonly number[]) => void;
     },
   ) {
     this.#database = database;
@@ -86,6 +88,7 @@ export class Appender {
     this.#marks = parts.marks;
     this.#recaller = parts.recaller;
     this.#epoch = parts.epoch;
+    this.#onStored = parts.stored;
   }
 
   /** See FeedLog. Retries until the outcomes are known, or until `expired`. */
@@ -254,6 +257,7 @@ export class Appender {
 
   #stored({ message }: Draft, seqs: readonly number[], replaced?: readonly MessageLocation[]): AppendResult {
     const { id, publishTime } = message;
+    this.#onStored(message, seqs);
     return { outcome: "stored", id, publishTime, epoch: this.#epoch, seqs, ...(replaced ? { replaced } : {}) };
   }
 

@@ -19,6 +19,7 @@ import {
   type StoredReadState,
   type StoreFigures,
   type StoreInfo,
+  type TenantUsage,
 } from "../../ports/store.ts";
 import { Deadline } from "../../util/deadline.ts";
 import { Appender } from "./append.ts";
@@ -36,6 +37,7 @@ import { pauseBeforeRetry } from "./retry.ts";
 import { type OpenedSchema, openSchema } from "./schema.ts";
 import { Trimmer } from "./trim.ts";
 import { UnreadCounts } from "./unread-counts.ts";
+import { MongoUsage } from "./usage.ts";
 
 /** The most calls in flight. More are refused, so that a slow store cannot fill the memory. */
 const maxPending = 50_000;
@@ -55,6 +57,8 @@ export interface MongoOptions {
    * seconds.
    */
   readonly timeoutMs?: number;
+  /** The least time between two counts of what a tenant has, in ms. Default: 60,000. */
+  readonly recountMs?: number;
   /** Called with sentences for operators about what a deployment lacks. */
   readonly warn?: (sentence: string) => void;
   /** Called for every insert of entries that is on a majority. */
@@ -74,6 +78,7 @@ interface Parts {
   readonly inbox: MongoInbox;
   readonly unreadCounts: UnreadCounts;
   readonly states: MongoReadStates;
+  readonly usage: MongoUsage;
 }
 
 /**
@@ -91,6 +96,7 @@ export class MongoStore implements Store {
   readonly #connection: Connection;
   readonly #keep: number;
   readonly #timeoutMs: number;
+  readonly #recountMs: number;
   readonly #warn: (sentence: string) => void;
   readonly #committed: CommitListener;
   readonly #pending = new Set<Promise<unknown>>();
@@ -98,10 +104,19 @@ export class MongoStore implements Store {
   #closed = false;
   #closing: Promise<void> | undefined;
 
-  constructor({ url, keep, timeoutMs = 1_800, warn = () => {}, committed = () => {}, watch }: MongoOptions) {
+  constructor({
+    url,
+    keep,
+    timeoutMs = 1_800,
+    recountMs = 60_000,
+    warn = () => {},
+    committed = () => {},
+    watch,
+  }: MongoOptions) {
     this.#connection = new Connection(url, timeoutMs, watch);
     this.#timeoutMs = timeoutMs;
     this.#keep = keep;
+    this.#recountMs = recountMs;
     this.#warn = warn;
     this.#committed = committed;
   }
@@ -156,6 +171,10 @@ export class MongoStore implements Store {
 
   trim(before: number, now: number): Promise<number> {
     return this.#call(({ trimmer }) => trimmer.trim(before, now), trimTimeouts * this.#timeoutMs);
+  }
+
+  usage(tenant: string): Promise<TenantUsage> {
+    return this.#read(({ usage }) => usage.usage(tenant));
   }
 
   select(selection: Selection): Promise<readonly Entry[]> {
@@ -245,6 +264,8 @@ export class MongoStore implements Store {
     const marks = new DoneMarks(database);
     const recaller = new MongoRecaller(database, bounds);
     const entries = new EntryReader(database, bounds, known);
+    const usage = new MongoUsage(database, this.#recountMs);
+    const stored = usage.appended.bind(usage);
     return {
       bounds,
       writer,
@@ -252,17 +273,18 @@ export class MongoStore implements Store {
       trimmer,
       recaller,
       entries,
-      appender: new Appender(database, { writer, records, marks, recaller, epoch }),
+      appender: new Appender(database, { writer, records, marks, recaller, epoch, stored }),
       inbox: new MongoInbox(database, bounds, entries),
       unreadCounts: new UnreadCounts(database, bounds),
       states: new MongoReadStates(database),
+      usage,
     };
   }
 
   async #close(): Promise<void> {
     this.#closed = true;
     await Promise.allSettled(this.#pending);
-    await Promise.all([this.#parts?.trimmer.close(), this.#parts?.marks.idle()]);
+    await Promise.all([this.#parts?.trimmer.close(), this.#parts?.marks.idle(), this.#parts?.usage.close()]);
     await this.#connection.close();
   }
 }

@@ -104,12 +104,13 @@ function find(command: Document, database: string): Document {
   return { cursor: { id: 0n, ns: `${database}.${command.find}`, firstBatch } };
 }
 
-/** A `$match`, then a `$group`. */
+/** A `$match`, then one or more `$group`. */
 function aggregate(command: Document, database: string): Document {
-  const [{ $match } = {}, { $group } = {}, ...more] = command.pipeline as Record<string, Document | undefined>[];
-  if (!$match || !$group || more.length > 0)
+  const [{ $match } = {}, ...groups] = command.pipeline as Record<string, Document | undefined>[];
+  if (!$match || groups.length === 0 || !groups.every(({ $group }) => $group))
     throw new Error("pipelines other than $match and $group are not supported");
-  const firstBatch = grouped(collection(database, command.aggregate).find($match), $group);
+  const matching = collection(database, command.aggregate).find($match);
+  const firstBatch = groups.reduce((documents, { $group }) => grouped(documents, $group as Document), matching);
   return { cursor: { id: 0n, ns: `${database}.${command.aggregate}`, firstBatch } };
 }
 

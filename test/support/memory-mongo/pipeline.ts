@@ -24,7 +24,7 @@ function accumulator(how: Document): (before: unknown, document: Document) => un
   const [[operator, operand] = ["", undefined]] = Object.entries(how);
   const evaluate = expression(operand);
   if (operator === "$sum")
-    return (before, document) => ((before as number | undefined) ?? 0) + Number(evaluate(document));
+    return (before, document) => ((before as number | undefined) ?? 0) + Number(evaluate(document) ?? 0);
   if (operator !== "$min") throw new Error(`unknown accumulator ${operator}`);
   return (before, document) => {
     const value = evaluate(document);
@@ -48,6 +48,14 @@ function expression(text: unknown): Expression {
       Expression,
     ];
     return (document) => (condition(document) ? yes : no)(document);
+  }
+  if (operator === "$ifNull") {
+    const [value, otherwise] = (operands as [unknown, unknown]).map(expression) as [Expression, Expression];
+    return (document) => value(document) ?? otherwise(document);
+  }
+  if (operator === "$binarySize") {
+    const value = expression(operands);
+    return (document) => (value(document) as { length(): number } | undefined)?.length() ?? null;
   }
   if (operator === "$in") {
     const [value, among] = operands as [unknown, unknown[]];
