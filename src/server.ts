@@ -16,7 +16,7 @@ import { loadDescriptors } from "./contract/descriptors.ts";
 import { createValidate } from "./contract/validate.ts";
 import { startCore, type Watch } from "./core/core.ts";
 import { StoreWatch } from "./core/store-watch.ts";
-import { createAdapter } from "./http/adapter.ts";
+import { createAdapter, joinCredentials } from "./http/adapter.ts";
 import { createCors } from "./http/cors.ts";
 import { declineUpgrade, isWebSocketRequest } from "./http/declined-upgrade.ts";
 import { embeddedRoutes } from "./http/embedded-routes.ts";
@@ -92,7 +92,8 @@ export interface Tidings {
   handleRequest(request: IncomingMessage, response: ServerResponse): boolean;
   /**
    * Serves the WebSocket bridge on the upgrades of a server of your own. Other upgrades are left to that server's other
-   * listeners, or answered as plain requests where there are none.
+   * listeners, or answered as plain requests where there are none. Calls with several Authorization headers, of which Node
+   * would drop all but the first, are refused.
    */
   attach(server: EventEmitter): void;
   /**
@@ -102,8 +103,8 @@ export interface Tidings {
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean;
   /**
    * Registers all services as Connect routes, for an adapter of Connect, with CORS and the probes `/livez` and `/readyz`
-   * unless the option `probes` is false. An adapter sees one Authorization header only, and no `trustedProxies`: prefer
-   * handleRequest where you can.
+   * unless the option `probes` is false. Without `attach` an adapter sees the first Authorization header only, and it knows
+   * nothing of `trustedProxies`: prefer handleRequest where you can.
    */
   readonly routes: (router: ConnectRouter) => void;
   /** Serves everything on a port of its own. Rejects when the port is in use. */
@@ -256,6 +257,10 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   };
 
   const attach = (server: EventEmitter): void => {
+    // An adapter of Connect sees what Node has left of the headers, so repeated credentials are joined before.
+    server.prependListener("request", (request: IncomingMessage) => {
+      if (request.url?.includes("/tidings.v1.")) joinCredentials(request);
+    });
     server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       if (handleUpgrade(request, socket, head) || server.listenerCount("upgrade") > 1) return;
       if (!serveAgain(request, socket, head)) socket.destroy();

@@ -240,7 +240,7 @@ function inOrder({ socket }: IncomingMessage, response: ServerResponse, begin: (
  * Joins repeated Authorization headers, as the values of lists are joined (RFC 9110 section 5.3): Node drops all but the
  * first. The joined value is no credential, so the gate refuses it with an error of the protocol.
  */
-function joinCredentials(request: IncomingMessage): void {
+export function joinCredentials(request: IncomingMessage): void {
   const credentials = valuesOf(request, "authorization");
   if (credentials.length > 1) request.headers.authorization = credentials.join(", ");
 }
