@@ -2,23 +2,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { namedIn, testsOf } from "../support/named-tests.ts";
 import { root } from "../support/run.ts";
 
 const rows = readFileSync(join(root, "docs/coverage.md"), "utf8")
   .split("\n")
   .filter((line) => /^\| \d/.test(line))
   .map((line) => line.slice(2, -2).split(" | "));
-
-/** The tests that a text names. */
-function namedIn(text = ""): { file: string; name: string }[] {
-  return [...text.matchAll(/`(test\/[^`]+)`: "([^"]+)"/g)].map(([, file = "", name = ""]) => ({ file, name }));
-}
-
-/** The names of the tests of a file. */
-function testsOf(file: string): string[] {
-  const text = readFileSync(join(root, file), "utf8");
-  return [...text.matchAll(/\btest(?:\.each\([^)]*\))?\(\s*"([^"]+)"/g)].map(([, name = ""]) => name);
-}
 
 test("The table of docs/coverage.md has the rows 1 to 50, each with a test or a replacement", () => {
   expect(rows.map(([number]) => Number(number))).toEqual(Array.from({ length: 50 }, (_, index) => index + 1));

@@ -128,3 +128,25 @@ test("docs/limits.md lists the limits of the authorize hook", () => {
   const expected = Object.entries(limits).map(([name, value]) => [`authorize.${name}`, value?.toLocaleString("en-US")]);
   expect(tableOf("limits.md", "Option of the hook").map((row) => row.slice(0, 2))).toEqual(expected);
 });
+
+/** Numbers that are no limits: the age of a message for which pages play a sound. */
+const noLimits = ["alertMs"];
+
+/** The paths of the numbers in a value, such as `timeouts.stallMs`. A rate is one number, and so is what is undefined. */
+function numbersIn(value: unknown, path: string): string[] {
+  if (typeof value === "number") return [path];
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return [];
+  if (/^(clock|random|defer|logger|limits)$/.test(path)) return [];
+  const prefix = path === "" ? "" : `${path}.`;
+  return Object.entries(value).flatMap(([key, inner]) => numbersIn(inner, `${prefix}${key}`));
+}
+
+test("docs/limits.md names every option that is a number", () => {
+  const text = readFileSync(join(root, "docs/limits.md"), "utf8");
+  const authorize = { url: "https://app.example.com" };
+  const options = resolveOptions({ data: ":memory:", auth: { secret }, authorize });
+  const names = [...numbersIn(options, ""), ...limitNames.map((name) => `limits.${name}`)];
+  expect(names.length).toBeGreaterThan(30);
+  const missing = names.filter((name) => !text.includes(`\`${name}\``) && !noLimits.includes(name));
+  expect(missing).toEqual([]);
+});
