@@ -23,6 +23,7 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 interface Panel {
+  readonly id: number;
   readonly type: string;
   readonly title: string;
   readonly targets?: readonly { readonly expr: string }[];
@@ -90,6 +91,11 @@ test("Queries match reasons that the error table has", () => {
       for (const reason of list.split("|")) expect.soft(text, where).toContain(`  ${reason}: {`);
     }
   }
+});
+
+test("No two panels of the dashboard have the same id", () => {
+  const ids = dashboard.panels.map(({ id }) => id);
+  expect(new Set(ids).size).toBe(ids.length);
 });
 
 test("Each metric has a panel", () => {
