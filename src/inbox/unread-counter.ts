@@ -1,5 +1,5 @@
 import type { Bus } from "../ports/bus.ts";
-import type { Clock } from "../ports/clock.ts";
+import { type Clock, elapsedOn } from "../ports/clock.ts";
 import { type FeedKey, type NotificationCount, type SeqRanges, type Store, unbounded } from "../ports/store.ts";
 import { joinKey, tenantKey } from "../util/keys.ts";
 import { LruCache } from "../util/lru.ts";
@@ -36,7 +36,7 @@ interface Known extends Subject {
   isPending: boolean;
   /** The number of recalls that this node had heard of when all messages were counted. */
   recalls: number;
-  /** When that was, in ms since the Unix epoch. */
+  /** When that was, in the elapsed time of the clock. */
   time: number;
 }
 
@@ -127,11 +127,11 @@ export class UnreadCounter {
   }
 
   get #now(): Pick<Known, "recalls" | "time"> {
-    return { recalls: this.#recalls, time: this.#clock.now() };
+    return { recalls: this.#recalls, time: elapsedOn(this.#clock) };
   }
 
   #canBuildUpon({ version, feeds, recalls, time }: Known, subject: Subject): boolean {
-    const age = Math.abs(this.#clock.now() - time);
+    const age = elapsedOn(this.#clock) - time;
     return version <= subject.version && feeds === subject.feeds && recalls === this.#recalls && age <= maxAgeMs;
   }
 

@@ -2,7 +2,7 @@ import type { ConnectError } from "@connectrpc/connect";
 import { fail } from "../errors.ts";
 import { type QuotaName, type QuotaSettings, quotaNames } from "../limit-options.ts";
 import type { Counters } from "../metrics/counters.ts";
-import type { Clock } from "../ports/clock.ts";
+import { type Clock, elapsedOn } from "../ports/clock.ts";
 import type { FeedKey, Store } from "../ports/store.ts";
 import { LruCache } from "../util/lru.ts";
 import { SharedCalls } from "../util/shared-calls.ts";
@@ -30,7 +30,7 @@ interface Known {
   feeds: number;
   /** Feeds of messages that were let through without a look at whether they exist. */
   unchecked: number;
-  /** In ms since the Unix epoch. */
+  /** When the store was asked, in the elapsed time of the clock. */
   readonly time: number;
 }
 
@@ -106,13 +106,13 @@ export class Quotas {
   #ask(tenant: string): Promise<Known> {
     return this.#calls.run(tenant, async () => {
       const usage = await this.#store.usage?.(tenant);
-      const known = { bytes: usage?.bytes ?? 0, feeds: usage?.feeds ?? 0, unchecked: 0, time: this.#clock.now() };
+      const known = { bytes: usage?.bytes ?? 0, feeds: usage?.feeds ?? 0, unchecked: 0, time: elapsedOn(this.#clock) };
       this.#known.set(tenant, known);
       return known;
     });
   }
 
   #ageOf({ time }: Known): number {
-    return Math.abs(this.#clock.now() - time);
+    return elapsedOn(this.#clock) - time;
   }
 }

@@ -207,8 +207,7 @@ export class Publisher {
     if (authorised instanceof Error) return authorised;
     const { request, audience } = authorised;
     try {
-      const isStored = request.message?.kind !== Kind.EVENT || request.message.ttl !== undefined;
-      if (isUser(caller) && isStored) await this.#newRooms.check(caller, audience.room);
+      if (isUser(caller) && !isLive(request.message as Draft)) await this.#newRooms.check(caller, audience.room);
       // Enroll members before appending; a later enrolment could start behind this message.
       for (const user of audience.members) await this.#enroll(caller, audience, user);
       return this.#stamper.stamp(caller, request, audience);
@@ -218,8 +217,8 @@ export class Publisher {
   }
 
   async #enroll(caller: Identity, { tenant, room }: ResolvedAudience, user: string): Promise<void> {
-    const byUser = user === caller.subject ? "owner" : "stranger";
-    const [refused] = await this.#states.enroll(tenant, user, [room], isUser(caller) ? byUser : "service");
+    const enroller = !isUser(caller) ? "service" : user === caller.subject ? "owner" : "stranger";
+    const [refused] = await this.#states.enroll(tenant, user, [room], enroller);
     if (refused === undefined) return;
     const sentence = "the inbox of one of the two holds too many rooms with unread messages; one has to be read first";
     throw fail("TOO_MANY_ROOMS", sentence, { field: "audience.room_id" });

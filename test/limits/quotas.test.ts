@@ -8,6 +8,7 @@ import { reasonOf, retryAfterOf } from "../../src/errors.ts";
 import { type QuotaOptions, resolveQuotas } from "../../src/limit-options.ts";
 import { Quotas } from "../../src/limits/quotas.ts";
 import type { Store } from "../../src/ports/store.ts";
+import { FakeClock } from "../support/clock.ts";
 import {
   publishRequest,
   reasonFrom,
@@ -113,5 +114,26 @@ test("Quotas are refused at the start for a store that does not count", async ()
     const create = () =>
       new Quotas(others, quotas, { clock: core.context.settings.clock, counters: core.context.counters });
     expect(create).toThrow("quotas: this store does not count what tenants have");
+  });
+});
+
+test("Usage is asked for again after five seconds, even where the clock was set back meanwhile", async () => {
+  await withTestCore(async ({ core }) => {
+    const clock = new FakeClock();
+    let asked = 0;
+    const usage = async () => {
+      asked++;
+      return { bytes: 0, feeds: 0 };
+    };
+    const store = { usage } as Partial<Store> as Store;
+    const quotas = new Quotas(store, resolveQuotas({ storedBytesPerTenant: 100 }), {
+      clock,
+      counters: core.context.counters,
+    });
+    await quotas.admit({ tenant: "t", bytes: 1, feeds: [] });
+    await clock.advance(6_000);
+    clock.jump(-6_000);
+    await quotas.admit({ tenant: "t", bytes: 1, feeds: [] });
+    expect(asked).toBe(2);
   });
 });
