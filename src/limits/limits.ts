@@ -40,6 +40,8 @@ export class Limits {
   readonly #settings: LimitSettings;
   readonly #counters: Counters;
   readonly #random: Random;
+  readonly #limitsUsers: boolean;
+  readonly #limitsServices: boolean;
 
   /** Without a limiter nothing is limited. */
   constructor(
@@ -51,6 +53,19 @@ export class Limits {
     this.#settings = settings;
     this.#counters = counters;
     this.#random = random;
+    const isSet = (...names: LimitName[]) => limiter !== undefined && names.some((name) => settings[name]);
+    this.#limitsUsers = isSet("publishesPerUser", "bytesPerUser", "publishesPerTenant", "bytesPerTenant");
+    this.#limitsServices = isSet(
+      "publishesPerCredential",
+      "bytesPerCredential",
+      "publishesPerTenant",
+      "bytesPerTenant",
+    );
+  }
+
+  /** Reports whether `publish` may refuse this caller. By default no service has a limit. */
+  limitsPublishes(caller: Identity): boolean {
+    return isUser(caller) ? this.#limitsUsers : this.#limitsServices;
   }
 
   /**

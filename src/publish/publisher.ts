@@ -161,6 +161,7 @@ export class Publisher {
    * through or refused together.
    */
   #admit(caller: Identity, items: readonly (Sized | Error)[]): readonly (Sized | Error)[] {
+    if (!this.#limits.limitsPublishes(caller)) return items;
     const tenants = new Map<string, Sized[]>();
     for (const item of withoutErrors(items)) {
       // What a bound caller says about the tenant is checked later, and does not matter here.
