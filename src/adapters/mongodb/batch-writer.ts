@@ -12,6 +12,9 @@ const maxBytes = 4_000_000;
 /** An end that was learned longer ago, in ms, may have been trimmed away meanwhile: see #removeStrays. */
 const maxEndAgeMs = 600_000;
 
+/** The attempt whose pause follows a batch of which only refused entries are left. */
+const refusedAttempt = 5;
+
 /** The outcome of appending an entry. */
 export type EntryOutcome =
   /** It is in its feed, under this number. */
@@ -31,6 +34,8 @@ interface PendingEntry {
   record: IdempotencyRecord | undefined;
   /** An earlier insert may have stored it. */
   unconfirmed: boolean;
+  /** The server refuses it for itself; it is not tried again. */
+  refused?: boolean;
   done: boolean;
 }
 
@@ -161,8 +166,11 @@ export class BatchWriter {
   async #writeBatch({ f, entries: queued }: FeedQueue): Promise<void> {
     const batch = firstCommand(queued);
     for (let attempt = 0, left = Number.POSITIVE_INFINITY; ; attempt++) {
-      const entries = batch.filter((entry) => !entry.done && !entry.expired());
-      if (entries.length === 0) return;
+      const open = batch.filter((entry) => !entry.done && !entry.expired());
+      if (open.length === 0) return;
+      // What the server refuses would keep the entries behind it from being stored: only its own caller waits in vain.
+      const entries = open.filter(({ refused }) => !refused);
+      if (entries.length === 0) return pauseBeforeRetry(refusedAttempt);
       // An attempt that made progress needs no pause: entries of one key wait for each other, not for other nodes.
       if (entries.length === left) await pauseBeforeRetry(attempt);
       left = entries.length;
@@ -185,7 +193,11 @@ export class BatchWriter {
     const documents = entries.map((entry, index) => documentOf(f, end.seq + 1 + index, entry));
     const start = performance.now();
     const result = await this.#database.insert("entries", [...records, ...documents], true);
-    if (!result.confirmed) return this.#markUnconfirmed(f, entries, result.error);
+    if (!result.confirmed) {
+      const refused = [...recorded, ...entries][result.refused ?? Number.POSITIVE_INFINITY];
+      if (refused) refused.refused = true;
+      return this.#markUnconfirmed(f, entries, result.error);
+    }
     const [stored = records.length + documents.length] = result.duplicates;
     for (const entry of recorded.slice(0, stored)) entry.record = undefined;
     if (stored < records.length) return this.#resolveHeld(recorded.slice(stored));

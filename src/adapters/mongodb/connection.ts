@@ -157,6 +157,7 @@ export class Connection implements Database {
         duplicates: errors.filter(({ code }) => code === duplicateKey).map(({ index }) => index),
         slotsTaken: errors.every(({ keyPattern }) => keyPattern?.s !== undefined),
         time,
+        ...(other && !reply.writeConcernError ? { refused: other.index } : {}),
         ...(error ? { error: Object.assign(new Error(String(error.errmsg)), { code: error.code }) } : {}),
       };
     } catch (error) {

@@ -35,6 +35,11 @@ export interface Inserted {
    * When the server answered, by its clock, or by this machine's if the answer has no time; in ms since the Unix epoch.
    */
   readonly time: number;
+  /**
+   * The index of a document that the server refuses for itself, such as by a rule of its validator: repeating the insert
+   * fails again.
+   */
+  readonly refused?: number;
   /** The cause, if `confirmed` is false. */
   readonly error?: unknown;
 }
