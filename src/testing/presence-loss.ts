@@ -40,7 +40,7 @@ export function lossLaw(make: () => Promise<LosingPresence>): void {
     }
   });
 
-  test("counts a connection that enters right after a key was lost once", async () => {
+  test("counts once a connection that enters right after a key was lost", async () => {
     const opened = await make();
     try {
       for (const key of await keysOfPopulated(opened)) {
@@ -87,7 +87,7 @@ async function populate(nodes: LosingPresence["nodes"]): Promise<readonly Connec
     await node.enter(connection);
     await node.join(member(connection, "lobby"));
   }
-  // Its second join leaves a trace of the first, whose key may be lost as well.
+  // The second one kicks the first: that is a key of its own.
   await nodeOf(nodes, 1).join(member(open[1] as Connection, "desk", "first"));
   await nodeOf(nodes, 2).join(member(open[2] as Connection, "desk", "last"));
   return open;

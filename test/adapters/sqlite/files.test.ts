@@ -75,7 +75,7 @@ describe("A data folder that is removed or replaced under a store", () => {
     ],
   ];
 
-  test.each(changes)("answers no write from the moment on at which it is %s", async (_what, change) => {
+  test.each(changes)("lets no write be answered once it is %s", async (_what, change) => {
     const { store, seen } = await open();
     await Promise.all(upTo(20).map(() => appendOne(store, message("t"))));
     change();
