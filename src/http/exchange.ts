@@ -28,7 +28,8 @@ export function toUniversal(
   if ("stream" in request) {
     // connect-node maps the HTTP/2 error code with which a peer goes away.
     const universal = universalRequestFromNodeRequest(request, response, undefined, contextValues);
-    return { ...universal, body: countedBody(universal.body as AsyncIterable<Uint8Array>, count) };
+    if (count.isSmall) return universal;
+    return { ...universal, body: new CountedBody(universal.body as AsyncIterable<Uint8Array>, count) };
   }
   const { headers, httpVersion, method = "", url = "" } = request;
   const abort = new AbortController();
@@ -48,15 +49,34 @@ export function toUniversal(
   };
 }
 
-/** Reads a body that is counted while it arrives. */
-async function* countedBody(body: AsyncIterable<Uint8Array>, count: BodyCount): AsyncGenerator<Uint8Array> {
-  const iterator = body[Symbol.asyncIterator]();
-  for (;;) {
-    const { value, done } = await count.until(iterator.next());
-    if (done) return count.done();
-    const room = count.take(value.length);
+/** Counts a body while it arrives. Not a generator, which would cost more for each call. */
+class CountedBody implements AsyncIterableIterator<Uint8Array> {
+  readonly #iterator: AsyncIterator<Uint8Array>;
+  readonly #count: BodyCount;
+
+  constructor(body: AsyncIterable<Uint8Array>, count: BodyCount) {
+    this.#iterator = body[Symbol.asyncIterator]();
+    this.#count = count;
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    const result = await this.#count.until(this.#iterator.next());
+    if (result.done) {
+      this.#count.done();
+      return { value: undefined, done: true };
+    }
+    const room = this.#count.take(result.value.length);
     if (room) await room;
-    yield value;
+    return result;
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array, undefined>> {
+    await this.#iterator.return?.();
+    return { value: undefined, done: true };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 }
 

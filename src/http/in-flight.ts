@@ -25,6 +25,8 @@ export interface InFlightCall {
 
 /** A request body, as far as it has arrived. */
 export interface BodyCount {
+  /** Whether the body is known to be so small that it is not counted. */
+  readonly isSmall: boolean;
   /**
    * Counts bytes that have arrived. Returns undefined where more may be read at once, or else a promise of when. Throws, or
    * rejects with, TOO_MUCH_IN_FLIGHT when the body is refused.
@@ -152,6 +154,10 @@ class CountedBody implements BodyCount {
     this.#inFlight = inFlight;
     this.#call = call;
     this.#length = length;
+  }
+
+  get isSmall(): boolean {
+    return this.#length <= smallBody;
   }
 
   take(bytes: number): Promise<void> | undefined {
