@@ -103,15 +103,19 @@ export class InFlight {
     return limitOf(this.#bodyLimits, session, this.#limits.connectionBytes);
   }
 
-  /** Counts a body of more than `smallBody`. Returns the function to call when it ends. */
-  countBody(bytes: number, user: string | undefined, refuse: (error: Error) => void): () => void {
+  /** Counts a body of more than `smallBody`. Returns the functions to call when a part of it has arrived, and when it ends. */
+  countBody(
+    bytes: number,
+    user: string | undefined,
+    refuse: (error: Error) => void,
+  ): { progress(): void; end(): void } {
     const cut = (reason: LedgerReason) => {
       this.#onCut("body_limit");
       refuse(this.#refusal(reason === "userBytes" ? reason : "nodeBytes"));
     };
     const entry = { bytes, user, cut };
     this.#bodies.add(entry);
-    return () => this.#bodies.remove(entry);
+    return { progress: () => this.#bodies.progress(entry), end: () => this.#bodies.remove(entry) };
   }
 
   #refusal(name: "userBytes" | "nodeBytes"): Error {
@@ -147,6 +151,8 @@ class CountedBody implements BodyCount {
   #error: Error | undefined;
   /** Set once the body is counted: it gives the bytes back. */
   #release: (() => void) | undefined;
+  /** Set once the body is counted: notes that a part of it has arrived. */
+  #progress: (() => void) | undefined;
   /** Set while `until` waits. */
   #wake: ((error: Error) => void) | undefined;
 
@@ -163,6 +169,7 @@ class CountedBody implements BodyCount {
   take(bytes: number): Promise<void> | undefined {
     this.#arrived += bytes;
     if (this.#error) throw this.#error;
+    this.#progress?.();
     return this.#arrived <= smallBody || this.#release ? undefined : this.#enter();
   }
 
@@ -187,12 +194,13 @@ class CountedBody implements BodyCount {
     // Nothing is read meanwhile, so that the windows of HTTP/2 stop the peer.
     if (limit) await new Promise<void>((resolve) => limit.enter(this.#length, resolve));
     if (this.#isDone) return limit?.free(this.#length);
-    const uncount = this.#inFlight.countBody(this.#length, this.#call.user, (error) => {
+    const { progress, end } = this.#inFlight.countBody(this.#length, this.#call.user, (error) => {
       this.#error = error;
       this.#wake?.(error);
     });
+    this.#progress = progress;
     this.#release = () => {
-      uncount();
+      end();
       limit?.free(this.#length);
     };
     if (this.#error) throw this.#error;
