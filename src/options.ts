@@ -357,7 +357,7 @@ function defaultRingBytes(): number {
 }
 
 /** Errors do not repeat a URL, which may hold a password. */
-function checkBackends({ data, store, bus, presence, retention }: TidingsOptions): void {
+function checkBackends({ data, store, bus, presence, limiter, retention }: TidingsOptions): void {
   if (store === undefined && !data) throw new TypeError("data: name a folder, or :memory: to keep nothing");
   if (store !== undefined && data !== undefined) {
     throw new TypeError("store: leave out data, the folder of the embedded store, or leave out store");
@@ -367,7 +367,7 @@ function checkBackends({ data, store, bus, presence, retention }: TidingsOptions
     throw new TypeError(`${name}: its password is a placeholder; set a real one`);
   }
   if (typeof store === "string" && !isStoreUrl(store)) throw new TypeError(`store: must be ${storeUrlRule}`);
-  for (const [name, backend] of Object.entries({ store, bus, presence })) {
+  for (const [name, backend] of Object.entries({ store, bus, presence, limiter })) {
     const missing = missingMethod(name as keyof typeof portMethods, backend);
     if (missing) throw new TypeError(`${name}: its method ${missing} is missing`);
   }

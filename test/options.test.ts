@@ -106,6 +106,7 @@ describe("Options", () => {
     for (const store of [{}, null, 7]) expect(loose({ store })).toThrow("store: its method open is missing");
     expect(loose({ data: "d", bus: { publish: () => {} } })).toThrow("bus: its method subscribe is missing");
     expect(loose({ data: "d", presence: [] })).toThrow("presence: its method enter is missing");
+    expect(loose({ data: "d", limiter: {} })).toThrow("limiter: its method take is missing");
   });
 
   test("accept objects for ports, and a bus object beside the embedded store, too", async () => {
