@@ -169,7 +169,7 @@ export const settings = {
   },
   trustedProxies: {
     type: list(addressRange),
-    help: "Proxies in front of this server, as addresses, subnets or unix: for those on a unix socket. Only they are believed about the host that a page asked for (X-Forwarded-Host, Forwarded).",
+    help: "Proxies in front of this server, as addresses, subnets or unix: for those on a unix socket. Only they are believed about the host that a page asked for (X-Forwarded-Host, Forwarded) and the address of a client (X-Forwarded-For).",
     for: servers,
   },
   retentionDays: { type: whole(1), default: "365", help: "Number of days for which messages are kept.", for: servers },
