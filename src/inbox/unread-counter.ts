@@ -37,6 +37,8 @@ interface Known extends Subject {
   /** The number of recalls that this node had heard of when all messages were counted. */
   recalls: number;
   /** When that was, in the elapsed time of the clock. */
+  elapsed: number;
+  /** And in ms since the Unix epoch, which decided what had expired. */
   time: number;
 }
 
@@ -95,11 +97,20 @@ export class UnreadCounter {
   /** Starts a count that all callers share until it is done: of the messages since `base`, or of all. */
   async #begin(key: string, subject: Subject, inbox: UserState, base: Known | undefined): Promise<NotificationCount> {
     const counting = Promise.withResolvers<NotificationCount>();
-    const { recalls, time } = base ?? this.#now;
+    const { recalls, elapsed, time } = base ?? this.#now;
     const unread = inbox.feeds.map(({ name }) => SeqSet.from(inbox.state.unreadRanges(name).flat()));
     const runs = unread.reduce((sum, set) => sum + set.runs, 0);
     const bytes = 2 * subject.feeds.length + 200 * inbox.feeds.length + 16 * runs;
-    const known: Known = { ...subject, unread, count: counting.promise, isPending: true, recalls, time, bytes };
+    const known: Known = {
+      ...subject,
+      unread,
+      count: counting.promise,
+      isPending: true,
+      recalls,
+      elapsed,
+      time,
+      bytes,
+    };
     this.#known.set(key, known);
     // Callers that wait for it handle its failure; there may be none.
     counting.promise.catch(() => {});
@@ -126,12 +137,13 @@ export class UnreadCounter {
     this.#known.set(key, known);
   }
 
-  get #now(): Pick<Known, "recalls" | "time"> {
-    return { recalls: this.#recalls, time: elapsedOn(this.#clock) };
+  get #now(): Pick<Known, "recalls" | "elapsed" | "time"> {
+    return { recalls: this.#recalls, elapsed: elapsedOn(this.#clock), time: this.#clock.now() };
   }
 
-  #canBuildUpon({ version, feeds, recalls, time }: Known, subject: Subject): boolean {
-    const age = elapsedOn(this.#clock) - time;
+  #canBuildUpon({ version, feeds, recalls, elapsed, time }: Known, subject: Subject): boolean {
+    // Where the clock was set meanwhile, what had expired may be back.
+    const age = Math.max(elapsedOn(this.#clock) - elapsed, Math.abs(this.#clock.now() - time));
     return version <= subject.version && feeds === subject.feeds && recalls === this.#recalls && age <= maxAgeMs;
   }
 
