@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
+import { oldestBrowsers } from "./browsers.ts";
 import { type Manifest, manifestOf, packageNames } from "./manifests.ts";
 import { writePublicProtos } from "./public-protos.ts";
 
@@ -37,7 +38,7 @@ buildSync({
   outfile: join(server, "lib/demo/page.js"),
   bundle: true,
   format: "esm",
-  target: "es2022",
+  target: oldestBrowsers,
   minify: true,
 });
 chmodSync(join(server, "lib/src/cli/main.js"), 0o755);

@@ -1,5 +1,6 @@
 import { toJsonString } from "@bufbuild/protobuf";
 import { type Message, MessageSchema } from "../../gen/tidings/v1/message_pb.ts";
+import { completeJson } from "../wire/complete-json.ts";
 import { toEncodable } from "../wire/frame.ts";
 import type { ReportUnencodable } from "../wire/unencodable.ts";
 
@@ -44,7 +45,9 @@ export function fitPage(listed: readonly Listed[], codec: Codec, report: ReportU
   if (bytes <= maxPageBytes) return messages;
   // Encoding only to measure takes time, so it is left to pages that may be too large.
   const sizeOf = (index: number) =>
-    codec === "json" ? Buffer.byteLength(toJsonString(MessageSchema, messages[index] as Message)) + 1 : atMost(index);
+    codec === "json"
+      ? Buffer.byteLength(toJsonString(MessageSchema, messages[index] as Message, completeJson)) + 1
+      : atMost(index);
   bytes = 0;
   const end = messages.findIndex((_, index) => {
     bytes += sizeOf(index);

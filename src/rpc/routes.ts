@@ -1,4 +1,4 @@
-import type { BinaryReadOptions, DescMessage, JsonReadOptions, Registry } from "@bufbuild/protobuf";
+import type { BinaryReadOptions, DescMessage, JsonReadOptions, JsonWriteOptions, Registry } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { AdminService } from "../../gen/tidings/v1/admin_service_pb.ts";
@@ -6,6 +6,7 @@ import { PushService } from "../../gen/tidings/v1/push_service_pb.ts";
 import { RequestJson } from "../contract/request-json.ts";
 import type { Core } from "../core/core.ts";
 import { maxAnswerBytes } from "../publish/batch-size.ts";
+import { completeJson } from "../wire/complete-json.ts";
 import { adminService } from "./admin-service.ts";
 import { createGate } from "./gate.ts";
 import type { Health as HealthService } from "./health.ts";
@@ -47,7 +48,7 @@ const neverCompress = Number.MAX_SAFE_INTEGER;
  */
 const binaryOptions: Partial<BinaryReadOptions> = { readUnknownFields: false };
 
-type JsonOptions = Partial<JsonReadOptions> & { textDecoder: TextDecoder };
+type JsonOptions = Partial<JsonReadOptions & JsonWriteOptions> & { textDecoder: TextDecoder };
 type Implementation = (request: never, context: HandlerContext) => unknown;
 
 /**
@@ -76,7 +77,11 @@ export function createRoutes(
         text.forget();
         return implementation(request, context);
       };
-      const jsonOptions: JsonOptions = { ignoreUnknownFields, textDecoder: text as unknown as TextDecoder };
+      const jsonOptions: JsonOptions = {
+        ...completeJson,
+        ignoreUnknownFields,
+        textDecoder: text as unknown as TextDecoder,
+      };
       router.rpc(method, serve as never, {
         requestGate,
         binaryOptions,

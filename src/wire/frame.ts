@@ -4,6 +4,7 @@ import { durationFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Message, MessageSchema, PositionSchema } from "../../gen/tidings/v1/message_pb.ts";
 import { type SubscribeResponse, SubscribeResponseSchema } from "../../gen/tidings/v1/push_service_pb.ts";
 import { jsonFlaw } from "../util/json-value.ts";
+import { completeJson } from "./complete-json.ts";
 import type { Format } from "./formats.ts";
 import type { ReportUnencodable } from "./unencodable.ts";
 
@@ -51,7 +52,7 @@ export abstract class Frame {
 
   /** The event in Protobuf's JSON. */
   get json(): string {
-    return toJsonString(SubscribeResponseSchema, this.response);
+    return toJsonString(SubscribeResponseSchema, this.response, completeJson);
   }
 
   /** Bytes on a wire, estimated. */
@@ -167,7 +168,7 @@ class BodyFrame extends Frame {
   /** Checks the payload only where the encoder refuses it: a check before would cost every message. */
   override get json(): string {
     try {
-      return super.json;
+      return toJsonString(SubscribeResponseSchema, this.response);
     } catch {
       return toJsonString(SubscribeResponseSchema, this.jsonResponse);
     }

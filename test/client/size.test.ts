@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { describe, expect, test } from "vitest";
+import { oldestBrowsers } from "../../scripts/browsers.ts";
 
 /** Bundles an entry as a page would load it: one file with everything that it imports. */
 async function bundle(entry: string) {
@@ -13,7 +14,7 @@ async function bundle(entry: string) {
     metafile: true,
     format: "esm",
     platform: "browser",
-    target: "es2022",
+    target: oldestBrowsers,
     logLevel: "silent",
   });
   const code = outputFiles[0]?.contents ?? new Uint8Array();

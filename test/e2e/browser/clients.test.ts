@@ -5,6 +5,7 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { openssl, selfSigned } from "../../support/certificate.ts";
 import { chromiumTool, launchChromium } from "../../support/chromium.ts";
+import { newerFunctions } from "../../support/newer-functions.ts";
 import { describeWith, testWith } from "../../support/require.ts";
 import { newTenant, type ServerOptions, startServer, type TestServer } from "../../support/server.ts";
 import { type DraftInit, note, toUser } from "../interop/scenario/people.ts";
@@ -121,6 +122,62 @@ describeWith(chromiumTool)("In Chromium,", () => {
     expect(messages.map(({ title }) => title)).toEqual(["before", "while away", "after"]);
     await shows(page, "#badge", "3");
   });
+
+  // Playwright cannot follow the way back; test/client/connection/page.test.ts does.
+  test.each(ours)("the client %s goes offline when its page enters the back-forward cache", async (client) => {
+    const page = await openTab(client, `room=${encodeURIComponent("dm/ann/bob")}`);
+    await shows(page, "#room", "joined");
+    await page.evaluate(() =>
+      addEventListener("pagehide", ({ persisted }) => localStorage.setItem("kept", String(persisted))),
+    );
+    await page.goto(`${server.url}/page.js`);
+    const backend = server.client({ tenant, role: "service" });
+    await vi.waitFor(async () => expect((await backend.onlineCount({})).connections).toBe(0), 5_000);
+    expect(await page.evaluate(() => localStorage.getItem("kept"))).toBe("true");
+  });
+
+  test.each(ours)("the client %s works without any function that the oldest browsers lack", async (client) => {
+    await context.addInitScript((functions) => {
+      for (const { owner, name, isStatic } of functions) {
+        const object = Reflect.get(globalThis, owner);
+        if (object) Reflect.deleteProperty(isStatic ? object : object.prototype, name);
+      }
+      Reflect.deleteProperty(Symbol, "dispose");
+    }, newerFunctions);
+    const page = await openTab(client);
+    expect(await page.evaluate(() => typeof URL.canParse)).toBe("undefined");
+    await publish(note("one"));
+    await messagesOf(page, 1);
+    expect(await page.evaluate(() => app.listUnread())).toEqual(["one"]);
+    await page.evaluate(() => app.markAll());
+    await shows(page, "#badge", "0");
+    const { port } = server;
+    await server.stop();
+    await lacks(page, "#state", "live");
+    server = await start({ port });
+    await shows(page, "#state", "live");
+    await page.evaluate(() => app.close());
+    await shows(page, "#state", "closed");
+  });
+
+  test.each(["typed-auto", "json"])(
+    "the client %s falls back to Connect where WebSockets are blocked",
+    async (client) => {
+      await context.addInitScript(() => {
+        const Native = WebSocket;
+        // A path that the server does not upgrade, as behind a proxy that lets no WebSocket pass.
+        globalThis.WebSocket = class extends Native {
+          constructor(_url: string | URL, protocols?: string | string[]) {
+            super(`${location.origin.replace("http", "ws")}/blocked`, protocols);
+          }
+        };
+      });
+      const page = await openTab(client);
+      await publish(note("one"));
+      await messagesOf(page, 1);
+      await shows(page, "#badge", "1");
+    },
+  );
 
   async function expectTabs(client: string, count: number): Promise<void> {
     const tabs = await Promise.all(Array.from({ length: count }, () => openTab(client)));
