@@ -96,12 +96,8 @@ export const limitNames = Object.keys(defaultLimits) as readonly LimitName[];
 /** The burst of a rate that names none, in seconds of it. */
 const burstSeconds = 5;
 
-/** Fills in the defaults. Throws a TypeError for an unknown limit, and a RangeError for a rate that is none, by name. */
+/** Fills in the defaults. Throws a RangeError that names the first limit that is no rate. */
 export function resolveLimits(options: LimitOptions = {}): LimitSettings {
-  // A misspelled limit would limit nothing.
-  const unknown = Object.keys(options).find((key) => !Object.hasOwn(defaultLimits, key));
-  if (unknown !== undefined)
-    throw new TypeError(`limits: unknown key ${unknown}; known keys are ${limitNames.join(", ")}`);
   const entries = limitNames.map((name) => {
     const given = options[name];
     return [name, given === undefined ? defaultLimits[name] : resolveRate(`limits.${name}`, given)];
@@ -109,11 +105,8 @@ export function resolveLimits(options: LimitOptions = {}): LimitSettings {
   return Object.fromEntries(entries) as LimitSettings;
 }
 
-/** Fills in the defaults. Throws a TypeError for an unknown quota, and a RangeError for one below 1, by name. */
+/** Fills in the defaults. Throws a RangeError that names the first quota below 1. */
 export function resolveQuotas(options: QuotaOptions = {}): QuotaSettings {
-  const unknown = Object.keys(options).find((key) => !(quotaNames as readonly string[]).includes(key));
-  if (unknown !== undefined)
-    throw new TypeError(`quotas: unknown key ${unknown}; known keys are ${quotaNames.join(", ")}`);
   const { storedBytesPerTenant = Number.POSITIVE_INFINITY, feedsPerTenant = Number.POSITIVE_INFINITY } = options;
   const settings = { storedBytesPerTenant, feedsPerTenant };
   for (const name of quotaNames) {

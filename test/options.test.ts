@@ -137,7 +137,7 @@ describe("Options", () => {
     expect(resolveOptions({ ...least, admission: { perTenant: 7 } }).admission.perTenant).toBe(7);
   });
 
-  test("limit users by default, take a rate with or without a burst, and refuse what is no rate or unknown", () => {
+  test("limit users by default, take a rate with or without a burst, and refuse what is no rate", () => {
     const limits = (given: unknown) => resolveOptions({ ...least, limits: given as LimitOptions }).limits;
     expect(limits(undefined)).toMatchObject({ publishesPerUser: { perSecond: 20, burst: 100 } });
     expect(limits(undefined).publishesPerTenant).toBeUndefined();
@@ -149,17 +149,15 @@ describe("Options", () => {
       expect(() => limits({ bytesPerUser: wrong })).toThrow(/^limits\.bytesPerUser: /);
     }
     expect(() => limits({ bytesPerUser: { perSecond: 1, burst: 0 } })).toThrow("limits.bytesPerUser.burst:");
-    expect(() => limits({ publishPerUser: 1 })).toThrow("limits: unknown key publishPerUser");
   });
 
-  test("have no quotas by default, and refuse one below 1 or an unknown one", () => {
+  test("have no quotas by default, and refuse one below 1", () => {
     const none = { storedBytesPerTenant: Number.POSITIVE_INFINITY, feedsPerTenant: Number.POSITIVE_INFINITY };
     const quotas = (given: unknown) => resolveOptions({ ...least, quotas: given as QuotaOptions }).quotas;
     expect(quotas(undefined)).toEqual(none);
     expect(quotas({ feedsPerTenant: 5 })).toEqual({ ...none, feedsPerTenant: 5 });
     expect(() => quotas({ feedsPerTenant: 0 })).toThrow("quotas.feedsPerTenant:");
     expect(() => quotas({ storedBytesPerTenant: Number.NaN })).toThrow("quotas.storedBytesPerTenant:");
-    expect(() => quotas({ feeds: 1 })).toThrow("quotas: unknown key feeds");
   });
 
   test("require exactly one way to verify tokens", () => {
@@ -247,11 +245,8 @@ describe("Options", () => {
     expect(() => resolveOptions({ ...least, authorize })).toThrow("authorize.token: is a placeholder");
   });
 
-  test("refuse a misspelled key of auth, no auth at all, and one origin in place of an array", () => {
+  test("refuse no auth at all, and one origin in place of an array", () => {
     const loose = (options: object) => () => resolveOptions(options as TidingsOptions);
-    expect(loose({ ...least, auth: { secret, isuer: "me" } })).toThrow(
-      "auth: unknown key isuer; known keys are secret",
-    );
     expect(loose({ data: ":memory:" })).toThrow("auth: give exactly one");
     expect(loose({ ...least, allowedOrigins: "https://a.example" })).toThrow("allowedOrigins: must be an array");
     expect(loose({ ...least, trustedProxies: "10.0.0.1" })).toThrow("trustedProxies: must be an array");

@@ -92,6 +92,7 @@ test.each<[object, string]>([
     { limits: { callsPerUser: { perSecond: 3, brust: 3 } } },
     "limits.callsPerUser: unknown key brust; did you mean burst?",
   ],
+  [{ quotas: { feeds: 3 } }, "quotas: unknown key feeds"],
   [{ admission: { perSeconds: 3 } }, "admission: unknown key perSeconds; did you mean perSecond?"],
   [{ authorize: { uri: "https://a.example" } }, "authorize: unknown key uri; did you mean url?"],
   [{ tracing: { xyz: 1 } }, "tracing: unknown key xyz; known keys are endpoint, service"],
