@@ -1,22 +1,14 @@
+import { portMethods } from "../ports/methods.ts";
 import { type Metrics, unlabelled } from "../ports/metrics.ts";
 import type { Store } from "../ports/store.ts";
 
+type Method = Exclude<(typeof portMethods.store)[number], "open" | "close"> | "usage";
+
 /** The methods that are timed: all that a running node calls. */
-const methods = [
-  "append",
-  "bounds",
-  "read",
-  "recall",
-  "trim",
-  "select",
-  "countNotifications",
-  "batch",
-  "find",
-  "readState",
-  "saveReadState",
+const methods: readonly Method[] = [
+  ...portMethods.store.filter((name) => name !== "open" && name !== "close"),
   "usage",
-] as const satisfies readonly Exclude<keyof Store, "open" | "close" | "watch" | "figures" | "now">[];
-type Method = (typeof methods)[number];
+];
 
 /** Bounds in seconds. */
 const bounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
