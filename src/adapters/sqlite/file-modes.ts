@@ -2,8 +2,9 @@
  * File modes of the embedded store. The database holds every message and the secret of page tokens, and with the usual
  * umask of 022 every user of the machine could read it.
  */
-import { chmodSync, closeSync, mkdirSync, openSync, statSync } from "node:fs";
+import { chmodSync, closeSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { createFolder } from "../../util/create-folder.ts";
 
 const ownersFolder = 0o700;
 const ownersFile = 0o600;
@@ -23,7 +24,7 @@ const suffixes = ["", "-wal", "-shm", "-journal"];
  * because closing a file drops the locks that the same process holds on it.
  */
 export function prepareFolder(folder: string): string {
-  mkdirSync(folder, { recursive: true, mode: ownersFolder });
+  createFolder(folder, ownersFolder);
   const file = join(folder, databaseName);
   try {
     closeSync(openSync(file, "wx", ownersFile));

@@ -1,7 +1,8 @@
 /** The secret of a development server. It is kept in a file, so that tokens and open pages survive a restart. */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createFolder } from "../../util/create-folder.ts";
 import { secretFault } from "../../util/secret-fault.ts";
 import { readText } from "../config/read-text.ts";
 
@@ -15,7 +16,11 @@ export function devSecretPath(folder: string): string {
  * error when the file cannot be read or holds a weak secret.
  */
 export function devSecret(folder: string): string {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  try {
+    createFolder(folder, 0o700);
+  } catch (error) {
+    throw new Error(`data folder ${folder} cannot be created (${(error as Error).message})`, { cause: error });
+  }
   const path = devSecretPath(folder);
   try {
     writeFileSync(path, `${randomBytes(32).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
