@@ -216,6 +216,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
   });
   const adapter = createAdapter({
     largeAnswers,
+    resets: (path, connection) => publicStreams.resets(path, connection),
     inFlight,
     routes: plainRoutes,
     fallback: notFound,

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { ServerHttp2Stream } from "node:http2";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { type ConnectRouter, createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect";
@@ -45,6 +45,8 @@ export interface AdapterOptions {
   readonly trustedProxies: AddressList;
   /** The paths of the methods whose answers may be large; those of one HTTP/2 connection wait for room. */
   readonly largeAnswers: ReadonlySet<string>;
+  /** Reports whether a call of HTTP/2 is reset without an answer, by its path and connection. Default: none. */
+  readonly resets?: (path: string, connection: object) => boolean;
   /** Bounds the answers that nobody reads, and the bodies that do not arrive. */
   readonly inFlight: InFlight;
   /** Logs failures to write a response. */
@@ -138,7 +140,7 @@ export interface Adapter {
  * gives no access to the connection.
  */
 export function createAdapter(options: AdapterOptions): Adapter {
-  const { routes, fallback, trustedProxies, largeAnswers, inFlight, logger } = options;
+  const { routes, fallback, trustedProxies, largeAnswers, resets, inFlight, logger } = options;
   const router = createConnectRouter({ acceptCompression: [compressionGzip, compressionBrotli] });
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -147,6 +149,11 @@ export function createAdapter(options: AdapterOptions): Adapter {
     const handler = find(request);
     if (!handler) {
       fallback(request, response);
+      return;
+    }
+    const stream = "stream" in request ? (request.stream as ServerHttp2Stream) : undefined;
+    if (stream?.session && resets?.(handler.requestPath, stream.session)) {
+      stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
       return;
     }
     const headers = handler.method.methodKind === "unary" ? responseHeaders : streamHeaders;

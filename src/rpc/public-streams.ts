@@ -1,4 +1,7 @@
 import type { HandlerContext } from "@connectrpc/connect";
+import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { fail } from "../errors.ts";
 import { connectionKey } from "../http/adapter.ts";
 import type { Clock, Random } from "../ports/clock.ts";
@@ -6,6 +9,16 @@ import { guard, warn } from "../util/guard.ts";
 
 /** Streams of one connection: a client watches the server and each of its services, or reflects once. */
 const perConnection = 10;
+/** Refusals of one HTTP/2 connection that get an answer. */
+const maxAnswers = 10;
+/** The paths of the methods whose streams need no token. */
+const paths: ReadonlySet<string> = new Set(
+  [
+    Health.method.watch,
+    ServerReflection.method.serverReflectionInfo,
+    ServerReflectionAlpha.method.serverReflectionInfo,
+  ].map(({ parent, name }) => `/${parent.typeName}/${name}`),
+);
 /** The delay before a retry, in ms; each caller gets up to twice as much. */
 const retryMs = 5_000;
 /** How long a stream whose time is up may take to end, in ms: one whose peer reads nothing never would. */
@@ -29,6 +42,7 @@ export class PublicStreams {
   readonly #options: PublicStreamsOptions;
   readonly #addresses = new Map<string, number>();
   readonly #connections = new WeakMap<object, number>();
+  readonly #refusals = new WeakMap<object, number>();
   #open = 0;
 
   constructor(options: PublicStreamsOptions) {
@@ -38,6 +52,14 @@ export class PublicStreams {
   /** The number of open streams. */
   get open(): number {
     return this.#open;
+  }
+
+  /**
+   * Reports whether a call is to be reset without an answer: a refusal costs as much as any call, so a connection that goes
+   * on after ten of them gets no more.
+   */
+  resets(path: string, connection: object): boolean {
+    return (this.#refusals.get(connection) ?? 0) >= maxAnswers && paths.has(path);
   }
 
   /**
@@ -83,6 +105,7 @@ export class PublicStreams {
       metadata,
       retryAfterMs: Math.ceil(retryMs * (1 + random.fraction())),
     });
+    this.#refusals.set(connection, (this.#refusals.get(connection) ?? 0) + 1);
     refused(error);
     throw error;
   }

@@ -29,14 +29,16 @@ function connect(host: string): HealthClient & Client {
   return client;
 }
 
-/** Opens a watch; resolves to `open` with its first status, or to the name of the code that refuses it. */
+/** Opens a watch; resolves to `open` with its first status, to the name of the code that refuses it, or to `reset`. */
 function watch(client: HealthClient, address = "192.0.2.9"): Promise<string> {
   const metadata = new Metadata();
   metadata.set("x-forwarded-for", address);
   const stream = client.watch({ service: "" }, metadata);
   return new Promise((resolve) => {
     stream.once("data", () => resolve("open"));
-    stream.on("error", (error: ServiceError) => resolve(status[error.code]));
+    stream.on("error", (error: ServiceError) =>
+      resolve(/Bandwidth exhausted/.test(error.details) ? "reset" : String(status[error.code])),
+    );
   });
 }
 
@@ -45,6 +47,12 @@ async function watches(client: HealthClient, count: number, address?: string): P
   const outcomes: string[] = [];
   for (let index = 0; index < count; index++) outcomes.push(await watch(client, address));
   return outcomes;
+}
+
+function check(client: HealthClient): Promise<string> {
+  return new Promise((resolve, reject) =>
+    client.check({ service: "" }, (error, answer) => (error ? reject(error) : resolve(answer.status))),
+  );
 }
 
 const opened = (count: number) => Array.from({ length: count }, () => "open");
@@ -80,14 +88,19 @@ describe("Streams without a token", () => {
     expect(await from("192.0.2.2", 1)).toEqual(opened(1));
   });
 
+  test("are reset without an answer after ten refusals of their connection, where Check still answers", async () => {
+    server = await startServer({ publicStreams: 1 });
+    const client = connect(server.host);
+    expect(await watches(client, 12)).toEqual(["open", ...Array.from({ length: 10 }, () => refusal), "reset"]);
+    expect(await check(client)).toBe("SERVING");
+    expect(await watches(connect(server.host), 1)).toEqual([refusal]);
+  });
+
   test("are limited for the node, where Check still answers", async () => {
     server = await startServer({ publicStreams: 3 });
     const client = connect(server.host);
     expect(await watches(client, 4)).toEqual([...opened(3), refusal]);
-    const checked = await new Promise<Answer>((resolve, reject) =>
-      client.check({ service: "" }, (error, answer) => (error ? reject(error) : resolve(answer))),
-    );
-    expect(checked.status).toBe("SERVING");
+    expect(await check(client)).toBe("SERVING");
   });
 
   test.each([
