@@ -5,8 +5,8 @@ import type { Times } from "./healthy.ts";
 import type { Limits } from "./size.ts";
 import type { Outcome } from "./stage.ts";
 
-/** The longest retry delay that an answer may name: 35 s, because new streams are spread over 30 s. */
-const maxRetryMs = 35_000;
+/** The longest retry delay that an answer may name: `limits.newRoomsPerUser` lets one more room come into being in 50 s. */
+const maxRetryMs = 60_000;
 
 /** One sentence for each limit that an outcome exceeds, and for each answer that is wrong or missing. */
 export interface Faults {

@@ -91,6 +91,14 @@ export const connectionAttacks: readonly Attack[] = [
     must: ["connection opened"],
   },
   {
+    name: "pipelined HTTP/1.1 requests without a token",
+    run: (attacker) => {
+      const request = `POST ${listUnread} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`;
+      return floodConnections(attacker, Buffer.from(request.repeat(requestsPerConnection)));
+    },
+    must: ["connection opened"],
+  },
+  {
     name: "floods of HTTP/2 pings and settings",
     async run(attacker) {
       const ping = frame(frameTypes.ping, 0, 0, Buffer.alloc(8));

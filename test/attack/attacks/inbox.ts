@@ -32,10 +32,13 @@ export const inboxAttacks: readonly Attack[] = [
   },
   {
     name: "messages marked one by one, by a user with 100 streams",
-    prepare: (attacker) => fillInbox(attacker, "marker", size(2_000, 10_000)),
+    async prepare(attacker) {
+      await fillInbox(attacker, "marker", size(2_000, 10_000));
+      const token = await user("marker");
+      await Promise.all(Array.from({ length: 100 }, () => openStream(attacker, token)));
+    },
     async run(attacker) {
       const token = await user("marker");
-      for (let opened = 0; opened < 100; opened++) await openStream(attacker, token);
       await repeat(attacker, 4, () => callAndCount(attacker, { method: "MarkRead", body: { oldest: 1 }, token }));
     },
     must: ["status 200"],
