@@ -194,7 +194,7 @@ export interface TidingsOptions {
   readonly admission?: AdmissionOptions;
   /**
    * Most streams of this node that need no token: health watches and reflection. One address may have a tenth of them, and
-   * one connection 10. Default 1,000.
+   * so may one connection. Default 1,000.
    */
   readonly publicStreams?: number;
   /**

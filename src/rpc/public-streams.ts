@@ -7,8 +7,8 @@ import { connectionKey } from "../http/adapter.ts";
 import type { Clock, Random } from "../ports/clock.ts";
 import { guard, warn } from "../util/guard.ts";
 
-/** Streams of one connection: a client watches the server and each of its services, or reflects once. */
-const perConnection = 10;
+/** The least share of one address or connection: a client watches the server and each of its services, or reflects once. */
+const leastShare = 10;
 /** Refusals of one HTTP/2 connection that get an answer. */
 const maxAnswers = 10;
 /** The paths of the methods whose streams need no token. */
@@ -26,7 +26,10 @@ const graceMs = 5_000;
 
 /** What public streams need from the server. */
 export interface PublicStreamsOptions {
-  /** The most streams of the node. One address may have a tenth of them, and at least as many as one connection. */
+  /**
+   * The most streams of the node. One address may have a tenth of them, and so may one connection, which a proxy shares among
+   * many clients.
+   */
   readonly perNode: number;
   readonly clock: Clock;
   readonly random: Random;
@@ -93,11 +96,11 @@ export class PublicStreams {
 
   #check(address: string | undefined, connection: object): void {
     const { perNode, random, refused } = this.#options;
-    const perAddress = Math.max(perConnection, Math.floor(perNode / 10));
+    const share = Math.max(leastShare, Math.floor(perNode / 10));
     const isBeyond =
       this.#open >= perNode ||
-      (this.#connections.get(connection) ?? 0) >= perConnection ||
-      (address !== undefined && (this.#addresses.get(address) ?? 0) >= perAddress);
+      (this.#connections.get(connection) ?? 0) >= share ||
+      (address !== undefined && (this.#addresses.get(address) ?? 0) >= share);
     if (!isBeyond) return;
     const sentence = "too many streams without a token are open; close some, or come back after the delay";
     const metadata = { option: "publicStreams", limit: String(perNode) };

@@ -71,13 +71,18 @@ describe("Streams without a token", () => {
     await server.stop();
   });
 
-  test("are limited to 10 for each connection, and their end makes room", async () => {
-    server = await startServer({ publicStreams: 1_000 });
+  test("are limited to a tenth of the node's for each connection, and their end makes room", async () => {
+    server = await startServer({ publicStreams: 150 });
     const client = connect(server.host);
-    expect(await watches(client, 11)).toEqual([...opened(10), refusal]);
+    expect(await watches(client, 16)).toEqual([...opened(15), refusal]);
     expect(await watch(connect(server.host))).toBe("open");
     client.close();
-    await expect.poll(async () => watches(connect(server.host), 10)).toEqual(opened(10));
+    await expect.poll(async () => watches(connect(server.host), 15)).toEqual(opened(15));
+  });
+
+  test("are open to 50 clients behind one connection of a proxy", async () => {
+    server = await startServer({});
+    expect(await watches(connect(server.host), 50)).toEqual(opened(50));
   });
 
   test("are limited to a tenth of the node's for each address", async () => {
