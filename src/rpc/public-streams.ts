@@ -4,13 +4,14 @@ import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts"
 import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { fail } from "../errors.ts";
 import { connectionKey } from "../http/adapter.ts";
-import type { Clock, Random } from "../ports/clock.ts";
+import { type Clock, elapsedOn, type Random } from "../ports/clock.ts";
 import { guard, warn } from "../util/guard.ts";
+import { TokenBucket } from "../util/token-bucket.ts";
 
 /** The least share of one address or connection: a client watches the server and each of its services, or reflects once. */
 const leastShare = 10;
-/** Refusals of one HTTP/2 connection that get an answer. */
-const maxAnswers = 10;
+/** Refusals of one connection that get an answer. */
+const answeredRate = { perSecond: 1, burst: 10 };
 /** The paths of the methods whose streams need no token. */
 const paths: ReadonlySet<string> = new Set(
   [
@@ -45,7 +46,8 @@ export class PublicStreams {
   readonly #options: PublicStreamsOptions;
   readonly #addresses = new Map<string, number>();
   readonly #connections = new WeakMap<object, number>();
-  readonly #refusals = new WeakMap<object, number>();
+  /** Refusals that still get an answer, by connection. */
+  readonly #answered = new WeakMap<object, TokenBucket>();
   #open = 0;
 
   constructor(options: PublicStreamsOptions) {
@@ -59,10 +61,13 @@ export class PublicStreams {
 
   /**
    * Reports whether a call is to be reset without an answer: a refusal costs as much as any call, so a connection that goes
-   * on after ten of them gets no more.
+   * on after ten of them gets no more than one a second.
    */
   resets(path: string, connection: object): boolean {
-    return (this.#refusals.get(connection) ?? 0) >= maxAnswers && paths.has(path);
+    const answered = this.#answered.get(connection);
+    if (!answered || !paths.has(path)) return false;
+    answered.fill(elapsedOn(this.#options.clock));
+    return answered.level < 1;
   }
 
   /**
@@ -108,7 +113,10 @@ export class PublicStreams {
       metadata,
       retryAfterMs: Math.ceil(retryMs * (1 + random.fraction())),
     });
-    this.#refusals.set(connection, (this.#refusals.get(connection) ?? 0) + 1);
+    const now = elapsedOn(this.#options.clock);
+    const answered = this.#answered.get(connection) ?? new TokenBucket(answeredRate, now);
+    this.#answered.set(connection, answered);
+    answered.take(now);
     refused(error);
     throw error;
   }

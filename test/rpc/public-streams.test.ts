@@ -172,6 +172,22 @@ describe("A stream without a token whose time is up", () => {
     expect(cuts).toBe(1);
   });
 
+  test("makes room on a connection whose calls were reset, too, such as that of a proxy", async () => {
+    const connection = {};
+    const path = "/grpc.health.v1.Health/Watch";
+    const contexts = Array.from({ length: 5 }, () => call({ connection }));
+    for (const context of contexts) streams.begin(context, 60_000);
+    for (let refusal = 1; refusal <= 10; refusal++) {
+      expect(streams.resets(path, connection)).toBe(false);
+      expect(() => streams.begin(call({ connection }), 60_000)).toThrow();
+    }
+    expect(streams.resets(path, connection)).toBe(true);
+    for (const context of contexts) context.abort();
+    await clock.advance(1_000);
+    expect(streams.resets(path, connection)).toBe(false);
+    streams.begin(call({ connection }), 60_000);
+  });
+
   test("leaves neither a count nor a timer behind", async () => {
     const contexts = Array.from({ length: 5 }, () => call());
     for (const context of contexts) streams.begin(context, 60_000);
