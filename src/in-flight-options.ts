@@ -13,7 +13,7 @@ export interface InFlightOptions {
   readonly connectionBytes?: number;
   /** Of one user, over all connections. Those of its calls that have not moved for the longest time are cut. Default 32 MiB. */
   readonly userBytes?: number;
-  /** Of the node, in the same way. Default: a sixteenth of the heap's limit, and at least 32 MiB. */
+  /** Of the node, in the same way. Default: 1/32 of the heap limit, and at least 32 MiB. */
   readonly nodeBytes?: number;
 }
 
@@ -29,7 +29,7 @@ export function resolveInFlight({ connectionBytes, userBytes, nodeBytes }: InFli
   const resolved = {
     connectionBytes: connectionBytes ?? 16 * mebibyte,
     userBytes: userBytes ?? 32 * mebibyte,
-    nodeBytes: nodeBytes ?? Math.max(32 * mebibyte, Math.floor(getHeapStatistics().heap_size_limit / 16)),
+    nodeBytes: nodeBytes ?? Math.max(32 * mebibyte, Math.floor(getHeapStatistics().heap_size_limit / 32)),
   };
   for (const [name, value] of Object.entries(resolved)) {
     if (!Number.isFinite(value) || value < least) {

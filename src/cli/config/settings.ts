@@ -210,7 +210,7 @@ export const settings = {
   },
   inFlightNodeBytes: {
     type: whole(65_536),
-    help: "The same of the node. Without it, 1/16 of the heap limit, and at least 32 MiB.",
+    help: "The same of the node. Without it, 1/32 of the heap limit, and at least 32 MiB.",
     for: servers,
   },
   heartbeat: {
