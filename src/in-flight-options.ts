@@ -7,8 +7,8 @@ import { getHeapStatistics } from "node:v8";
  */
 export interface InFlightOptions {
   /**
-   * Of one HTTP/2 connection. Its further calls wait; over HTTP/1.1, calls of one connection run one after another anyway.
-   * Default 16 MiB.
+   * Of one user on one HTTP/2 connection, or of all services on it. Further calls of the user on this connection wait; over
+   * HTTP/1.1, calls of one connection run one after another anyway. Default 16 MiB.
    */
   readonly connectionBytes?: number;
   /** Of one user, over all connections. Those of its calls that have not moved for the longest time are cut. Default 32 MiB. */

@@ -6,16 +6,16 @@ import { type ConnectRouter, createConnectRouter, createContextKey, createContex
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
 import type { AddressList } from "../util/address-list.ts";
-import type { ByteLimit } from "../util/byte-limit.ts";
 import { ChunkedSink } from "../wire/chunked-sink.ts";
 import type { FlushQueue } from "../wire/flush-queue.ts";
 import type { Enveloped } from "../wire/formats.ts";
 import type { Sink } from "../wire/sink.ts";
 import { SocketSink } from "../wire/socket-sink.ts";
 import { clientAddress } from "./client-address.ts";
+import type { Held, InFlightCall } from "./connection-limits.ts";
 import { responseHeaders, streamHeaders } from "./embedded-routes.ts";
 import { isGone, toUniversal, writeStream, writeUnary } from "./exchange.ts";
-import { type InFlight, type InFlightCall, largeAnswer } from "./in-flight.ts";
+import { type InFlight, largeAnswer } from "./in-flight.ts";
 import { valuesOf } from "./raw-headers.ts";
 
 /** The transport under a call. */
@@ -28,6 +28,11 @@ export interface ConnectionHandle {
   readonly connection: object;
   /** The user whose call it is, as a key: the gate sets it, for the bounds of one user. */
   user: string | undefined;
+  /**
+   * Waits until the user has room on the connection for the answer, where it may be large; the gate calls it once it has set
+   * the user. Returns undefined where there is nothing to wait for. Resolves early when the signal fires.
+   */
+  enter(signal: AbortSignal): Promise<void> | undefined;
   /** Cuts the HTTP/2 stream or the HTTP/1.1 connection, for a reader that takes nothing any more. */
   destroy(): void;
 }
@@ -43,7 +48,7 @@ export interface AdapterOptions {
   readonly fallback: (request: IncomingMessage, response: ServerResponse) => void;
   /** Proxies whose word counts about the address of a client. */
   readonly trustedProxies: AddressList;
-  /** The paths of the methods whose answers may be large; those of one HTTP/2 connection wait for room. */
+  /** The paths of the methods whose answers may be large; those of one user on one HTTP/2 connection wait for room. */
   readonly largeAnswers: ReadonlySet<string>;
   /** Reports whether a call of HTTP/2 is reset without an answer, by its path and connection. Default: none. */
   readonly resets?: (path: string, connection: object) => boolean;
@@ -98,13 +103,18 @@ class CallHandle implements ConnectionHandle, InFlightCall {
   readonly session: object | undefined;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
-  readonly #trustedProxies: AddressList;
+  readonly #options: AdapterOptions;
+  readonly #isLarge: boolean;
+  /** The room on the connection that the answer has, or waits for. */
+  #held: Held | undefined;
 
-  constructor(request: IncomingMessage, response: ServerResponse, trustedProxies: AddressList) {
+  /** `isLarge`: the answer may be large. */
+  constructor(request: IncomingMessage, response: ServerResponse, options: AdapterOptions, isLarge: boolean) {
     this.session = "stream" in request ? (request.stream as ServerHttp2Stream).session : undefined;
     this.#request = request;
     this.#response = response;
-    this.#trustedProxies = trustedProxies;
+    this.#options = options;
+    this.#isLarge = isLarge;
   }
 
   get connection(): object {
@@ -112,7 +122,33 @@ class CallHandle implements ConnectionHandle, InFlightCall {
   }
 
   address(): string | undefined {
-    return clientAddress(this.#request, this.#trustedProxies);
+    return clientAddress(this.#request, this.#options.trustedProxies);
+  }
+
+  enter(signal: AbortSignal): Promise<void> | undefined {
+    const { session } = this;
+    if (!session || !this.#isLarge || isGone(this.#response)) return undefined;
+    return new Promise((resolve) => {
+      let isWaiting = true;
+      const held = this.#options.inFlight.connectionAnswers.enter(this, session, largeAnswer, () => {
+        isWaiting = false;
+        resolve();
+      });
+      this.#held = held;
+      this.#response.once("close", held.end);
+      if (!isWaiting) return;
+      const stop = () => {
+        if (isWaiting) held.end();
+        resolve();
+      };
+      signal.addEventListener("abort", stop, { once: true });
+    });
+  }
+
+  /** Counts an answer of known length until its peer has taken it. Returns the function to call when it has taken a part. */
+  unread(bytes: number): () => void {
+    this.#held?.resize(bytes);
+    return this.#options.inFlight.unread(this.#response, bytes, this.user);
   }
 
   sink(format: Enveloped, flushQueue: FlushQueue): Sink {
@@ -140,7 +176,7 @@ export interface Adapter {
  * gives no access to the connection.
  */
 export function createAdapter(options: AdapterOptions): Adapter {
-  const { routes, fallback, trustedProxies, largeAnswers, resets, inFlight, logger } = options;
+  const { routes, fallback, largeAnswers, resets, inFlight, logger } = options;
   const router = createConnectRouter({ acceptCompression: [compressionGzip, compressionBrotli] });
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -158,7 +194,7 @@ export function createAdapter(options: AdapterOptions): Adapter {
     }
     const headers = handler.method.methodKind === "unary" ? responseHeaders : streamHeaders;
     for (const name in headers) response.setHeader(name, headers[name] as string);
-    const handle = new CallHandle(request, response, trustedProxies);
+    const handle = new CallHandle(request, response, options, largeAnswers.has(handler.requestPath));
     const values = createContextValues().set(connectionKey, handle);
     const count = inFlight.body(handle, Number(request.headers["content-length"]));
     response.once("close", () => {
@@ -168,11 +204,7 @@ export function createAdapter(options: AdapterOptions): Adapter {
       if (!request.readableEnded && !request.destroyed) request.removeAllListeners("readable").resume();
     });
     const isUnary = handler.method.methodKind === "unary";
-    let take: ((bytes: number) => void) | undefined;
-    const unread = (bytes: number) => {
-      take?.(bytes);
-      return inFlight.unread(response, bytes, handle.user);
-    };
+    const unread = (bytes: number) => handle.unread(bytes);
     // Inside the promise, because reading a request whose connection has just broken may throw.
     const call = async () => {
       joinCredentials(request);
@@ -191,32 +223,10 @@ export function createAdapter(options: AdapterOptions): Adapter {
         response.destroy();
       });
     };
-    if (!handle.session) inOrder(request, response, begin);
-    else if (largeAnswers.has(handler.requestPath)) {
-      take = whenRoom(inFlight.answersOf(handle.session), response, begin);
-    } else begin();
+    if (handle.session) begin();
+    else inOrder(request, response, begin);
   };
   return Object.assign(serve, { serves: (request: IncomingMessage) => find(request) !== undefined });
-}
-
-/**
- * Begins a call of HTTP/2 with a large answer when its connection has room for it. Returns the function that sets the bytes
- * that it takes of the connection's bound, once they are known.
- */
-function whenRoom(limit: ByteLimit, response: ServerResponse, begin: () => void): (bytes: number) => void {
-  let taken = 0;
-  const take = (bytes: number) => {
-    const less = taken - bytes;
-    taken = bytes;
-    limit.free(less);
-  };
-  limit.enter(largeAnswer, () => {
-    taken = largeAnswer;
-    if (isGone(response)) return take(0);
-    response.once("close", () => take(0));
-    begin();
-  });
-  return take;
 }
 
 /** The requests of each HTTP/1.1 connection that wait. */

@@ -3,25 +3,19 @@ import { constants, type ServerHttp2Stream } from "node:http2";
 import { fail } from "../errors.ts";
 import type { InFlightSettings } from "../in-flight-options.ts";
 import type { CutReason } from "../metrics/counters.ts";
-import { ByteLimit } from "../util/byte-limit.ts";
 import { ByteLedger, type LedgerEntry, type LedgerReason } from "./byte-ledger.ts";
+import { ConnectionLimits, type Held, type InFlightCall } from "./connection-limits.ts";
 
 /** What a call with a large answer counts before its answer is known, in bytes: a page of a list has at most 1 MiB. */
 export const largeAnswer = 1024 * 1024;
+/** Bytes of a body whose arrival is progress: as many as a peer has to take of an answer. */
+const progressBytes = 64 * 1024;
 /** Bytes of a body that are never counted: publishing one message takes no more. */
 const smallBody = 64 * 1024;
 /** What a body of unknown length counts, in bytes: a user can send no larger one. */
 const unknownBody = 3 * 1024 * 1024;
 /** The delay before a retry of a call whose body was refused, in ms; each caller gets up to twice as much. */
 const retryMs = 1_000;
-
-/** A call, as far as the bounds see it. */
-export interface InFlightCall {
-  /** The HTTP/2 connection, whose calls share its bound; undefined for HTTP/1.1, which has one call at a time. */
-  readonly session: object | undefined;
-  /** The user, once it is known; undefined for services. */
-  readonly user: string | undefined;
-}
 
 /** A request body, as far as it has arrived. */
 export interface BodyCount {
@@ -38,6 +32,12 @@ export interface BodyCount {
   done(): void;
 }
 
+/** The functions to call when more of a counted body has arrived, and when it ends. */
+interface UnfinishedBody {
+  progress(): void;
+  end(): void;
+}
+
 /** What a node holds for its callers, beside streams: unread answers and unfinished bodies. */
 export class InFlight {
   readonly #limits: InFlightSettings;
@@ -45,9 +45,10 @@ export class InFlight {
   readonly #onCut: (reason: CutReason) => void;
   readonly #answers: ByteLedger;
   readonly #bodies: ByteLedger;
-  /** By connection. */
-  readonly #answerLimits = new WeakMap<object, ByteLimit>();
-  readonly #bodyLimits = new WeakMap<object, ByteLimit>();
+  /** The bound on the answers of one user on one HTTP/2 connection. */
+  readonly connectionAnswers: ConnectionLimits;
+  /** The bound on the bodies of one user on one HTTP/2 connection. */
+  readonly connectionBodies: ConnectionLimits;
   #timer: NodeJS.Timeout | undefined;
 
   /** `stallMs`: how long an answer may stay unread. `onCut` is called for each call that is cut. */
@@ -57,6 +58,8 @@ export class InFlight {
     this.#onCut = onCut;
     this.#answers = new ByteLedger(limits);
     this.#bodies = new ByteLedger(limits);
+    this.connectionAnswers = new ConnectionLimits(limits.connectionBytes);
+    this.connectionBodies = new ConnectionLimits(limits.connectionBytes);
   }
 
   /** The bytes of all unread answers. */
@@ -67,11 +70,6 @@ export class InFlight {
   /** The bytes of all unfinished bodies. */
   get bodyBytes(): number {
     return this.#bodies.bytes;
-  }
-
-  /** The bound on the answers of one HTTP/2 connection. */
-  answersOf(session: object): ByteLimit {
-    return limitOf(this.#answerLimits, session, this.#limits.connectionBytes);
   }
 
   /**
@@ -98,17 +96,8 @@ export class InFlight {
     return new CountedBody(this, call, Number.isSafeInteger(length) && length > 0 ? length : unknownBody);
   }
 
-  /** The bound on the bodies of one HTTP/2 connection. */
-  bodiesOf(session: object): ByteLimit {
-    return limitOf(this.#bodyLimits, session, this.#limits.connectionBytes);
-  }
-
-  /** Counts a body of more than `smallBody`. Returns the functions to call when a part of it has arrived, and when it ends. */
-  countBody(
-    bytes: number,
-    user: string | undefined,
-    refuse: (error: Error) => void,
-  ): { progress(): void; end(): void } {
+  /** Counts a body of more than `smallBody`. */
+  countBody(bytes: number, user: string | undefined, refuse: (error: Error) => void): UnfinishedBody {
     const cut = (reason: LedgerReason) => {
       this.#onCut("body_limit");
       refuse(this.#refusal(reason === "userBytes" ? reason : "nodeBytes"));
@@ -133,26 +122,22 @@ export class InFlight {
   }
 }
 
-function limitOf(limits: WeakMap<object, ByteLimit>, session: object, bytes: number): ByteLimit {
-  const known = limits.get(session);
-  if (known) return known;
-  const limit = new ByteLimit(bytes);
-  limits.set(session, limit);
-  return limit;
-}
-
 class CountedBody implements BodyCount {
   readonly #inFlight: InFlight;
   readonly #call: InFlightCall;
   readonly #length: number;
   #arrived = 0;
+  /** The value of `#arrived` at which the body has made progress again. */
+  #nextProgress = 0;
   #isDone = false;
   /** The error that refuses the body. */
   #error: Error | undefined;
-  /** Set once the body is counted: it gives the bytes back. */
-  #release: (() => void) | undefined;
-  /** Set once the body is counted: notes that a part of it has arrived. */
-  #progress: (() => void) | undefined;
+  /** The room on the connection that the body has, or waits for. */
+  #held: Held | undefined;
+  /** Set once the body is counted. */
+  #counted: UnfinishedBody | undefined;
+  /** Ends the wait for that room. */
+  #resume: (() => void) | undefined;
   /** Set while `until` waits. */
   #wake: ((error: Error) => void) | undefined;
 
@@ -169,12 +154,16 @@ class CountedBody implements BodyCount {
   take(bytes: number): Promise<void> | undefined {
     this.#arrived += bytes;
     if (this.#error) throw this.#error;
-    this.#progress?.();
-    return this.#arrived <= smallBody || this.#release ? undefined : this.#enter();
+    if (!this.#counted) return this.#arrived <= smallBody || this.#isDone ? undefined : this.#enter();
+    if (this.#arrived >= this.#nextProgress) {
+      this.#nextProgress = this.#arrived + progressBytes;
+      this.#counted.progress();
+    }
+    return undefined;
   }
 
   until<T>(more: Promise<T>): Promise<T> {
-    if (!this.#release) return more;
+    if (!this.#counted) return more;
     return new Promise((resolve, reject) => {
       if (this.#error) return reject(this.#error);
       this.#wake = reject;
@@ -184,25 +173,26 @@ class CountedBody implements BodyCount {
 
   done(): void {
     this.#isDone = true;
-    this.#release?.();
-    this.#release = () => {};
+    this.#counted?.end();
+    this.#held?.end();
+    this.#resume?.();
   }
 
   async #enter(): Promise<void> {
     const { session } = this.#call;
-    const limit = session && this.#inFlight.bodiesOf(session);
-    // Nothing is read meanwhile, so that the windows of HTTP/2 stop the peer.
-    if (limit) await new Promise<void>((resolve) => limit.enter(this.#length, resolve));
-    if (this.#isDone) return limit?.free(this.#length);
-    const { progress, end } = this.#inFlight.countBody(this.#length, this.#call.user, (error) => {
+    if (session) {
+      // Nothing is read meanwhile, so that the windows of HTTP/2 stop the peer.
+      await new Promise<void>((resolve) => {
+        this.#resume = resolve;
+        this.#held = this.#inFlight.connectionBodies.enter(this.#call, session, this.#length, resolve);
+      });
+    }
+    if (this.#isDone) return;
+    this.#nextProgress = this.#arrived + progressBytes;
+    this.#counted = this.#inFlight.countBody(this.#length, this.#call.user, (error) => {
       this.#error = error;
       this.#wake?.(error);
     });
-    this.#progress = progress;
-    this.#release = () => {
-      end();
-      limit?.free(this.#length);
-    };
     if (this.#error) throw this.#error;
   }
 }

@@ -84,6 +84,11 @@ export function createGate(
     context.values.set(identityKey, identity);
     const connection = context.values.get(connectionKey);
     if (connection && isUser(identity)) connection.user = tenantKey(identity.tenant, identity.subject);
+    const room = connection?.enter(context.signal);
+    if (room) {
+      await room;
+      context.signal.throwIfAborted();
+    }
     // No span for a stream: it would be open for hours, and the messages that it delivers have spans of their own.
     if (context.method.methodKind === "unary") {
       const attributes = { "rpc.method": method, "rpc.system.name": rpcSystem(transportOf(context)) };

@@ -165,6 +165,39 @@ describe("An answer that nobody reads", () => {
   });
 });
 
+describe("The HTTP/2 connection of a proxy, when one of its users reaches connectionBytes,", () => {
+  test("has room for the lists of other users while requests of that user do not arrive whole", async () => {
+    await start({ inFlight: { connectionBytes: 2 * mebibyte } });
+    const session = openSession();
+    const unfinished: ClientHttp2Stream[] = [];
+    for (let call = 0; call < 4; call++) {
+      const stream = await begin(session, "ListMessages");
+      stream.write("{");
+      unfinished.push(stream);
+    }
+    const other = await begin(session, "ListUnread", { sub: "bob" });
+    other.end("{}");
+    expect(JSON.parse(await read(other))).toHaveProperty("unread");
+    for (const stream of unfinished) stream.end("}");
+    for (const answer of await Promise.all(unfinished.map(read))) expect(JSON.parse(answer)).toHaveProperty("messages");
+  });
+
+  test("has room for the bodies of other users while those of that user do not arrive whole", async () => {
+    await start({ inFlight: { connectionBytes: 2 * mebibyte } });
+    const session = openSession();
+    const body = JSON.stringify({ audience: { roomId: "dm/bob/bob" }, message: { kind: "KIND_EVENT", event: "e" } });
+    const length = String(mebibyte);
+    for (let call = 0; call < 3; call++) {
+      const stream = await begin(session, "Publish", { "content-length": length });
+      stream.write(body.padEnd(mebibyte / 2, " "));
+    }
+    await expect.poll(() => metric("tidings_unfinished_body_bytes"), { timeout: 10_000 }).toBe(2 * mebibyte);
+    const other = await begin(session, "Publish", { sub: "bob", "content-length": length });
+    other.end(body.padEnd(mebibyte, " "));
+    expect(JSON.parse(await read(other))).toHaveProperty("messageId");
+  });
+});
+
 describe("Pipelined calls of HTTP/1.1", () => {
   const request = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
 
@@ -246,6 +279,31 @@ describe("Bodies that do not arrive whole", () => {
     expect(await cut("body_limit")).toBe(1);
     first.close();
     await expect.poll(() => metric("tidings_unfinished_body_bytes")).toBe(0);
+  });
+
+  test("stay while they arrive slowly, and those that have stopped give way", async () => {
+    await start({ inFlight: { nodeBytes: 3 * mebibyte } });
+    const length = 1.5 * mebibyte;
+    const whole = publish(length);
+    const headers = { "content-length": String(length) };
+    const moving = await begin(openSession(), "Publish", headers);
+    moving.write(whole.slice(0, 100_000));
+    await expect.poll(() => metric("tidings_unfinished_body_bytes"), { timeout: 10_000 }).toBe(length);
+    const stopped = await begin(openSession(), "Publish", headers);
+    stopped.write(whole.slice(0, 100_000));
+    await expect.poll(() => metric("tidings_unfinished_body_bytes"), { timeout: 10_000 }).toBe(2 * length);
+    let sent = 100_000;
+    const publishMore = async () => {
+      moving.write(whole.slice(sent, sent + 70_000));
+      sent += 70_000;
+      const next = await begin(openSession(), "Publish", headers);
+      next.end(whole);
+      return JSON.parse(await read(next));
+    };
+    await expect.poll(publishMore, { timeout: 10_000, interval: 200 }).toHaveProperty("messageId");
+    expect(await read(stopped)).toContain("TOO_MUCH_IN_FLIGHT");
+    moving.end(whole.slice(sent));
+    expect(JSON.parse(await read(moving))).toHaveProperty("messageId");
   });
 
   test("over HTTP/1.1 give way to newer ones once they have not moved for a second", async () => {

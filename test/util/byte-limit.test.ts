@@ -39,3 +39,15 @@ test("Bytes that turn out to be more or fewer are taken and given back without w
   limit.free(22);
   expect([limit.used, begun]).toEqual([4, [5, 1]]);
 });
+
+test("Work that stops waiting lets the work behind it begin, and is never begun", () => {
+  const { limit, begun, enter } = limited();
+  enter(8);
+  const stop = enter(5);
+  enter(2);
+  stop();
+  stop();
+  expect(begun).toEqual([8, 2]);
+  limit.free(10);
+  expect([begun, limit.isIdle]).toEqual([[8, 2], true]);
+});

@@ -199,7 +199,7 @@ export const settings = {
   inFlightConnectionBytes: {
     type: whole(65_536),
     default: "16777216",
-    help: "Maximum bytes of one HTTP/2 connection's answers that are not read yet, and of its request bodies that have not arrived whole; further calls wait.",
+    help: "Maximum bytes of one user's answers on one HTTP/2 connection that are not read yet, and of its request bodies that have not arrived whole; further calls of the user wait.",
     for: servers,
   },
   inFlightUserBytes: {
