@@ -2,7 +2,17 @@
 import { connect, type Socket } from "node:net";
 
 /** Types of frames (RFC 9113 section 6). */
-export const frameTypes = { data: 0, headers: 1, reset: 3, settings: 4, ping: 6, goAway: 7, windowUpdate: 8 } as const;
+export const frameTypes = {
+  data: 0,
+  headers: 1,
+  priority: 2,
+  reset: 3,
+  settings: 4,
+  ping: 6,
+  goAway: 7,
+  windowUpdate: 8,
+  continuation: 9,
+} as const;
 /** Error codes (RFC 9113 section 7). */
 export const errorCodes = { noError: 0, cancel: 8, enhanceYourCalm: 11 } as const;
 

@@ -1,8 +1,9 @@
 /** Attacks that need no token: on connections, headers and frames. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { frame, frameTypes } from "../../http/frames.ts";
 import type { Attack, Attacker } from "../attack.ts";
 import { size } from "../size.ts";
-import { frame, frameTypes, literal, openHttp2, preface, requestHeaders, resetRequest } from "../wire/http2.ts";
+import { literal, openHttp2, preface, requestHeaders, resetRequest } from "../wire/http2.ts";
 import { repeat, untilEnd } from "../wire/loops.ts";
 import { openTcp, outcome } from "../wire/tcp.ts";
 import { final, opcodes, openWebSocket, webSocketFrame, webSocketOutcome } from "../wire/web-socket.ts";

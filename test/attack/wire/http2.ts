@@ -1,19 +1,8 @@
 /** Frames of HTTP/2, written by hand: a client library would refuse to send what attacks send. */
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
 import type { Socket } from "node:net";
+import { frame, frameTypes } from "../../http/frames.ts";
 import { openTcp } from "./tcp.ts";
-
-/** Types of frames (RFC 9113 section 6). */
-export const frameTypes = {
-  data: 0,
-  headers: 1,
-  priority: 2,
-  reset: 3,
-  settings: 4,
-  ping: 6,
-  goAway: 7,
-  continuation: 9,
-};
 
 /** Flags of frames. */
 export const flags = { endStream: 1, endHeaders: 4 };
@@ -21,16 +10,6 @@ export const flags = { endStream: 1, endHeaders: 4 };
 /** The first bytes of a connection (RFC 9113 section 3.4). */
 export const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const cancel = Buffer.from([0, 0, 0, 8]);
-
-/** Encodes a frame. */
-export function frame(type: number, flag: number, stream: number, payload: Buffer = Buffer.alloc(0)): Buffer {
-  const header = Buffer.alloc(9);
-  header.writeUIntBE(payload.length, 0, 3);
-  header[3] = type;
-  header[4] = flag;
-  header.writeUInt32BE(stream, 5);
-  return Buffer.concat([header, payload]);
-}
 
 /** Encodes a header field as a literal without indexing and without Huffman coding (RFC 7541 section 6.2.2). */
 export function literal(name: string, value: string): Buffer {
