@@ -194,7 +194,7 @@ export interface TidingsOptions {
   readonly admission?: AdmissionOptions;
   /**
    * Most streams of this node that need no token: health watches and reflection. One address may have a tenth of them, and
-   * so may one connection. Default 1,000.
+   * so may one connection. Default 500.
    */
   readonly publicStreams?: number;
   /**
@@ -331,7 +331,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
           ? Number.POSITIVE_INFINITY
           : atLeast("admission.perTenant", admission.perTenant, 1),
     },
-    publicStreams: atLeast("publicStreams", options.publicStreams ?? 1_000, 1),
+    publicStreams: atLeast("publicStreams", options.publicStreams ?? 500, 1),
     rapidResets: atLeast("rapidResets", options.rapidResets ?? 100, 1),
     maxStreamsPerUser: atLeast("maxStreamsPerUser", options.maxStreamsPerUser ?? 100, 1),
     newcomerDays: atLeast("newcomerDays", options.newcomerDays ?? 7, 0),

@@ -20,7 +20,7 @@ describe("Options", () => {
       heartbeatMs: 25_000,
       drainMs: 5_000,
       maxStreamsPerUser: 100,
-      publicStreams: 1_000,
+      publicStreams: 500,
       inFlight: { connectionBytes: 16_777_216, userBytes: 33_554_432 },
       rapidResets: 100,
       newcomerDays: 7,

@@ -286,7 +286,7 @@ export const settings = {
   },
   publicStreams: {
     type: whole(1),
-    default: "1000",
+    default: "500",
     help: "Maximum number of streams that need no token: health watches and reflection. One address may have a tenth of them.",
     for: servers,
   },
