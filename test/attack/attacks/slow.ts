@@ -143,7 +143,7 @@ export const slowAttacks: readonly Attack[] = [
       async run(attacker) {
         for (let opened = 0; opened < size(8, 30); opened++) {
           const session = openSession(attacker);
-          for (let stream = 0; stream < size(40, 250); stream++) {
+          for (let stream = 0; stream < size(150, 250); stream++) {
             const call = request(session, { method, type: "application/grpc" }).resume();
             countEnd(attacker, call);
             if (method.includes("Watch")) call.end(envelope(""));
