@@ -10,7 +10,8 @@ export default defineConfig({
     include: ["test/attack/**/*.test.ts"],
     // One attack at a time: servers of several files would share the CPU, and latencies would mean nothing.
     fileParallelism: false,
-    testTimeout: 300_000,
+    // An attack of the whole form takes a minute and a half, and is repeated where times are over their limits.
+    testTimeout: 900_000,
     hookTimeout: 60_000,
   },
 });
