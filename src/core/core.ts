@@ -92,6 +92,8 @@ export async function startCore(
   const report: Report = logger ? (error) => logger.error({ err: error }, "a callback failed") : warn;
   const localClock = guardedClock(given.clock, report);
   const { secret, timeoutMs: storeTimeoutMs } = await store.open();
+  // Throws for a store that does not count, before anything has begun that would have to be closed.
+  const quotas = new Quotas(store, given.quotas, { clock: localClock, counters });
   const storeClock = store.now && (await StoreClock.start(localClock, store, logger));
   const clock: Clock = storeClock ?? localClock;
   const settings: Settings = { ...given, clock };
@@ -179,7 +181,7 @@ export async function startCore(
         access,
         states,
         limits,
-        quotas: new Quotas(store, settings.quotas, { clock, counters }),
+        quotas,
         storeTimeoutMs,
         counters,
         tracer,

@@ -4,9 +4,13 @@ import { expect, test } from "vitest";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import type { PublishRequest, PublishResponse } from "../../gen/tidings/v1/push_service_pb.ts";
+import { MemoryBus } from "../../src/adapters/memory/bus.ts";
+import { MemoryPresence } from "../../src/adapters/memory/presence.ts";
+import { startCore } from "../../src/core/core.ts";
 import { reasonOf, retryAfterOf } from "../../src/errors.ts";
 import { type QuotaOptions, resolveQuotas } from "../../src/limit-options.ts";
 import { Quotas } from "../../src/limits/quotas.ts";
+import { resolveOptions } from "../../src/options.ts";
 import type { Store } from "../../src/ports/store.ts";
 import { FakeClock } from "../support/clock.ts";
 import {
@@ -136,4 +140,18 @@ test("Usage is asked for again after five seconds, even where the clock was set 
     await quotas.admit({ tenant: "t", bytes: 1, feeds: [] });
     expect(asked).toBe(2);
   });
+});
+
+test("A start that quotas refuse leaves no timer behind", async () => {
+  const clock = new FakeClock();
+  const store = { open: async () => ({ secret: Buffer.alloc(32) }), now: async () => clock.now() };
+  const settings = resolveOptions({
+    data: ":memory:",
+    auth: { secret: "0123456789abcdef0123456789abcdef" },
+    quotas: { feedsPerTenant: 1 },
+    clock,
+  });
+  const ports = { store: store as Partial<Store> as Store, bus: new MemoryBus(), presence: new MemoryPresence() };
+  await expect(startCore(ports, () => {}, settings)).rejects.toThrow("does not count");
+  expect(clock.pending).toBe(0);
 });
