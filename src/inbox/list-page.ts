@@ -10,7 +10,7 @@ export const unreadPageSize = 10;
 export const messagesPageSize = 15;
 const maxPageSize = 100;
 /** Bytes of the messages of a page, in the codec of the answer: gRPC clients refuse answers over 4 MiB by default. */
-const maxPageBytes = 1024 * 1024;
+export const maxPageBytes = 1024 * 1024;
 
 /** The codec of an answer. */
 export type Codec = "proto" | "json";

@@ -5,27 +5,26 @@ import { type Identity, isUser, type UserIdentity } from "../auth/identity.ts";
 import { activityFeed, everyoneFeed, type NamedFeed, tenantFeed, tenantOf } from "../feeds/feed.ts";
 import type { StoredMessages } from "../feeds/stored-messages.ts";
 import type { Clock } from "../ports/clock.ts";
-import {
-  type Entry,
-  type FeedBounds,
-  notificationKind,
-  type Selection,
-  type SeqRanges,
-  type Store,
-  unbounded,
-} from "../ports/store.ts";
+import { notificationKind, type Selection, type SeqRanges, type Store, unbounded } from "../ports/store.ts";
 import type { RoomAccess } from "../rooms/access.ts";
 import { requireRoom, roomFeed } from "../rooms/grants.ts";
 import { tenantKey } from "../util/keys.ts";
-import { clip } from "../util/seq-ranges.ts";
 import { OwnerLimit, SharedCalls } from "../util/shared-calls.ts";
 import type { BatchList } from "./batch-list.ts";
 import type { Inbox, Totals } from "./inbox.ts";
-import { type Codec, fitPage, messagesPageSize, type Page, pageSize, unreadPageSize } from "./list-page.ts";
+import {
+  type Codec,
+  fitPage,
+  maxPageBytes,
+  messagesPageSize,
+  type Page,
+  pageSize,
+  unreadPageSize,
+} from "./list-page.ts";
+import { mergeNewest, NewestOfFeed } from "./newest.ts";
 import type { PageTokens } from "./page-token.ts";
 import type { ReadState } from "./read-state.ts";
 import type { ReadStateService } from "./read-state-service.ts";
-import { cutNewest } from "./selection.ts";
 
 const noFilter = { actorId: "", objectType: "", objectId: "", batchId: "" } as const;
 
@@ -171,9 +170,15 @@ export class Lists {
     { filter, size, scope, codec, state, marked }: PageRequest,
     cursor: Map<string, number>,
   ): Promise<Page> {
-    const found = await Promise.all(feeds.map((feed) => this.#newest(feed, filter, cursor, size + 1)));
-    const merged = mergeNewest(found, size + 1);
-    const taken = merged.slice(0, size);
+    // A user may have entered a room since the first page.
+    const added = feeds.filter((feed) => !cursor.has(cursorKey(feed)));
+    for (const [key, before] of await this.#startCursor(added)) cursor.set(key, before);
+    const selection = { ...filter, now: this.#clock.now() };
+    const newest = feeds.map((feed) => {
+      const before = cursor.get(cursorKey(feed)) as number;
+      return new NewestOfFeed(this.#store, { feed, ranges: feed.ranges, before }, selection);
+    });
+    const { found: taken, hasMore } = await mergeNewest(newest, size, maxPageBytes);
     const listed = taken.flatMap(({ feed, entry }, index) => {
       const message = this.#messages.decode(feed, entry);
       if (!message) return [];
@@ -183,7 +188,7 @@ export class Lists {
     const messages = fitPage(listed, codec, this.#messages.reportUnencodable);
     const end = listed[messages.length]?.index ?? taken.length;
     for (const { feed, entry } of taken.slice(0, end)) cursor.set(cursorKey(feed), entry.seq);
-    return { messages, nextPageToken: merged.length > end ? this.#tokens.encode(scope, [...cursor]) : "" };
+    return { messages, nextPageToken: hasMore || taken.length > end ? this.#tokens.encode(scope, [...cursor]) : "" };
   }
 
   /**
@@ -191,64 +196,10 @@ export class Lists {
    * those of a feed from which the first page took nothing.
    */
   async #startCursor(feeds: readonly Ranged[]): Promise<PageCursor> {
+    if (feeds.length === 0) return new Map();
     const bounds = await this.#store.bounds(feeds.map(({ key }) => key));
     return new Map(feeds.map((feed, index) => [cursorKey(feed), (bounds[index]?.seq ?? 0) + 1]));
   }
-
-  /** Selects the newest messages of a feed before the cursor, looking through a part of it at a time. */
-  async #newest(feed: Ranged, filter: Filter, cursor: PageCursor, limit: number): Promise<Found[]> {
-    const found: Found[] = [];
-    let ranges = feed.ranges;
-    let before = cursor.get(cursorKey(feed)) ?? (await this.#boundsOf(feed)).seq + 1;
-    for (let tail: number | undefined; found.length < limit && ranges.length > 0; ) {
-      const { newest, older } = cutNewest(ranges, before);
-      const entries = await this.#store.select({
-        ...filter,
-        feed: feed.key,
-        ranges: newest,
-        now: this.#clock.now(),
-        expired: false,
-        order: "newest",
-        bodies: true,
-        limit: limit - found.length,
-      });
-      for (const entry of entries) found.push({ feed, entry });
-      if (found.length === limit || older.length === 0) break;
-      // Most feeds end here: what is older was trimmed.
-      tail ??= (await this.#boundsOf(feed)).tail;
-      ranges = clip(older, tail, unbounded);
-      before = unbounded;
-    }
-    return found;
-  }
-
-  async #boundsOf({ key }: NamedFeed): Promise<FeedBounds> {
-    const [bounds] = await this.#store.bounds([key]);
-    return bounds ?? { epoch: 0, seq: 0, tail: 1 };
-  }
-}
-
-interface Found {
-  readonly feed: NamedFeed;
-  readonly entry: Entry;
-}
-
-/** Merges lists by taking the newest of their first entries again and again, so that each feed keeps its own order. */
-function mergeNewest(lists: readonly (readonly Found[])[], limit: number): Found[] {
-  const merged: Found[] = [];
-  const next = lists.map(() => 0);
-  while (merged.length < limit) {
-    let newest: Found | undefined;
-    let from = -1;
-    lists.forEach((list, index) => {
-      const first = list[next[index] as number];
-      if (first && (!newest || first.entry.publishTime > newest.entry.publishTime)) [newest, from] = [first, index];
-    });
-    if (!newest) break;
-    merged.push(newest);
-    next[from] = (next[from] ?? 0) + 1;
-  }
-  return merged;
 }
 
 /** Returns a feed's key in a cursor: a short hash, since an inbox has up to 260 feeds with names of up to 325 characters. */
