@@ -306,12 +306,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
       days: atLeast("retention.days", retention.days ?? 365, 1),
       count: atLeast("retention.count", retention.count ?? 10_000, 1),
     },
-    timeouts: {
-      headersMs: atLeast("timeouts.headersMs", timeouts.headersMs ?? 10_000, 1),
-      requestMs: atLeast("timeouts.requestMs", timeouts.requestMs ?? 30_000, 1),
-      idleMs: atLeast("timeouts.idleMs", timeouts.idleMs ?? 75_000, 1),
-      stallMs: atLeast("timeouts.stallMs", timeouts.stallMs ?? 30_000, 1),
-    },
+    timeouts: resolveTimeouts(timeouts),
     allowedOrigins,
     trustedProxies: resolveProxies(options.trustedProxies ?? []),
     maxMessageBytes: atLeast("maxMessageBytes", options.maxMessageBytes ?? 65_536, 1),
@@ -421,6 +416,17 @@ function resolveTracing({ endpoint, service }: TracingOptions): Required<Tracing
 function atLeast(name: string, value: number, least: number): number {
   if (!Number.isFinite(value) || value < least) throw new RangeError(`${name}: must be a number of at least ${least}`);
   return value;
+}
+
+function resolveTimeouts(timeouts: TimeoutOptions): Required<TimeoutOptions> {
+  const { headersMs = 10_000, requestMs = 30_000, idleMs = 75_000, stallMs = 30_000 } = timeouts;
+  const resolved = { headersMs, requestMs, idleMs, stallMs };
+  for (const [name, value] of Object.entries(resolved)) atLeast(`timeouts.${name}`, value, 1);
+  // A request ends after its headers.
+  if (headersMs > requestMs) {
+    throw new RangeError(`timeouts.headersMs: must be at most timeouts.requestMs, which is ${requestMs}`);
+  }
+  return resolved;
 }
 
 function resolveAuth(auth: AuthOptions | undefined): AuthSettings {

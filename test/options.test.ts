@@ -59,6 +59,7 @@ describe("Options", () => {
     ["retention.days", { retention: { days: 0 } }],
     ["retention.count", { retention: { count: 0 } }],
     ["timeouts.headersMs", { timeouts: { headersMs: 0 } }],
+    ["timeouts.headersMs", { timeouts: { headersMs: 5_001, requestMs: 5_000 } }],
     ["timeouts.requestMs", { timeouts: { requestMs: -1 } }],
     ["timeouts.idleMs", { timeouts: { idleMs: Number.NaN } }],
     ["timeouts.stallMs", { timeouts: { stallMs: Number.POSITIVE_INFINITY } }],

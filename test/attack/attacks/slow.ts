@@ -135,7 +135,6 @@ export const slowAttacks: readonly Attack[] = [
       await untilEnd(attacker);
     },
     must: ["TOO_MUCH_IN_FLIGHT, retry"],
-    may: ["call cut"],
   },
   ...["grpc.health.v1.Health/Watch", "grpc.reflection.v1.ServerReflection/ServerReflectionInfo"].map(
     (method): Attack => ({

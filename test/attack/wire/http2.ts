@@ -50,7 +50,9 @@ export function openHttp2(target: { readonly port: number }): Socket {
 
 /** Opens a session of Node's own client, whose errors are expected. */
 export function openSession(target: { readonly url: string; readonly port: number }): ClientHttp2Session {
-  return connect(target.url, { createConnection: () => openTcp(target) }).on("error", () => {});
+  // With Node's default of 10 MB, a client that has more to send resets a stream when its response arrives.
+  const maxSessionMemory = 1_000;
+  return connect(target.url, { maxSessionMemory, createConnection: () => openTcp(target) }).on("error", () => {});
 }
 
 /** A request of a session. */
