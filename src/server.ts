@@ -430,9 +430,10 @@ async function openPresence(url: string, logger: Logger | undefined): Promise<Pr
 /** Gives a request that Node raised as an upgrade back to its server, as a plain one. Returns false where it has none. */
 function serveAgain(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
   const { server, encrypted } = socket as { server?: EventEmitter; encrypted?: boolean };
-  if (!server) return false;
-  declineUpgrade(request, socket, head);
-  return server.emit(encrypted ? "secureConnection" : "connection", socket);
+  const event = encrypted ? "secureConnection" : "connection";
+  if (!server?.listenerCount(event)) return false;
+  declineUpgrade(request, socket, head, () => void server.emit(event, socket));
+  return true;
 }
 
 async function openLimiter(url: string, { clock, logger }: Settings): Promise<RateLimiter> {

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 
 /** Headers of the upgrade itself, which mean nothing without it. */
@@ -11,10 +11,37 @@ export function isWebSocketRequest({ headers }: IncomingMessage): boolean {
 
 /**
  * Puts a request that Node has raised as an upgrade back into its socket, without the wish for another protocol, which a
- * server may ignore (RFC 9110 section 7.8). Give the socket to an HTTP server afterwards, which then answers as usual.
+ * server may ignore (RFC 9110 section 7.8). `serve` is then to give the socket to an HTTP server, which answers as usual.
  * Node itself would cut the connection, and with it every call of clients that always offer h2c, such as Java's.
+ *
+ * Waits for the responses to earlier, pipelined requests: the server that takes the socket anew does not know of them, and
+ * would never be able to respond.
  */
-export function declineUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+export function declineUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, serve: () => void): void {
+  whenAnswered(socket, () => {
+    putBack(request, socket, head);
+    serve();
+  });
+}
+
+function ignore(): void {}
+
+function whenAnswered(socket: Duplex, call: () => void): void {
+  // The response that Node writes to the socket now; the next one follows when it has closed.
+  const { _httpMessage: earlier } = socket as { readonly _httpMessage?: ServerResponse | null };
+  if (!earlier) {
+    call();
+    return;
+  }
+  // Node has removed its own listener, and without one, an error of a connection that breaks now would end the process.
+  socket.on("error", ignore);
+  earlier.once("close", () => {
+    socket.off("error", ignore);
+    if (!socket.destroyed) whenAnswered(socket, call);
+  });
+}
+
+function putBack(request: IncomingMessage, socket: Duplex, head: Buffer): void {
   const { method, url, httpVersion, rawHeaders } = request;
   let text = `${method} ${url} HTTP/${httpVersion}\r\n`;
   for (let index = 0; index < rawHeaders.length; index += 2) {

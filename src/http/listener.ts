@@ -148,8 +148,7 @@ export function createListener({
   const [serveHttp1] = http1.listeners(ready) as ((socket: Socket) => void)[];
   http1.on("upgrade", (request, socket, head) => {
     if (onUpgrade(request, socket, head)) return;
-    declineUpgrade(request, socket, head);
-    serveHttp1?.call(http1, socket as Socket);
+    declineUpgrade(request, socket, head, () => serveHttp1?.call(http1, socket as Socket));
   });
   const serveHttp2 = (socket: Socket): void => {
     if (!trustedProxies?.has(socket.remoteAddress) && !resets.admits(socket.remoteAddress)) {

@@ -172,6 +172,15 @@ describe("A request for an upgrade that the server does not take", () => {
     expect(received.match(/100000 bytes/g)).toHaveLength(3);
   });
 
+  test("is answered in order behind and before other pipelined requests", async () => {
+    const { port } = await listen({ ...longTimeouts, idleMs: 100 });
+    const sent = (headers: string, body: string) =>
+      `POST / HTTP/1.1\r\nHost: x\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body}`;
+    const requests = ["", "", h2c, h2c, "", h2c].map((headers, index) => sent(headers, "x".repeat(index + 1)));
+    const received = await talk(port, (socket) => socket.write(requests.join("")));
+    expect(received.match(/\d bytes/g)).toEqual([1, 2, 3, 4, 5, 6].map((bytes) => `${bytes} bytes`));
+  });
+
   test("is answered when the client has closed its side", async () => {
     const { port } = await listen(longTimeouts);
     const request = `POST / HTTP/1.1\r\nHost: x\r\n${h2c}Content-Length: 2\r\n\r\nhi`;
