@@ -1,6 +1,6 @@
 /** ① Publish: authorise, stamp, store, announce, answer. The request has passed validation. */
 import type { ConnectError } from "@connectrpc/connect";
-import { type Draft, Kind } from "../../gen/tidings/v1/message_pb.ts";
+import { type Draft, Kind, Scope } from "../../gen/tidings/v1/message_pb.ts";
 import type { PublishRequest, PublishResponse } from "../../gen/tidings/v1/push_service_pb.ts";
 import { type Identity, isUser } from "../auth/identity.ts";
 import { fail } from "../errors.ts";
@@ -200,7 +200,9 @@ export class Publisher {
   async #withinQuota(item: Authorised | Error): Promise<Authorised | Error> {
     // An event without a ttl is not stored.
     if (item instanceof Error || isLive(item.request.message as Draft)) return item;
-    const { tenant, feeds } = item.audience;
+    const { tenant, scope, feeds } = item.audience;
+    // A message to everyone is no tenant's.
+    if (scope === Scope.EVERYONE) return item;
     return (await this.#quotas.admit({ tenant, bytes: item.bytes, feeds: feeds.map(({ key }) => key) })) ?? item;
   }
 

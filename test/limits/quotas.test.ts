@@ -18,6 +18,7 @@ import {
   reasonFrom,
   serviceOf,
   type TestCore,
+  toEveryone,
   toRoom,
   toUser,
   toUsers,
@@ -61,6 +62,15 @@ test("A message beyond the bytes of its tenant is refused with the quota, and ot
     expect(metadata).toMatchObject({ option: "quotas.storedBytesPerTenant", limit: "5000" });
     expect(Number(metadata?.used)).toBeGreaterThan(4_000);
     expect(await publish(node, "other", big)).toEqual(["ok"]);
+  });
+});
+
+test("A message to everyone is no tenant's, and has no quota", async () => {
+  await withQuotas({ storedBytesPerTenant: 1_000, feedsPerTenant: 1 }, async (node) => {
+    const requests = Array.from({ length: 3 }, () => publishRequest(toEveryone, text(900)));
+    const outcomes = await node.core.publisher.publish(serviceOf(), requests);
+    expect(outcomes.filter((outcome) => outcome instanceof Error)).toEqual([]);
+    expect(await publish(node, "t", publishRequest(toUser("ann"), text(900)))).toEqual(["ok"]);
   });
 });
 
