@@ -46,17 +46,25 @@ function parseHop(hop: string): string | undefined {
 
 /** Returns an IPv4 address as it is, also within IPv6, and the /64 network of an IPv6 address in one spelling. */
 export function networkOf(address: string): string {
-  const [, mapped] = /^::ffff:([\d.]+)$/i.exec(address) ?? [];
-  if (mapped !== undefined) return mapped;
   if (isIP(address) === 4) return address;
-  const [before = "", after] = address.replace(/%.*$/, "").split("::");
-  const groups = before === "" ? [] : before.split(":");
-  const last = after ? after.split(":") : [];
-  // A trailing IPv4 address takes up two groups; it is never among the first four.
-  const missing = after === undefined ? 0 : 8 - groups.length - last.length - (last.at(-1)?.includes(".") ? 1 : 0);
-  const all = [...groups, ...Array<string>(Math.max(0, missing)).fill("0"), ...last];
-  return `${all
+  const groups = groupsOf(address.replace(/%.*$/, ""));
+  const [high = 0, low = 0] = groups.slice(6);
+  const isMapped = groups[5] === 0xffff && groups.slice(0, 5).every((group) => group === 0);
+  if (isMapped) return [high >> 8, high & 255, low >> 8, low & 255].join(".");
+  return `${groups
     .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
+    .map((group) => group.toString(16))
     .join(":")}::/64`;
+}
+
+/** The eight groups of an IPv6 address. */
+function groupsOf(address: string): readonly number[] {
+  // Its end may be written as an IPv4 address, which stands for two groups.
+  const plain = address.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, ...bytes: string[]) => {
+    const [a = 0, b = 0, c = 0, d = 0] = bytes.slice(0, 4).map(Number);
+    return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
+  });
+  const [first = [], last = []] = plain.split("::").map((part) => (part === "" ? [] : part.split(":")));
+  const zeros = Array<string>(Math.max(0, 8 - first.length - last.length)).fill("0");
+  return [...first, ...zeros, ...last].map((group) => Number.parseInt(group, 16));
 }
