@@ -83,6 +83,8 @@ export class Http2Sessions {
     connection.open++;
     let isLate = false;
     const late = setTimeout(() => {
+      // It has arrived whole, and only was not read yet: its call waits.
+      if (stream.state.state === constants.NGHTTP2_STREAM_STATE_HALF_CLOSED_REMOTE) return;
       isLate = true;
       stream.close(constants.NGHTTP2_CANCEL);
     }, this.#timeouts.requestMs);

@@ -165,6 +165,23 @@ describe("An answer that nobody reads", () => {
   });
 });
 
+test("A call that has arrived whole may wait for room on its connection longer than requestMs", async () => {
+  await start({ inFlight: { connectionBytes: mebibyte }, timeouts: { headersMs: 1_000, requestMs: 1_000 } });
+  const session = openSession();
+  const unread = await begin(session, "ListMessages");
+  unread.pause().end(list);
+  await expect.poll(() => metric("tidings_unread_answer_bytes"), { timeout: 10_000 }).toBeGreaterThan(900_000);
+  const waiting = await begin(session, "ListMessages");
+  waiting.end(list);
+  const answer = read(waiting);
+  // One whose body does not arrive is reset once the time is over, and the one before it has been there for longer.
+  const unfinished = await begin(session, "MarkRead");
+  unfinished.write("{");
+  await once(unfinished, "close");
+  await read(unread);
+  expect((await answer).length).toBeGreaterThan(900_000);
+});
+
 describe("The HTTP/2 connection of a proxy, when one of its users reaches connectionBytes,", () => {
   test("has room for the lists of other users while requests of that user do not arrive whole", async () => {
     await start({ inFlight: { connectionBytes: 2 * mebibyte } });
