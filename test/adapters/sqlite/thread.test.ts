@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { SqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import type { StoreHealth } from "../../../src/ports/store.ts";
 import { reasonFrom } from "../../support/core.ts";
-import { appendOne, message, readAll, upTo, userFeed } from "../../support/store-messages.ts";
+import { appendOne, message, messages, readAll, upTo, userFeed } from "../../support/store-messages.ts";
 import { makeFolder } from "../../support/store-sqlite.ts";
 
 let folder: string;
@@ -43,7 +43,8 @@ describe("The thread of a store that dies", () => {
   test("fails the calls that it has once, and is restarted on the same file for all others", async () => {
     await open();
     await appendOne(store, message("t"));
-    const sent = [store.append([message("t")]), store.bounds([userFeed("t")])].map(reasonFrom);
+    // An append that takes the thread much longer than its end, and a call behind it.
+    const sent = [store.append(messages("t", 5_000)), store.bounds([userFeed("t")])].map(reasonFrom);
     // The end of this event-loop tick sends the calls.
     await new Promise(setImmediate);
     const dying = kill();
