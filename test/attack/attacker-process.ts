@@ -1,4 +1,4 @@
-/** The process of an attacker: finds its attack by name, prepares it, and runs it until it is told to end. */
+/** The process of an attacker: finds its attack by name, prepares it, and runs it until its parent ends it. */
 import { Answers } from "./answers.ts";
 import type { Attack, Attacker } from "./attack.ts";
 import { attacks, proofs } from "./attacks/index.ts";

@@ -1,19 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { mergeNewest, NewestOfFeed } from "../../src/inbox/newest.ts";
+import { selectAll } from "../../src/inbox/selection.ts";
 import type { Entry, Selection, Store } from "../../src/ports/store.ts";
-
-const noFilter = {
-  kinds: [],
-  categories: [],
-  actorId: "",
-  objectType: "",
-  objectId: "",
-  batchId: "",
-  startTime: Number.NEGATIVE_INFINITY,
-  endTime: Number.POSITIVE_INFINITY,
-  now: 0,
-};
 
 interface Given {
   readonly time: number;
@@ -49,7 +38,7 @@ class FakeStore {
     const feeds = this.#feeds.map((messages, index) => {
       const feed = { name: `${index}`, key: { tenant: "t", name: `${index}` } };
       const from = { feed, ranges: [[1, messages.length]] as const, before: messages.length + 1 };
-      return new NewestOfFeed(this as unknown as Store, from, noFilter);
+      return new NewestOfFeed(this as unknown as Store, from, selectAll(feed, from.ranges, 0));
     });
     return mergeNewest(feeds, limit, maxBytes);
   }

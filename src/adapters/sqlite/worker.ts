@@ -33,7 +33,7 @@ import { UsageCount } from "./usage-count.ts";
 
 /** Calls that cannot be made in a transaction. `close` is the last call ever. */
 const alone: ReadonlySet<string> = new Set(["open", "checkpoint", "close"]);
-/** Once so many writes have failed alone, one after the other, the disk is at fault: the rest of the batch fails untried. */
+/** After this many writes in a row that failed alone, the disk is at fault: the rest of the batch fails untried. */
 const maxFailures = 8;
 
 class Worker {
