@@ -2,6 +2,7 @@
 import { create, type DescMessage, type FileRegistry, type MessageShape } from "@bufbuild/protobuf";
 import { createValidator } from "@bufbuild/protovalidate";
 import { fail } from "../errors.ts";
+import { Acceptors } from "./acceptor.ts";
 import { toNativePatterns } from "./native-patterns.ts";
 import { PayloadCheck } from "./payload.ts";
 import { toFieldViolation } from "./violation.ts";
@@ -36,6 +37,7 @@ export function createValidate(registry: FileRegistry): Validate {
 function compile(descriptors: FileRegistry): Validate {
   const { registry, sentences } = toNativePatterns(descriptors);
   const payloads = new PayloadCheck();
+  const acceptors = new Acceptors();
   const validator = createValidator({ registry, regexMatch: createRegexMatch() });
   for (const type of registry) {
     if (type.kind !== "message" || !type.typeName.startsWith(ownPackage)) continue;
@@ -49,6 +51,7 @@ function compile(descriptors: FileRegistry): Validate {
     // Look up the descriptor: the generated schema has no rules.
     const desc = registry.getMessage(schema.typeName);
     if (!desc) throw new Error(`${schema.typeName} is not in the descriptors`);
+    if (acceptors.of(desc)?.(message)) return payloads.check(desc, message, prefix);
     const { violations, error } = validator.validate(desc, message);
     if (error === undefined) return payloads.check(desc, message, prefix);
     if (violations === undefined) throw fail("INTERNAL", "internal error", { cause: error });
