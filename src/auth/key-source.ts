@@ -1,4 +1,5 @@
 /** The sources of the keys that verify tokens. */
+import { createSecretKey, type KeyObject } from "node:crypto";
 import type { SigningKey } from "./identity.ts";
 
 /** The members of a token's header that select its key. */
@@ -11,7 +12,8 @@ export interface TokenHeader {
 /** A key, bound to one algorithm, so that a token cannot choose another one for it. */
 export interface VerificationKey extends SigningKey {
   readonly alg: string;
-  readonly material: CryptoKey | Uint8Array;
+  /** A KeyObject for a secret, a CryptoKey for a public key. */
+  readonly material: CryptoKey | KeyObject;
 }
 
 /** A source of keys: the configured secrets, or a key set that is fetched. */
@@ -66,5 +68,5 @@ export class SecretKeys implements KeySource {
 }
 
 function keyOf(secret: string): SecretKey {
-  return { alg: "HS256", material: new TextEncoder().encode(secret), withdrawn: false };
+  return { alg: "HS256", material: createSecretKey(secret, "utf8"), withdrawn: false };
 }

@@ -1,3 +1,4 @@
+import { createHmac, KeyObject, timingSafeEqual } from "node:crypto";
 import type { ConnectError } from "@connectrpc/connect";
 import { compactVerify, decodeProtectedHeader, errors } from "jose";
 import type { Logger } from "pino";
@@ -148,6 +149,8 @@ function readHeader(token: string): TokenHeader {
 
 /** Returns the payload of a token that the key has signed, or undefined for any other token. */
 async function verifySignature(token: string, { alg, material }: VerificationKey): Promise<Uint8Array | undefined> {
+  const payload = alg === "HS256" && material instanceof KeyObject ? signedWithSecret(token, material) : undefined;
+  if (payload) return payload;
   try {
     return (await compactVerify(token, material, { algorithms: [alg] })).payload;
   } catch (error) {
@@ -158,4 +161,20 @@ async function verifySignature(token: string, { alg, material }: VerificationKey
 
 function notSigned(): Error {
   return fail("TOKEN_INVALID", "the token is malformed, or not signed by a known key");
+}
+
+/** A part of a token in canonical base64url (RFC 4648 section 5), as nearly every issuer writes it. */
+const canonical = /^[\w-]+$/;
+
+/**
+ * Returns the payload of a canonical token that the secret has signed, or undefined for any other token. Computed at once:
+ * jose has it computed on another thread, and the way there and back takes ten times as long as the digest.
+ */
+function signedWithSecret(token: string, secret: KeyObject): Uint8Array | undefined {
+  const [header = "", payload = "", signature = "", ...others] = token.split(".");
+  if (others.length > 0 || !canonical.test(payload) || payload.length % 4 === 1) return undefined;
+  const expected = Buffer.from(createHmac("sha256", secret).update(`${header}.${payload}`).digest("base64url"));
+  const given = Buffer.from(signature);
+  if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined;
+  return Buffer.from(payload, "base64url");
 }

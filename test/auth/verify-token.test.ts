@@ -1,4 +1,5 @@
-import { base64url } from "jose";
+import { createHmac } from "node:crypto";
+import { base64url, compactVerify } from "jose";
 import { describe, expect, test } from "vitest";
 import { type Authenticate, bearerToken, TokenVerifier } from "../../src/auth/verify-token.ts";
 import { type AuthOptions, resolveOptions } from "../../src/options.ts";
@@ -19,6 +20,10 @@ function mintToken({ claims, ...parts }: TokenParts = {}): Promise<string> {
 function bySecret(more: Partial<AuthOptions> = {}, clock = new FakeClock(start)): Authenticate {
   const { auth } = resolveOptions({ data: ":memory:", auth: { secret, ...more } });
   return new TokenVerifier(auth, { clock, random: seededRandom() }).authenticate;
+}
+
+function base64urlText(encoded: string): string {
+  return Buffer.from(encoded, "base64url").toString();
 }
 
 /** Returns the sentence with which a token is refused. */
@@ -103,6 +108,38 @@ describe("A token signed with the secret", () => {
       [header, parts[1], parts[2]],
     ]) {
       expect(await reasonFrom(authenticate(forged.join(".")))).toBe("TOKEN_INVALID");
+    }
+  });
+
+  test("is accepted in exactly the spellings that jose accepts", async () => {
+    const [header = "", payload = "", signature = ""] = (await mintToken()).split(".");
+    const signed = (head: string, body: string) => {
+      return `${head}.${body}.${createHmac("sha256", secret).update(`${head}.${body}`).digest("base64url")}`;
+    };
+    const parts = [
+      payload,
+      `${payload}=`,
+      `${payload}==`,
+      `${payload}A`,
+      `${payload}AA`,
+      `${payload}+`,
+      ` ${payload}`,
+      "",
+    ];
+    const tokens = [
+      ...parts.flatMap((body) => [`${header}.${body}.${signature}`, signed(header, body), signed(`${header}=`, body)]),
+      ...["=", "==", "A", "AA", " ", "\n", ".", ".A", "é"].map((end) => `${header}.${payload}.${signature}${end}`),
+      `${header}.${payload}.${signature.slice(0, -1)}`,
+      `${header}.${payload}.${signature.slice(0, -1)}${signature.endsWith("A") ? "B" : "A"}`,
+    ];
+    for (const token of tokens) {
+      const key = new TextEncoder().encode(secret);
+      const byJose = await compactVerify(token, key, { algorithms: ["HS256"] }).then(
+        ({ payload: bytes }) => Buffer.from(bytes).toString(),
+        () => undefined,
+      );
+      const isIntact = byJose === base64urlText(payload);
+      expect([token, (await refusal(authenticate, token)) === "accepted"]).toEqual([token, isIntact]);
     }
   });
 
