@@ -16,8 +16,10 @@ export interface Dependencies {
   createTidings(options: TidingsOptions): Promise<Pick<Tidings, "listen" | "close" | "failed" | "reload">>;
   /** Creates a logger that writes to stderr, from `level` on. Each line passes through `redact`. */
   createLogger(level: string, redact?: (line: string) => string): Promise<Logger>;
-  /** Starts this command line once more, as the worker with this index; it shares the port. */
-  startWorker(index: number): WorkerProcess;
+  /** Starts this command line once more, as the worker with this index; it shares the port. `semiSpace` is in MB. */
+  startWorker(index: number, semiSpace: number): WorkerProcess;
+  /** Limits V8's semi-spaces to `megabytes`, for which it may replace this process by itself. 0 leaves Node's default. */
+  limitSemiSpace(megabytes: number): void;
   /** Creates the handler of the demo page, which returns false for a request that is not its own. */
   demoPage(secret: string): Promise<(request: IncomingMessage, response: ServerResponse) => boolean>;
   /** The current time, in ms since the Unix epoch. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Dependencies } from "./command.ts";
 import { startWorker, workerIo } from "./process/cluster.ts";
 import type { Io } from "./process/io.ts";
+import { limitSemiSpace } from "./process/semi-space.ts";
 import { socketFromSystemd } from "./process/systemd.ts";
 import { main } from "./run.ts";
 
@@ -36,6 +37,7 @@ const deps: Dependencies = {
     return pino({ level, hooks: { streamWrite: redact } }, destination(2));
   },
   startWorker,
+  limitSemiSpace: (megabytes) => limitSemiSpace(megabytes, process),
   demoPage: async (secret) => (await import("./dev/demo-page.ts")).demoPage(secret),
   now: () => Date.now(),
   after: (milliseconds, call) => {

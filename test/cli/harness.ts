@@ -85,6 +85,7 @@ const unused: Dependencies = {
   startWorker: () => {
     throw new Error("this test must not start a worker");
   },
+  limitSemiSpace: () => {},
   after: () => () => {},
   now: () => Date.parse("2026-11-03T10:00:00Z"),
 };

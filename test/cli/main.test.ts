@@ -114,4 +114,28 @@ describe("The program tidings", () => {
       child.kill("SIGKILL");
     }
   });
+
+  test.skipIf(process.platform !== "linux").each([
+    [[], "--max-semi-space-size=4"],
+    [["--semi-space", "8"], "--max-semi-space-size=8"],
+    [["--semi-space", "0"], undefined],
+  ])(
+    "limits the semi-spaces of one event loop with the flags %j, in the process that was started",
+    async (argv, flag) => {
+      using folder = new Folder();
+      const args = [program, "serve", "--port", "0", "--data", folder.path, "--workers", "1", ...argv];
+      const child = spawn(process.execPath, args, {
+        env: { PATH: process.env.PATH, TIDINGS_JWT_SECRET: secret },
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+      try {
+        const [line] = await once(child.stdout, "data");
+        expect(JSON.parse(String(line)).pid).toBe(child.pid);
+        const command = readFileSync(`/proc/${child.pid}/cmdline`, "utf8").split("\0");
+        expect(command.find((word) => word.startsWith("--max-semi-space-size"))).toBe(flag);
+      } finally {
+        child.kill("SIGKILL");
+      }
+    },
+  );
 });

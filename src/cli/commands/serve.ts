@@ -39,13 +39,16 @@ export const serve: Command = {
     checkNodes(values);
     const auth = authOptions(values);
     const tls = tlsOptions(values);
+    const socket = socketOf(values, io);
+    const isInherited = socket !== undefined && "fd" in socket;
+    // Before anything is opened, since the process may replace itself; it would lose a socket that it was given.
+    if (values.workers === 1 && !isInherited) deps.limitSemiSpace(values.semiSpace);
     const redact = createRedactor([values.store, values.bus]);
     const logger = await deps.createLogger(values.logLevel, redact);
     const printReady = ({ url, host, port, metrics }: Listening) => {
       const workers = values.workers > 1 ? { workers: values.workers } : {};
       print.json({ address: url, host, port, pid: process.pid, ...workers, ...(metrics ? { metrics } : {}) });
     };
-    const socket = socketOf(values, io);
     // Before the workers, which share the socket.
     if (socket && "path" in socket && !io.reportReady) await freeSocketPath(socket.path);
     if (values.workers > 1 && !io.reportReady) return new Supervisor(context, logger).run(printReady);

@@ -110,6 +110,12 @@ export const settings = {
     help: "Number of processes that share this port, to use several cores. More than one needs --store and --bus.",
     for: serve,
   },
+  semiSpace: {
+    type: whole(0, 1_024),
+    default: "4",
+    help: "Size in MB to which V8's semi-spaces, which hold new objects, may grow (--max-semi-space-size of Node): idle streams leave them resident. 0 leaves Node's default of 16, and so do Windows and sockets from systemd.",
+    for: serve,
+  },
   jwtSecret: {
     type: secrets,
     help: `HS256 secret that signs the tokens, at least 32 bytes. To rotate it, set the new one and the old one, each on a line of its own: both are accepted, and the first signs. ${visibleFlags} prefer the environment or a file.`,

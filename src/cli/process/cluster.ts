@@ -7,6 +7,7 @@
 import cluster, { type Worker } from "node:cluster";
 import type { Address } from "../../http/listener.ts";
 import type { Io } from "./io.ts";
+import { semiSpaceFlags } from "./semi-space.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
 /** The messages to a worker. The only message from a worker is its address. */
@@ -17,7 +18,8 @@ const reload = "reload";
 const indexVariable = "TIDINGS_WORKER_INDEX";
 
 /** Starts this command line once more, as the worker with this index. */
-export function startWorker(index: number): WorkerProcess {
+export function startWorker(index: number, semiSpace: number): WorkerProcess {
+  cluster.setupPrimary({ execArgv: [...process.execArgv, ...semiSpaceFlags(semiSpace, process)] });
   const worker = cluster.fork({ [indexVariable]: String(index) });
   closeUnacceptedConnection(worker);
   const ready = Promise.withResolvers<Address>();

@@ -62,7 +62,8 @@ export class Supervisor {
   }
 
   #start(index: number): WorkerProcess {
-    const worker = this.#context.deps.startWorker(index);
+    const { deps, values } = this.#context;
+    const worker = deps.startWorker(index, values.semiSpace);
     this.#live.add(worker);
     worker.exited.then(() => this.#live.delete(worker));
     if (this.#stopping) worker.drain();

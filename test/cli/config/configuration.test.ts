@@ -213,6 +213,7 @@ test.each([
 
 /** For each setting with a type stricter than text, a valid value other than the default. */
 const samples: Readonly<Record<string, string>> = {
+  semiSpace: "8",
   port: "8080",
   jwtJwksUrl: "https://id.example/jwks",
   jwtJwksRefresh: "3s",

@@ -46,6 +46,7 @@ const deps: Dependencies = {
   createLogger: async () => pino({ level: "silent" }),
   demoPage: async () => () => false,
   startWorker,
+  limitSemiSpace: () => {},
   now: () => Date.now(),
   after(milliseconds, call) {
     // Shortens the delays between restarts.
