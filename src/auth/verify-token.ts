@@ -152,7 +152,8 @@ async function verifySignature(token: string, { alg, material }: VerificationKey
   const payload = alg === "HS256" && material instanceof KeyObject ? signedWithSecret(token, material) : undefined;
   if (payload) return payload;
   try {
-    return (await compactVerify(token, material, { algorithms: [alg] })).payload;
+    const key = material instanceof KeyObject ? material.export() : material;
+    return (await compactVerify(token, key, { algorithms: [alg] })).payload;
   } catch (error) {
     if (error instanceof errors.JOSEError) return undefined;
     throw error;

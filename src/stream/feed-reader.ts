@@ -2,6 +2,7 @@ import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import type { FramePage } from "../feeds/history.ts";
 import { selectAll } from "../inbox/selection.ts";
 import { unbounded } from "../ports/store.ts";
+import { roomOf } from "../rooms/grants.ts";
 import { eventFrame, type Frame, type MessageFrame } from "../wire/frame.ts";
 import type { StreamContext } from "./context.ts";
 import type { Cursor } from "./cursor.ts";
@@ -89,6 +90,17 @@ export class FeedReader {
     return missing;
   }
 
+  /** Whether `replay` up to `seq` may have something. */
+  hasMissed(followed: FollowedFeed, seq: number): boolean {
+    return followed.cursor.seq < seq || (seq > 0 && isNewRoom(followed));
+  }
+
+  /** The missed messages up to `seq`; in a room without a position, the stored events. */
+  async *replay(followed: FollowedFeed, seq = 0): AsyncGenerator<readonly Frame[]> {
+    if (isNewRoom(followed)) yield* this.storedEvents(followed, seq);
+    yield* this.readTo(followed, seq);
+  }
+
   /** Batches of frames to send, from the cursor up to `seq` and not beyond. */
   async *readTo(followed: FollowedFeed, seq: number): AsyncGenerator<readonly Frame[]> {
     const { cursor } = followed;
@@ -151,4 +163,9 @@ export class FeedReader {
       this.#isWaiting = false;
     }
   }
+}
+
+/** Whether the stream entered a room without a position in its feed. */
+function isNewRoom({ shown, hasPosition, cursor }: FollowedFeed): boolean {
+  return shown && !hasPosition && roomOf(cursor.feed.name) !== undefined;
 }

@@ -5,9 +5,14 @@ import type { Clock, Random, Timer } from "../ports/clock.ts";
 /** The shortest delay before the Store is asked again; the longest is twice that, so that streams do not ask together. */
 const retryMs = 1000;
 
-/** Whether an error says that the Store does not answer now. */
-export function isStoreUnavailable(error: unknown): boolean {
-  return error instanceof ConnectError && reasonOf(error) === "STORE_UNAVAILABLE";
+/** The items as far as they come. Where the Store does not answer they end, and `unavailable` is called. */
+export async function* whileAvailable<T>(items: AsyncIterable<T>, unavailable: () => void): AsyncGenerator<T> {
+  try {
+    yield* items;
+  } catch (error) {
+    if (!(error instanceof ConnectError) || reasonOf(error) !== "STORE_UNAVAILABLE") throw error;
+    unavailable();
+  }
 }
 
 /**

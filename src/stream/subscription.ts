@@ -12,31 +12,30 @@
  *     all of these ─── end(), drain() ────────────────▶ ending
  *     any ──────────── close() ───────────────────────▶ closed
  */
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { ConnectError } from "@connectrpc/connect";
-import type { Gap, SubscribeRequest } from "../../gen/tidings/v1/push_service_pb.ts";
+import type { SubscribeRequest } from "../../gen/tidings/v1/push_service_pb.ts";
 import { disconnected } from "../auth/block-list.ts";
 import { type Identity, isUser, type UserIdentity } from "../auth/identity.ts";
 import { keyFault } from "../auth/verify-token.ts";
 import { fail } from "../errors.ts";
 import { followedFeeds } from "../feeds/feed.ts";
 import type { UserFollower } from "../feeds/hub.ts";
-import type { Totals } from "../inbox/inbox.ts";
 import { type NamedChange, unknownChange } from "../inbox/read-change.ts";
 import type { Transport } from "../metrics/counters.ts";
 import type { DisconnectNotice, ReadNotice, RecallNotice } from "../ports/bus.ts";
 import type { FeedBounds } from "../ports/store.ts";
-import { roomFeed, roomFeedName, roomOf } from "../rooms/grants.ts";
+import { roomFeed, roomFeedName } from "../rooms/grants.ts";
 import { eventFrame, type Frame, goAwayFrame } from "../wire/frame.ts";
 import { BatchSink, type Sink } from "../wire/sink.ts";
 import type { StreamContext } from "./context.ts";
 import { Delivery } from "./delivery.ts";
 import { FeedReader } from "./feed-reader.ts";
 import { type FollowedFeed, FollowedFeeds, type FollowingStream } from "./followed-feeds.ts";
+import { helloFrame } from "./hello.ts";
 import { Pending } from "./pending.ts";
 import { checkStreams } from "./registry.ts";
 import { isJoined, type RoomOutcome, type RoomsOwner, StreamRooms } from "./rooms.ts";
-import { isStoreUnavailable, StoreRetry } from "./store-retry.ts";
+import { StoreRetry, whileAvailable } from "./store-retry.ts";
 import { type TimerActions, Timers } from "./timers.ts";
 import { StreamTotals } from "./totals.ts";
 
@@ -64,8 +63,10 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   /** The error that the stream ends with. */
   #end: ConnectError | undefined;
   #goAway: { readonly afterMs: number; readonly message: string } | undefined;
-  /** Continues the loop; set while it waits. */
-  #resume: (() => void) | undefined;
+  /** Called with the error that the stream ends with. */
+  #ended: ((error: unknown) => void) | undefined;
+  /** Whether the loop has stopped until `#continue`. */
+  #isWaiting = false;
   #sink: Sink | undefined;
   readonly #feeds: FollowedFeeds;
   readonly #reader: FeedReader;
@@ -122,21 +123,18 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   }
 
   /** Writes Hello, the missed messages, CaughtUp, and then live events. Ends only by rejecting; call it once. */
-  async run(sink: Sink): Promise<never> {
+  run(sink: Sink): Promise<never> {
+    return new Promise((_, reject) => this.start(sink, reject));
+  }
+
+  /**
+   * The same as `run`, but calls `ended` in place of rejecting: no promise and no suspended function stays in memory while
+   * the stream is idle.
+   */
+  start(sink: Sink, ended: (error: unknown) => void): void {
     this.#sink = sink;
-    try {
-      await this.#send(this.#opening());
-      this.#move("opening", "busy");
-      for (;;) {
-        await this.#send(this.#round());
-        // Wait here, where no generator is alive: its frame would keep the state of the opening in memory for hours.
-        if (!this.#hasWork && this.#move("busy", "idle")) {
-          await new Promise<void>((resolve) => (this.#resume = resolve));
-        }
-      }
-    } finally {
-      this.close();
-    }
+    this.#ended = ended;
+    void this.#loop(this.#open());
   }
 
   /**
@@ -283,16 +281,33 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     this.#cut();
   }
 
-  /** Sends batches one after the other; between two of them the stream can end. */
-  async #send(batches: AsyncGenerator<readonly Frame[]>): Promise<void> {
-    for await (const batch of batches) {
-      if (batch.length > 0) await this.#sendBatch(batch);
-      if (this.#goAway) await this.#sendBatch([this.#leave(this.#goAway)]);
-      if (this.#end) throw this.#end;
+  /** Runs rounds until the stream is idle; `before` is what comes before the first. Never rejects. */
+  async #loop(before?: Promise<void>): Promise<void> {
+    try {
+      await before;
+      this.#move("opening", "busy");
+      do await this.#round();
+      while (this.#hasWork || !this.#move("busy", "idle"));
+      this.#isWaiting = true;
+    } catch (error) {
+      this.close();
+      this.#ended?.(error);
     }
   }
 
-  async *#opening(): AsyncGenerator<readonly Frame[]> {
+  /** Sends batches one after the other. */
+  async #sendAll(batches: AsyncIterable<readonly Frame[]>): Promise<void> {
+    for await (const batch of batches) await this.#send(batch);
+  }
+
+  /** Sends a batch, which may be empty; after it the stream can end. */
+  async #send(batch: readonly Frame[]): Promise<void> {
+    if (batch.length > 0) await this.#sendBatch(batch);
+    if (this.#goAway) await this.#sendBatch([this.#leave(this.#goAway)]);
+    if (this.#end) throw this.#end;
+  }
+
+  async #open(): Promise<void> {
     // The caller may have been blocked, or the key withdrawn, after the token was verified and before there was a stream.
     await this.#context.blockList.check(this.#identity);
     this.recheckKey();
@@ -307,62 +322,47 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     // asked for and refused is no error: the room's event says more.
     const gaps = this.#feeds.start(bounds, new Set(this.#rooms?.requested.map(roomFeedName)));
     this.#delivery.replayState = totals?.state;
-    const hello = await this.#hello(totals, gaps);
+    const online = await this.#context.presence.count(this.#identity.tenant);
+    this.#pending.sentOnline(online);
+    const { positions } = this.#feeds;
+    const { heartbeatMs } = this.#context.settings;
+    const hello = helloFrame({ id: this.id, heartbeatMs, online, positions, gaps, totals });
     this.#context.streams.began(this);
-    yield [hello];
-    yield rooms.map((value) => eventFrame({ case: "room", value }));
-    yield gaps.map((gap) => eventFrame({ case: "gap", value: gap }));
-    for (const followed of this.#feeds.all) yield* this.#replay(followed, bounds.get(followed.cursor.feed.name)?.seq);
+    // A stream that is to end sends nothing but Hello before it.
+    if (this.#goAway || this.#end) await this.#send([hello]);
+    const start = [
+      hello,
+      ...rooms.map((value) => eventFrame({ case: "room", value })),
+      ...gaps.map((gap) => eventFrame({ case: "gap", value: gap })),
+    ];
+    const behind = this.#feeds.all.filter((followed) => this.#reader.hasMissed(followed, seqOf(bounds, followed)));
+    // Most streams have missed nothing: they get all up to CaughtUp by one write.
+    if (behind.length > 0) await this.#send(start.splice(0));
+    for (const followed of behind) await this.#sendAll(this.#reader.replay(followed, seqOf(bounds, followed)));
     this.#delivery.replayState = undefined;
-    yield [eventFrame({ case: "caughtUp", value: { positions: [...this.#feeds.positions] } })];
+    await this.#send([...start, eventFrame({ case: "caughtUp", value: { positions: [...this.#feeds.positions] } })]);
   }
 
-  async *#round(): AsyncGenerator<readonly Frame[]> {
+  async #round(): Promise<void> {
     // The sink may still hold the batch of the last flush.
     if (!this.#timers.isSending) this.#writeLive();
     if (this.#timers.isSending) await this.#drained();
     // A stream that is to end reads nothing more.
-    yield [];
+    await this.#send([]);
     const missing = this.#reader.takeMissing();
     if (missing) {
       const { followed, seq } = missing;
-      yield* this.#retrying(this.#reader.readTo(followed, seq), followed, () => followed.wake());
+      const again = () => this.#retryLater(followed, () => followed.wake());
+      await this.#sendAll(whileAvailable(this.#reader.readTo(followed, seq), again));
     }
     const { change } = this.#totals;
     if (change.due) {
       // The messages that it names may have changed again by then: let the reader list again.
-      yield* this.#retrying(this.#readState(change.take()), change, () => this.#noteUnknownChange());
+      const again = () => this.#retryLater(change, () => this.#noteUnknownChange());
+      await this.#sendAll(whileAvailable(this.#readState(change.take()), again));
     }
-    for (const outcome of this.#rooms?.take() ?? []) yield* this.#room(outcome);
-    if (this.#pending.due) yield this.#pending.take(this.#feeds.positions);
-  }
-
-  /**
-   * Hello. Its positions lie before the gaps: a reader that disconnects between Hello and a gap must get that gap when it
-   * returns.
-   */
-  async #hello(totals: Totals | undefined, gaps: readonly Gap[]): Promise<Frame> {
-    const online = await this.#context.presence.count(this.#identity.tenant);
-    this.#pending.sentOnline(online);
-    return eventFrame({
-      case: "hello",
-      value: {
-        subscriptionId: this.id,
-        heartbeatInterval: durationFromMs(this.#context.settings.heartbeatMs),
-        online,
-        positions: this.#feeds.positions.map((at) => gaps.find(({ to }) => to?.feed === at.feed)?.from ?? at),
-        ...(totals ? { unread: totals.unread } : {}),
-      },
-    });
-  }
-
-  /** The missed messages up to `seq`; in a room without a position, the stored events. */
-  async *#replay(followed: FollowedFeed, seq = 0): AsyncGenerator<readonly Frame[]> {
-    const { name } = followed.cursor.feed;
-    if (followed.shown && roomOf(name) !== undefined && !followed.hasPosition) {
-      yield* this.#reader.storedEvents(followed, seq);
-    }
-    yield* this.#reader.readTo(followed, seq);
+    for (const outcome of this.#rooms?.take() ?? []) await this.#sendAll(this.#room(outcome));
+    if (this.#pending.due) await this.#send(this.#pending.take(this.#feeds.positions));
   }
 
   /**
@@ -395,21 +395,16 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     if (user) this.#noteTotals();
     yield [frame, ...(gap ? [eventFrame({ case: "gap", value: gap })] : [])];
     this.#delivery.replayState = user && (await this.#context.states.read(user)).state;
-    yield* this.#replay(followed, bounds?.seq);
+    yield* this.#reader.replay(followed, bounds?.seq);
     this.#delivery.replayState = undefined;
   }
 
-  /** The batches as far as they come. Where the Store does not answer they end, and `again` is called later. */
-  async *#retrying<T>(batches: AsyncIterable<T>, subject: object, again: () => void): AsyncGenerator<T> {
-    try {
-      yield* batches;
-    } catch (error) {
-      if (!isStoreUnavailable(error)) throw error;
-      if (this.#phase === "closed") return;
-      const { clock, random } = this.#context.settings;
-      this.#storeRetry ??= new StoreRetry(clock, random);
-      this.#storeRetry.add(subject, again);
-    }
+  /** Calls `again` later, since the Store does not answer now. */
+  #retryLater(subject: object, again: () => void): void {
+    if (this.#phase === "closed") return;
+    const { clock, random } = this.#context.settings;
+    this.#storeRetry ??= new StoreRetry(clock, random);
+    this.#storeRetry.add(subject, again);
   }
 
   /**
@@ -452,9 +447,10 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   }
 
   #continue(): void {
-    const resume = this.#resume;
-    this.#resume = undefined;
-    resume?.();
+    if (!this.#isWaiting) return;
+    this.#isWaiting = false;
+    // Not within the flush, in which other streams still wait for their messages.
+    void this.#loop(Promise.resolve());
   }
 
   #move(from: Phase, to: Phase): boolean {
@@ -496,4 +492,8 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   #connection({ tenant, subject: user }: UserIdentity) {
     return { id: this.id, tenant, user };
   }
+}
+
+function seqOf(bounds: ReadonlyMap<string, FeedBounds>, { cursor }: FollowedFeed): number {
+  return bounds.get(cursor.feed.name)?.seq ?? 0;
 }

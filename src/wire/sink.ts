@@ -12,7 +12,7 @@ export interface Sink {
 
 /**
  * A sink for transports that ask for the next batch: it holds one batch, and is full until that is taken. With a following
- * sink, only the first batch is read here, and all others are written there.
+ * sink, only the first frame is read here, and all others are written there.
  */
 export class BatchSink implements Sink {
   readonly #following: Sink | undefined;
@@ -50,9 +50,11 @@ export class BatchSink implements Sink {
       for (;;) {
         if (this.#batch === undefined) await Promise.race([ended, this.#nextBatch()]);
         const batch = this.#batch as readonly Frame[];
-        yield batch;
+        yield this.#following ? batch.slice(0, 1) : batch;
         this.#batch = undefined;
         this.#next = this.#following;
+        const rest = this.#next ? batch.slice(1) : [];
+        if (rest.length > 0 && !this.#next?.write(rest)) await this.#next?.drained();
         this.#taken();
         if (this.#next) await ended;
       }

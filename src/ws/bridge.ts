@@ -220,7 +220,7 @@ class Bridge {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     const cut = () => this.#socket.terminate();
     this.#subscription = new Subscription(this.#core.context, identity, subscribe, cut, "websocket");
-    this.#subscription.run(this.#sink).catch((error) => this.#close(error));
+    this.#subscription.start(this.#sink, (error) => this.#close(error));
   }
 
   async #refresh(token: string): Promise<void> {
