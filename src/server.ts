@@ -39,6 +39,7 @@ import { allowedRoles } from "./rpc/gate.ts";
 import { createHealth } from "./rpc/health.ts";
 import { PublicStreams } from "./rpc/public-streams.ts";
 import { createRoutes, largeAnswers, serviceNames } from "./rpc/routes.ts";
+import { createUnaryHandlers } from "./rpc/unary.ts";
 import { guard, type Report, warn } from "./util/guard.ts";
 import { importWith } from "./util/packages.ts";
 import { WebSocketBridge } from "./ws/bridge.ts";
@@ -219,6 +220,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
     resets: (path, connection) => publicStreams.resets(path, connection),
     inFlight,
     routes: plainRoutes,
+    short: createUnaryHandlers(core),
     fallback: notFound,
     trustedProxies: settings.trustedProxies,
     logger,

@@ -3,7 +3,6 @@ import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { type ConnectRouter, createConnectRouter, createContextKey, createContextValues } from "@connectrpc/connect";
-import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
 import type { AddressList } from "../util/address-list.ts";
 import { ChunkedSink } from "../wire/chunked-sink.ts";
@@ -14,8 +13,9 @@ import { SocketSink } from "../wire/socket-sink.ts";
 import { clientAddress } from "./client-address.ts";
 import type { Held, InFlightCall } from "./connection-limits.ts";
 import { responseHeaders, streamHeaders } from "./embedded-routes.ts";
-import { isGone, toUniversal, writeStream, writeUnary } from "./exchange.ts";
-import { type InFlight, largeAnswer } from "./in-flight.ts";
+import { acceptCompression, isGone, toUniversal, type Unread, writeStream, writeUnary } from "./exchange.ts";
+import { type BodyCount, type InFlight, largeAnswer } from "./in-flight.ts";
+import type { PlainRequest } from "./plain-request.ts";
 import { valuesOf } from "./raw-headers.ts";
 
 /** The transport under a call. */
@@ -30,9 +30,9 @@ export interface ConnectionHandle {
   user: string | undefined;
   /**
    * Waits until the user has room on the connection for the answer, where it may be large; the gate calls it once it has set
-   * the user. Returns undefined where there is nothing to wait for. Resolves early when the signal fires.
+   * the user. Returns undefined where there is nothing to wait for. Resolves early when the signal of the call fires.
    */
-  enter(signal: AbortSignal): Promise<void> | undefined;
+  enter(call: { readonly signal: AbortSignal }): Promise<void> | undefined;
   /** Cuts the HTTP/2 stream or the HTTP/1.1 connection, for a reader that takes nothing any more. */
   destroy(): void;
 }
@@ -40,10 +40,34 @@ export interface ConnectionHandle {
 /** The transport under a call; unset when the server of another program serves it. */
 export const connectionKey = createContextKey<ConnectionHandle | undefined>(undefined);
 
+/** A call, as a short handler sees it. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly handle: ConnectionHandle;
+  /** Counts the body while it arrives. */
+  readonly count: BodyCount;
+  /** Counts an answer until its peer has taken it. */
+  readonly unread: Unread;
+}
+
+/**
+ * A handler of plain requests to one method, in place of Connect's. Nobody can tell the two apart: status, headers, body, log
+ * lines and metrics are the same.
+ */
+export interface ShortHandler {
+  /** Describes a request that this handler takes; undefined for one that is left to Connect's. */
+  accepts(request: IncomingMessage): PlainRequest | undefined;
+  /** Serves such a request. Rejects when the response cannot be written. */
+  serve(plain: PlainRequest, exchange: Exchange): Promise<void>;
+}
+
 /** What an adapter serves. */
 export interface AdapterOptions {
   /** Registers the services. */
   readonly routes: (router: ConnectRouter) => void;
+  /** Handlers of plain requests, by the path of the method. Default: none. */
+  readonly short?: ReadonlyMap<string, ShortHandler>;
   /** Handles requests for other paths. */
   readonly fallback: (request: IncomingMessage, response: ServerResponse) => void;
   /** Proxies whose word counts about the address of a client. */
@@ -125,7 +149,7 @@ class CallHandle implements ConnectionHandle, InFlightCall {
     return clientAddress(this.#request, this.#options.trustedProxies);
   }
 
-  enter(signal: AbortSignal): Promise<void> | undefined {
+  enter(call: { readonly signal: AbortSignal }): Promise<void> | undefined {
     const { session } = this;
     if (!session || !this.#isLarge || isGone(this.#response)) return undefined;
     return new Promise((resolve) => {
@@ -141,7 +165,7 @@ class CallHandle implements ConnectionHandle, InFlightCall {
         if (isWaiting) held.end();
         resolve();
       };
-      signal.addEventListener("abort", stop, { once: true });
+      call.signal.addEventListener("abort", stop, { once: true });
     });
   }
 
@@ -176,8 +200,8 @@ export interface Adapter {
  * gives no access to the connection.
  */
 export function createAdapter(options: AdapterOptions): Adapter {
-  const { routes, fallback, largeAnswers, resets, inFlight, logger } = options;
-  const router = createConnectRouter({ acceptCompression: [compressionGzip, compressionBrotli] });
+  const { routes, fallback, largeAnswers, resets, inFlight, logger, short } = options;
+  const router = createConnectRouter({ acceptCompression });
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   const find = ({ url }: IncomingMessage) => handlers.get(url?.split("?", 1)[0] ?? "");
@@ -192,10 +216,12 @@ export function createAdapter(options: AdapterOptions): Adapter {
       stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
       return;
     }
-    const headers = handler.method.methodKind === "unary" ? responseHeaders : streamHeaders;
-    for (const name in headers) response.setHeader(name, headers[name] as string);
+    const isUnary = handler.method.methodKind === "unary";
+    const shortHandler = short?.get(handler.requestPath);
+    const plain = shortHandler?.accepts(request);
+    const headers = isUnary ? responseHeaders : streamHeaders;
+    if (!plain) for (const name in headers) response.setHeader(name, headers[name] as string);
     const handle = new CallHandle(request, response, options, largeAnswers.has(handler.requestPath));
-    const values = createContextValues().set(connectionKey, handle);
     const count = inFlight.body(handle, Number(request.headers["content-length"]));
     response.once("close", () => {
       count.done();
@@ -203,11 +229,12 @@ export function createAdapter(options: AdapterOptions): Adapter {
       // requestMs bounds the time.
       if (!request.readableEnded && !request.destroyed) request.removeAllListeners("readable").resume();
     });
-    const isUnary = handler.method.methodKind === "unary";
     const unread = (bytes: number) => handle.unread(bytes);
     // Inside the promise, because reading a request whose connection has just broken may throw.
     const call = async () => {
       joinCredentials(request);
+      if (plain) return shortHandler?.serve(plain, { request, response, handle, count, unread });
+      const values = createContextValues().set(connectionKey, handle);
       const answer = await handler(toUniversal(request, response, values, count));
       const words = answer.body ? undefined : wordsFor(answer.status, isUnary);
       if (words === undefined) return isUnary ? writeUnary(answer, response, unread) : writeStream(answer, response);

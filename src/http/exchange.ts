@@ -4,11 +4,20 @@
  * (docs/performance.md#publish) and each open stream.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { ServerHttp2Stream } from "node:http2";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import type { TLSSocket } from "node:tls";
-import type { ContextValues } from "@connectrpc/connect";
-import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
-import type { BodyCount } from "./in-flight.ts";
+import { Code, ConnectError, type ContextValues } from "@connectrpc/connect";
+import { readAllBytes } from "@connectrpc/connect/protocol";
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import { type BodyCount, smallBody } from "./in-flight.ts";
+
+/** The compression of requests and responses, by what is preferred. */
+export const acceptCompression = [compressionGzip, compressionBrotli];
 
 /** A request as Connect's handlers take it. */
 export type UniversalRequest = ReturnType<typeof universalRequestFromNodeRequest>;
@@ -34,9 +43,7 @@ export function toUniversal(
   const { headers, httpVersion, method = "", url = "" } = request;
   const abort = new AbortController();
   request.once("error", (error) => abort.abort(error));
-  response.once("close", () => {
-    if (!response.writableEnded) abort.abort(request.errored ?? undefined);
-  });
+  onGone(request, response, (reason) => abort.abort(reason));
   const scheme = (request.socket as Partial<TLSSocket>).encrypted ? "https" : "http";
   return {
     httpVersion,
@@ -47,6 +54,43 @@ export function toUniversal(
     signal: abort.signal,
     contextValues,
   };
+}
+
+/** The codes of resets without a meaning for a call that has ended: NO_ERROR and STREAM_CLOSED. */
+const harmless: ReadonlySet<number> = new Set([constants.NGHTTP2_NO_ERROR, constants.NGHTTP2_STREAM_CLOSED]);
+
+/**
+ * Calls `gone` when the connection, or over HTTP/2 the stream, closes before the response is written; with the error that has
+ * closed it, undefined for none.
+ */
+export function onGone(request: IncomingMessage, response: ServerResponse, gone: (reason: unknown) => void): void {
+  const stream = "stream" in request ? (request.stream as ServerHttp2Stream) : undefined;
+  response.once("close", () => {
+    if (!stream) {
+      if (!response.writableEnded) gone(request.errored ?? undefined);
+      return;
+    }
+    const { rstCode = constants.NGHTTP2_NO_ERROR } = stream;
+    const isReset = !harmless.has(rstCode) && rstCode <= constants.NGHTTP2_HTTP_1_1_REQUIRED;
+    gone(isReset ? new ConnectError("the stream was reset", Code.Canceled) : undefined);
+  });
+}
+
+/**
+ * Reads the body of a request, whose length is undefined where it is not known. Returns a promise where it has not arrived
+ * yet. Throws, or rejects, when it is larger than `maxBytes`, or is refused.
+ */
+export function readBody(
+  request: IncomingMessage,
+  count: BodyCount,
+  length: number | undefined,
+  maxBytes: number,
+): Uint8Array | Promise<Uint8Array> {
+  if ("stream" in request) {
+    return readAllBytes(count.isSmall ? request : new CountedBody(request, count), maxBytes, length ?? null);
+  }
+  const body = new RequestBody(request, count);
+  return body.whole(Math.min(maxBytes, smallBody)) ?? readAllBytes(body, maxBytes, length ?? null);
 }
 
 /** Counts a body while it arrives. Not a generator, which would cost more for each call. */
@@ -96,13 +140,27 @@ export async function writeUnary(
   const bytes = body && (await readAll(body, header?.has("content-length") ?? false));
   response.writeHead(status, header ? Object.fromEntries(header) : {});
   if (trailer) response.addTrailers(Object.fromEntries(trailer));
-  if (!bytes || bytes.length <= sliceBytes) {
-    response.end(bytes);
-    // Over HTTP/1.1, the kernel has mostly taken the answer by now.
-    const isTaken = !("stream" in response) && !response.socket?.writableLength;
-    if (!isTaken && !isGone(response)) unread(bytes?.length ?? 0);
-    return;
+  await writeBody(response, bytes, bytes?.length ?? 0, unread);
+}
+
+/** Writes the body of a response and ends it. `length`: its bytes. Throws, or rejects, when the caller has gone away. */
+export function writeBody(
+  response: ServerResponse,
+  body: Uint8Array | string | undefined,
+  length: number,
+  unread: Unread,
+): Promise<void> | undefined {
+  if (body !== undefined && length > sliceBytes) {
+    return writeSlices(response, typeof body === "string" ? Buffer.from(body) : body, unread);
   }
+  response.end(body);
+  // Over HTTP/1.1, the kernel has mostly taken the answer by now.
+  const isTaken = !("stream" in response) && !response.socket?.writableLength;
+  if (!isTaken && !isGone(response)) unread(length);
+  return undefined;
+}
+
+async function writeSlices(response: ServerResponse, bytes: Uint8Array, unread: Unread): Promise<void> {
   if (isGone(response)) return;
   const progress = unread(bytes.length);
   for (let at = 0; at < bytes.length; at += sliceBytes) {
@@ -152,6 +210,15 @@ class RequestBody implements AsyncIterableIterator<Uint8Array> {
   constructor(request: IncomingMessage, count: BodyCount) {
     this.#request = request;
     this.#count = count;
+  }
+
+  /** Returns the body, if it has arrived whole, is not empty, and has at most `maxBytes`. Otherwise, the iterator has it. */
+  whole(maxBytes: number): Uint8Array | undefined {
+    const request = this.#request;
+    if (!request.complete || request.readableLength > maxBytes) return undefined;
+    const value = request.read() as Uint8Array | null;
+    if (value) this.#count.done();
+    return value ?? undefined;
   }
 
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {

@@ -11,7 +11,7 @@ export const largeAnswer = 1024 * 1024;
 /** Bytes of a body whose arrival is progress: as many as a peer has to take of an answer. */
 const progressBytes = 64 * 1024;
 /** Bytes of a body that are never counted: publishing one message takes no more. */
-const smallBody = 64 * 1024;
+export const smallBody = 64 * 1024;
 /** What a body of unknown length counts, in bytes: a user can send no larger one. */
 const unknownBody = 3 * 1024 * 1024;
 /** The delay before a retry of a call whose body was refused, in ms; each caller gets up to twice as much. */
@@ -93,6 +93,8 @@ export class InFlight {
 
   /** Begins to count a body. `length` is what the header Content-Length says; NaN without one. */
   body(call: InFlightCall, length: number): BodyCount {
+    // Node sees to it that no more arrives.
+    if (length >= 0 && length <= smallBody) return uncounted;
     return new CountedBody(this, call, Number.isSafeInteger(length) && length > 0 ? length : unknownBody);
   }
 
@@ -121,6 +123,9 @@ export class InFlight {
     this.#timer = undefined;
   }
 }
+
+/** The count of all bodies that are known to be small. */
+const uncounted: BodyCount = { isSmall: true, take: () => undefined, until: (more) => more, done() {} };
 
 class CountedBody implements BodyCount {
   readonly #inFlight: InFlight;

@@ -1,14 +1,13 @@
-import type { ServiceImpl } from "@connectrpc/connect";
 import { type AdminService, DisconnectRequestSchema } from "../../gen/tidings/v1/admin_service_pb.ts";
 import type { Core } from "../core/core.ts";
-import { identityOf } from "./context.ts";
+import type { UnaryService } from "./unary-service.ts";
 
 /** Implements AdminService on a running core. */
-export function adminService({ validate, disconnector }: Core): ServiceImpl<typeof AdminService> {
+export function adminService({ validate, disconnector }: Core): UnaryService<typeof AdminService> {
   return {
-    async disconnect(request, context) {
+    async disconnect(request, { identity }) {
       validate(DisconnectRequestSchema, request);
-      return { connections: await disconnector.disconnect(identityOf(context), request) };
+      return { connections: await disconnector.disconnect(identity, request) };
     },
   };
 }

@@ -1,6 +1,6 @@
-import { create, type DescMessage } from "@bufbuild/protobuf";
+import { create, type DescMessage, type DescMethod } from "@bufbuild/protobuf";
 import { base64Decode } from "@bufbuild/protobuf/wire";
-import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { Code, ConnectError, createContextKey, type HandlerContext } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { type Identity, isUser, type Role } from "../auth/identity.ts";
@@ -8,11 +8,12 @@ import { bearerToken } from "../auth/verify-token.ts";
 import type { RequestJson } from "../contract/request-json.ts";
 import type { Core } from "../core/core.ts";
 import { codeName, errorDomain, fail, type Reason, reasonOf } from "../errors.ts";
-import { connectionKey, isDisconnect } from "../http/adapter.ts";
+import { type ConnectionHandle, connectionKey, isDisconnect } from "../http/adapter.ts";
+import type { Codec } from "../inbox/list-page.ts";
 import { rpcSystem, serverFault, type Transport } from "../metrics/counters.ts";
+import type { Span } from "../ports/tracer.ts";
 import { guard } from "../util/guard.ts";
 import { tenantKey } from "../util/keys.ts";
-import { identityKey, spanKey } from "./context.ts";
 import { keepMessageLegible } from "./grpc-message.ts";
 
 const everyRole: readonly Role[] = ["user", "service", "admin"];
@@ -41,64 +42,239 @@ const separatelyLimited: ReadonlySet<string> = new Set([
 const requestIdHeader = "x-request-id";
 const requestIdPattern = /^[\w.:-]{1,64}$/;
 
+/** A call, as its handler shows it to the gate. */
+export interface GateCall {
+  readonly transport: Transport;
+  /** The codec of request and response. */
+  readonly codec: Codec;
+  /** Returns a header of the request by its name in lower case. */
+  header(name: string): string | null | undefined;
+  /** The transport under the call; undefined in the server of another program. */
+  readonly connection: ConnectionHandle | undefined;
+  /** Fires when the call ends, and when its caller goes away before. Read only where the call has to wait. */
+  readonly signal: AbortSignal;
+}
+
+/** A method, as the gate knows it. */
+interface GatedMethod {
+  /** The full name, such as `tidings.v1.PushService/Publish`. */
+  readonly name: string;
+  readonly desc: DescMethod;
+  readonly roles: readonly Role[];
+  readonly text: RequestText | undefined;
+}
+
+/** The JSON of a request, to find the field at fault. */
+type RequestText = Pick<RequestJson<DescMessage>, "violation">;
+
 /**
- * Creates the gate that every call passes: it authenticates the caller, checks the role, and records the call when it
- * ends. It runs after the headers have arrived and before the body is read, decompressed or parsed. `texts` has the JSON of
- * requests by method, to find the field at fault.
+ * The gate that every call passes: it authenticates the caller, checks the role, and records the call when it ends. It is
+ * passed after the headers have arrived and before the body is read, decompressed or parsed.
  */
-export function createGate(
-  { context: streamContext, authenticate, admit }: Core,
-  logger: Logger | undefined,
-  texts: ReadonlyMap<string, Pick<RequestJson<DescMessage>, "violation">> = new Map(),
-): (context: HandlerContext) => Promise<void> {
-  return async (context) => {
-    const method = `${context.service.typeName}/${context.method.name}`;
-    const given = context.requestHeader.get(requestIdHeader) ?? "";
-    const requestId = requestIdPattern.test(given) ? given : streamContext.newId();
-    context.responseHeader.set(requestIdHeader, requestId);
-    const log = logger?.child({ requestId, method });
-    const start = performance.now();
-    const startTime = Date.now();
-    const end = () => {
-      const error = finish(context.signal.reason, start, log, texts.get(method));
-      keepMessageLegible(context.responseTrailer);
-      const seconds = (performance.now() - start) / 1000;
-      streamContext.counters.called({ method, transport: transportOf(context), seconds, error });
-      context.values.get(spanKey)?.end(error ? { "error.type": codeName(error.code) } : {}, serverFault(error));
-    };
-    // An error in a listener of an AbortSignal would end the process.
-    context.signal.addEventListener("abort", () =>
-      guard((error) => log?.error({ err: error }, "a callback failed"), end),
-    );
-    const token = bearerToken(context.requestHeader.get("authorization"));
-    const isUnary = context.method.methodKind === "unary";
-    const identity = await (isUnary ? authenticate(token) : admit(token, context.values.get(connectionKey)?.address()));
-    const roles = allowedRoles[method] ?? [];
+export class Gate {
+  readonly #core: Core;
+  readonly #logger: Logger | undefined;
+
+  constructor(core: Core, logger: Logger | undefined) {
+    this.#core = core;
+    this.#logger = logger;
+  }
+
+  /** Returns the function that begins the calls of a method. `text` has the JSON of its request. */
+  method(desc: DescMethod, text?: RequestText): (call: GateCall) => Passage {
+    const name = `${desc.parent.typeName}/${desc.name}`;
+    const method: GatedMethod = { name, desc, roles: allowedRoles[name] ?? [], text };
+    return (call) => new Passage(this.#core, this.#logger, method, call);
+  }
+}
+
+/** One call on its way through the gate. */
+export class Passage {
+  /** Identifies the call in the logs, and in the header of its response. */
+  readonly requestId: string;
+  readonly #core: Core;
+  readonly #logger: Logger | undefined;
+  readonly #method: GatedMethod;
+  readonly #call: GateCall;
+  readonly #start = performance.now();
+  readonly #startTime = Date.now();
+  #identity: Identity | undefined;
+  #span: Span | undefined;
+  #hasEnded = false;
+
+  constructor(core: Core, logger: Logger | undefined, method: GatedMethod, call: GateCall) {
+    this.#core = core;
+    this.#logger = logger;
+    this.#method = method;
+    this.#call = call;
+    const given = call.header(requestIdHeader) ?? "";
+    this.requestId = requestIdPattern.test(given) ? given : core.context.newId();
+  }
+
+  /** The transport of the call. */
+  get transport(): Transport {
+    return this.#call.transport;
+  }
+
+  /** The codec of request and response. */
+  get codec(): Codec {
+    return this.#call.codec;
+  }
+
+  /** The caller. Throws before `authorise`: a mistake in the wiring, not in the request. */
+  get identity(): Identity {
+    if (!this.#identity) throw new Error(`no gate stands before ${this.#method.desc.name}`);
+    return this.#identity;
+  }
+
+  /** The trace span of a unary call that was let through; undefined while it is not traced. */
+  get span(): Span | undefined {
+    return this.#span;
+  }
+
+  /** Whether the call has ended, or its caller has gone away. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** Authenticates the caller, and checks that the role may call the method and that the rate limit allows it. */
+  async authorise(): Promise<void> {
+    const { authenticate, admit, context } = this.#core;
+    const { name, desc, roles } = this.#method;
+    const token = bearerToken(this.#call.header("authorization") ?? null);
+    const isUnary = desc.methodKind === "unary";
+    const identity = await (isUnary ? authenticate(token) : admit(token, this.#call.connection?.address()));
     if (!roles.includes(identity.role)) {
-      throw fail("ROLE_FORBIDDEN", `the role ${identity.role} may not call ${context.method.name}`, {
+      throw fail("ROLE_FORBIDDEN", `the role ${identity.role} may not call ${desc.name}`, {
         metadata: { role: identity.role },
       });
     }
-    if (!separatelyLimited.has(method)) streamContext.limits.call(identity);
-    if (context.requestMethod === "GET") checkBase64(context.url);
-    context.values.set(identityKey, identity);
-    const connection = context.values.get(connectionKey);
+    if (!separatelyLimited.has(name)) context.limits.call(identity);
+    this.#identity = identity;
+  }
+
+  /**
+   * Waits until the connection has room for the answer, and starts the span. Returns undefined where there is nothing to wait
+   * for. Rejects when the call ends meanwhile.
+   */
+  enter(): Promise<void> | undefined {
+    const { connection } = this.#call;
+    const { identity } = this;
     if (connection && isUser(identity)) connection.user = tenantKey(identity.tenant, identity.subject);
-    const room = connection?.enter(context.signal);
-    if (room) {
-      await room;
-      context.signal.throwIfAborted();
+    const room = connection?.enter(this.#call);
+    if (!room) {
+      this.#trace();
+      return undefined;
     }
-    // No span for a stream: it would be open for hours, and the messages that it delivers have spans of their own.
-    if (context.method.methodKind === "unary") {
-      const attributes = { "rpc.method": method, "rpc.system.name": rpcSystem(transportOf(context)) };
-      const parent = parentOf(identity, context);
-      context.values.set(
-        spanKey,
-        streamContext.tracer.start({ name: method, kind: "server", parent, attributes, startTime }),
-      );
+    return room.then(() => {
+      this.#call.signal.throwIfAborted();
+      this.#trace();
+    });
+  }
+
+  /**
+   * Records that the call has ended: with an error, for which the details are completed, or with the reason for which its
+   * signal was aborted, which is undefined for success. Without effect on a call that has ended. Never throws.
+   */
+  end(reason: unknown): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    guard(
+      (error) => this.#log()?.error({ err: error }, "a callback failed"),
+      () => this.#record(reason),
+    );
+  }
+
+  #record(reason: unknown): void {
+    const { name, text } = this.#method;
+    const { transport } = this.#call;
+    const error = this.#finish(reason, text);
+    const seconds = (performance.now() - this.#start) / 1000;
+    this.#core.context.counters.called({ method: name, transport, seconds, error });
+    this.#span?.end(error ? { "error.type": codeName(error.code) } : {}, serverFault(error));
+  }
+
+  /** Starts the span. Not for a stream: it would be open for hours, and the messages it delivers have spans of their own. */
+  #trace(): void {
+    const { name, desc } = this.#method;
+    if (desc.methodKind !== "unary") return;
+    const attributes = { "rpc.method": name, "rpc.system.name": rpcSystem(this.#call.transport) };
+    // A user's parent is ignored, since users could otherwise decide which calls are recorded.
+    const parent = this.identity.role === "user" ? undefined : (this.#call.header("traceparent") ?? undefined);
+    const startTime = this.#startTime;
+    this.#span = this.#core.context.tracer.start({ name, kind: "server", parent, attributes, startTime });
+  }
+
+  /** The logger of this call, made when it has something to say: most calls are not logged. */
+  #log(): Logger | undefined {
+    return this.#logger?.child({ requestId: this.requestId, method: this.#method.name });
+  }
+
+  /**
+   * Logs the end of a call of any protocol, and adds details to errors that Connect itself raised. An unexpected error is
+   * logged, once, and not sent. Returns the error that the caller gets, or `undefined` for a call that did not fail.
+   */
+  #finish(reason: unknown, text: RequestText | undefined): ConnectError | undefined {
+    const milliseconds = Math.round(performance.now() - this.#start);
+    if (!(reason instanceof ConnectError)) {
+      const unexpected = reason instanceof Error && reason.name !== "AbortError" && !isDisconnect(reason);
+      if (unexpected) this.#log()?.error({ err: reason, milliseconds }, "call failed");
+      else this.#debug({ milliseconds });
+      if (unexpected) return new ConnectError("", Code.Internal);
+      return reason !== undefined && isDisconnect(reason) ? new ConnectError("", Code.Canceled) : undefined;
     }
+    if (peerReset.test(reason.rawMessage)) Object.assign(reason, { code: Code.Canceled });
+    if (requestFault.test(reason.rawMessage)) Object.assign(reason, { code: Code.InvalidArgument });
+    complete(reason, text);
+    const code = Code[reason.code];
+    // Errors of other codes have causes in the request and quote it, so their causes are not logged.
+    if (reason.code === Code.Internal && !prescribed.test(reason.rawMessage))
+      this.#log()?.error({ err: reason, milliseconds }, "call failed");
+    else if (reason.code === Code.Unavailable && reason.cause)
+      this.#log()?.warn({ err: reason.cause, code, milliseconds }, "call failed");
+    else this.#debug({ code, reason: reasonOf(reason), milliseconds });
+    return reason;
+  }
+
+  #debug(fields: object): void {
+    if (this.#logger?.isLevelEnabled("debug")) this.#log()?.debug(fields, "call ended");
+  }
+}
+
+/** Creates the gate of Connect's own handlers. `begin` has the function of each method, by its full name. */
+export function createGate(
+  begin: ReadonlyMap<string, (call: GateCall) => Passage>,
+): (context: HandlerContext) => Promise<void> {
+  return async (context) => {
+    const { signal, requestHeader, values } = context;
+    const name = `${context.service.typeName}/${context.method.name}`;
+    const call = begin.get(name)?.({
+      transport: transportOf(context),
+      codec: codecOf(context),
+      header: (header) => requestHeader.get(header),
+      connection: values.get(connectionKey),
+      signal,
+    });
+    if (!call) throw new Error(`${name} is not a method of the gate`);
+    context.responseHeader.set(requestIdHeader, call.requestId);
+    keepMessageLegible(context.responseTrailer);
+    // A handler of Connect aborts its signal with the error just before it writes it, so that details can still be added.
+    signal.addEventListener("abort", () => call.end(signal.reason));
+    await call.authorise();
+    if (context.requestMethod === "GET") checkBase64(context.url);
+    await call.enter();
+    values.set(passageKey, call);
   };
+}
+
+/** What the gate knows of a call; unset where no gate stands before its handler. Set once the gate has let the call through. */
+const passageKey = createContextKey<Passage | undefined>(undefined);
+
+/** Returns what the gate knows of a call. Throws when the handler was registered without the gate. */
+export function passageOf(context: HandlerContext): Passage {
+  const passage = context.values.get(passageKey);
+  if (!passage) throw new Error(`no gate stands before ${context.method.name}`);
+  return passage;
 }
 
 /** Connect raises base64 that is none, in the query of a GET, as a mistake of the server. */
@@ -112,46 +288,14 @@ function checkBase64(url: string): void {
   }
 }
 
+/** The codec in which a handler answers, which is that of the request; a GET has it in its query, and not in a header. */
+function codecOf({ responseHeader }: HandlerContext): Codec {
+  return /[/+]json\b/.test(responseHeader.get("content-type") ?? "") ? "json" : "proto";
+}
+
 /** The transport of a call, for metrics. */
-export function transportOf({ protocolName }: HandlerContext): Transport {
+function transportOf({ protocolName }: HandlerContext): Transport {
   return protocolName === "grpc" || protocolName === "grpc-web" ? protocolName : "connect";
-}
-
-/** The parent span of a call. A user's is ignored, since users could otherwise decide which calls are recorded. */
-function parentOf({ role }: Identity, { requestHeader }: HandlerContext): string | undefined {
-  return role === "user" ? undefined : (requestHeader.get("traceparent") ?? undefined);
-}
-
-/**
- * Ends a call of any protocol. A Connect handler aborts its signal with the error just before it writes the error, so
- * that details can still be added here. An unexpected error is logged, once, and not sent. Returns the error that the
- * caller gets, or `undefined` for a call that did not fail.
- */
-function finish(
-  reason: unknown,
-  start: number,
-  log: Logger | undefined,
-  text: Pick<RequestJson<DescMessage>, "violation"> | undefined,
-): ConnectError | undefined {
-  const milliseconds = Math.round(performance.now() - start);
-  const unexpected = reason instanceof Error && reason.name !== "AbortError" && !isDisconnect(reason);
-  if (!(reason instanceof ConnectError)) {
-    if (unexpected) log?.error({ err: reason, milliseconds }, "call failed");
-    else log?.debug({ milliseconds }, "call ended");
-    if (unexpected) return new ConnectError("", Code.Internal);
-    return isDisconnect(reason) ? new ConnectError("", Code.Canceled) : undefined;
-  }
-  if (peerReset.test(reason.rawMessage)) Object.assign(reason, { code: Code.Canceled });
-  if (requestFault.test(reason.rawMessage)) Object.assign(reason, { code: Code.InvalidArgument });
-  complete(reason, text);
-  const code = Code[reason.code];
-  // Errors of other codes have causes in the request and quote it, so their causes are not logged.
-  if (reason.code === Code.Internal && !prescribed.test(reason.rawMessage))
-    log?.error({ err: reason, milliseconds }, "call failed");
-  else if (reason.code === Code.Unavailable && reason.cause)
-    log?.warn({ err: reason.cause, code, milliseconds }, "call failed");
-  else log?.debug({ code, reason: reasonOf(reason), milliseconds }, "call ended");
-  return reason;
 }
 
 /** The caller reset its HTTP/2 stream. Connect derives the code from the HTTP/2 error code, mostly INTERNAL. */
@@ -162,7 +306,7 @@ const requestFault = /^(parse binary: |decompression failed$)/;
 const prescribed = /^received compressed envelope/;
 
 /** Adds to an error that Connect itself raised the details that errors of the table have. */
-function complete(error: ConnectError, text: Pick<RequestJson<DescMessage>, "violation"> | undefined): void {
+function complete(error: ConnectError, text: RequestText | undefined): void {
   const reason = connectReasons.get(error.code);
   if (reason === undefined || reasonOf(error) !== undefined) return;
   const violation = reason === "BODY_INVALID" ? text?.violation(error.rawMessage) : undefined;

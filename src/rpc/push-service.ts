@@ -1,7 +1,7 @@
 /** The handlers of PushService: they check the request, call the core and translate the result, and do nothing else. */
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
+import { ConnectError, type HandlerContext } from "@connectrpc/connect";
 import {
   type DeleteMessagesRequest,
   DeleteMessagesRequestSchema,
@@ -38,52 +38,52 @@ import { requireRoom } from "../rooms/grants.ts";
 import { Subscription } from "../stream/subscription.ts";
 import { guard, warn } from "../util/guard.ts";
 import { type Enveloped, envelopedIn } from "../wire/formats.ts";
-import { identityOf, spanKey } from "./context.ts";
-import { transportOf } from "./gate.ts";
+import { type Passage, passageOf } from "./gate.ts";
+import type { UnaryService } from "./unary-service.ts";
 
-/** Implements PushService on a running core. */
-export function pushService(core: Core): ServiceImpl<typeof PushService> {
-  const { validate, publisher, lists, context: streamContext } = core;
+/** Implements the unary methods of PushService on a running core. */
+export function pushService(core: Core): UnaryService<typeof PushService> {
+  const { validate, publisher, lists, context } = core;
   return {
-    async publish(request, context) {
+    async publish(request, { identity, span }) {
       validate(PublishRequestSchema, request);
-      const [outcome] = await publisher.publish(identityOf(context), [request], context.values.get(spanKey));
+      const [outcome] = await publisher.publish(identity, [request], span);
       if (outcome instanceof Error) throw outcome;
       return outcome as PublishResponse;
     },
-    async publishBatch(request, context) {
+    async publishBatch(request, { identity, span, codec }) {
       validate(PublishBatchRequestSchema, request);
-      checkBatchSize(request.requests, streamContext.settings.maxBatchEntries, codecOf(context));
+      checkBatchSize(request.requests, context.settings.maxBatchEntries, codec);
       const checked = await checkAll(core, request.requests);
-      const outcomes = await publisher.publish(identityOf(context), checked, context.values.get(spanKey));
-      for (const outcome of outcomes) if (outcome instanceof ConnectError) streamContext.counters.failed(outcome);
+      const outcomes = await publisher.publish(identity, checked, span);
+      for (const outcome of outcomes) if (outcome instanceof ConnectError) context.counters.failed(outcome);
       return { outcomes: outcomes.map(toOutcome) };
     },
-    subscribe: (request, context) => subscribe(core, request, context),
-    async listUnread(request, context) {
+    async listUnread(request, call) {
       validate(ListUnreadRequestSchema, request);
-      return lists.unread(userOf(context), request, codecOf(context));
+      return lists.unread(userOf(call), request, call.codec);
     },
-    async listMessages(request, context) {
+    async listMessages(request, { identity, codec }) {
       validate(ListMessagesRequestSchema, request);
-      return lists.messages(identityOf(context), request, codecOf(context));
+      return lists.messages(identity, request, codec);
     },
-    async markRead(request, context) {
+    async markRead(request, call) {
       validate(MarkReadRequestSchema, request);
-      return streamContext.inbox.mark(userOf(context), request);
+      return context.inbox.mark(userOf(call), request);
     },
-    async deleteMessages(request, context) {
+    async deleteMessages(request, { identity }) {
       validate(DeleteMessagesRequestSchema, request);
-      return deleteMessages(core, identityOf(context), request);
+      return deleteMessages(core, identity, request);
     },
-    async onlineCount(request, context) {
+    async onlineCount(request, { identity }) {
       validate(OnlineCountRequestSchema, request);
-      return onlineCount(core, identityOf(context), request);
+      return onlineCount(core, identity, request);
     },
   };
 }
 
-async function* subscribe(
+/** Implements Subscribe, as a handler of Connect. */
+export async function* subscribe(
   core: Core,
   request: SubscribeRequest,
   context: HandlerContext,
@@ -94,7 +94,8 @@ async function* subscribe(
   core.validate(SubscribeRequestSchema, request);
   const connection = context.values.get(connectionKey);
   const cut = () => connection?.destroy();
-  const subscription = new Subscription(core.context, identityOf(context), request, cut, transportOf(context));
+  const { identity, transport, codec } = passageOf(context);
+  const subscription = new Subscription(core.context, identity, request, cut, transport);
   // Not in `finally`, which never runs over HTTP/2 when the client resets the stream while a write waits for `drain`.
   const stop = () => {
     // A deadline that has passed is the error of the stream, unless the stream has ended with another error before.
@@ -105,23 +106,17 @@ async function* subscribe(
   signal.addEventListener("abort", () => guard(warn, stop));
   // On our own listener, the handler yields Hello only: Connect writes the headers, errors and the end, and between
   // them the frames that all streams share are written to the body directly.
-  const body = connection?.sink(formatOf(context), core.context.flushQueue);
-  const isJson = codecOf(context) === "json";
+  const body = connection?.sink(formatOf(context, codec), core.context.flushQueue);
+  const isJson = codec === "json";
   for await (const batch of subscription.batches(body)) {
     for (const frame of batch) yield isJson ? frame.jsonResponse : frame.response;
   }
 }
 
 /** The format of the stream. Connect, gRPC and gRPC-Web have the same envelope; only codec and encoding differ. */
-function formatOf(context: HandlerContext): Enveloped {
-  const { responseHeader } = context;
+function formatOf({ responseHeader }: HandlerContext, codec: Codec): Enveloped {
   const encoding = responseHeader.get("connect-content-encoding") ?? responseHeader.get("grpc-encoding");
-  return envelopedIn(codecOf(context), encoding ?? undefined);
-}
-
-/** The codec of the answer, which is that of the request; a GET has it in its query, and not in a header. */
-function codecOf({ responseHeader }: HandlerContext): Codec {
-  return /[/+]json\b/.test(responseHeader.get("content-type") ?? "") ? "json" : "proto";
+  return envelopedIn(codec, encoding ?? undefined);
 }
 
 async function deleteMessages(
@@ -191,9 +186,8 @@ async function onlineCount(
 }
 
 /** The caller, which is a user: the gate lets only users call the methods that use this. */
-function userOf(context: HandlerContext): UserIdentity {
-  const identity = identityOf(context);
-  if (!isUser(identity)) throw new Error(`${context.method.name} is open to ${identity.role}`);
+function userOf({ identity }: Passage): UserIdentity {
+  if (!isUser(identity)) throw new Error(`a method for users is open to ${identity.role}`);
   return identity;
 }
 

@@ -1,4 +1,11 @@
-import type { BinaryReadOptions, DescMessage, JsonReadOptions, JsonWriteOptions, Registry } from "@bufbuild/protobuf";
+import type {
+  BinaryReadOptions,
+  DescMessage,
+  DescMethod,
+  JsonReadOptions,
+  JsonWriteOptions,
+  Registry,
+} from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import { AdminService } from "../../gen/tidings/v1/admin_service_pb.ts";
@@ -8,10 +15,10 @@ import type { Core } from "../core/core.ts";
 import { maxAnswerBytes } from "../publish/batch-size.ts";
 import { completeJson } from "../wire/complete-json.ts";
 import { adminService } from "./admin-service.ts";
-import { createGate } from "./gate.ts";
+import { createGate, Gate, type GateCall, type Passage, passageOf } from "./gate.ts";
 import type { Health as HealthService } from "./health.ts";
 import type { PublicStreams } from "./public-streams.ts";
-import { pushService } from "./push-service.ts";
+import { pushService, subscribe } from "./push-service.ts";
 import { reflectionRoutes } from "./reflection.ts";
 
 /** The services of Tidings, whose health can be checked. */
@@ -48,8 +55,41 @@ const neverCompress = Number.MAX_SAFE_INTEGER;
  */
 const binaryOptions: Partial<BinaryReadOptions> = { readUnknownFields: false };
 
+/** The options of the handlers of a method, whichever they are. `text` keeps the JSON of its requests. */
+export function handlerOptions(method: DescMethod, text: RequestJson<DescMessage>, ignoreUnknownFields: boolean) {
+  const jsonOptions: JsonOptions = {
+    ...completeJson,
+    ignoreUnknownFields,
+    textDecoder: text as unknown as TextDecoder,
+  };
+  return {
+    binaryOptions,
+    jsonOptions,
+    maxTimeoutMs,
+    readMaxBytes: readMaxBytes[method.localName] ?? 256 * kilobyte,
+    writeMaxBytes: maxAnswerBytes,
+    ...(method.methodKind === "server_streaming" ? { compressMinBytes: neverCompress } : {}),
+  };
+}
+
 type JsonOptions = Partial<JsonReadOptions & JsonWriteOptions> & { textDecoder: TextDecoder };
-type Implementation = (request: never, context: HandlerContext) => unknown;
+/** Implements a unary method. */
+export type UnaryImplementation = (request: never, call: Passage) => Promise<object>;
+
+/** The implementations of all unary methods, by the path of the method. */
+export function unaryMethods(core: Core): Map<DescMethod, UnaryImplementation> {
+  const implementations: Readonly<Record<string, UnaryImplementation>> = {
+    ...pushService(core),
+    ...adminService(core),
+  };
+  const all = [...PushService.methods, ...AdminService.methods];
+  return new Map(
+    all.flatMap((method) => {
+      const implementation = implementations[method.localName];
+      return implementation ? [[method, implementation] as const] : [];
+    }),
+  );
+}
 
 /**
  * All services of Tidings as Connect routes, for its own server or for the server of another program. `streams` limits the
@@ -62,34 +102,25 @@ export function createRoutes(
   streams?: PublicStreams,
 ): (router: ConnectRouter) => void {
   const { reflection, logger, ignoreUnknownFields } = core.context.settings;
-  const implementations: Readonly<Record<string, Implementation>> = { ...pushService(core), ...adminService(core) };
+  const unary = unaryMethods(core);
+  const gate = new Gate(core, logger);
   return (router) => {
-    // For each router, because the text of a request is where the handler that reads it has put it.
-    const texts = new Map<string, RequestJson<DescMessage>>();
-    const requestGate = createGate(core, logger, texts);
+    const calls = new Map<string, (call: GateCall) => Passage>();
+    const requestGate = createGate(calls);
     // Registered method by method, because the options of a service cannot differ by method, and Fastify refuses to
     // register a method twice.
     for (const method of [...PushService.methods, ...AdminService.methods]) {
+      // For each router, because the text of a request is where the handler that reads it has put it.
       const text = new RequestJson(method.input, ignoreUnknownFields);
-      texts.set(`${method.parent.typeName}/${method.name}`, text);
-      const implementation = implementations[method.localName] as Implementation;
-      const serve: Implementation = (request, context) => {
+      calls.set(`${method.parent.typeName}/${method.name}`, gate.method(method, text));
+      const implementation = unary.get(method);
+      const serve = (request: never, context: HandlerContext) => {
         text.forget();
-        return implementation(request, context);
-      };
-      const jsonOptions: JsonOptions = {
-        ...completeJson,
-        ignoreUnknownFields,
-        textDecoder: text as unknown as TextDecoder,
+        return implementation ? implementation(request, passageOf(context)) : subscribe(core, request, context);
       };
       router.rpc(method, serve as never, {
         requestGate,
-        binaryOptions,
-        jsonOptions,
-        maxTimeoutMs,
-        readMaxBytes: readMaxBytes[method.localName] ?? 256 * kilobyte,
-        writeMaxBytes: maxAnswerBytes,
-        ...(method.methodKind === "server_streaming" ? { compressMinBytes: neverCompress } : {}),
+        ...handlerOptions(method, text, ignoreUnknownFields),
       });
     }
     health.routes(router);

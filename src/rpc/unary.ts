@@ -1,0 +1,199 @@
+/**
+ * The short handler of plain unary requests: the Connect protocol over HTTP/1.1 and HTTP/2 without the machinery that
+ * Connect's own handlers set up for each call (signals, Headers, interceptors, iterables of one item). Gate, services, limits,
+ * codecs and errors are those of the stock handler, and nobody can tell the two apart.
+ */
+import { create, type DescMethod } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import {
+  compressionNegotiate,
+  createMethodSerializationLookup,
+  mergeNonProtocolHeaders,
+  validateUniversalHandlerOptions,
+} from "@connectrpc/connect/protocol";
+import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { RequestJson } from "../contract/request-json.ts";
+import type { Core } from "../core/core.ts";
+import type { ConnectionHandle, Exchange, ShortHandler } from "../http/adapter.ts";
+import { responseHeaders } from "../http/embedded-routes.ts";
+import { acceptCompression, onGone, readBody, writeBody } from "../http/exchange.ts";
+import { type PlainCodec, type PlainRequest, type PlainRules, plainRequest } from "../http/plain-request.ts";
+import { Gate, type GateCall, type Passage } from "./gate.ts";
+import { handlerOptions, type UnaryImplementation, unaryMethods } from "./routes.ts";
+
+const mediaTypes: ReadonlyMap<string, PlainCodec> = new Map([
+  ["application/json", "json"],
+  ["application/json; charset=utf-8", "json"],
+  ["application/proto", "proto"],
+]);
+const contentTypes = { json: "application/json", proto: "application/proto" } as const;
+
+/** Creates the short handlers of all unary methods, by the path of the method. */
+export function createUnaryHandlers(core: Core): ReadonlyMap<string, ShortHandler> {
+  const gate = new Gate(core, core.context.settings.logger);
+  return new Map(
+    [...unaryMethods(core)].map(([method, implementation]) => {
+      const handler = new UnaryHandler(method, implementation, gate, core.context.settings.ignoreUnknownFields);
+      return [handler.path, handler];
+    }),
+  );
+}
+
+/** An answer before it is written. */
+interface Answer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: Uint8Array;
+  /** Headers that come with an error. */
+  readonly metadata?: Headers;
+}
+
+class UnaryHandler implements ShortHandler {
+  /** The path of the method. */
+  readonly path: string;
+  readonly #method: DescMethod;
+  readonly #implementation: UnaryImplementation;
+  readonly #begin: (call: GateCall) => Passage;
+  readonly #text: RequestJson<DescMethod["input"]>;
+  readonly #options: ReturnType<typeof validateUniversalHandlerOptions>;
+  readonly #serialization: ReturnType<typeof createMethodSerializationLookup>;
+  readonly #rules: PlainRules;
+
+  constructor(method: DescMethod, implementation: UnaryImplementation, gate: Gate, ignoreUnknownFields: boolean) {
+    this.path = `/${method.parent.typeName}/${method.name}`;
+    this.#method = method;
+    this.#implementation = implementation;
+    this.#text = new RequestJson(method.input, ignoreUnknownFields);
+    this.#begin = gate.method(method, this.#text);
+    const options = handlerOptions(method, this.#text, ignoreUnknownFields);
+    this.#options = validateUniversalHandlerOptions(options);
+    this.#serialization = createMethodSerializationLookup(
+      method,
+      options.binaryOptions,
+      options.jsonOptions,
+      this.#options,
+    );
+    this.#rules = { mediaTypes, encodingHeader: "content-encoding", maxTimeoutMs: options.maxTimeoutMs };
+  }
+
+  accepts(request: Exchange["request"]): PlainRequest | undefined {
+    return plainRequest(request, this.path, this.#rules);
+  }
+
+  async serve(plain: PlainRequest, exchange: Exchange): Promise<void> {
+    const call = new UnaryCall(plain, exchange, this.#begin);
+    let answer: Answer;
+    try {
+      const body = await this.#answer(plain, exchange, call.passage);
+      answer = { status: 200, contentType: contentTypes[plain.codec], body };
+    } catch (reason) {
+      // Before the error is written: its details are completed here.
+      call.end(reason);
+      answer = this.#failure(reason);
+    }
+    call.end(undefined);
+    await this.#write(answer, exchange, call.passage.requestId);
+  }
+
+  async #answer(plain: PlainRequest, { request, count }: Exchange, passage: Passage): Promise<Uint8Array> {
+    await passage.authorise();
+    const room = passage.enter();
+    if (room) await room;
+    const bytes = await readBody(request, count, plain.length, this.#options.readMaxBytes);
+    const isBinary = plain.codec === "proto";
+    const input = this.#serialization.getI(isBinary).parse(bytes);
+    this.#text.forget();
+    const output = await this.#implementation(input as never, passage);
+    return this.#serialization.getO(isBinary).serialize(create(this.#method.output, output as Record<string, unknown>));
+  }
+
+  #failure(reason: unknown): Answer {
+    const error =
+      reason instanceof ConnectError
+        ? reason
+        : new ConnectError("internal error", Code.Internal, undefined, undefined, reason);
+    const body = errorToJsonBytes(error, this.#options.jsonOptions);
+    const metadata = new Headers();
+    mergeNonProtocolHeaders(metadata, error.metadata);
+    return { status: codeToHttpStatus(error.code), contentType: contentTypes.json, body, metadata };
+  }
+
+  async #write({ status, contentType, body, metadata }: Answer, exchange: Exchange, requestId: string): Promise<void> {
+    const { request, response, unread } = exchange;
+    const accepted = request.headers["accept-encoding"] as string | undefined;
+    const compression =
+      accepted !== undefined && body.byteLength >= this.#options.compressMinBytes
+        ? compressionNegotiate(acceptCompression, null, accepted, "accept-encoding").response
+        : null;
+    const bytes = compression ? await compression.compress(body) : body;
+    const length = bytes.byteLength;
+    // In the order of Headers, which sorts by name.
+    const header: Record<string, string | number> = {
+      ...(compression ? { "content-encoding": compression.name } : {}),
+      "content-length": length,
+      "content-type": contentType,
+      "x-request-id": requestId,
+    };
+    for (const name in responseHeaders) response.setHeader(name, responseHeaders[name] as string);
+    response.writeHead(status, metadata ? merged(header, metadata) : header);
+    await writeBody(response, bytes, length, unread);
+  }
+}
+
+/** Adds headers to others, in the order of Headers. */
+function merged(header: Record<string, string | number>, metadata: Headers): Record<string, string | number> {
+  const all = new Headers(header as Record<string, string>);
+  metadata.forEach((value, name) => void all.append(name, value));
+  return Object.fromEntries(all);
+}
+
+/** One call of a short handler: what Connect's context is to its own handlers, made as far as it is used. */
+class UnaryCall implements GateCall {
+  readonly transport = "connect";
+  readonly codec: PlainCodec;
+  readonly connection: ConnectionHandle;
+  readonly passage: Passage;
+  readonly #headers: Exchange["request"]["headers"];
+  #deadline: NodeJS.Timeout | undefined;
+  #abort: AbortController | undefined;
+  #end: { readonly reason: unknown } | undefined;
+
+  constructor(
+    { codec, timeoutMs }: PlainRequest,
+    { request, response, handle }: Exchange,
+    begin: (call: GateCall) => Passage,
+  ) {
+    this.codec = codec;
+    this.connection = handle;
+    this.#headers = request.headers;
+    this.passage = begin(this);
+    onGone(request, response, (reason) => this.#stop(reason));
+    if (timeoutMs !== undefined) {
+      const late = () => this.#stop(new ConnectError("the operation timed out", Code.DeadlineExceeded));
+      this.#deadline = setTimeout(late, timeoutMs);
+    }
+  }
+
+  header(name: string): string | undefined {
+    return this.#headers[name] as string | undefined;
+  }
+
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.#end) this.#abort.abort(this.#end.reason);
+    return this.#abort.signal;
+  }
+
+  /** Ends the call, and its deadline. */
+  end(reason: unknown): void {
+    clearTimeout(this.#deadline);
+    this.#stop(reason);
+  }
+
+  #stop(reason: unknown): void {
+    if (this.#end) return;
+    this.#end = { reason };
+    this.passage.end(reason);
+    this.#abort?.abort(reason);
+  }
+}
