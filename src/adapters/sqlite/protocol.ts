@@ -1,10 +1,17 @@
 /** The messages between a store and its thread. */
+import type { MessagePort } from "node:worker_threads";
 import type { Commit, StoreInfo } from "../../ports/store.ts";
 import type { TrimFigures } from "./count-trimmer.ts";
 import type { DatabaseFiles, DatabaseOptions } from "./database.ts";
 
 /** A call: a number that its answer repeats, the name of the method, and its arguments. */
 export type Call = readonly [id: number, method: string, args: readonly unknown[]];
+/** Gives the thread the port of a further client, which sends calls as the store does. */
+export interface Connection {
+  readonly connect: MessagePort;
+}
+/** A message to the thread. */
+export type PortMessage = readonly Call[] | Connection;
 /** An error as it passes between threads. */
 export interface Failure {
   readonly message: string;
@@ -40,3 +47,8 @@ export interface WorkerData extends DatabaseOptions {
 
 /** The calls that write, and so need space on the disk. */
 export const writes: ReadonlySet<string> = new Set(["append", "saveReadState", "recall", "trim"]);
+
+/** Returns whether a message to the thread brings a further client. */
+export function isConnection(message: PortMessage): message is Connection {
+  return "connect" in message;
+}

@@ -1,34 +1,17 @@
+import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Logger } from "pino";
-import { fail } from "../../errors.ts";
-import type {
-  Append,
-  AppendResult,
-  BatchPage,
-  CommitListener,
-  Entry,
-  FeedBounds,
-  FeedKey,
-  FeedSlice,
-  MessageLocation,
-  NotificationCount,
-  Recalled,
-  Selection,
-  SeqRanges,
-  Store,
-  StoredReadState,
-  StoreFigures,
-  StoreHealth,
-  StoreInfo,
-  TenantUsage,
-} from "../../ports/store.ts";
+import type { CommitListener, Store, StoreFigures, StoreHealth, StoreInfo } from "../../ports/store.ts";
 import { guard, warn } from "../../util/guard.ts";
+import { Listeners } from "../../util/listeners.ts";
+import { CallError } from "./call-error.ts";
 import type { TrimFigures } from "./count-trimmer.ts";
 import type { DatabaseFiles } from "./database.ts";
 import { damaged, isDamage, moved, resultCodes } from "./explain.ts";
 import { FileWatch } from "./file-watch.ts";
 import { Health } from "./health.ts";
-import { type Failure, type ThreadMessage, type WorkerData, writes } from "./protocol.ts";
-import { CallError, StoreThread, type ThreadEvents } from "./thread.ts";
+import type { Failure, ThreadMessage, WorkerData } from "./protocol.ts";
+import { StoreCalls } from "./store-calls.ts";
+import { StoreThread, type ThreadEvents } from "./thread.ts";
 
 /** Options of an embedded store. */
 export interface SqliteOptions extends Pick<WorkerData, "folder" | "keep" | "checkBytes"> {
@@ -40,7 +23,7 @@ export interface SqliteOptions extends Pick<WorkerData, "folder" | "keep" | "che
  * Port Store on SQLite: one file, in WAL mode, with an fsync at each commit, on a thread of its own. This side sends
  * the calls to that thread; worker.ts explains the group commit.
  */
-export class SqliteStore implements Store {
+export class SqliteStore extends StoreCalls implements Store {
   readonly #folder: string;
   readonly #logger: Logger | undefined;
   readonly #thread: StoreThread;
@@ -54,9 +37,11 @@ export class SqliteStore implements Store {
   #checkpointFailures = 0;
   #restarts = 0;
   #closing: Promise<void> | undefined;
+  readonly #restarted = new Listeners<void>();
 
   /** Starts the thread. `committed` is called after every commit. */
   constructor({ logger, ...data }: SqliteOptions, committed: CommitListener = () => {}) {
+    super();
     this.#folder = data.folder;
     this.#logger = logger;
     this.#thread = new StoreThread(data, this.#events(committed));
@@ -78,6 +63,11 @@ export class SqliteStore implements Store {
     return this.#health.watch(listener);
   }
 
+  /** The health that watchers got last. */
+  get health(): StoreHealth {
+    return this.#health.current;
+  }
+
   figures(): StoreFigures {
     const { trimmed, waiting, seconds } = this.#trim;
     return {
@@ -90,70 +80,28 @@ export class SqliteStore implements Store {
     };
   }
 
-  append(messages: readonly Append[]): Promise<readonly AppendResult[]> {
-    return this.#ask("append", messages);
+  /**
+   * Calls `offer` with a port to the store's thread for a further client (protocol.ts), now and after each restart of the
+   * thread, until the returned function is called. The store has been opened.
+   */
+  connect(offer: (port: MessagePort) => void): () => void {
+    const connect = () => {
+      const { port1, port2 } = new MessageChannel();
+      this.#thread.connect(port1);
+      offer(port2);
+    };
+    if (this.#thread.isUp) connect();
+    return this.#restarted.add(connect);
   }
 
-  bounds(feeds: readonly FeedKey[]): Promise<readonly FeedBounds[]> {
-    return this.#ask("bounds", feeds);
+  override get writeRefusal(): string | undefined {
+    // What is written now would be lost: with the folder, or when a damaged file is replaced by a backup.
+    const isSafe = this.#health.works("folder") && this.#health.works("content");
+    return isSafe ? undefined : this.#health.current.reason;
   }
 
-  read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<FeedSlice> {
-    return this.#ask("read", feed, after, upTo, limit, now);
-  }
-
-  recall(tenant: string, ids: readonly string[]): Promise<readonly Recalled[]> {
-    return this.#ask("recall", tenant, ids);
-  }
-
-  trim(before: number, now: number): Promise<number> {
-    return this.#ask("trim", before, now);
-  }
-
-  usage(tenant: string): Promise<TenantUsage> {
-    return this.#ask("usage", tenant);
-  }
-
-  select(selection: Selection): Promise<readonly Entry[]> {
-    return this.#ask("select", selection);
-  }
-
-  countNotifications(
-    feeds: readonly { readonly feed: FeedKey; readonly ranges: SeqRanges }[],
-    now: number,
-  ): Promise<NotificationCount> {
-    return this.#ask("countNotifications", feeds, now);
-  }
-
-  batch(tenant: string, batchId: string, after: string, limit: number, now: number): Promise<BatchPage> {
-    return this.#ask("batch", tenant, batchId, after, limit, now);
-  }
-
-  find(feeds: readonly FeedKey[], ids: readonly string[]): Promise<readonly MessageLocation[]> {
-    return this.#ask("find", feeds, ids);
-  }
-
-  readState(tenant: string, user: string): Promise<StoredReadState> {
-    return this.#ask("readState", tenant, user);
-  }
-
-  saveReadState(tenant: string, user: string, state: StoredReadState): Promise<boolean> {
-    return this.#ask("saveReadState", tenant, user, state);
-  }
-
-  async #ask<T>(method: string, ...args: unknown[]): Promise<T> {
-    try {
-      if (writes.has(method)) this.#checkWritable();
-      return (await this.#thread.call(method, args)) as T;
-    } catch (cause) {
-      throw fail("STORE_UNAVAILABLE", "the store did not answer; repeat the request", { cause, retryAfterMs: 1000 });
-    }
-  }
-
-  /** What would be written now would be lost: with the folder, or when a damaged file is replaced by a backup. */
-  #checkWritable(): void {
-    if (this.#health.works("folder") && this.#health.works("content")) return;
-    throw new Error(this.#health.current.reason);
+  protected override call(method: string, args: readonly unknown[]): Promise<unknown> {
+    return this.#thread.call(method, args);
   }
 
   #events(committed: CommitListener): ThreadEvents {
@@ -175,6 +123,7 @@ export class SqliteStore implements Store {
         this.#restarts++;
         if (this.#watch) this.#watch.files = files;
         this.#health.set("thread", undefined);
+        this.#restarted.call();
       },
       failed: (error) => {
         this.#watch?.close();

@@ -1,8 +1,9 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { Worker } from "node:worker_threads";
+import { type MessagePort, Worker } from "node:worker_threads";
 import type { Commit } from "../../ports/store.ts";
+import { CallError, tooManyCalls } from "./call-error.ts";
 import { type DatabaseFiles, memory } from "./database.ts";
-import type { Answer, Call, Failure, Opened, ThreadMessage, WorkerData } from "./protocol.ts";
+import type { Answer, Call, Connection, Opened, ThreadMessage, WorkerData } from "./protocol.ts";
 
 /** The most calls in flight. Further ones are refused, so that a slow disk cannot fill the memory. */
 const maxPending = 50_000;
@@ -32,17 +33,6 @@ export interface ThreadEvents {
   restarted(opened: Opened): void;
   /** The thread cannot be restarted. All calls fail from now on. */
   failed(error: Error): void;
-}
-
-/** The error of a call that failed on the thread. */
-export class CallError extends Error {
-  /** The primary result code of SQLite; 0 for other errors. */
-  readonly code: number;
-
-  constructor({ message, code }: Failure) {
-    super(message);
-    this.code = code;
-  }
 }
 
 /**
@@ -89,10 +79,20 @@ export class StoreThread {
   /** Makes a call. Rejects with a CallError when it fails on the thread, and with another error when it does not get there. */
   call(method: string, args: readonly unknown[]): Promise<unknown> {
     if (this.#end) return Promise.reject(this.#end);
-    if (this.#pending.size >= maxPending) return Promise.reject(new Error("too many calls are waiting for the store"));
+    if (this.#pending.size >= maxPending) return Promise.reject(new Error(tooManyCalls));
     const id = this.#nextId++;
     if (this.#outbox.push([id, method, args]) === 1) setImmediate(() => this.#flush());
     return this.#expect(id);
+  }
+
+  /** Whether the thread runs and has the database open. */
+  get isUp(): boolean {
+    return this.#opened !== undefined && !this.#isRestarting && this.#end === undefined;
+  }
+
+  /** Gives the thread the port of a further client. It is closed when the thread dies. */
+  connect(port: MessagePort): void {
+    this.#worker.postMessage({ connect: port } satisfies Connection, [port]);
   }
 
   /** Closes the database after the calls in flight, and ends the thread. */

@@ -14,6 +14,7 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { Commit } from "../../ports/store.ts";
 import { Background } from "./background.ts";
+import { Clients, type Served } from "./clients.ts";
 import { CountTrimmer, type TrimFigures } from "./count-trimmer.ts";
 import { Database } from "./database.ts";
 import { moved, resultCode } from "./explain.ts";
@@ -97,8 +98,8 @@ class Worker {
     };
   }
 
-  /** Serves a batch of calls. Those that cannot be made in a transaction come last. */
-  serve(calls: readonly Call[]): void {
+  /** Serves a batch of calls, and returns their answers. Those that cannot be made in a transaction come last. */
+  serve(calls: readonly Call[]): Served {
     const start = performance.now();
     this.#answers = [];
     this.#commits = [];
@@ -109,8 +110,8 @@ class Worker {
       for (const call of calls.filter(isAlone)) this.#answer(call);
     }
     this.#postTrim();
-    this.#post({ type: "answers", answers: this.#answers, commits: this.#commits });
     if (this.#trimmer.hasWork || this.#usage.hasWork) this.#background.wake(performance.now() - start);
+    return { answers: this.#answers, commits: this.#commits };
   }
 
   #runAll(calls: readonly Call[]): void {
@@ -208,19 +209,17 @@ function countAppended(calls: readonly Call[]): number {
 }
 
 function start(port: MessagePort): void {
-  const post = (message: ThreadMessage) => port.postMessage(message);
-  let worker: Worker;
+  new Clients(createServe((message) => port.postMessage(message))).add(port);
+}
+
+function createServe(post: (message: ThreadMessage) => void): (calls: readonly Call[]) => Served {
   try {
-    worker = new Worker(workerData as WorkerData, post);
+    const worker = new Worker(workerData as WorkerData, post);
+    return (calls) => worker.serve(calls);
   } catch (error) {
     // A database that cannot be opened fails every call, the first of which is `open`.
-    port.on("message", (calls: Call[]) => {
-      const answers = calls.map(([id]): Answer => [id, undefined, toFailure(error)]);
-      post({ type: "answers", answers, commits: [] });
-    });
-    return;
+    return (calls) => ({ answers: calls.map(([id]) => [id, undefined, toFailure(error)]), commits: [] });
   }
-  port.on("message", (calls: Call[]) => worker.serve(calls));
 }
 
 if (parentPort) start(parentPort);

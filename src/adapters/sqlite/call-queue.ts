@@ -1,0 +1,111 @@
+import { CallError, tooManyCalls } from "./call-error.ts";
+import type { Answer, Call } from "./protocol.ts";
+
+/** The most calls in flight. Further ones are refused, so that a slow disk cannot fill the memory. */
+const maxPending = 50_000;
+
+interface Pending {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+/**
+ * The calls of one client to the store's thread. They are sent once per event-loop tick, in one message, and the next
+ * message only after the answers of that: so the thread has one message of each client at most, and what gathers meanwhile
+ * is one batch.
+ */
+export class CallQueue {
+  readonly #pending = new Map<number, Pending>();
+  readonly #waiting: (isWaiting: boolean) => void;
+  #post: ((calls: readonly Call[]) => void) | undefined;
+  #outbox: Call[] = [];
+  #nextId = 1;
+  /** The last call that was sent. */
+  #lastSent = 0;
+  #isSent = false;
+  /** Set once no call can succeed any more. */
+  #end: Error | undefined;
+  #idle: (() => void)[] = [];
+
+  /** `waiting` is called when the first call begins to wait for its answer, and when no call waits any more. */
+  constructor(waiting: (isWaiting: boolean) => void) {
+    this.#waiting = waiting;
+  }
+
+  /** Whether calls wait for their answers. */
+  get isWaiting(): boolean {
+    return this.#pending.size > 0;
+  }
+
+  /** Makes a call. Rejects with a CallError when it fails on the thread, and with another error when it does not get there. */
+  call(method: string, args: readonly unknown[]): Promise<unknown> {
+    if (this.#end) return Promise.reject(this.#end);
+    if (this.#pending.size >= maxPending) return Promise.reject(new Error(tooManyCalls));
+    const id = this.#nextId++;
+    if (this.#outbox.push([id, method, args]) === 1) setImmediate(() => this.#flush());
+    if (this.#pending.size === 0) this.#waiting(true);
+    return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+  }
+
+  /** Sends the calls, those that wait and those to come, with this function from now on. */
+  connect(post: (calls: readonly Call[]) => void): void {
+    this.#post = post;
+    this.#isSent = false;
+    this.#flush();
+  }
+
+  /** Sends no call until `connect` is called again. Calls that were sent and not answered fail. */
+  disconnect(error: Error): void {
+    this.#post = undefined;
+    for (const [id, { reject }] of this.#pending) {
+      if (id > this.#lastSent) continue;
+      this.#pending.delete(id);
+      reject(error);
+    }
+    this.#checkIdle();
+  }
+
+  /** Takes the answers of the last message. */
+  settle(answers: readonly Answer[]): void {
+    this.#isSent = false;
+    for (const [id, value, failure] of answers) {
+      const pending = this.#pending.get(id);
+      this.#pending.delete(id);
+      if (failure) pending?.reject(new CallError(failure));
+      else pending?.resolve(value);
+    }
+    this.#flush();
+    this.#checkIdle();
+  }
+
+  /** Fails all calls, those to come too. */
+  stop(error: Error): void {
+    this.#end ??= error;
+    this.#outbox = [];
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+    this.#checkIdle();
+  }
+
+  /** Fails the calls to come, and resolves when those in flight have settled. */
+  finish(error: Error): Promise<void> {
+    this.#end ??= error;
+    if (this.#pending.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  #flush(): void {
+    if (!this.#post || this.#isSent || this.#outbox.length === 0) return;
+    const calls = this.#outbox;
+    this.#outbox = [];
+    this.#isSent = true;
+    this.#lastSent = (calls.at(-1) as Call)[0];
+    this.#post(calls);
+  }
+
+  #checkIdle(): void {
+    if (this.#pending.size > 0) return;
+    this.#waiting(false);
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}
