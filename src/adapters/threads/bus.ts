@@ -1,0 +1,190 @@
+/**
+ * Port Bus between the event-loop threads of one process: a port between each two of them. A thread packs the notices of an
+ * event-loop tick once, and posts the same message to every other thread.
+ *
+ * A port delivers every message in order, so there are four ways to lose notices, and each is noticed. A thread that does
+ * not take its messages, because it is blocked, gets no further ones beyond a limit, and finds in its cells how many were
+ * dropped. A thread that ends without a farewell may have had notices to send: its ports close. A thread that stands still
+ * may have stored what it has not announced yet: its heartbeat, a cell, does not grow. And a new thread hears from others
+ * from the moment on at which these know of it.
+ */
+import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import type { Logger } from "pino";
+import type { Bus, BusEvent, BusFigures, Notice } from "../../ports/bus.ts";
+import { guard, warn } from "../../util/guard.ts";
+import { Listeners } from "../../util/listeners.ts";
+import { cells, type PeerMessage, type ThreadLink } from "./link.ts";
+import { type NoticeMessage, packNotices, unpackNotices } from "./notices.ts";
+
+/** The most bytes on their way to one thread. */
+const maxInFlightBytes = 16 * 1024 * 1024;
+const checkMs = 500;
+/** After this many checks, 3 s, in which the heartbeat of a thread has not grown, it is silent. */
+const silentChecks = 6;
+/** Between two LostNotices about silent threads. */
+const checksPerPoll = 3;
+
+/** What threads send each other: notices, or a sign. */
+type Message =
+  | NoticeMessage
+  /** The sender knows the receiver from now on. */
+  | "hello"
+  /** The sender closes, and has sent everything. */
+  | "goodbye";
+
+interface Peer {
+  readonly port: MessagePort;
+  readonly cells: Int32Array;
+  heartbeat: number;
+  /** Checks in which the heartbeat has not grown. */
+  quietChecks: number;
+}
+
+/** The bus of one event-loop thread. */
+export class ThreadBus implements Bus {
+  readonly #control: MessagePort;
+  readonly #cells: Int32Array;
+  readonly #logger: Logger | undefined;
+  readonly #listeners = new Listeners<BusEvent>();
+  readonly #peers = new Map<number, Peer>();
+  readonly #timer: NodeJS.Timeout;
+  #outbox: Notice[] = [];
+  /** How many messages to this thread were dropped, as far as its listeners know. */
+  #reportedDrops = 0;
+  #checksSincePoll = 0;
+  #isClosed = false;
+  #losses = 0;
+  #sent = 0;
+  #heard = 0;
+  #dropped = 0;
+
+  constructor({ bus: control, cells: own }: Pick<ThreadLink, "bus" | "cells">, logger?: Logger) {
+    this.#control = control;
+    this.#cells = new Int32Array(own);
+    this.#logger = logger;
+    control.on("message", (peer: PeerMessage) => this.#meet(peer));
+    control.unref();
+    // The threads that run already have arrived with the link.
+    for (let first = receiveMessageOnPort(control); first; first = receiveMessageOnPort(control))
+      this.#meet(first.message as PeerMessage);
+    this.#timer = setInterval(() => guard(warn, () => this.#check()), checkMs).unref();
+  }
+
+  publish(notices: readonly Notice[]): void {
+    if (this.#isClosed) return;
+    if (this.#outbox.length === 0 && notices.length > 0) setImmediate(() => guard(warn, () => this.#flush()));
+    for (const notice of notices) this.#outbox.push(notice);
+    for (const notice of notices) this.#listeners.call(notice);
+  }
+
+  subscribe(listener: (event: BusEvent) => void): () => void {
+    return this.#listeners.add(listener);
+  }
+
+  figures(): BusFigures {
+    return {
+      connected: true,
+      losses: this.#losses,
+      sent: this.#sent,
+      heard: this.#heard,
+      dropped: this.#dropped,
+    };
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#flush();
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    this.#listeners.clear();
+    for (const { port } of this.#peers.values()) {
+      port.postMessage("goodbye" satisfies Message);
+      port.close();
+    }
+    this.#peers.clear();
+    this.#control.close();
+  }
+
+  #meet({ id, port, cells: theirs, isNew }: PeerMessage): void {
+    const peer: Peer = { port, cells: new Int32Array(theirs), heartbeat: 0, quietChecks: 0 };
+    this.#peers.set(id, peer);
+    port.on("message", (message: Message) => this.#take(id, message));
+    port.on("close", () => this.#lose(id));
+    port.unref();
+    if (isNew) port.postMessage("hello" satisfies Message);
+  }
+
+  #flush(): void {
+    const notices = this.#outbox;
+    this.#outbox = [];
+    if (notices.length === 0 || this.#peers.size === 0) return;
+    const message = packNotices(notices);
+    for (const peer of this.#peers.values()) this.#send(peer, message);
+  }
+
+  #send({ port, cells: theirs }: Peer, message: NoticeMessage): void {
+    const inFlight = Atomics.load(theirs, cells.inFlight);
+    if (inFlight > 0 && inFlight + message.size > maxInFlightBytes) {
+      this.#dropped++;
+      Atomics.add(theirs, cells.dropped, 1);
+      return;
+    }
+    this.#sent++;
+    Atomics.add(theirs, cells.inFlight, message.size);
+    port.postMessage(message);
+  }
+
+  #take(id: number, message: Message): void {
+    if (message === "goodbye") this.#peers.delete(id);
+    else if (message === "hello") this.#report(false);
+    else {
+      Atomics.sub(this.#cells, cells.inFlight, message.size);
+      this.#heard++;
+      for (const notice of unpackNotices(message)) this.#listeners.call(notice);
+    }
+  }
+
+  #lose(id: number): void {
+    if (this.#isClosed || !this.#peers.delete(id)) return;
+    this.#logger?.warn({ thread: id }, "a thread has ended without a farewell; asking the store for its messages");
+    this.#losses++;
+    this.#report(true);
+  }
+
+  #check(): void {
+    Atomics.add(this.#cells, cells.heartbeat, 1);
+    const dropped = Atomics.load(this.#cells, cells.dropped);
+    if (dropped !== this.#reportedDrops) {
+      this.#logger?.warn("this thread was blocked and notices to it were dropped; asking the store for them");
+      this.#reportedDrops = dropped;
+      this.#losses++;
+      this.#report(true);
+    }
+    this.#checksSincePoll++;
+    if (this.#findSilent() && this.#checksSincePoll >= checksPerPoll) {
+      this.#checksSincePoll = 0;
+      this.#report(false);
+    }
+  }
+
+  /** Counts checks rather than time: after a stall of this thread, the others are not silent. */
+  #findSilent(): boolean {
+    let found = false;
+    for (const [id, peer] of this.#peers) {
+      const heartbeat = Atomics.load(peer.cells, cells.heartbeat);
+      if (heartbeat !== peer.heartbeat && peer.quietChecks >= silentChecks)
+        this.#logger?.info({ thread: id }, "a thread that was silent runs again");
+      // A thread that is still starting has stored nothing.
+      peer.quietChecks = heartbeat === peer.heartbeat && heartbeat !== 0 ? peer.quietChecks + 1 : 0;
+      peer.heartbeat = heartbeat;
+      if (peer.quietChecks === silentChecks)
+        this.#logger?.warn({ thread: id }, "a thread has fallen silent; polling the store for its messages");
+      found ||= peer.quietChecks >= silentChecks;
+    }
+    return found;
+  }
+
+  #report(certain: boolean): void {
+    this.#listeners.call({ type: "lost", touches: () => true, certain });
+  }
+}
