@@ -12,15 +12,15 @@ import { sections } from "./sections.ts";
 
 const help = `Usage: npm run bench -- [options]
 
-Measures Tidings on this machine and prints the tables of docs/performance.md, in about five minutes.
+Measures Tidings on this machine and prints the tables of docs/performance.md, in about ten minutes.
 
 Options:
   --quick             A run of seconds that shows whether everything works. Its figures mean nothing.
   --full              More and longer rounds, and a slow reader that stops for five minutes.
   --only <names>      Run only these parts, separated by commas:
                       ${Object.keys(sections).join(", ")}.
-  --rows <text>       Measure only rows of fan-out, idle and memory whose name contains this text, and only stores of
-                      nodes (ferretdb, memory). May be repeated.
+  --rows <text>       Measure only rows whose name contains this text, in the parts that compare servers, and only stores
+                      of nodes (ferretdb, memory). May be repeated.
   --profile <folder>  Write a CPU profile of each server into this folder; bench/profile.ts summarizes it.
   --write             Write the tables and charts into docs/performance.md and docs/charts.
   --help              Print this help.`;
@@ -52,6 +52,8 @@ if (values.write && (values.quick || values.rows !== undefined || values.profile
 if (values.profile !== undefined) profileInto(values.profile);
 
 console.log(`${machineLine()}\n`);
+const quickWarning = "A quick run: it shows whether everything works. ITS FIGURES MEAN NOTHING.";
+if (values.quick) console.log(`${quickWarning}\n`);
 for (const warning of warnings()) console.log(`${warning}\n`);
 const start = performance.now();
 await using drivers = new Drivers();
@@ -61,6 +63,7 @@ for (const name of chosen) {
   const section = await (sections[name] as (typeof sections)[string])(plan, drivers);
   measured[name] = section;
   await drivers.subscribers.closeAll();
+  if (values.quick) console.log(quickWarning);
   console.log(`## ${name} (${((performance.now() - sectionStart) / 1000).toFixed(1)} s)\n`);
   for (const table of section.tables) console.log(`${tableText(table)}\n`);
 }

@@ -2,8 +2,7 @@
 export interface Plan {
   readonly name: "quick" | "default" | "full";
   /**
-   * Measures only the rows of fan-out, idle and memory, and the stores of nodes, whose names contain one of these texts. Undefined
-   * for all.
+   * Measures only the rows, and the stores of nodes, whose names contain one of these texts. Undefined for all.
    */
   readonly rows?: readonly string[];
   /** Rounds of each figure. */
@@ -55,7 +54,7 @@ const standard: Plan = {
   feeds: [1, 100, 10_000, 100_000],
   concurrency: [1, 10, 50, 200],
   missed: 1000,
-  idle: 4000,
+  idle: 5000,
   held: 400,
   latencyMs: 3000,
   nodesMs: 500,

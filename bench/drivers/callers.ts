@@ -5,6 +5,7 @@ import type { CallResult, ClosedLoop, OpenLoop } from "./process/callers.ts";
 
 /** The result of many calls. */
 export interface CallRun {
+  readonly calls: number;
   readonly perSecond: number;
   /** Times from the call to its response. */
   readonly times: Histogram;
@@ -46,7 +47,7 @@ function encode(spec: { requests: readonly Buffer[] }): unknown {
 }
 
 function toRun({ calls, seconds, times, busy }: CallResult, plannedMs: number, longestMs: number): CallRun {
-  const run = { perSecond: calls / seconds, times: new Histogram(times) };
+  const run = { calls, perSecond: calls / seconds, times: new Histogram(times) };
   const saturated = saturationOf(busy);
   if (saturated !== undefined) return { ...run, invalid: saturated };
   const elapsed = seconds * 1000;

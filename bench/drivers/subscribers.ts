@@ -23,6 +23,8 @@ export interface GroupSpec {
   readonly concurrency?: number;
   /** Messages carry the time of their publish. Default false. */
   readonly stamped?: boolean;
+  /** On servers with channels, each user has a channel with the user's name. Default: all have one channel. */
+  readonly ownChannels?: boolean;
 }
 
 /** Messages were lost or duplicated. */
@@ -55,6 +57,7 @@ export class Subscribers implements AsyncDisposable {
           streamsPerConnection: 1,
           concurrency: 50,
           stamped: false,
+          ownChannels: false,
           ...spec,
           group: name,
           first,
@@ -69,11 +72,6 @@ export class Subscribers implements AsyncDisposable {
   /** The CPU time of each driver so far, in µs. */
   cpu(): Promise<number[]> {
     return Promise.all(this.#drivers.map((driver) => driver.cpu()));
-  }
-
-  /** Sends a pong on every WebSocket. Servers that ping close a connection that is silent for long: call it every 20 s. */
-  async keepAlive(): Promise<void> {
-    await Promise.all(this.#drivers.map((driver) => driver.call("keepAlive")));
   }
 
   /** Closes all groups, including those whose servers have ended. */
@@ -150,6 +148,35 @@ export class SubscriberGroup {
     } catch (error) {
       return reasonOf(error);
     }
+  }
+
+  /**
+   * Waits until user number n has exactly `expected[n]` messages, for all users of the group. Resolves with undefined, or
+   * with the reason when messages are lost, duplicated, or delivered to another user.
+   */
+  async findLossOfEach(expected: readonly number[], timeoutMs = lossTimeoutMs): Promise<string | undefined> {
+    const share = ({ first, count }: Share) => expected.slice(first, first + count);
+    try {
+      await this.untilTotals(
+        this.shares.map((part) => share(part).reduce((sum, count) => sum + count, 0)),
+        timeoutMs,
+      );
+      for (const part of this.shares) {
+        const counts = await part.driver.call<number[]>("each", this.#name);
+        const wrong = share(part).findIndex((count, index) => counts[index] !== count);
+        if (wrong < 0) continue;
+        return `user ${part.first + wrong} has ${counts[wrong]} messages instead of ${share(part)[wrong]}`;
+      }
+      return undefined;
+    } catch (error) {
+      return reasonOf(error);
+    }
+  }
+
+  /** The bytes that all subscriptions have received since they opened, those of the handshakes included. */
+  async bytes(): Promise<number> {
+    const each = await Promise.all(this.shares.map(({ driver }) => driver.call<number>("bytes", this.#name)));
+    return each.reduce((sum, bytes) => sum + bytes, 0);
   }
 
   /** The latencies of the messages that have arrived since the previous call. */

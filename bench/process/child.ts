@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
@@ -25,6 +26,23 @@ function profilingEnvironment(): NodeJS.ProcessEnv {
   return { ...process.env, NODE_OPTIONS: options };
 }
 
+/** How a process starts. */
+export interface Launch {
+  /** Flags of Node, such as `--max-semi-space-size=4`. */
+  readonly flags?: readonly string[];
+  /** A program that runs instead of Node and a file, and that understands the same commands. */
+  readonly program?: string;
+}
+
+/** The resident memory of a process as an operator sees it, in bytes; NaN where there is no /proc. */
+export function residentBytes(pid: number | undefined): number {
+  try {
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
+  } catch {
+    return Number.NaN;
+  }
+}
+
 /** A process of the benchmark. It runs commands that arrive as lines on stdin, in order; see `serveCommands`. */
 export class Child implements AsyncDisposable {
   readonly #child: ChildProcess;
@@ -33,13 +51,15 @@ export class Child implements AsyncDisposable {
   #ended = false;
 
   /** Starts a file, given by its path below bench/. Node raises its own limit of open files to the hard limit. */
-  constructor(file: string) {
-    this.#child = spawn(process.execPath, ["--expose-gc", join(import.meta.dirname, "..", file)], {
+  constructor(file: string, { flags = [], program }: Launch = {}) {
+    const args = program === undefined ? [...flags, "--expose-gc", join(import.meta.dirname, "..", file)] : [];
+    this.#child = spawn(program ?? process.execPath, args, {
       env: file.startsWith("servers/") ? profilingEnvironment() : process.env,
       stdio: ["pipe", "pipe", "inherit"],
     });
     createInterface({ input: this.#child.stdout as NodeJS.ReadableStream }).on("line", (line) => this.#settle(line));
     this.#child.stdin?.on("error", () => {});
+    this.#child.on("error", () => {});
     this.#exited = new Promise((resolve) =>
       this.#child.once("close", () => {
         this.#ended = true;
@@ -71,6 +91,11 @@ export class Child implements AsyncDisposable {
   /** Its resident memory after a garbage collection, in bytes. */
   rss(): Promise<number> {
     return this.call("rss");
+  }
+
+  /** Its resident memory as it is, without a garbage collection, in bytes. */
+  resident(): number {
+    return residentBytes(this.pid);
   }
 
   /** The memory of its objects after a garbage collection: V8's heap, and the buffers outside of it, in bytes. */

@@ -1,6 +1,6 @@
 /** A store with MongoDB's protocol and Redis, which several nodes share. Each is a process on a free port. */
 import type { BackendUrls } from "../drivers/process/bare-backends.ts";
-import { findProgram } from "./third-party.ts";
+import { findProgram } from "./program.ts";
 
 /** Servers for the store. `memory` is a server of the tests that speaks MongoDB's protocol and stores nothing on disk. */
 const storeKinds = ["ferretdb", "memory"] as const;

@@ -7,6 +7,8 @@ export interface Connection {
   readonly ready: Promise<void>;
   /** The number of messages of each stream so far. */
   readonly counts: readonly number[];
+  /** The bytes received so far, those of the handshake included. */
+  readonly bytes: number;
   /** Sends an unsolicited pong, where the protocol has one. */
   keepAlive(): void;
   /** Stops reading, or continues. */
@@ -51,11 +53,22 @@ export class Group {
 
   /**
    * The number of messages in total, and of the streams with the fewest and the most: in a total alone, a duplicated
-   * message could make up for a lost one.
+   * message could make up for a lost one. Throws when a stream has broken.
    */
   counts(): { total: number; min: number; max: number } {
-    const each = this.connections.flatMap(({ counts }) => counts);
+    const each = this.each();
     return { total: this.#total, min: Math.min(...each), max: Math.max(...each) };
+  }
+
+  /** The number of messages of each stream, in the order in which they were opened. Throws when a stream has broken. */
+  each(): number[] {
+    if (this.#failed) throw this.#failed;
+    return this.connections.flatMap(({ counts }) => counts);
+  }
+
+  /** The bytes that all connections have received, those of their handshakes included. */
+  bytes(): number {
+    return this.connections.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /** Reports that a stream has broken, after which this group cannot be measured. */

@@ -34,6 +34,7 @@ export class Http2Session implements Connection {
   /** The payload so far of a frame that is collected. */
   #payload: Buffer = Buffer.alloc(0);
   readonly ready: Promise<void>;
+  bytes = 0;
 
   constructor(port: number, requests: readonly StreamRequest[], group: Group) {
     this.#group = group;
@@ -73,6 +74,7 @@ export class Http2Session implements Connection {
   }
 
   #take(chunk: Buffer): boolean {
+    this.bytes += chunk.length;
     let at = 0;
     while (at < chunk.length) {
       if (this.#filled < frameHeaderLength) {

@@ -9,11 +9,22 @@ import type { StreamRequest } from "./http2-session.ts";
 export type Http2Protocol = "grpc" | "connect-h2";
 
 /** The protocol between a server and its subscribers. */
-export type Protocol = "bare" | "ws" | "socket.io" | "tidings-ws" | "connect" | "nats" | "centrifugo" | Http2Protocol;
+export type Protocol =
+  | "bare"
+  | "ws"
+  | "socket.io"
+  | "tidings-ws"
+  | "tidings-ws-json"
+  | "connect"
+  | "nats"
+  | "centrifugo"
+  | Http2Protocol;
 
 /** The token and the request of one stream. */
 export interface Subscriber {
   readonly token: string;
+  /** The channel, for servers with channels. */
+  readonly channel: string;
   /** A SubscribeRequest in Protobuf's JSON. */
   readonly subscribe: JsonValue;
 }
@@ -75,11 +86,19 @@ export function handshakeOf(protocol: Exclude<Protocol, Http2Protocol>, subscrib
           { expect: caughtUpFrame },
         ],
       };
+    case "tidings-ws-json":
+      return {
+        first: upgrade("/ws", "sec-websocket-protocol: tidings.v1.json\r\n"),
+        steps: [
+          { expect: textPattern("\r\n\r\n"), send: textFrame(JSON.stringify(subscriber, ["token", "subscribe"])) },
+          { expect: textPattern('"caughtUp":') },
+        ],
+      };
     case "connect":
       return { first: connectRequest(subscriber), steps: [{ expect: caughtUpEnvelope }] };
     case "nats":
       return {
-        first: Buffer.from('CONNECT {"verbose":false}\r\nSUB bench 1\r\nPING\r\n'),
+        first: Buffer.from(`CONNECT {"verbose":false}\r\nSUB ${subscriber.channel} 1\r\nPING\r\n`),
         steps: [{ expect: textPattern("PONG") }],
       };
     case "centrifugo":
@@ -87,7 +106,10 @@ export function handshakeOf(protocol: Exclude<Protocol, Http2Protocol>, subscrib
         first: upgrade("/connection/websocket"),
         steps: [
           { expect: textPattern("\r\n\r\n"), send: textFrame('{"id":1,"connect":{}}') },
-          { expect: textPattern('"id":1,'), send: textFrame('{"id":2,"subscribe":{"channel":"bench"}}') },
+          {
+            expect: textPattern('"id":1,'),
+            send: textFrame(`{"id":2,"subscribe":{"channel":"${subscriber.channel}"}}`),
+          },
           { expect: textPattern('"id":2,"subscribe"') },
         ],
       };

@@ -60,6 +60,30 @@ export class RawCaller {
   }
 }
 
+/** Calls a server on one connection, which it opens again when the server has closed it because it was idle. */
+export class Caller {
+  readonly #port: number;
+  #caller: RawCaller | undefined;
+
+  constructor(port: number) {
+    this.#port = port;
+  }
+
+  /** Sends a request and resolves with the body of the response. Rejects when the status is not 200. */
+  async call(request: Buffer): Promise<Buffer> {
+    if (!this.#caller || this.#caller.closed) this.#caller = await RawCaller.open(this.#port);
+    return this.#caller.call(request);
+  }
+
+  /** Closes the connection. */
+  close(): void {
+    this.#caller?.close();
+  }
+}
+
+/** The path of Publish. */
+export const publishPath = "/tidings.v1.PushService/Publish";
+
 /** Encodes a unary Connect call of PushService; `body` is in Protobuf. */
 export function rawRequest(method: string, token: string, body: Uint8Array): Buffer {
   return postRequest(

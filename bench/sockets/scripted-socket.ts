@@ -12,12 +12,14 @@ export class ScriptedSocket implements Connection {
   readonly #counter: MessageCounter;
   readonly #keepAlive: Buffer | undefined;
   readonly ready: Promise<void>;
+  bytes = 0;
 
   /** `keepAlive`: the unsolicited pong of the protocol, if it has one. */
   constructor(port: number, { first, steps }: HandshakeScript, group: Group, keepAlive?: Buffer) {
     const counter = new MessageCounter(group);
     const take = (length: number): boolean => {
       const chunk = shared.subarray(0, length);
+      this.bytes += length;
       counter.take(chunk);
       if (!handshake.done) handshake.take(chunk);
       return true;

@@ -78,7 +78,6 @@ async function busyRuns(
     const times = new Histogram();
     for (const group of groups) times.merge(await group.times());
     raw.add(round, run.invalid ?? rawLoss, times);
-    await subscribers.keepAlive();
   }
 }
 

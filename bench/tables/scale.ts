@@ -43,7 +43,6 @@ export async function scale(plan: Plan, { subscribers }: Drivers): Promise<Secti
         figures,
       );
     }
-    await subscribers.keepAlive();
   }
   const last = rows.at(-1);
   if (!last) return { tables: [] };

@@ -13,8 +13,6 @@ import { benchTenant, serviceToken } from "../workload/tokens.ts";
 const bulkBytes = 60_000;
 /** Rate of the messages to the whole tenant. The latency of the other subscribers is measured on these. */
 const broadcastsPerSecond = 20;
-/** Interval of pongs to the server, which closes WebSockets that do not answer its pings. */
-const keepAliveMs = 10_000;
 const mebibyte = 2 ** 20;
 /** Longer than any run: a reader that stops for longer than this is closed and would then cost nothing. */
 const stallMs = 3_600_000;
@@ -108,7 +106,7 @@ function add(figures: { p99: Figure; growth: Figure }, { p99, growth, invalid }:
 }
 
 /** One run, which publishes the same messages with and without the slow reader. `counter` keeps the number of messages. */
-async function run({ plan, tidings, subscribers, fast, broadcasts, bulk }: Setup, counter: Setup): Promise<Run> {
+async function run({ plan, tidings, fast, broadcasts, bulk }: Setup, counter: Setup): Promise<Run> {
   const { port } = tidings;
   const token = await serviceToken();
   const small = rawRequest("Publish", token, publishBody(publishTo({ tenant: benchTenant })));
@@ -117,11 +115,10 @@ async function run({ plan, tidings, subscribers, fast, broadcasts, bulk }: Setup
   const bulkPerSecond = bulkCount(plan) / (plan.slowReaderMs / 1000);
   await fast.times();
   const before = await tidings.child.rss();
-  const keepAlive = setInterval(() => void subscribers.keepAlive().catch(() => {}), keepAliveMs);
   const runs = await Promise.all([
     broadcasts.openLoop({ ...load, requests: [small], perSecond: broadcastsPerSecond }),
     bulk.openLoop({ ...load, requests: [large], perSecond: bulkPerSecond }),
-  ]).finally(() => clearInterval(keepAlive));
+  ]);
   counter.sent += broadcastCount(plan);
   const loss = await fast.findLoss(counter.sent);
   const growth = ((await tidings.child.rss()) - before) / mebibyte;

@@ -1,4 +1,4 @@
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Kind, Scope } from "../../gen/tidings/v1/message_pb.ts";
 import {
@@ -27,6 +27,9 @@ export function markedText(length: number, stamp = 0): string {
 
 /** Length of the content of a typical message; the event then has about 200 bytes. */
 export const typicalLength = 96;
+
+/** Length of the text that other servers send: as long as a typical event in Protobuf. */
+export const textLength = 200;
 
 /** The event that Tidings would send for a typical message, for servers without a store. */
 export function sampleEvent(): SubscribeResponse {
@@ -78,6 +81,11 @@ function fieldOf(audience: BenchAudience) {
 /** Encodes the body of a Publish. */
 export function publishBody(request: PublishRequest): Uint8Array {
   return toBinary(PublishRequestSchema, request);
+}
+
+/** Encodes the body of a Publish in JSON. */
+export function publishJson(request: PublishRequest): Buffer {
+  return Buffer.from(toJsonString(PublishRequestSchema, request));
 }
 
 /** Encodes the body of a PublishBatch. */

@@ -24,15 +24,19 @@ export interface OpenGroup {
   readonly concurrency: number;
   /** Messages carry the time of their publish. */
   readonly stamped: boolean;
+  /** On servers with channels, each user has a channel with the user's name; otherwise all have the channel `bench`. */
+  readonly ownChannels: boolean;
 }
 
+/** Interval of pongs on WebSockets of Tidings, in ms: it closes one that answers no ping, and drivers parse no pings. */
+const keepAliveMs = 10_000;
 /** Time limit for connections that open together, in ms. Those that resume receive all missed messages within it. */
 const openTimeoutMs = 90_000;
 
 const groups = new Map<string, Group>();
 const tokens = new Map<string, string>();
 
-serveCommands({ open, until, counts, times, keepAlive, pause, stopWaiting, close, closeAll });
+serveCommands({ open, until, counts, each, bytes, times, pause, stopWaiting, close, closeAll });
 
 /** Resolves when all are subscribed. */
 async function open(spec: OpenGroup): Promise<void> {
@@ -69,15 +73,18 @@ async function openConnection(spec: OpenGroup, group: Group, offset: number, str
     const requests = subscribers.map((subscriber) => http2Request(protocol, subscriber));
     return new Http2Session(port, requests, group);
   }
-  const keepAlive = protocol === "tidings-ws" ? pong : undefined;
+  const keepAlive = protocol.startsWith("tidings-ws") ? pong : undefined;
   return new ScriptedSocket(port, handshakeOf(protocol, subscribers[0] as Subscriber), group, keepAlive);
 }
 
-async function subscriberOf({ prefix, tenant, subscribe }: OpenGroup, number: number): Promise<Subscriber> {
+async function subscriberOf(
+  { prefix, tenant, subscribe, ownChannels }: OpenGroup,
+  number: number,
+): Promise<Subscriber> {
   const user = `${prefix}${number}`;
   const token = tokens.get(`${tenant}/${user}`) ?? (await userToken(user, tenant));
   tokens.set(`${tenant}/${user}`, token);
-  return { token, subscribe };
+  return { token, subscribe, channel: ownChannels ? user : "bench" };
 }
 
 function find(name: string): Group {
@@ -94,6 +101,14 @@ function counts(name: string) {
   return find(name).counts();
 }
 
+function each(name: string): number[] {
+  return find(name).each();
+}
+
+function bytes(name: string): number {
+  return find(name).bytes();
+}
+
 /** The times since the previous call. */
 function times(name: string): number[] {
   const { times: histogram } = find(name);
@@ -102,9 +117,9 @@ function times(name: string): number[] {
   return values;
 }
 
-function keepAlive(): void {
+setInterval(() => {
   for (const group of groups.values()) for (const connection of group.connections) connection.keepAlive();
-}
+}, keepAliveMs);
 
 function pause({ group, on }: { group: string; on: boolean }): void {
   for (const connection of find(group).connections) connection.pause(on);

@@ -3,10 +3,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Server } from "socket.io";
 import { serveCommands } from "../../process/commands.ts";
-import { markedText } from "../../workload/message.ts";
+import { markedText, textLength } from "../../workload/message.ts";
 
-/** As long as an event of the other servers. */
-const message = markedText(200);
+const message = markedText(textLength);
 /** Longer than any run, so that no pings are measured. */
 const pingInterval = 3_600_000;
 let server: Server;

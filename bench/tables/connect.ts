@@ -1,0 +1,76 @@
+import type { Drivers } from "../drivers/drivers.ts";
+import { Figure, formatNumber } from "../measure/figure.ts";
+import { reasonOf } from "../measure/invalid.ts";
+import { includesRow, type Plan } from "../plan.ts";
+import type { Section } from "../report/section.ts";
+import type { Target } from "../report/target.ts";
+import { type Contender, centrifugo, microWebSockets, names, nats, own } from "../servers/peers.ts";
+import type { Sender } from "../servers/servers.ts";
+
+/** The time that servers get to release closed connections, in ms. */
+const settleMs = 300;
+
+interface Row {
+  readonly contender: Contender;
+  /** Server CPU in µs: from opening the connection until its subscriber has caught up, and for closing it. */
+  readonly opening: Figure;
+  readonly closing: Figure;
+}
+
+/**
+ * Measures what it costs the server to open a subscription, until the subscriber has caught up, and to close it. Each is of
+ * a user that the server has not seen before.
+ */
+export async function connect(plan: Plan, { subscribers }: Drivers): Promise<Section> {
+  await using scope = new AsyncDisposableStack();
+  const contenders = [
+    own.bare,
+    ...microWebSockets(),
+    own.wsPackage,
+    own.socketIo,
+    ...centrifugo(),
+    ...nats(),
+    own.stockConnect,
+    own.ws,
+    own.wsJson,
+    own.connect,
+  ].filter(({ name }) => includesRow(plan, name));
+  const rows = contenders.map((contender): Row => ({ contender, opening: new Figure(), closing: new Figure() }));
+  const running: { row: Row; server: Sender }[] = [];
+  for (const row of rows) running.push({ row, server: scope.use(await row.contender.start()) });
+  const count = plan.subscribers;
+  // Two rounds compile the code.
+  for (let round = -1; round <= plan.rounds; round++) {
+    for (const { row, server } of running) {
+      const { protocol } = row.contender;
+      try {
+        const before = await server.cpu();
+        const group = await subscribers.open({ protocol, port: server.port, count, prefix: `round-${round}-` });
+        const opened = await server.cpu();
+        await group.close();
+        await new Promise((resolve) => setTimeout(resolve, settleMs));
+        const closed = await server.cpu();
+        if (round < 1) continue;
+        row.opening.add((opened - before) / count);
+        row.closing.add((closed - opened) / count);
+      } catch (error) {
+        for (const figure of [row.opening, row.closing]) figure.invalidate(reasonOf(error));
+      }
+    }
+  }
+  const table = [
+    [`server CPU per subscription, µs (${count} one after another, 100 at a time)`, "opening", "closing"],
+    ...rows.map(({ contender, opening, closing }) => [
+      contender.name,
+      opening.text(formatNumber),
+      closing.text(formatNumber),
+    ]),
+  ];
+  return { tables: [table], targets: targets(rows) };
+}
+
+function targets(rows: readonly Row[]): Target[] {
+  const cost = (name: string) => rows.find(({ contender }) => contender.name === name)?.opening.median ?? Number.NaN;
+  const measured = cost(names.ws) / cost(names.socketIo);
+  return [{ name: "CPU of opening a ws stream / Socket.IO", bound: "at most", limit: 0.6, measured, unit: " ×" }];
+}
