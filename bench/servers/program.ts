@@ -67,7 +67,7 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** Connects to a program that is starting. Rejects when it does not listen within 10 s. */
+/** Connects to a program that is starting. Rejects when it does not listen within a minute. */
 export async function dial(port: number): Promise<Socket> {
   for (let attempt = 0; ; attempt++) {
     const socket = connect({ port, host: "127.0.0.1", noDelay: true });
@@ -76,7 +76,7 @@ export async function dial(port: number): Promise<Socket> {
       socket.on("error", () => {}).resume();
       return socket;
     } catch (error) {
-      if (attempt === 100) throw error;
+      if (attempt === 600) throw error;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
