@@ -123,10 +123,10 @@ export class Database {
   transaction<T>(work: () => T): T {
     // The rollback of an earlier transaction may have failed.
     if (this.#connection.isTransaction) this.#connection.exec("ROLLBACK");
-    this.#connection.exec("BEGIN IMMEDIATE");
+    this.sql("BEGIN IMMEDIATE").run();
     try {
       const result = work();
-      this.#connection.exec("COMMIT");
+      this.sql("COMMIT").run();
       return result;
     } catch (error) {
       // After some failures, such as a full disk, SQLite has already rolled back by itself.

@@ -17,6 +17,7 @@ import type {
   StoredReadState,
   TenantUsage,
 } from "../../ports/store.ts";
+import { type AppendAnswer, fromAnswer, toRows } from "./append-rows.ts";
 import { writes } from "./protocol.ts";
 
 /** The methods of a store whose calls are made on the store's thread. */
@@ -27,8 +28,8 @@ export abstract class StoreCalls implements FeedLog, InboxIndex {
   /** Why nothing must be written now; undefined if writing is safe. */
   protected abstract get writeRefusal(): string | undefined;
 
-  append(messages: readonly Append[]): Promise<readonly AppendResult[]> {
-    return this.#ask("append", messages);
+  async append(messages: readonly Append[]): Promise<readonly AppendResult[]> {
+    return fromAnswer(messages, await this.#ask<AppendAnswer>("append", toRows(messages)));
   }
 
   bounds(feeds: readonly FeedKey[]): Promise<readonly FeedBounds[]> {

@@ -13,6 +13,7 @@
  */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { Commit } from "../../ports/store.ts";
+import { type AppendRows, countRows, fromRows, toAnswer } from "./append-rows.ts";
 import { Background } from "./background.ts";
 import { Clients, type Served } from "./clients.ts";
 import { CountTrimmer, type TrimFigures } from "./count-trimmer.ts";
@@ -83,7 +84,7 @@ class Worker {
         this.#background.close();
         this.#db.close();
       },
-      append: feeds.append.bind(feeds),
+      append: (rows: AppendRows) => toAnswer(this.#db.epoch, feeds.append(fromRows(rows))),
       bounds: feeds.bounds.bind(feeds),
       read: feeds.read.bind(feeds),
       recall: feeds.recall.bind(feeds),
@@ -204,7 +205,7 @@ function toFailure(error: unknown): Failure {
 
 function countAppended(calls: readonly Call[]): number {
   let messages = 0;
-  for (const [, method, args] of calls) if (method === "append") messages += (args[0] as readonly unknown[]).length;
+  for (const [, method, args] of calls) if (method === "append") messages += countRows(args[0] as AppendRows);
   return messages;
 }
 
