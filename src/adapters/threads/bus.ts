@@ -67,6 +67,7 @@ export class ThreadBus implements Bus {
     // The threads that run already have arrived with the link.
     for (let first = receiveMessageOnPort(control); first; first = receiveMessageOnPort(control))
       this.#meet(first.message as PeerMessage);
+    Atomics.add(this.#cells, cells.heartbeat, 1);
     this.#timer = setInterval(() => guard(warn, () => this.#check()), checkMs).unref();
   }
 
