@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe } from "vitest";
 import { appendLaw } from "./store-append.ts";
 import { batchLaw } from "./store-batch.ts";
 import type { MakeStore, OpenedStore, StoreBench } from "./store-bench.ts";
+import { longCountLaw } from "./store-count.ts";
 import { countLaw, findLaw } from "./store-inbox.ts";
 import { keyLaw } from "./store-keys.ts";
 import { lifeLaw } from "./store-life.ts";
@@ -28,6 +29,7 @@ const laws: Readonly<Record<string, (bench: StoreBench) => void>> = {
   retention: retentionLaw,
   select: selectLaw,
   countNotifications: countLaw,
+  "countNotifications of a long feed": longCountLaw,
   find: findLaw,
   "a read state": readStateLaw,
   tenants: tenantLaw,

@@ -13,13 +13,14 @@ import { messages, start, upTo, userFeed } from "../support/store-messages.ts";
 const feeds = [userFeed("t", "ann"), { tenant: "t", name: "tenant" }, userFeed("t", "nobody")] as const;
 const all: SeqRanges = [[1, unbounded]];
 
-describe("A count of 50,000 notifications in the embedded store", () => {
+describe("A count of 50,000 notifications of many categories in the embedded store", () => {
   const store = new SqliteStore({ folder: ":memory:", keep: 100_000 });
   beforeAll(async () => {
     await store.open();
     const feed = ["user/ann", "tenant"];
     for (let count = 0; count < 25_000; count += 2500) {
-      await store.append(messages("t", 2500, (index) => ({ feeds: feed, category: `c${index % 3}` })));
+      // So many that no tally has them, and each message is looked at.
+      await store.append(messages("t", 2500, (index) => ({ feeds: feed, category: `c${index % 300}` })));
     }
   });
   afterAll(() => store.close());
@@ -34,9 +35,11 @@ describe("A count of 50,000 notifications in the embedded store", () => {
 
   test("is made in parts, of which each leaves the rest", async () => {
     const part = await store.countNotifications([{ feed: feeds[0], ranges: all }], start);
-    expect(total(part)).toBe(20_000);
-    expect(part.rest).toEqual([[[1, 5000]]]);
-    expect(part.oldest).toEqual([5001]);
+    const [oldest = 0] = part.oldest;
+    expect(total(part)).toBeGreaterThan(19_000);
+    expect(total(part)).toBeLessThanOrEqual(20_000);
+    expect(oldest).toBe(25_001 - total(part));
+    expect(part.rest).toEqual([[[1, oldest - 1]]]);
   });
 
   test.each<{ ranges: SeqRanges; expected: number; oldest: number }>([

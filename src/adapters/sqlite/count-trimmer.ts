@@ -1,6 +1,7 @@
 import type { BackgroundTask } from "./background.ts";
 import type { Database } from "./database.ts";
 import { MessageRows } from "./message-rows.ts";
+import { Tallies } from "./tallies.ts";
 import { UsageCount } from "./usage-count.ts";
 
 /** Entries that are deleted between two looks at the clock. */
@@ -40,6 +41,7 @@ export class CountTrimmer implements BackgroundTask {
   readonly pause = 1;
   readonly #db: Database;
   readonly #rows: MessageRows;
+  readonly #tallies: Tallies;
   /** By the id of a feed. */
   readonly #surplus = new Map<number, Surplus>();
   #waiting = 0;
@@ -48,9 +50,10 @@ export class CountTrimmer implements BackgroundTask {
   /** The feed up to which all have been looked at; undefined once all have. */
   #lookedUpTo: number | undefined = 0;
 
-  constructor(db: Database, usage = new UsageCount(db)) {
+  constructor(db: Database, usage = new UsageCount(db), tallies = new Tallies(db)) {
     this.#db = db;
-    this.#rows = new MessageRows(db, usage);
+    this.#rows = new MessageRows(db, usage, tallies);
+    this.#tallies = tallies;
   }
 
   /** Has entries of a feed, about as many as given, deleted later: all below its tail in the database. */
@@ -120,6 +123,7 @@ export class CountTrimmer implements BackgroundTask {
     const last = entries.at(-1);
     if (!last) return 0;
     this.#db.sql("DELETE FROM entries WHERE feed = ? AND seq <= ?").run(feed, last.seq);
+    this.#tallies.trimmed(feed, last.seq);
     // Message 0 is a tombstone.
     for (const { message } of entries) if (message !== 0) this.#rows.unlink(message, feed, now);
     return entries.length;

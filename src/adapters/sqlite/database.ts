@@ -35,6 +35,11 @@ const migrations = [
   UPDATE messages SET batch_id = e.batch_id FROM entries e WHERE e.message = messages.row AND e.batch_id IS NOT NULL;
   CREATE INDEX messages_batch ON messages (tenant, batch_id, row) WHERE batch_id IS NOT NULL;
   `,
+  `
+  -- One row per complete block of a feed: see tallies.ts. A block without one is counted slot by slot. The table may be
+  -- there: damage of the header may have changed version 3 into 2.
+  CREATE TABLE IF NOT EXISTS tallies (feed INTEGER, block INTEGER, json TEXT NOT NULL, PRIMARY KEY (feed, block)) WITHOUT ROWID;
+  `,
 ];
 
 /** The folder that stands for a database in memory. */

@@ -15,6 +15,7 @@ import type { CountTrimmer } from "./count-trimmer.ts";
 import { type Database, fromTime, fromUuid, toTime, toUuid } from "./database.ts";
 import { MessageRows } from "./message-rows.ts";
 import { rowColumns, toEntry } from "./row.ts";
+import { Tallies } from "./tallies.ts";
 import { UsageCount } from "./usage-count.ts";
 
 /**
@@ -44,6 +45,7 @@ export class SqliteFeeds {
   readonly #rows: MessageRows;
   readonly #trimmer: CountTrimmer;
   readonly #usage: UsageCount;
+  readonly #tallies: Tallies;
   readonly #cache = new LruCache<string, Feed>({
     cost: maxCachedBytes,
     costOf: (_feed, name) => feedBytes + name.length,
@@ -52,12 +54,19 @@ export class SqliteFeeds {
   #lastRow: number | undefined;
 
   /** Entries below the tail of a feed are left to `trimmer`. */
-  constructor(db: Database, keep: number, trimmer: CountTrimmer, usage = new UsageCount(db)) {
+  constructor(
+    db: Database,
+    keep: number,
+    trimmer: CountTrimmer,
+    usage = new UsageCount(db),
+    tallies = new Tallies(db),
+  ) {
     this.#db = db;
     this.#keep = keep;
-    this.#rows = new MessageRows(db, usage);
+    this.#rows = new MessageRows(db, usage, tallies);
     this.#trimmer = trimmer;
     this.#usage = usage;
+    this.#tallies = tallies;
   }
 
   /** Drops what is cached. To be called after a failed transaction: memory must not be ahead of the database. */
@@ -181,6 +190,7 @@ export class SqliteFeeds {
           message.objectId || null,
           message.batchId || null,
         );
+      this.#tallies.appended(feed.id, feed.seq);
       this.#raiseByCount(feed, message.keyTime ?? message.publishTime);
       return { feed: feed.id, seq: feed.seq };
     });

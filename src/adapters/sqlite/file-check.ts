@@ -60,6 +60,7 @@ const trees: readonly Tree[] = [
     "object_id IS NOT NULL AND ",
   ),
   tree("actors", "entries INDEXED BY entries_actor", "feed, actor_id, seq", [0, "", 0], "kind = 2 AND "),
+  tree("tallies", "tallies", "feed, block", [0, -1]),
 ];
 
 /**

@@ -1,6 +1,7 @@
 import {
   type BatchPage,
   type Entry,
+  type FeedBounds,
   type FeedKey,
   type MessageLocation,
   type NotificationCount,
@@ -9,12 +10,15 @@ import {
   type StoredReadState,
   unbounded,
 } from "../../ports/store.ts";
+import { clip } from "../../util/seq-ranges.ts";
 import { type Database, fromUuid, toTime } from "./database.ts";
+import { FeedCount, FeedCounter } from "./feed-counter.ts";
 import type { SqliteFeeds } from "./feeds.ts";
 import { MessageRows } from "./message-rows.ts";
 import { rowColumns, toEntry } from "./row.ts";
+import { defaultBlockSize, Tallies } from "./tallies.ts";
 
-/** The most slots of feeds that one call counts, which takes some milliseconds: other calls wait meanwhile. */
+/** The most slots of feeds that one call reads to count, which takes some milliseconds: other calls wait meanwhile. */
 const maxSlotsPerCount = 20_000;
 
 /** The inbox queries of the embedded store. It runs on the store's thread. */
@@ -22,11 +26,13 @@ export class SqliteInbox {
   readonly #db: Database;
   readonly #feeds: SqliteFeeds;
   readonly #rows: MessageRows;
+  readonly #counter: FeedCounter;
 
-  constructor(db: Database, feeds: SqliteFeeds) {
+  constructor(db: Database, feeds: SqliteFeeds, tallies = new Tallies(db)) {
     this.#db = db;
     this.#rows = new MessageRows(db);
     this.#feeds = feeds;
+    this.#counter = new FeedCounter(db, tallies);
   }
 
   select(selection: Selection): Entry[] {
@@ -59,32 +65,23 @@ export class SqliteInbox {
     const oldest = feeds.map(() => Number.POSITIVE_INFINITY);
     const bounds = this.#feeds.bounds(feeds.map(({ feed }) => feed));
     const rest: SeqRanges[] = [];
-    let slots = maxSlotsPerCount;
-    feeds.forEach(({ feed, ranges: all }, index) => {
+    let budget = maxSlotsPerCount;
+    feeds.forEach(({ feed, ranges }, index) => {
       const id = this.#feeds.find(feed)?.id;
-      const { tail = 1, seq = 0 } = bounds[index] ?? {};
-      const { newest: ranges, older, taken } = takeNewest(all, tail, seq, slots);
-      slots -= taken;
-      rest.push(older);
-      if (id === undefined || ranges.length === 0) return;
-      // Count by category here: GROUP BY makes SQLite sort all rows first, which takes three times as long.
-      const row = this.#db
-        .sql(
-          `SELECT json_group_array(e.category) AS categories, min(e.expire_time) AS expire_time, min(e.seq) AS oldest
-           FROM json_each(?) r CROSS JOIN entries e
-           WHERE e.feed = ? AND e.seq BETWEEN max(?, r.value ->> 0) AND r.value ->> 1
-             AND e.kind = 1 AND (e.expire_time IS NULL OR e.expire_time > ?)`,
-        )
-        .get(JSON.stringify(ranges), id, tail, now) as {
-        categories: string;
-        expire_time: number | null;
-        oldest: number | null;
-      };
-      for (const category of JSON.parse(row.categories) as string[]) {
-        byCategory.set(category, (byCategory.get(category) ?? 0) + 1);
+      const bound = bounds[index] as FeedBounds;
+      const count = new FeedCount();
+      let left = ranges;
+      do {
+        const { newest, older } = takeNewest(left, bound, budget);
+        left = older;
+        if (id !== undefined && newest.length > 0) budget -= this.#counter.count(id, newest, bound, now, count);
+      } while (left.length > 0 && budget >= defaultBlockSize);
+      rest.push(left);
+      for (const [category, counted] of count.byCategory) {
+        if (counted > 0) byCategory.set(category, (byCategory.get(category) ?? 0) + counted);
       }
-      nextExpiry = Math.min(nextExpiry, toTime(row.expire_time));
-      oldest[index] = row.oldest ?? Number.POSITIVE_INFINITY;
+      nextExpiry = Math.min(nextExpiry, count.nextExpiry);
+      oldest[index] = count.oldest;
     });
     const isWhole = rest.every((ranges) => ranges.length === 0);
     return { byCategory, nextExpiry, oldest, bounds, ...(isWhole ? {} : { rest }) };
@@ -209,23 +206,24 @@ function conditions(selection: Selection): { text: string; values: (string | num
   return { text: parts.map(([text]) => `AND ${text}`).join(" "), values: parts.map(([, value]) => value) };
 }
 
-/** Splits off the newest slots of ranges, at most `limit` of those from `tail` to `seq`. Both parts ascend. */
-function takeNewest(ranges: SeqRanges, tail: number, seq: number, limit: number) {
-  let taken = 0;
+/**
+ * Splits off the newest slots of ranges, as many whole blocks as have at most `limit` slots between the bounds of the feed.
+ * Both parts ascend.
+ */
+function takeNewest(ranges: SeqRanges, { tail, seq }: FeedBounds, limit: number) {
+  let left = limit;
   for (let index = ranges.length - 1; index >= 0; index--) {
     const [from, to] = ranges[index] as readonly [number, number];
     const [low, high] = [Math.max(from, tail), Math.min(to, seq)];
     if (high < low) continue;
-    const left = limit - taken;
-    if (high - low + 1 <= left) {
-      taken += high - low + 1;
+    if (high - low < left) {
+      left -= high - low + 1;
       continue;
     }
-    // Where nothing fits, the end of the range is kept: later messages may be in it by the next call.
-    const cut = left === 0 && taken === 0 ? to : high - left;
-    const older: SeqRanges = [...ranges.slice(0, index), [from, cut]];
-    const newest: SeqRanges = [...(cut < to ? [[cut + 1, to] as const] : []), ...ranges.slice(index + 1)];
-    return { newest, older, taken: limit };
+    // The ranges are kept beyond the end of the feed: later messages may be in them by the next call.
+    if (limit < defaultBlockSize) return { newest: [], older: ranges };
+    const cut = Math.ceil((high - left) / defaultBlockSize) * defaultBlockSize;
+    return { newest: clip(ranges, Math.max(tail, cut + 1), seq), older: clip(ranges, 1, cut) };
   }
-  return { newest: ranges, older: [] as SeqRanges, taken };
+  return { newest: clip(ranges, tail, seq), older: [] };
 }

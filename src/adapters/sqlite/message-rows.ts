@@ -1,15 +1,18 @@
 import { keyLifetimeMs } from "../../ports/store.ts";
 import type { Database } from "./database.ts";
+import { Tallies } from "./tallies.ts";
 import { UsageCount } from "./usage-count.ts";
 
 /** The rows of single messages and of their entries in feeds. */
 export class MessageRows {
   readonly #db: Database;
   readonly #usage: UsageCount;
+  readonly #tallies: Tallies;
 
-  constructor(db: Database, usage = new UsageCount(db)) {
+  constructor(db: Database, usage = new UsageCount(db), tallies = new Tallies(db)) {
     this.#db = db;
     this.#usage = usage;
+    this.#tallies = tallies;
   }
 
   /** Returns the locations of a message in feeds with an id above `after`, in the order of their ids. */
@@ -25,6 +28,7 @@ export class MessageRows {
 
   /** Deletes an entry, or makes it a tombstone when it has the last seq of its feed. */
   erase(feed: number, seq: number): void {
+    this.#tallies.erased(feed, seq);
     const next = this.#db.sql("SELECT 1 FROM entries WHERE feed = ? AND seq > ? LIMIT 1").get(feed, seq);
     if (next) this.#db.sql("DELETE FROM entries WHERE feed = ? AND seq = ?").run(feed, seq);
     else {

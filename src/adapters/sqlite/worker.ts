@@ -9,7 +9,8 @@
  * fails, its calls run again in smaller ones, until the calls that fail are alone: a full disk fails writes and no reads,
  * a damaged page fails the calls that need it. A batch without writes runs without a transaction.
  *
- * Between batches the thread deletes what retention by count has hidden, and checks a large file.
+ * Between batches the thread deletes what retention by count has hidden, writes tallies that are missing, and checks a
+ * large file.
  */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { Commit } from "../../ports/store.ts";
@@ -31,6 +32,7 @@ import {
   type WorkerData,
   writes,
 } from "./protocol.ts";
+import { Tallies } from "./tallies.ts";
 import { UsageCount } from "./usage-count.ts";
 
 /** Calls that cannot be made in a transaction. `close` is the last call ever. */
@@ -44,6 +46,7 @@ class Worker {
   readonly #feeds: SqliteFeeds;
   readonly #trimmer: CountTrimmer;
   readonly #usage: UsageCount;
+  readonly #tallies: Tallies;
   readonly #background: Background;
   readonly #post: (message: ThreadMessage) => void;
   readonly #methods: Readonly<Record<string, (...args: never[]) => unknown>>;
@@ -59,12 +62,14 @@ class Worker {
     this.#db = new Database(folder, options);
     const usage = new UsageCount(this.#db);
     this.#usage = usage;
-    this.#trimmer = new CountTrimmer(this.#db, usage);
-    const feeds = new SqliteFeeds(this.#db, keep, this.#trimmer, usage);
-    const inbox = new SqliteInbox(this.#db, feeds);
+    const tallies = new Tallies(this.#db);
+    this.#tallies = tallies;
+    this.#trimmer = new CountTrimmer(this.#db, usage, tallies);
+    const feeds = new SqliteFeeds(this.#db, keep, this.#trimmer, usage, tallies);
+    const inbox = new SqliteInbox(this.#db, feeds, tallies);
     this.#feeds = feeds;
     const check = new FileCheck(this.#db, (sentence) => post({ type: "progress", sentence }));
-    const tasks = [this.#trimmer, usage, ...(this.#db.isChecked ? [] : [check])];
+    const tasks = [this.#trimmer, usage, tallies, ...(this.#db.isChecked ? [] : [check])];
     this.#background = new Background(tasks, {
       worked: () => {
         usage.commit();
@@ -72,7 +77,7 @@ class Worker {
       },
       failed: (task, error) => {
         feeds.forget();
-        if (task !== usage)
+        if (task !== usage && task !== tallies)
           post({ type: "failed", work: task === check ? "check" : "trim", failure: toFailure(error) });
       },
     });
@@ -111,7 +116,8 @@ class Worker {
       for (const call of calls.filter(isAlone)) this.#answer(call);
     }
     this.#postTrim();
-    if (this.#trimmer.hasWork || this.#usage.hasWork) this.#background.wake(performance.now() - start);
+    if (this.#trimmer.hasWork || this.#usage.hasWork || this.#tallies.hasWork)
+      this.#background.wake(performance.now() - start);
     return { answers: this.#answers, commits: this.#commits };
   }
 

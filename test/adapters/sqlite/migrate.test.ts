@@ -175,7 +175,7 @@ describe("A database of version 1", () => {
     await checkOld(second.store);
     await second.store.close();
     const database = new DatabaseSync(join(folder, "tidings.db"));
-    expect(database.prepare("PRAGMA user_version").get()).toEqual({ user_version: 2 });
+    expect(database.prepare("PRAGMA user_version").get()).toEqual({ user_version: 3 });
     expect(database.prepare("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
     database.close();
   });

@@ -7,6 +7,7 @@ import { SqliteFeeds } from "../../../src/adapters/sqlite/feeds.ts";
 import { FileCheck } from "../../../src/adapters/sqlite/file-check.ts";
 import { SqliteInbox } from "../../../src/adapters/sqlite/inbox.ts";
 import { rowColumns } from "../../../src/adapters/sqlite/row.ts";
+import { Tallies } from "../../../src/adapters/sqlite/tallies.ts";
 import { keyLifetimeMs, type Selection, unbounded } from "../../../src/ports/store.ts";
 import { message, messages, selection, start, userFeed } from "../../support/store-messages.ts";
 import { makeFolder, openSqlite } from "../../support/store-sqlite.ts";
@@ -32,8 +33,10 @@ describe("Every SQL statement", () => {
   });
 
   test("of the sources is prepared by this test", () => {
-    const texts = ["feeds.ts", "inbox.ts", "message-rows.ts", "count-trimmer.ts", "file-check.ts"]
-      .flatMap((name) => [...readFileSync(join(sources, name), "utf8").matchAll(/\.sql\(\s*(?:"([^"]+)"|`([^`]+)`)/g)])
+    const texts = ["feeds", "inbox", "feed-counter", "tallies", "message-rows", "count-trimmer", "file-check"]
+      .flatMap((name) => [
+        ...readFileSync(join(sources, `${name}.ts`), "utf8").matchAll(/\.sql\(\s*(?:"([^"]+)"|`([^`]+)`)/g),
+      ])
       .map(([, plain, template]) => (plain ?? template ?? "").replace(/\$\{rowColumns\}/, rowColumns))
       .filter((text) => !/\$\{/.test(text));
     expect(texts.length).toBeGreaterThan(20);
@@ -100,11 +103,36 @@ function prepareAll(database: Database): void {
   inbox.readState("t", "ann");
   feeds.append([message("t", both)]);
   feeds.forget();
+  countBlocks(database);
   for (const each of selections()) inbox.select(each);
   while (trimmer.slice(10));
   const progress = new Set<string>();
   for (let more = true; more; more = check.slice(0.001)) progress.add(check.progress);
-  expect([...progress]).toEqual(expect.arrayContaining(["messages, 0 %", "entries, 0 %", "batches, 9 of 12 parts"]));
+  expect([...progress]).toEqual(expect.arrayContaining(["messages, 0 %", "entries, 0 %", "batches, 9 of 13 parts"]));
+}
+
+/** Counts blocks of a feed with tallies, without them, and but for one message. */
+function countBlocks(database: Database): void {
+  const tallies = new Tallies(database, 8);
+  const feeds = new SqliteFeeds(database, 100, new CountTrimmer(database), undefined, tallies);
+  const inbox = new SqliteInbox(database, feeds, tallies);
+  const batch = messages("t", 40, () => ({ feeds: ["room/b"] }));
+  feeds.append(batch);
+  feeds.recall("t", [batch[8]?.id ?? ""]);
+  inbox.countNotifications(
+    [
+      {
+        feed: { tenant: "t", name: "room/b" },
+        ranges: [
+          [1, 5],
+          [7, unbounded],
+        ],
+      },
+    ],
+    start,
+  );
+  expect(tallies.hasWork).toBe(true);
+  expect(tallies.slice(10)).toBe(false);
 }
 
 /** Returns selections with every combination of filters and orders. */
