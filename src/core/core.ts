@@ -3,6 +3,7 @@ import { BlockList } from "../auth/block-list.ts";
 import type { Identity } from "../auth/identity.ts";
 import { type Authenticate, TokenVerifier } from "../auth/verify-token.ts";
 import type { Validate } from "../contract/validate.ts";
+import { Filters } from "../feeds/filter.ts";
 import { GapRepair } from "../feeds/gap-repair.ts";
 import { HistoryReader } from "../feeds/history.ts";
 import { Hub } from "../feeds/hub.ts";
@@ -150,6 +151,7 @@ export async function startCore(
     messages,
     flushQueue,
     alerts: new Alerts(settings.alertMs),
+    filters: new Filters(),
     blockList,
     counters,
     newId,

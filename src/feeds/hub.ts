@@ -17,6 +17,7 @@ import { MessageFrame } from "../wire/frame.ts";
 import type { ReportUnencodable } from "../wire/unencodable.ts";
 import { feedId, type NamedFeed, ownFeedName } from "./feed.ts";
 import { Ring, type RingReader } from "./ring.ts";
+import { RingBatch } from "./ring-batch.ts";
 import type { RingBudget } from "./ring-budget.ts";
 
 /** A listener whose errors concern itself alone. */
@@ -29,8 +30,11 @@ interface Follower {
 export interface FeedFollower extends Follower, RingReader {
   /** The last seq that it has sent or passed. */
   readonly seq: number;
-  /** Called when the feed's ring, or the Store, has something new. */
-  wake(): void;
+  /**
+   * Called when the feed's ring, or the Store, has something new. With a batch, a follower that has taken everything before
+   * may add itself to it, and has nothing else to do until the end of the event-loop tick.
+   */
+  wake(batch?: RingBatch): void;
   /** Called when messages of the feed were recalled; without ids, when some may have been. */
   recalled(notice: RecallNotice): void;
 }
@@ -56,14 +60,16 @@ interface Followed {
   readonly name: string;
   readonly ring: Ring;
   readonly followers: Set<FeedFollower>;
+  /** What the ring got in this event-loop tick. */
+  batch: RingBatch | undefined;
 }
 
 /** What a hub needs besides the bus. */
 export interface HubOptions {
   /** The memory of the rings. */
   readonly budget: RingBudget;
-  /** Ends the span of a message after the streams that it woke were flushed. */
-  readonly flushQueue: Pick<FlushQueue, "add">;
+  /** Flushes batches, and ends the span of a message after the streams that it woke were flushed. */
+  readonly flushQueue: Pick<FlushQueue, "add" | "share">;
   readonly tracer?: Tracer;
   /** Called with messages that a codec cannot encode. */
   readonly report?: ReportUnencodable;
@@ -75,7 +81,7 @@ export class Hub {
   readonly #users = new Map<string, JoinedUser & { readonly followers: Set<UserFollower> }>();
   readonly #unsubscribe: () => void;
   readonly #tracer: Tracer;
-  readonly #flushQueue: Pick<FlushQueue, "add">;
+  readonly #flushQueue: Pick<FlushQueue, "add" | "share">;
   readonly #budget: RingBudget;
   readonly #report: ReportUnencodable | undefined;
 
@@ -206,8 +212,10 @@ export class Hub {
     if (!followed) return;
     // A message for one reader is encoded once anyway: its encoding would only take memory.
     const isShared = followed.name !== ownFeedName || followed.followers.size > 1;
+    // A batch does not pay for the few pages of a user.
+    if (followed.name !== ownFeedName && followed.followers.size > 1) followed.batch ??= this.#batch(followed);
     followed.ring.push(toFrame(followed.name, notice, isShared, this.#report));
-    wakeAll(followed.followers);
+    wakeAll(followed.followers, followed.batch);
     if (notice.trace !== undefined) this.#trace(notice, notice.trace, followed.followers.size);
   }
 
@@ -215,7 +223,14 @@ export class Hub {
     const followers = new Set<FeedFollower>();
     const freesPassed = name === ownFeedName;
     const ring = new Ring({ tenant: key.tenant, readers: followers, freesPassed, budget: this.#budget });
-    return { key, name, ring, followers };
+    return { key, name, ring, followers, batch: undefined };
+  }
+
+  #batch(followed: Followed): RingBatch {
+    const batch = new RingBatch(followed.ring, this.#flushQueue, () => (followed.batch = undefined));
+    // Before the followers that queue themselves: these may join the next batch once they are flushed.
+    this.#flushQueue.add(batch);
+    return batch;
   }
 
   /** Traces one span per message and node, however many streams: it ends when every idle stream was handed the message. */
@@ -234,10 +249,10 @@ export class Hub {
 }
 
 /** Wakes followers. No closure for each message: this is the hot path. */
-function wakeAll(followers: Iterable<FeedFollower>): void {
+function wakeAll(followers: Iterable<FeedFollower>, batch?: RingBatch): void {
   for (const follower of followers) {
     try {
-      follower.wake();
+      follower.wake(batch);
     } catch (error) {
       fail(follower, error);
     }

@@ -1,5 +1,6 @@
 import type { BlockList } from "../auth/block-list.ts";
 import type { Identity } from "../auth/identity.ts";
+import type { Filters } from "../feeds/filter.ts";
 import type { HistoryReader } from "../feeds/history.ts";
 import type { Hub } from "../feeds/hub.ts";
 import type { StoredMessages } from "../feeds/stored-messages.ts";
@@ -33,6 +34,7 @@ export interface StreamContext {
   readonly messages: StoredMessages;
   readonly flushQueue: FlushQueue;
   readonly alerts: Alerts;
+  readonly filters: Filters;
   readonly blockList: BlockList;
   readonly counters: Counters;
   /** Returns when a caller's token expires by the clock of the settings: tokens are checked by that of the machine. */

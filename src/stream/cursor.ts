@@ -4,6 +4,7 @@ import { type Gap, GapSchema } from "../../gen/tidings/v1/push_service_pb.ts";
 import { fail } from "../errors.ts";
 import type { NamedFeed } from "../feeds/feed.ts";
 import type { Ring, Taken } from "../feeds/ring.ts";
+import type { RingBatch } from "../feeds/ring-batch.ts";
 import { type FeedBounds, unbounded } from "../ports/store.ts";
 import type { MessageFrame } from "../wire/frame.ts";
 
@@ -46,6 +47,17 @@ export class Cursor {
   /** Whether the ring holds frames that the cursor has not looked at. */
   get isBehind(): boolean {
     return this.#slot < this.#ring.end;
+  }
+
+  /** Whether everything up to the cursor's start was replayed, so that only live messages follow. */
+  get isLive(): boolean {
+    return this.seq >= this.#replayEnd;
+  }
+
+  /** Moves past a batch that was made at the cursor's position. */
+  pass({ end, lastSeq }: Pick<RingBatch, "end" | "lastSeq">): void {
+    this.#slot = end;
+    this.seq = lastSeq;
   }
 
   /** The position as the contract writes it. */

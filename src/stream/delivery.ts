@@ -1,7 +1,8 @@
-import type { SubscribeRequest } from "../../gen/tidings/v1/push_service_pb.ts";
 import type { UserIdentity } from "../auth/identity.ts";
+import { type Filter, passes } from "../feeds/filter.ts";
+import type { Decision, RingBatch } from "../feeds/ring-batch.ts";
 import type { ReadState } from "../inbox/read-state.ts";
-import type { Frame, MessageFrame, MessageSummary } from "../wire/frame.ts";
+import type { Frame, MessageFrame } from "../wire/frame.ts";
 import type { Alerted } from "./alerts.ts";
 import type { StreamContext } from "./context.ts";
 import type { FollowedFeed } from "./followed-feeds.ts";
@@ -9,12 +10,9 @@ import type { StreamTotals } from "./totals.ts";
 
 const none: readonly Frame[] = [];
 
-/** What a stream asked for; an empty list lets everything through. */
-type Filter = Pick<SubscribeRequest, "kinds" | "categories" | "events">;
-
 /** Decides which frames of its feeds one stream sends, which of them alert, and reports each message to the totals. */
 export class Delivery {
-  readonly #context: Pick<StreamContext, "settings" | "streams" | "alerts">;
+  readonly #context: Pick<StreamContext, "settings" | "streams" | "alerts" | "filters">;
   readonly #user: UserIdentity | undefined;
   /** Undefined lets everything through. */
   readonly #filter: Filter | undefined;
@@ -28,16 +26,14 @@ export class Delivery {
   replayState: ReadState | undefined;
 
   constructor(
-    context: Pick<StreamContext, "settings" | "streams" | "alerts">,
+    context: Pick<StreamContext, "settings" | "streams" | "alerts" | "filters">,
     user: UserIdentity | undefined,
     filter: Filter,
     totals: StreamTotals,
   ) {
     this.#context = context;
     this.#user = user;
-    const { kinds, categories, events } = filter;
-    // Not the whole request, which holds positions and rooms as well.
-    this.#filter = isOpen(filter) ? undefined : { kinds, categories, events };
+    this.#filter = context.filters.of(filter);
     this.#totals = totals;
     this.#alerted = user && context.alerts.enter(user);
   }
@@ -52,6 +48,29 @@ export class Delivery {
     const wanted = this.#pick(followed, frames);
     this.#context.streams.delivered += wanted.length;
     return wanted;
+  }
+
+  /**
+   * The frames of a batch to send, which count as delivered: what is decided for all streams with the filter, and the alerts
+   * of this one's user. Undefined where the stream differs from others in more than that, and has to read the ring itself.
+   */
+  ofBatch(followed: FollowedFeed, batch: RingBatch): readonly Frame[] | undefined {
+    if (!followed.shown || this.replayState) return undefined;
+    const decision = batch.decide(this.#filter, this.#context.settings.clock);
+    if (!decision || !this.#totals.countBatch(followed, batch, decision)) return undefined;
+    const wanted = this.#withAlerts(followed, decision);
+    this.#context.streams.delivered += wanted.length;
+    return wanted;
+  }
+
+  #withAlerts(followed: FollowedFeed, decision: Decision): readonly Frame[] {
+    const { alertable, now } = decision;
+    const [first] = alertable;
+    if (first === undefined) return decision.plain;
+    if (alertable.length === 1) return this.#alerts(followed, first, now) ? decision.alerting : decision.plain;
+    const alerting = alertable.filter((frame) => this.#alerts(followed, frame, now));
+    if (alerting.length === alertable.length) return decision.alerting;
+    return alerting.length === 0 ? decision.plain : decision.withAlerts(alerting);
   }
 
   /** The cursor has come to `seq` without a frame, because the messages in between are expired. */
@@ -91,16 +110,4 @@ export class Delivery {
     followed.alerted ??= this.#context.alerts.ofFeed(this.#alerted, name);
     return this.#context.alerts.take(followed.alerted, this.#user, frame, now);
   }
-}
-
-function isOpen({ kinds, categories, events }: Filter): boolean {
-  return kinds.length + categories.length + events.length === 0;
-}
-
-function passes({ kinds, categories, events }: Filter, { kind, category, event }: MessageSummary): boolean {
-  return (
-    (kinds.length === 0 || kinds.includes(kind)) &&
-    (categories.length === 0 || categories.includes(category)) &&
-    (events.length === 0 || events.includes(event))
-  );
 }

@@ -1,5 +1,6 @@
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import type { FramePage } from "../feeds/history.ts";
+import type { RingBatch } from "../feeds/ring-batch.ts";
 import { selectAll } from "../inbox/selection.ts";
 import { unbounded } from "../ports/store.ts";
 import { roomOf } from "../rooms/grants.ts";
@@ -73,6 +74,20 @@ export class FeedReader {
       if (wanted.length > 0) batch = batch.length > 0 ? [...batch, ...wanted] : wanted;
     }
     return batch;
+  }
+
+  /**
+   * The frames to send of a batch of the one dirty feed, which is clean afterwards. Undefined where the batch does not fit
+   * this stream: `take` reads the ring then.
+   */
+  takeBatch(batch: RingBatch): readonly Frame[] | undefined {
+    const followed = this.#firstDirty as FollowedFeed;
+    const wanted = this.#delivery.ofBatch(followed, batch);
+    if (!wanted) return undefined;
+    this.#firstDirty = this.#lastDirty = undefined;
+    followed.dirty = false;
+    followed.cursor.pass(batch);
+    return wanted;
   }
 
   /** Notes that a feed needs the Store. Reports false where another feed has the next round: each gets one of its own. */

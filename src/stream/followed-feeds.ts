@@ -3,6 +3,7 @@ import type { Gap } from "../../gen/tidings/v1/push_service_pb.ts";
 import { fail } from "../errors.ts";
 import type { NamedFeed } from "../feeds/feed.ts";
 import type { FeedFollower, Hub } from "../feeds/hub.ts";
+import type { RingBatch } from "../feeds/ring-batch.ts";
 import type { SeqSet } from "../inbox/seq-set.ts";
 import type { RecallNotice } from "../ports/bus.ts";
 import { type FeedBounds, unbounded } from "../ports/store.ts";
@@ -11,8 +12,11 @@ import { Cursor, type StartPosition } from "./cursor.ts";
 
 /** The stream that follows feeds. */
 export interface FollowingStream {
-  /** A feed has something new. Called once until the stream has looked at the feed and cleared `dirty`. */
-  wake(followed: FollowedFeed): void;
+  /**
+   * A feed has something new. Called once until the stream has looked at the feed and cleared `dirty`. The stream may add
+   * itself to the batch.
+   */
+  wake(followed: FollowedFeed, batch?: RingBatch): void;
   /** Messages were recalled. */
   recalled(notice: RecallNotice): void;
   /** One of these calls threw. */
@@ -57,10 +61,10 @@ export class FollowedFeed implements FeedFollower {
     return this.cursor.slot;
   }
 
-  wake(): void {
+  wake(batch?: RingBatch): void {
     if (this.dirty) return;
     this.dirty = true;
-    this.#stream.wake(this);
+    this.#stream.wake(this, batch);
   }
 
   recalled(notice: RecallNotice): void {

@@ -1,16 +1,6 @@
 /**
  * ⑤ One open stream: a cursor per feed over frames that all streams share. Messages that a feed's ring no longer holds are
  * read from the Store, so two seconds and two weeks offline take the same path, and a slow reader costs others nothing.
- *
- * A stream is in one phase, and changes it as follows:
- *
- *     opening ──────── CaughtUp is written ───────────▶ busy
- *     busy ─────────── nothing is left to do ─────────▶ idle
- *     idle ─────────── wake() ────────────────────────▶ queued
- *     queued ───────── flush() writes everything ─────▶ idle
- *     queued ───────── flush() leaves something ──────▶ busy
- *     all of these ─── end(), drain() ────────────────▶ ending
- *     any ──────────── close() ───────────────────────▶ closed
  */
 import type { ConnectError } from "@connectrpc/connect";
 import type { SubscribeRequest } from "../../gen/tidings/v1/push_service_pb.ts";
@@ -20,6 +10,7 @@ import { keyFault } from "../auth/verify-token.ts";
 import { fail } from "../errors.ts";
 import { followedFeeds } from "../feeds/feed.ts";
 import type { UserFollower } from "../feeds/hub.ts";
+import type { BatchMember, RingBatch } from "../feeds/ring-batch.ts";
 import { type NamedChange, unknownChange } from "../inbox/read-change.ts";
 import type { Transport } from "../metrics/counters.ts";
 import type { DisconnectNotice, ReadNotice, RecallNotice } from "../ports/bus.ts";
@@ -33,28 +24,15 @@ import { FeedReader } from "./feed-reader.ts";
 import { type FollowedFeed, FollowedFeeds, type FollowingStream } from "./followed-feeds.ts";
 import { helloFrame } from "./hello.ts";
 import { Pending } from "./pending.ts";
+import type { Phase } from "./phase.ts";
 import { checkStreams } from "./registry.ts";
 import { isJoined, type RoomOutcome, type RoomsOwner, StreamRooms } from "./rooms.ts";
 import { StoreRetry, whileAvailable } from "./store-retry.ts";
 import { type TimerActions, Timers } from "./timers.ts";
 import { StreamTotals } from "./totals.ts";
 
-type Phase =
-  /** Until CaughtUp: the loop sends Hello and the missed messages; whatever else becomes due waits. */
-  | "opening"
-  /** The loop runs a round. */
-  | "busy"
-  /** The loop waits, and nothing is due. */
-  | "idle"
-  /** The loop waits, and the flush queue flushes the stream at the end of this event-loop tick. */
-  | "queued"
-  /** The loop says go_away if the node drains, and rejects at its next step. */
-  | "ending"
-  /** Everything that the stream held on the node is freed; the loop rejects at its next step. */
-  | "closed";
-
 /** One stream. Call `run` or iterate `batches()` once, and call `close()` when the transport is gone, for any reason. */
-export class Subscription implements FollowingStream, UserFollower, TimerActions, RoomsOwner {
+export class Subscription implements FollowingStream, BatchMember, UserFollower, TimerActions, RoomsOwner {
   readonly id: string;
   readonly transport: Transport;
   readonly #context: StreamContext;
@@ -150,9 +128,15 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
 
   /** Called at the end of the event-loop tick: writes live messages at once, and leaves the rest to the loop. */
   flush(): void {
-    if (this.#phase === "queued" && this.#writeLive() && this.#move("queued", "idle")) return;
-    this.#move("queued", "busy");
-    this.#continue();
+    this.#flushed(this.#phase === "queued" && this.#writeLive());
+  }
+
+  /** Called at the end of the event-loop tick: writes what the batch has for this stream, with nothing else to do. */
+  deliver(batch: RingBatch): void {
+    if (!this.#move("batched", "queued")) return;
+    const frames = this.#reader.takeBatch(batch);
+    if (frames) this.#flushed(frames.length === 0 || this.#write(frames));
+    else this.flush();
   }
 
   /** A callback of this stream threw: a bug, which ends this stream with INTERNAL and nothing else. */
@@ -230,11 +214,13 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
     this.#context.streams.delete(this);
   }
 
-  wake(followed?: FollowedFeed): void {
+  wake(followed?: FollowedFeed, batch?: RingBatch): void {
     if (followed) this.#reader.add(followed);
-    if (this.#phase !== "idle") return;
-    this.#phase = "queued";
-    this.#context.flushQueue.add(this);
+    if (this.#phase === "idle" && followed?.cursor.isLive && batch?.add(this, followed.cursor)) this.#phase = "batched";
+    else if (this.#phase === "idle" || this.#phase === "batched") {
+      this.#phase = "queued";
+      this.#context.flushQueue.add(this);
+    }
   }
 
   readChanged(notice: ReadNotice): void {
@@ -444,6 +430,13 @@ export class Subscription implements FollowingStream, UserFollower, TimerActions
   async #drained(): Promise<void> {
     await (this.#sink as Sink).drained();
     this.#timers.sent();
+  }
+
+  /** `isDone`: nothing is left to do, and the sink takes more. Otherwise the loop goes on. */
+  #flushed(isDone: boolean): void {
+    if (isDone && this.#move("queued", "idle")) return;
+    this.#move("queued", "busy");
+    this.#continue();
   }
 
   #continue(): void {

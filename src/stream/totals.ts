@@ -1,4 +1,5 @@
 import type { UserIdentity } from "../auth/identity.ts";
+import type { Decision, RingBatch } from "../feeds/ring-batch.ts";
 import type { Totals } from "../inbox/inbox.ts";
 import { ReadChange } from "../inbox/read-change.ts";
 import { type FeedBounds, notificationKind, unbounded } from "../ports/store.ts";
@@ -75,6 +76,20 @@ export class StreamTotals {
     // The room has lost its slot in the inbox, but the reader counts what it gets.
     else if (isShown && !followed.isCounted && this.user && frame.summary.kind === notificationKind)
       this.change.totalsOnly();
+  }
+
+  /**
+   * Keeps the totals right for a batch, as `passed` and `count` do for its messages. Returns false, and changes nothing, where
+   * new totals may become due: `passed` and `count` decide.
+   */
+  countBatch(followed: FollowedFeed, { seq, lastSeq }: RingBatch, decision: Decision): boolean {
+    if (!followed.isCounted) return this.user === undefined || !decision.showsNotification;
+    const oldest = Math.min(followed.oldestCounted, decision.firstNotification);
+    const isDropped = lastSeq > seq && lastSeq - this.#context.settings.retention.count >= oldest;
+    if (followed.countedThrough > seq || isDropped || decision.hidesNotification) return false;
+    followed.oldestCounted = oldest;
+    this.#timers.messageExpires(decision.expireTime);
+    return true;
   }
 
   #countNew(followed: FollowedFeed, { seq, expireTime, summary }: MessageFrame, isShown: boolean): void {

@@ -35,6 +35,8 @@ export class FlushQueue {
   #scheduled = false;
   #flushing = false;
   #joints = new Map<Frame, Joint>();
+  /** Bytes of shared arrays of frames by `Format.index`. */
+  #shared = new Map<readonly Frame[], (Buffer | undefined)[]>();
 
   /** `defer` flushes the queue; tests and simulations pass their own. `report`: called with errors that no stream takes. */
   constructor(defer: Defer, report: Report = warn) {
@@ -54,10 +56,20 @@ export class FlushQueue {
     if (!this.#flushing) this.#schedule();
   }
 
+  /** Called during a flush: the same array is joined for many streams, and its bytes are kept until the end of the flush. */
+  share(frames: readonly Frame[]): void {
+    this.#shared.set(frames, []);
+  }
+
   /** The bytes of all frames, which are at least one, one after another. The buffer is shared: do not change it. */
   join(frames: readonly Frame[], format: Format): Buffer {
     const [first] = frames as readonly [Frame];
     if (frames.length === 1) return first.encoded(format);
+    const shared = this.#shared.get(frames);
+    if (shared) {
+      shared[format.index] ??= concat(frames, format);
+      return shared[format.index] as Buffer;
+    }
     // Joints are freed after a flush, so outside of one they would leak. Frames of one stream alone are not shared.
     if (!this.#flushing || !frames.every(({ shared }) => shared)) return concat(frames, format);
     let after = this.#joints;
@@ -94,7 +106,8 @@ export class FlushQueue {
       }
     }
     this.#flushing = false;
-    this.#joints = new Map();
+    if (this.#joints.size > 0) this.#joints = new Map();
+    if (this.#shared.size > 0) this.#shared = new Map();
     const afterwards = this.#afterwards;
     this.#afterwards = [];
     for (const call of afterwards) guard(this.#report, call);
