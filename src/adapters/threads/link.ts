@@ -2,6 +2,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { PresenceChange } from "../../ports/presence.ts";
 import type { StoreFigures, StoreHealth, StoreInfo } from "../../ports/store.ts";
+import type { CountMemory } from "./shared-counts.ts";
 
 /**
  * What an event-loop thread needs to use the ports of its process. It passes to the thread in `workerData`, and its ports
@@ -65,6 +66,8 @@ export type PresenceMethod = "enter" | "join" | "leave" | "count" | "connections
 
 /** What the host sends about presence: changes first, since the answers include them. */
 export interface PresenceMessage {
+  /** The table of the counts from now on. */
+  readonly counts?: CountMemory;
   readonly changes: readonly PresenceChange[];
   readonly answers: readonly (readonly [id: number, value: unknown])[];
 }

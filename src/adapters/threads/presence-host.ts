@@ -1,8 +1,8 @@
 import type { MessagePort } from "node:worker_threads";
-import type { Connection, Membership, OnlineTotals, PresenceChange } from "../../ports/presence.ts";
-import { MemoryPresence } from "../memory/presence.ts";
+import type { Connection, Membership, PresenceChange } from "../../ports/presence.ts";
 import { MemoryRooms } from "../memory/rooms.ts";
-import type { PresenceCall, PresenceMessage } from "./link.ts";
+import type { PresenceCall, PresenceMessage, PresenceMethod } from "./link.ts";
+import { OnlineCountsWriter } from "./online-counts.ts";
 
 /** The least time between two messages about changed counts to a thread that did not change them, in ms. */
 const announceMs = 100;
@@ -11,7 +11,8 @@ const announceMs = 100;
 interface Open {
   readonly connection: Connection;
   isOnline: boolean;
-  readonly rooms: Set<string>;
+  /** Undefined until it first joins one: most connections are in none. */
+  rooms: Set<string> | undefined;
 }
 
 interface Thread {
@@ -23,24 +24,23 @@ interface Thread {
 }
 
 /**
- * The truth about presence, for all event-loop threads of a process: it makes their calls, one after the other, on a presence
- * in its own memory. A thread that ends takes its connections out of every count and room.
+ * The truth about presence, for all event-loop threads of a process: it makes their calls one after the other, and keeps the
+ * counts in shared memory, where every thread reads them. A thread that ends takes its connections out of every count and
+ * room.
  */
 export class PresenceHost {
-  readonly #online = new MemoryPresence();
+  readonly #counts = new OnlineCountsWriter((counts) => {
+    for (const { port } of this.#threads.values()) post(port, { counts });
+  });
   readonly #rooms = new MemoryRooms();
   readonly #threads = new Map<number, Thread>();
-  /** By connection, its thread. */
+  /** By connection in a room, its thread. */
   readonly #owners = new Map<string, Thread>();
   /** The thread whose call is being made. */
   #caller: Thread | undefined;
   /** What the present calls have changed for the threads that hear of it at once. */
   readonly #changes = new Map<Thread, PresenceChange[]>();
   #announceTimer: NodeJS.Timeout | undefined;
-
-  constructor() {
-    this.#online.watch((change) => change.type === "count" && this.#countChanged(change));
-  }
 
   /** Answers the calls of a thread, which come in at `port`. */
   connect(id: number, port: MessagePort): void {
@@ -49,6 +49,7 @@ export class PresenceHost {
     port.on("message", (calls: readonly PresenceCall[]) => this.#serve(thread, calls));
     port.on("close", () => this.disconnect(id));
     port.unref();
+    post(port, { counts: this.#counts.memory });
   }
 
   /** Takes the connections of a thread out of every count and room, and forgets it. */
@@ -66,94 +67,107 @@ export class PresenceHost {
     clearTimeout(this.#announceTimer);
   }
 
-  async #serve(thread: Thread, calls: readonly PresenceCall[]): Promise<void> {
+  #serve(thread: Thread, calls: readonly PresenceCall[]): void {
     this.#caller = thread;
-    const running = calls.map((call) => this.#call(thread, call));
+    const answers = calls.map(([id, method, args]) => [id, this.#call(thread, method, args)] as const);
     this.#caller = undefined;
     const changes = this.#changes.get(thread) ?? [];
     this.#changes.delete(thread);
     this.#postChanges();
-    const answers = await Promise.all(running);
-    thread.port.postMessage({ changes, answers } satisfies PresenceMessage);
+    post(thread.port, { changes, answers });
   }
 
-  /** Makes a call. Its effect is there when this returns; the promise is for the value alone. */
-  async #call(thread: Thread, [id, method, args]: PresenceCall): Promise<readonly [id: number, value: unknown]> {
+  #call(thread: Thread, method: PresenceMethod, args: readonly unknown[]): unknown {
     switch (method) {
       case "enter":
-        return [id, await this.#enter(thread, args[0] as Connection)];
+        return this.#enter(thread, args[0] as Connection);
       case "join":
-        return [id, this.#join(thread, args[0] as Membership)];
+        return this.#join(thread, args[0] as Membership);
       case "leave":
-        return [id, await this.#leave(thread, args[0] as Connection, args[1] as string | undefined)];
+        return this.#leave(thread, args[0] as Connection, args[1] as string | undefined);
       case "count":
-        return [id, await this.#count(args[0] as string | undefined, args[1] as string | undefined)];
-      case "connections":
-        return [id, await this.#online.connections(args[0] as string, args[1] as readonly string[])];
+        return this.#counts.count({ tenant: args[0] as string | undefined, room: args[1] as string | undefined });
+      case "connections": {
+        const set = { tenant: args[0] as string };
+        return (args[1] as readonly string[]).map((user) => this.#counts.countUser(set, user));
+      }
       case "close":
-        return [id, this.#leaveAll(thread)];
+        this.#leaveAll(thread);
     }
   }
 
-  #enter(thread: Thread, connection: Connection): Promise<void> {
-    this.#openOf(thread, connection).isOnline = true;
-    return this.#online.enter(connection);
+  #enter(thread: Thread, connection: Connection): void {
+    const open = this.#openOf(thread, connection);
+    if (open.isOnline) return;
+    open.isOnline = true;
+    this.#count(connection, 1);
   }
 
   #join(thread: Thread, membership: Membership): boolean {
     const kicked = this.#rooms.join(membership);
-    if (kicked) this.#openOf(thread, membership.connection).rooms.add(membership.room);
-    for (const { connection, room } of kicked ?? []) this.#kicked(connection, room);
-    return kicked !== undefined;
+    if (!kicked) return false;
+    const { connection, room } = membership;
+    const open = this.#openOf(thread, connection);
+    open.rooms ??= new Set();
+    if (!open.rooms.has(room)) this.#counts.add({ tenant: connection.tenant, room }, connection.user, 1);
+    open.rooms.add(room);
+    this.#owners.set(connection.id, thread);
+    for (const other of kicked) this.#kicked(other.connection, room);
+    return true;
   }
 
-  #leave(thread: Thread, connection: Connection, room?: string): Promise<void> {
-    this.#forget(thread, connection, room);
-    if (room === undefined) this.#rooms.leaveAll(connection);
-    else this.#rooms.leave(connection, room);
-    return room === undefined ? this.#online.leave(connection) : Promise.resolve();
+  #leave(thread: Thread, connection: Connection, room?: string): void {
+    const { id, tenant, user } = connection;
+    const open = thread.open.get(id);
+    if (open?.connection.tenant !== tenant || open.connection.user !== user) return;
+    for (const left of room === undefined ? (open.rooms ?? []) : [room]) {
+      this.#rooms.leave(connection, left);
+      this.#forgetRoom(open, left);
+    }
+    if (room === undefined && open.isOnline) {
+      open.isOnline = false;
+      this.#count(connection, -1);
+    }
+    this.#forget(thread, open);
   }
 
-  #count(tenant: string | undefined, room: string | undefined): Promise<OnlineTotals> {
-    if (tenant === undefined || room === undefined) return this.#online.count(tenant);
-    return Promise.resolve(this.#rooms.count(tenant, room));
+  #kicked({ id }: Connection, room: string): void {
+    const owner = this.#owners.get(id);
+    const open = owner?.open.get(id);
+    if (!owner || !open) return;
+    this.#forgetRoom(open, room);
+    this.#forget(owner, open);
+    this.#note(owner, { type: "kicked", connection: id, room });
+  }
+
+  #forgetRoom({ connection, rooms }: Open, room: string): void {
+    if (rooms?.delete(room)) this.#counts.add({ tenant: connection.tenant, room }, connection.user, -1);
+  }
+
+  #forget(thread: Thread, { connection: { id }, isOnline, rooms }: Open): void {
+    if (rooms?.size) return;
+    this.#owners.delete(id);
+    if (!isOnline) thread.open.delete(id);
   }
 
   #openOf(thread: Thread, connection: Connection): Open {
     const known = thread.open.get(connection.id);
     if (known) return known;
-    const open: Open = { connection, isOnline: false, rooms: new Set() };
+    const open: Open = { connection, isOnline: false, rooms: undefined };
     thread.open.set(connection.id, open);
-    this.#owners.set(connection.id, thread);
     return open;
   }
 
-  #forget(thread: Thread, { id, tenant, user }: Connection, room: string | undefined): void {
-    const open = thread.open.get(id);
-    if (open?.connection.tenant !== tenant || open.connection.user !== user) return;
-    if (room === undefined) open.isOnline = false;
-    if (room === undefined) open.rooms.clear();
-    else open.rooms.delete(room);
-    if (open.isOnline || open.rooms.size > 0) return;
-    thread.open.delete(id);
-    if (this.#owners.get(id) === thread) this.#owners.delete(id);
-  }
-
   #leaveAll(thread: Thread): void {
-    for (const { connection } of [...thread.open.values()]) void this.#leave(thread, connection);
+    for (const { connection } of [...thread.open.values()]) this.#leave(thread, connection);
   }
 
-  #kicked(connection: Connection, room: string): void {
-    const owner = this.#owners.get(connection.id);
-    if (!owner) return;
-    this.#forget(owner, connection, room);
-    this.#note(owner, { type: "kicked", connection: connection.id, room });
-  }
-
-  #countChanged(change: Extract<PresenceChange, { readonly type: "count" }>): void {
+  /** Counts a connection of a tenant once more or less. */
+  #count({ tenant, user }: Connection, by: 1 | -1): void {
+    this.#counts.add({ tenant }, user, by);
     for (const thread of this.#threads.values()) {
-      if (thread === this.#caller) this.#note(thread, change);
-      else thread.changedTenants.add(change.tenant);
+      if (thread === this.#caller) this.#note(thread, { type: "count", tenant });
+      else thread.changedTenants.add(tenant);
     }
     this.#announceTimer ??= setTimeout(() => this.#announce(), announceMs).unref();
   }
@@ -165,8 +179,7 @@ export class PresenceHost {
   }
 
   #postChanges(): void {
-    for (const [{ port }, changes] of this.#changes)
-      port.postMessage({ changes, answers: [] } satisfies PresenceMessage);
+    for (const [{ port }, changes] of this.#changes) post(port, { changes });
     this.#changes.clear();
   }
 
@@ -176,7 +189,11 @@ export class PresenceHost {
       if (changedTenants.size === 0) continue;
       const changes = [...changedTenants].map((tenant): PresenceChange => ({ type: "count", tenant }));
       changedTenants.clear();
-      port.postMessage({ changes, answers: [] } satisfies PresenceMessage);
+      post(port, { changes });
     }
   }
+}
+
+function post(port: MessagePort, { changes = [], answers = [], counts }: Partial<PresenceMessage>): void {
+  port.postMessage({ changes, answers, ...(counts && { counts }) } satisfies PresenceMessage);
 }
