@@ -23,7 +23,7 @@ import { allowedRoles } from "../../src/rpc/gate.ts";
 import { createHealth } from "../../src/rpc/health.ts";
 import { createRoutes, largeAnswers } from "../../src/rpc/routes.ts";
 import { createUnaryHandlers } from "../../src/rpc/unary.ts";
-import { FakeClock, seededRandom } from "../support/clock.ts";
+import { FakeClock, seededRandom, tick } from "../support/clock.ts";
 import { tapStore } from "../support/store-tap.ts";
 import { secret } from "../support/token.ts";
 
@@ -37,8 +37,10 @@ export interface Twin {
   readonly traces: readonly unknown[];
   /** The number of calls that took the short handler. */
   readonly taken: number;
-  /** Makes each call of the store wait for this promise, or fail with it. */
-  hold: Promise<void> | undefined;
+  /** Makes each call of the store wait for what this returns, or fail with it. */
+  hold: (() => Promise<void>) | undefined;
+  /** Waits until the store has answered every call, and gets no more of them. */
+  settle(): Promise<void>;
   /** Forgets the traces so far. */
   forget(): void;
   close(): Promise<void>;
@@ -117,10 +119,15 @@ async function startTwin(isShort: boolean, folder: string, clock: FakeClock): Pr
   const logger = pino({ level: "trace" }, { write });
   const random = seededRandom(7);
   const settings = resolveOptions({ data: folder, auth: { secret }, random, clock, logger, limits });
-  const twin = { hold: undefined as Promise<void> | undefined, taken: 0 };
+  const twin = { hold: undefined as Twin["hold"], taken: 0, inFlight: 0 };
   const store = tapStore(new SqliteStore({ folder, keep: settings.retention.count }), async (_, call) => {
-    await twin.hold;
-    return call();
+    twin.inFlight++;
+    try {
+      await twin.hold?.();
+      return await call();
+    } finally {
+      twin.inFlight--;
+    }
   });
   const ports = {
     store,
@@ -168,6 +175,12 @@ async function startTwin(isShort: boolean, folder: string, clock: FakeClock): Pr
     },
     set hold(until) {
       twin.hold = until;
+    },
+    async settle() {
+      for (let quiet = 0; quiet < 3; quiet++) {
+        await tick();
+        if (twin.inFlight > 0) quiet = -1;
+      }
     },
     forget() {
       traces.length = 0;
