@@ -39,7 +39,7 @@ const separatelyLimited: ReadonlySet<string> = new Set([
 ]);
 
 /** Identifies a call in the logs. The caller may choose the id, of these characters; otherwise it is a fresh one. */
-const requestIdHeader = "x-request-id";
+export const requestIdHeader = "x-request-id";
 const requestIdPattern = /^[\w.:-]{1,64}$/;
 
 /** A call, as its handler shows it to the gate. */

@@ -18,7 +18,7 @@ import type { ConnectionHandle, Exchange, ShortHandler } from "../http/adapter.t
 import { responseHeaders } from "../http/embedded-routes.ts";
 import { acceptCompression, onGone, readBody, writeBody } from "../http/exchange.ts";
 import { type PlainCodec, type PlainRequest, type PlainRules, plainRequest } from "../http/plain-request.ts";
-import { Gate, type GateCall, type Passage } from "./gate.ts";
+import { Gate, type GateCall, type Passage, requestIdHeader } from "./gate.ts";
 import { handlerOptions, type UnaryImplementation, unaryMethods } from "./routes.ts";
 
 const mediaTypes: ReadonlyMap<string, PlainCodec> = new Map([
@@ -26,6 +26,7 @@ const mediaTypes: ReadonlyMap<string, PlainCodec> = new Map([
   ["application/json; charset=utf-8", "json"],
   ["application/proto", "proto"],
 ]);
+const responseHeaderList: readonly string[] = Object.entries(responseHeaders).flat();
 const contentTypes = { json: "application/json", proto: "application/proto" } as const;
 
 /** Creates the short handlers of all unary methods, by the path of the method. */
@@ -39,11 +40,24 @@ export function createUnaryHandlers(core: Core): ReadonlyMap<string, ShortHandle
   );
 }
 
+/** A text in place of its bytes, for a serializer that only counts them: the socket encodes it while it copies it. */
+class EncodedText {
+  readonly text: string;
+  readonly byteLength: number;
+
+  constructor(text: string) {
+    this.text = text;
+    this.byteLength = Buffer.byteLength(text);
+  }
+}
+
+const textEncoder = { encode: (text: string) => new EncodedText(text) };
+
 /** An answer before it is written. */
 interface Answer {
   readonly status: number;
   readonly contentType: string;
-  readonly body: Uint8Array;
+  readonly body: Uint8Array | EncodedText;
   /** Headers that come with an error. */
   readonly metadata?: Headers;
 }
@@ -70,7 +84,7 @@ class UnaryHandler implements ShortHandler {
     this.#serialization = createMethodSerializationLookup(
       method,
       options.binaryOptions,
-      options.jsonOptions,
+      { ...options.jsonOptions, textEncoder } as typeof options.jsonOptions,
       this.#options,
     );
     this.#rules = { mediaTypes, encodingHeader: "content-encoding", maxTimeoutMs: options.maxTimeoutMs };
@@ -92,14 +106,16 @@ class UnaryHandler implements ShortHandler {
       answer = this.#failure(reason);
     }
     call.end(undefined);
-    await this.#write(answer, exchange, call.passage.requestId);
+    await this.#send(answer, exchange, call.passage.requestId);
   }
 
-  async #answer(plain: PlainRequest, { request, count }: Exchange, passage: Passage): Promise<Uint8Array> {
+  async #answer(plain: PlainRequest, { request, count }: Exchange, passage: Passage): Promise<Answer["body"]> {
     await passage.authorise();
     const room = passage.enter();
     if (room) await room;
-    const bytes = await readBody(request, count, plain.length, this.#options.readMaxBytes);
+    const body = readBody(request, count, plain.length, this.#options.readMaxBytes);
+    // Most bodies have arrived by now.
+    const bytes = body instanceof Promise ? await body : body;
     const isBinary = plain.codec === "proto";
     const input = this.#serialization.getI(isBinary).parse(bytes);
     this.#text.forget();
@@ -118,33 +134,61 @@ class UnaryHandler implements ShortHandler {
     return { status: codeToHttpStatus(error.code), contentType: contentTypes.json, body, metadata };
   }
 
-  async #write({ status, contentType, body, metadata }: Answer, exchange: Exchange, requestId: string): Promise<void> {
-    const { request, response, unread } = exchange;
-    const accepted = request.headers["accept-encoding"] as string | undefined;
-    const compression =
-      accepted !== undefined && body.byteLength >= this.#options.compressMinBytes
-        ? compressionNegotiate(acceptCompression, null, accepted, "accept-encoding").response
-        : null;
-    const bytes = compression ? await compression.compress(body) : body;
-    const length = bytes.byteLength;
+  #send(answer: Answer, exchange: Exchange, requestId: string): Promise<void> | undefined {
+    const { body } = answer;
+    const accepted = exchange.request.headers["accept-encoding"] as string | undefined;
+    if (accepted !== undefined && body.byteLength >= this.#options.compressMinBytes) {
+      const compression = compressionNegotiate(acceptCompression, null, accepted, "accept-encoding").response;
+      if (compression) return sendCompressed(answer, exchange, requestId, compression);
+    }
+    const length = String(body.byteLength);
     // In the order of Headers, which sorts by name.
-    const header: Record<string, string | number> = {
-      ...(compression ? { "content-encoding": compression.name } : {}),
-      "content-length": length,
-      "content-type": contentType,
-      "x-request-id": requestId,
-    };
-    for (const name in responseHeaders) response.setHeader(name, responseHeaders[name] as string);
-    response.writeHead(status, metadata ? merged(header, metadata) : header);
-    await writeBody(response, bytes, length, unread);
+    const header = ["content-length", length, "content-type", answer.contentType, requestIdHeader, requestId];
+    return send(answer, exchange, header, body);
   }
 }
 
+async function sendCompressed(
+  answer: Answer,
+  exchange: Exchange,
+  requestId: string,
+  { name, compress }: (typeof acceptCompression)[number],
+): Promise<void> {
+  const { body, contentType } = answer;
+  const compressed = await compress(body instanceof EncodedText ? Buffer.from(body.text) : body);
+  const length = String(compressed.byteLength);
+  const header = ["content-encoding", name, "content-length", length, "content-type", contentType];
+  return send(answer, exchange, [...header, requestIdHeader, requestId], compressed);
+}
+
+/** Writes an answer. `header` has names and values in turn. */
+function send(
+  { status, metadata }: Answer,
+  { request, response, unread }: Exchange,
+  header: string[],
+  body: Answer["body"],
+): Promise<void> | undefined {
+  const all = metadata ? merged(header, metadata) : header;
+  // Without other headers, Node writes these as they are, and together with a text: its encoding suits them.
+  const isAlone = !("stream" in request) && response.getHeaderNames().length === 0;
+  if (isAlone) {
+    response.writeHead(status, [...responseHeaderList, ...all]);
+  } else {
+    for (const name in responseHeaders) response.setHeader(name, responseHeaders[name] as string);
+    for (let index = 0; index < all.length; index += 2)
+      response.setHeader(all[index] as string, all[index + 1] as string);
+    response.writeHead(status);
+  }
+  const bytes = body instanceof EncodedText ? (isAlone ? body.text : Buffer.from(body.text)) : body;
+  return writeBody(response, bytes, body.byteLength, unread);
+}
+
 /** Adds headers to others, in the order of Headers. */
-function merged(header: Record<string, string | number>, metadata: Headers): Record<string, string | number> {
-  const all = new Headers(header as Record<string, string>);
+function merged(header: readonly string[], metadata: Headers): string[] {
+  const all = new Headers();
+  for (let index = 0; index < header.length; index += 2) all.set(header[index] as string, header[index + 1] as string);
   metadata.forEach((value, name) => void all.append(name, value));
-  return Object.fromEntries(all);
+  return [...all].flat();
 }
 
 /** One call of a short handler: what Connect's context is to its own handlers, made as far as it is used. */
