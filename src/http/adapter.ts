@@ -204,7 +204,7 @@ export function createAdapter(options: AdapterOptions): Adapter {
   const router = createConnectRouter({ acceptCompression });
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
-  const find = ({ url }: IncomingMessage) => handlers.get(url?.split("?", 1)[0] ?? "");
+  const find = ({ url = "" }: IncomingMessage) => handlers.get(url) ?? handlers.get(url.split("?", 1)[0] as string);
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     const handler = find(request);
     if (!handler) {

@@ -90,7 +90,12 @@ export function readBody(
     return readAllBytes(count.isSmall ? request : new CountedBody(request, count), maxBytes, length ?? null);
   }
   const body = new RequestBody(request, count);
-  return body.whole(Math.min(maxBytes, smallBody)) ?? readAllBytes(body, maxBytes, length ?? null);
+  return body.whole(length, Math.min(maxBytes, smallBody)) ?? readAllBytes(body, maxBytes, length ?? null);
+}
+
+/** Lets a request over HTTP/1.1 end whose body `readBody` has returned, so that Node is done with it. */
+export function endBody(request: IncomingMessage): void {
+  if (!("stream" in request) && !request.readableEnded) request.read();
 }
 
 /** Counts a body while it arrives. Not a generator, which would cost more for each call. */
@@ -212,10 +217,14 @@ class RequestBody implements AsyncIterableIterator<Uint8Array> {
     this.#count = count;
   }
 
-  /** Returns the body, if it has arrived whole, is not empty, and has at most `maxBytes`. Otherwise, the iterator has it. */
-  whole(maxBytes: number): Uint8Array | undefined {
+  /**
+   * Returns the body, if it has arrived whole, is not empty, and has at most `maxBytes`. Otherwise, the iterator has it. A body
+   * of known length has arrived before Node notes its end: `endBody` has to be called later.
+   */
+  whole(length: number | undefined, maxBytes: number): Uint8Array | undefined {
     const request = this.#request;
-    if (!request.complete || request.readableLength > maxBytes) return undefined;
+    const { readableLength } = request;
+    if (readableLength > maxBytes || !(request.complete || readableLength === length)) return undefined;
     const value = request.read() as Uint8Array | null;
     if (value) this.#count.done();
     return value ?? undefined;

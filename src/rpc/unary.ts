@@ -16,7 +16,7 @@ import { RequestJson } from "../contract/request-json.ts";
 import type { Core } from "../core/core.ts";
 import type { ConnectionHandle, Exchange, ShortHandler } from "../http/adapter.ts";
 import { responseHeaders } from "../http/embedded-routes.ts";
-import { acceptCompression, onGone, readBody, writeBody } from "../http/exchange.ts";
+import { acceptCompression, endBody, onGone, readBody, writeBody } from "../http/exchange.ts";
 import { type PlainCodec, type PlainRequest, type PlainRules, plainRequest } from "../http/plain-request.ts";
 import { Gate, type GateCall, type Passage, requestIdHeader } from "./gate.ts";
 import { handlerOptions, type UnaryImplementation, unaryMethods } from "./routes.ts";
@@ -98,7 +98,7 @@ class UnaryHandler implements ShortHandler {
     const call = new UnaryCall(plain, exchange, this.#begin);
     let answer: Answer;
     try {
-      const body = await this.#answer(plain, exchange, call.passage);
+      const body = await this.#answer(plain, exchange, call);
       answer = { status: 200, contentType: contentTypes[plain.codec], body };
     } catch (reason) {
       // Before the error is written: its details are completed here.
@@ -109,17 +109,20 @@ class UnaryHandler implements ShortHandler {
     await this.#send(answer, exchange, call.passage.requestId);
   }
 
-  async #answer(plain: PlainRequest, { request, count }: Exchange, passage: Passage): Promise<Answer["body"]> {
+  async #answer(plain: PlainRequest, { request, count }: Exchange, call: UnaryCall): Promise<Answer["body"]> {
+    const { passage } = call;
     await passage.authorise();
     const room = passage.enter();
     if (room) await room;
     const body = readBody(request, count, plain.length, this.#options.readMaxBytes);
     // Most bodies have arrived by now.
     const bytes = body instanceof Promise ? await body : body;
+    call.hasBody = true;
     const isBinary = plain.codec === "proto";
     const input = this.#serialization.getI(isBinary).parse(bytes);
     this.#text.forget();
     const output = await this.#implementation(input as never, passage);
+    endBody(request);
     return this.#serialization.getO(isBinary).serialize(create(this.#method.output, output as Record<string, unknown>));
   }
 
@@ -197,6 +200,8 @@ class UnaryCall implements GateCall {
   readonly codec: PlainCodec;
   readonly connection: ConnectionHandle;
   readonly passage: Passage;
+  /** Whether the whole body has been read. */
+  hasBody = false;
   readonly #headers: Exchange["request"]["headers"];
   #deadline: NodeJS.Timeout | undefined;
   #abort: AbortController | undefined;
@@ -211,7 +216,8 @@ class UnaryCall implements GateCall {
     this.connection = handle;
     this.#headers = request.headers;
     this.passage = begin(this);
-    onGone(request, response, (reason) => this.#stop(reason));
+    // A connection of HTTP/1.1 that breaks is an error only of a request that has not been read.
+    onGone(request, response, (reason) => this.#stop(this.hasBody && !("stream" in request) ? undefined : reason));
     if (timeoutMs !== undefined) {
       const late = () => this.#stop(new ConnectError("the operation timed out", Code.DeadlineExceeded));
       this.#deadline = setTimeout(late, timeoutMs);
