@@ -346,8 +346,8 @@ export function resolveOptions(options: TidingsOptions): Settings {
   };
 }
 
-/** Grows with the memory that the process was given: its store reads are what a small budget costs. */
-function defaultRingBytes(): number {
+/** The default of `ringBytes`. Grows with the memory that the process was given: a small budget costs reads of the store. */
+export function defaultRingBytes(): number {
   return Math.max(16 * 1024 * 1024, Math.floor(getHeapStatistics().heap_size_limit / 32));
 }
 

@@ -12,6 +12,7 @@ import { MemoryRateLimiter } from "./adapters/memory/rate-limiter.ts";
 import type { Prometheus } from "./adapters/prometheus/prometheus.ts";
 import { exposureOf } from "./adapters/sqlite/file-modes.ts";
 import { SqliteStore } from "./adapters/sqlite/store.ts";
+import { openThreadPorts } from "./adapters/threads/ports.ts";
 import { loadDescriptors } from "./contract/descriptors.ts";
 import { createValidate } from "./contract/validate.ts";
 import { startCore, type Watch } from "./core/core.ts";
@@ -40,8 +41,10 @@ import { createHealth } from "./rpc/health.ts";
 import { PublicStreams } from "./rpc/public-streams.ts";
 import { createRoutes, largeAnswers, serviceNames } from "./rpc/routes.ts";
 import { createUnaryHandlers } from "./rpc/unary.ts";
+import type { ThreadParts } from "./shared-process.ts";
 import { guard, type Report, warn } from "./util/guard.ts";
 import { importWith } from "./util/packages.ts";
+import { SharedTallies, type Tallies } from "./util/tallies.ts";
 import { WebSocketBridge } from "./ws/bridge.ts";
 
 /** Where a server listens, and how. */
@@ -50,6 +53,11 @@ export interface ListenOptions {
   readonly host?: string;
   /** The port to bind; 0 takes any free one. Default 7300. */
   readonly port?: number;
+  /**
+   * Shares the port with further servers of this user that set this too, such as those of other threads: the kernel spreads
+   * new connections over them (SO_REUSEPORT). Only some systems have it, Linux among them. Default false.
+   */
+  readonly reusePort?: boolean;
   /** A unix socket, or a socket that is open already, instead of `host` and `port`. */
   readonly socket?: SocketOptions;
   /** Key and certificate for TLS, with HTTP/2 by ALPN. Default: cleartext, with HTTP/2 by prior knowledge. */
@@ -136,6 +144,7 @@ const ownProbes: readonly string[] = ["/livez", "/readyz", "/healthz"];
 const listenKeys: KeysOf<ListenOptions> = {
   host: true,
   port: true,
+  reusePort: true,
   socket: true,
   tls: true,
   metricsAddress: true,
@@ -150,29 +159,54 @@ const graceMs = 5_000;
  * Opens the store and starts a server. Rejects with a TypeError or RangeError when an option is wrong, and with an Error
  * when the store is in use or damaged, or when an option needs a package that is not installed.
  */
-export async function createTidings(options: TidingsOptions): Promise<Tidings> {
+export function createTidings(options: TidingsOptions): Promise<Tidings> {
+  return createServer(options);
+}
+
+/** As `createTidings`, in one of several threads of a process, which has opened the store of the options. */
+export function createThreadServer(options: TidingsOptions, { link, tallies, index }: ThreadParts): Promise<Tidings> {
+  const { logger } = options;
+  return createServer(options, {
+    open: (committed) => openThreadPorts(link, { committed, logger }),
+    tallies: new SharedTallies(tallies, index),
+  });
+}
+
+async function createServer(
+  options: TidingsOptions,
+  shared?: { readonly open: (committed: CommitListener) => Ports; readonly tallies: Tallies },
+): Promise<Tidings> {
   checkOptionKeys(options);
   const settings = resolveOptions(options);
   const { timeouts, rapidResets, drainDelayMs, clock, logger } = settings;
   const watch = await openWatch(settings);
   const registry = loadDescriptors();
-  const ports = await openPorts(settings, watch.counters.committed);
+  const { committed } = watch.counters;
+  const tallies = shared?.tallies;
+  const ports = shared ? shared.open(committed) : await openPorts(settings, committed);
   const store = settings.metrics ? timedStore(ports.store, watch.meter) : ports.store;
   const authorize = settings.authorize && new AuthorizeHook(settings.authorize, settings.clock);
   const report: Report = logger ? (error) => logger.error({ err: error }, "a callback failed") : warn;
-  const core = await startCore({ ...ports, store }, createValidate(registry), settings, authorize, watch).catch(
-    async (error) => {
-      // Bus and presence connect when they are created, so they must be closed although nothing started.
-      const { bus, presence, limiter } = ports;
-      const opened = [watch, bus, presence, ports.store, ...(limiter ? [limiter] : [])];
-      await Promise.allSettled(opened.map((each) => each.close()));
-      throw error;
-    },
-  );
-  const exposure = settings.data === undefined || settings.data === ":memory:" ? undefined : exposureOf(settings.data);
+  const core = await startCore(
+    { ...ports, store },
+    createValidate(registry),
+    settings,
+    authorize,
+    watch,
+    tallies,
+  ).catch(async (error) => {
+    // Bus and presence connect when they are created, so they must be closed although nothing started.
+    const { bus, presence, limiter } = ports;
+    const opened = [watch, bus, presence, ports.store, ...(limiter ? [limiter] : [])];
+    await Promise.allSettled(opened.map((each) => each.close()));
+    throw error;
+  });
+  const { data } = settings;
+  const exposure = shared || data === undefined || data === ":memory:" ? undefined : exposureOf(data);
   if (exposure !== undefined) logger?.warn(exposure);
   const publicStreams = new PublicStreams({
     perNode: settings.publicStreams,
+    tallies,
     clock,
     random: settings.random,
     refused: (error) => watch.counters.failed(error),
@@ -208,7 +242,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
 
   const embeddedProbes = settings.probes ? ["/livez", "/readyz"] : [];
   const cors = createCors(settings);
-  const inFlight = new InFlight(settings.inFlight, timeouts.stallMs, (reason) => watch.counters.cut(reason));
+  const inFlight = new InFlight(settings.inFlight, timeouts.stallMs, (reason) => watch.counters.cut(reason), tallies);
   const readBytes = (name: string, help: string, read: () => number) =>
     watch.meter.read({ name, help, labels: unlabelled }, "gauge", () => [[{}, read()]]);
   readBytes("tidings_unread_answer_bytes", "Bytes of answers that callers have not read.", () => inFlight.answerBytes);
@@ -313,6 +347,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
       const {
         host = "127.0.0.1",
         port = 7300,
+        reusePort = false,
         tls,
         fallback = notFound,
         metricsAddress,
@@ -340,7 +375,7 @@ export async function createTidings(options: TidingsOptions): Promise<Tidings> {
         onCut: (reason) => watch.counters.cut(reason),
       });
       const metrics = metricsAddress && (await watch.serve(metricsAddress));
-      const address = await (socket ? listener.listenOn(socket) : listener.listen(host, port));
+      const address = await (socket ? listener.listenOn(socket) : listener.listen(host, port, reusePort));
       listeners.add(listener);
       return metrics === undefined ? address : { ...address, metrics };
     },

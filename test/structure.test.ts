@@ -44,6 +44,7 @@ const files = readSources("src");
 const floors: readonly (readonly string[])[] = [
   ["index.ts", "cli"],
   ["server.ts"],
+  ["shared-process.ts"],
   ["rpc", "ws"],
   ["core"],
   ["publish", "stream"],
@@ -181,9 +182,9 @@ describe("The folders of src/", () => {
     }
   });
 
-  test("let server.ts alone choose adapters; others may read their URLs", () => {
+  test("let server.ts and shared-process.ts alone choose adapters; others may read their URLs", () => {
     for (const { name, imports } of files) {
-      if (name === "server.ts" || name.startsWith("adapters/")) continue;
+      if (name === "server.ts" || name === "shared-process.ts" || name.startsWith("adapters/")) continue;
       const chosen = imports.filter(({ from }) => from.startsWith("adapters/") && from !== "adapters/urls.ts");
       expect.soft(chosen, name).toEqual([]);
     }

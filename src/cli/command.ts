@@ -6,7 +6,7 @@ import type { Tidings } from "../server.ts";
 import type { CommandName, Values } from "./config/settings.ts";
 import type { Printer } from "./output/printer.ts";
 import type { Io } from "./process/io.ts";
-import type { WorkerProcess } from "./process/worker-process.ts";
+import type { ThreadGroup, WorkerProcess } from "./process/worker-process.ts";
 
 /** The parts of the product and of the machine that commands use. */
 export interface Dependencies {
@@ -18,6 +18,12 @@ export interface Dependencies {
   createLogger(level: string, redact?: (line: string) => string): Promise<Logger>;
   /** Starts this command line once more, as the worker with this index; it shares the port. `semiSpace` is in MB. */
   startWorker(index: number, semiSpace: number): WorkerProcess;
+  /** The number of threads that this machine has cores and memory for. */
+  threads(): number;
+  /** Whether several threads of this machine can listen on one port. */
+  canReusePort(): Promise<boolean>;
+  /** Creates `count` threads that share a port and the embedded store. They are started by their supervisor. */
+  createThreads(values: Values, count: number, logger: Logger): Promise<ThreadGroup>;
   /** Limits V8's semi-spaces to `megabytes`, for which it may replace this process by itself. 0 leaves Node's default. */
   limitSemiSpace(megabytes: number): void;
   /** Creates the handler of the demo page, which returns false for a request that is not its own. */

@@ -6,6 +6,7 @@ import type { Dependencies } from "./command.ts";
 import { startWorker, workerIo } from "./process/cluster.ts";
 import type { Io } from "./process/io.ts";
 import { limitSemiSpace } from "./process/semi-space.ts";
+import { canReusePort, defaultThreads } from "./process/share-port.ts";
 import { socketFromSystemd } from "./process/systemd.ts";
 import { main } from "./run.ts";
 
@@ -32,11 +33,11 @@ const io: Io = {
 const deps: Dependencies = {
   version: readVersion(),
   createTidings: async (options) => (await import("../server.ts")).createTidings(options),
-  createLogger: async (level, redact = (line) => line) => {
-    const { destination, pino } = await import("pino");
-    return pino({ level, hooks: { streamWrite: redact } }, destination(2));
-  },
+  createLogger: async (level, redact) => (await import("./output/logger.ts")).createLogger(level, redact),
   startWorker,
+  threads: defaultThreads,
+  canReusePort,
+  createThreads: async (...given) => new (await import("./process/threads.ts")).Threads(...given),
   limitSemiSpace: (megabytes) => limitSemiSpace(megabytes, process),
   demoPage: async (secret) => (await import("./dev/demo-page.ts")).demoPage(secret),
   now: () => Date.now(),

@@ -32,6 +32,7 @@ import { Disconnector } from "../stream/disconnect.ts";
 import { StreamRegistry } from "../stream/registry.ts";
 import { guardedClock, type Report, warn } from "../util/guard.ts";
 import { SteadyClock, type SteadyClockEvents } from "../util/steady-clock.ts";
+import type { Tallies } from "../util/tallies.ts";
 import { createIds } from "../util/uuid.ts";
 import { FlushQueue } from "../wire/flush-queue.ts";
 import { reportOnce } from "../wire/unencodable.ts";
@@ -87,6 +88,7 @@ export async function startCore(
   given: Settings,
   authorize?: Authorize,
   { counters, tracer, meter }: Watch = unwatched,
+  tallies?: Tallies,
 ): Promise<Core> {
   const { store, bus, presence } = ports;
   const { random, logger } = given;
@@ -105,7 +107,7 @@ export async function startCore(
     logger?.error({ messageId: id }, "a message cannot be encoded in JSON; readers get it without its payload"),
   );
   const rings = new RingBudget(settings.ringBytes, flushQueue);
-  const hub = new Hub(bus, { budget: rings, flushQueue, tracer, report: reportUnencodable });
+  const hub = new Hub(bus, { budget: rings, flushQueue, tracer, report: reportUnencodable, tallies });
   const gapRepair = new GapRepair(bus, hub, store, clock, random);
   const limits = new Limits(ports.limiter, settings.limits, { counters, random });
   const access = new RoomAccess(authorize, clock, settings.directRooms);

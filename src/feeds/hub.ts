@@ -12,6 +12,7 @@ import type { FeedBounds, FeedKey } from "../ports/store.ts";
 import { noTracer, type TraceContext, type Tracer } from "../ports/tracer.ts";
 import { guard, warn } from "../util/guard.ts";
 import { tenantKey } from "../util/keys.ts";
+import type { Tallies } from "../util/tallies.ts";
 import type { FlushQueue } from "../wire/flush-queue.ts";
 import { MessageFrame } from "../wire/frame.ts";
 import type { ReportUnencodable } from "../wire/unencodable.ts";
@@ -73,6 +74,8 @@ export interface HubOptions {
   readonly tracer?: Tracer;
   /** Called with messages that a codec cannot encode. */
   readonly report?: ReportUnencodable;
+  /** Counts the streams of users over all threads of the process. */
+  readonly tallies?: Tallies | undefined;
 }
 
 /** Followers by feed and by user. It listens to the bus from its construction until `close`. */
@@ -81,16 +84,18 @@ export class Hub {
   readonly #users = new Map<string, JoinedUser & { readonly followers: Set<UserFollower> }>();
   readonly #unsubscribe: () => void;
   readonly #tracer: Tracer;
+  readonly #tallies: Tallies | undefined;
   readonly #flushQueue: Pick<FlushQueue, "add" | "share">;
   readonly #budget: RingBudget;
   readonly #report: ReportUnencodable | undefined;
 
   /** `report`: called with messages that a codec cannot encode. */
-  constructor(bus: Bus, { budget, flushQueue, tracer = noTracer, report }: HubOptions) {
+  constructor(bus: Bus, { budget, flushQueue, tracer = noTracer, report, tallies }: HubOptions) {
     this.#budget = budget;
     this.#tracer = tracer;
     this.#flushQueue = flushQueue;
     this.#report = report;
+    this.#tallies = tallies;
     this.#unsubscribe = bus.subscribe((notice) => this.#take(notice));
   }
 
@@ -121,18 +126,22 @@ export class Hub {
     const joined = this.#users.get(id) ?? { tenant, user, followers: new Set() };
     this.#users.set(id, joined);
     joined.followers.add(follower);
+    this.#tallies?.add(streamsKey(id), 1);
   }
 
   /** Stops listening to a user. */
   leaveUser(tenant: string, user: string, follower: UserFollower): void {
     const id = userId(tenant, user);
     const joined = this.#users.get(id);
-    if (joined?.followers.delete(follower) && joined.followers.size === 0) this.#users.delete(id);
+    if (!joined?.followers.delete(follower)) return;
+    this.#tallies?.add(streamsKey(id), -1);
+    if (joined.followers.size === 0) this.#users.delete(id);
   }
 
-  /** The number of a user's open streams on this node. */
+  /** The number of a user's open streams on this node, in all its threads. */
   streamsOf(tenant: string, user: string): number {
-    return this.#followersOf(tenant, user).size;
+    const own = this.#followersOf(tenant, user).size;
+    return Math.max(own, this.#tallies?.get(streamsKey(userId(tenant, user))) ?? 0);
   }
 
   /** The feeds that streams of this node follow. */
@@ -292,4 +301,9 @@ function toFrame(
 
 function userId(tenant: string, user: string): string {
   return tenantKey(tenant, user);
+}
+
+/** The key of a user's streams among the tallies of the process. */
+function streamsKey(id: string): string {
+  return `streams\n${id}`;
 }

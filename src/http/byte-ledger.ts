@@ -1,3 +1,5 @@
+import type { Tallies } from "../util/tallies.ts";
+
 /** Why an entry is cut: which bound needs its room, or that it has seen no progress for too long. */
 export type LedgerReason = "userBytes" | "nodeBytes" | "stalled";
 
@@ -13,6 +15,13 @@ export interface LedgerEntry {
 /** How long an entry must have seen no progress before another entry can push it out, in ms. */
 const graceMs = 1_000;
 
+/** The tallies to which several threads of a process add what their ledgers of one kind hold. */
+export interface SharedLedger {
+  readonly tallies: Tallies;
+  /** The kind of the ledger, which its keys begin with. */
+  readonly kind: string;
+}
+
 /** The bounds of a ledger, in bytes. */
 export interface LedgerLimits {
   readonly userBytes: number;
@@ -22,7 +31,8 @@ export interface LedgerLimits {
 /**
  * What a node holds for peers that are slow or do not care, by user and in all. Where a new entry would exceed a bound, the
  * entries of that user, or of all, that have seen no progress for the longest time are cut: those who cause the shortage
- * pay for it, and not those who come next. The new entry itself is cut only where all others are moving.
+ * pay for it, and not those who come next. The new entry itself is cut only where all others are moving. Threads of a process
+ * share the bounds; each cuts its own entries.
  */
 export class ByteLedger {
   readonly #limits: LedgerLimits;
@@ -30,15 +40,17 @@ export class ByteLedger {
   /** With the time of the last progress in ms; the longest without any first. */
   readonly #entries = new Map<LedgerEntry, number>();
   readonly #users = new Map<string, number>();
+  readonly #shared: SharedLedger | undefined;
   #bytes = 0;
 
   /** `now` returns a time in ms that never goes back. */
-  constructor(limits: LedgerLimits, now: () => number = () => performance.now()) {
+  constructor(limits: LedgerLimits, now: () => number = () => performance.now(), shared?: SharedLedger) {
     this.#limits = limits;
     this.#now = now;
+    this.#shared = shared;
   }
 
-  /** The bytes of all entries. */
+  /** The bytes of all entries of this thread. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -57,12 +69,12 @@ export class ByteLedger {
         () => this.#of(user) > userBytes,
       );
     }
-    if (this.#bytes > nodeBytes) {
+    if (this.#ofNode() > nodeBytes) {
       this.#shed(
         entry,
         "nodeBytes",
         () => true,
-        () => this.#bytes > nodeBytes,
+        () => this.#ofNode() > nodeBytes,
       );
     }
   }
@@ -109,13 +121,28 @@ export class ByteLedger {
   }
 
   #of(user: string): number {
-    return this.#users.get(user) ?? 0;
+    return Math.max(this.#users.get(user) ?? 0, this.#tally(`user\n${user}`));
+  }
+
+  #ofNode(): number {
+    return Math.max(this.#bytes, this.#tally("node"));
+  }
+
+  /** The bytes of all threads; 0 where there is one. */
+  #tally(key: string): number {
+    return this.#shared ? this.#shared.tallies.get(`${this.#shared.kind}\n${key}`) : 0;
+  }
+
+  #addTally(key: string, bytes: number): void {
+    this.#shared?.tallies.add(`${this.#shared.kind}\n${key}`, bytes);
   }
 
   #count({ user }: LedgerEntry, bytes: number): void {
     this.#bytes += bytes;
+    this.#addTally("node", bytes);
     if (user === undefined) return;
-    const left = this.#of(user) + bytes;
+    this.#addTally(`user\n${user}`, bytes);
+    const left = (this.#users.get(user) ?? 0) + bytes;
     if (left > 0) this.#users.set(user, left);
     else this.#users.delete(user);
   }

@@ -3,6 +3,7 @@ import { constants, type ServerHttp2Stream } from "node:http2";
 import { fail } from "../errors.ts";
 import type { InFlightSettings } from "../in-flight-options.ts";
 import type { CutReason } from "../metrics/counters.ts";
+import type { Tallies } from "../util/tallies.ts";
 import { ByteLedger, type LedgerEntry, type LedgerReason } from "./byte-ledger.ts";
 import { ConnectionLimits, type Held, type InFlightCall } from "./connection-limits.ts";
 
@@ -52,12 +53,13 @@ export class InFlight {
   #timer: NodeJS.Timeout | undefined;
 
   /** `stallMs`: how long an answer may stay unread. `onCut` is called for each call that is cut. */
-  constructor(limits: InFlightSettings, stallMs: number, onCut: (reason: CutReason) => void) {
+  constructor(limits: InFlightSettings, stallMs: number, onCut: (reason: CutReason) => void, tallies?: Tallies) {
     this.#limits = limits;
     this.#stallMs = stallMs;
     this.#onCut = onCut;
-    this.#answers = new ByteLedger(limits);
-    this.#bodies = new ByteLedger(limits);
+    const ledger = (kind: string) => new ByteLedger(limits, undefined, tallies && { tallies, kind });
+    this.#answers = ledger("answers");
+    this.#bodies = ledger("bodies");
     this.connectionAnswers = new ConnectionLimits(limits.connectionBytes);
     this.connectionBodies = new ConnectionLimits(limits.connectionBytes);
   }

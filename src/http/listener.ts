@@ -77,8 +77,11 @@ export interface ListenerOptions {
 
 /** One port of a server. */
 export interface Listener {
-  /** Starts to listen; port 0 means any free port. Rejects when the port is taken. */
-  listen(host: string, port: number): Promise<Address>;
+  /**
+   * Starts to listen; port 0 means any free port. With `reusePort` the kernel spreads connections over all listeners of the
+   * port that set it. Rejects when the port is taken.
+   */
+  listen(host: string, port: number, reusePort?: boolean): Promise<Address>;
   /** As `listen`, on a unix socket or on a socket that is open already. Rejects when the path is taken. */
   listenOn(socket: SocketOptions): Promise<Address>;
   /** Serves new connections with this key and certificate; without effect on cleartext. Throws when they do not match. */
@@ -200,7 +203,7 @@ export function createListener({
   };
 
   return {
-    listen: async (host, port) => addressOf(await bind({ host, port }), host),
+    listen: async (host, port, reusePort = false) => addressOf(await bind({ host, port, reusePort }), host),
     listenOn: async (socket) => {
       if ("fd" in socket) return addressOf(await bind(socket));
       const { path, mode = 0o660 } = socket;

@@ -85,6 +85,9 @@ const unused: Dependencies = {
   startWorker: () => {
     throw new Error("this test must not start a worker");
   },
+  threads: () => 1,
+  canReusePort: async () => true,
+  createThreads: () => Promise.reject(new Error("this test must not start threads")),
   limitSemiSpace: () => {},
   after: () => () => {},
   now: () => Date.parse("2026-11-03T10:00:00Z"),

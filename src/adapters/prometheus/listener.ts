@@ -12,9 +12,9 @@ const timeoutMs = 10_000;
  */
 export class MetricsListener {
   readonly #server: Server;
-  readonly #metrics: PrometheusMetrics;
+  readonly #metrics: Pick<PrometheusMetrics, "contentType" | "text">;
 
-  constructor(metrics: PrometheusMetrics) {
+  constructor(metrics: Pick<PrometheusMetrics, "contentType" | "text">) {
     this.#metrics = metrics;
     const options = { requestTimeout: timeoutMs, headersTimeout: timeoutMs, keepAliveTimeout: timeoutMs };
     this.#server = createServer(options, (request, response) => void this.#answer(request, response));

@@ -1,4 +1,5 @@
 import { MetricsListener } from "./listener.ts";
+import { mergePages } from "./merge.ts";
 import { PrometheusMetrics } from "./metrics.ts";
 import { measureProcess } from "./process.ts";
 
@@ -13,16 +14,33 @@ export interface Prometheus {
   close(): Promise<void>;
 }
 
-/** Creates the metrics, with those of the process, and starts to measure. */
-export function openPrometheus(): Prometheus {
+/** Pages of other threads of the process. */
+export interface ThreadPages {
+  /** The current ones, of threads that run. */
+  readonly running: readonly string[];
+  /** The last ones, of threads that have ended. */
+  readonly ended: readonly string[];
+}
+
+/**
+ * Creates the metrics, with those of the process, and starts to measure. With `threads` the page is that of the whole
+ * process: its own values joined with theirs.
+ */
+export function openPrometheus(threads?: () => Promise<ThreadPages>): Prometheus {
   const metrics = new PrometheusMetrics();
   const stop = measureProcess(metrics);
   const listeners = new Set<MetricsListener>();
+  const { contentType } = metrics;
+  const text = async (): Promise<string> => {
+    if (!threads) return metrics.text();
+    const [own, { running, ended }] = await Promise.all([metrics.text(), threads()]);
+    return mergePages([own, ...running], ended);
+  };
   return {
     metrics,
-    page: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
+    page: async () => ({ contentType, text: await text() }),
     async serve({ host = "127.0.0.1", port }) {
-      const listener = new MetricsListener(metrics);
+      const listener = new MetricsListener({ contentType, text });
       const bound = await listener.listen(host, port).catch((cause: Error) => {
         // Name the address: the server has another port, and the caller may know both.
         throw new Error(`metrics cannot be served on ${host}:${port}: ${cause.message}`, { cause });

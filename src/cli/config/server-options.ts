@@ -3,7 +3,7 @@ import { createSecureContext } from "node:tls";
 import type { Logger } from "pino";
 import { limitNames, quotaNames } from "../../limit-options.ts";
 import type { AuthOptions, AuthorizeOptions, TidingsOptions } from "../../options.ts";
-import type { ReloadOptions } from "../../server.ts";
+import type { ListenOptions, ReloadOptions } from "../../server.ts";
 import { readJwtSecrets } from "./jwt-secret.ts";
 import { readText } from "./read-text.ts";
 import type { Values } from "./settings.ts";
@@ -65,8 +65,32 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
   };
 }
 
-/** Throws a UsageError for a bus without a shared store, and for several workers without a shared store and a bus. */
-export function checkNodes({ store, bus, workers }: Values): void {
+/**
+ * The options of one of `count` threads of a process. Limits for which threads share no state are divided among them: the
+ * kernel spreads connections evenly.
+ */
+export function threadOptions(values: Values, auth: AuthOptions, logger: Logger, count: number): TidingsOptions {
+  const { ringBytes, newStreamsPerSecond, newStreamsBurst, newStreamsPerTenant } = values;
+  const part = (whole: number) => Math.ceil(whole / count);
+  const divided = {
+    ...values,
+    newStreamsPerSecond: part(newStreamsPerSecond),
+    ...(newStreamsBurst === undefined ? {} : { newStreamsBurst: part(newStreamsBurst) }),
+    ...(newStreamsPerTenant === undefined ? {} : { newStreamsPerTenant: part(newStreamsPerTenant) }),
+    ...(ringBytes === undefined ? {} : { ringBytes: Math.floor(ringBytes / count) }),
+  };
+  return serverOptions(divided, auth, logger);
+}
+
+/** Where a server listens, unless it has a socket. Throws as tlsOptions does. */
+export function listenOptions(values: Values): ListenOptions & { readonly host: string; readonly port: number } {
+  const { host, port, pathPrefix } = values;
+  const tls = tlsOptions(values);
+  return { host, port, ...(tls ? { tls } : {}), ...(pathPrefix === undefined ? {} : { pathPrefix }) };
+}
+
+/** Throws a UsageError for a bus without a shared store, and for several workers on a shared store without a bus. */
+export function checkNodes({ store, bus, workers = 1 }: Values): void {
   if (bus !== undefined && store === undefined) {
     throw new UsageError(
       "--bus needs --store: only one process can use the embedded store, so there are no other nodes to notify; remove " +
@@ -74,15 +98,7 @@ export function checkNodes({ store, bus, workers }: Values): void {
       "serve",
     );
   }
-  if (workers === 1) return;
-  if (store === undefined) {
-    throw new UsageError(
-      `--workers ${workers} needs --store and --bus: only one process can use the embedded store; remove --workers, or ` +
-        "set --store mongodb://… and --bus redis://…",
-      "serve",
-    );
-  }
-  if (bus === undefined) {
+  if (workers > 1 && store !== undefined && bus === undefined) {
     throw new UsageError(
       `--workers ${workers} needs --bus: without it a worker is not notified of messages that another one publishes; ` +
         "set --bus redis://…",

@@ -106,8 +106,7 @@ export const settings = {
   },
   workers: {
     type: whole(1, 256),
-    default: "1",
-    help: "Number of processes that share this port, to use several cores. More than one needs --store and --bus.",
+    help: "Number of event loops that share this port, to use several cores: threads of one process with the embedded store, and processes with --store and --bus. Default: with the embedded store, one for each core, and at most 8; else 1.",
     for: serve,
   },
   semiSpace: {

@@ -52,7 +52,7 @@ function reload(tidings: Pick<Tidings, "reload">, reread: () => ReloadOptions, l
 }
 
 /** Explains the usual errors of listen(2); returns every other error as it is. */
-function listenError(error: unknown, { host, port, socket }: ListenOptions): unknown {
+export function listenError(error: unknown, { host, port, socket }: ListenOptions): unknown {
   if (socket) {
     const name = "path" in socket ? `the unix socket ${socket.path}` : "the socket of systemd";
     return new Error(`cannot listen on ${name}: ${(error as Error).message}`, { cause: error });

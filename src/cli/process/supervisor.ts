@@ -1,9 +1,9 @@
-/** Several nodes on one port of one machine: starts them, replaces those that die, and drains all of them together. */
+/** Several workers on one port of one machine: starts them, replaces those that die, and drains all of them together. */
 import type { Logger } from "pino";
 import type { Address } from "../../http/listener.ts";
 import type { Context } from "../command.ts";
 import { listenToSignals } from "./signals.ts";
-import type { WorkerProcess } from "./worker-process.ts";
+import type { WorkerGroup, WorkerProcess } from "./worker-process.ts";
 
 /** A worker that lives this long counts as healthy; one that ends earlier died young. In ms. */
 export const healthyMs = 10_000;
@@ -12,58 +12,91 @@ export const restartMs = 500;
 /** How many workers with one index may die young in a row before the supervisor gives up. */
 export const maxYoungDeaths = 5;
 
-/** Supervises the workers of one `tidings serve --workers`. */
+/** Supervises the workers of one `tidings serve`. */
 export class Supervisor {
-  readonly #context: Context;
+  readonly #context: Pick<Context, "io" | "deps">;
   readonly #logger: Logger;
+  readonly #group: WorkerGroup;
   readonly #live = new Set<WorkerProcess>();
   readonly #stop = Promise.withResolvers<void>();
   #stopping = false;
   /** Workers kept dying, so the others are drained and the exit code is 1. */
   #gaveUp = false;
+  /** Why what the workers share has failed. */
+  #failure: Error | undefined;
 
-  constructor(context: Context, logger: Logger) {
+  constructor(context: Pick<Context, "io" | "deps">, logger: Logger, group: WorkerGroup) {
     this.#context = context;
     this.#logger = logger;
+    this.#group = group;
   }
 
   /**
    * Runs until all workers have ended, and calls `ready` once when all of them accept connections. Returns 0 after a
    * complete drain, 1 when a second signal cut it short or workers kept dying, and the exit code of the first worker when
-   * that one ended before it accepted connections.
+   * that one ended before it accepted connections. Rejects when what the workers share cannot be opened or has failed, and
+   * with the error of a thread that ended before it accepted connections.
    */
   async run(ready: (address: Address) => void): Promise<number> {
-    const { io, deps, values } = this.#context;
+    const { io, deps } = this.#context;
+    // Listen before the start: a signal during it must still close what the workers share.
     const signals = listenToSignals(io, deps.now);
     const forgetReload = io.onReload(() => {
-      for (const worker of this.#live) worker.reload();
+      this.#group.reload?.();
+      for (const worker of this.#live) worker.reload?.();
     });
     signals.first.then(() => {
-      this.#logger.info("draining; a second signal ends the processes at once");
+      const ends = this.#group.kind === "thread" ? "the process" : "the processes";
+      this.#logger.info(`draining; a second signal ends ${ends} at once`);
       this.#drain();
     });
+    this.#group.failed?.then((error) => {
+      this.#failure = error;
+      this.#drain();
+    });
+    const cut = signals.second.then(() => 1);
     try {
-      // Start one worker alone, so that an error in the options is reported once and ends the command.
-      const first = this.#start(0);
-      const address = await Promise.race([first.ready, first.exited]);
-      if (typeof address !== "object") return address ?? 1;
-      const slots = Array.from({ length: values.workers }, (_, index) =>
-        this.#keepRunning(index, index === 0 ? first : undefined),
-      );
-      Promise.all(slots.map(({ ready }) => ready)).then(() => ready(address));
-      const ended = Promise.all(slots.map(({ ended }) => ended)).then((clean) => clean.every(Boolean));
-      const clean = await Promise.race([ended, signals.second.then(() => false)]);
-      return clean && !this.#gaveUp ? 0 : 1;
+      await this.#group.open?.();
+      try {
+        const code = await Promise.race([this.#runWorkers(ready), cut]);
+        if (this.#failure) throw this.#failure;
+        return code;
+      } finally {
+        for (const worker of this.#live) worker.kill();
+        await Promise.race([this.#group.close?.(), cut]);
+      }
     } finally {
       signals.forget();
       forgetReload();
-      for (const worker of this.#live) worker.kill();
     }
   }
 
+  async #runWorkers(ready: (address: Address) => void): Promise<number> {
+    if (this.#stopping) return 0;
+    const { count, kind } = this.#group;
+    // One process alone, so that an error in the options is reported once; all threads, whose options have been checked.
+    const begun = Array.from({ length: kind === "process" ? 1 : count }, (_, index) => this.#start(index));
+    const [first] = begun as [WorkerProcess];
+    const address = await Promise.race([first.ready, ...begun.map((worker) => worker.exited.then(() => worker))]);
+    if ("exited" in address) {
+      if (address.error) throw address.error;
+      const code = await address.exited;
+      return this.#stopping && code === 0 ? this.#endOf(begun) : (code ?? 1);
+    }
+    const slots = Array.from({ length: count }, (_, index) => this.#keepRunning(index, begun[index]));
+    Promise.all(slots.map(({ ready }) => ready)).then(() => ready(address));
+    const clean = (await Promise.all(slots.map(({ ended }) => ended))).every(Boolean);
+    return clean && !this.#gaveUp ? 0 : 1;
+  }
+
+  /** Waits for workers that drain before they were ready. Returns 0 if all of them ended cleanly, else 1. */
+  async #endOf(workers: readonly WorkerProcess[]): Promise<number> {
+    const codes = await Promise.all(workers.map(({ exited }) => exited));
+    return codes.every((code) => code === 0) ? 0 : 1;
+  }
+
   #start(index: number): WorkerProcess {
-    const { deps, values } = this.#context;
-    const worker = deps.startWorker(index, values.semiSpace);
+    const worker = this.#group.start(index);
     this.#live.add(worker);
     worker.exited.then(() => this.#live.delete(worker));
     if (this.#stopping) worker.drain();
@@ -77,6 +110,7 @@ export class Supervisor {
   #keepRunning(index: number, first: WorkerProcess | undefined): { ready: Promise<void>; ended: Promise<boolean> } {
     const ready = Promise.withResolvers<void>();
     const { now } = this.#context.deps;
+    const noun = this.#group.kind === "thread" ? "thread" : "worker";
     const keep = async (): Promise<boolean> => {
       let youngDeaths = 0;
       for (let worker = first ?? this.#start(index); ; worker = this.#start(index)) {
@@ -85,9 +119,10 @@ export class Supervisor {
         const code = await worker.exited;
         if (this.#stopping) return code === 0;
         youngDeaths = now() - startedAt < healthyMs ? youngDeaths + 1 : 0;
-        const details = { worker: worker.pid, code: code ?? null, youngDeaths };
+        const { pid, error } = worker;
+        const details = { worker: pid, code: code ?? null, youngDeaths, ...(error ? { err: error } : {}) };
         if (youngDeaths > maxYoungDeaths) return this.#giveUp(details);
-        this.#logger.error(details, "a worker died; starting a replacement");
+        this.#logger.error(details, `a ${noun} died; starting a replacement`);
         if (youngDeaths > 0) await this.#wait(restartMs * 2 ** (youngDeaths - 1));
         if (this.#stopping) return true;
       }

@@ -293,10 +293,6 @@ describe("Nodes on a shared store", () => {
 
   test.each([
     [["--bus", bus], /--bus needs --store: .*remove --bus, or set --store mongodb:/],
-    [
-      ["--workers", "4"],
-      /--workers 4 needs --store and --bus: only one process can use the embedded store; remove --workers/,
-    ],
     [["--workers", "4", "--store", store], /--workers 4 needs --bus: .*set --bus redis:/],
     [["--store", "postgres://u:s3cret@db/x"], /--store: must be a mongodb:/],
     [["--store", "mongodb://u:s3cret@db"], /--store: must be .*with the name of a database/],

@@ -17,6 +17,7 @@ class FakeWorker implements WorkerProcess {
   drained = 0;
   reloaded = 0;
   killed = 0;
+  error: Error | undefined;
 
   constructor(pid: number) {
     this.pid = pid;
@@ -184,5 +185,96 @@ describe("The supervisor", () => {
     workers[0]?.end(0);
     expect(await running.code).toBe(0);
     expect(clock.pending).toBe(0);
+  });
+});
+
+describe("The supervisor of threads", () => {
+  /** Threads that the test controls, and what they share. */
+  function buildThreads(count = 3, open: () => Promise<void> = async () => {}) {
+    const clock = new FakeClock();
+    const workers: FakeWorker[] = [];
+    const failure = Promise.withResolvers<Error>();
+    const calls: string[] = [];
+    const running = start(
+      ["serve", "--workers", String(count)],
+      { TIDINGS_JWT_SECRET: secret },
+      {
+        createThreads: async (_values, given) => ({
+          kind: "thread",
+          count: given,
+          metricsUrl: undefined,
+          failed: failure.promise,
+          open,
+          start(index) {
+            const worker = new FakeWorker(index);
+            workers.push(worker);
+            return worker;
+          },
+          reload: () => void calls.push("reload"),
+          close: async () => void calls.push("close"),
+        }),
+        now: () => clock.now(),
+      },
+    );
+    const started = (expected: number) => vi.waitFor(() => expect(workers).toHaveLength(expected));
+    return { clock, workers, failure, calls, running, started };
+  }
+
+  test("starts all threads at once, and closes what they share after the last of them", async () => {
+    const { workers, calls, running, started } = buildThreads();
+    await started(3);
+    for (const worker of workers) worker.serve();
+    await vi.waitFor(() => expect(running.stdout()).toContain('"workers":3'));
+    expect(running.hangUp()).toBe(true);
+    expect(calls).toEqual(["reload"]);
+    expect(workers.map(({ reloaded }) => reloaded)).toEqual([1, 1, 1]);
+    running.signal();
+    workers[0]?.end(0);
+    workers[1]?.end(0);
+    await new Promise(setImmediate);
+    expect(calls).toEqual(["reload"]);
+    workers[2]?.end(0);
+    expect(await running.code).toBe(0);
+    expect(calls).toEqual(["reload", "close"]);
+  });
+
+  test("reports why what they share cannot be opened, and starts no thread", async () => {
+    const { workers, calls, running } = buildThreads(2, () => Promise.reject(new Error("the folder is in use")));
+    expect(await running.code).toBe(1);
+    expect(running.stderr()).toBe("error: the folder is in use\n");
+    expect({ workers, calls }).toEqual({ workers: [], calls: [] });
+  });
+
+  test("starts no thread after a signal while it opens what they share, which it closes", async () => {
+    const opening = Promise.withResolvers<void>();
+    const { workers, calls, running } = buildThreads(2, () => opening.promise);
+    await vi.waitFor(() => expect(running.signal()).toBe(true));
+    opening.resolve();
+    expect(await running.code).toBe(0);
+    expect({ workers, calls }).toEqual({ workers: [], calls: ["close"] });
+  });
+
+  test("reports the error of a thread that cannot start, and ends the others", async () => {
+    const { workers, calls, running, started } = buildThreads(2);
+    await started(2);
+    const [, second] = workers as [FakeWorker, FakeWorker];
+    second.error = new Error("retention.days: must be a number of at least 1");
+    second.end(1);
+    expect(await running.code).toBe(1);
+    expect(running.stderr()).toBe("error: retention.days: must be a number of at least 1\n");
+    expect(workers.map(({ killed }) => killed)).toEqual([1, 0]);
+    expect(calls).toEqual(["close"]);
+  });
+
+  test("drains all threads when what they share has failed, and says why", async () => {
+    const { workers, failure, running, started } = buildThreads(2);
+    await started(2);
+    for (const worker of workers) worker.serve();
+    await vi.waitFor(() => expect(running.stdout()).not.toBe(""));
+    failure.resolve(new Error("the store's thread died 6 times within a minute"));
+    await vi.waitFor(() => expect(workers.map(({ drained }) => drained)).toEqual([1, 1]));
+    for (const worker of workers) worker.end(0);
+    expect(await running.code).toBe(1);
+    expect(running.stderr()).toBe("error: the store's thread died 6 times within a minute\n");
   });
 });

@@ -46,6 +46,9 @@ const deps: Dependencies = {
   createLogger: async () => pino({ level: "silent" }),
   demoPage: async () => () => false,
   startWorker,
+  threads: () => 1,
+  canReusePort: async () => true,
+  createThreads: () => Promise.reject(new Error("this test must not start threads")),
   limitSemiSpace: () => {},
   now: () => Date.now(),
   after(milliseconds, call) {
