@@ -21,6 +21,10 @@ export interface Plan {
   readonly feeds: readonly number[];
   /** Numbers of connections in the publish table, ascending. */
   readonly concurrency: readonly number[];
+  /** Numbers of event loops of `tidings serve`, ascending. */
+  readonly workers: readonly number[];
+  /** Numbers of unread messages in the inbox table, ascending. */
+  readonly unread: readonly number[];
   /** Messages that each subscriber of the resume table has missed. */
   readonly missed: number;
   /** Idle connections of each kind. */
@@ -46,13 +50,15 @@ export interface Plan {
 const standard: Plan = {
   name: "default",
   rounds: 3,
-  fanOutRounds: 4,
+  fanOutRounds: 3,
   measurementMs: 500,
   warmUpPublishes: 2000,
   subscribers: 1000,
   scale: [100, 1000, 10_000],
   feeds: [1, 100, 10_000, 100_000],
   concurrency: [1, 10, 50, 200],
+  workers: [1, 2, 4],
+  unread: [0, 1000, 10_000, 100_000],
   missed: 1000,
   idle: 5000,
   held: 400,
@@ -77,6 +83,8 @@ const quick: Plan = {
   scale: [10, 100, 300],
   feeds: [1, 300, 1000],
   concurrency: [1, 50],
+  workers: [1, 2],
+  unread: [0, 100],
   missed: 50,
   idle: 100,
   held: 50,

@@ -16,6 +16,7 @@ import { rooms } from "./tables/rooms.ts";
 import { scale } from "./tables/scale.ts";
 import { single } from "./tables/single.ts";
 import { slowReader } from "./tables/slow-reader.ts";
+import { workers } from "./tables/workers.ts";
 
 /** All parts of the benchmark by name, in the order in which they run. */
 export const sections: Readonly<Record<string, (plan: Plan, drivers: Drivers) => Promise<Section>>> = {
@@ -34,4 +35,5 @@ export const sections: Readonly<Record<string, (plan: Plan, drivers: Drivers) =>
   inbox,
   rooms,
   broadcast,
+  workers,
 };

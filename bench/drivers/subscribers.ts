@@ -25,6 +25,8 @@ export interface GroupSpec {
   readonly stamped?: boolean;
   /** On servers with channels, each user has a channel with the user's name. Default: all have one channel. */
   readonly ownChannels?: boolean;
+  /** All streams are of this user. */
+  readonly user?: string;
 }
 
 /** Messages were lost or duplicated. */

@@ -58,3 +58,8 @@ export function formatNumber(value: number): string {
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString("en");
   return Number(value.toPrecision(3)).toString();
 }
+
+/** A number of connections, as tables and charts write it. */
+export function connectionsText(connections: number): string {
+  return connections === 1 ? "1 connection" : `${connections} connections`;
+}

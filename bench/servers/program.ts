@@ -35,13 +35,21 @@ export class Program implements AsyncDisposable {
     this.#child.stdin?.on("error", () => {});
   }
 
-  /** The CPU time of all its threads so far, in µs, from the first field of each schedstat, which is in ns (proc(5)). */
+  /** Whether it has ended. */
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  /** The CPU time of all its threads so far, in µs. */
   async cpu(): Promise<number> {
+    return [...this.threads().values()].reduce((sum, time) => sum + time, 0);
+  }
+
+  /** The CPU time of each thread so far, in µs, by id: the first field of its schedstat, which is in ns (proc(5)). */
+  threads(): ReadonlyMap<string, number> {
     const tasks = `/proc/${this.#child.pid}/task`;
-    const times = readdirSync(tasks).map((task) =>
-      Number(readFileSync(join(tasks, task, "schedstat"), "utf8").split(" ")[0]),
-    );
-    return times.reduce((sum, time) => sum + time, 0) / 1000;
+    const timeOf = (task: string) => Number(readFileSync(join(tasks, task, "schedstat"), "utf8").split(" ")[0]) / 1000;
+    return new Map(readdirSync(tasks).map((task) => [task, timeOf(task)]));
   }
 
   /** Its resident memory, in bytes. */
@@ -52,7 +60,7 @@ export class Program implements AsyncDisposable {
   /** Kills the program: with open connections, a polite end would take some of them half a minute. */
   async [Symbol.asyncDispose](): Promise<void> {
     const ended = new Promise((resolve) => this.#child.once("close", resolve));
-    if (this.#child.exitCode === null && this.#child.kill("SIGKILL")) await ended;
+    if (!this.hasEnded && this.#child.kill("SIGKILL")) await ended;
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }
@@ -67,8 +75,8 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** Connects to a program that is starting. Rejects when it does not listen within a minute. */
-export async function dial(port: number): Promise<Socket> {
+/** Connects to a program that is starting. Rejects when it does not listen within a minute, and when it ends. */
+export async function dial(port: number, program: Program): Promise<Socket> {
   for (let attempt = 0; ; attempt++) {
     const socket = connect({ port, host: "127.0.0.1", noDelay: true });
     try {
@@ -76,7 +84,7 @@ export async function dial(port: number): Promise<Socket> {
       socket.on("error", () => {}).resume();
       return socket;
     } catch (error) {
-      if (attempt === 600) throw error;
+      if (attempt === 600 || program.hasEnded) throw error;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }

@@ -17,7 +17,7 @@ export async function startNats(path: string): Promise<Sender> {
     writeFileSync(file, `host: 127.0.0.1\nport: ${port}\nping_interval: "1h"\n`);
     return ["-c", file];
   });
-  const socket = await dial(port);
+  const socket = await dial(port, program);
   socket.write('CONNECT {"verbose":false}\r\n');
   const publish = `PUB bench ${message.length}\r\n${message}\r\n`;
   return sender(port, program, async (count) => {
@@ -41,7 +41,7 @@ export async function startCentrifugo(path: string): Promise<Sender & Unicaster>
     CENTRIFUGO_CHANNEL_WITHOUT_NAMESPACE_HISTORY_TTL: "1h",
     CENTRIFUGO_CHANNEL_WITHOUT_NAMESPACE_FORCE_RECOVERY: "true",
   });
-  (await dial(port)).destroy();
+  (await dial(port, program)).destroy();
   const caller = new Caller(port);
   const post = (target: string, value: unknown) =>
     postRequest(target, "application/json", Buffer.from(JSON.stringify(value)));
@@ -70,7 +70,7 @@ export async function startMicroWebSockets(python: string): Promise<Sender> {
   const port = await freePort();
   const file = join(import.meta.dirname, "process/uwebsockets.py");
   const program = new Program(python, () => [file, String(port), message]);
-  (await dial(port)).destroy();
+  (await dial(port, program)).destroy();
   const caller = new Caller(port);
   return sender(port, program, async (count) => {
     await caller.call(postRequest(`/send/${count}`, "text/plain", Buffer.alloc(0)));

@@ -2,6 +2,7 @@ import type { Drivers } from "../drivers/drivers.ts";
 import { Figure, formatNumber } from "../measure/figure.ts";
 import { reasonOf } from "../measure/invalid.ts";
 import { includesRow, type Plan } from "../plan.ts";
+import { dotChart } from "../report/charts/dots.ts";
 import type { Section } from "../report/section.ts";
 import type { Target } from "../report/target.ts";
 import { type Contender, centrifugo, microWebSockets, names, nats, own } from "../servers/peers.ts";
@@ -59,14 +60,23 @@ export async function connect(plan: Plan, { subscribers }: Drivers): Promise<Sec
     }
   }
   const table = [
-    [`server CPU per subscription, µs (${count} one after another, 100 at a time)`, "opening", "closing"],
+    [`server CPU per subscription, µs; ${count} of them, 100 at a time`, "opening", "closing"],
     ...rows.map(({ contender, opening, closing }) => [
       contender.name,
       opening.text(formatNumber),
       closing.text(formatNumber),
     ]),
   ];
-  return { tables: [table], targets: targets(rows) };
+  const chart = dotChart({
+    title: "Server CPU per subscription, µs (lower is better)",
+    series: ["opening", "closing"],
+    rows: rows.map(({ contender, opening, closing }) => ({
+      name: contender.name,
+      own: contender.name.startsWith("Tidings"),
+      dots: [opening, closing],
+    })),
+  });
+  return { tables: [table], targets: targets(rows), charts: { connect: chart } };
 }
 
 function targets(rows: readonly Row[]): Target[] {

@@ -1,7 +1,8 @@
 import type { CallRun } from "../drivers/callers.ts";
 import type { Drivers } from "../drivers/drivers.ts";
-import { Figure, formatNumber } from "../measure/figure.ts";
+import { connectionsText, Figure, formatNumber } from "../measure/figure.ts";
 import { includesRow, type Plan } from "../plan.ts";
+import { dotChart } from "../report/charts/dots.ts";
 import type { Section } from "../report/section.ts";
 import type { Target } from "../report/target.ts";
 import { centrifugo } from "../servers/peers.ts";
@@ -67,11 +68,17 @@ export async function publishCpu(plan: Plan, { callers }: Drivers): Promise<Sect
       await measure(row.lone, () => callers.openLoop(lone));
     }
   }
+  const columns = [`one every ${pauseMs} ms`, ...loops.map((count) => `back to back on ${connectionsText(count)}`)];
   const table = [
-    ["server CPU per publish, µs", `one every ${pauseMs} ms`, ...loops.map((count) => `${count} back to back`)],
+    ["server CPU per publish, µs", ...columns],
     ...rows.map(({ name, lone, closed }) => [name, ...[lone, ...closed].map((figure) => figure.text(formatNumber))]),
   ];
-  return { tables: [table], targets: targets(rows) };
+  const chart = dotChart({
+    title: "Server CPU per publish, µs (lower is better)",
+    series: columns,
+    rows: rows.map(({ name, lone, closed }) => ({ name, own: name.startsWith("Tidings"), dots: [lone, ...closed] })),
+  });
+  return { tables: [table], targets: targets(rows), charts: { "publish-cpu": chart } };
 }
 
 async function rowsOf(plan: Plan): Promise<Row[]> {

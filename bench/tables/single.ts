@@ -4,6 +4,7 @@ import type { SubscriberGroup } from "../drivers/subscribers.ts";
 import { Figure, formatNumber } from "../measure/figure.ts";
 import { LatencyFigures } from "../measure/latency-figures.ts";
 import { includesRow, type Plan } from "../plan.ts";
+import { dotChart } from "../report/charts/dots.ts";
 import type { Section } from "../report/section.ts";
 import type { Target } from "../report/target.ts";
 import { centrifugo, names } from "../servers/peers.ts";
@@ -72,7 +73,12 @@ export async function single(plan: Plan, { subscribers, callers }: Drivers): Pro
       }
     }
   }
-  return { tables: [table(plan, rows)], targets: targets(rows) };
+  const chart = dotChart({
+    title: `Server CPU per message to one user, µs, ${connections} connections publishing (lower is better)`,
+    series: ["publish and delivery"],
+    rows: rows.map(({ name, cost }) => ({ name, own: name.startsWith("Tidings"), dots: [cost] })),
+  });
+  return { tables: [table(plan, rows)], targets: targets(rows), charts: { single: chart } };
 }
 
 function rowsOf(plan: Plan): Row[] {

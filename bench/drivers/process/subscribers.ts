@@ -26,6 +26,8 @@ export interface OpenGroup {
   readonly stamped: boolean;
   /** On servers with channels, each user has a channel with the user's name; otherwise all have the channel `bench`. */
   readonly ownChannels: boolean;
+  /** All streams are of this user. */
+  readonly user?: string;
 }
 
 /** Interval of pongs on WebSockets of Tidings, in ms: it closes one that answers no ping, and drivers parse no pings. */
@@ -78,10 +80,10 @@ async function openConnection(spec: OpenGroup, group: Group, offset: number, str
 }
 
 async function subscriberOf(
-  { prefix, tenant, subscribe, ownChannels }: OpenGroup,
+  { prefix, tenant, subscribe, ownChannels, user: only }: OpenGroup,
   number: number,
 ): Promise<Subscriber> {
-  const user = `${prefix}${number}`;
+  const user = only ?? `${prefix}${number}`;
   const token = tokens.get(`${tenant}/${user}`) ?? (await userToken(user, tenant));
   tokens.set(`${tenant}/${user}`, token);
   return { token, subscribe, channel: ownChannels ? user : "bench" };

@@ -11,6 +11,8 @@ export interface TidingsSpec {
   readonly nodes?: { readonly store: string; readonly bus: string };
   /** The time after which a stream that does not read is closed, in ms. Default 30,000. */
   readonly stallMs?: number;
+  /** Messages that a feed keeps. Default 10,000. */
+  readonly keep?: number;
 }
 
 /** Counters of the store since the start. */
@@ -39,7 +41,7 @@ let tidings: Tidings;
 
 serveCommands({ start, figures });
 
-async function start({ data, nodes, stallMs = 30_000 }: TidingsSpec): Promise<number> {
+async function start({ data, nodes, stallMs = 30_000, keep = 10_000 }: TidingsSpec): Promise<number> {
   tidings = await createTidings({
     ...(nodes ? { ...nodes, metrics: true } : { data: data as string }),
     auth: { secret: benchSecret },
@@ -48,6 +50,7 @@ async function start({ data, nodes, stallMs = 30_000 }: TidingsSpec): Promise<nu
     admission,
     limits,
     timeouts: { stallMs },
+    retention: { count: keep },
   });
   const { port } = await tidings.listen({ port: 0 });
   return port;
