@@ -20,7 +20,7 @@ import type { ReadState } from "./read-state.ts";
 import type { Change, ReadStateService, UserState } from "./read-state-service.ts";
 import { selectAll, slicesOf } from "./selection.ts";
 import { type Target, Targets } from "./targets.ts";
-import { countByGroups, UnreadCounter } from "./unread-counter.ts";
+import { countByGroups, isSameInbox, UnreadCounter } from "./unread-counter.ts";
 
 /** A user's unread totals, and the bounds of the feeds at which they are exact. */
 export interface Totals {
@@ -48,6 +48,9 @@ type Published = Target & Pick<Entry, "publishTime">;
 
 /** Feeds that are searched for their oldest messages at the same time. */
 const feedsTogether = 8;
+
+/** Is called with the feeds that are about to be counted. */
+type BeforeCount = (feeds: readonly NamedFeed[]) => void;
 
 /** Returns the last seq of a feed that a request may change. */
 type SeqLimit = (feed: string) => number;
@@ -90,14 +93,26 @@ export class Inbox {
     this.#counter.close();
   }
 
-  /** Counts the totals, after adding the rooms that the token names to the inbox. */
-  async totals(user: UserIdentity): Promise<Totals> {
-    return this.#count(user, await this.#states.load(user));
+  /**
+   * Counts the totals, after adding the rooms that the token names to the inbox. They are counted by the last known read state
+   * while the stored one is loaded, and again if that is another: where nothing has changed, the store is asked once.
+   * `before` is called with the feeds before each count.
+   */
+  async totals(user: UserIdentity, before: BeforeCount = () => {}): Promise<Totals> {
+    const { tenant, subject } = user;
+    const loading = this.#states.load(user);
+    const last = this.#counter.lastInbox(tenant, subject);
+    const counting = last && this.#count(user, last, before);
+    // Its failure matters only if the count does.
+    counting?.catch(() => {});
+    const inbox = await loading;
+    if (!counting || !isSameInbox(last, inbox)) return this.#count(user, inbox, before);
+    return { ...(await counting), state: inbox.state };
   }
 
-  /** Counts the totals of the inbox as it is. */
-  async recount(user: UserIdentity): Promise<Totals> {
-    return this.#count(user, await this.#states.read(user));
+  /** Counts the totals of the inbox as it is. `before` is called with its feeds before the count. */
+  async recount(user: UserIdentity, before: BeforeCount = () => {}): Promise<Totals> {
+    return this.#count(user, await this.#states.read(user), before);
   }
 
   /**
@@ -137,7 +152,7 @@ export class Inbox {
       if (change.changed > 0) await this.#compact({ state, feeds });
       return change;
     });
-    return { changed, unread: (await this.totals(user)).unread };
+    return { changed, unread: (await this.#count(user, await this.#states.load(user), () => {})).unread };
   }
 
   /** Compacts the sets of each feed below its tail. */
@@ -312,8 +327,9 @@ export class Inbox {
     return found;
   }
 
-  async #count(user: UserIdentity, inbox: UserState): Promise<Totals> {
+  async #count(user: UserIdentity, inbox: UserState, before: BeforeCount): Promise<Totals> {
     const { state, feeds } = inbox;
+    before(feeds);
     const { byCategory, bounds, nextExpiry, oldest } = await this.#counter.count(user.tenant, user.subject, inbox);
     const unread = create(UnreadTotalsSchema, {
       total: sum(byCategory.values()),

@@ -5,7 +5,14 @@ import { type Identity, isUser, type UserIdentity } from "../auth/identity.ts";
 import { activityFeed, everyoneFeed, type NamedFeed, tenantFeed, tenantOf } from "../feeds/feed.ts";
 import type { StoredMessages } from "../feeds/stored-messages.ts";
 import type { Clock } from "../ports/clock.ts";
-import { notificationKind, type Selection, type SeqRanges, type Store, unbounded } from "../ports/store.ts";
+import {
+  type FeedBounds,
+  notificationKind,
+  type Selection,
+  type SeqRanges,
+  type Store,
+  unbounded,
+} from "../ports/store.ts";
 import type { RoomAccess } from "../rooms/access.ts";
 import { requireRoom, roomFeed } from "../rooms/grants.ts";
 import { tenantKey } from "../util/keys.ts";
@@ -31,7 +38,8 @@ const noFilter = { actorId: "", objectType: "", objectId: "", batchId: "" } as c
 type Filter = Omit<Selection, "feed" | "ranges" | "limit" | "now" | "expired" | "order" | "bodies">;
 /** Where the next page of a merged list begins: by `cursorKey` of a feed, the seq before which to go on. */
 type PageCursor = ReadonlyMap<string, number>;
-type Ranged = NamedFeed & { readonly ranges: SeqRanges };
+/** A feed, the ranges of it to list, and its bounds if they are known. */
+type Ranged = NamedFeed & { readonly ranges: SeqRanges; readonly bounds?: FeedBounds };
 
 /** Pages of one user that are read at the same time. */
 const pagesAtOnce = 2;
@@ -102,8 +110,12 @@ export class Lists {
       actorId: request.actorId,
       ...timeRange(request),
     };
-    const { state, feeds, unread } = await this.#inbox.totals(user);
-    const ranged = feeds.map((feed) => ({ ...feed, ranges: state.unreadRanges(feed.name) }));
+    const { state, feeds, bounds, unread } = await this.#inbox.totals(user);
+    const ranged = feeds.map((feed, index) => ({
+      ...feed,
+      ranges: state.unreadRanges(feed.name),
+      bounds: bounds[index] as FeedBounds,
+    }));
     const size = pageSize(request.pageSize, unreadPageSize);
     const scope = ["unread", user.tenant, user.subject, filter];
     const token = request.pageToken;
@@ -196,9 +208,10 @@ export class Lists {
    * those of a feed from which the first page took nothing.
    */
   async #startCursor(feeds: readonly Ranged[]): Promise<PageCursor> {
-    if (feeds.length === 0) return new Map();
-    const bounds = await this.#store.bounds(feeds.map(({ key }) => key));
-    return new Map(feeds.map((feed, index) => [cursorKey(feed), (bounds[index]?.seq ?? 0) + 1]));
+    const unknown = feeds.filter(({ bounds }) => !bounds);
+    const found = unknown.length === 0 ? [] : await this.#store.bounds(unknown.map(({ key }) => key));
+    const bounds = new Map(unknown.map((feed, index) => [feed, found[index]]));
+    return new Map(feeds.map((feed) => [cursorKey(feed), ((feed.bounds ?? bounds.get(feed))?.seq ?? 0) + 1]));
   }
 }
 

@@ -1,6 +1,13 @@
 import type { Bus } from "../ports/bus.ts";
 import { type Clock, elapsedOn } from "../ports/clock.ts";
-import { type FeedKey, type NotificationCount, type SeqRanges, type Store, unbounded } from "../ports/store.ts";
+import {
+  type FeedBounds,
+  type FeedKey,
+  type NotificationCount,
+  type SeqRanges,
+  type Store,
+  unbounded,
+} from "../ports/store.ts";
 import { joinKey, tenantKey } from "../util/keys.ts";
 import { LruCache } from "../util/lru.ts";
 import { addCounts, otherCategories } from "./category-counts.ts";
@@ -8,7 +15,7 @@ import { countNotifications } from "./count-slices.ts";
 import type { UserState } from "./read-state-service.ts";
 import { SeqSet } from "./seq-set.ts";
 
-/** The memory that counts may take, in bytes, estimated: 10,000 users without rooms. */
+/** The memory that counts may take, in bytes, estimated: 7,000 users without rooms. */
 const maxBytes = 8 * 1024 * 1024;
 /** The age up to which a count is built upon, in ms: what the bus has lost may be missing from it no longer than that. */
 const maxAgeMs = 10_000;
@@ -28,8 +35,7 @@ interface Subject {
 
 /** A count that others build upon. */
 interface Known extends Subject {
-  /** The unread seqs of each feed. */
-  readonly unread: readonly SeqSet[];
+  readonly inbox: UserState;
   readonly count: Promise<NotificationCount>;
   /** The memory that it takes, estimated. */
   bytes: number;
@@ -76,10 +82,21 @@ export class UnreadCounter {
     this.#known.clear();
   }
 
-  /** Counts the unread notifications of a user by a read state that was just loaded. Rejects as the store does. */
+  /**
+   * Returns the inbox by which a user's messages were last counted. If its version is still the stored one, a count by it is
+   * right, and need not wait until the read state is loaded.
+   */
+  lastInbox(tenant: string, user: string): UserState | undefined {
+    return this.#known.get(tenantKey(tenant, user))?.inbox;
+  }
+
+  /**
+   * Counts the unread notifications of a user by a read state that was just loaded, or by the last one. Rejects as the store
+   * does.
+   */
   async count(tenant: string, user: string, inbox: UserState): Promise<NotificationCount> {
     const { version } = inbox.state;
-    const subject = { version, feeds: joinKey(...inbox.feeds.map(({ name }) => name)) };
+    const subject = { version, feeds: feedNames(inbox) };
     const key = tenantKey(tenant, user);
     for (;;) {
       const known = this.#known.get(key);
@@ -88,7 +105,8 @@ export class UnreadCounter {
       if (version === 0 || (known && known.version > version)) return this.#countAll(inbox);
       const base = known && this.#canBuildUpon(known, subject) ? known : undefined;
       if (!base?.isPending || base.version < version) return this.#begin(key, subject, inbox, base);
-      const added = await this.#add(await base.count, base, inbox);
+      await base.count;
+      const added = await this.#countLater(base, inbox);
       if (added) return added;
       if (this.#known.peek(key) === base) this.#known.delete(key);
     }
@@ -98,25 +116,21 @@ export class UnreadCounter {
   async #begin(key: string, subject: Subject, inbox: UserState, base: Known | undefined): Promise<NotificationCount> {
     const counting = Promise.withResolvers<NotificationCount>();
     const { recalls, elapsed, time } = base ?? this.#now;
-    const unread = inbox.feeds.map(({ name }) => SeqSet.from(inbox.state.unreadRanges(name).flat()));
-    const runs = unread.reduce((sum, set) => sum + set.runs, 0);
-    const bytes = 2 * subject.feeds.length + 200 * inbox.feeds.length + 16 * runs;
     const known: Known = {
       ...subject,
-      unread,
+      inbox,
       count: counting.promise,
       isPending: true,
       recalls,
       elapsed,
       time,
-      bytes,
+      bytes: bytesOf(subject, inbox),
     };
     this.#known.set(key, known);
     // Callers that wait for it handle its failure; there may be none.
     counting.promise.catch(() => {});
     try {
-      const before = base && (await this.#countLater(base, known, inbox));
-      const added = before && base && (await this.#add(before, base, inbox));
+      const added = base && (await this.#countLater(base, inbox));
       if (!added) Object.assign(known, this.#now);
       const count = added ?? (await this.#countAll(inbox));
       this.#weigh(key, known, count);
@@ -148,61 +162,40 @@ export class UnreadCounter {
   }
 
   /**
-   * Counts for a later read state, at the bounds of the count for an earlier one. Resolves to undefined when they differ in
-   * so much that counting anew is no slower, or when the earlier count has failed.
+   * Counts by an earlier count, of the same read state or an earlier one: subtracts and adds what was marked since, and adds
+   * the messages since. Resolves to undefined when so much was marked that counting anew is no slower, when the earlier count
+   * has failed, or when something in it may have gone.
    */
-  async #countLater(
-    base: Known,
-    { version, unread }: Known,
-    { feeds }: UserState,
-  ): Promise<NotificationCount | undefined> {
+  async #countLater(base: Known, inbox: UserState): Promise<NotificationCount | undefined> {
     const before = await base.count.catch(() => undefined);
-    if (!before || version === base.version) return before;
+    const now = this.#clock.now();
+    if (!before || before.nextExpiry <= now) return undefined;
+    const isChanged = inbox.state.version !== base.version;
     // Which categories are counted under the common name is not known, so nothing can be subtracted from it.
-    if (before.byCategory.has(otherCategories)) return undefined;
-    const read: CountedRanges[] = [];
-    const unreadAgain: CountedRanges[] = [];
-    let seqs = 0;
-    for (const [index, { key }] of feeds.entries()) {
-      const [earlier, later] = [base.unread[index] as SeqSet, unread[index] as SeqSet];
-      const { tail = 1, seq: last = 0 } = before.bounds[index] ?? {};
-      for (const [changes, from, to] of [
-        [read, earlier, later],
-        [unreadAgain, later, earlier],
-      ] as const) {
-        const ranges = from.without(to).ranges(tail, last);
-        seqs += ranges.reduce((sum, [low, high]) => sum + high - low + 1, 0);
-        if (ranges.length > 0) changes.push({ feed: key, ranges, index });
-      }
-    }
+    if (isChanged && before.byCategory.has(otherCategories)) return undefined;
+    const { read, unreadAgain, seqs } = isChanged ? changesBetween(base.inbox, inbox, before.bounds) : unchanged;
     if (seqs > maxChangedSeqs) return undefined;
-    const now = this.#clock.now();
-    // Messages that have gone meanwhile are noticed when what came since is added.
-    const [gone, back] = await Promise.all(
-      [read, unreadAgain].map((changes) => countByGroups(this.#store, changes, now)),
-    );
-    if (gone?.byCategory.has(otherCategories)) return undefined;
-    return replace(before, gone as NotificationCount, back as NotificationCount, unreadAgain);
-  }
-
-  /** Adds the messages since a count to it. Resolves to undefined when something in that count may have gone. */
-  async #add(
-    before: NotificationCount,
-    { recalls }: Known,
-    { state, feeds }: UserState,
-  ): Promise<NotificationCount | undefined> {
-    const now = this.#clock.now();
-    if (before.nextExpiry <= now) return undefined;
-    const since = feeds.map(({ key, name }, i) => ({
+    const since = inbox.feeds.map(({ key, name }, index) => ({
       feed: key,
-      ranges: state.unreadRanges(name, unbounded, (before.bounds[i]?.seq ?? 0) + 1),
+      ranges: inbox.state.unreadRanges(name, unbounded, (before.bounds[index]?.seq ?? 0) + 1),
     }));
-    const after = await countNotifications(this.#store, since, now);
-    const isWhole = after.bounds.every(({ epoch, seq, tail }, i) => {
-      const bounds = before.bounds[i];
-      return epoch === bounds?.epoch && seq >= bounds.seq && tail <= (before.oldest[i] as number);
-    });
-    return isWhole && recalls === this.#recalls ? sum(before, after) : undefined;
+    // In one event-loop tick, so that the embedded store gets one message.
+    const [gone, back, after] = await Promise.all([
+      read.length > 0 ? countByGroups(this.#store, read, now) : nothing,
+      unreadAgain.length > 0 ? countByGroups(this.#store, unreadAgain, now) : nothing,
+      countNotifications(this.#store, since, now),
+    ]);
+    if (gone.byCategory.has(otherCategories)) return undefined;
+    const changed = replace(before, gone, back, unreadAgain);
+    const hasAll = ({ tail }: FeedBounds, index: number) => tail <= (before.oldest[index] as number);
+    const isWhole =
+      gone.bounds.every((bounds, position) => hasAll(bounds, read[position]?.index as number)) &&
+      back.bounds.every((bounds, position) => hasAll(bounds, unreadAgain[position]?.index as number)) &&
+      after.bounds.every(({ epoch, seq, tail }, index) => {
+        const bounds = before.bounds[index];
+        return epoch === bounds?.epoch && seq >= bounds.seq && tail <= (changed.oldest[index] as number);
+      });
+    return isWhole && base.recalls === this.#recalls ? sum(changed, after) : undefined;
   }
 
   #countAll({ state, feeds }: UserState): Promise<NotificationCount> {
@@ -211,11 +204,64 @@ export class UnreadCounter {
   }
 }
 
+/** The names of the feeds of an inbox. */
+function feedNames({ feeds }: UserState): string {
+  return joinKey(...feeds.map(({ name }) => name));
+}
+
+/** Reports whether two inboxes have the same feeds, and read states of the same version. */
+export function isSameInbox(one: UserState, other: UserState): boolean {
+  return one.state.version === other.state.version && feedNames(one) === feedNames(other);
+}
+
+/** The memory that a count takes, without its categories, estimated. */
+function bytesOf({ feeds: names }: Subject, { state, feeds }: UserState): number {
+  const runs = feeds.reduce((sum, { name }) => sum + state.read(name).runs + state.deleted(name).runs, 0);
+  return 2 * names.length + 300 * feeds.length + 16 * runs;
+}
+
 /** Ranges of the feed with this index in an inbox. */
 interface CountedRanges {
   readonly feed: FeedKey;
   readonly ranges: SeqRanges;
   readonly index: number;
+}
+
+/** What was marked between two read states, in the feeds of both. */
+interface Changes {
+  readonly read: readonly CountedRanges[];
+  readonly unreadAgain: readonly CountedRanges[];
+  /** The number of seqs in both. */
+  readonly seqs: number;
+}
+
+const unchanged: Changes = { read: [], unreadAgain: [], seqs: 0 };
+const nothing: NotificationCount = {
+  byCategory: new Map(),
+  nextExpiry: Number.POSITIVE_INFINITY,
+  oldest: [],
+  bounds: [],
+};
+
+/** Returns what was marked between two states of an inbox, between the bounds of its feeds. */
+function changesBetween(one: UserState, other: UserState, bounds: readonly FeedBounds[]): Changes {
+  const read: CountedRanges[] = [];
+  const unreadAgain: CountedRanges[] = [];
+  let seqs = 0;
+  for (const [index, { key, name }] of other.feeds.entries()) {
+    const earlier = SeqSet.from(one.state.unreadRanges(name).flat());
+    const later = SeqSet.from(other.state.unreadRanges(name).flat());
+    const { tail = 1, seq: last = 0 } = bounds[index] ?? {};
+    for (const [changes, from, to] of [
+      [read, earlier, later],
+      [unreadAgain, later, earlier],
+    ] as const) {
+      const ranges = from.without(to).ranges(tail, last);
+      seqs += ranges.reduce((sum, [low, high]) => sum + high - low + 1, 0);
+      if (ranges.length > 0) changes.push({ feed: key, ranges, index });
+    }
+  }
+  return { read, unreadAgain, seqs };
 }
 
 /** Subtracts one count from another and adds a third, of messages in the feeds of `ranges`. Keeps the bounds of the first. */

@@ -1,4 +1,5 @@
 import type { UserIdentity } from "../auth/identity.ts";
+import { inboxFeeds, type NamedFeed } from "../feeds/feed.ts";
 import type { Decision, RingBatch } from "../feeds/ring-batch.ts";
 import type { Totals } from "../inbox/inbox.ts";
 import { ReadChange } from "../inbox/read-change.ts";
@@ -46,14 +47,19 @@ export class StreamTotals {
     return this.#version;
   }
 
-  /** Counts the first totals, and asks for the bounds of the other feeds. Rejects as the Store does. */
+  /** Counts the first totals, and asks for the bounds of the feeds that they do not count. Rejects as the Store does. */
   async start(): Promise<StartState> {
-    const totals = this.user && (await this.#follow(this.user, await this.#context.inbox.totals(this.user)));
-    const bounds = new Map(totals?.feeds.map(({ name }, index) => [name, totals.bounds[index] as FeedBounds]));
-    const others = this.#feeds.all.map(({ cursor }) => cursor.feed).filter(({ name }) => !bounds.has(name));
-    const found = await this.#context.store.bounds(others.map(({ key }) => key));
-    others.forEach(({ name }, index) => {
-      bounds.set(name, found[index] as FeedBounds);
+    const { user } = this;
+    const counted = new Set(user && inboxFeeds(user).map(({ name }) => name));
+    const others = this.#feeds.all.map(({ cursor }) => cursor.feed).filter(({ name }) => !counted.has(name));
+    const [found, totals] = await Promise.all([
+      others.length === 0 ? [] : this.#context.store.bounds(others.map(({ key }) => key)),
+      user && this.#count((follow) => this.#context.inbox.totals(user, follow)),
+    ]);
+    const bounds = new Map(others.map(({ name }, index) => [name, found[index] as FeedBounds]));
+    // A room may be among both; the totals are exact at their own bounds.
+    totals?.feeds.forEach(({ name }, index) => {
+      bounds.set(name, totals.bounds[index] as FeedBounds);
     });
     return { bounds, totals };
   }
@@ -61,7 +67,8 @@ export class StreamTotals {
   /** Counts new totals; undefined for a service. Rejects as the Store does. */
   async recount(): Promise<Totals | undefined> {
     // Does not enroll the token's rooms: two pages whose tokens name too many rooms would evict each other's for ever.
-    return this.user && this.#follow(this.user, await this.#context.inbox.recount(this.user));
+    const { user } = this;
+    return user && this.#count((follow) => this.#context.inbox.recount(user, follow));
   }
 
   /** The cursor has come to `seq`. A full feed drops its oldest message with each new one, which may have been counted. */
@@ -100,17 +107,22 @@ export class StreamTotals {
     if (!isShown) this.change.totalsOnly();
   }
 
-  /** Repeats the count until every counted feed is followed, so that no message after the count goes unseen. */
-  async #follow(user: UserIdentity, first: Totals): Promise<Totals> {
-    for (let totals = first; ; totals = await this.#context.inbox.recount(user)) {
-      const fresh = totals.feeds.filter(({ name }) => !this.#feeds.get(name));
-      totals.feeds.forEach((feed, index) => {
-        if (fresh.includes(feed))
-          this.#feeds.add(feed, false).cursor.start(totals.bounds[index] as FeedBounds, undefined);
+  /** Follows every feed before it is counted, so that no message after the count goes unseen, and takes the totals. */
+  async #count(count: (follow: (feeds: readonly NamedFeed[]) => void) => Promise<Totals>): Promise<Totals> {
+    const fresh = new Map<string, FollowedFeed>();
+    try {
+      const totals = await count((feeds) => {
+        for (const feed of feeds) if (!this.#feeds.get(feed.name)) fresh.set(feed.name, this.#feeds.add(feed, false));
       });
-      if (fresh.length > 0) continue;
+      totals.feeds.forEach(({ name }, index) => {
+        fresh.get(name)?.cursor.start(totals.bounds[index] as FeedBounds, undefined);
+        fresh.delete(name);
+      });
       this.#take(totals);
       return totals;
+    } finally {
+      // The store did not answer, or a room has left the inbox meanwhile.
+      for (const followed of fresh.values()) this.#feeds.remove(followed);
     }
   }
 
