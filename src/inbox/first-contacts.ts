@@ -48,14 +48,14 @@ export class FirstContacts {
     if (this.#waiting.peek(key)) return state;
     const first = state.encode();
     try {
-      await this.#store.saveReadState(tenant, user, first);
+      if (await this.#store.saveReadState(tenant, user, first)) return ReadState.decode(first);
     } catch (error) {
       if (!isUnavailable(error)) throw error;
       this.#waiting.set(key, { tenant, user, first });
       this.#schedule();
       return state;
     }
-    // If another device saved first, its state is as good as this one.
+    // Another device has saved first, and its state is as good as this one.
     return ReadState.decode(await this.#store.readState(tenant, user));
   }
 

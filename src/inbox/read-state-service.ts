@@ -175,7 +175,7 @@ export class ReadStateService {
     const unsaved = this.#firstContacts.unsavedState(tenant, user);
     if (unsaved) return unsaved;
     const state = ReadState.decode(stored);
-    for (const feed of [tenantFeed(tenant), everyoneFeed]) await this.#beginFeed(state, feed);
+    await Promise.all([tenantFeed(tenant), everyoneFeed].map((feed) => this.#beginFeed(state, feed)));
     return state;
   }
 
