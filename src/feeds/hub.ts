@@ -4,6 +4,7 @@ import type {
   BusEvent,
   DisconnectNotice,
   EntryNotice,
+  FeedInterest,
   LiveNotice,
   ReadNotice,
   RecallNotice,
@@ -16,7 +17,7 @@ import type { Tallies } from "../util/tallies.ts";
 import type { FlushQueue } from "../wire/flush-queue.ts";
 import { MessageFrame } from "../wire/frame.ts";
 import type { ReportUnencodable } from "../wire/unencodable.ts";
-import { feedId, type NamedFeed, ownFeedName } from "./feed.ts";
+import { feedId, type NamedFeed, ownFeedName, userFeed } from "./feed.ts";
 import { Ring, type RingReader } from "./ring.ts";
 import { RingBatch } from "./ring-batch.ts";
 import type { RingBudget } from "./ring-budget.ts";
@@ -83,6 +84,8 @@ export class Hub {
   readonly #feeds = new Map<string, Followed>();
   readonly #users = new Map<string, JoinedUser & { readonly followers: Set<UserFollower> }>();
   readonly #unsubscribe: () => void;
+  /** The followed feeds, and the own feeds of the users: all that notices of other nodes are needed for. */
+  readonly #interest: FeedInterest | undefined;
   readonly #tracer: Tracer;
   readonly #tallies: Tallies | undefined;
   readonly #flushQueue: Pick<FlushQueue, "add" | "share">;
@@ -96,6 +99,7 @@ export class Hub {
     this.#flushQueue = flushQueue;
     this.#report = report;
     this.#tallies = tallies;
+    this.#interest = bus.restrict?.();
     this.#unsubscribe = bus.subscribe((notice) => this.#take(notice));
   }
 
@@ -117,6 +121,7 @@ export class Hub {
     followed.ring.touch();
     if (followed.followers.size > 0) return;
     this.#feeds.delete(id);
+    this.#interest?.delete(key);
     this.#budget.drop(followed.ring);
   }
 
@@ -125,6 +130,7 @@ export class Hub {
     const id = userId(tenant, user);
     const joined = this.#users.get(id) ?? { tenant, user, followers: new Set() };
     this.#users.set(id, joined);
+    if (joined.followers.size === 0) this.#interest?.add(userFeed(tenant, user).key);
     joined.followers.add(follower);
     this.#tallies?.add(streamsKey(id), 1);
   }
@@ -135,7 +141,9 @@ export class Hub {
     const joined = this.#users.get(id);
     if (!joined?.followers.delete(follower)) return;
     this.#tallies?.add(streamsKey(id), -1);
-    if (joined.followers.size === 0) this.#users.delete(id);
+    if (joined.followers.size > 0) return;
+    this.#users.delete(id);
+    this.#interest?.delete(userFeed(tenant, user).key);
   }
 
   /** The number of a user's open streams on this node, in all its threads. */
@@ -229,6 +237,7 @@ export class Hub {
   }
 
   #open(key: FeedKey, name: string): Followed {
+    this.#interest?.add(key);
     const followers = new Set<FeedFollower>();
     const freesPassed = name === ownFeedName;
     const ring = new Ring({ tenant: key.tenant, readers: followers, freesPassed, budget: this.#budget });

@@ -106,6 +106,14 @@ export interface LostNotice {
 /** An event that a listener receives. */
 export type BusEvent = Notice | LostNotice;
 
+/** The feeds of which a node wants to hear from others. */
+export interface FeedInterest {
+  /** Adds a feed, once more if it was added before. A notice that is published after this has returned is not left out. */
+  add(feed: FeedKey): void;
+  /** Takes back one `add` of a feed. */
+  delete(feed: FeedKey): void;
+}
+
 /** The port. */
 export interface Bus {
   /**
@@ -120,6 +128,12 @@ export interface Bus {
    * is not called.
    */
   subscribe(listener: (heard: BusEvent) => void): () => void;
+  /**
+   * Returns the interest of this node, which is empty. From now on the bus may leave out messages (`entry` and `live`) of
+   * feeds that are not in it, and read states (`read`) of users whose own feed is not in it, when other nodes publish them.
+   * A bus without this method delivers everything.
+   */
+  restrict?(): FeedInterest;
   /** What the bus tells its operators now. A bus without it always reaches every node, and loses nothing. */
   figures?(): BusFigures;
   /** Stops sending and hearing. It may take a moment to send what was published before. */

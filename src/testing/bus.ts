@@ -116,6 +116,39 @@ export function busContract(name: string, make: () => Promise<OpenedBus>): void 
       warn.mockRestore();
     });
 
+    test("delivers what a restricted node has an interest in, and everything that is not about messages of feeds", async ({
+      skip,
+    }) => {
+      const node = opened.buses.at(-1) ?? bus;
+      if (!node.restrict) return skip("this bus delivers everything");
+      const interest = node.restrict();
+      const { notices } = listen(node);
+      const other = { tenant: "t", name: "user/bob" };
+      const read: Notice = {
+        type: "read",
+        tenant: "t",
+        user: "ann",
+        readIds: ["1"],
+        unreadIds: [],
+        deletedIds: [],
+        all: false,
+      };
+      const always: Notice[] = [
+        { type: "recall", feed: other, ids: ["1"] },
+        { type: "disconnect", tenant: "t", user: "bob", tokenId: "", reason: "why" },
+      ];
+      interest.add(feed);
+      interest.add(feed);
+      interest.delete(feed);
+      const wanted = [entry(1), { type: "live", feed, body: new Uint8Array([1]) }, read, ...always] as const;
+      bus.publish([{ ...entry(9), feed: other }, ...wanted]);
+      await expect.poll(() => notices).toEqual(expect.arrayContaining([...wanted]));
+      interest.add(other);
+      const late = { ...entry(10), feed: other };
+      bus.publish([late]);
+      await expect.poll(() => notices).toContainEqual(late);
+    });
+
     test("delivers nothing after it is closed, and can be closed again", async () => {
       const { notices } = listen(bus);
       bus.publish([entry(1)]);

@@ -4,6 +4,7 @@ import { everyoneFeed, type NamedFeed, tenantFeed, userFeed } from "../../src/fe
 import { type FeedFollower, Hub, type UserFollower } from "../../src/feeds/hub.ts";
 import { RingBudget } from "../../src/feeds/ring-budget.ts";
 import type { DisconnectNotice, EntryNotice, ReadNotice, RecallNotice } from "../../src/ports/bus.ts";
+import type { FeedKey } from "../../src/ports/store.ts";
 import { FlushQueue } from "../../src/wire/flush-queue.ts";
 
 class Log implements FeedFollower, UserFollower {
@@ -55,6 +56,37 @@ describe("Hub", () => {
     bus.publish([entry(feed, 3)]);
     expect([one.wakes, two.wakes, other.wakes]).toEqual([1, 1, 0]);
     expect(ring.at(0).message.position).toMatchObject({ feed: "user", epoch: 9, seq: "3" });
+  });
+
+  test("has an interest in each feed and user that somebody follows, until the last one leaves", () => {
+    const { bus } = build();
+    const counts = new Map<string, number>();
+    const change =
+      (by: number) =>
+      ({ tenant, name }: FeedKey) => {
+        const key = `${tenant} ${name}`;
+        counts.set(key, (counts.get(key) ?? 0) + by);
+        if (counts.get(key) === 0) counts.delete(key);
+      };
+    const restrict = () => ({ add: change(1), delete: change(-1) });
+    const flushQueue = new FlushQueue(setImmediate);
+    const hub = new Hub(Object.assign(bus, { restrict }), { budget: new RingBudget(2 ** 24, flushQueue), flushQueue });
+    const [one, two] = [new Log(), new Log()];
+    for (const log of [one, two]) {
+      hub.follow(tenantFeed("acme"), log);
+      hub.joinUser("acme", "ann", log);
+    }
+    hub.follow(userFeed("acme", "ann"), one);
+    expect(Object.fromEntries(counts)).toEqual({ "acme tenant": 1, "acme user/ann": 2 });
+    for (const log of [one, one]) {
+      hub.unfollow(tenantFeed("acme"), log);
+      hub.unfollow(userFeed("acme", "ann"), log);
+      hub.leaveUser("acme", "ann", log);
+    }
+    expect(Object.fromEntries(counts)).toEqual({ "acme tenant": 1, "acme user/ann": 1 });
+    hub.unfollow(tenantFeed("acme"), two);
+    hub.leaveUser("acme", "ann", two);
+    expect(counts.size).toBe(0);
   });
 
   test("keeps feeds apart whose names are alike when joined", () => {

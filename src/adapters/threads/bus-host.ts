@@ -1,5 +1,5 @@
 import { MessageChannel, type MessagePort } from "node:worker_threads";
-import { cells, type PeerMessage } from "./link.ts";
+import { cellBytes, type PeerMessage } from "./link.ts";
 
 /** Makes the event-loop threads of a process known to each other, so that each two of them have a port. */
 export class BusHost {
@@ -7,7 +7,7 @@ export class BusHost {
 
   /** Connects a thread, which gets its messages on the other end of `control`, to all others. Returns its cells. */
   connect(id: number, control: MessagePort): SharedArrayBuffer {
-    const own = new SharedArrayBuffer(cells.length * Int32Array.BYTES_PER_ELEMENT);
+    const own = new SharedArrayBuffer(cellBytes);
     for (const [otherId, other] of this.#threads) {
       const { port1, port2 } = new MessageChannel();
       introduce(other.control, { id, port: port1, cells: own, isNew: true });

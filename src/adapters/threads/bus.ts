@@ -1,6 +1,7 @@
 /**
  * Port Bus between the event-loop threads of one process: a port between each two of them. A thread packs the notices of an
- * event-loop tick once, and posts the same message to every other thread.
+ * event-loop tick once, and posts the same message to every other thread that wants them all; to one that wants some of
+ * them, it posts these.
  *
  * A port delivers every message in order, so there are four ways to lose notices, and each is noticed. A thread that does
  * not take its messages, because it is blocked, gets no further ones beyond a limit, and finds in its cells how many were
@@ -10,11 +11,12 @@
  */
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { Logger } from "pino";
-import type { Bus, BusEvent, BusFigures, Notice } from "../../ports/bus.ts";
+import type { Bus, BusEvent, BusFigures, FeedInterest, Notice } from "../../ports/bus.ts";
 import { guard, warn } from "../../util/guard.ts";
 import { Listeners } from "../../util/listeners.ts";
+import { interestSlot, ThreadInterest, wants } from "./interest.ts";
 import { cells, type PeerMessage, type ThreadLink } from "./link.ts";
-import { type NoticeMessage, packNotices, unpackNotices } from "./notices.ts";
+import { type NoticeMessage, NoticePacker, unpackNotices } from "./notices.ts";
 
 /** The most bytes on their way to one thread. */
 const maxInFlightBytes = 16 * 1024 * 1024;
@@ -82,6 +84,12 @@ export class ThreadBus implements Bus {
     return this.#listeners.add(listener);
   }
 
+  restrict(): FeedInterest {
+    const interest = new ThreadInterest(this.#cells);
+    interest.restrict();
+    return interest;
+  }
+
   figures(): BusFigures {
     return {
       connected: true,
@@ -119,8 +127,12 @@ export class ThreadBus implements Bus {
     const notices = this.#outbox;
     this.#outbox = [];
     if (notices.length === 0 || this.#peers.size === 0) return;
-    const message = packNotices(notices);
-    for (const peer of this.#peers.values()) this.#send(peer, message);
+    const slots = notices.map(interestSlot);
+    const packer = new NoticePacker(notices);
+    for (const peer of this.#peers.values()) {
+      const message = packer.pack((index) => wants(peer.cells, slots[index]));
+      if (message) this.#send(peer, message);
+    }
   }
 
   #send({ port, cells: theirs }: Peer, message: NoticeMessage): void {

@@ -56,8 +56,15 @@ export const cells = {
   dropped: 1,
   /** Grows while the thread's event loop runs. */
   heartbeat: 2,
-  length: 3,
+  /** 1 once the thread hears of feeds of its interest only. */
+  isRestricted: 3,
+  /** The first of the slots of its interest: how many of its feeds are hashed to each. */
+  interest: 4,
+  interestSlots: 65_536,
 } as const;
+
+/** The bytes of the cells of a thread. The system commits a page of them when a feed of that page is first added. */
+export const cellBytes = (cells.interest + cells.interestSlots) * Int32Array.BYTES_PER_ELEMENT;
 
 /** A call of port Presence: a number that its answer repeats, the method, and its arguments. */
 export type PresenceCall = readonly [id: number, method: PresenceMethod, args: readonly unknown[]];

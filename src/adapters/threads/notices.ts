@@ -24,14 +24,36 @@ export interface NoticeMessage {
   readonly values: readonly Value[];
 }
 
-/** Packs notices into a message, which any number of threads may get. */
-export function packNotices(notices: readonly Notice[]): NoticeMessage {
+/** Packs the notices of an event-loop tick for several threads. */
+export class NoticePacker {
+  readonly #notices: readonly Notice[];
+  /** The large bodies that were copied into shared memory. */
+  readonly #shared = new Map<Uint8Array, SharedArrayBuffer>();
+  #all: NoticeMessage | undefined;
+
+  constructor(notices: readonly Notice[]) {
+    this.#notices = notices;
+  }
+
+  /** Returns a message with the notices whose index is `wanted`, in their order; undefined if none is. */
+  pack(wanted: (index: number) => boolean): NoticeMessage | undefined {
+    const notices = this.#notices.filter((_, index) => wanted(index));
+    if (notices.length === 0) return undefined;
+    if (notices.length < this.#notices.length) return packNotices(notices, this.#shared);
+    this.#all ??= packNotices(notices, this.#shared);
+    return this.#all;
+  }
+}
+
+function packNotices(notices: readonly Notice[], shared: Map<Uint8Array, SharedArrayBuffer>): NoticeMessage {
   const bodies = new Uint8Array(new SharedArrayBuffer(bytesOfSmallBodies(notices)));
   const values: Value[] = [];
   let [at, size] = [0, bodies.length];
   const addBody = (body: Uint8Array) => {
     if (body.length >= largeBytes) {
-      values.push(share(body), 0);
+      const own = shared.get(body) ?? share(body);
+      shared.set(body, own);
+      values.push(own, 0);
       size += body.length;
       return;
     }
