@@ -223,7 +223,7 @@ export function createAdapter(options: AdapterOptions): Adapter {
     if (!plain) for (const name in headers) response.setHeader(name, headers[name] as string);
     const handle = new CallHandle(request, response, options, largeAnswers.has(handler.requestPath));
     const count = inFlight.body(handle, Number(request.headers["content-length"]));
-    response.once("close", () => {
+    response.on("close", () => {
       count.done();
       // A client that gets its response before it has sent the whole request may wait until the rest is read. Read it;
       // requestMs bounds the time.

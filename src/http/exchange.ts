@@ -65,7 +65,7 @@ const harmless: ReadonlySet<number> = new Set([constants.NGHTTP2_NO_ERROR, const
  */
 export function onGone(request: IncomingMessage, response: ServerResponse, gone: (reason: unknown) => void): void {
   const stream = "stream" in request ? (request.stream as ServerHttp2Stream) : undefined;
-  response.once("close", () => {
+  response.on("close", () => {
     if (!stream) {
       if (!response.writableEnded) gone(request.errored ?? undefined);
       return;

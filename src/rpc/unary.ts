@@ -26,7 +26,6 @@ const mediaTypes: ReadonlyMap<string, PlainCodec> = new Map([
   ["application/json; charset=utf-8", "json"],
   ["application/proto", "proto"],
 ]);
-const responseHeaderList: readonly string[] = Object.entries(responseHeaders).flat();
 const contentTypes = { json: "application/json", proto: "application/proto" } as const;
 
 /** Creates the short handlers of all unary methods, by the path of the method. */
@@ -172,17 +171,13 @@ function send(
   body: Answer["body"],
 ): Promise<void> | undefined {
   const all = metadata ? merged(header, metadata) : header;
-  // Without other headers, Node writes these as they are, and together with a text: its encoding suits them.
-  const isAlone = !("stream" in request) && response.getHeaderNames().length === 0;
-  if (isAlone) {
-    response.writeHead(status, [...responseHeaderList, ...all]);
-  } else {
-    for (const name in responseHeaders) response.setHeader(name, responseHeaders[name] as string);
-    for (let index = 0; index < all.length; index += 2)
-      response.setHeader(all[index] as string, all[index + 1] as string);
-    response.writeHead(status);
-  }
-  const bytes = body instanceof EncodedText ? (isAlone ? body.text : Buffer.from(body.text)) : body;
+  // A text shares its buffer, and so its encoding, with headers before it: only those of this file are known to be ASCII.
+  const isAscii = !("stream" in request) && response.getHeaderNames().length === 0;
+  for (const name in responseHeaders) response.setHeader(name, responseHeaders[name] as string);
+  for (let index = 0; index < all.length; index += 2)
+    response.setHeader(all[index] as string, all[index + 1] as string);
+  response.writeHead(status);
+  const bytes = body instanceof EncodedText ? (isAscii && !metadata ? body.text : Buffer.from(body.text)) : body;
   return writeBody(response, bytes, body.byteLength, unread);
 }
 

@@ -10,6 +10,8 @@ const hexOf = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStar
 export function createIds(clock: Clock, random: Random): () => string {
   let lastTime = 0;
   let counter = 0;
+  let stampedTime = -1;
+  let stamp = "";
   return () => {
     // When the clock steps back, or a millisecond has more ids than the counter can tell apart, use the next
     // millisecond.
@@ -18,12 +20,14 @@ export function createIds(clock: Clock, random: Random): () => string {
     else counter++;
     lastTime = counter > 0xfff ? time + 1 : time;
     counter &= 0xfff;
-    const stamp = lastTime.toString(16).padStart(12, "0");
-    const tail = random.bytes(8);
-    tail[0] = ((tail[0] ?? 0) & 0x3f) | 0x80;
-    let hex = "";
-    for (const byte of tail) hex += hexOf[byte];
-    const low = counter.toString(16).padStart(3, "0");
-    return `${stamp.slice(0, 8)}-${stamp.slice(8)}-7${low}-${hex.slice(0, 4)}-${hex.slice(4)}`;
+    if (lastTime !== stampedTime) {
+      const digits = lastTime.toString(16).padStart(12, "0");
+      stamp = `${digits.slice(0, 8)}-${digits.slice(8)}-7`;
+      stampedTime = lastTime;
+    }
+    const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = random.bytes(8);
+    const low = `${hexOf[counter >> 8]?.[1]}${hexOf[counter & 0xff]}`;
+    const high = `${hexOf[(a & 0x3f) | 0x80]}${hexOf[b]}`;
+    return `${stamp}${low}-${high}-${hexOf[c]}${hexOf[d]}${hexOf[e]}${hexOf[f]}${hexOf[g]}${hexOf[h]}`;
   };
 }
