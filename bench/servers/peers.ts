@@ -101,7 +101,7 @@ export function nats(): Contender[] {
 export function microWebSockets(): Contender[] {
   const python = findSocketify();
   if (python === undefined) {
-    return skip(names.microWebSockets, "no Python with socketify (python3, or TIDINGS_BENCH_PYTHON)");
+    return skip(names.microWebSockets, "no Python with socketify (python3, or BENCH_PYTHON)");
   }
   return [{ name: names.microWebSockets, protocol: "ws", start: () => startMicroWebSockets(python) }];
 }

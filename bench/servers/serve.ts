@@ -15,11 +15,14 @@ export interface Served extends Sender, Unicaster {
 export async function startServe(workers: number): Promise<Served> {
   const port = await freePort();
   const main = join(import.meta.dirname, "../../src/cli/main.ts");
-  const program = new Program(
-    process.execPath,
-    (data) => [main, "serve", "--port", `${port}`, "--data", data, "--workers", `${workers}`, "--heartbeat", "1h"],
-    { TIDINGS_JWT_SECRET: benchSecret },
-  );
+  const program = new Program(process.execPath, (data) => [main, "serve", "--data", data], {
+    TIDINGS_JWT_SECRET: benchSecret,
+    TIDINGS_PORT: String(port),
+    TIDINGS_WORKERS: String(workers),
+    // As in the other tables: no heartbeats, and no pacing of new streams.
+    TIDINGS_HEARTBEAT: "1h",
+    TIDINGS_NEW_STREAMS_PER_SECOND: "1000000",
+  });
   try {
     (await dial(port, program)).destroy();
   } catch (error) {

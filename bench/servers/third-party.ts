@@ -55,7 +55,7 @@ export async function startCentrifugo(path: string): Promise<Sender & Unicaster>
 
 /** The Python that has socketify, the binding of uWebSockets on PyPI; undefined when there is none. */
 export function findSocketify(): string | undefined {
-  const python = process.env.TIDINGS_BENCH_PYTHON ?? findProgram("python3");
+  const python = process.env.BENCH_PYTHON ?? findProgram("python3");
   if (python === undefined) return undefined;
   try {
     execFileSync(python, ["-c", "import socketify"], { stdio: "ignore" });
