@@ -3,12 +3,13 @@ import cluster from "node:cluster";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Dependencies } from "./command.ts";
+import { serve } from "./commands/serve.ts";
+import { dispatch, type LoadCommands } from "./dispatch.ts";
 import { startWorker, workerIo } from "./process/cluster.ts";
 import type { Io } from "./process/io.ts";
 import { limitSemiSpace } from "./process/semi-space.ts";
 import { canReusePort, defaultThreads } from "./process/share-port.ts";
 import { socketFromSystemd } from "./process/systemd.ts";
-import { main } from "./run.ts";
 
 const io: Io = {
   stdout: process.stdout,
@@ -57,6 +58,9 @@ function readVersion(): string {
 // In `tidings tail | head -1` the reader closes the pipe, which is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
-const code = await main(process.argv.slice(2), process.env, io, deps);
+/** Most programs serve. The other commands are clients, and take longer to load than `serve` itself. */
+const load: LoadCommands = async (name) => (name === "serve" ? [serve] : (await import("./run.ts")).commands);
+
+const code = await dispatch(process.argv.slice(2), process.env, io, deps, load);
 // Handles may still be open after a second signal, so exit explicitly, but only when stdout has been flushed.
 process.stdout.write("", () => process.exit(code));

@@ -1,6 +1,3 @@
-import { ConnectError } from "@connectrpc/connect";
-import { errorFromConnect } from "../client/calls/wire-error.ts";
-import { TidingsError } from "../client/tidings-error.ts";
 import type { Command, Dependencies } from "./command.ts";
 import { dev } from "./commands/dev.ts";
 import { disconnect } from "./commands/disconnect.ts";
@@ -10,56 +7,14 @@ import { serve } from "./commands/serve.ts";
 import { tail } from "./commands/tail.ts";
 import { token } from "./commands/token.ts";
 import { unread } from "./commands/unread.ts";
-import { readArguments } from "./config/arguments.ts";
-import { configure, type Environment } from "./config/configuration.ts";
-import { UsageError } from "./config/usage-error.ts";
-import { commandHelp, overview } from "./output/help.ts";
-import { Printer } from "./output/printer.ts";
+import type { Environment } from "./config/configuration.ts";
+import { dispatch } from "./dispatch.ts";
 import type { Io } from "./process/io.ts";
 
 /** All commands, in the order in which the help lists them. */
 export const commands: readonly Command[] = [serve, dev, token, publish, tail, unread, online, disconnect];
 
-/**
- * Runs a command line: the elements of process.argv after the program and the script. Returns the exit code: 0 for
- * success, 1 for a failure, 2 for a wrong command line or configuration. Never rejects and never ends the process.
- */
-export async function main(argv: readonly string[], env: Environment, io: Io, deps: Dependencies): Promise<number> {
-  const print = new Printer(io, env);
-  try {
-    return await run(argv, env, { io, deps, print });
-  } catch (error) {
-    print.error(sentenceOf(error));
-    if (!(error instanceof UsageError)) return 1;
-    print.note(`see: tidings ${error.command === undefined ? "" : `${error.command} `}--help`);
-    return 2;
-  }
-}
-
-async function run(
-  argv: readonly string[],
-  env: Environment,
-  { io, deps, print }: { io: Io; deps: Dependencies; print: Printer },
-): Promise<number> {
-  const args = readArguments(argv);
-  if (args.version) {
-    print.line(deps.version);
-    return 0;
-  }
-  const command = commands.find(({ name }) => name === args.command);
-  if (args.help) {
-    print.line(command === undefined ? overview(commands, deps.version) : commandHelp(command));
-    return 0;
-  }
-  if (command === undefined) throw new UsageError(`name a command: ${commands.map(({ name }) => name).join(", ")}`);
-  return command.run({ values: configure(command.name, args, env), io, deps, print });
-}
-
-/** `code REASON: message` for the error of a server, the message alone for any other error. */
-function sentenceOf(error: unknown): string {
-  if (error instanceof ConnectError || error instanceof TidingsError) {
-    const { code, reason, message } = errorFromConnect(error);
-    return `${code}${reason === undefined ? "" : ` ${reason}`}: ${message}`;
-  }
-  return error instanceof Error ? error.message : String(error);
+/** Runs a command line, as `dispatch`, with all commands. */
+export function main(argv: readonly string[], env: Environment, io: Io, deps: Dependencies): Promise<number> {
+  return dispatch(argv, env, io, deps, async () => commands);
 }

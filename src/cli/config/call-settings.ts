@@ -1,6 +1,6 @@
 /** The rows of the table of settings that describe a single call, and so are flags only. */
 import { dayMs } from "../../util/durations.ts";
-import { kindNames } from "./kinds.ts";
+import { kindNames } from "./kind-names.ts";
 import { choice, duration, instant, json, list, repeated, text, toggle, whole } from "./value-types.ts";
 
 const publish = ["publish"] as const;
