@@ -32,7 +32,8 @@ export class Announcer {
   announce(messages: readonly Published[], parent?: Span): void {
     const span = parent && this.#tracer.start({ name: "announce", kind: "producer", parent: parent.context });
     const traced = span ? { trace: span.context } : {};
-    const notices = messages.flatMap((published) => messageNotices(published, traced));
+    const notices: Notice[] = [];
+    for (const published of messages) addNotices(notices, published, traced);
     this.#bus.publish(notices);
     span?.end({ "tidings.notices": notices.length });
   }
@@ -59,16 +60,15 @@ export class Announcer {
   }
 }
 
-/** Builds the notices of one message; a duplicate or a conflict has none, as it stored nothing. */
-function messageNotices({ message, result }: Published, traced: Traced): Notice[] {
-  if (result && result.outcome !== "stored") return [];
+/** Adds the notices of one message; a duplicate or a conflict has none, as it stored nothing. */
+function addNotices(notices: Notice[], { message, result }: Published, traced: Traced): void {
+  if (result && result.outcome !== "stored") return;
   const { live, append, audience } = message;
-  const notices: Notice[] = result?.replaced ? recallNotices(result.replaced) : [];
-  audience.feeds.forEach(({ key }, index) => {
+  if (result?.replaced) notices.push(...recallNotices(result.replaced));
+  for (const [index, { key }] of audience.feeds.entries()) {
     if (live) notices.push(liveNotice(key, append.body, traced));
     else if (result) notices.push(entryNotice(key, result.epoch, result.seqs[index] as number, append, traced));
-  });
-  return notices;
+  }
 }
 
 function entryNotice(

@@ -1,7 +1,6 @@
-import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Scope } from "../../gen/tidings/v1/message_pb.ts";
-import { type PublishResponse, PublishResponseSchema, ReceiptSchema } from "../../gen/tidings/v1/push_service_pb.ts";
+import type { PublishResponse, Receipt } from "../../gen/tidings/v1/push_service_pb.ts";
 import { fail } from "../errors.ts";
 import type { OnlineTotals, Presence } from "../ports/presence.ts";
 import type { AppendResult } from "../ports/store.ts";
@@ -27,16 +26,14 @@ export class Answers {
     const { audience, live, append } = message;
     const { id, publishTime } = result ?? append;
     const connections = await this.#connections(audience);
-    return create(PublishResponseSchema, {
+    return {
+      $typeName: "tidings.v1.PublishResponse",
       messageId: id,
       publishTime: timestampFromMs(publishTime),
       duplicate: result?.outcome === "duplicate",
-      receipts: audience.users.map((userId, index) => {
-        const open = connections[index] ?? 0;
-        return create(ReceiptSchema, { userId, stored: !live, online: open > 0, connections: open });
-      }),
+      receipts: audience.users.map((userId, index) => receipt(userId, !live, connections[index] ?? 0)),
       onlineUsers: audience.scope === Scope.USER ? 0 : (await this.#online(audience)).users,
-    });
+    };
   }
 
   /** Counts the open streams of each named user. The message is stored by now, so a failure to count must not fail the publish. */
@@ -55,4 +52,8 @@ export class Answers {
     const counting = room === "" ? this.#presence.count(tenant) : this.#presence.count(tenant, room);
     return counting.catch(() => ({ users: 0, connections: 0 }));
   }
+}
+
+function receipt(userId: string, stored: boolean, connections: number): Receipt {
+  return { $typeName: "tidings.v1.Receipt", userId, stored, online: connections > 0, connections };
 }

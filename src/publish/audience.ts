@@ -6,6 +6,7 @@ import { fail } from "../errors.ts";
 import { activityFeed, everyoneFeed, type NamedFeed, tenantFeed, tenantOf, userFeed } from "../feeds/feed.ts";
 import type { RoomAccess } from "../rooms/access.ts";
 import { directUsers, requireRoom, roomFeed } from "../rooms/grants.ts";
+import type { MaybePromise } from "../util/maybe-promise.ts";
 import type { ReservedCategories } from "./reserved-categories.ts";
 
 /** What decides whether a caller may reach an audience. */
@@ -32,14 +33,15 @@ export interface ResolvedAudience {
 const noUsers = { room: "", users: [], members: [], receiver: "" } as const;
 
 /**
- * Resolves the audience of a request. Throws TENANT_REQUIRED, TENANT_FORBIDDEN, AUDIENCE_FORBIDDEN, CATEGORY_RESERVED,
- * ROOM_FORBIDDEN, AUTHORIZE_UNAVAILABLE, or FIELD_INVALID for an audience that its kind of message cannot have.
+ * Resolves the audience of a request: at once, or in time for a room, whose access may have to be asked for. Throws, or
+ * rejects with, TENANT_REQUIRED, TENANT_FORBIDDEN, AUDIENCE_FORBIDDEN, CATEGORY_RESERVED, ROOM_FORBIDDEN,
+ * AUTHORIZE_UNAVAILABLE, or FIELD_INVALID for an audience that its kind of message cannot have.
  */
-export async function resolveAudience(
+export function resolveAudience(
   caller: Identity,
   request: PublishRequest,
   { access, reserved }: AudienceRules,
-): Promise<ResolvedAudience> {
+): MaybePromise<ResolvedAudience> {
   const to = request.audience?.to;
   const draft = request.message as Draft;
   if (isUser(caller)) {

@@ -18,6 +18,7 @@ import { type Span, type Tracer, within } from "../ports/tracer.ts";
 import type { RoomAccess } from "../rooms/access.ts";
 import { Deadline } from "../util/deadline.ts";
 import { dayMs } from "../util/durations.ts";
+import { all, type MaybePromise } from "../util/maybe-promise.ts";
 import type { Defer } from "../wire/flush-queue.ts";
 import { Announcer, type Published } from "./announce.ts";
 import { Answers } from "./answers.ts";
@@ -115,14 +116,14 @@ export class Publisher {
       caller,
       requests.map((request) => this.#size(request)),
     );
-    const allowed = await Promise.all(admitted.map((item) => this.#authorise(caller, item)));
+    const allowed = await all(admitted.map((item) => this.#authorise(caller, item)));
     const authorised = this.#quotas.isOn ? await this.#withinQuotas(allowed) : allowed;
     const published = await this.#inTime(countAllFeeds(authorised), async (checkDeadline) => {
       const outcomes: (Published | Error)[] = [];
       for (const slice of slices(authorised, countFeeds)) {
         // A large batch lets other calls in: into the event loop, and into the queue of the store.
         if (outcomes.length > 0) await new Promise<void>((resolve) => this.#defer(resolve));
-        const stamped = await Promise.all(slice.map((item) => this.#stamp(caller, item)));
+        const stamped = await all(slice.map((item) => this.#stamp(caller, item)));
         // The deadline has passed and the caller got STORE_UNAVAILABLE: do not store now.
         checkDeadline();
         outcomes.push(...(await this.#storeAndAnnounce(stamped, span)));
@@ -181,10 +182,16 @@ export class Publisher {
     return refused.size === 0 ? items : items.map((item) => refused.get(item as Sized) ?? item);
   }
 
-  async #authorise(caller: Identity, sized: Sized | Error): Promise<Authorised | Error> {
+  #authorise(caller: Identity, sized: Sized | Error): MaybePromise<Authorised | Error> {
     if (sized instanceof Error) return sized;
+    const { request, bytes } = sized;
     try {
-      return { ...sized, audience: await resolveAudience(caller, sized.request, this.#rules) };
+      const audience = resolveAudience(caller, request, this.#rules);
+      if (!(audience instanceof Promise)) return { request, bytes, audience };
+      return audience.then(
+        (resolved) => ({ request, bytes, audience: resolved }),
+        (error: Error) => error,
+      );
     } catch (error) {
       return error as Error;
     }
@@ -206,17 +213,25 @@ export class Publisher {
     return (await this.#quotas.admit({ tenant, bytes: item.bytes, feeds: feeds.map(({ key }) => key) })) ?? item;
   }
 
-  async #stamp(caller: Identity, authorised: Authorised | Error): Promise<StampedMessage | Error> {
+  #stamp(caller: Identity, authorised: Authorised | Error): MaybePromise<StampedMessage | Error> {
     if (authorised instanceof Error) return authorised;
     const { request, audience } = authorised;
+    const stamp = () => this.#stamper.stamp(caller, request, audience);
     try {
-      if (isUser(caller) && !isLive(request.message as Draft)) await this.#newRooms.check(caller, audience.room);
-      // Enroll members before appending; a later enrolment could start behind this message.
-      for (const user of audience.members) await this.#enroll(caller, audience, user);
-      return this.#stamper.stamp(caller, request, audience);
+      // Most messages are those of services to users, which need no preparation.
+      if (!isUser(caller) && audience.members.length === 0) return stamp();
     } catch (error) {
       return error as Error;
     }
+    return this.#prepare(caller, authorised)
+      .then(stamp)
+      .catch((error: Error) => error);
+  }
+
+  async #prepare(caller: Identity, { request, audience }: Authorised): Promise<void> {
+    if (isUser(caller) && !isLive(request.message as Draft)) await this.#newRooms.check(caller, audience.room);
+    // Enroll members before appending; a later enrolment could start behind this message.
+    for (const user of audience.members) await this.#enroll(caller, audience, user);
   }
 
   async #enroll(caller: Identity, { tenant, room }: ResolvedAudience, user: string): Promise<void> {
@@ -236,8 +251,10 @@ export class Publisher {
     const published = withoutErrors(outcomes);
     this.#announcer.announce(published, span);
     for (const each of published) this.#count(each);
-    await this.#markOwn(published);
-    await Promise.all(published.map((each) => this.#completeDuplicate(each)));
+    if (published.some(isIncomplete)) {
+      await this.#markOwn(published);
+      await Promise.all(published.map((each) => this.#completeDuplicate(each)));
+    }
     return outcomes;
   }
 
@@ -248,8 +265,11 @@ export class Publisher {
     const attributes = { "tidings.messages": appends.length };
     const store = () => this.#store.append(appends);
     const results = appends.length === 0 ? [] : await within(this.#tracer, span, "append", attributes, store);
-    const byMessage = new Map(toStore.map((message, index) => [message, results[index]]));
-    return stamped.map((message) => (message instanceof Error ? message : { message, result: byMessage.get(message) }));
+    let next = 0;
+    return stamped.map((message) => {
+      if (message instanceof Error) return message;
+      return { message, result: needsStore(message) ? results[next++] : undefined };
+    });
   }
 
   #count({ message: { live, append, audience }, result }: Published): void {
@@ -284,6 +304,11 @@ export class Publisher {
 /** An event without a ttl is stored only for its key, so that a retry is recognised. */
 function needsStore({ live, append }: StampedMessage): boolean {
   return !live || append.key !== "";
+}
+
+/** Reports whether a message may have to be marked as read by its author, or announced again. */
+function isIncomplete({ message: { caller }, result }: Published): boolean {
+  return isUser(caller) || result?.outcome === "duplicate";
 }
 
 function withoutErrors<T>(items: readonly (T | Error)[]): T[] {

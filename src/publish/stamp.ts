@@ -1,5 +1,5 @@
 /** The stamp of a message: its id, its times, its key, and its author where a user publishes. */
-import { create, toBinary } from "@bufbuild/protobuf";
+import { toBinary } from "@bufbuild/protobuf";
 import { durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Draft, Kind, type Message, MessageSchema } from "../../gen/tidings/v1/message_pb.ts";
 import type { PublishRequest } from "../../gen/tidings/v1/push_service_pb.ts";
@@ -75,20 +75,18 @@ export class Stamper {
     publishTime: number,
     ttl: number | undefined,
   ): Message {
-    const message = create(MessageSchema, {
-      ...toMessage(draft),
-      id: this.#newId(),
-      scope,
-      roomId: room,
-      receiverId: receiver,
-      publishTime: timestampFromMs(publishTime),
-    });
+    const message = toMessage(draft);
+    message.id = this.#newId();
+    message.scope = scope;
+    message.roomId = room;
+    message.receiverId = receiver;
+    message.publishTime = timestampFromMs(publishTime);
+    if (ttl !== undefined) message.expireTime = timestampFromMs(publishTime + ttl);
     // From the token alone: a user must not pass for somebody else.
     if (isUser(caller)) {
       const { subject: id, name, avatarUrl } = caller;
       message.actor = { $typeName: "tidings.v1.Actor", id, name, avatarUrl };
     }
-    if (ttl !== undefined) message.expireTime = timestampFromMs(publishTime + ttl);
     return message;
   }
 }
