@@ -11,8 +11,13 @@ import type { Sender } from "../servers/servers.ts";
 /** The time that servers get to release closed connections, in ms. */
 const settleMs = 300;
 
+/** The first round; the code is compiled during the rounds before round 1. */
+const firstRound = -2;
+
 interface Row {
   readonly contender: Contender;
+  /** Opening in a new process, whose code is not compiled yet: what a deployment sees. */
+  readonly cold: Figure;
   /** Server CPU in µs: from opening the connection until its subscriber has caught up, and for closing it. */
   readonly opening: Figure;
   readonly closing: Figure;
@@ -36,12 +41,13 @@ export async function connect(plan: Plan, { subscribers }: Drivers): Promise<Sec
     own.wsJson,
     own.connect,
   ].filter(({ name }) => includesRow(plan, name));
-  const rows = contenders.map((contender): Row => ({ contender, opening: new Figure(), closing: new Figure() }));
+  const rows = contenders.map((contender): Row => {
+    return { contender, cold: new Figure(), opening: new Figure(), closing: new Figure() };
+  });
   const running: { row: Row; server: Sender }[] = [];
   for (const row of rows) running.push({ row, server: scope.use(await row.contender.start()) });
   const count = plan.subscribers;
-  // Two rounds compile the code.
-  for (let round = -1; round <= plan.rounds; round++) {
+  for (let round = firstRound; round <= plan.rounds; round++) {
     for (const { row, server } of running) {
       const { protocol } = row.contender;
       try {
@@ -51,18 +57,20 @@ export async function connect(plan: Plan, { subscribers }: Drivers): Promise<Sec
         await group.close();
         await new Promise((resolve) => setTimeout(resolve, settleMs));
         const closed = await server.cpu();
+        if (round === firstRound) row.cold.add((opened - before) / count);
         if (round < 1) continue;
         row.opening.add((opened - before) / count);
         row.closing.add((closed - opened) / count);
       } catch (error) {
-        for (const figure of [row.opening, row.closing]) figure.invalidate(reasonOf(error));
+        for (const figure of [row.cold, row.opening, row.closing]) figure.invalidate(reasonOf(error));
       }
     }
   }
   const table = [
-    [`server CPU per subscription, µs; ${count} of them, 100 at a time`, "opening", "closing"],
-    ...rows.map(({ contender, opening, closing }) => [
+    [`server CPU per subscription, µs; ${count} of them, 100 at a time`, "opening the first", "opening", "closing"],
+    ...rows.map(({ contender, cold, opening, closing }) => [
       contender.name,
+      cold.text(formatNumber),
       opening.text(formatNumber),
       closing.text(formatNumber),
     ]),

@@ -66,7 +66,7 @@ export async function single(plan: Plan, { subscribers, callers }: Drivers): Pro
       }
       for (const [index, perSecond] of rates.entries()) {
         await group.times();
-        const load = { port, requests, connections, durationMs: plan.latencyMs / 2, perSecond };
+        const load = { port, requests, connections, durationMs: plan.latencyMs / (round === 0 ? 6 : 2), perSecond };
         const paced = await callers.openLoop(load);
         const loss = await lossOf(row, paced);
         row.latencies[index]?.add(round, loss, await group.times());
