@@ -17,6 +17,8 @@ export interface Taken {
 /** The most frames that a ring holds, and the most memory; a reader that falls behind reads from the Store. */
 const maxFrames = 256;
 const maxBytes = 1024 * 1024;
+/** Of this many calls of `settle`, one visits every frame, and the others those that were read since. */
+const settlesPerSweep = 16;
 
 /** A reader of a ring. */
 export interface RingReader {
@@ -56,6 +58,9 @@ export class Ring {
   #lastSeq = 0;
   #epoch = 0;
   #isTouched = false;
+  /** The slot of the oldest frame that was read or pushed since the last `settle`. */
+  #readFrom = 0;
+  #settled = 0;
   /** Bytes of this ring that its budget has counted. Only the budget sets it. */
   countedBytes = 0;
   /** What a cursor took last, for other cursors at the same position; unset when something changes. */
@@ -109,16 +114,18 @@ export class Ring {
 
   /** Adds the newest frame, and drops the oldest beyond the limits; the newest is kept whatever its size. */
   push(frame: MessageFrame): void {
+    const slot = this.end;
     this.#frames.push(frame);
     this.#bytes += this.#count(frame);
     if (frame.seq !== 0) this.advance(frame.seq, frame.epoch);
     this.taken = undefined;
     this.#trim();
-    this.touch();
+    this.touch(slot);
   }
 
-  /** The frames are being read: they keep their encodings, and the ring counts as used. */
-  touch(): void {
+  /** The frames from a slot on are being read: they keep their encodings, and the ring counts as used. */
+  touch(slot = this.end): void {
+    if (slot < this.#readFrom) this.#readFrom = slot;
     if (this.#isTouched || !this.#options.budget) return;
     this.#isTouched = true;
     this.#options.budget.touch(this);
@@ -133,11 +140,15 @@ export class Ring {
       for (const { slot } of readers) passed = Math.min(passed, slot);
       this.#drop(passed - this.#first);
     }
-    this.#bytes = 0;
-    for (const frame of this.#frames) {
+    // A transport that asks for each batch decodes frames after the flush, so visit all frames now and then.
+    const from = ++this.#settled % settlesPerSweep === 0 ? this.#first : Math.max(this.#readFrom, this.#first);
+    for (let slot = from; slot < this.end; slot++) {
+      const frame = this.at(slot);
       frame.release();
+      this.#bytes -= frame.counted;
       this.#bytes += this.#count(frame);
     }
+    this.#readFrom = this.end;
     this.#trim();
   }
 

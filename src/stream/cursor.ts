@@ -111,7 +111,7 @@ export class Cursor {
    * is shared with all cursors at the same position.
    */
   take(limit: number, upTo: number): Taken {
-    this.#ring.touch();
+    this.#ring.touch(this.#slot);
     const isShared = upTo === unbounded && this.seq >= this.#replayEnd && this.#slot >= this.#firstSlot;
     const last = this.#ring.taken;
     if (isShared && last && last.slot === this.#slot && last.seq === this.seq && last.limit === limit) {

@@ -91,10 +91,11 @@ export class StreamTotals {
    */
   countBatch(followed: FollowedFeed, { seq, lastSeq }: RingBatch, decision: Decision): boolean {
     if (!followed.isCounted) return this.user === undefined || !decision.showsNotification;
-    const oldest = Math.min(followed.oldestCounted, decision.firstNotification);
-    const isDropped = lastSeq > seq && lastSeq - this.#context.settings.retention.count >= oldest;
-    if (followed.countedThrough > seq || isDropped || decision.hidesNotification) return false;
-    followed.oldestCounted = oldest;
+    if (followed.countedThrough > seq || decision.hidesNotification) return false;
+    const dropped = lastSeq - this.#context.settings.retention.count;
+    const isNewer = lastSeq > seq;
+    if (isNewer && (dropped >= followed.oldestCounted || dropped >= decision.firstNotification)) return false;
+    if (decision.firstNotification < followed.oldestCounted) followed.oldestCounted = decision.firstNotification;
     this.#timers.messageExpires(decision.expireTime);
     return true;
   }
