@@ -137,7 +137,7 @@ export class RingBatch implements Flushable {
       try {
         member.deliver(this);
       } catch (error) {
-        guard(warn, () => member.failed(error));
+        fail(member, error);
       }
     }
   }
@@ -175,6 +175,11 @@ export class RingBatch implements Flushable {
     this.#flushQueue.share(frames);
     return frames;
   }
+}
+
+/** An error concerns its own stream: the others get the batch. */
+function fail(member: BatchMember, error: unknown): void {
+  guard(warn, () => member.failed(error));
 }
 
 function isNotification({ summary }: MessageFrame): boolean {

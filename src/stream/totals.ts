@@ -90,13 +90,15 @@ export class StreamTotals {
    * new totals may become due: `passed` and `count` decide.
    */
   countBatch(followed: FollowedFeed, { seq, lastSeq }: RingBatch, decision: Decision): boolean {
-    if (!followed.isCounted) return this.user === undefined || !decision.showsNotification;
-    if (followed.countedThrough > seq || decision.hidesNotification) return false;
-    const dropped = lastSeq - this.#context.settings.retention.count;
-    const isNewer = lastSeq > seq;
-    if (isNewer && (dropped >= followed.oldestCounted || dropped >= decision.firstNotification)) return false;
-    if (decision.firstNotification < followed.oldestCounted) followed.oldestCounted = decision.firstNotification;
-    this.#timers.messageExpires(decision.expireTime);
+    const { countedThrough, oldestCounted } = followed;
+    if (countedThrough === unbounded) return this.user === undefined || !decision.showsNotification;
+    if (countedThrough > seq || decision.hidesNotification) return false;
+    const { firstNotification, expireTime } = decision;
+    const isOlder = firstNotification < oldestCounted;
+    const oldest = isOlder ? firstNotification : oldestCounted;
+    if (lastSeq > seq && lastSeq - this.#context.settings.retention.count >= oldest) return false;
+    if (isOlder) followed.oldestCounted = firstNotification;
+    if (expireTime !== Number.POSITIVE_INFINITY) this.#timers.messageExpires(expireTime);
     return true;
   }
 
