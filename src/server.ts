@@ -40,6 +40,7 @@ import { allowedRoles } from "./rpc/gate.ts";
 import { createHealth } from "./rpc/health.ts";
 import { PublicStreams } from "./rpc/public-streams.ts";
 import { createRoutes, largeAnswers, serviceNames } from "./rpc/routes.ts";
+import { SubscribeHandler } from "./rpc/short-subscribe.ts";
 import { createUnaryHandlers } from "./rpc/unary.ts";
 import type { ThreadParts } from "./shared-process.ts";
 import { guard, type Report, warn } from "./util/guard.ts";
@@ -249,12 +250,13 @@ async function createServer(
   readBytes("tidings_unfinished_body_bytes", "Bytes of request bodies that have not arrived whole.", () => {
     return inFlight.bodyBytes;
   });
+  const subscribeHandler = new SubscribeHandler(core);
   const adapter = createAdapter({
     largeAnswers,
     resets: (path, connection) => publicStreams.resets(path, connection),
     inFlight,
     routes: plainRoutes,
-    short: createUnaryHandlers(core),
+    short: new Map([...createUnaryHandlers(core), [subscribeHandler.path, subscribeHandler]]),
     fallback: notFound,
     trustedProxies: settings.trustedProxies,
     logger,

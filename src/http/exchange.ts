@@ -208,7 +208,7 @@ function drained(response: ServerResponse): Promise<void> {
 }
 
 /** The body of an HTTP/1.1 request. It has mostly arrived before the first read, which then needs no listeners. */
-class RequestBody implements AsyncIterableIterator<Uint8Array> {
+export class RequestBody implements AsyncIterableIterator<Uint8Array> {
   readonly #request: IncomingMessage;
   readonly #count: BodyCount;
 

@@ -14,12 +14,13 @@ import {
 import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { RequestJson } from "../contract/request-json.ts";
 import type { Core } from "../core/core.ts";
-import type { ConnectionHandle, Exchange, ShortHandler } from "../http/adapter.ts";
+import type { Exchange, ShortHandler } from "../http/adapter.ts";
 import { responseHeaders } from "../http/embedded-routes.ts";
-import { acceptCompression, endBody, onGone, readBody, writeBody } from "../http/exchange.ts";
+import { acceptCompression, endBody, readBody, writeBody } from "../http/exchange.ts";
 import { type PlainCodec, type PlainRequest, type PlainRules, plainRequest } from "../http/plain-request.ts";
 import { Gate, type GateCall, type Passage, requestIdHeader } from "./gate.ts";
 import { handlerOptions, type UnaryImplementation, unaryMethods } from "./routes.ts";
+import { ShortCall } from "./short-call.ts";
 
 const mediaTypes: ReadonlyMap<string, PlainCodec> = new Map([
   ["application/json", "json"],
@@ -94,7 +95,7 @@ class UnaryHandler implements ShortHandler {
   }
 
   async serve(plain: PlainRequest, exchange: Exchange): Promise<void> {
-    const call = new UnaryCall(plain, exchange, this.#begin);
+    const call = new ShortCall(plain, exchange, this.#begin);
     let answer: Answer;
     try {
       const body = await this.#answer(plain, exchange, call);
@@ -108,7 +109,7 @@ class UnaryHandler implements ShortHandler {
     await this.#send(answer, exchange, call.passage.requestId);
   }
 
-  async #answer(plain: PlainRequest, { request, count }: Exchange, call: UnaryCall): Promise<Answer["body"]> {
+  async #answer(plain: PlainRequest, { request, count }: Exchange, call: ShortCall): Promise<Answer["body"]> {
     const { passage } = call;
     await passage.authorise();
     const room = passage.enter();
@@ -187,58 +188,4 @@ function merged(header: readonly string[], metadata: Headers): string[] {
   for (let index = 0; index < header.length; index += 2) all.set(header[index] as string, header[index + 1] as string);
   metadata.forEach((value, name) => void all.append(name, value));
   return [...all].flat();
-}
-
-/** One call of a short handler: what Connect's context is to its own handlers, made as far as it is used. */
-class UnaryCall implements GateCall {
-  readonly transport = "connect";
-  readonly codec: PlainCodec;
-  readonly connection: ConnectionHandle;
-  readonly passage: Passage;
-  /** Whether the whole body has been read. */
-  hasBody = false;
-  readonly #headers: Exchange["request"]["headers"];
-  #deadline: NodeJS.Timeout | undefined;
-  #abort: AbortController | undefined;
-  #end: { readonly reason: unknown } | undefined;
-
-  constructor(
-    { codec, timeoutMs }: PlainRequest,
-    { request, response, handle }: Exchange,
-    begin: (call: GateCall) => Passage,
-  ) {
-    this.codec = codec;
-    this.connection = handle;
-    this.#headers = request.headers;
-    this.passage = begin(this);
-    // A connection of HTTP/1.1 that breaks is an error only of a request that has not been read.
-    onGone(request, response, (reason) => this.#stop(this.hasBody && !("stream" in request) ? undefined : reason));
-    if (timeoutMs !== undefined) {
-      const late = () => this.#stop(new ConnectError("the operation timed out", Code.DeadlineExceeded));
-      this.#deadline = setTimeout(late, timeoutMs);
-    }
-  }
-
-  header(name: string): string | undefined {
-    return this.#headers[name] as string | undefined;
-  }
-
-  get signal(): AbortSignal {
-    this.#abort ??= new AbortController();
-    if (this.#end) this.#abort.abort(this.#end.reason);
-    return this.#abort.signal;
-  }
-
-  /** Ends the call, and its deadline. */
-  end(reason: unknown): void {
-    clearTimeout(this.#deadline);
-    this.#stop(reason);
-  }
-
-  #stop(reason: unknown): void {
-    if (this.#end) return;
-    this.#end = { reason };
-    this.passage.end(reason);
-    this.#abort?.abort(reason);
-  }
 }
