@@ -1,4 +1,4 @@
-/** Two servers that differ in one thing only: whether plain unary calls take the short handler. */
+/** Two servers that differ in one thing only: whether plain calls take the short handlers. */
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,8 +10,8 @@ import { MemoryRateLimiter } from "../../src/adapters/memory/rate-limiter.ts";
 import { SqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { loadDescriptors } from "../../src/contract/descriptors.ts";
 import { createValidate } from "../../src/contract/validate.ts";
-import { startCore } from "../../src/core/core.ts";
-import { createAdapter } from "../../src/http/adapter.ts";
+import { type Core, startCore } from "../../src/core/core.ts";
+import { createAdapter, type ShortHandler } from "../../src/http/adapter.ts";
 import { createCors } from "../../src/http/cors.ts";
 import { InFlight } from "../../src/http/in-flight.ts";
 import { createListener } from "../../src/http/listener.ts";
@@ -22,6 +22,7 @@ import type { Tracer } from "../../src/ports/tracer.ts";
 import { allowedRoles } from "../../src/rpc/gate.ts";
 import { createHealth } from "../../src/rpc/health.ts";
 import { createRoutes, largeAnswers } from "../../src/rpc/routes.ts";
+import { SubscribeHandler } from "../../src/rpc/short-subscribe.ts";
 import { createUnaryHandlers } from "../../src/rpc/unary.ts";
 import { FakeClock, seededRandom, tick } from "../support/clock.ts";
 import { tapStore } from "../support/store-tap.ts";
@@ -33,6 +34,7 @@ const limits = { callsPerUser: { perSecond: 5, burst: 40 }, publishesPerCredenti
 /** One of the two servers. */
 export interface Twin {
   readonly port: number;
+  readonly core: Core;
   /** Log lines, metrics and spans so far, without times. */
   readonly traces: readonly unknown[];
   /** The number of calls that took the short handler. */
@@ -138,8 +140,10 @@ async function startTwin(isShort: boolean, folder: string, clock: FakeClock): Pr
   const registry = loadDescriptors();
   const counters = new Counters(meter, Object.keys(allowedRoles));
   const core = await startCore(ports, createValidate(registry), settings, undefined, { meter, counters, tracer });
+  const subscribe = new SubscribeHandler(core);
+  const all: (readonly [string, ShortHandler])[] = [...createUnaryHandlers(core), [subscribe.path, subscribe]];
   const handlers = new Map(
-    [...createUnaryHandlers(core)].map(([path, handler]) => {
+    all.map(([path, handler]) => {
       const accepts: typeof handler.accepts = (request) => {
         const plain = handler.accepts(request);
         if (plain) twin.taken++;
@@ -166,6 +170,7 @@ async function startTwin(isShort: boolean, folder: string, clock: FakeClock): Pr
   const { port } = await listener.listen("127.0.0.1", 0);
   return {
     port,
+    core,
     get taken() {
       return twin.taken;
     },

@@ -75,14 +75,15 @@ function body(method: DescMethod, isJson: boolean): fc.Arbitrary<Buffer> {
 }
 
 /** Returns one of the first values mostly, and one of the others now and then. */
-function mostly<T>(usual: readonly T[], unusual: readonly T[]): fc.Arbitrary<T> {
+export function mostly<T>(usual: readonly T[], unusual: readonly T[]): fc.Arbitrary<T> {
   return fc.oneof(
     { arbitrary: fc.constantFrom(...usual), weight: 9 },
     { arbitrary: fc.constantFrom(...unusual), weight: 1 },
   );
 }
 
-type Fields = readonly (readonly [string, string])[];
+/** Headers by name. */
+export type Fields = readonly (readonly [string, string])[];
 
 function contentTypes(isJson: boolean): fc.Arbitrary<Fields> {
   const name = isJson ? "application/json" : "application/proto";
@@ -111,7 +112,8 @@ function contentTypes(isJson: boolean): fc.Arbitrary<Fields> {
   );
 }
 
-function credentials(tokens: Tokens): fc.Arbitrary<Fields> {
+/** The header Authorization: mostly a good one. */
+export function credentials(tokens: Tokens): fc.Arbitrary<Fields> {
   const bearer = (token: string) => [["authorization", `Bearer ${token}`]] as Fields;
   return mostly<Fields>(
     [bearer(tokens.user), bearer(tokens.service), [["Authorization", `Bearer ${tokens.service}`]]],
@@ -131,7 +133,8 @@ function credentials(tokens: Tokens): fc.Arbitrary<Fields> {
 }
 
 const none: Fields = [];
-const extras: readonly fc.Arbitrary<Fields>[] = [
+/** Headers that any call may have. */
+export const extras: readonly fc.Arbitrary<Fields>[] = [
   mostly<Fields>(
     [none, [["x-request-id", "abc-1"]]],
     [
