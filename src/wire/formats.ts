@@ -34,25 +34,20 @@ const encodings: Readonly<Record<string, Compress>> = {
 
 /**
  * Puts a message into an envelope: a byte of flags, the length and the message. Connect
- * (connectrpc.com/docs/protocol#streaming-request), gRPC and gRPC-Web use the same.
+ * (connectrpc.com/docs/protocol#streaming-request), gRPC and gRPC-Web use the same. `isChunk` puts the envelope into a chunk
+ * of an HTTP/1.1 body (RFC 9112 section 7.1).
  */
-function envelope(message: Uint8Array, compress: Compress | undefined): Buffer {
+function envelope(message: Uint8Array, compress: Compress | undefined, isChunk: boolean): Buffer {
   const small = message.length < minCompressed ? undefined : compress?.(message);
   const payload = small ?? message;
-  const bytes = Buffer.allocUnsafe(envelopeBytes + payload.length);
-  bytes[0] = small ? compressedFlag : 0;
-  bytes.writeUInt32BE(payload.length, 1);
-  bytes.set(payload, envelopeBytes);
-  return bytes;
-}
-
-/** Makes a chunk of an HTTP/1.1 body (RFC 9112 section 7.1). */
-function chunk(payload: Buffer): Buffer {
-  const header = `${payload.length.toString(16)}\r\n`;
-  const bytes = Buffer.allocUnsafe(header.length + payload.length + 2);
-  bytes.write(header, 0, "latin1");
-  bytes.set(payload, header.length);
-  bytes.write("\r\n", header.length + payload.length, "latin1");
+  const length = envelopeBytes + payload.length;
+  const size = isChunk ? `${length.toString(16)}\r\n` : "";
+  const bytes = Buffer.allocUnsafe(size.length + length + (isChunk ? 2 : 0));
+  bytes.write(size, "latin1");
+  bytes[size.length] = small ? compressedFlag : 0;
+  bytes.writeUInt32BE(payload.length, size.length + 1);
+  bytes.set(payload, size.length + envelopeBytes);
+  if (isChunk) bytes.write("\r\n", size.length + length, "latin1");
   return bytes;
 }
 
@@ -92,8 +87,10 @@ export interface Enveloped {
 }
 
 function enveloped(payload: (event: Encodable) => Uint8Array, compress?: Compress): Enveloped {
-  const encode = (event: Encodable) => envelope(payload(event), compress);
-  return { plain: format(encode), chunked: format((event) => chunk(encode(event))) };
+  return {
+    plain: format((event) => envelope(payload(event), compress, false)),
+    chunked: format((event) => envelope(payload(event), compress, true)),
+  };
 }
 
 function inEncodings(payload: (event: Encodable) => Uint8Array): ReadonlyMap<string, Enveloped> {

@@ -61,13 +61,13 @@ const bounds: Readonly<Record<string, Partial<Counters>>> = {
     timers: 9.5,
   },
   "a Connect stream, opened and closed": {
-    heapBytes: 246_000,
-    bufferBytes: 1_800,
+    heapBytes: 138_000,
+    bufferBytes: 1_100,
     buffers: 7.5,
     threadMessages: 10.5,
-    readsAndWrites: 28.5,
-    promises: 287.5,
-    timers: 9.5,
+    readsAndWrites: 28,
+    promises: 132.2,
+    timers: 8.8,
   },
   ListUnread: {
     heapBytes: 177_000,
@@ -79,7 +79,7 @@ const bounds: Readonly<Record<string, Partial<Counters>>> = {
     timers: 3.6,
   },
   "an idle WebSocket stream": { heapBytes: 12_000 },
-  "an idle Connect stream": { heapBytes: 48_000 },
+  "an idle Connect stream": { heapBytes: 19_000 },
 };
 
 const names: readonly (keyof Counters)[] = [
