@@ -51,7 +51,11 @@ class EncodedText {
   }
 }
 
-const textEncoder = { encode: (text: string) => new EncodedText(text) };
+/** A longer text is encoded at once, and dropped: its answer may wait for a slow peer. */
+const maxTextLength = 16 * 1024;
+const textEncoder = {
+  encode: (text: string) => (text.length > maxTextLength ? Buffer.from(text) : new EncodedText(text)),
+};
 
 /** An answer before it is written. */
 interface Answer {
@@ -106,7 +110,8 @@ class UnaryHandler implements ShortHandler {
       answer = this.#failure(reason);
     }
     call.end(undefined);
-    await this.#send(answer, exchange, call.passage.requestId);
+    // Not awaited, so that nothing here is kept while a slow peer takes the answer.
+    return this.#send(answer, exchange, call.passage.requestId);
   }
 
   async #answer(plain: PlainRequest, { request, count }: Exchange, call: ShortCall): Promise<Answer["body"]> {
@@ -132,9 +137,12 @@ class UnaryHandler implements ShortHandler {
         ? reason
         : new ConnectError("internal error", Code.Internal, undefined, undefined, reason);
     const body = errorToJsonBytes(error, this.#options.jsonOptions);
+    const answer = { status: codeToHttpStatus(error.code), contentType: contentTypes.json, body };
+    // Errors of this server have none.
+    if (error.metadata.keys().next().done) return answer;
     const metadata = new Headers();
     mergeNonProtocolHeaders(metadata, error.metadata);
-    return { status: codeToHttpStatus(error.code), contentType: contentTypes.json, body, metadata };
+    return { ...answer, metadata };
   }
 
   #send(answer: Answer, exchange: Exchange, requestId: string): Promise<void> | undefined {
