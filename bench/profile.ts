@@ -1,4 +1,7 @@
-/** `node bench/profile.ts <file>…`: prints which packages and files the time of CPU profiles went to, without idle time. */
+/**
+ * `node bench/profile.ts <file>…`: prints which packages and files the time of CPU profiles went to, without idle time. Only
+ * the second half of a profile counts: the first one has the start of the process and the warm-up.
+ */
 import { readFileSync } from "node:fs";
 import { tableText } from "./report/table.ts";
 
@@ -21,9 +24,13 @@ for (const file of process.argv.slice(2)) {
 function sharesOf({ nodes, samples, timeDeltas }: CpuProfile): [location: string, share: number][] {
   const locations = new Map(nodes.map(({ id, callFrame }) => [id, locationOf(callFrame)]));
   const times = new Map<string, number>();
+  const half = timeDeltas.reduce((sum, delta) => sum + delta, 0) / 2;
+  let passed = 0;
   samples.forEach((id, index) => {
     const location = locations.get(id) as string;
-    if (location !== "(idle)") times.set(location, (times.get(location) ?? 0) + (timeDeltas[index] as number));
+    passed += timeDeltas[index] as number;
+    if (passed >= half && location !== "(idle)")
+      times.set(location, (times.get(location) ?? 0) + (timeDeltas[index] as number));
   });
   const sum = [...times.values()].reduce((a, b) => a + b, 0);
   return [...times].map(([location, time]): [string, number] => [location, time / sum]).sort((a, b) => b[1] - a[1]);
