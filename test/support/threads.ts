@@ -2,6 +2,7 @@ import { rmSync } from "node:fs";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { ThreadHost } from "../../src/adapters/threads/host.ts";
 import { openThreadPorts, type ThreadPorts } from "../../src/adapters/threads/ports.ts";
+import type { CommitListener } from "../../src/ports/store.ts";
 import type { OpenedStore } from "../../src/testing/store-bench.ts";
 import { makeFolder } from "./store-sqlite.ts";
 
@@ -21,12 +22,17 @@ export interface OpenedThreads {
   close(): Promise<void>;
 }
 
-/** Opens a host and connects a number of threads to it. */
-export async function openThreads(count: number, folder = ":memory:", keep = 10_000): Promise<OpenedThreads> {
+/** Opens a host and connects a number of threads to it, which report their commits. */
+export async function openThreads(
+  count: number,
+  folder: string,
+  keep: number,
+  committed?: CommitListener,
+): Promise<OpenedThreads> {
   const host = new ThreadHost({ folder, keep });
   await host.open();
   const links = Array.from({ length: count }, () => host.connect().link);
-  const threads = links.map((link) => openThreadPorts(link));
+  const threads = links.map((link) => openThreadPorts(link, committed && { committed }));
   return {
     host,
     threads,
@@ -40,18 +46,22 @@ export async function openThreads(count: number, folder = ":memory:", keep = 10_
 
 /** Opens the store of one of three threads, in a folder that is removed when it is closed for good. */
 export async function openThreadStore(keep = 10_000, folder = makeFolder()): Promise<OpenedStore> {
-  const opened = await openThreads(3, folder, keep);
-  const store = opened.threads[1]?.store as ThreadPorts["store"];
-  return {
-    store,
-    info: await store.open(),
-    async reopen() {
-      await opened.close();
-      return openThreadStore(keep, folder);
-    },
-    async close() {
-      await opened.close();
-      rmSync(folder, { recursive: true, force: true });
-    },
+  let current = await openThreads(3, folder, keep);
+  const opened = async (): Promise<OpenedStore> => {
+    const { store } = current.threads[1] as ThreadPorts;
+    return {
+      store,
+      info: await store.open(),
+      async reopen() {
+        await current.close();
+        current = await openThreads(3, folder, keep);
+        return opened();
+      },
+      async close() {
+        await current.close();
+        rmSync(folder, { recursive: true, force: true });
+      },
+    };
   };
+  return opened();
 }

@@ -10,6 +10,3 @@ export class CallError extends Error {
     this.code = code;
   }
 }
-
-/** The message of the error of a call that finds too many others waiting. */
-export const tooManyCalls = "too many calls are waiting for the store";

@@ -1,4 +1,4 @@
-import { CallError, tooManyCalls } from "./call-error.ts";
+import { CallError } from "./call-error.ts";
 import type { Answer, Call } from "./protocol.ts";
 
 /** The most calls in flight. Further ones are refused, so that a slow disk cannot fill the memory. */
@@ -16,7 +16,7 @@ interface Pending {
  */
 export class CallQueue {
   readonly #pending = new Map<number, Pending>();
-  readonly #waiting: (isWaiting: boolean) => void;
+  readonly #waiting: () => void;
   #post: ((calls: readonly Call[]) => void) | undefined;
   #outbox: Call[] = [];
   #nextId = 1;
@@ -27,8 +27,8 @@ export class CallQueue {
   #end: Error | undefined;
   #idle: (() => void)[] = [];
 
-  /** `waiting` is called when the first call begins to wait for its answer, and when no call waits any more. */
-  constructor(waiting: (isWaiting: boolean) => void) {
+  /** `waiting` is called when `isWaiting` may have changed. */
+  constructor(waiting: () => void) {
     this.#waiting = waiting;
   }
 
@@ -40,11 +40,12 @@ export class CallQueue {
   /** Makes a call. Rejects with a CallError when it fails on the thread, and with another error when it does not get there. */
   call(method: string, args: readonly unknown[]): Promise<unknown> {
     if (this.#end) return Promise.reject(this.#end);
-    if (this.#pending.size >= maxPending) return Promise.reject(new Error(tooManyCalls));
+    if (this.#pending.size >= maxPending) return Promise.reject(new Error("too many calls are waiting for the store"));
     const id = this.#nextId++;
     if (this.#outbox.push([id, method, args]) === 1) setImmediate(() => this.#flush());
-    if (this.#pending.size === 0) this.#waiting(true);
-    return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+    return new Promise((resolve, reject) => {
+      if (this.#pending.set(id, { resolve, reject }).size === 1) this.#waiting();
+    });
   }
 
   /** Sends the calls, those that wait and those to come, with this function from now on. */
@@ -105,7 +106,7 @@ export class CallQueue {
 
   #checkIdle(): void {
     if (this.#pending.size > 0) return;
-    this.#waiting(false);
+    this.#waiting();
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 }

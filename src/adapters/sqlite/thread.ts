@@ -1,12 +1,11 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { type MessagePort, Worker } from "node:worker_threads";
 import type { Commit } from "../../ports/store.ts";
-import { CallError, tooManyCalls } from "./call-error.ts";
+import { CallError } from "./call-error.ts";
+import { CallQueue } from "./call-queue.ts";
 import { type DatabaseFiles, memory } from "./database.ts";
 import type { Answer, Call, Connection, Opened, ThreadMessage, WorkerData } from "./protocol.ts";
 
-/** The most calls in flight. Further ones are refused, so that a slow disk cannot fill the memory. */
-const maxPending = 50_000;
 /** Waits before the attempts to open the database again, in ms. */
 const reopenMs = [0, 100, 400, 1500, 3000];
 /** A thread that dies more often than this within a minute is not restarted: something kills it again and again. */
@@ -15,11 +14,6 @@ const deathWindowMs = 60_000;
 
 /** The id of the call that opens the database in a new thread: below those of all calls that may be waiting for it. */
 const openId = 0;
-
-interface Pending {
-  resolve(value: unknown): void;
-  reject(error: Error): void;
-}
 
 /** What happens to a thread. */
 export interface ThreadEvents {
@@ -36,21 +30,17 @@ export interface ThreadEvents {
 }
 
 /**
- * The thread of a store, as seen from outside. It gets all calls of one event-loop tick in one message, and the next
- * message once it has answered that. When it dies, as for want of memory, the calls that it had fail, and a new thread
- * opens the same file; calls that were not sent wait for it.
+ * The thread of a store, as seen from outside. When it dies, as for want of memory, the calls that it had fail, and a new
+ * thread opens the same file; calls that were not sent wait for it.
  */
 export class StoreThread {
   readonly #data: WorkerData;
   readonly #events: ThreadEvents;
-  readonly #pending = new Map<number, Pending>();
+  readonly #queue = new CallQueue(() => this.#keepAlive());
   #worker: Worker;
-  #outbox: Call[] = [];
-  #nextId = 1;
-  /** The last call that was sent. */
-  #lastSent = 0;
-  #busy = false;
   #opened: Opened | undefined;
+  /** Answers when the thread that is being started again has opened the database. */
+  #reopening: PromiseWithResolvers<Opened> | undefined;
   #isRestarting = false;
   #isClosing = false;
   /** Set once no call can succeed any more. */
@@ -62,6 +52,7 @@ export class StoreThread {
     this.#data = data;
     this.#events = events;
     this.#worker = this.#start();
+    this.#connectQueue();
   }
 
   /** Opens the database. To be called once, before any other call. */
@@ -78,11 +69,7 @@ export class StoreThread {
 
   /** Makes a call. Rejects with a CallError when it fails on the thread, and with another error when it does not get there. */
   call(method: string, args: readonly unknown[]): Promise<unknown> {
-    if (this.#end) return Promise.reject(this.#end);
-    if (this.#pending.size >= maxPending) return Promise.reject(new Error(tooManyCalls));
-    const id = this.#nextId++;
-    if (this.#outbox.push([id, method, args]) === 1) setImmediate(() => this.#flush());
-    return this.#expect(id);
+    return this.#queue.call(method, args);
   }
 
   /** Whether the thread runs and has the database open. */
@@ -103,7 +90,7 @@ export class StoreThread {
       if (!this.#end) {
         const closing = this.call("close", []);
         this.#end = new Error("the store is closed");
-        await closing;
+        await Promise.all([closing, this.#queue.finish(this.#end)]);
       }
     } finally {
       await this.#worker.terminate();
@@ -128,23 +115,18 @@ export class StoreThread {
     worker.on("exit", () => {
       if (worker === this.#worker) this.#died(reason);
     });
-    if (this.#pending.size === 0) worker.unref();
+    if (!this.#queue.isWaiting) worker.unref();
     return worker;
   }
 
-  #expect(id: number): Promise<unknown> {
-    if (this.#pending.size === 0) this.#worker.ref();
-    return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+  #connectQueue(): void {
+    this.#queue.connect((calls) => this.#worker.postMessage(calls));
   }
 
-  /** Sends the calls that are waiting, unless a message is in flight: its answer sends them then. */
-  #flush(): void {
-    if (this.#busy || this.#outbox.length === 0) return;
-    const calls = this.#outbox;
-    this.#busy = true;
-    this.#outbox = [];
-    this.#lastSent = (calls.at(-1) as Call)[0];
-    this.#worker.postMessage(calls);
+  /** Keeps the process alive while something waits for the thread. */
+  #keepAlive(): void {
+    if (this.#queue.isWaiting || this.#reopening) this.#worker.ref();
+    else this.#worker.unref();
   }
 
   #take(message: ThreadMessage): void {
@@ -152,35 +134,27 @@ export class StoreThread {
       this.#events.message(message);
       return;
     }
-    this.#busy = this.#isRestarting;
-    this.#settle(message.answers);
-    this.#flush();
+    if (this.#reopening) this.#takeReopened(message.answers);
+    else this.#queue.settle(message.answers);
     this.#events.committed(message.commits);
   }
 
-  #settle(answers: readonly Answer[]): void {
-    for (const [id, value, failure] of answers) {
-      const pending = this.#pending.get(id);
-      this.#pending.delete(id);
-      if (failure) pending?.reject(new CallError(failure));
-      else pending?.resolve(value);
-    }
-    if (this.#pending.size === 0) this.#worker.unref();
+  #takeReopened(answers: readonly Answer[]): void {
+    const [, value, failure] = answers.find(([id]) => id === openId) ?? [];
+    if (failure) this.#reopening?.reject(new CallError(failure));
+    else this.#reopening?.resolve(value as Opened);
   }
 
   #died(error: Error): void {
-    for (const [id, { reject }] of this.#pending) {
-      if (id > this.#lastSent) continue;
-      this.#pending.delete(id);
-      reject(error);
-    }
+    this.#reopening?.reject(error);
+    this.#queue.disconnect(error);
     if (this.#isRestarting) return;
     if (!this.#opened || this.#isClosing) this.#stop(error);
     else void this.#restart(this.#opened, error);
   }
 
   async #restart(opened: Opened, cause: Error): Promise<void> {
-    this.#isRestarting = this.#busy = true;
+    this.#isRestarting = true;
     this.#events.died(cause);
     const error = this.#checkRestart(cause) ?? (await this.#reopen(opened));
     if (this.#end) return;
@@ -189,9 +163,9 @@ export class StoreThread {
       this.#events.failed(error);
       return;
     }
-    this.#isRestarting = this.#busy = false;
+    this.#isRestarting = false;
     this.#events.restarted(this.#opened as Opened);
-    this.#flush();
+    this.#connectQueue();
   }
 
   /** Returns why the thread must not be restarted, if so. */
@@ -207,17 +181,21 @@ export class StoreThread {
   async #reopen({ files }: Opened): Promise<Error | undefined> {
     let failure: Error | undefined;
     for (const milliseconds of reopenMs) {
-      await wait(milliseconds, undefined, { ref: this.#pending.size > 0 });
+      await wait(milliseconds, undefined, { ref: this.#queue.isWaiting });
       await this.#worker.terminate();
       if (this.#end) return this.#end;
       try {
         this.#worker = this.#start(files);
-        const opening = this.#expect(openId);
+        this.#reopening = Promise.withResolvers<Opened>();
+        this.#keepAlive();
         this.#worker.postMessage([[openId, "open", []]] satisfies Call[]);
-        this.#opened = (await opening) as Opened;
+        this.#opened = await this.#reopening.promise;
         return undefined;
       } catch (error) {
         failure = error as Error;
+      } finally {
+        this.#reopening = undefined;
+        this.#keepAlive();
       }
     }
     return failure;
@@ -226,8 +204,7 @@ export class StoreThread {
   /** Ends all calls, those to come too. */
   #stop(error: Error): void {
     this.#end = error;
-    this.#outbox = [];
-    for (const { reject } of this.#pending.values()) reject(error);
-    this.#pending.clear();
+    this.#reopening?.reject(error);
+    this.#queue.stop(error);
   }
 }

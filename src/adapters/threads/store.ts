@@ -16,10 +16,9 @@ export class ThreadStore extends StoreCalls implements Store {
   readonly #control: MessagePort;
   readonly #committed: CommitListener;
   readonly #listeners = new Listeners<StoreHealth>();
-  readonly #queue = new CallQueue((isWaiting) => this.#keepAlive(isWaiting));
+  readonly #queue = new CallQueue(() => this.#keepAlive());
   #port: MessagePort | undefined;
   #state: StoreState = { health: { state: "usable", reason: "" }, writeRefusal: undefined, figures: {} };
-  #isClosed = false;
 
   /** `committed` is called after commits; the threads of a process share them, each is reported to one. */
   constructor({ info, store: control }: Pick<ThreadLink, "info" | "store">, committed: CommitListener = () => {}) {
@@ -41,7 +40,6 @@ export class ThreadStore extends StoreCalls implements Store {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
     this.#listeners.clear();
     await this.#queue.finish(new Error("the store is closed"));
     this.#control.close();
@@ -84,7 +82,7 @@ export class ThreadStore extends StoreCalls implements Store {
       this.#port = undefined;
       this.#queue.disconnect(new Error("the thread of the store has ended"));
     });
-    this.#keepAlive(this.#queue.isWaiting);
+    this.#keepAlive();
     this.#queue.connect((calls: readonly Call[]) => port.postMessage(calls));
   }
 
@@ -102,9 +100,9 @@ export class ThreadStore extends StoreCalls implements Store {
   }
 
   /** Keeps the thread alive while calls wait for their answers, as a request in flight does. */
-  #keepAlive(isWaiting: boolean): void {
+  #keepAlive(): void {
     for (const port of [this.#port, this.#control]) {
-      if (isWaiting && !this.#isClosed) port?.ref();
+      if (this.#queue.isWaiting) port?.ref();
       else port?.unref();
     }
   }

@@ -4,13 +4,14 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ThreadHost } from "../../../src/adapters/threads/host.ts";
 import type { EntryNotice } from "../../../src/ports/bus.ts";
 import type { Connection, JoinMode } from "../../../src/ports/presence.ts";
-import type { AppendResult, Entry, FeedSlice } from "../../../src/ports/store.ts";
+import type { AppendResult, Commit, Entry, FeedSlice } from "../../../src/ports/store.ts";
 import { EventLoopThread, startThreads } from "../../support/event-loop-thread.ts";
 import { message, messages, start, upTo, userFeed } from "../../support/store-messages.ts";
 import { makeFolder } from "../../support/store-sqlite.ts";
+import { openThreads } from "../../support/threads.ts";
 
 let folder: string;
-let host: ThreadHost;
+let host: ThreadHost | undefined;
 let threads: EventLoopThread[];
 let storeThread: Worker;
 
@@ -42,11 +43,12 @@ async function open(count: number): Promise<void> {
 
 beforeEach(() => {
   folder = makeFolder();
+  host = undefined;
   threads = [];
 });
 afterEach(async () => {
   await Promise.all(threads.map((thread) => thread.end()));
-  await host.close().catch(() => {});
+  await host?.close().catch(() => {});
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -104,6 +106,18 @@ describe("Three event-loop threads of one process", () => {
   });
 });
 
+test("Calls of several threads that wait for the store share a commit, which is counted once", async () => {
+  const commits: Commit[] = [];
+  const { threads: inside, close } = await openThreads(3, folder, 100_000, (commit) => commits.push(commit));
+  // The store's thread is busy with the first call when the others arrive.
+  const busy = inside[0]?.store.append(messages("t", 3000));
+  await new Promise(setImmediate);
+  await Promise.all([busy, ...inside.map(({ store }) => store.append([message("t")]))]);
+  expect(commits.length).toBeLessThanOrEqual(2);
+  expect(commits.reduce((sum, each) => sum + each.messages, 0)).toBe(3003);
+  await close();
+});
+
 describe("A thread that is terminated", () => {
   test("in mid-call leaves the store to the others", async () => {
     await open(3);
@@ -155,7 +169,7 @@ describe("A thread that is terminated", () => {
   test("is replaced by one that hears the others, and asks the store for what came before", async () => {
     await open(2);
     await threads[0]?.end();
-    const fresh = new EventLoopThread(host);
+    const fresh = new EventLoopThread(host as ThreadHost);
     threads.push(fresh);
     await fresh.call("store", "open");
     await expect.poll(() => losses(fresh, false), slow).toBe(1);
@@ -185,7 +199,7 @@ describe("The thread of the store that dies", () => {
       await expect.poll(() => thread.call("store", "figures"), slow).toMatchObject({ restarts: 1 });
     }
     // A thread that starts now is connected to the new one.
-    const late = new EventLoopThread(host);
+    const late = new EventLoopThread(host as ThreadHost);
     threads.push(late);
     expect(await late.call("store", "append", [message("t")])).toMatchObject([{ outcome: "stored" }]);
   });
@@ -194,7 +208,7 @@ describe("The thread of the store that dies", () => {
     folder = ":memory:";
     await open(2);
     await storeThread.terminate();
-    expect((await host.failed).message).toContain("a database in memory is lost with its thread");
+    expect((await host?.failed)?.message).toContain("a database in memory is lost with its thread");
     for (const thread of threads) {
       await expect.poll(() => thread.health.at(-1)?.state, slow).toBe("failed");
       await expect(thread.call("store", "bounds", [feed])).rejects.toThrow("the store did not answer");
