@@ -45,7 +45,7 @@ export interface Tracer {
 export const noTracer: Tracer = { start: () => undefined, close: async () => {} };
 
 /** Runs `work` within a child span of `parent`, or without one if `parent` is undefined or not sampled. */
-export async function within<T>(
+export function within<T>(
   tracer: Tracer,
   parent: Span | undefined,
   name: string,
@@ -53,7 +53,10 @@ export async function within<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const span = parent && tracer.start({ name, kind: "internal", parent: parent.context, attributes });
-  if (!span) return work();
+  return span ? traced(span, work) : work();
+}
+
+async function traced<T>(span: Span, work: () => Promise<T>): Promise<T> {
   try {
     const result = await work();
     span.end();

@@ -25,7 +25,7 @@ export class Answers {
     }
     const { audience, live, append } = message;
     const { id, publishTime } = result ?? append;
-    const connections = await this.#connections(audience);
+    const connections = audience.users.length === 0 ? [] : await this.#connections(audience);
     return {
       $typeName: "tidings.v1.PublishResponse",
       messageId: id,
@@ -37,8 +37,8 @@ export class Answers {
   }
 
   /** Counts the open streams of each named user. The message is stored by now, so a failure to count must not fail the publish. */
-  async #connections({ tenant, users }: ResolvedAudience): Promise<readonly number[]> {
-    return users.length === 0 ? [] : this.#presence.connections(tenant, users).catch(() => []);
+  #connections({ tenant, users }: ResolvedAudience): Promise<readonly number[]> {
+    return this.#presence.connections(tenant, users).catch(() => []);
   }
 
   #online({ tenant, scope, room }: ResolvedAudience): Promise<OnlineTotals> {

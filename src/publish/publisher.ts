@@ -116,14 +116,16 @@ export class Publisher {
       caller,
       requests.map((request) => this.#size(request)),
     );
-    const allowed = await all(admitted.map((item) => this.#authorise(caller, item)));
+    const authorising = all(admitted.map((item) => this.#authorise(caller, item)));
+    const allowed = authorising instanceof Promise ? await authorising : authorising;
     const authorised = this.#quotas.isOn ? await this.#withinQuotas(allowed) : allowed;
     const published = await this.#inTime(countAllFeeds(authorised), async (checkDeadline) => {
       const outcomes: (Published | Error)[] = [];
       for (const slice of slices(authorised, countFeeds)) {
         // A large batch lets other calls in: into the event loop, and into the queue of the store.
         if (outcomes.length > 0) await new Promise<void>((resolve) => this.#defer(resolve));
-        const stamped = await all(slice.map((item) => this.#stamp(caller, item)));
+        const stamping = all(slice.map((item) => this.#stamp(caller, item)));
+        const stamped = stamping instanceof Promise ? await stamping : stamping;
         // The deadline has passed and the caller got STORE_UNAVAILABLE: do not store now.
         checkDeadline();
         outcomes.push(...(await this.#storeAndAnnounce(stamped, span)));

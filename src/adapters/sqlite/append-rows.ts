@@ -14,14 +14,29 @@ export type AppendAnswer = readonly [epoch: number, ...results: readonly (number
 
 /** Encodes the messages of a call. */
 export function toRows(messages: readonly Append[]): AppendRows {
-  const rows: unknown[] = [];
-  for (const each of messages) {
-    const { publishTime, keyTime = publishTime } = each;
-    rows.push(each.tenant, each.id, toField(each.feeds), each.body, each.key, each.digest, keyTime, each.replace);
-    rows.push(each.kind, each.category, each.actorId, each.objectType, each.objectId, each.batchId);
-    rows.push(publishTime, each.expireTime);
-  }
-  return rows;
+  return messages.length === 1 ? toRow(messages[0] as Append) : messages.flatMap(toRow);
+}
+
+function toRow(message: Append): unknown[] {
+  const { publishTime, keyTime = publishTime } = message;
+  return [
+    message.tenant,
+    message.id,
+    toField(message.feeds),
+    message.body,
+    message.key,
+    message.digest,
+    keyTime,
+    message.replace,
+    message.kind,
+    message.category,
+    message.actorId,
+    message.objectType,
+    message.objectId,
+    message.batchId,
+    publishTime,
+    message.expireTime,
+  ];
 }
 
 /** The reverse of `toRows`. */

@@ -28,8 +28,8 @@ export abstract class StoreCalls implements FeedLog, InboxIndex {
   /** Why nothing must be written now; undefined if writing is safe. */
   protected abstract get writeRefusal(): string | undefined;
 
-  async append(messages: readonly Append[]): Promise<readonly AppendResult[]> {
-    return fromAnswer(messages, await this.#ask<AppendAnswer>("append", toRows(messages)));
+  append(messages: readonly Append[]): Promise<readonly AppendResult[]> {
+    return this.#call("append", [toRows(messages)], (answer) => fromAnswer(messages, answer as AppendAnswer));
   }
 
   bounds(feeds: readonly FeedKey[]): Promise<readonly FeedBounds[]> {
@@ -79,13 +79,19 @@ export abstract class StoreCalls implements FeedLog, InboxIndex {
     return this.#ask("saveReadState", tenant, user, state);
   }
 
-  async #ask<T>(method: string, ...args: unknown[]): Promise<T> {
-    try {
-      const refusal = writes.has(method) ? this.writeRefusal : undefined;
-      if (refusal !== undefined) throw new Error(refusal);
-      return (await this.call(method, args)) as T;
-    } catch (cause) {
-      throw fail("STORE_UNAVAILABLE", "the store did not answer; repeat the request", { cause, retryAfterMs: 1000 });
-    }
+  #ask<T>(method: string, ...args: unknown[]): Promise<T> {
+    return this.#call(method, args, (answer) => answer as T);
   }
+
+  #call<T>(method: string, args: readonly unknown[], decode: (answer: unknown) => T): Promise<T> {
+    const refusal = writes.has(method) ? this.writeRefusal : undefined;
+    if (refusal !== undefined) return Promise.reject(unavailable(new Error(refusal)));
+    return this.call(method, args).then(decode, (cause) => {
+      throw unavailable(cause);
+    });
+  }
+}
+
+function unavailable(cause: unknown): Error {
+  return fail("STORE_UNAVAILABLE", "the store did not answer; repeat the request", { cause, retryAfterMs: 1000 });
 }
