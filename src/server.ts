@@ -15,7 +15,7 @@ import { SqliteStore } from "./adapters/sqlite/store.ts";
 import { openThreadPorts } from "./adapters/threads/ports.ts";
 import { loadDescriptors } from "./contract/descriptors.ts";
 import { createValidate } from "./contract/validate.ts";
-import { startCore, type Watch } from "./core/core.ts";
+import { startCore, type ThreadShare, type Watch } from "./core/core.ts";
 import { StoreWatch } from "./core/store-watch.ts";
 import { createAdapter, joinCredentials } from "./http/adapter.ts";
 import { createCors } from "./http/cors.ts";
@@ -43,9 +43,10 @@ import { createRoutes, largeAnswers, serviceNames } from "./rpc/routes.ts";
 import { SubscribeHandler } from "./rpc/short-subscribe.ts";
 import { createUnaryHandlers } from "./rpc/unary.ts";
 import type { ThreadParts } from "./shared-process.ts";
+import { FirstOfThreads } from "./util/first-of-threads.ts";
 import { guard, type Report, warn } from "./util/guard.ts";
 import { importWith } from "./util/packages.ts";
-import { SharedTallies, type Tallies } from "./util/tallies.ts";
+import { SharedTallies } from "./util/tallies.ts";
 import { WebSocketBridge } from "./ws/bridge.ts";
 
 /** Where a server listens, and how. */
@@ -165,17 +166,18 @@ export function createTidings(options: TidingsOptions): Promise<Tidings> {
 }
 
 /** As `createTidings`, in one of several threads of a process, which has opened the store of the options. */
-export function createThreadServer(options: TidingsOptions, { link, tallies, index }: ThreadParts): Promise<Tidings> {
+export function createThreadServer(options: TidingsOptions, parts: ThreadParts): Promise<Tidings> {
   const { logger } = options;
   return createServer(options, {
-    open: (committed) => openThreadPorts(link, { committed, logger }),
-    tallies: new SharedTallies(tallies, index),
+    open: (committed) => openThreadPorts(parts.link, { committed, logger }),
+    tallies: new SharedTallies(parts.tallies, parts.index),
+    first: new FirstOfThreads(parts.first),
   });
 }
 
 async function createServer(
   options: TidingsOptions,
-  shared?: { readonly open: (committed: CommitListener) => Ports; readonly tallies: Tallies },
+  shared?: Required<ThreadShare> & { readonly open: (committed: CommitListener) => Ports },
 ): Promise<Tidings> {
   checkOptionKeys(options);
   const settings = resolveOptions(options);
@@ -188,20 +190,15 @@ async function createServer(
   const store = settings.metrics ? timedStore(ports.store, watch.meter) : ports.store;
   const authorize = settings.authorize && new AuthorizeHook(settings.authorize, settings.clock);
   const report: Report = logger ? (error) => logger.error({ err: error }, "a callback failed") : warn;
-  const core = await startCore(
-    { ...ports, store },
-    createValidate(registry),
-    settings,
-    authorize,
-    watch,
-    tallies,
-  ).catch(async (error) => {
-    // Bus and presence connect when they are created, so they must be closed although nothing started.
-    const { bus, presence, limiter } = ports;
-    const opened = [watch, bus, presence, ports.store, ...(limiter ? [limiter] : [])];
-    await Promise.allSettled(opened.map((each) => each.close()));
-    throw error;
-  });
+  const core = await startCore({ ...ports, store }, createValidate(registry), settings, authorize, watch, shared).catch(
+    async (error) => {
+      // Bus and presence connect when they are created, so they must be closed although nothing started.
+      const { bus, presence, limiter } = ports;
+      const opened = [watch, bus, presence, ports.store, ...(limiter ? [limiter] : [])];
+      await Promise.allSettled(opened.map((each) => each.close()));
+      throw error;
+    },
+  );
   const { data } = settings;
   const exposure = shared || data === undefined || data === ":memory:" ? undefined : exposureOf(data);
   if (exposure !== undefined) logger?.warn(exposure);

@@ -6,6 +6,7 @@ import type { Prometheus } from "./adapters/prometheus/prometheus.ts";
 import { exposureOf } from "./adapters/sqlite/file-modes.ts";
 import { ThreadHost } from "./adapters/threads/host.ts";
 import type { ThreadLink } from "./adapters/threads/link.ts";
+import { createFirstMemory } from "./util/first-of-threads.ts";
 import { importWith } from "./util/packages.ts";
 import { createTallyMemory, SharedTallies, type TallyMemory } from "./util/tallies.ts";
 
@@ -13,6 +14,8 @@ import { createTallyMemory, SharedTallies, type TallyMemory } from "./util/talli
 export interface ThreadParts {
   readonly link: ThreadLink;
   readonly tallies: TallyMemory;
+  /** The memory of FirstOfThreads. */
+  readonly first: SharedArrayBuffer;
   /** The index of the thread, from 0. */
   readonly index: number;
 }
@@ -36,6 +39,7 @@ export class SharedProcess {
   readonly #host: ThreadHost;
   readonly #memory: TallyMemory;
   readonly #tallies: SharedTallies;
+  readonly #first = createFirstMemory();
   #prometheus: Prometheus | undefined;
   /** What threads have counted that have ended, since a counter must not fall. */
   #ended = "";
@@ -60,7 +64,7 @@ export class SharedProcess {
   /** Connects a new thread. `transfer` goes into its `transferList`. */
   connect(index: number): { readonly parts: ThreadParts; readonly transfer: MessagePort[] } {
     const { link, transfer } = this.#host.connect();
-    return { parts: { link, tallies: this.#memory, index }, transfer };
+    return { parts: { link, tallies: this.#memory, first: this.#first, index }, transfer };
   }
 
   /** Takes back what a thread had that has ended: connections, counts and calls. `metrics` is the last page that it sent. */

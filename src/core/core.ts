@@ -30,6 +30,7 @@ import { Alerts } from "../stream/alerts.ts";
 import type { StreamContext } from "../stream/context.ts";
 import { Disconnector } from "../stream/disconnect.ts";
 import { StreamRegistry } from "../stream/registry.ts";
+import type { FirstOfThreads } from "../util/first-of-threads.ts";
 import { guardedClock, type Report, warn } from "../util/guard.ts";
 import { SteadyClock, type SteadyClockEvents } from "../util/steady-clock.ts";
 import type { Tallies } from "../util/tallies.ts";
@@ -79,6 +80,14 @@ export interface Watch {
   readonly tracer: Tracer;
 }
 
+/** What the threads of a process share beside their ports. */
+export interface ThreadShare {
+  /** Counts what the limits of the process bound. */
+  readonly tallies?: Tallies;
+  /** Chooses the thread that alerts a user. */
+  readonly first?: FirstOfThreads;
+}
+
 const unwatched: Watch = { meter: noMetrics, counters: new Counters(noMetrics, []), tracer: noTracer };
 
 /** Opens the store and starts a node on its ports. Rejects when the store cannot be opened. */
@@ -88,7 +97,7 @@ export async function startCore(
   given: Settings,
   authorize?: Authorize,
   { counters, tracer, meter }: Watch = unwatched,
-  tallies?: Tallies,
+  { tallies, first }: ThreadShare = {},
 ): Promise<Core> {
   const { store, bus, presence } = ports;
   const { random, logger } = given;
@@ -152,7 +161,7 @@ export async function startCore(
     history,
     messages,
     flushQueue,
-    alerts: new Alerts(settings.alertMs),
+    alerts: new Alerts(settings.alertMs, first),
     filters: new Filters(),
     blockList,
     counters,

@@ -1,6 +1,7 @@
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import type { UserIdentity } from "../auth/identity.ts";
 import { SeqSet } from "../inbox/seq-set.ts";
+import type { FirstOfThreads } from "../util/first-of-threads.ts";
 import { tenantKey } from "../util/keys.ts";
 import { LruCache } from "../util/lru.ts";
 import type { MessageFrame } from "../wire/frame.ts";
@@ -27,19 +28,24 @@ export interface Alerted {
 }
 
 /**
- * Decides which page of a user alerts for a message: the first stream that sends it; the user's other streams on this node
- * send it without the alert.
+ * Decides which page of a user alerts for a message: the first stream that sends it; the user's other streams on this node,
+ * in all its threads, send it without the alert.
  */
 export class Alerts {
   readonly #maxAgeMs: number;
+  readonly #first: Pick<FirstOfThreads, "isFirst"> | undefined;
   /** Users with open streams, who must not be forgotten: a further page would alert for the same messages. */
   readonly #open = new Map<string, Alerted>();
   /** Users whose last stream has closed; it may be back soon. */
   readonly #left = new LruCache<string, Alerted>({ entries: maxLeft });
 
-  /** `maxAgeMs`: messages older than this no longer alert, in ms. */
-  constructor(maxAgeMs: number) {
+  /**
+   * `maxAgeMs`: messages older than this no longer alert, in ms. `first`: which of the threads of the process is the first
+   * to alert a user for a message.
+   */
+  constructor(maxAgeMs: number, first?: Pick<FirstOfThreads, "isFirst">) {
     this.#maxAgeMs = maxAgeMs;
+    this.#first = first;
   }
 
   /** The number of users with open streams. */
@@ -88,7 +94,7 @@ export class Alerts {
     if (!alerted.addNew(frame.seq)) return false;
     // Close the oldest gap between the runs.
     if (alerted.runs > maxRuns) alerted.add(1, alerted.toJSON()[2]);
-    return true;
+    return this.#first?.isFirst(tenantKey(user.tenant, user.subject), frame.id) ?? true;
   }
 }
 

@@ -93,6 +93,8 @@ function tokenOf(sub: string, role: "user" | "service" = "user", key = secret): 
 class Page {
   readonly socket: WebSocket;
   readonly messages: string[] = [];
+  /** The titles of the messages for which it alerts. */
+  readonly alerts: string[] = [];
   /** Resolves with "live", or with the reason of a stream that was refused. */
   readonly opened: Promise<string>;
   readonly closed: Promise<unknown>;
@@ -107,6 +109,7 @@ class Page {
       this.socket.on("message", (data) => {
         const { caughtUp, goAway, message } = JSON.parse(String(data));
         if (message) this.messages.push(message.title);
+        if (message?.alert) this.alerts.push(message.title);
         if (caughtUp) resolve("live");
         if (!goAway) return;
         this.goAway = goAway.reason;
@@ -159,6 +162,15 @@ test("A message that one connection publishes reaches the streams of all threads
   expect((await list.json()).messages).toHaveLength(titles.length);
   next.child.kill("SIGINT");
   expect(await next.exited).toBe(0);
+});
+
+test("One of a user's pages alerts for a message, whichever threads they are on", async () => {
+  const { address } = await serve();
+  const pages = await openPages(address, many, () => "ann");
+  const titles = Array.from({ length: 5 }, (_, index) => `message ${index}`);
+  for (const title of titles) await publish(address, title, { userId: "ann" });
+  await expect.poll(() => pages.every(({ messages }) => messages.length === titles.length)).toBe(true);
+  expect(pages.flatMap(({ alerts }) => alerts).sort()).toEqual(titles);
 });
 
 test("A limit on the streams of a user is that of the process, and a thread that dies gives back what it had", async () => {
