@@ -65,14 +65,16 @@ export class BlockList {
       if (notice.type !== "disconnect" && notice.type !== "lost") return;
       this.#changes++;
       if (notice.type === "lost") this.#cached.clear();
-      else this.#cached.delete(keyOf(notice));
+      else this.#cached.delete(tenantKey(notice.tenant, notice.user));
     });
   }
 
   /** Throws CALLER_BLOCKED for a user who is blocked, or whose token is. Services and admins are never blocked. */
   async check(identity: Identity): Promise<void> {
     if (!isUser(identity)) return;
-    const block = (await this.#blocksOf(identity)).find(({ until }) => until > this.#clock.now());
+    const blocks = this.#known(identity) ?? (await this.#load(identity));
+    if (blocks === none) return;
+    const block = blocksOf(blocks, identity).find(({ until }) => until > this.#clock.now());
     if (!block) return;
     const metadata = { until: new Date(block.until).toISOString() };
     throw fail("CALLER_BLOCKED", block.reason || "the user is blocked", { metadata });
@@ -87,7 +89,8 @@ export class BlockList {
     if (!isUser(identity)) return;
     try {
       await this.check(identity);
-      const disconnection = (await this.#blocksOf(identity)).find(({ cut }) => cut !== undefined && cut >= opened);
+      const blocks = this.#known(identity) ?? (await this.#load(identity));
+      const disconnection = blocksOf(blocks, identity).find(({ cut }) => cut !== undefined && cut >= opened);
       if (disconnection) end(disconnected(disconnection.reason));
     } catch (error) {
       if (error instanceof ConnectError && reasonOf(error) === "CALLER_BLOCKED") end(error);
@@ -127,35 +130,28 @@ export class BlockList {
     this.#unsubscribe();
   }
 
-  /** Returns the block of all tokens of the user and the block of this token, as far as they exist. */
-  async #blocksOf({ tenant, subject: user, tokenId }: UserIdentity): Promise<readonly Block[]> {
-    const blocks = await this.#load({ tenant, user });
-    // The id of a token may be `constructor`, which every object inherits: only own members are blocks.
-    return ["", tokenId].flatMap((id) => (Object.hasOwn(blocks, id) ? [blocks[id] as Block] : []));
+  /** Returns the blocks of the user that are in the cache; undefined for none that are fresh. */
+  #known({ tenant, subject }: UserIdentity): UserBlocks | undefined {
+    const known = this.#cached.get(tenantKey(tenant, subject));
+    return known && elapsedOn(this.#clock) - known.at < staleMs ? known.blocks : undefined;
   }
 
-  async #load(owner: TenantUser): Promise<UserBlocks> {
-    const key = keyOf(owner);
-    const known = this.#cached.get(key);
-    const now = elapsedOn(this.#clock);
-    if (known && now - known.at < staleMs) return known.blocks;
+  async #load({ tenant, subject }: UserIdentity): Promise<UserBlocks> {
+    const at = elapsedOn(this.#clock);
     const changes = this.#changes;
-    const { json } = await this.#store.readState(owner.tenant, documentOf(owner.user));
+    const { json } = await this.#store.readState(tenant, documentOf(subject));
     const blocks = decode(json);
     // A notice arrived during the read, which may have returned the document before the change: do not cache it.
     if (changes !== this.#changes) return blocks;
-    this.#cached.set(key, { blocks, at: now, characters: json.length });
+    this.#cached.set(tenantKey(tenant, subject), { blocks, at, characters: json.length });
     return blocks;
   }
 }
 
-interface TenantUser {
-  readonly tenant: string;
-  readonly user: string;
-}
-
-function keyOf({ tenant, user }: TenantUser): string {
-  return tenantKey(tenant, user);
+/** Returns the block of all tokens of the user and the block of this token, as far as they exist. */
+function blocksOf(blocks: UserBlocks, { tokenId }: UserIdentity): readonly Block[] {
+  // The id of a token may be `constructor`, which every object inherits: only own members are blocks.
+  return ["", tokenId].flatMap((id) => (Object.hasOwn(blocks, id) ? [blocks[id] as Block] : []));
 }
 
 /** The key of a user's blocks among the read states. It has a control character, which no user id has: they never clash. */
@@ -174,6 +170,9 @@ export function disconnected(reason: string): ConnectError {
   return fail("DISCONNECTED", reason || "the user's streams were ended");
 }
 
+/** The blocks of a user without any: of nearly all users. */
+const none: UserBlocks = {};
+
 function decode(json: string): UserBlocks {
-  return json === "" ? {} : (JSON.parse(json) as UserBlocks);
+  return json === "" ? none : (JSON.parse(json) as UserBlocks);
 }

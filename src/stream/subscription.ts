@@ -272,8 +272,7 @@ export class Subscription implements FollowingStream, BatchMember, UserFollower,
     try {
       await before;
       this.#move("opening", "busy");
-      do await this.#round();
-      while (this.#hasWork || !this.#move("busy", "idle"));
+      while (this.#timers.isSending || this.#hasWork || !this.#move("busy", "idle")) await this.#round();
       this.#isWaiting = true;
     } catch (error) {
       this.close();
@@ -288,8 +287,8 @@ export class Subscription implements FollowingStream, BatchMember, UserFollower,
 
   /** Sends a batch, which may be empty; after it the stream can end. */
   async #send(batch: readonly Frame[]): Promise<void> {
-    if (batch.length > 0) await this.#sendBatch(batch);
-    if (this.#goAway) await this.#sendBatch([this.#leave(this.#goAway)]);
+    if (batch.length > 0 && !this.#write(batch)) await this.#drained();
+    if (this.#goAway && !this.#write([this.#leave(this.#goAway)])) await this.#drained();
     if (this.#end) throw this.#end;
   }
 
@@ -326,7 +325,8 @@ export class Subscription implements FollowingStream, BatchMember, UserFollower,
     if (behind.length > 0) await this.#send(start.splice(0));
     for (const followed of behind) await this.#sendAll(this.#reader.replay(followed, seqOf(bounds, followed)));
     this.#delivery.replayState = undefined;
-    await this.#send([...start, eventFrame({ case: "caughtUp", value: { positions: [...this.#feeds.positions] } })]);
+    const reached = behind.length > 0 ? this.#feeds.positions : positions;
+    await this.#send([...start, eventFrame({ case: "caughtUp", value: { positions: [...reached] } })]);
   }
 
   async #round(): Promise<void> {
@@ -421,10 +421,6 @@ export class Subscription implements FollowingStream, BatchMember, UserFollower,
     if (isTaken) this.#timers.sent();
     else this.#timers.sending();
     return isTaken;
-  }
-
-  async #sendBatch(batch: readonly Frame[]): Promise<void> {
-    if (!this.#write(batch)) await this.#drained();
   }
 
   async #drained(): Promise<void> {
