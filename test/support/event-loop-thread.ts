@@ -3,9 +3,10 @@ import { isMainThread, parentPort, Worker, workerData } from "node:worker_thread
 import type { ThreadHost } from "../../src/adapters/threads/host.ts";
 import type { ThreadLink } from "../../src/adapters/threads/link.ts";
 import { openThreadPorts, type ThreadPorts } from "../../src/adapters/threads/ports.ts";
-import type { BusEvent, BusFigures, Notice } from "../../src/ports/bus.ts";
+import type { BusEvent, BusFigures, FeedInterest, Notice } from "../../src/ports/bus.ts";
 import type { PresenceChange } from "../../src/ports/presence.ts";
-import type { StoreHealth } from "../../src/ports/store.ts";
+import type { FeedKey, StoreHealth } from "../../src/ports/store.ts";
+import { message } from "./store-messages.ts";
 
 type Request = readonly [id: number, port: string, method: string, args: readonly unknown[]];
 type Response =
@@ -55,6 +56,19 @@ export class EventLoopThread {
   /** Blocks the thread's event loop until the cell is no longer 0. */
   block(cell: SharedArrayBuffer): Promise<void> {
     return this.#ask("thread", "block", [cell]) as Promise<void>;
+  }
+
+  /** Appends messages to a feed and announces each, one after the other. */
+  announce(feed: FeedKey, count: number): Promise<void> {
+    return this.#ask("thread", "announce", [feed, count]) as Promise<void>;
+  }
+
+  /**
+   * Takes an interest in a feed, asks the store for its end, and resolves to that and to what is heard beyond it, once the
+   * message with the seq `last` is read or heard.
+   */
+  follow(feed: FeedKey, last: number): Promise<{ end: number; beyond: readonly number[] }> {
+    return this.#ask("thread", "follow", [feed, last]) as Promise<{ end: number; beyond: readonly number[] }>;
   }
 
   /** Closes the ports, and ends the thread. */
@@ -107,6 +121,7 @@ export async function startThreads(host: ThreadHost, count: number): Promise<Eve
 
 function serve(): void {
   const ports = openThreadPorts(workerData as ThreadLink);
+  let interest: FeedInterest | undefined;
   const post = (response: Response) => parentPort?.postMessage(response);
   ports.bus.subscribe((event: BusEvent) => {
     post({ type: "heard", heard: event.type === "lost" ? { type: "lost", certain: event.certain } : event });
@@ -115,6 +130,32 @@ function serve(): void {
   ports.store.watch?.((health) => post({ type: "health", health }));
   const own: Record<string, (...args: never[]) => unknown> = {
     block: (cell: SharedArrayBuffer) => void Atomics.wait(new Int32Array(cell), 0, 0),
+    announce: async (feed: FeedKey, count: number) => {
+      for (let index = 0; index < count; index++) {
+        const append = message(feed.tenant, { feeds: [feed.name] });
+        const [result] = await ports.store.append([append]);
+        if (result?.outcome !== "stored") throw new Error("it was not stored");
+        const { id, body, expireTime } = append;
+        const seq = result.seqs[0] ?? 0;
+        ports.bus.publish([{ type: "entry", feed, epoch: result.epoch, seq, id, body, expireTime }]);
+      }
+    },
+    follow: async (feed: FeedKey, last: number) => {
+      const heard = new Set<number>();
+      const done = Promise.withResolvers<void>();
+      const stop = ports.bus.subscribe((event) => {
+        if (event.type !== "entry" || event.feed.name !== feed.name) return;
+        heard.add(event.seq);
+        if (event.seq === last) done.resolve();
+      });
+      interest ??= ports.bus.restrict?.();
+      interest?.add(feed);
+      const [bounds] = await ports.store.bounds([feed]);
+      const end = bounds?.seq ?? 0;
+      if (end < last) await done.promise;
+      stop();
+      return { end, beyond: [...heard].filter((seq) => seq > end).sort((a, b) => a - b) };
+    },
     close: async () => {
       for (const port of Object.values(ports)) await port.close();
     },

@@ -77,6 +77,16 @@ describe("Three event-loop threads of one process", () => {
     }
   });
 
+  test("miss nothing of a feed that they begin to follow while another one publishes to it", async () => {
+    await open(2);
+    const [publisher, follower] = threads as [EventLoopThread, EventLoopThread];
+    for (const round of upTo(40)) {
+      const followed = userFeed("t", `user-${round}`);
+      const [, { end, beyond }] = await Promise.all([publisher.announce(followed, 10), follower.follow(followed, 10)]);
+      expect(beyond).toEqual(upTo(10).slice(end));
+    }
+  });
+
   test("admit one of 30 connections that join a room by FIRST at once", async () => {
     await open(3);
     const join = (index: number, mode: JoinMode) =>
