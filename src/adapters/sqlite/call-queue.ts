@@ -10,9 +10,8 @@ interface Pending {
 }
 
 /**
- * The calls of one client to the store's thread. They are sent once per event-loop tick, in one message, and the next
- * message only after the answers of that: so the thread has one message of each client at most, and what gathers meanwhile
- * is one batch.
+ * The calls of one client to the store's thread. All calls of an event-loop tick are one message, and the next message is
+ * sent after the answers of the last: calls that are made meanwhile gather into one batch.
  */
 export class CallQueue {
   readonly #pending = new Map<number, Pending>();

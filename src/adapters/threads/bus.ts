@@ -1,13 +1,13 @@
 /**
  * Port Bus between the event-loop threads of one process: a port between each two of them. A thread packs the notices of an
- * event-loop tick once, and posts the same message to every other thread that wants them all; to one that wants some of
- * them, it posts these.
+ * event-loop tick once, and posts the same message to every other thread that wants all of them; a thread that wants some
+ * gets a message with these.
  *
- * A port delivers every message in order, so there are four ways to lose notices, and each is noticed. A thread that does
- * not take its messages, because it is blocked, gets no further ones beyond a limit, and finds in its cells how many were
- * dropped. A thread that ends without a farewell may have had notices to send: its ports close. A thread that stands still
- * may have stored what it has not announced yet: its heartbeat, a cell, does not grow. And a new thread hears from others
- * from the moment on at which these know of it.
+ * A port delivers every message in order, so notices are lost in four ways, each of which is detected:
+ * - A blocked thread takes no messages, and beyond a limit it is sent none. One of its cells says how many were dropped.
+ * - A thread that died may have had notices to send. Its ports close without a farewell.
+ * - A blocked thread may have stored messages that it has not announced. Its heartbeat, a cell, does not grow.
+ * - A new thread is sent nothing before the others know of it. Each of them greets it then.
  */
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { Logger } from "pino";
@@ -23,10 +23,10 @@ const maxInFlightBytes = 16 * 1024 * 1024;
 const checkMs = 500;
 /** After this many checks, 3 s, in which the heartbeat of a thread has not grown, it is silent. */
 const silentChecks = 6;
-/** Between two LostNotices about silent threads. */
+/** The number of checks between two LostNotices about silent threads. */
 const checksPerPoll = 3;
 
-/** What threads send each other: notices, or a sign. */
+/** A message between two threads. */
 type Message =
   | NoticeMessage
   /** The sender knows the receiver from now on. */

@@ -5,8 +5,8 @@ import { cells } from "./link.ts";
 
 /**
  * The interest of a thread in feeds, in its cells: a count for each slot, to which feeds are hashed. Other threads read it
- * before they post, since waking a thread costs more than all else about a notice. Feeds that share a slot share interest,
- * which costs a notice that nobody needs.
+ * before they post, since waking a thread costs more than everything else about a notice. Where feeds share a slot, the
+ * thread is posted notices of all of them, and ignores those that it does not need.
  */
 export class ThreadInterest implements FeedInterest {
   readonly #cells: Int32Array;

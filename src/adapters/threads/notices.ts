@@ -1,8 +1,8 @@
 /**
- * The form of notices between threads. A notice is a run of plain values in one flat list, which structured clone copies
- * several times faster than objects. The bodies of all notices are in one SharedArrayBuffer, apart from large ones, each of
- * which is in one of its own: threads share these and copy no byte of them. Small bodies are copied out by the receiver,
- * because one of them in a ring would keep the bodies of all others in memory.
+ * The form of notices between threads. A notice is a run of plain values in one flat list, which structured clone copies in
+ * half the time of objects. Small bodies share one SharedArrayBuffer. The receiver copies them out of it, because one of
+ * them in a ring would keep all the others in memory. Each large body has a SharedArrayBuffer of its own, and no thread
+ * copies it.
  */
 import type { DisconnectNotice, EntryNotice, LiveNotice, Notice, ReadNotice, RecallNotice } from "../../ports/bus.ts";
 

@@ -20,7 +20,7 @@ export class OnlineCountsWriter {
   readonly #replaced: (memory: CountMemory) => void;
   #table = createCountTable();
 
-  /** `replaced` is called with a new table, before readers of the old one are told that it is old. */
+  /** `replaced` is called with a new table, before the old one says that it is retired. */
   constructor(replaced: (memory: CountMemory) => void) {
     this.#replaced = replaced;
   }

@@ -38,7 +38,7 @@ export class PresenceHost {
   readonly #owners = new Map<string, Thread>();
   /** The thread whose call is being made. */
   #caller: Thread | undefined;
-  /** What the present calls have changed for the threads that hear of it at once. */
+  /** The changes that threads are sent with the answers of the calls that are being made. */
   readonly #changes = new Map<Thread, PresenceChange[]>();
   #announceTimer: NodeJS.Timeout | undefined;
 
@@ -162,7 +162,7 @@ export class PresenceHost {
     for (const { connection } of [...thread.open.values()]) this.#leave(thread, connection);
   }
 
-  /** Counts a connection of a tenant once more or less. */
+  /** Counts a connection as online, or, with -1, no longer. */
   #count({ tenant, user }: Connection, by: 1 | -1): void {
     this.#counts.add({ tenant }, user, by);
     for (const thread of this.#threads.values()) {

@@ -110,7 +110,7 @@ export class ThreadPresence implements Presence {
     if (this.#hasEnded) return Promise.resolve(undefined);
     const id = this.#nextId++;
     if (this.#outbox.push([id, method, args]) === 1) setImmediate(() => this.#flush());
-    // A thread that waits for an answer has not ended.
+    // Without it, a thread that only waits for the answer would end.
     if (this.#pending.size === 0) this.#port.ref();
     return new Promise((resolve) => this.#pending.set(id, resolve));
   }

@@ -3,7 +3,7 @@
  * what it has spent to the host, which takes it from the shared bucket and answers with the level. The copy then has that
  * level. So no caller waits, and no thread takes a lock.
  *
- * The error of this is that of adapters/redis/rate-limiter.ts, for less time: a thread reports once it has spent a tenth of
+ * The buckets may be exceeded as with adapters/redis/rate-limiter.ts, for less time: a thread reports once it has spent a tenth of
  * a burst, at most every 25 ms. N threads may therefore allow, in the moment in which all of them begin to use a bucket, N
  * bursts rather than one. What they report takes the shared bucket into debt, which its later tokens pay.
  */

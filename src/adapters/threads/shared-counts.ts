@@ -18,9 +18,9 @@ export interface CountMemory {
 /**
  * Online counts in shared memory, by key. One thread writes them and any number of threads read them, without a lock: a slot
  * that has a key keeps it, and its value is read and written in one step. A table that is half full is replaced by another
- * without the counts that are 0, and says so.
+ * without the counts that are 0. It then says that it is retired, and readers use the other.
  *
- * A slot is found by 64 bits of hashes in place of the key: two of a million keys share them once in ten million processes.
+ * A slot is found by 64 bits of hashes in place of the key: in one of ten million processes, two of a million keys share them.
  */
 export class CountTable {
   readonly memory: CountMemory;
@@ -71,7 +71,7 @@ export class CountTable {
     return next;
   }
 
-  /** Tells readers that there is a newer table, which they must have been sent before. */
+  /** Makes `get` return undefined in every thread. The newer table must have been posted to them before. */
   retire(): void {
     Atomics.store(this.#words, 0, 1);
   }

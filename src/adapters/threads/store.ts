@@ -20,7 +20,7 @@ export class ThreadStore extends StoreCalls implements Store {
   #port: MessagePort | undefined;
   #state: StoreState = { health: { state: "usable", reason: "" }, writeRefusal: undefined, figures: {} };
 
-  /** `committed` is called after commits; the threads of a process share them, each is reported to one. */
+  /** `committed` is called after commits. Each commit is reported to one of the threads of the process. */
   constructor({ info, store: control }: Pick<ThreadLink, "info" | "store">, committed: CommitListener = () => {}) {
     super();
     this.#info = info;
@@ -51,7 +51,7 @@ export class ThreadStore extends StoreCalls implements Store {
     return this.#listeners.add(listener);
   }
 
-  /** Those of the process, which all its threads return. */
+  /** Returns the values of the process, as all its threads do. */
   figures(): StoreFigures {
     return this.#state.figures;
   }
@@ -76,7 +76,7 @@ export class ThreadStore extends StoreCalls implements Store {
       this.#queue.settle(message.answers);
       this.#report(message.commits);
     });
-    // The thread died: the calls that it had fail, and the others wait for the next port.
+    // The store's thread died: the calls that it had fail, and the others wait for the next port.
     port.on("close", () => {
       if (this.#port !== port) return;
       this.#port = undefined;
