@@ -45,16 +45,19 @@ function routes(router: ConnectRouter): void {
         publishTime: timestampNow(),
         receipts: audience?.to.case === "userId" ? [{ userId: audience.to.value, stored: true }] : [],
       }),
-    async *subscribe() {
+    async *subscribe(_request, { signal }) {
       const queue: Queue = { events: [hello, caughtUp], wake: () => {} };
       streams.add(queue);
-      for (;;) {
+      signal.addEventListener("abort", () => {
+        streams.delete(queue);
+        queue.wake();
+      });
+      while (!signal.aborted) {
         yield* queue.events.splice(0);
-        if (queue.events.length === 0) {
-          await new Promise<void>((resolve) => {
-            queue.wake = resolve;
-          });
-        }
+        if (queue.events.length > 0) continue;
+        await new Promise<void>((resolve) => {
+          queue.wake = resolve;
+        });
       }
     },
   });
