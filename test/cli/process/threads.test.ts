@@ -1,7 +1,7 @@
 /** Real processes whose event loops run in several threads. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -21,11 +21,14 @@ const tenant = "acme";
 vi.setConfig({ testTimeout: 60_000 });
 
 /**
- * Throws in the first thread that finds the file, which it removes: its server dies. The thread of the store, which has the
- * same environment, does not.
+ * Writes the heap limit of each thread of a server into a file. Throws in the first thread that finds the file `kill`, which it
+ * removes: its server dies. The thread of the store, which has the same environment, does not.
  */
-const killer = `import { existsSync, rmSync } from "node:fs";
-import { workerData } from "node:worker_threads";
+const killer = `import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { getHeapStatistics } from "node:v8";
+import { threadId, workerData } from "node:worker_threads";
+const { heap_size_limit: limit } = getHeapStatistics();
+if (workerData?.values) writeFileSync(process.env.KILL_FILE + "-heap-" + threadId, String(limit));
 if (workerData?.values) setInterval(() => {
   if (!existsSync(process.env.KILL_FILE)) return;
   try { rmSync(process.env.KILL_FILE); } catch { return; }
@@ -43,7 +46,7 @@ interface Served {
   killThread(): void;
 }
 
-function run(folder: Folder, flags: readonly string[]) {
+function run(folder: Folder, flags: readonly string[], nodeOptions = "") {
   const program = join(import.meta.dirname, "../../../src/cli/main.ts");
   const killFile = join(folder.path, "kill");
   const args = [
@@ -60,7 +63,7 @@ function run(folder: Folder, flags: readonly string[]) {
     env: {
       PATH: process.env.PATH,
       NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
-      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(killer)}`,
+      NODE_OPTIONS: `${nodeOptions} --import=data:text/javascript,${encodeURIComponent(killer)}`,
       KILL_FILE: killFile,
       ...(flags.some((flag) => flag.startsWith("--jwt-secret-file")) ? {} : { TIDINGS_JWT_SECRET: secret }),
     },
@@ -76,8 +79,8 @@ function run(folder: Folder, flags: readonly string[]) {
   return { child, exited, log: () => log, killThread: () => writeFileSync(killFile, "") };
 }
 
-async function serve(flags: readonly string[] = [], folder = new Folder()): Promise<Served> {
-  const { child, exited, log, killThread } = run(folder, flags);
+async function serve(flags: readonly string[] = [], folder = new Folder(), nodeOptions = ""): Promise<Served> {
+  const { child, exited, log, killThread } = run(folder, flags, nodeOptions);
   if (!child.stdout) throw new Error("no pipe");
   const first = once(createInterface({ input: child.stdout }), "line") as Promise<[string]>;
   const line = await Promise.race([first.then(([text]) => JSON.parse(text)), exited.then(() => undefined)]);
@@ -245,6 +248,15 @@ test("SIGHUP gives every thread the secrets that are in the file then", async ()
   child.kill("SIGHUP");
   await expect.poll(log).toContain("secrets and certificates were read again");
   await expect.poll(statuses).toEqual(new Set([200]));
+});
+
+test("The heap limit of the process, also one that the flags of Node set, is divided among the threads", async () => {
+  const { folder } = await serve([], new Folder(), "--max-old-space-size=800");
+  const files = readdirSync(folder.path).filter((name) => name.startsWith("kill-heap-"));
+  const limits = files.map((name) => Number(readFileSync(join(folder.path, name), "utf8")) / 2 ** 20);
+  expect(limits).toHaveLength(count);
+  // V8 adds its semi-spaces to the limit of the flag.
+  for (const limit of limits) expect(Math.abs(limit - 800 / count)).toBeLessThan(150);
 });
 
 test("A second signal ends the process at once", async () => {
