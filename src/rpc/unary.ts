@@ -138,7 +138,7 @@ class UnaryHandler implements ShortHandler {
         : new ConnectError("internal error", Code.Internal, undefined, undefined, reason);
     const body = errorToJsonBytes(error, this.#options.jsonOptions);
     const answer = { status: codeToHttpStatus(error.code), contentType: contentTypes.json, body };
-    // Errors of this server have none.
+    // Errors of this server carry no metadata.
     if (error.metadata.keys().next().done) return answer;
     const metadata = new Headers();
     mergeNonProtocolHeaders(metadata, error.metadata);
