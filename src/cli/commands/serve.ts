@@ -49,6 +49,8 @@ export const serve: Command = {
     if (loops.reason !== undefined) {
       logger[values.workers === undefined ? "info" : "warn"](`serving with one event loop: ${loops.reason}`);
     }
+    // Checked here, too, where threads or processes will read them again: errors of usage have an exit code of their own.
+    const options = serverOptions(values, auth, logger);
     const printReady = ({ url, host, port, metrics }: Listening) => {
       const workers = loops.count > 1 ? { workers: loops.count } : {};
       print.json({ address: url, host, port, pid: process.pid, ...workers, ...(metrics ? { metrics } : {}) });
@@ -68,7 +70,6 @@ export const serve: Command = {
     }
     const metricsAddress = metricsAddressOf(values, io.workerIndex);
     try {
-      const options = serverOptions(values, auth, logger);
       return await runServer(
         context,
         options,

@@ -112,6 +112,7 @@ describe("tidings serve", () => {
     [["--tls-cert", "/some/file"], env, /--tls-cert needs --tls-key/],
     [["--authorize-token", "s3cret"], env, /--authorize-token needs --authorize-url/],
     [["--direct-rooms", "hook"], env, /--direct-rooms hook needs --authorize-url/],
+    [["--direct-rooms", "hook", "--workers", "2"], env, /--direct-rooms hook needs --authorize-url/],
     [["--authorize-url", "ftp://x"], env, /--authorize-url: must be an http or https URL/],
     [["--authorize-url", "http://a:b@x"], env, /--authorize-url: must be an http or https URL without user/],
     [["--authorize-url", "http://x", "--authorize-token", "a b"], env, /--authorize-token: must be text of visible/],
