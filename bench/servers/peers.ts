@@ -105,3 +105,19 @@ export function microWebSockets(): Contender[] {
   }
   return [{ name: names.microWebSockets, protocol: "ws", start: () => startMicroWebSockets(python) }];
 }
+
+/** The name of Socket.IO in tables in which nothing is sent. */
+export const idleSocketIo = "Socket.IO 4";
+
+/** The servers of tables in which nothing is sent, named without the way in which they send. */
+export function silentPeers(): Contender[] {
+  return [
+    { ...own.bare, name: "bare Node sockets" },
+    ...microWebSockets().map((peer) => ({ ...peer, name: "uWebSockets" })),
+    { ...own.wsPackage, name: "ws" },
+    { ...own.socketIo, name: idleSocketIo },
+    ...centrifugo(),
+    ...nats().map((peer) => ({ ...peer, name: "NATS" })),
+    own.stockConnect,
+  ];
+}

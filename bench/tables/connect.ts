@@ -5,7 +5,7 @@ import { includesRow, type Plan } from "../plan.ts";
 import { dotChart } from "../report/charts/dots.ts";
 import type { Section } from "../report/section.ts";
 import type { Target } from "../report/target.ts";
-import { type Contender, centrifugo, microWebSockets, names, nats, own } from "../servers/peers.ts";
+import { type Contender, idleSocketIo, names, own, silentPeers } from "../servers/peers.ts";
 import type { Sender } from "../servers/servers.ts";
 
 /** The time that servers get to release closed connections, in ms. */
@@ -29,18 +29,9 @@ interface Row {
  */
 export async function connect(plan: Plan, { subscribers }: Drivers): Promise<Section> {
   await using scope = new AsyncDisposableStack();
-  const contenders = [
-    own.bare,
-    ...microWebSockets(),
-    own.wsPackage,
-    own.socketIo,
-    ...centrifugo(),
-    ...nats(),
-    own.stockConnect,
-    own.ws,
-    own.wsJson,
-    own.connect,
-  ].filter(({ name }) => includesRow(plan, name));
+  const contenders: readonly Contender[] = [...silentPeers(), own.ws, own.wsJson, own.connect].filter(({ name }) =>
+    includesRow(plan, name),
+  );
   const rows = contenders.map((contender): Row => {
     return { contender, cold: new Figure(), opening: new Figure(), closing: new Figure() };
   });
@@ -89,6 +80,6 @@ export async function connect(plan: Plan, { subscribers }: Drivers): Promise<Sec
 
 function targets(rows: readonly Row[]): Target[] {
   const cost = (name: string) => rows.find(({ contender }) => contender.name === name)?.opening.median ?? Number.NaN;
-  const measured = cost(names.ws) / cost(names.socketIo);
+  const measured = cost(names.ws) / cost(idleSocketIo);
   return [{ name: "CPU of opening a ws stream / Socket.IO", bound: "at most", limit: 0.6, measured, unit: " ×" }];
 }

@@ -7,7 +7,7 @@ import { includesRow, type Plan } from "../plan.ts";
 import { connectionLimit } from "../report/machine.ts";
 import type { Section } from "../report/section.ts";
 import type { Target } from "../report/target.ts";
-import { type Contender, centrifugo, microWebSockets, nats, own } from "../servers/peers.ts";
+import { type Contender, silentPeers } from "../servers/peers.ts";
 import { ReferenceServer, TidingsServer } from "../servers/servers.ts";
 
 /** The flags with which `tidings serve` starts Node. */
@@ -62,13 +62,7 @@ export async function idle(plan: Plan, drivers: Drivers): Promise<Section> {
 function contenders(): Contender[] {
   const served = () => TidingsServer.start({}, { flags: serveFlags });
   return [
-    { ...own.bare, name: "bare Node sockets" },
-    ...microWebSockets(),
-    { ...own.wsPackage, name: "ws" },
-    { ...own.socketIo, name: "Socket.IO 4" },
-    ...centrifugo(),
-    ...nats(),
-    own.stockConnect,
+    ...silentPeers(),
     { name: "Tidings, WebSocket", protocol: "tidings-ws", start: () => TidingsServer.start() },
     { name: "Tidings, WebSocket, as serve starts it", protocol: "tidings-ws", start: served },
     { name: "Tidings, Connect HTTP/1.1", protocol: "connect", start: () => TidingsServer.start() },
