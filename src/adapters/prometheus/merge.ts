@@ -1,6 +1,6 @@
 /**
- * Joins the pages of several threads of one process into one, in Prometheus' text format: counters, histograms and gauges
- * are added up by series. A few gauges are not sums.
+ * Joins the metrics pages of several threads of one process, in Prometheus' text format. Counters, histograms and most gauges
+ * are added up by series.
  */
 
 /** How the values of one series are joined. */
@@ -10,7 +10,7 @@ const sum: Join = (values) => values.reduce((total, value) => total + value, 0);
 const most: Join = (values) => Math.max(...values);
 const least: Join = (values) => Math.min(...values);
 
-/** The metrics that are not added up: each thread reports them of the whole process, or the worst thread counts. */
+/** The metrics that are not added up, since each thread reports that of the process, or since the worst thread counts. */
 const joins: ReadonlyMap<string, Join> = new Map([
   ["process_cpu_seconds_total", most],
   ["process_start_time_seconds", least],
@@ -41,8 +41,8 @@ interface Family {
 }
 
 /**
- * Joins pages. Of the pages in `ended`, which are the last ones of threads that have ended, only what never falls is taken:
- * counters and histograms.
+ * Joins pages. From `ended`, the last pages of threads that have ended, only counters and histograms are taken, so that these
+ * never fall.
  */
 export function mergePages(pages: readonly string[], ended: readonly string[] = []): string {
   const families = new Map<string, Family>();
@@ -67,7 +67,7 @@ function read(page: string, families: Map<string, Family>, isTaken: (family: Fam
       family = families.get(name) ?? { comments: [...comments, line], isGauge: type === "gauge", series: new Map() };
       if (isTaken(family)) families.set(name, family);
     } else if (line !== "" && family && isTaken(family)) {
-      // A label's value may hold a blank, and the number after the last one does not.
+      // The value of a label may hold a blank; the number, which follows the last blank, does not.
       const end = line.lastIndexOf(" ");
       const key = line.slice(0, end);
       const values = family.series.get(key);

@@ -14,11 +14,11 @@ export interface Prometheus {
   close(): Promise<void>;
 }
 
-/** Pages of other threads of the process. */
+/** Metrics pages of the other threads of the process. */
 export interface ThreadPages {
-  /** The current ones, of threads that run. */
+  /** The current pages of running threads. */
   readonly running: readonly string[];
-  /** The last ones, of threads that have ended. */
+  /** The last pages of threads that have ended. */
   readonly ended: readonly string[];
 }
 

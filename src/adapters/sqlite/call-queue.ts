@@ -19,7 +19,7 @@ export class CallQueue {
   #post: ((calls: readonly Call[]) => void) | undefined;
   #outbox: Call[] = [];
   #nextId = 1;
-  /** The last call that was sent. */
+  /** The id of the last call that was sent. */
   #lastSent = 0;
   #isSent = false;
   /** Set once no call can succeed any more. */
@@ -36,7 +36,7 @@ export class CallQueue {
     return this.#pending.size > 0;
   }
 
-  /** Makes a call. Rejects with a CallError when it fails on the thread, and with another error when it does not get there. */
+  /** Makes a call. Rejects with a CallError when it fails on the thread, and with another error when it does not reach it. */
   call(method: string, args: readonly unknown[]): Promise<unknown> {
     if (this.#end) return Promise.reject(this.#end);
     if (this.#pending.size >= maxPending) return Promise.reject(new Error("too many calls are waiting for the store"));
@@ -47,14 +47,14 @@ export class CallQueue {
     });
   }
 
-  /** Sends the calls, those that wait and those to come, with this function from now on. */
+  /** Sends waiting and future calls with `post` from now on. */
   connect(post: (calls: readonly Call[]) => void): void {
     this.#post = post;
     this.#isSent = false;
     this.#flush();
   }
 
-  /** Sends no call until `connect` is called again. Calls that were sent and not answered fail. */
+  /** Holds calls back until `connect` is called again. Calls that were sent and not answered fail with `error`. */
   disconnect(error: Error): void {
     this.#post = undefined;
     for (const [id, { reject }] of this.#pending) {
@@ -65,7 +65,7 @@ export class CallQueue {
     this.#checkIdle();
   }
 
-  /** Takes the answers of the last message. */
+  /** Settles the calls of the last message, and sends the next one. */
   settle(answers: readonly Answer[]): void {
     this.#isSent = false;
     for (const [id, value, failure] of answers) {
@@ -78,7 +78,7 @@ export class CallQueue {
     this.#checkIdle();
   }
 
-  /** Fails all calls, those to come too. */
+  /** Fails waiting and future calls. */
   stop(error: Error): void {
     this.#end ??= error;
     this.#outbox = [];
@@ -87,7 +87,7 @@ export class CallQueue {
     this.#checkIdle();
   }
 
-  /** Fails the calls to come, and resolves when those in flight have settled. */
+  /** Fails future calls, and resolves when those in flight have settled. */
   finish(error: Error): Promise<void> {
     this.#end ??= error;
     if (this.#pending.size === 0) return Promise.resolve();

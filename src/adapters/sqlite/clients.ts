@@ -2,7 +2,7 @@ import type { MessagePort } from "node:worker_threads";
 import type { Commit } from "../../ports/store.ts";
 import { type Answer, type Call, isConnection, type PortMessage, type ThreadMessage } from "./protocol.ts";
 
-/** The answers of a batch of calls, and its commits. */
+/** The answers to a batch of calls, and its commits. */
 export interface Served {
   readonly answers: readonly Answer[];
   readonly commits: readonly Commit[];
@@ -28,7 +28,7 @@ export class Clients {
     this.#serve = serve;
   }
 
-  /** Serves the calls that arrive at a port, and those of the ports that it brings, until it is closed. */
+  /** Serves the calls that arrive at a port, and at the ports that arrive there, until each is closed. */
   add(port: MessagePort): void {
     this.#count++;
     port.on("message", (message: PortMessage) => {
@@ -39,9 +39,9 @@ export class Clients {
   }
 
   #take(arrived: Arrived): void {
-    // A lone client has no other message on its way: it sends the next one after the answers.
+    // Nothing else can be on its way: a lone client sends its next message after the answers.
     if (this.#count === 1) this.#serveAll([arrived]);
-    // Node raises the messages of all ports before setImmediate: everything that came during the last batch is in this one.
+    // Node delivers the waiting messages of all ports before setImmediate, so this batch has all that came during the last.
     else if (this.#arrived.push(arrived) === 1) setImmediate(() => this.#serveAll(this.#arrived.splice(0)));
   }
 
@@ -65,7 +65,7 @@ export class Clients {
       const origin = origins[index];
       origin?.answers.push([origin.id, value, failure]);
     }
-    // The first client learns of the commits, so that the counts of all clients add up.
+    // Report each commit to one client only, so that the counts of all clients add up.
     for (const [index, { port }] of arrived.entries())
       post(port, { answers: byClient[index] ?? [], commits: index === 0 ? commits : [] });
   }

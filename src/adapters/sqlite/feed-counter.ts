@@ -3,17 +3,18 @@ import type { Database } from "./database.ts";
 import { toTime } from "./database.ts";
 import type { Tallies, Tally } from "./tallies.ts";
 
-/** A tally is used, less the seqs of its block that do not count, while these are at most this part of the block. */
+/** The largest part of a block that may be missing from the counted ranges for its tally to be used; it is subtracted. */
 const maxMissing = 1 / 8;
-/** What it costs to read a tally, besides its categories, and to read a slot that is subtracted from it, in slots. */
+/** The costs of reading a tally, besides its categories, and of reading a slot that is subtracted from it, in slots. */
 const tallyCost = 4;
 const missingCost = 4;
 
 /** A complete block of which most or all seqs are counted. */
 interface Block {
   readonly block: number;
+  /** The counted seqs of the block. */
   readonly ranges: SeqRanges;
-  /** The seqs of the block that are not. */
+  /** Its other seqs. */
   readonly missing: SeqRanges;
 }
 
@@ -31,7 +32,7 @@ export class FeedCount {
     this.byCategory.set(category, (this.byCategory.get(category) ?? 0) + count);
   }
 
-  /** Notes a seq and an expiry that may be the first ones. */
+  /** Lowers the oldest seq and the next expiry to these, if they come first. */
   reach(oldest: number | null, expireTime: number | null): void {
     this.nextExpiry = Math.min(this.nextExpiry, toTime(expireTime));
     this.oldest = Math.min(this.oldest, oldest ?? Number.POSITIVE_INFINITY);
@@ -52,7 +53,7 @@ export class FeedCounter {
     this.#tallies = tallies;
   }
 
-  /** Adds the notifications in ascending ranges between the bounds of a feed. Returns what that has cost, in slots. */
+  /** Adds the notifications in ascending ranges between the bounds of a feed to `count`. Returns the cost, in slots. */
   count(feed: number, ranges: SeqRanges, bounds: FeedBounds, now: number, count: FeedCount): number {
     const { blocks, slots } = split(ranges, bounds, this.#tallies.blockSize);
     let cost = 0;
@@ -113,7 +114,7 @@ export class FeedCounter {
   }
 }
 
-/** Whether a tally says of this message that it is the oldest, or expires first: then it does not say which one is next. */
+/** Whether a message is the oldest of a tally, or expires first: without it, the tally does not say which one is next. */
 function isFirst([seq, , expireTime]: Missing, tally: Tally): boolean {
   return seq === tally.oldest || (expireTime !== null && expireTime === tally.expireTime);
 }

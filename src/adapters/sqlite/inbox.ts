@@ -18,7 +18,7 @@ import { MessageRows } from "./message-rows.ts";
 import { rowColumns, toEntry } from "./row.ts";
 import { defaultBlockSize, Tallies } from "./tallies.ts";
 
-/** The most slots of feeds that one call reads to count, which takes some milliseconds: other calls wait meanwhile. */
+/** The most slots of feeds that one call reads in order to count: some milliseconds, for which other calls wait. */
 const maxSlotsPerCount = 20_000;
 
 /** The inbox queries of the embedded store. It runs on the store's thread. */
@@ -207,8 +207,8 @@ function conditions(selection: Selection): { text: string; values: (string | num
 }
 
 /**
- * Splits off the newest slots of ranges, as many whole blocks as have at most `limit` slots between the bounds of the feed.
- * Both parts ascend.
+ * Splits off the newest slots of ranges that lie between the bounds of the feed: at most `limit`, and whole blocks, so that
+ * their tallies can be used. Both parts ascend.
  */
 function takeNewest(ranges: SeqRanges, { tail, seq }: FeedBounds, limit: number) {
   let left = limit;

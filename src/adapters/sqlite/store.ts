@@ -63,7 +63,7 @@ export class SqliteStore extends StoreCalls implements Store {
     return this.#health.watch(listener);
   }
 
-  /** The health that watchers got last. */
+  /** The current health, as watchers get it. */
   get health(): StoreHealth {
     return this.#health.current;
   }

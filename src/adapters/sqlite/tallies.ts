@@ -5,10 +5,10 @@ import type { Database } from "./database.ts";
 export const defaultBlockSize = 512;
 /** A block with more categories has no counts in its tally: they would take as long to read as its slots. */
 const maxCategories = 64;
-/** The most blocks that wait for their tally. Those beyond it wait until they are counted again. */
+/** The most blocks that wait for their tally. Further blocks get theirs after a later count. */
 const maxWanted = 10_000;
 
-/** What the notifications of a block come to, expired ones that were not deleted yet included. */
+/** The notifications of a block, added up, including expired ones that have not been deleted yet. */
 export interface Tally {
   /** The oldest seq of a notification; null for none. */
   readonly oldest: number | null;
@@ -18,14 +18,14 @@ export interface Tally {
   readonly categories: readonly (string | number)[];
 }
 
-/** A tally as it is stored: block, oldest and expireTime, then the categories. With the block alone, they are too many. */
+/** A tally as it is stored: block, oldest, expireTime and categories; the block alone if there are too many categories. */
 type StoredTally = readonly (string | number | null)[];
 
 /**
- * Tallies of the complete blocks of feeds: block n has the seqs from n times the size of a block, plus one, and each tally
- * says how many notifications of which categories its block holds. A tally is written, and deleted, by the transaction that
- * completes its block or erases something in it, so that it is as durable and as exact as an index. Where a count finds
- * none, as in a file of an earlier version, it is written between calls.
+ * Tallies of the complete blocks of feeds. Block n of size s has the seqs from n × s + 1 to (n + 1) × s, and its tally says how
+ * many notifications of which category it holds. The transaction that completes a block writes its tally, and one that erases
+ * something in the block deletes it, so that a tally is as durable and as exact as an index. Where a count finds none, as in a
+ * file of an earlier version, it is written between calls.
  */
 export class Tallies implements BackgroundTask {
   readonly pause = 4;
@@ -61,8 +61,8 @@ export class Tallies implements BackgroundTask {
   }
 
   /**
-   * Returns the tallies of ascending blocks of a feed, as far as they have counts. Blocks without a tally get one between
-   * calls; those of blocks that begin below the tail may be wrong.
+   * Returns the tallies of ascending blocks of a feed that have one with counts. Blocks without a tally get one between calls.
+   * The tally of a block that begins below the tail may be wrong.
    */
   read(feed: number, blocks: readonly number[]): ReadonlyMap<number, Tally> {
     const { json } = this.#db
@@ -82,7 +82,7 @@ export class Tallies implements BackgroundTask {
     return tallies;
   }
 
-  /** Writes tallies that are wanted, in one transaction. After a failure they wait until they are counted again. */
+  /** Writes missing tallies, in one transaction. After a failure, they stay missing until they are counted again. */
   slice(budgetMs: number): boolean {
     const end = performance.now() + budgetMs;
     const done: string[] = [];
@@ -109,7 +109,7 @@ export class Tallies implements BackgroundTask {
     }
   }
 
-  /** Whether a block is complete, which a transaction that failed may have undone, and nothing of it is below the tail. */
+  /** Whether a block is complete, which a failed transaction may have undone, and no part of it is below the tail. */
   #isKept(feed: number, block: number): boolean {
     const [first, last] = this.#seqsOf(block);
     const kept = this.#db.sql("SELECT 1 FROM feeds WHERE id = ? AND tail <= ?").get(feed, first);
@@ -139,7 +139,7 @@ export class Tallies implements BackgroundTask {
   }
 }
 
-/** Joins ascending numbers that follow one another. */
+/** Joins consecutive ones of ascending numbers into runs. */
 function runsOf(numbers: readonly number[]): [from: number, to: number][] {
   const runs: [number, number][] = [];
   for (const number of numbers) {

@@ -67,7 +67,7 @@ export class StoreThread {
     }
   }
 
-  /** Makes a call. Rejects with a CallError when it fails on the thread, and with another error when it does not get there. */
+  /** Makes a call. Rejects with a CallError when it fails on the thread, and with another error when it does not reach it. */
   call(method: string, args: readonly unknown[]): Promise<unknown> {
     return this.#queue.call(method, args);
   }
@@ -77,7 +77,7 @@ export class StoreThread {
     return this.#opened !== undefined && !this.#isRestarting && this.#end === undefined;
   }
 
-  /** Gives the thread the port of a further client. It is closed when the thread dies. */
+  /** Gives the thread the port of a further client. The port closes when the thread dies. */
   connect(port: MessagePort): void {
     this.#worker.postMessage({ connect: port } satisfies Connection, [port]);
   }

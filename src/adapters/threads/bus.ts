@@ -5,7 +5,7 @@
  *
  * A port delivers every message in order, so notices are lost in four ways, each of which is detected:
  * - A blocked thread takes no messages, and beyond a limit it is sent none. One of its cells says how many were dropped.
- * - A thread that died may have had notices to send. Its ports close without a farewell.
+ * - A thread that died may have had notices to send. Its ports close without a goodbye.
  * - A blocked thread may have stored messages that it has not announced. Its heartbeat, a cell, does not grow.
  * - A new thread is sent nothing before the others know of it. Each of them greets it then.
  */
@@ -29,7 +29,7 @@ const checksPerPoll = 3;
 /** A message between two threads. */
 type Message =
   | NoticeMessage
-  /** The sender knows the receiver from now on. */
+  /** The receiver gets the sender's notices from now on. */
   | "hello"
   /** The sender closes, and has sent everything. */
   | "goodbye";
@@ -51,7 +51,7 @@ export class ThreadBus implements Bus {
   readonly #peers = new Map<number, Peer>();
   readonly #timer: NodeJS.Timeout;
   #outbox: Notice[] = [];
-  /** How many messages to this thread were dropped, as far as its listeners know. */
+  /** The number of dropped messages to this thread that its listeners know of. */
   #reportedDrops = 0;
   #checksSincePoll = 0;
   #isClosed = false;
@@ -66,7 +66,7 @@ export class ThreadBus implements Bus {
     this.#logger = logger;
     control.on("message", (peer: PeerMessage) => this.#meet(peer));
     control.unref();
-    // The threads that run already have arrived with the link.
+    // The messages about threads that already run have arrived with the link.
     for (let first = receiveMessageOnPort(control); first; first = receiveMessageOnPort(control))
       this.#meet(first.message as PeerMessage);
     Atomics.add(this.#cells, cells.heartbeat, 1);
@@ -159,7 +159,7 @@ export class ThreadBus implements Bus {
 
   #lose(id: number): void {
     if (this.#isClosed || !this.#peers.delete(id)) return;
-    this.#logger?.warn({ thread: id }, "a thread has ended without a farewell; asking the store for its messages");
+    this.#logger?.warn({ thread: id }, "a thread has ended without a goodbye; asking the store for its messages");
     this.#losses++;
     this.#report(true);
   }
@@ -187,7 +187,7 @@ export class ThreadBus implements Bus {
       const heartbeat = Atomics.load(peer.cells, cells.heartbeat);
       if (heartbeat !== peer.heartbeat && peer.quietChecks >= silentChecks)
         this.#logger?.info({ thread: id }, "a thread that was silent runs again");
-      // A thread that is still starting has stored nothing.
+      // A thread whose heartbeat is 0 is still starting, and has stored nothing.
       peer.quietChecks = heartbeat === peer.heartbeat && heartbeat !== 0 ? peer.quietChecks + 1 : 0;
       peer.heartbeat = heartbeat;
       if (peer.quietChecks === silentChecks)

@@ -1,6 +1,6 @@
 /**
- * The main thread's part of a process whose event loops run in several threads: it owns the thread of the embedded store, the
- * truth about presence and the shared buckets of the rate limits, and makes the threads known to each other.
+ * The main thread's part of a process whose event loops run in several threads. It owns the thread of the embedded store,
+ * presence and the shared buckets of the rate limits, and introduces the threads to each other.
  */
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { StoreFigures, StoreHealth, StoreInfo } from "../../ports/store.ts";
@@ -64,7 +64,7 @@ export class ThreadHost {
   }
 
   /**
-   * Forgets a thread that has ended: its connections leave presence at once, and its calls in flight are answered to nobody.
+   * Forgets a thread that has ended: its connections leave presence at once, and answers to its calls in flight are dropped.
    * Calling it again changes nothing.
    */
   disconnect({ id }: Pick<ThreadLink, "id">): void {

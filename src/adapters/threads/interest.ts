@@ -29,12 +29,12 @@ export class ThreadInterest implements FeedInterest {
   }
 }
 
-/** Returns whether a thread with these cells wants notices whose slot is `slot`; undefined stands for all threads. */
+/** Whether a thread with these cells wants notices with this slot, as `interestSlot` returns it. */
 export function wants(theirs: Int32Array, slot: number | undefined): boolean {
   return slot === undefined || Atomics.load(theirs, slot) > 0 || Atomics.load(theirs, cells.isRestricted) === 0;
 }
 
-/** Returns the slot of a notice that only threads with an interest in its feed need; undefined for all others. */
+/** Returns the slot of a notice that only followers of its feed need; undefined for a notice that every thread needs. */
 export function interestSlot(notice: Notice): number | undefined {
   if (notice.type === "entry" || notice.type === "live") return slotOf(notice.feed);
   if (notice.type === "read") return slotOf({ tenant: notice.tenant, name: `user/${notice.user}` });

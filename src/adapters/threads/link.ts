@@ -5,8 +5,8 @@ import type { StoreFigures, StoreHealth, StoreInfo } from "../../ports/store.ts"
 import type { CountMemory } from "./shared-counts.ts";
 
 /**
- * What an event-loop thread needs to use the ports of its process. It passes to the thread in `workerData`, and its ports
- * in the transfer list.
+ * What an event-loop thread needs to use the ports of its process. The thread gets it in `workerData`, with its ports in the
+ * transfer list.
  */
 export interface ThreadLink {
   /** The number of the thread within its process. */
@@ -30,10 +30,10 @@ export type StoreMessage =
   /** A port to the store's thread: the first one, or, after a restart of the thread, another. */
   { readonly type: "port"; readonly port: MessagePort } | { readonly type: "state"; readonly state: StoreState };
 
-/** What a thread knows of the store that is the same for all threads. */
+/** The state of the store, which is the same for all threads. */
 export interface StoreState {
   readonly health: StoreHealth;
-  /** Why nothing must be written now; undefined if writing is safe. */
+  /** The reason for which nothing must be written now; undefined if writing is safe. */
   readonly writeRefusal: string | undefined;
   readonly figures: StoreFigures;
 }
@@ -44,7 +44,7 @@ export interface PeerMessage {
   readonly port: MessagePort;
   /** The cells of that thread. */
   readonly cells: SharedArrayBuffer;
-  /** Whether the other thread is the newcomer: it may have missed what this one sent before. */
+  /** Whether the other thread is the newer one, and may have missed notices that this one sent before. */
   readonly isNew: boolean;
 }
 
@@ -56,14 +56,14 @@ export const cells = {
   dropped: 1,
   /** Grows while the thread's event loop runs. */
   heartbeat: 2,
-  /** 1 once the thread hears of feeds of its interest only. */
+  /** 1 once the thread gets notices of the feeds that it follows only. */
   isRestricted: 3,
-  /** The first of the slots of its interest: how many of its feeds are hashed to each. */
+  /** The first slot of its interest. A slot has the number of followed feeds that are hashed to it. */
   interest: 4,
   interestSlots: 65_536,
 } as const;
 
-/** The bytes of the cells of a thread. The system commits a page of them when a feed of that page is first added. */
+/** The bytes of the cells of a thread. The system commits a page of memory when its first slot is used. */
 export const cellBytes = (cells.interest + cells.interestSlots) * Int32Array.BYTES_PER_ELEMENT;
 
 /** A call of port Presence: a number that its answer repeats, the method, and its arguments. */
@@ -71,9 +71,9 @@ export type PresenceCall = readonly [id: number, method: PresenceMethod, args: r
 /** A method of port Presence that the host answers. */
 export type PresenceMethod = "enter" | "join" | "leave" | "count" | "connections" | "close";
 
-/** What the host sends about presence: changes first, since the answers include them. */
+/** A message of the host about presence. Changes come before answers, which take them into account. */
 export interface PresenceMessage {
-  /** The table of the counts from now on. */
+  /** The table that has the counts from now on; absent if it has not changed. */
   readonly counts?: CountMemory;
   readonly changes: readonly PresenceChange[];
   readonly answers: readonly (readonly [id: number, value: unknown])[];

@@ -6,18 +6,18 @@
  */
 import type { DisconnectNotice, EntryNotice, LiveNotice, Notice, ReadNotice, RecallNotice } from "../../ports/bus.ts";
 
-/** The size from which on a body has a buffer of its own, in bytes. */
+/** The least size of a large body, in bytes. */
 const largeBytes = 16 * 1024;
-/** What a notice takes besides its body and its lists of ids, in bytes, estimated. */
+/** The memory of a notice besides its body and its lists of ids, in bytes, estimated. */
 const noticeBytes = 256;
-/** What an id takes, in bytes, estimated. */
+/** The memory of an id, in bytes, estimated. */
 const idBytes = 64;
 
 type Value = string | number | boolean | readonly string[] | SharedArrayBuffer;
 
 /** Notices as they pass between threads. */
 export interface NoticeMessage {
-  /** What they take in memory while they are on their way, in bytes, estimated. */
+  /** The memory that they take on their way, in bytes, estimated. */
   readonly size: number;
   /** The small bodies, one after the other. */
   readonly bodies: SharedArrayBuffer;

@@ -20,17 +20,17 @@ export class OnlineCountsWriter {
   readonly #replaced: (memory: CountMemory) => void;
   #table = createCountTable();
 
-  /** `replaced` is called with a new table, before the old one says that it is retired. */
+  /** `replaced` is called with a new table, before the old one is marked as retired. */
   constructor(replaced: (memory: CountMemory) => void) {
     this.#replaced = replaced;
   }
 
-  /** The table to be given to new readers. */
+  /** The table for new readers. */
   get memory(): CountMemory {
     return this.#table.memory;
   }
 
-  /** Counts a connection of a user in a set once more, or, with -1, once less. */
+  /** Adds a connection of a user to a set, or with -1 takes it out. */
   add(set: CountedSet, user: string, by: 1 | -1): void {
     const { connections } = this.#add(keyOf(set, user), by, 0);
     const isUserChanged = by === 1 ? connections === 1 : connections === 0;
@@ -75,12 +75,12 @@ export class OnlineCountsReader {
     this.#table = new CountTable(memory);
   }
 
-  /** Counts a set; undefined where a newer table has its count. */
+  /** Returns the count of a set; undefined once the table is retired. */
   count(set: CountedSet): OnlineTotals | undefined {
     return this.#table.get(keyOf(set));
   }
 
-  /** Counts the connections of a user in a set, likewise. */
+  /** Returns the number of a user's connections in a set; undefined once the table is retired. */
   countUser(set: CountedSet, user: string): number | undefined {
     return this.#table.get(keyOf(set, user))?.connections;
   }

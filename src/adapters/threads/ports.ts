@@ -16,7 +16,7 @@ export interface ThreadPortOptions {
    * up to those of the process.
    */
   readonly committed?: CommitListener;
-  /** Gets one line when another thread has died, falls silent or is heard again, and when notices to this one were dropped. */
+  /** Gets a line when another thread dies, falls silent or runs again, and when notices to this one were dropped. */
   readonly logger?: Logger | undefined;
 }
 

@@ -4,7 +4,7 @@ import { MemoryRooms } from "../memory/rooms.ts";
 import type { PresenceCall, PresenceMessage, PresenceMethod } from "./link.ts";
 import { OnlineCountsWriter } from "./online-counts.ts";
 
-/** The least time between two messages about changed counts to a thread that did not change them, in ms. */
+/** The least time between two messages to a thread about counts that other threads have changed, in ms. */
 const announceMs = 100;
 
 /** A connection of a thread that is online or in a room. */
@@ -19,14 +19,13 @@ interface Thread {
   readonly port: MessagePort;
   /** By id. */
   readonly open: Map<string, Open>;
-  /** Tenants whose counts have changed, and of which the thread has not heard yet. */
+  /** Tenants whose counts have changed since the last message to the thread about them. */
   readonly changedTenants: Set<string>;
 }
 
 /**
- * The truth about presence, for all event-loop threads of a process: it makes their calls one after the other, and keeps the
- * counts in shared memory, where every thread reads them. A thread that ends takes its connections out of every count and
- * room.
+ * Presence for all event-loop threads of a process. The host makes their calls one after the other, and keeps the counts in
+ * shared memory, where every thread reads them. When a thread ends, its connections leave every count and room.
  */
 export class PresenceHost {
   readonly #counts = new OnlineCountsWriter((counts) => {

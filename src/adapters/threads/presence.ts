@@ -6,9 +6,9 @@ import type { PresenceCall, PresenceMessage, PresenceMethod, ThreadLink } from "
 import { OnlineCountsReader } from "./online-counts.ts";
 
 /**
- * Port Presence in an event-loop thread: the host (presence-host.ts) decides for all threads, in the order in which their
- * calls arrive. The calls of one event-loop tick are one message. Counts, which every publish asks for, are read from memory
- * that the host shares.
+ * Port Presence in an event-loop thread. The host (presence-host.ts) decides for all threads, in the order in which their calls
+ * arrive. The calls of one event-loop tick are one message. Every publish asks for counts, so these are read from memory that
+ * the host shares.
  */
 export class ThreadPresence implements Presence {
   readonly #port: MessagePort;
@@ -16,7 +16,7 @@ export class ThreadPresence implements Presence {
   /** The connections of this thread that are online, by id. */
   readonly #online = new Map<string, Connection>();
   readonly #pending = new Map<number, (value: unknown) => void>();
-  /** Undefined until the host has sent it. */
+  /** Undefined until the host has sent the table. */
   #counts: OnlineCountsReader | undefined;
   /** The number of calls in flight that may change the counts. */
   #changing = 0;

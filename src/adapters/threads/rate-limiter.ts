@@ -3,9 +3,9 @@
  * what it has spent to the host, which takes it from the shared bucket and answers with the level. The copy then has that
  * level. So no caller waits, and no thread takes a lock.
  *
- * The buckets may be exceeded as with adapters/redis/rate-limiter.ts, for less time: a thread reports once it has spent a tenth of
- * a burst, at most every 25 ms. N threads may therefore allow, in the moment in which all of them begin to use a bucket, N
- * bursts rather than one. What they report takes the shared bucket into debt, which its later tokens pay.
+ * As with adapters/redis/rate-limiter.ts, a limit may be exceeded for a moment: a thread reports once it has spent a tenth of
+ * a burst, and every 25 ms at most, so N threads that begin to use a bucket at the same time may allow N bursts rather than
+ * one. Their reports take the shared bucket into debt, which its later tokens pay.
  */
 import type { MessagePort } from "node:worker_threads";
 import { type Clock, elapsedOn, systemClock, type Timer } from "../../ports/clock.ts";

@@ -29,7 +29,7 @@ export class CountTable {
   readonly #mask: number;
   /** Slots with a key. */
   #used = 0;
-  /** Those whose count is not 0. */
+  /** Slots whose count is not 0. */
   #live = 0;
 
   constructor(memory: CountMemory) {
@@ -39,13 +39,13 @@ export class CountTable {
     this.#mask = (this.#words.length - headerWords) / slotWords - 1;
   }
 
-  /** Returns the count of a key, or undefined where a newer table has it. */
+  /** Returns the count of a key; undefined once the table is retired. */
   get(key: string): OnlineTotals | undefined {
     const value = this.#read(this.#find(key));
     return Atomics.load(this.#words, 0) === 0 ? value : undefined;
   }
 
-  /** Whether so many slots are used that the table must be replaced before further keys come. */
+  /** Whether the table must be replaced before another key is set. */
   get isFull(): boolean {
     return this.#used * 2 > this.#mask;
   }
@@ -56,7 +56,7 @@ export class CountTable {
     this.#set(first, second, totals);
   }
 
-  /** Returns a table with the same counts and room for as many others. For the writer alone. */
+  /** Returns a table with the same counts and free slots for as many others. For the writer alone. */
   replace(): CountTable {
     let slots = minSlots;
     while (slots < this.#live * 4) slots *= 2;
@@ -82,7 +82,7 @@ export class CountTable {
     if (isNew) this.#used++;
     const wasLive = this.#read(at).connections > 0;
     this.#live += Number(connections > 0) - Number(wasLive);
-    // The value first: a reader that finds the key finds its value, too.
+    // Write the value before the key, so that a reader that finds the key finds its value.
     Atomics.store(this.#values, (at + 2) / 2, (BigInt(users) << 32n) | BigInt(connections));
     if (!isNew) return;
     this.#words[at + 1] = second;

@@ -2,12 +2,12 @@ import type { MessagePort } from "node:worker_threads";
 import type { SqliteStore } from "../sqlite/store.ts";
 import type { StoreMessage, StoreState } from "./link.ts";
 
-/** Time between two looks at the figures of the store, in ms. */
+/** Time between two checks of the figures of the store, in ms. */
 const intervalMs = 1000;
 
 /**
- * Connects event-loop threads to the thread of the embedded store. Calls and answers pass between these two directly; from
- * here a thread gets its port, another after each restart of the store's thread, and the state of the store.
+ * Connects event-loop threads to the thread of the embedded store. Calls and answers pass between the two directly. The host
+ * sends each thread a port to the store's thread, another one after each restart of that, and the state of the store.
  */
 export class StoreHost {
   readonly #store: SqliteStore;
@@ -33,7 +33,7 @@ export class StoreHost {
     this.#threads.set(id, { control, disconnect });
   }
 
-  /** Forgets a thread. Its calls in flight are answered to nobody. */
+  /** Forgets a thread. Answers to its calls in flight are dropped. */
   disconnect(id: number): void {
     const thread = this.#threads.get(id);
     this.#threads.delete(id);

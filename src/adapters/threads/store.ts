@@ -8,8 +8,8 @@ import { StoreCalls } from "../sqlite/store-calls.ts";
 import type { StoreMessage, StoreState, ThreadLink } from "./link.ts";
 
 /**
- * Port Store in an event-loop thread. It sends its calls to the thread of the embedded store over a port of its own; the
- * host (store-host.ts) sends it such a port, another one after each restart of that thread, and the state of the store.
+ * Port Store in an event-loop thread. Calls go to the thread of the embedded store over a port of their own. The host
+ * (store-host.ts) provides that port, another one after each restart of that thread, and the state of the store.
  */
 export class ThreadStore extends StoreCalls implements Store {
   readonly #info: StoreInfo;
@@ -95,7 +95,7 @@ export class ThreadStore extends StoreCalls implements Store {
   }
 
   #report(commits: readonly Commit[]): void {
-    // The listener belongs to another program, and its error in an event of the thread would end the process.
+    // The listener is foreign code, whose error in an event of the thread would end the process.
     for (const commit of commits) guard(warn, () => this.#committed(commit));
   }
 
