@@ -18,13 +18,13 @@ export interface Dependencies {
   createLogger(level: string, redact?: (line: string) => string): Promise<Logger>;
   /** Starts this command line once more, as the worker with this index; it shares the port. `semiSpace` is in MB. */
   startWorker(index: number, semiSpace: number): WorkerProcess;
-  /** The number of threads that this machine has cores and memory for. */
+  /** The default number of threads: as many as the machine has cores and the process has memory for. */
   threads(): number;
-  /** Whether several threads of this machine can listen on one port. */
+  /** Whether several threads can listen on one port of this machine. */
   canReusePort(): Promise<boolean>;
   /** Creates `count` threads that share a port and the embedded store. They are started by their supervisor. */
   createThreads(values: Values, count: number, logger: Logger): Promise<ThreadGroup>;
-  /** Limits V8's semi-spaces to `megabytes`, for which it may replace this process by itself. 0 leaves Node's default. */
+  /** Limits V8's semi-spaces to `megabytes`, and may replace this process by a new image of itself. 0 leaves Node's default. */
   limitSemiSpace(megabytes: number): void;
   /** Creates the handler of the demo page, which returns false for a request that is not its own. */
   demoPage(secret: string): Promise<(request: IncomingMessage, response: ServerResponse) => boolean>;

@@ -9,7 +9,7 @@ import { commandHelp, overview } from "./output/help.ts";
 import { Printer } from "./output/printer.ts";
 import type { Io } from "./process/io.ts";
 
-/** Loads commands, in the order in which the help lists them: at least the named one, or all without a name. */
+/** Loads commands, in the order in which the help lists them: at least the named one; all of them if there is no name. */
 export type LoadCommands = (name: CommandName | undefined) => Promise<readonly Command[]>;
 
 /**
@@ -57,7 +57,7 @@ async function run(
 
 /** `code REASON: message` for the error of a server, the message alone for any other error. */
 function sentenceOf(error: unknown): string {
-  // By its name: a server that has no use for Connect's errors in its first thread does not load them.
+  // By its name, so that the first thread of a server does not load Connect for its errors alone.
   if (error instanceof TidingsError || (error instanceof Error && error.name === "ConnectError")) {
     const { code, reason, message } = errorFromConnect(error);
     return `${code}${reason === undefined ? "" : ` ${reason}`}: ${message}`;

@@ -58,7 +58,7 @@ function readVersion(): string {
 // In `tidings tail | head -1` the reader closes the pipe, which is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
-/** Most programs serve. The other commands are clients, and take longer to load than `serve` itself. */
+/** Loads `serve` alone where it suffices: the other commands, which are clients, take longer to load. */
 const load: LoadCommands = async (name) => (name === "serve" ? [serve] : (await import("./run.ts")).commands);
 
 const code = await dispatch(process.argv.slice(2), process.env, io, deps, load);

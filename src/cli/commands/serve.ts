@@ -42,7 +42,7 @@ export const serve: Command = {
     const socket = socketOf(values, io);
     const loops = await planLoops(values, deps, socket);
     const isInherited = socket !== undefined && "fd" in socket;
-    // Before anything is opened, since the process may replace itself; it would lose a socket that it was given.
+    // Before anything is opened, since the process may replace itself. It would lose an inherited socket.
     if (loops.count === 1 && !io.reportReady && !isInherited) deps.limitSemiSpace(values.semiSpace);
     const redact = createRedactor([values.store, values.bus]);
     const logger = await deps.createLogger(values.logLevel, redact);
@@ -84,7 +84,7 @@ export const serve: Command = {
   },
 };
 
-/** The number of event loops, and why there is only one where there could be several. */
+/** Chooses the number of event loops, and says why if it is one where it could be more. */
 async function planLoops(
   { store, workers }: Values,
   deps: Pick<Dependencies, "threads" | "canReusePort">,

@@ -66,7 +66,7 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
 }
 
 /**
- * The options of one of `count` threads of a process. Limits for which threads share no state are divided among them: the
+ * The options of one of `count` threads of a process. Limits without shared state are divided among the threads, since the
  * kernel spreads connections evenly.
  */
 export function threadOptions(values: Values, auth: AuthOptions, logger: Logger, count: number): TidingsOptions {
@@ -82,7 +82,7 @@ export function threadOptions(values: Values, auth: AuthOptions, logger: Logger,
   return serverOptions(divided, auth, logger);
 }
 
-/** Where a server listens, unless it has a socket. Throws as tlsOptions does. */
+/** Host, port and TLS of a server that does not listen on a given socket. Throws as tlsOptions does. */
 export function listenOptions(values: Values): ListenOptions & { readonly host: string; readonly port: number } {
   const { host, port, pathPrefix } = values;
   const tls = tlsOptions(values);

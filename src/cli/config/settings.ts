@@ -106,13 +106,13 @@ export const settings = {
   },
   workers: {
     type: whole(1, 256),
-    help: "Number of event loops that share this port, to use several cores: threads of one process with the embedded store, and processes with --store and --bus. Default: with the embedded store, one for each core, and at most 8; else 1.",
+    help: "Number of event loops that share this port, to use several cores. With the embedded store they are threads of one process; with --store and --bus they are processes. Default: one for each core, at most 8, with the embedded store, and otherwise 1.",
     for: serve,
   },
   semiSpace: {
     type: whole(0, 1_024),
     default: "4",
-    help: "Size in MB to which V8's semi-spaces, which hold new objects, may grow (--max-semi-space-size of Node): idle streams leave them resident. 0 leaves Node's default of 16, and so do Windows and sockets from systemd.",
+    help: "Largest size in MB of V8's semi-spaces, which hold new objects and stay resident after many streams were opened (Node's --max-semi-space-size). 0 leaves Node's default of 16. Without effect on Windows and with a socket from systemd.",
     for: serve,
   },
   jwtSecret: {

@@ -4,16 +4,17 @@ import { availableParallelism } from "node:os";
 import { getHeapStatistics } from "node:v8";
 
 /** The most threads by default. */
-const mostThreads = 8;
-/** The least heap of a thread, in bytes: the limit of the process is divided among its threads. */
-const leastHeapBytes = 256 * 1024 * 1024;
-/** The number of threads that this machine has cores and memory for. */
+const maxThreads = 8;
+/** The least heap of a thread, in bytes: the threads of a process share its limit. */
+const minHeapBytes = 256 * 1024 * 1024;
+
+/** The default number of threads: one for each core, at most 8, and as many as the heap limit of the process has room for. */
 export function defaultThreads(): number {
-  const byMemory = Math.floor(getHeapStatistics().heap_size_limit / leastHeapBytes);
-  return Math.max(1, Math.min(availableParallelism(), mostThreads, byMemory));
+  const byMemory = Math.floor(getHeapStatistics().heap_size_limit / minHeapBytes);
+  return Math.max(1, Math.min(availableParallelism(), maxThreads, byMemory));
 }
 
-/** Whether several threads of this machine can listen on one port. */
+/** Whether several threads can listen on one port of this machine. */
 export async function canReusePort(): Promise<boolean> {
   try {
     await tryPort({ host: "127.0.0.1", port: 0, reusePort: true });
@@ -23,7 +24,7 @@ export async function canReusePort(): Promise<boolean> {
   }
 }
 
-/** Listens for a moment. Rejects as listening would. */
+/** Listens on a port and stops at once. Rejects if listening fails. */
 export function tryPort(at: {
   readonly host: string;
   readonly port: number;

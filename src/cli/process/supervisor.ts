@@ -22,7 +22,7 @@ export class Supervisor {
   #stopping = false;
   /** Workers kept dying, so the others are drained and the exit code is 1. */
   #gaveUp = false;
-  /** Why what the workers share has failed. */
+  /** The failure of the parts that the workers share. */
   #failure: Error | undefined;
 
   constructor(context: Pick<Context, "io" | "deps">, logger: Logger, group: WorkerGroup) {
@@ -34,12 +34,12 @@ export class Supervisor {
   /**
    * Runs until all workers have ended, and calls `ready` once when all of them accept connections. Returns 0 after a
    * complete drain, 1 when a second signal cut it short or workers kept dying, and the exit code of the first worker when
-   * that one ended before it accepted connections. Rejects when what the workers share cannot be opened or has failed, and
+   * that one ended before it accepted connections. Rejects when the parts that the workers share cannot be opened or fail, and
    * with the error of a thread that ended before it accepted connections.
    */
   async run(ready: (address: Address) => void): Promise<number> {
     const { io, deps } = this.#context;
-    // Listen before the start: a signal during it must still close what the workers share.
+    // Listen before anything is opened: a signal meanwhile must still close the parts that the workers share.
     const signals = listenToSignals(io, deps.now);
     const forgetReload = io.onReload(() => {
       this.#group.reload?.();
@@ -74,7 +74,7 @@ export class Supervisor {
   async #runWorkers(ready: (address: Address) => void): Promise<number> {
     if (this.#stopping) return 0;
     const { count, kind } = this.#group;
-    // One process alone, so that an error in the options is reported once; all threads, whose options have been checked.
+    // Start one process alone, so that an error in the options is reported once. The options of threads have been checked.
     const begun = Array.from({ length: kind === "process" ? 1 : count }, (_, index) => this.#start(index));
     const [first] = begun as [WorkerProcess];
     const address = await Promise.race([first.ready, ...begun.map((worker) => worker.exited.then(() => worker))]);
@@ -89,7 +89,7 @@ export class Supervisor {
     return clean && !this.#gaveUp ? 0 : 1;
   }
 
-  /** Waits for workers that drain before they were ready. Returns 0 if all of them ended cleanly, else 1. */
+  /** Waits for workers that drain before they are ready. Returns 0 if all of them end cleanly, else 1. */
   async #endOf(workers: readonly WorkerProcess[]): Promise<number> {
     const codes = await Promise.all(workers.map(({ exited }) => exited));
     return codes.every((code) => code === 0) ? 0 : 1;

@@ -1,4 +1,4 @@
-/** The program of a thread of `tidings serve`: a server that shares its port, its store and its limits with other threads. */
+/** The program of a thread of `tidings serve`: a server that shares port, store and limits with other threads. */
 import { parentPort, workerData } from "node:worker_threads";
 import { createThreadServer, type ReloadOptions } from "../../server.ts";
 import { authOptions, listenOptions, threadOptions } from "../config/server-options.ts";

@@ -26,7 +26,7 @@ interface RunningThread {
   readonly scrapes: Set<() => void>;
 }
 
-/** The threads of one `tidings serve`. The first thread of the process runs no server: it has the parts that they share. */
+/** The threads of one `tidings serve`. The first thread of the process runs no server, and has the parts that they share. */
 export class Threads implements ThreadGroup {
   readonly kind = "thread";
   readonly count: number;
@@ -34,14 +34,14 @@ export class Threads implements ThreadGroup {
   readonly #logger: Logger;
   readonly #shared: SharedProcess;
   readonly #running = new Set<RunningThread>();
-  /** Set once a thread listens, which then has the port. */
+  /** The port, once a thread listens on it. */
   #port: number | undefined;
   /** The URL of the metrics. */
   metricsUrl: string | undefined;
 
   constructor(values: Values, count: number, logger: Logger) {
     this.count = count;
-    // Divided and shared by all threads, whose own heaps are smaller than that of the process.
+    // Resolve defaults that depend on the heap here: each thread has only a part of it.
     const { ringBytes = defaultRingBytes(), inFlightNodeBytes = resolveInFlight().nodeBytes } = values;
     this.#values = { ...values, ringBytes, inFlightNodeBytes };
     this.#logger = logger;
@@ -54,7 +54,7 @@ export class Threads implements ThreadGroup {
 
   async open(): Promise<void> {
     const { host, port, metricsAddress } = this.#values;
-    // A listener that shares its port would share it with any other server of this user that does, too.
+    // SO_REUSEPORT would also share the port with any other server of this user that sets it: refuse a port in use.
     if (port !== 0) {
       await tryPort({ host, port }).catch((error) => {
         throw listenError(error, { host, port });
@@ -102,7 +102,7 @@ export class Threads implements ThreadGroup {
       this.#shared.disconnect(parts, running.page);
       exited.resolve(code);
     });
-    // With port 0, the kernel chooses a port for the first thread, and the others wait to hear which.
+    // With port 0, the kernel chooses the port of the first thread, and the others wait for it.
     const port = this.#port ?? (index === 0 || this.#values.port !== 0 ? this.#values.port : undefined);
     if (port !== undefined) post(worker, { type: "listen", port });
     return {
@@ -131,18 +131,18 @@ export class Threads implements ThreadGroup {
     await this.#shared.close();
   }
 
-  /** The port is known: lets the threads listen that wait for it. */
+  /** Lets the threads that wait for the port listen on it. */
   #share(port: number): void {
     if (this.#port !== undefined) return;
     this.#port = port;
     for (const { worker } of this.#running) post(worker, { type: "listen", port });
   }
 
-  /** Each thread gets its part of the process's heap, and semi-spaces as the setting says: V8 counts three of them. */
+  /** An equal part of the process's heap, and semi-spaces of the configured size; a young generation has three of these. */
   #heapLimits(): { maxOldGenerationSizeMb: number; maxYoungGenerationSizeMb?: number } {
     const { semiSpace } = this.#values;
     const megabytes = Math.floor(getHeapStatistics().heap_size_limit / 2 ** 20 / this.count);
-    // The flag would override the limit of each thread.
+    // The flag would override the limit of each thread, so give it the limit of a thread.
     if (hasFlag("--max-old-space-size", process)) setFlagsFromString(`--max-old-space-size=${megabytes}`);
     return {
       maxOldGenerationSizeMb: megabytes,
@@ -155,7 +155,7 @@ export class Threads implements ThreadGroup {
     return [...this.#running].map(({ page }) => page);
   }
 
-  /** Resolves when the thread has sent its metrics, has ended, or does not answer: its last metrics are used then. */
+  /** Resolves when the thread has sent its metrics, has ended, or has not answered in time; its last page is used then. */
   #scrape({ worker, scrapes }: RunningThread): Promise<void> {
     return new Promise((resolve) => {
       const done = () => {

@@ -18,25 +18,25 @@ export interface WorkerProcess {
   kill(): void;
 }
 
-/** All workers of one command line, and what they share. */
+/** All workers of one command line, and the parts that they share. */
 export interface WorkerGroup {
   /** The number of workers. */
   readonly count: number;
   /** What the workers are: processes of their own, or threads of this one. */
   readonly kind: "process" | "thread";
-  /** Opens what the workers share, before the first of them is started. */
+  /** Opens the shared parts. Called before the first worker is started. */
   open?(): Promise<void>;
   /** Starts a worker with this index, from 0. */
   start(index: number): WorkerProcess;
-  /** Has all threads use the secrets and certificates that are in the files now. */
+  /** Reads secrets and certificates again, and gives them to all threads. Processes read them themselves. */
   reload?(): void;
-  /** Resolves to the reason once what the workers share has failed for good; they are drained then. */
+  /** Resolves to the reason once the shared parts have failed for good; the workers are drained then. */
   readonly failed?: Promise<Error>;
-  /** Closes what they share, after the last of them has ended. */
+  /** Closes the shared parts. Called after the last worker has ended. */
   close?(): Promise<void>;
 }
 
-/** Threads of this process, with metrics of their own. */
+/** Threads of this process, whose metrics are served as one page. */
 export interface ThreadGroup extends WorkerGroup {
   /** The URL of the metrics of all threads, once they are served. */
   readonly metricsUrl: string | undefined;
