@@ -5,12 +5,12 @@ import type { MessageSummary } from "../wire/frame.ts";
 /** Which messages a stream asked for. An empty list lets everything through. */
 export type Filter = Pick<SubscribeRequest, "kinds" | "categories" | "events">;
 
-/** Filters that are remembered, so that streams that ask for the same have the same object. */
+/** The most filters that are remembered. */
 const maxFilters = 1000;
 
 /**
- * The filters of a node's streams. Equal filters are one object, which takes the memory of one and is compared at once.
- * Of more than 1,000 different ones, the least recently used become two objects when they are asked for again.
+ * The filters of a node's streams. Equal filters are one object, to save memory and so that a batch decides once for all of
+ * them. Of more than 1,000 different filters, the least recently used are forgotten, and get a second object later.
  */
 export class Filters {
   readonly #known = new LruCache<string, Filter>({ entries: maxFilters });

@@ -33,8 +33,8 @@ export interface FeedFollower extends Follower, RingReader {
   /** The last seq that it has sent or passed. */
   readonly seq: number;
   /**
-   * Called when the feed's ring, or the Store, has something new. With a batch, a follower that has taken everything before
-   * may add itself to it, and has nothing else to do until the end of the event-loop tick.
+   * Called when the feed's ring, or the Store, has something new. A follower that has taken everything before may add itself to
+   * the batch, if there is one, and then has nothing else to do until the end of the event-loop tick.
    */
   wake(batch?: RingBatch): void;
   /** Called when messages of the feed were recalled; without ids, when some may have been. */
@@ -62,7 +62,7 @@ interface Followed {
   readonly name: string;
   readonly ring: Ring;
   readonly followers: Set<FeedFollower>;
-  /** What the ring got in this event-loop tick. */
+  /** The frames that the ring got in this event-loop tick; undefined outside of one. */
   batch: RingBatch | undefined;
 }
 
@@ -84,7 +84,7 @@ export class Hub {
   readonly #feeds = new Map<string, Followed>();
   readonly #users = new Map<string, JoinedUser & { readonly followers: Set<UserFollower> }>();
   readonly #unsubscribe: () => void;
-  /** The followed feeds, and the own feeds of the users: all that notices of other nodes are needed for. */
+  /** The followed feeds, and the own feeds of users with streams: this node needs no notices about others. */
   readonly #interest: FeedInterest | undefined;
   readonly #tracer: Tracer;
   readonly #tallies: Tallies | undefined;
@@ -229,7 +229,7 @@ export class Hub {
     if (!followed) return;
     // A message for one reader is encoded once anyway: its encoding would only take memory.
     const isShared = followed.name !== ownFeedName || followed.followers.size > 1;
-    // A batch does not pay for the few pages of a user.
+    // For the few pages of a user, a batch costs more than it saves.
     if (followed.name !== ownFeedName && followed.followers.size > 1) followed.batch ??= this.#batch(followed);
     followed.ring.push(toFrame(followed.name, notice, isShared, this.#report));
     wakeAll(followed.followers, followed.batch);
@@ -246,7 +246,7 @@ export class Hub {
 
   #batch(followed: Followed): RingBatch {
     const batch = new RingBatch(followed.ring, this.#flushQueue, () => (followed.batch = undefined));
-    // Before the followers that queue themselves: these may join the next batch once they are flushed.
+    // Queue the batch before the followers that queue themselves: these may join the next batch once they are flushed.
     this.#flushQueue.add(batch);
     return batch;
   }
@@ -312,7 +312,7 @@ function userId(tenant: string, user: string): string {
   return tenantKey(tenant, user);
 }
 
-/** The key of a user's streams among the tallies of the process. */
+/** The key of a user's streams in the tallies of the process. */
 function streamsKey(id: string): string {
   return `streams\n${id}`;
 }

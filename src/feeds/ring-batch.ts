@@ -5,32 +5,29 @@ import { guard, warn } from "../util/guard.ts";
 import type { Flushable, FlushQueue } from "../wire/flush-queue.ts";
 import type { Frame, MessageFrame } from "../wire/frame.ts";
 import { type Filter, passes } from "./filter.ts";
-import type { Ring } from "./ring.ts";
-
-/** Bytes of messages that streams send in one write: as of a stream that reads the ring for itself. */
-const maxBytes = 64 * 1024;
+import { maxTakenBytes, type Ring } from "./ring.ts";
 
 /** A stream that waits for a batch. */
 export interface BatchMember {
-  /** Called at the end of the event-loop tick, unless the stream was closed. It may have gone its own way since. */
+  /** Called at the end of the event-loop tick, also for a stream that has closed or left the batch meanwhile. */
   deliver(batch: RingBatch): void;
   /** Called with the error that `deliver` threw. */
   failed(error: unknown): void;
 }
 
-/** What the frames of a batch are to every stream with one filter. */
+/** What a batch has for all streams with the same filter. */
 export class Decision {
-  /** The frames to send, none of which alerts. The same array for all streams, so that they share its joined bytes. */
+  /** The frames to send where none alerts. The same array for all streams, so that they share its joined bytes. */
   readonly plain: readonly Frame[];
-  /** The frames of `plain` that alert the users whom they concern. */
+  /** The frames of `plain` that may alert; stream/alerts.ts decides for each user. */
   readonly alertable: readonly MessageFrame[];
-  /** The seq of the first stored notification, sent or not; `unbounded` for none. */
+  /** The seq of the first stored notification, whether or not it is sent; `unbounded` for none. */
   readonly firstNotification: number;
-  /** When the first of the stored notifications expires, in ms since the Unix epoch; Infinity for never. */
+  /** When the first stored notification expires, in ms since the Unix epoch; Infinity for never. */
   readonly expireTime: number;
-  /** Whether there is a notification that is not sent. */
+  /** Whether a notification is not sent. */
   readonly hidesNotification: boolean;
-  /** Whether there is one that is sent. */
+  /** Whether a notification is sent. */
   readonly showsNotification: boolean;
   /** The time of the decision, in ms since the Unix epoch. */
   readonly now: number;
@@ -73,8 +70,8 @@ export class Decision {
 }
 
 /**
- * What a ring gets in one event-loop tick, for the streams that have taken everything before it and have nothing else to
- * do. At the end of the tick it is decided once per filter what these streams send.
+ * The frames that a ring gets in one event-loop tick, for the streams that have taken everything before and have nothing else
+ * to do. At the end of the tick, the batch decides once per filter which frames these streams send.
  */
 export class RingBatch implements Flushable {
   readonly #ring: Ring;
@@ -86,10 +83,10 @@ export class RingBatch implements Flushable {
   #seq: number | undefined;
   #end = 0;
   #lastSeq = 0;
-  /** Undefined before `flush`, and where each stream has to read the ring for itself. */
+  /** Undefined before `flush`, and where each stream has to read the ring itself. */
   #frames: readonly MessageFrame[] | undefined;
 
-  /** Make it before the first frame of the tick is pushed. `closed`: called when it takes no more. */
+  /** Create it before the first frame of the tick is pushed. `closed` is called when it takes no more streams. */
   constructor(ring: Ring, flushQueue: Pick<FlushQueue, "share">, closed: () => void) {
     this.#ring = ring;
     this.#flushQueue = flushQueue;
@@ -97,7 +94,7 @@ export class RingBatch implements Flushable {
     this.#slot = ring.end;
   }
 
-  /** Adds a stream that waits at a position in the ring. Returns false, and adds nothing, where that is not the batch's. */
+  /** Adds a stream that waits at the position where the batch begins. Returns false, and adds nothing, at any other position. */
   add(member: BatchMember, { slot, seq }: { readonly slot: number; readonly seq: number }): boolean {
     this.#seq ??= slot === this.#slot ? seq : undefined;
     if (slot !== this.#slot || seq !== this.#seq) return false;
@@ -120,7 +117,7 @@ export class RingBatch implements Flushable {
     return this.#end;
   }
 
-  /** What streams with the filter send; undefined where each has to read the ring for itself. */
+  /** Decides which frames streams with the filter send; undefined where each has to read the ring itself. */
   decide(filter: Filter | undefined, clock: Pick<Clock, "now">): Decision | undefined {
     const known = this.#decisions.get(filter);
     if (known || !this.#frames) return known;
@@ -143,8 +140,8 @@ export class RingBatch implements Flushable {
   }
 
   /**
-   * The frames of the batch, if all streams can take them at once: nothing is missing or in doubt, and they are one write.
-   * Sets the position after them.
+   * The frames of the batch, if all streams can take them in one write: none is missing or in doubt, and they are not too
+   * large. Sets the position after them.
    */
   #read(): readonly MessageFrame[] | undefined {
     const ring = this.#ring;
@@ -156,7 +153,7 @@ export class RingBatch implements Flushable {
     for (let slot = this.#slot; slot < this.#end; slot++) {
       const frame = ring.at(slot);
       if (frame.seq !== 0) {
-        // The notice came twice.
+        // A repeated notice.
         if (frame.seq <= this.#lastSeq) continue;
         if (frame.doubtful || frame.seq > this.#lastSeq + 1) return undefined;
         this.#lastSeq = frame.seq;
@@ -164,11 +161,11 @@ export class RingBatch implements Flushable {
       frames.push(frame);
       bytes += frame.size;
     }
-    const isWhole = ring.lastSeq <= this.#lastSeq && bytes <= maxBytes && frames.length > 0;
+    const isWhole = ring.lastSeq <= this.#lastSeq && bytes <= maxTakenBytes && frames.length > 0;
     return isWhole ? frames : undefined;
   }
 
-  /** A single frame needs no joining, and its array is the same for all streams already. */
+  /** Shares the joined bytes of frames. A single frame is not joined, and `alone` is already the same array for all streams. */
   #share(frames: readonly Frame[]): readonly Frame[] {
     const [first] = frames;
     if (first && frames.length === 1) return first.alone;
@@ -177,7 +174,7 @@ export class RingBatch implements Flushable {
   }
 }
 
-/** An error concerns its own stream: the others get the batch. */
+/** Reports an error to its own stream; the others still get the batch. */
 function fail(member: BatchMember, error: unknown): void {
   guard(warn, () => member.failed(error));
 }

@@ -17,8 +17,11 @@ export interface Taken {
 /** The most frames that a ring holds, and the most memory; a reader that falls behind reads from the Store. */
 const maxFrames = 256;
 const maxBytes = 1024 * 1024;
-/** Of this many calls of `settle`, one visits every frame, and the others those that were read since. */
+/** One of this many calls of `settle` visits every frame; the others visit the frames that were read since the last call. */
 const settlesPerSweep = 16;
+
+/** The most bytes of messages that a stream takes from a ring for one write; the last of them may exceed it. */
+export const maxTakenBytes = 64 * 1024;
 
 /** A reader of a ring. */
 export interface RingReader {
@@ -140,7 +143,7 @@ export class Ring {
       for (const { slot } of readers) passed = Math.min(passed, slot);
       this.#drop(passed - this.#first);
     }
-    // A transport that asks for each batch decodes frames after the flush, so visit all frames now and then.
+    // Transports that ask for each batch decode frames after the flush, so visit all frames now and then.
     const from = ++this.#settled % settlesPerSweep === 0 ? this.#first : Math.max(this.#readFrom, this.#first);
     for (let slot = from; slot < this.end; slot++) {
       const frame = this.at(slot);

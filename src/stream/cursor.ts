@@ -3,13 +3,10 @@ import { type Position, PositionSchema } from "../../gen/tidings/v1/message_pb.t
 import { type Gap, GapSchema } from "../../gen/tidings/v1/push_service_pb.ts";
 import { fail } from "../errors.ts";
 import type { NamedFeed } from "../feeds/feed.ts";
-import type { Ring, Taken } from "../feeds/ring.ts";
+import { maxTakenBytes, type Ring, type Taken } from "../feeds/ring.ts";
 import type { RingBatch } from "../feeds/ring-batch.ts";
 import { type FeedBounds, unbounded } from "../ports/store.ts";
 import type { MessageFrame } from "../wire/frame.ts";
-
-/** Bytes that one call of `take` returns at most; the last message may exceed them. */
-const maxBytes = 64 * 1024;
 
 /** A position that a client gave. */
 export interface StartPosition {
@@ -131,7 +128,7 @@ export class Cursor {
     const frames: MessageFrame[] = [];
     let bytes = 0;
     this.#slot = Math.max(this.#slot, this.#ring.first);
-    for (; this.#slot < this.#ring.end && frames.length < limit && bytes < maxBytes; this.#slot++) {
+    for (; this.#slot < this.#ring.end && frames.length < limit && bytes < maxTakenBytes; this.#slot++) {
       const frame = this.#ring.at(this.#slot);
       if (frame.seq !== 0) {
         if (frame.seq <= this.seq) continue;

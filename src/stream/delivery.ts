@@ -51,8 +51,8 @@ export class Delivery {
   }
 
   /**
-   * The frames of a batch to send, which count as delivered: what is decided for all streams with the filter, and the alerts
-   * of this one's user. Undefined where the stream differs from others in more than that, and has to read the ring itself.
+   * The frames of a batch to send, which count as delivered: the shared decision for the filter, with the alerts of this user.
+   * Undefined where the stream differs from others in more than that, and has to read the ring itself.
    */
   ofBatch(followed: FollowedFeed, batch: RingBatch): readonly Frame[] | undefined {
     if (!followed.shown || this.replayState) return undefined;

@@ -77,8 +77,8 @@ export class FeedReader {
   }
 
   /**
-   * The frames to send of a batch of the one dirty feed, which is clean afterwards. Undefined where the batch does not fit
-   * this stream: `take` reads the ring then.
+   * The frames to send from a batch of the only dirty feed, which is clean afterwards. Undefined where the batch does not fit
+   * this stream, which reads the ring by `take` then.
    */
   takeBatch(batch: RingBatch): readonly Frame[] | undefined {
     const followed = this.#firstDirty as FollowedFeed;
@@ -105,7 +105,7 @@ export class FeedReader {
     return missing;
   }
 
-  /** Whether `replay` up to `seq` may have something. */
+  /** Whether `replay` up to `seq` may yield anything. */
   hasMissed(followed: FollowedFeed, seq: number): boolean {
     return followed.cursor.seq < seq || (seq > 0 && isNewRoom(followed));
   }

@@ -132,12 +132,12 @@ export class FollowedFeeds {
     return cursor.start(bounds, given);
   }
 
-  /** Follows a feed no more that was added hidden and never started. */
+  /** Stops following a feed that was added hidden and never started. */
   remove(followed: FollowedFeed): void {
     const { cursor } = followed;
     this.#hub.unfollow(cursor.feed, followed);
     if (this.#feeds.get(cursor.feed.name) === followed) this.#feeds.delete(cursor.feed.name);
-    // It may be among the dirty feeds already, and must not be read from its first message.
+    // The feed may be dirty already, and must not be read from its first message then.
     cursor.start({ epoch: 1, seq: unbounded, tail: 1 }, undefined);
   }
 

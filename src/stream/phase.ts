@@ -21,7 +21,7 @@ export type Phase =
   | "idle"
   /** The loop waits, and the flush queue flushes the stream at the end of this event-loop tick. */
   | "queued"
-  /** The loop waits, and only what one feed got in this event-loop tick is due: its batch delivers that at the end. */
+  /** The loop waits, and only new messages of one feed are due: their batch delivers them at the end of this event-loop tick. */
   | "batched"
   /** The loop says go_away if the node drains, and rejects at its next step. */
   | "ending"

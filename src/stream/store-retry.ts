@@ -5,7 +5,7 @@ import type { Clock, Random, Timer } from "../ports/clock.ts";
 /** The shortest delay before the Store is asked again; the longest is twice that, so that streams do not ask together. */
 const retryMs = 1000;
 
-/** The items as far as they come. Where the Store does not answer they end, and `unavailable` is called. */
+/** Yields items until the Store does not answer; calls `unavailable` and ends then. Throws every other error. */
 export async function* whileAvailable<T>(items: AsyncIterable<T>, unavailable: () => void): AsyncGenerator<T> {
   try {
     yield* items;

@@ -41,7 +41,7 @@ export class Subscription implements FollowingStream, BatchMember, UserFollower,
   /** The error that the stream ends with. */
   #end: ConnectError | undefined;
   #goAway: { readonly afterMs: number; readonly message: string } | undefined;
-  /** Called with the error that the stream ends with. */
+  /** Gets the error that the stream ends with. */
   #ended: ((error: unknown) => void) | undefined;
   /** Whether the loop has stopped until `#continue`. */
   #isWaiting = false;
@@ -106,8 +106,8 @@ export class Subscription implements FollowingStream, BatchMember, UserFollower,
   }
 
   /**
-   * The same as `run`, but calls `ended` in place of rejecting: no promise and no suspended function stays in memory while
-   * the stream is idle.
+   * As `run`, but calls `ended` instead of rejecting, so that no promise and no suspended function stays in memory while the
+   * stream is idle.
    */
   start(sink: Sink, ended: (error: unknown) => void): void {
     this.#sink = sink;
@@ -131,7 +131,7 @@ export class Subscription implements FollowingStream, BatchMember, UserFollower,
     this.#flushed(this.#phase === "queued" && this.#writeLive());
   }
 
-  /** Called at the end of the event-loop tick: writes what the batch has for this stream, with nothing else to do. */
+  /** Called at the end of the event-loop tick: writes the frames of the batch, or leaves them to `flush` if it does not fit. */
   deliver(batch: RingBatch): void {
     if (!this.#move("batched", "queued")) return;
     const frames = this.#reader.takeBatch(batch);
@@ -267,7 +267,7 @@ export class Subscription implements FollowingStream, BatchMember, UserFollower,
     this.#cut();
   }
 
-  /** Runs rounds until the stream is idle; `before` is what comes before the first. Never rejects. */
+  /** Runs rounds until the stream is idle, after `before`. Never rejects. */
   async #loop(before?: Promise<void>): Promise<void> {
     try {
       await before;
@@ -313,7 +313,7 @@ export class Subscription implements FollowingStream, BatchMember, UserFollower,
     const { heartbeatMs } = this.#context.settings;
     const hello = helloFrame({ id: this.id, heartbeatMs, online, positions, gaps, totals });
     this.#context.streams.began(this);
-    // A stream that is to end sends nothing but Hello before it.
+    // A stream that is to end sends nothing but Hello before that.
     if (this.#goAway || this.#end) await this.#send([hello]);
     const start = [
       hello,
@@ -428,7 +428,7 @@ export class Subscription implements FollowingStream, BatchMember, UserFollower,
     this.#timers.sent();
   }
 
-  /** `isDone`: nothing is left to do, and the sink takes more. Otherwise the loop goes on. */
+  /** Makes the stream idle if nothing is left to do and the sink takes more (`isDone`), and otherwise continues the loop. */
   #flushed(isDone: boolean): void {
     if (isDone && this.#move("queued", "idle")) return;
     this.#move("queued", "busy");
@@ -438,7 +438,7 @@ export class Subscription implements FollowingStream, BatchMember, UserFollower,
   #continue(): void {
     if (!this.#isWaiting) return;
     this.#isWaiting = false;
-    // Not within the flush, in which other streams still wait for their messages.
+    // Not within the flush: other streams still wait there for their messages.
     void this.#loop(Promise.resolve());
   }
 

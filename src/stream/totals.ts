@@ -86,8 +86,8 @@ export class StreamTotals {
   }
 
   /**
-   * Keeps the totals right for a batch, as `passed` and `count` do for its messages. Returns false, and changes nothing, where
-   * new totals may become due: `passed` and `count` decide.
+   * Keeps the totals right for a batch, as `passed` and `count` do for each of its messages. Returns false, and changes
+   * nothing, where new totals may become due, which only `passed` and `count` can decide.
    */
   countBatch(followed: FollowedFeed, { seq, lastSeq }: RingBatch, decision: Decision): boolean {
     const { countedThrough, oldestCounted } = followed;
