@@ -12,7 +12,7 @@ import { sections } from "./sections.ts";
 
 const help = `Usage: npm run bench -- [options]
 
-Measures Tidings on this machine and prints the tables of docs/performance.md, in about ten minutes.
+Measures Tidings on this machine and prints the tables of docs/performance.md, in about twelve minutes.
 
 Options:
   --quick             A run of seconds that shows whether everything works. Its figures mean nothing.
