@@ -16,7 +16,8 @@ async function closeAll(nodes: readonly { close(): Promise<void> }[], host: { cl
   host.close();
 }
 
-storeContract("ThreadStore", openThreadStore);
+// The suite of SqliteStore runs more scripts on the same store.
+storeContract("ThreadStore", openThreadStore, { scripts: 4 });
 
 busContract("ThreadBus", async () => {
   const host = new BusHost();
@@ -26,13 +27,17 @@ busContract("ThreadBus", async () => {
   return { buses, close: () => closeAll(buses, host) };
 });
 
-presenceContract("ThreadPresence", async () => {
-  const host = new PresenceHost();
-  const threads = connectThree((id, port) => host.connect(id, port));
-  const [one, two, three] = threads.map(({ port }) => new ThreadPresence({ presence: port }));
-  const nodes = [one as ThreadPresence, two as ThreadPresence, three as ThreadPresence] as const;
-  return { nodes, close: () => closeAll(nodes, host) };
-});
+presenceContract(
+  "ThreadPresence",
+  async () => {
+    const host = new PresenceHost();
+    const threads = connectThree((id, port) => host.connect(id, port));
+    const [one, two, three] = threads.map(({ port }) => new ThreadPresence({ presence: port }));
+    const nodes = [one as ThreadPresence, two as ThreadPresence, three as ThreadPresence] as const;
+    return { nodes, close: () => closeAll(nodes, host) };
+  },
+  { scripts: 80 },
+);
 
 rateLimiterContract("ThreadRateLimiter", async () => {
   const host = new RateLimiterHost();
