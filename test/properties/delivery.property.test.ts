@@ -185,11 +185,14 @@ class Crowd {
   readonly published = new Map<string, Published>();
   readonly #node: TestCore;
   readonly #fraction: () => number;
+  /** Whether messages are recalled and expire: both make a node count the totals anew, whatever was wrong before. */
+  readonly #isForgetful: boolean;
   readonly #calls: Promise<unknown>[] = [];
 
   constructor(node: TestCore, fraction: () => number) {
     this.#node = node;
     this.#fraction = fraction;
+    this.#isForgetful = fraction() < 0.5;
   }
 
   /** Takes a step of one kind or another. */
@@ -200,7 +203,7 @@ class Crowd {
     else if (chance < 0.68) this.#any(this.pages)?.page.subscription.close();
     else if (chance < 0.76) this.#any(this.pages)?.page.pause();
     else if (chance < 0.84) this.#any(this.pages)?.page.resume();
-    else if (chance < 0.88) this.#calls.push(this.#recall());
+    else if (chance < 0.88 && this.#isForgetful) this.#calls.push(this.#recall());
     else if (chance < 0.92) this.#any(this.pages)?.page.subscription.beat();
     else if (chance < 0.96) await this.#node.clock.advance(700);
     if (this.#fraction() < 0.6) await ticks(Math.floor(this.#fraction() * 4));
@@ -243,7 +246,7 @@ class Crowd {
     const drafts = Array.from({ length: count }, (): DraftInit & { kind: Kind; category: string } => ({
       kind: this.#any([Kind.NOTIFICATION, Kind.NOTIFICATION, Kind.EVENT, Kind.ACTIVITY]) as Kind,
       category: this.#any(["a", "b", "c"]) as string,
-      ...(this.#fraction() < 0.1 && { ttl: { seconds: 1n } }),
+      ...(this.#isForgetful && this.#fraction() < 0.1 && { ttl: { seconds: 1n } }),
     }));
     const ids = await this.#node.publishMany("acme", audience, count, (index) => drafts[index] as DraftInit);
     ids.forEach((id, index) => {
