@@ -346,7 +346,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
   };
 }
 
-/** The default of `ringBytes`. Grows with the memory that the process was given: a small budget costs reads of the store. */
+/** The default of `ringBytes`. Grows with the heap limit of the process: a small budget costs reads of the store. */
 export function defaultRingBytes(): number {
   return Math.max(16 * 1024 * 1024, Math.floor(getHeapStatistics().heap_size_limit / 32));
 }

@@ -165,7 +165,7 @@ export function createTidings(options: TidingsOptions): Promise<Tidings> {
   return createServer(options);
 }
 
-/** As `createTidings`, in one of several threads of a process, which has opened the store of the options. */
+/** As `createTidings`, in one of several threads of a process that has opened the store of the options. */
 export function createThreadServer(options: TidingsOptions, parts: ThreadParts): Promise<Tidings> {
   const { logger } = options;
   return createServer(options, {

@@ -1,4 +1,4 @@
-/** Puts the parts together that the event loops of one process share. server.ts makes the server of each of them. */
+/** Assembles the parts that the event loops of one process share. server.ts creates the server of each. */
 import type { MessagePort } from "node:worker_threads";
 import type { Logger } from "pino";
 import { mergePages } from "./adapters/prometheus/merge.ts";
@@ -10,7 +10,7 @@ import { createFirstMemory } from "./util/first-of-threads.ts";
 import { importWith } from "./util/packages.ts";
 import { createTallyMemory, SharedTallies, type TallyMemory } from "./util/tallies.ts";
 
-/** What a thread needs to share the parts of its process: a part of its `workerData`. */
+/** The shared parts of a process, as a thread gets them in its `workerData`. */
 export interface ThreadParts {
   readonly link: ThreadLink;
   readonly tallies: TallyMemory;
@@ -41,7 +41,7 @@ export class SharedProcess {
   readonly #tallies: SharedTallies;
   readonly #first = createFirstMemory();
   #prometheus: Prometheus | undefined;
-  /** What threads have counted that have ended, since a counter must not fall. */
+  /** The counters of threads that have ended, joined into one page: a counter must not fall. */
   #ended = "";
 
   constructor(options: SharedProcessOptions) {
@@ -67,7 +67,7 @@ export class SharedProcess {
     return { parts: { link, tallies: this.#memory, first: this.#first, index }, transfer };
   }
 
-  /** Takes back what a thread had that has ended: connections, counts and calls. `metrics` is the last page that it sent. */
+  /** Takes back the connections, counts and calls of a thread that has ended. `metrics` is the last page that it sent. */
   disconnect({ link, index }: ThreadParts, metrics: string): void {
     this.#host.disconnect(link);
     this.#tallies.release(index);

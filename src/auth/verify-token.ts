@@ -168,8 +168,8 @@ function notSigned(): Error {
 const canonical = /^[\w-]+$/;
 
 /**
- * Returns the payload of a canonical token that the secret has signed, or undefined for any other token. Computed at once:
- * jose has it computed on another thread, and the way there and back takes ten times as long as the digest.
+ * Returns the payload of a canonical token that the secret has signed, or undefined for any other token. Computes the digest on
+ * this thread: jose uses another one, and the way there and back takes ten times as long as the digest.
  */
 function signedWithSecret(token: string, secret: KeyObject): Uint8Array | undefined {
   const [header = "", payload = "", signature = "", ...others] = token.split(".");

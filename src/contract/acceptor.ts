@@ -100,7 +100,7 @@ export class Acceptors {
     };
   }
 
-  /** What accepts the value of a field that is set. */
+  /** Returns the acceptor of the value of a field that is set. */
   #content(field: DescField, rules: FieldRules): Accepts<never> {
     switch (field.fieldKind) {
       case "message":
@@ -205,7 +205,7 @@ function ofScalar({ type }: FieldRules): Accepts<never> {
   }
 }
 
-/** Lengths are in characters of Unicode, which are at most the text's length, and at least half of it. */
+/** Rules count Unicode characters. A text has at most as many of them as its length in UTF-16, and at least half as many. */
 function ofString(rules: StringRules): Accepts<string> {
   checkKnown(StringRulesSchema, rules, ["minLen", "maxLen", "pattern"]);
   const minLen = Number(rules.minLen);
@@ -225,7 +225,7 @@ function ofNumber(schema: DescMessage, rules: Int32Rules | UInt32Rules): Accepts
   checkKnown(schema, rules, ["gte", "lte"]);
   const min = greaterThan.value ?? -Infinity;
   const max = lessThan.value ?? Infinity;
-  // In a range that ends before it begins, the rules mean everything outside.
+  // A range that ends before it begins stands for all numbers outside of it.
   if (min > max) throw new UnknownRule();
   return (value) => value >= min && value <= max;
 }

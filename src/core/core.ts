@@ -80,9 +80,9 @@ export interface Watch {
   readonly tracer: Tracer;
 }
 
-/** What the threads of a process share beside their ports. */
+/** The parts besides their ports that the threads of a process share. */
 export interface ThreadShare {
-  /** Counts what the limits of the process bound. */
+  /** Counts for the limits of the process. */
   readonly tallies?: Tallies;
   /** Chooses the thread that alerts a user. */
   readonly first?: FirstOfThreads;

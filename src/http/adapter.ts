@@ -52,8 +52,8 @@ export interface Exchange {
 }
 
 /**
- * A handler of plain requests to one method, in place of Connect's. Nobody can tell the two apart: status, headers, body, log
- * lines and metrics are the same.
+ * A handler of plain requests to one method, in place of Connect's. Status, headers, body, log lines and metrics are the same as
+ * Connect's.
  */
 export interface ShortHandler {
   /** Describes a request that this handler takes; undefined for one that is left to Connect's. */

@@ -15,10 +15,10 @@ export interface LedgerEntry {
 /** How long an entry must have seen no progress before another entry can push it out, in ms. */
 const graceMs = 1_000;
 
-/** The tallies to which several threads of a process add what their ledgers of one kind hold. */
+/** The tallies of the ledgers of one kind in all threads of a process. */
 export interface SharedLedger {
   readonly tallies: Tallies;
-  /** The kind of the ledger, which its keys begin with. */
+  /** The kind of ledger, with which the keys begin. */
   readonly kind: string;
 }
 
@@ -128,7 +128,7 @@ export class ByteLedger {
     return Math.max(this.#bytes, this.#tally("node"));
   }
 
-  /** The bytes of all threads; 0 where there is one. */
+  /** The bytes of all threads of the process; 0 if it has only one. */
   #tally(key: string): number {
     return this.#shared ? this.#shared.tallies.get(`${this.#shared.kind}\n${key}`) : 0;
   }

@@ -16,7 +16,7 @@ import {
 } from "@connectrpc/connect-node";
 import { type BodyCount, smallBody } from "./in-flight.ts";
 
-/** The compression of requests and responses, by what is preferred. */
+/** The compressions of requests and responses, in order of preference. */
 export const acceptCompression = [compressionGzip, compressionBrotli];
 
 /** A request as Connect's handlers take it. */
@@ -56,12 +56,12 @@ export function toUniversal(
   };
 }
 
-/** The codes of resets without a meaning for a call that has ended: NO_ERROR and STREAM_CLOSED. */
+/** The codes of resets that are no error of a call. */
 const harmless: ReadonlySet<number> = new Set([constants.NGHTTP2_NO_ERROR, constants.NGHTTP2_STREAM_CLOSED]);
 
 /**
- * Calls `gone` when the connection, or over HTTP/2 the stream, closes before the response is written; with the error that has
- * closed it, undefined for none.
+ * Calls `gone` when the connection closes before the response is written, or when the stream of HTTP/2 closes. `reason` is the
+ * error that closed it, undefined for none.
  */
 export function onGone(request: IncomingMessage, response: ServerResponse, gone: (reason: unknown) => void): void {
   const stream = "stream" in request ? (request.stream as ServerHttp2Stream) : undefined;
@@ -77,8 +77,8 @@ export function onGone(request: IncomingMessage, response: ServerResponse, gone:
 }
 
 /**
- * Reads the body of a request, whose length is undefined where it is not known. Returns a promise where it has not arrived
- * yet. Throws, or rejects, when it is larger than `maxBytes`, or is refused.
+ * Reads the body of a request, whose `length` is undefined if it is not known. Returns a promise if the body has not arrived
+ * yet. Throws, or rejects, when the body is larger than `maxBytes`, or is refused.
  */
 export function readBody(
   request: IncomingMessage,
@@ -93,7 +93,7 @@ export function readBody(
   return body.whole(length, Math.min(maxBytes, smallBody)) ?? readAllBytes(body, maxBytes, length ?? null);
 }
 
-/** Lets a request over HTTP/1.1 end whose body `readBody` has returned, so that Node is done with it. */
+/** Reads the end of an HTTP/1.1 request after `readBody`, so that Node emits `end` and releases the request. */
 export function endBody(request: IncomingMessage): void {
   if (!("stream" in request) && !request.readableEnded) request.read();
 }
@@ -148,7 +148,7 @@ export async function writeUnary(
   await writeBody(response, bytes, bytes?.length ?? 0, unread);
 }
 
-/** Writes the body of a response and ends it. `length`: its bytes. Throws, or rejects, when the caller has gone away. */
+/** Writes the body of a response, of `length` bytes, and ends it. Throws, or rejects, when the caller has gone away. */
 export function writeBody(
   response: ServerResponse,
   body: Uint8Array | string | undefined,
@@ -218,8 +218,8 @@ export class RequestBody implements AsyncIterableIterator<Uint8Array> {
   }
 
   /**
-   * Returns the body, if it has arrived whole, is not empty, and has at most `maxBytes`. Otherwise, the iterator has it. A body
-   * of known length has arrived before Node notes its end: `endBody` has to be called later.
+   * Returns the body if it has arrived whole, is not empty and has at most `maxBytes`; otherwise, iterate it. A body of known
+   * length may be whole before Node has seen its end, so call `endBody` afterwards.
    */
   whole(length: number | undefined, maxBytes: number): Uint8Array | undefined {
     const request = this.#request;

@@ -95,7 +95,7 @@ export class InFlight {
 
   /** Begins to count a body. `length` is what the header Content-Length says; NaN without one. */
   body(call: InFlightCall, length: number): BodyCount {
-    // Node sees to it that no more arrives.
+    // Node lets no more than `length` bytes arrive.
     if (length >= 0 && length <= smallBody) return uncounted;
     return new CountedBody(this, call, Number.isSafeInteger(length) && length > 0 ? length : unknownBody);
   }

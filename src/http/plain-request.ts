@@ -1,4 +1,4 @@
-/** Recognises the requests that need nothing of Connect's handlers but the protocol itself, so that a short handler can do. */
+/** Recognises requests that need only the basic Connect protocol, which a short handler serves. */
 import type { IncomingMessage } from "node:http";
 import type { Http2ServerRequest } from "node:http2";
 import { parseTimeout } from "@connectrpc/connect/protocol-connect";
@@ -6,7 +6,7 @@ import { parseTimeout } from "@connectrpc/connect/protocol-connect";
 /** The codec of a message in a request. */
 export type PlainCodec = "json" | "proto";
 
-/** A request of the Connect protocol without compression and without anything else that is rare. */
+/** A request of the Connect protocol without compression or other rare features. */
 export interface PlainRequest {
   readonly codec: PlainCodec;
   /** The header Content-Length, in bytes; undefined for a body of unknown length, or none. */
@@ -15,7 +15,7 @@ export interface PlainRequest {
   readonly timeoutMs: number | undefined;
 }
 
-/** What the method of a request decides. */
+/** The rules for plain requests to a method. */
 export interface PlainRules {
   /** The codecs by media type, spelled as the client libraries do. Another spelling is not plain. */
   readonly mediaTypes: ReadonlyMap<string, PlainCodec>;
@@ -51,7 +51,7 @@ export function plainRequest(request: IncomingMessage, path: string, rules: Plai
   return { codec, length: length === undefined ? undefined : Number(length), timeoutMs };
 }
 
-/** Whether the host of a request makes a URL; the stock handler answers those of which it does not. */
+/** Whether the host of a request is valid in a URL. The stock handler answers requests with any other host. */
 function hasUrl(request: IncomingMessage, path: string): boolean {
   if (!("stream" in request)) return URL.canParse(`http://${request.headers.host}${path}`);
   const { authority } = request as unknown as Http2ServerRequest;

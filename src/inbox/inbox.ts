@@ -49,7 +49,7 @@ type Published = Target & Pick<Entry, "publishTime">;
 /** Feeds that are searched for their oldest messages at the same time. */
 const feedsTogether = 8;
 
-/** Is called with the feeds that are about to be counted. */
+/** Gets the feeds that are about to be counted. */
 type BeforeCount = (feeds: readonly NamedFeed[]) => void;
 
 /** Returns the last seq of a feed that a request may change. */
@@ -94,16 +94,16 @@ export class Inbox {
   }
 
   /**
-   * Counts the totals, after adding the rooms that the token names to the inbox. They are counted by the last known read state
-   * while the stored one is loaded, and again if that is another: where nothing has changed, the store is asked once.
+   * Counts the totals, after adding the rooms that the token names to the inbox. The count goes by the last known read state
+   * while the stored one is loaded, and is repeated if the two differ: if nothing has changed, the store gets one message.
    * `before` is called with the feeds before each count.
    */
-  async totals(user: UserIdentity, before: BeforeCount = () => {}): Promise<Totals> {
+  async totals(user: UserIdentity, before?: BeforeCount): Promise<Totals> {
     const { tenant, subject } = user;
     const loading = this.#states.load(user);
     const last = this.#counter.lastInbox(tenant, subject);
     const counting = last && this.#count(user, last, before);
-    // Its failure matters only if the count does.
+    // Its failure matters only if its result is used.
     counting?.catch(() => {});
     const inbox = await loading;
     if (!counting || !isSameInbox(last, inbox)) return this.#count(user, inbox, before);
@@ -111,7 +111,7 @@ export class Inbox {
   }
 
   /** Counts the totals of the inbox as it is. `before` is called with its feeds before the count. */
-  async recount(user: UserIdentity, before: BeforeCount = () => {}): Promise<Totals> {
+  async recount(user: UserIdentity, before?: BeforeCount): Promise<Totals> {
     return this.#count(user, await this.#states.read(user), before);
   }
 
@@ -152,7 +152,8 @@ export class Inbox {
       if (change.changed > 0) await this.#compact({ state, feeds });
       return change;
     });
-    return { changed, unread: (await this.#count(user, await this.#states.load(user), () => {})).unread };
+    // Not `totals`: the last known read state is the one before the mark.
+    return { changed, unread: (await this.#count(user, await this.#states.load(user))).unread };
   }
 
   /** Compacts the sets of each feed below its tail. */
@@ -327,7 +328,7 @@ export class Inbox {
     return found;
   }
 
-  async #count(user: UserIdentity, inbox: UserState, before: BeforeCount): Promise<Totals> {
+  async #count(user: UserIdentity, inbox: UserState, before: BeforeCount = () => {}): Promise<Totals> {
     const { state, feeds } = inbox;
     before(feeds);
     const { byCategory, bounds, nextExpiry, oldest } = await this.#counter.count(user.tenant, user.subject, inbox);

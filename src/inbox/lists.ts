@@ -38,7 +38,7 @@ const noFilter = { actorId: "", objectType: "", objectId: "", batchId: "" } as c
 type Filter = Omit<Selection, "feed" | "ranges" | "limit" | "now" | "expired" | "order" | "bodies">;
 /** Where the next page of a merged list begins: by `cursorKey` of a feed, the seq before which to go on. */
 type PageCursor = ReadonlyMap<string, number>;
-/** A feed, the ranges of it to list, and its bounds if they are known. */
+/** A feed, its ranges to list, and its bounds if they are known. */
 type Ranged = NamedFeed & { readonly ranges: SeqRanges; readonly bounds?: FeedBounds };
 
 /** Pages of one user that are read at the same time. */

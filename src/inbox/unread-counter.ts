@@ -83,8 +83,8 @@ export class UnreadCounter {
   }
 
   /**
-   * Returns the inbox by which a user's messages were last counted. If its version is still the stored one, a count by it is
-   * right, and need not wait until the read state is loaded.
+   * Returns the inbox by which a user's messages were last counted. A count by it need not wait until the read state is loaded,
+   * and is right if the stored version turns out to be the same.
    */
   lastInbox(tenant: string, user: string): UserState | undefined {
     return this.#known.get(tenantKey(tenant, user))?.inbox;
@@ -162,9 +162,9 @@ export class UnreadCounter {
   }
 
   /**
-   * Counts by an earlier count, of the same read state or an earlier one: subtracts and adds what was marked since, and adds
-   * the messages since. Resolves to undefined when so much was marked that counting anew is no slower, when the earlier count
-   * has failed, or when something in it may have gone.
+   * Updates a count of the same or an earlier read state: subtracts messages that were read since, and adds those that were
+   * marked as unread or stored since. Resolves to undefined when so much was marked that counting anew is no slower, when the
+   * earlier count failed, or when a message of it may be gone.
    */
   async #countLater(base: Known, inbox: UserState): Promise<NotificationCount | undefined> {
     const before = await base.count.catch(() => undefined);
@@ -179,7 +179,7 @@ export class UnreadCounter {
       feed: key,
       ranges: inbox.state.unreadRanges(name, unbounded, (before.bounds[index]?.seq ?? 0) + 1),
     }));
-    // In one event-loop tick, so that the embedded store gets one message.
+    // Ask in one event-loop tick, so that the embedded store gets one message.
     const [gone, back, after] = await Promise.all([
       read.length > 0 ? countByGroups(this.#store, read, now) : nothing,
       unreadAgain.length > 0 ? countByGroups(this.#store, unreadAgain, now) : nothing,
@@ -214,7 +214,7 @@ export function isSameInbox(one: UserState, other: UserState): boolean {
   return one.state.version === other.state.version && feedNames(one) === feedNames(other);
 }
 
-/** The memory that a count takes, without its categories, estimated. */
+/** The memory of a count without its categories, in bytes, estimated. */
 function bytesOf({ feeds: names }: Subject, { state, feeds }: UserState): number {
   const runs = feeds.reduce((sum, { name }) => sum + state.read(name).runs + state.deleted(name).runs, 0);
   return 2 * names.length + 300 * feeds.length + 16 * runs;
@@ -227,7 +227,7 @@ interface CountedRanges {
   readonly index: number;
 }
 
-/** What was marked between two read states, in the feeds of both. */
+/** The messages that were marked between two read states, in the feeds of both. */
 interface Changes {
   readonly read: readonly CountedRanges[];
   readonly unreadAgain: readonly CountedRanges[];
@@ -243,7 +243,7 @@ const nothing: NotificationCount = {
   bounds: [],
 };
 
-/** Returns what was marked between two states of an inbox, between the bounds of its feeds. */
+/** Returns the messages that were marked between two states of an inbox, within the bounds of its feeds. */
 function changesBetween(one: UserState, other: UserState, bounds: readonly FeedBounds[]): Changes {
   const read: CountedRanges[] = [];
   const unreadAgain: CountedRanges[] = [];

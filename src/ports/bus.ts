@@ -106,9 +106,9 @@ export interface LostNotice {
 /** An event that a listener receives. */
 export type BusEvent = Notice | LostNotice;
 
-/** The feeds of which a node wants to hear from others. */
+/** The feeds about which a node wants notices of other nodes. */
 export interface FeedInterest {
-  /** Adds a feed, once more if it was added before. A notice that is published after this has returned is not left out. */
+  /** Adds a feed; adds count up. Notices that are published after `add` has returned are delivered. */
   add(feed: FeedKey): void;
   /** Takes back one `add` of a feed. */
   delete(feed: FeedKey): void;
@@ -129,9 +129,9 @@ export interface Bus {
    */
   subscribe(listener: (heard: BusEvent) => void): () => void;
   /**
-   * Returns the interest of this node, which is empty. From now on the bus may leave out messages (`entry` and `live`) of
-   * feeds that are not in it, and read states (`read`) of users whose own feed is not in it, when other nodes publish them.
-   * A bus without this method delivers everything.
+   * Returns the interest of this node, which is empty at first. From now on the bus may leave out notices of other nodes about
+   * messages (`entry` and `live`) of feeds outside of it, and about read states (`read`) of users whose own feed is outside of
+   * it. A bus without this method delivers everything.
    */
   restrict?(): FeedInterest;
   /** What the bus tells its operators now. A bus without it always reaches every node, and loses nothing. */

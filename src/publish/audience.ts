@@ -33,7 +33,7 @@ export interface ResolvedAudience {
 const noUsers = { room: "", users: [], members: [], receiver: "" } as const;
 
 /**
- * Resolves the audience of a request: at once, or in time for a room, whose access may have to be asked for. Throws, or
+ * Resolves the audience of a request. Returns a promise only for a room, about which the hook may have to be asked. Throws, or
  * rejects with, TENANT_REQUIRED, TENANT_FORBIDDEN, AUDIENCE_FORBIDDEN, CATEGORY_RESERVED, ROOM_FORBIDDEN,
  * AUTHORIZE_UNAVAILABLE, or FIELD_INVALID for an audience that its kind of message cannot have.
  */

@@ -29,9 +29,9 @@ export function checkDraft({ content, payload }: Draft, maxBytes: number): numbe
   throw fail("FIELD_INVALID", sentence, { field: "message.json", metadata: { limit: String(maxJsonDepth) } });
 }
 
-/** Returns a message with the fields that it has from its draft. Those of the stamp have no value yet. */
+/** Returns a message with the fields of its draft; the stamp sets the others. */
 export function toMessage(draft: Draft): Message {
-  // Written out, since `create` with these fields costs as much as the rest of a stamp.
+  // Written out, since `create` would cost as much as the rest of a stamp.
   return {
     $typeName: "tidings.v1.Message",
     id: "",

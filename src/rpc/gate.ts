@@ -42,7 +42,7 @@ const separatelyLimited: ReadonlySet<string> = new Set([
 export const requestIdHeader = "x-request-id";
 const requestIdPattern = /^[\w.:-]{1,64}$/;
 
-/** A call, as its handler shows it to the gate. */
+/** A call, as its handler presents it to the gate. */
 export interface GateCall {
   readonly transport: Transport;
   /** The codec of request and response. */
@@ -51,7 +51,7 @@ export interface GateCall {
   header(name: string): string | null | undefined;
   /** The transport under the call; undefined in the server of another program. */
   readonly connection: ConnectionHandle | undefined;
-  /** Fires when the call ends, and when its caller goes away before. Read only where the call has to wait. */
+  /** Fires when the call ends, and when its caller goes away before. Read it only to wait: some handlers create it then. */
   readonly signal: AbortSignal;
 }
 
@@ -127,7 +127,7 @@ export class Passage {
     return this.#identity;
   }
 
-  /** The trace span of a unary call that was let through; undefined while it is not traced. */
+  /** The trace span of a unary call; undefined before `enter`, and for a call that is not traced. */
   get span(): Span | undefined {
     return this.#span;
   }
@@ -154,8 +154,8 @@ export class Passage {
   }
 
   /**
-   * Waits until the connection has room for the answer, and starts the span. Returns undefined where there is nothing to wait
-   * for. Rejects when the call ends meanwhile.
+   * Waits until the connection has room for the answer, and starts the span. Returns undefined if there is nothing to wait for.
+   * Rejects when the call ends meanwhile.
    */
   enter(): Promise<void> | undefined {
     const { connection } = this.#call;
@@ -173,8 +173,8 @@ export class Passage {
   }
 
   /**
-   * Records that the call has ended: with an error, for which the details are completed, or with the reason for which its
-   * signal was aborted, which is undefined for success. Without effect on a call that has ended. Never throws.
+   * Records that the call has ended, and completes the details of its error. `reason` is the error, or the reason for which
+   * its signal was aborted, undefined for success. Without effect on a call that has ended. Never throws.
    */
   end(reason: unknown): void {
     if (this.#hasEnded) return;
@@ -205,7 +205,7 @@ export class Passage {
     this.#span = this.#core.context.tracer.start({ name, kind: "server", parent, attributes, startTime });
   }
 
-  /** The logger of this call, made when it has something to say: most calls are not logged. */
+  /** The logger of this call, created on demand: most calls are not logged. */
   #log(): Logger | undefined {
     return this.#logger?.child({ requestId: this.requestId, method: this.#method.name });
   }
@@ -241,7 +241,7 @@ export class Passage {
   }
 }
 
-/** Creates the gate of Connect's own handlers. `begin` has the function of each method, by its full name. */
+/** Creates the gate of Connect's own handlers. `begin` has the functions of `Gate.method` by the full names of the methods. */
 export function createGate(
   begin: ReadonlyMap<string, (call: GateCall) => Passage>,
 ): (context: HandlerContext) => Promise<void> {
@@ -267,10 +267,10 @@ export function createGate(
   };
 }
 
-/** What the gate knows of a call; unset where no gate stands before its handler. Set once the gate has let the call through. */
+/** The passage of a call through the gate; set once the gate has let the call through. */
 const passageKey = createContextKey<Passage | undefined>(undefined);
 
-/** Returns what the gate knows of a call. Throws when the handler was registered without the gate. */
+/** Returns the passage of a call. Throws when the handler was registered without the gate. */
 export function passageOf(context: HandlerContext): Passage {
   const passage = context.values.get(passageKey);
   if (!passage) throw new Error(`no gate stands before ${context.method.name}`);

@@ -125,7 +125,7 @@ export class PublicStreams {
     throw error;
   }
 
-  /** The streams of all threads; 0 where there is one. */
+  /** The streams of all threads of the process; 0 if it has only one. */
   #tally(key: string): number {
     return this.#options.tallies?.get(`public\n${key}`) ?? 0;
   }

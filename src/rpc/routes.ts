@@ -55,7 +55,7 @@ const neverCompress = Number.MAX_SAFE_INTEGER;
  */
 const binaryOptions: Partial<BinaryReadOptions> = { readUnknownFields: false };
 
-/** The options of the handlers of a method, whichever they are. `text` keeps the JSON of its requests. */
+/** The options of all handlers of a method, Connect's own and the short one. `text` keeps the JSON of its requests. */
 export function handlerOptions(method: DescMethod, text: RequestJson<DescMessage>, ignoreUnknownFields: boolean) {
   const jsonOptions: JsonOptions = {
     ...completeJson,
@@ -73,10 +73,11 @@ export function handlerOptions(method: DescMethod, text: RequestJson<DescMessage
 }
 
 type JsonOptions = Partial<JsonReadOptions & JsonWriteOptions> & { textDecoder: TextDecoder };
-/** Implements a unary method. */
+
+/** The implementation of a unary method. */
 export type UnaryImplementation = (request: never, call: Passage) => Promise<object>;
 
-/** The implementations of all unary methods, by the path of the method. */
+/** Returns the implementations of all unary methods. */
 export function unaryMethods(core: Core): Map<DescMethod, UnaryImplementation> {
   const implementations: Readonly<Record<string, UnaryImplementation>> = {
     ...pushService(core),

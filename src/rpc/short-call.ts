@@ -4,7 +4,7 @@ import { onGone } from "../http/exchange.ts";
 import type { PlainCodec, PlainRequest } from "../http/plain-request.ts";
 import type { GateCall, Passage } from "./gate.ts";
 
-/** One call of a short handler: what Connect's context is to its own handlers, made as far as it is used. */
+/** One call of a short handler, as Connect's context is one of its own handlers. Signal and timer are created on demand. */
 export class ShortCall implements GateCall {
   readonly transport = "connect";
   readonly codec: PlainCodec;
@@ -44,7 +44,7 @@ export class ShortCall implements GateCall {
     return this.#abort.signal;
   }
 
-  /** Why the call has ended: its error, or why its signal was aborted; undefined while it goes on. */
+  /** Set once the call has ended: its error, or the reason for which its signal was aborted. */
   get ended(): { readonly reason: unknown } | undefined {
     return this.#end;
   }
@@ -65,4 +65,10 @@ export class ShortCall implements GateCall {
 
   /** Called when the call has ended, or its caller has gone away, before its answer is complete. */
   protected stopped(_reason: unknown): void {}
+}
+
+/** Returns the error that the caller gets: any error but a ConnectError is an internal one, as in Connect's own handlers. */
+export function toConnectError(reason: unknown): ConnectError {
+  if (reason instanceof ConnectError) return reason;
+  return new ConnectError("internal error", Code.Internal, undefined, undefined, reason);
 }

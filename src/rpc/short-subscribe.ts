@@ -1,7 +1,7 @@
 /**
  * The short handler of plain Subscribe requests: streams of the Connect protocol over HTTP/1.1 without the pipeline of
  * generators that Connect's own handler keeps in memory for each of them. Gate, subscription, codecs and errors are those of
- * the stock handler, and nobody can tell the two apart.
+ * the stock handler, and a client cannot tell the two apart.
  */
 import type { ServerResponse } from "node:http";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -37,7 +37,7 @@ import type { Frame } from "../wire/frame.ts";
 import type { Sink } from "../wire/sink.ts";
 import { Gate, type GateCall, type Passage } from "./gate.ts";
 import { handlerOptions } from "./routes.ts";
-import { ShortCall } from "./short-call.ts";
+import { ShortCall, toConnectError } from "./short-call.ts";
 
 const method = PushService.method.subscribe;
 const contentTypes = { json: "application/connect+json", proto: "application/connect+proto" } as const;
@@ -92,7 +92,7 @@ export class SubscribeHandler implements ShortHandler {
     }
   }
 
-  /** Reads the one message of the request, with the errors of Connect's own handler. */
+  /** Reads the only message of the request. Throws, or rejects with, the errors of Connect's own handler. */
   #read({ codec, length }: PlainRequest, { request, count }: Exchange): SubscribeRequest | Promise<SubscribeRequest> {
     const serialization = this.#serialization.getI(codec === "proto");
     const body = new RequestBody(request, count);
@@ -115,7 +115,7 @@ function isOneEnvelope(bytes: Uint8Array): boolean {
   return new DataView(bytes.buffer, bytes.byteOffset).getUint32(1) === bytes.length - envelopeBytes;
 }
 
-/** Returns the only item. Rejects as Connect does where there is none, or another one. */
+/** Returns the only item. Rejects as Connect does if there is none, or more than one. */
 async function single<T>(items: AsyncIterable<T>): Promise<T> {
   const iterator = items[Symbol.asyncIterator]();
   const first = await iterator.next();
@@ -129,7 +129,7 @@ function protocolError(sentence: string): ConnectError {
   return new ConnectError(`protocol error: ${sentence}`, Code.Unimplemented);
 }
 
-/** One stream, and the sink of its events, of which the first brings the headers of the response. */
+/** One stream, and the sink of its events. The headers of the response are written with the first event. */
 class StreamCall extends ShortCall implements Sink {
   readonly #response: ServerResponse;
   readonly #endStream: ReturnType<typeof createEndStreamSerialization>;
@@ -184,10 +184,7 @@ class StreamCall extends ShortCall implements Sink {
     this.end(reason);
     if (isGone(this.#response)) return;
     if (!this.#response.headersSent) this.#writeHead();
-    const error =
-      reason instanceof ConnectError
-        ? reason
-        : new ConnectError("internal error", Code.Internal, undefined, undefined, reason);
+    const error = toConnectError(reason);
     const message = this.#endStream.serialize({ metadata: new Headers(), error });
     this.#response.end(encodeEnvelope(endStreamFlag, message));
   }

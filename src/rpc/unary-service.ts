@@ -6,7 +6,7 @@ type UnaryMethods<S extends DescService> = {
   [K in keyof S["method"] as S["method"][K]["methodKind"] extends "unary" ? K : never]: S["method"][K];
 };
 
-/** Implements the unary methods of a service, for calls that the gate has let through, whatever handler they come by. */
+/** The implementation of a service's unary methods, for calls that the gate has let through from any handler. */
 export type UnaryService<S extends DescService> = {
   [K in keyof UnaryMethods<S>]: (
     request: MessageShape<UnaryMethods<S>[K]["input"]>,

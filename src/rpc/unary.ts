@@ -1,10 +1,9 @@
 /**
  * The short handler of plain unary requests: the Connect protocol over HTTP/1.1 and HTTP/2 without the machinery that
  * Connect's own handlers set up for each call (signals, Headers, interceptors, iterables of one item). Gate, services, limits,
- * codecs and errors are those of the stock handler, and nobody can tell the two apart.
+ * codecs and errors are those of the stock handler, and a client cannot tell the two apart.
  */
 import { create, type DescMethod } from "@bufbuild/protobuf";
-import { Code, ConnectError } from "@connectrpc/connect";
 import {
   compressionNegotiate,
   createMethodSerializationLookup,
@@ -20,7 +19,7 @@ import { acceptCompression, endBody, readBody, writeBody } from "../http/exchang
 import { type PlainCodec, type PlainRequest, type PlainRules, plainRequest } from "../http/plain-request.ts";
 import { Gate, type GateCall, type Passage, requestIdHeader } from "./gate.ts";
 import { handlerOptions, type UnaryImplementation, unaryMethods } from "./routes.ts";
-import { ShortCall } from "./short-call.ts";
+import { ShortCall, toConnectError } from "./short-call.ts";
 
 const mediaTypes: ReadonlyMap<string, PlainCodec> = new Map([
   ["application/json", "json"],
@@ -40,7 +39,7 @@ export function createUnaryHandlers(core: Core): ReadonlyMap<string, ShortHandle
   );
 }
 
-/** A text in place of its bytes, for a serializer that only counts them: the socket encodes it while it copies it. */
+/** A text in place of its bytes, for a serializer that only counts these: the socket encodes the text as it copies it. */
 class EncodedText {
   readonly text: string;
   readonly byteLength: number;
@@ -51,7 +50,7 @@ class EncodedText {
   }
 }
 
-/** A longer text is encoded at once, and dropped: its answer may wait for a slow peer. */
+/** A longer text is encoded at once and dropped, since its answer may wait for a slow peer. */
 const maxTextLength = 16 * 1024;
 const textEncoder = {
   encode: (text: string) => (text.length > maxTextLength ? Buffer.from(text) : new EncodedText(text)),
@@ -110,7 +109,7 @@ class UnaryHandler implements ShortHandler {
       answer = this.#failure(reason);
     }
     call.end(undefined);
-    // Not awaited, so that nothing here is kept while a slow peer takes the answer.
+    // Not awaited, so that this frame is not kept in memory while a slow peer takes the answer.
     return this.#send(answer, exchange, call.passage.requestId);
   }
 
@@ -132,10 +131,7 @@ class UnaryHandler implements ShortHandler {
   }
 
   #failure(reason: unknown): Answer {
-    const error =
-      reason instanceof ConnectError
-        ? reason
-        : new ConnectError("internal error", Code.Internal, undefined, undefined, reason);
+    const error = toConnectError(reason);
     const body = errorToJsonBytes(error, this.#options.jsonOptions);
     const answer = { status: codeToHttpStatus(error.code), contentType: contentTypes.json, body };
     // Errors of this server carry no metadata.
@@ -180,7 +176,7 @@ function send(
   body: Answer["body"],
 ): Promise<void> | undefined {
   const all = metadata ? merged(header, metadata) : header;
-  // A text shares its buffer, and so its encoding, with headers before it: only those of this file are known to be ASCII.
+  // Node writes a text together with the headers, in one encoding, and only the headers of this file are known to be ASCII.
   const isAscii = !("stream" in request) && response.getHeaderNames().length === 0;
   for (const name in responseHeaders) response.setHeader(name, responseHeaders[name] as string);
   for (let index = 0; index < all.length; index += 2)

@@ -40,8 +40,8 @@ export class Alerts {
   readonly #left = new LruCache<string, Alerted>({ entries: maxLeft });
 
   /**
-   * `maxAgeMs`: messages older than this no longer alert, in ms. `first`: which of the threads of the process is the first
-   * to alert a user for a message.
+   * `maxAgeMs`: messages older than this no longer alert, in ms. `first` chooses the thread of the process that alerts a user
+   * for a message; undefined if there is one thread.
    */
   constructor(maxAgeMs: number, first?: Pick<FirstOfThreads, "isFirst">) {
     this.#maxAgeMs = maxAgeMs;

@@ -11,7 +11,7 @@ export function createFirstMemory(): SharedArrayBuffer {
   return new SharedArrayBuffer(slots * Int32Array.BYTES_PER_ELEMENT);
 }
 
-/** The keys that threads have had, in one table without a lock. A key is forgotten when another one gets its slot. */
+/** The keys that threads have passed, in one table without a lock. A key is forgotten when another one takes its slot. */
 export class FirstOfThreads {
   readonly #tags: Int32Array;
 

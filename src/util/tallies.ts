@@ -1,4 +1,4 @@
-/** Counts by key that the threads of a process share, so that a limit is that of the process and not of each thread. */
+/** Counts by key that the threads of a process share, so that a limit holds for the process rather than for each thread. */
 import { hash, randomUUID } from "node:crypto";
 
 /** The counts of all threads. */
@@ -14,7 +14,7 @@ export interface TallyMemory {
   readonly buffer: SharedArrayBuffer;
   /** The number of threads. */
   readonly threads: number;
-  /** The most keys at a time. Further ones count 0, so the caller must bound them by what it counts itself. */
+  /** The most keys at a time. Further keys count 0, so the caller must also bound its own count. */
   readonly maxKeys: number;
   /** Mixed into the hashes of keys, so that nobody can choose keys that share a count. */
   readonly salt: string;
@@ -32,8 +32,8 @@ export function createTallyMemory(threads: number, maxKeys = 2 ** 18): TallyMemo
 }
 
 /**
- * Counts in shared memory: a hash table of entries, each with one count per thread, so that those of a thread that died can
- * be taken back. A lock guards all of it, for a few hundred nanoseconds; a thread that meets it waits for the other.
+ * Counts in shared memory: a hash table of entries, each with one count per thread, so that the counts of a thread that died can
+ * be taken back. One lock guards the table; a thread holds it for a few hundred nanoseconds.
  */
 export class SharedTallies implements Tallies {
   readonly #threads: number;
@@ -74,7 +74,7 @@ export class SharedTallies implements Tallies {
       const entry = this.#entryAt(slot) ?? this.#create(slot, hashed);
       if (entry === undefined) return;
       const at = entry * this.#threads + this.#thread;
-      // Below 0 where the key found no room when it was added.
+      // The count would fall below 0 if the table was full when the key was added.
       this.#counts[at] = Math.max(0, (this.#counts[at] as number) + by);
       if (this.#sum(entry) === 0) this.#delete(slot, entry);
     });
@@ -86,7 +86,7 @@ export class SharedTallies implements Tallies {
       Atomics.notify(this.#header, 0);
     this.#locked(() => {
       for (let slot = 0; slot < this.#slots; slot++) {
-        // A deletion moves another key into the slot.
+        // A deletion may move another key into this slot.
         for (let entry = this.#entryAt(slot); entry !== undefined; entry = this.#entryAt(slot)) {
           this.#counts[entry * this.#threads + thread] = 0;
           if (this.#sum(entry) > 0) break;
@@ -153,8 +153,6 @@ export class SharedTallies implements Tallies {
   }
 
   #delete(slot: number, entry: number): void {
-    this.#keys[entry] = this.#header[header.free] as number;
-    this.#header[header.free] = entry + 1;
     // Move up the keys behind it that would no longer be found across the empty slot (Knuth, volume 3, algorithm 6.4R).
     let empty = slot;
     for (let next = (empty + 1) % this.#slots; ; next = (next + 1) % this.#slots) {
@@ -167,5 +165,8 @@ export class SharedTallies implements Tallies {
       empty = next;
     }
     this.#index[empty] = 0;
+    // Free the entry last: a thread that is terminated in between leaks it, and does not let it be freed twice.
+    this.#keys[entry] = this.#header[header.free] as number;
+    this.#header[header.free] = entry + 1;
   }
 }
