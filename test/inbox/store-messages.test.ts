@@ -91,7 +91,7 @@ describe.each([
   });
 });
 
-test("Hello for a user whom the node does not know asks once for the read state, the totals and the other bounds", async () => {
+test("Hello for a user without cached state asks once for the read state, the totals and the other bounds", async () => {
   await hello();
   const other = await startTestCore({ store });
   const reader = other.subscribe(ann);

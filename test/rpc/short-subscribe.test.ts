@@ -239,6 +239,8 @@ async function expectSame(each: Case): Promise<string> {
   await Promise.all(sent.map((one) => one.send(each)));
   const isSettled = (twin: Twin, one: Sent) =>
     one.isClosed || (streamsOf(twin).length > 0 && twin.core.context.streams.beginning() === 0 && one.text !== "");
+  // On a machine that is too busy, the deadline passes at two different points of the opening.
+  const isTooLate = () => each.ending === "late" && performance.now() - start >= deadlineMs;
   // Both are open or over, have sent the same, and wait for nothing: the clock of neither goes on too early.
   const settle = async () => {
     for (let calm = 0; calm < 3; calm++) {
@@ -246,6 +248,7 @@ async function expectSame(each: Case): Promise<string> {
       await ticks(3);
       await vi.waitFor(
         () => {
+          if (isTooLate()) return;
           expect(both.every((twin, index) => isSettled(twin, sent[index] as Sent))).toBe(true);
           expect(sent[0].text).toBe(sent[1].text);
           expect(sent[0].isClosed).toBe(sent[1].isClosed);
@@ -269,19 +272,22 @@ async function expectSame(each: Case): Promise<string> {
   let isIdle = true;
   if (each.ending === "late") {
     await settle();
-    // On a machine that is too busy, the deadline passes at two different points of the opening.
-    isIdle = performance.now() - start < deadlineMs;
+    isIdle = !isTooLate();
     // Other protocols than Connect do not know the header of the deadline.
     await vi.waitFor(areClosed, 1_000).catch(() => {
       both.forEach((twin, index) => void finish(twin, sent[index] as Sent, "drained"));
     });
   }
   await vi.waitFor(areClosed, 8_000);
-  if (isIdle) expect(sent[0].text).toBe(sent[1].text);
-  await vi
-    .waitFor(() => expect(haveSameTraces(twins)).toBe(true), { timeout: 5_000, interval: 1 })
-    .catch(() => expect(twins.short.traces).toEqual(twins.stock.traces));
+  if (isIdle) {
+    expect(sent[0].text).toBe(sent[1].text);
+    await vi
+      .waitFor(() => expect(haveSameTraces(twins)).toBe(true), { timeout: 5_000, interval: 1 })
+      .catch(() => expect(twins.short.traces).toEqual(twins.stock.traces));
+  }
   await vi.waitFor(() => expect(both.map((twin) => streamsOf(twin).length)).toEqual([0, 0]));
+  // Let the traces of a call that was not compared come before they are forgotten.
+  if (!isIdle) await ticks(10);
   for (const twin of both) twin.forget();
   return sent[0].text;
 }

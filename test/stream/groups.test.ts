@@ -70,7 +70,7 @@ async function readsOfOne(node: TestCore, clock: CountingClock): Promise<number>
   return clock.reads - before;
 }
 
-describe("Streams that ask for the same", () => {
+describe("Streams with the same filter", () => {
   test("share one buffer per message and format, however many they are", async () => {
     await withTestCore(async (node) => {
       const [first, second] = [counting(json), counting(proto)];
@@ -105,7 +105,7 @@ describe("Streams that ask for the same", () => {
     });
   });
 
-  test("are decided about once per message, however many they are", async () => {
+  test("share one decision per message, however many they are", async () => {
     const reads: number[] = [];
     for (const count of [10, 1000]) {
       const clock = new CountingClock();
@@ -122,7 +122,7 @@ describe("Streams that ask for the same", () => {
     expect(reads[1]).toBe(reads[0]);
   });
 
-  test("share a buffer with all that get the same, and none with those that do not", async () => {
+  test("share a buffer with the streams that send the same frames, and with no others", async () => {
     await withTestCore(async (node) => {
       const all = await openPages(node, 3, json);
       const some = await openPages(node, 3, json, { categories: ["a"] });

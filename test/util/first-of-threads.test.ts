@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createFirstMemory, FirstOfThreads } from "../../src/util/first-of-threads.ts";
 
-test("Of several threads one is the first for a user and a message", () => {
+test("Exactly one of several threads is the first for a user and a message", () => {
   const memory = createFirstMemory();
   const [one, two] = [new FirstOfThreads(memory), new FirstOfThreads(memory)];
   expect(one.isFirst("ann", "m1")).toBe(true);

@@ -14,7 +14,7 @@ function open() {
   };
 }
 
-test("A count is that of all threads", () => {
+test("A count adds up all threads", () => {
   const { each, main } = open();
   each[0]?.add("ann", 2);
   each[1]?.add("ann", 3);
@@ -25,7 +25,7 @@ test("A count is that of all threads", () => {
   expect(main.get("eve")).toBe(0);
 });
 
-test("What a thread has counted is taken back when it has ended, even while it had the lock", () => {
+test("The counts of a thread that has ended are taken back, even if it held the lock", () => {
   const { memory, each, main } = open();
   for (let index = 0; index < 1_000; index++) each[index % threads]?.add(`user ${index % 10}`, 1);
   new Int32Array(memory.buffer)[0] = 1 + 1;
@@ -36,7 +36,7 @@ test("What a thread has counted is taken back when it has ended, even while it h
   expect(main.get("user 3")).toBe(1 + 1_000 / 10 - Math.floor(1_000 / 10 / threads));
 });
 
-test("Counts agree with a map, whatever is added, taken back and released", () => {
+test("Counts agree with a model, whatever is added, taken back and released", () => {
   const steps = fc.array(
     fc.oneof(
       {
@@ -71,7 +71,7 @@ test("Counts agree with a map, whatever is added, taken back and released", () =
   );
 });
 
-test("Beyond the most keys nothing is counted, and the room of keys that are back at 0 is used again", () => {
+test("A full table counts no further keys, and uses the entries of keys that are back at 0 again", () => {
   const { each } = open();
   const [tallies] = each as [SharedTallies];
   const most = 64;

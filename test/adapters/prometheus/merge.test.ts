@@ -23,18 +23,18 @@ tidings_store_usable ${usable}
 nodejs_eventloop_lag_max_seconds ${lag}
 `;
 
-test("The page of a process adds up those of its threads, but for gauges of which the worst thread counts", () => {
+test("The metrics of a process add up those of its threads, except for gauges of which the worst thread counts", () => {
   expect(mergePages([page(3, 8), page(4, 2, 0, 0.5)])).toBe(page(7, 10, 0, 0.5).replace('c"} 1', 'c"} 2'));
 });
 
-test("Of a thread that has ended, what never falls is counted, and its gauges are not", () => {
+test("A thread that has ended still counts in counters and histograms, but not in gauges", () => {
   const ended = mergePages([], [page(3, 8), page(1, 1)]);
   expect(ended).not.toContain("gauge");
   expect(mergePages([page(4, 2)], [ended])).toBe(page(4, 11));
   expect(mergePages([page(4, 2)], [""])).toBe(page(4, 2));
 });
 
-test("One page stays as it is, infinities included", () => {
+test("A single page stays as it is, infinities included", () => {
   const infinite = "# HELP limit A limit.\n# TYPE limit gauge\nlimit +Inf\n";
   expect(mergePages([infinite])).toBe(infinite);
   expect(mergePages([infinite, "# HELP limit A limit.\n# TYPE limit gauge\nlimit -Inf\n"])).toContain("limit NaN");

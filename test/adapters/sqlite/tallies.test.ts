@@ -112,7 +112,7 @@ describe("The tallies of a feed", () => {
     );
   });
 
-  test("are not used for a block of which retention has deleted the beginning", () => {
+  test("are not used for a block whose beginning retention has deleted", () => {
     const { feeds, trimmer, inbox, database } = openParts({ keep: 500, blockSize: 512 });
     feeds.append(messages("t", 1024));
     database.transaction(() => feeds.append(messages("t", 24)));
@@ -235,14 +235,14 @@ describe("The number of rows that a count reads", () => {
     60_000,
   );
 
-  test("is about that of the messages that were read, where a user has read here and there", () => {
+  test("is about the number of messages that were read, where a user has read here and there", () => {
     const ranges = Array.from({ length: 1001 }, (_, index) => [100 * index - 49, 100 * index + 49] as const);
     const { rows, ...counted } = reads(fill(100_000), [[1, 49], ...ranges.slice(1)]);
     expect(counted).toEqual({ calls: 1, counted: 99_000 });
     expect(rows).toBeLessThanOrEqual(1700);
   });
 
-  test("is that of the unread messages, where a user has left few", () => {
+  test("is the number of unread messages, where a user has left few", () => {
     const key = fill(100_000);
     const ranges = Array.from({ length: 1000 }, (_, index) => [100 * index + 1, 100 * index + 1] as const);
     expect(reads(key, ranges)).toEqual({ rows: 1000, calls: 1, counted: 1000 });
@@ -263,7 +263,7 @@ describe("The number of rows that a count reads", () => {
     expect(rows).toBeLessThanOrEqual(1250);
   });
 
-  test("is bounded in a call, also where every message has a category of its own", () => {
+  test("is bounded in each call, even where every message has a category of its own", () => {
     const { rows, calls, counted } = reads(fill(100_000, { category: "'name ' || n" }), all);
     expect(counted).toBe(100_000);
     expect(calls).toBeGreaterThanOrEqual(5);

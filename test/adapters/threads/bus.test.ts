@@ -26,7 +26,7 @@ function listen(bus: ThreadBus): BusEvent[] {
   return heard;
 }
 
-test("A thread is posted nothing about feeds that it does not follow", async () => {
+test("A thread gets no messages about feeds that it does not follow", async () => {
   const [sender, follower, other] = openBuses();
   const [heard, unheard] = [listen(follower), listen(other)];
   for (const bus of [follower, other]) bus.restrict().add({ tenant: "t", name: bus === other ? "tenant" : "user/ann" });

@@ -4,7 +4,7 @@ import { OnlineCountsReader, OnlineCountsWriter } from "../../../src/adapters/th
 import type { CountMemory } from "../../../src/adapters/threads/shared-counts.ts";
 
 describe("Online counts in shared memory", () => {
-  test("are those of a model after any changes, for users, tenants, rooms and all together", () => {
+  test("agree with a model after any changes, for users, tenants, rooms and all together", () => {
     const change = fc.record({
       tenant: fc.constantFrom("t", "u", ""),
       room: fc.constantFrom(undefined, undefined, "r", "s"),
@@ -40,7 +40,7 @@ describe("Online counts in shared memory", () => {
     );
   });
 
-  test("move to a larger table as they grow, and readers of the old one know", () => {
+  test("move to a larger table as they grow, and readers of the old one notice", () => {
     const memories: CountMemory[] = [];
     const writer = new OnlineCountsWriter((memory) => memories.push(memory));
     const first = new OnlineCountsReader(writer.memory);

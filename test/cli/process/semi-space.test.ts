@@ -18,14 +18,14 @@ describe("The limit of the semi-spaces", () => {
   test.each<[string, number, Partial<NodeProcess>]>([
     ["0 leaves Node's default", 0, {}],
     ["the arguments of Node have a limit, as after the first start", 4, { execArgv: ["--max-semi-space-size=4"] }],
-    ["they have one with underscores", 4, { execArgv: ["--max_semi_space_size=16"] }],
+    ["the arguments of Node have one with underscores", 4, { execArgv: ["--max_semi_space_size=16"] }],
     ["NODE_OPTIONS has a limit", 4, { env: { NODE_OPTIONS: "--enable-source-maps --max-semi-space-size=16" } }],
     ["the process has a channel to its parent", 4, { connected: true }],
   ])("starts nothing again where %s", (_, megabytes, changes) => {
     expect(commandsOf(megabytes, changes)).toEqual([]);
   });
 
-  test("is not set where the system cannot replace a process, or Node may not", () => {
+  test("is not set where the system cannot replace a process, or Node is not allowed to", () => {
     const { execve: _, ...windows } = { ...plain, execve: undefined };
     expect(() => limitSemiSpace(4, windows)).not.toThrow();
     const forbidden = () => {

@@ -233,7 +233,7 @@ test("A thread that dies is replaced, the others go on, and no counter of the pr
   expect(await exited).toBe(0);
 });
 
-test("SIGHUP gives every thread the secrets that are in the file then", async () => {
+test("SIGHUP gives every thread the secrets that the file has by then", async () => {
   const folder = new Folder();
   const file = folder.file("secrets", `${secret}\n`);
   const { address, child, log } = await serve([`--jwt-secret-file=${file}`], folder);
@@ -265,7 +265,7 @@ test("A second signal ends the process at once", async () => {
   child.kill("SIGTERM");
   await expect.poll(log).toContain("draining; a second signal ends the process at once");
   await expect.poll(async () => (await fetch(`${address}/readyz`)).status).toBe(503);
-  // Two signals within 200 ms would count as one.
+  // A signal within 200 ms of the first counts as its echo.
   await new Promise((resolve) => setTimeout(resolve, 250));
   child.kill("SIGTERM");
   expect(await exited).toBe(1);
