@@ -1,5 +1,5 @@
 /** Whether threads can share a port, and how many should. */
-import { createServer } from "node:net";
+import { createServer, type Server } from "node:net";
 import { availableParallelism } from "node:os";
 import { getHeapStatistics } from "node:v8";
 
@@ -24,15 +24,37 @@ export async function canReusePort(): Promise<boolean> {
   }
 }
 
-/** Listens on a port and stops at once. Rejects if listening fails. */
-export function tryPort(at: {
+/** The address of a port, as listening takes it. */
+interface PortAddress {
   readonly host: string;
   readonly port: number;
   readonly reusePort?: boolean;
-}): Promise<void> {
+}
+
+/** Listens on a port and stops at once. Rejects if listening fails. */
+export async function tryPort(at: PortAddress): Promise<void> {
+  const server = await listenAt(at);
+  await new Promise((resolve) => server.close(resolve));
+}
+
+/**
+ * Keeps a port for the threads of this process until one of them listens: the store is opened in between, and with
+ * SO_REUSEPORT another server of this user that starts meanwhile would share the port. Rejects if the port is in use.
+ * Returns the function that releases it.
+ */
+export async function holdPort(at: Omit<PortAddress, "reusePort">): Promise<() => void> {
+  // Refused while anybody listens, whether or not they share. The kernel then refuses this to others.
+  await tryPort(at);
+  const server = await listenAt({ ...at, reusePort: true });
+  // Nothing serves yet.
+  server.on("connection", (socket) => socket.destroy());
+  return () => void server.close();
+}
+
+function listenAt(at: PortAddress): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);
-    server.listen(at, () => server.close(() => resolve()));
+    server.listen(at, () => resolve(server));
   });
 }

@@ -10,7 +10,7 @@ import { rereadFiles } from "../config/server-options.ts";
 import type { Values } from "../config/settings.ts";
 import { listenError } from "./run-server.ts";
 import { hasFlag } from "./semi-space.ts";
-import { tryPort } from "./share-port.ts";
+import { holdPort } from "./share-port.ts";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.ts";
 import type { ThreadGroup, WorkerProcess } from "./worker-process.ts";
 
@@ -36,6 +36,8 @@ export class Threads implements ThreadGroup {
   readonly #running = new Set<RunningThread>();
   /** The port, once a thread listens on it. */
   #port: number | undefined;
+  /** Gives up the port, which is kept until a thread has it. */
+  #stopHolding = () => {};
   /** The URL of the metrics. */
   metricsUrl: string | undefined;
 
@@ -56,16 +58,21 @@ export class Threads implements ThreadGroup {
     const { host, port, metricsAddress } = this.#values;
     // SO_REUSEPORT would also share the port with any other server of this user that sets it: refuse a port in use.
     if (port !== 0) {
-      await tryPort({ host, port }).catch((error) => {
+      this.#stopHolding = await holdPort({ host, port }).catch((error) => {
         throw listenError(error, { host, port });
       });
     }
-    await this.#shared.open();
+    try {
+      await this.#shared.open();
+    } catch (error) {
+      this.#stopHolding();
+      throw error;
+    }
     if (!metricsAddress) return;
     try {
       this.metricsUrl = await this.#shared.serveMetrics(metricsAddress, () => this.#pages());
     } catch (error) {
-      await this.#shared.close();
+      await this.close();
       throw error;
     }
   }
@@ -128,6 +135,7 @@ export class Threads implements ThreadGroup {
   }
 
   async close(): Promise<void> {
+    this.#stopHolding();
     await this.#shared.close();
   }
 
@@ -135,6 +143,7 @@ export class Threads implements ThreadGroup {
   #share(port: number): void {
     if (this.#port !== undefined) return;
     this.#port = port;
+    this.#stopHolding();
     for (const { worker } of this.#running) post(worker, { type: "listen", port });
   }
 

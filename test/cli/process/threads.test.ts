@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { mintToken } from "../../../src/auth/mint-token.ts";
+import { holdPort, tryPort } from "../../../src/cli/process/share-port.ts";
 import { scrape } from "../../support/figures.ts";
 import { Folder, secret } from "../harness.ts";
 
@@ -289,6 +290,37 @@ test("A port that another server has is refused, although threads could share it
     `error: port ${port} on 127.0.0.1 is in use; choose another with --port, or 0 for any free port\n`,
   );
 });
+
+test("Of two servers that start on one port at the same time, one is refused", async () => {
+  const { port } = await freePort();
+  const servers = [0, 1].map(() => run(new Folder(), [`--port=${port}`]));
+  const ready = servers.map(async ({ child, exited }) => {
+    if (!child.stdout) throw new Error("no pipe");
+    return Promise.race([once(createInterface({ input: child.stdout }), "line").then(() => "ready"), exited]);
+  });
+  expect((await Promise.all(ready)).sort()).toEqual([1, "ready"]);
+  expect(servers.map(({ log }) => log()).join("")).toContain(`error: port ${port} on 127.0.0.1 is in use`);
+});
+
+test("A port that is held is refused to others, and shared with the threads of the process", async () => {
+  const at = await freePort();
+  const stopHolding = await holdPort(at);
+  onTestFinished(stopHolding);
+  await expect(holdPort(at)).rejects.toThrow("EADDRINUSE");
+  await tryPort({ ...at, reusePort: true });
+  stopHolding();
+  (await holdPort(at))();
+});
+
+/** A port that nothing has listened on since the kernel chose it. */
+async function freePort(): Promise<{ host: string; port: number }> {
+  const host = "127.0.0.1";
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen({ port: 0, host }, resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return { host, port };
+}
 
 test("A folder that another process uses is an error of the process, reported once", async () => {
   const { folder } = await serve();
