@@ -28,6 +28,8 @@ export function registerGauges(
   { streams, hub, rings, history, gapRepair, verifier, storeClock }: GaugeSources,
   { store, bus, presence }: Ports,
 ): void {
+  // The pages of threads are added up, so the page of a process has the number of its event loops.
+  figure(metrics, "gauge", "tidings_event_loops", "Event loops that serve.", () => 1);
   readStreams(metrics, streams);
   readHub(metrics, hub);
   readRings(metrics, rings);

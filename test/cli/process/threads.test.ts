@@ -205,6 +205,7 @@ test("A thread that dies is replaced, the others go on, and no counter of the pr
   await expect.poll(() => pages.every(({ messages }) => messages.length === 1)).toBe(true);
   const url = line.metrics as string;
   const before = await scrape(url);
+  expect(before.value("tidings_event_loops")).toBe(count);
   expect(before.value("tidings_streams")).toBe(many);
   expect(before.value("tidings_streams_opened_total")).toBe(many);
   expect(before.value("tidings_messages_published_total")).toBe(1);
