@@ -46,7 +46,7 @@ import type { ThreadParts } from "./shared-process.ts";
 import { FirstOfThreads } from "./util/first-of-threads.ts";
 import { guard, type Report, warn } from "./util/guard.ts";
 import { importWith } from "./util/packages.ts";
-import { SharedTallies } from "./util/tallies.ts";
+import { SharedProcessCounts } from "./util/process-counts.ts";
 import { WebSocketBridge } from "./ws/bridge.ts";
 
 /** Where a server listens, and how. */
@@ -170,7 +170,7 @@ export function createThreadServer(options: TidingsOptions, parts: ThreadParts):
   const { logger } = options;
   return createServer(options, {
     open: (committed) => openThreadPorts(parts.link, { committed, logger }),
-    tallies: new SharedTallies(parts.tallies, parts.index),
+    processCounts: new SharedProcessCounts(parts.processCounts, parts.index),
     first: new FirstOfThreads(parts.first),
   });
 }
@@ -185,7 +185,7 @@ async function createServer(
   const watch = await openWatch(settings);
   const registry = loadDescriptors();
   const { committed } = watch.counters;
-  const tallies = shared?.tallies;
+  const processCounts = shared?.processCounts;
   const ports = shared ? shared.open(committed) : await openPorts(settings, committed);
   const store = settings.metrics ? timedStore(ports.store, watch.meter) : ports.store;
   const authorize = settings.authorize && new AuthorizeHook(settings.authorize, settings.clock);
@@ -204,7 +204,7 @@ async function createServer(
   if (exposure !== undefined) logger?.warn(exposure);
   const publicStreams = new PublicStreams({
     perNode: settings.publicStreams,
-    tallies,
+    processCounts,
     clock,
     random: settings.random,
     refused: (error) => watch.counters.failed(error),
@@ -240,7 +240,12 @@ async function createServer(
 
   const embeddedProbes = settings.probes ? ["/livez", "/readyz"] : [];
   const cors = createCors(settings);
-  const inFlight = new InFlight(settings.inFlight, timeouts.stallMs, (reason) => watch.counters.cut(reason), tallies);
+  const inFlight = new InFlight(
+    settings.inFlight,
+    timeouts.stallMs,
+    (reason) => watch.counters.cut(reason),
+    processCounts,
+  );
   const readBytes = (name: string, help: string, read: () => number) =>
     watch.meter.read({ name, help, labels: unlabelled }, "gauge", () => [[{}, read()]]);
   readBytes("tidings_unread_answer_bytes", "Bytes of answers that callers have not read.", () => inFlight.answerBytes);

@@ -8,12 +8,12 @@ import { ThreadHost } from "./adapters/threads/host.ts";
 import type { ThreadLink } from "./adapters/threads/link.ts";
 import { createFirstMemory } from "./util/first-of-threads.ts";
 import { importWith } from "./util/packages.ts";
-import { createTallyMemory, SharedTallies, type TallyMemory } from "./util/tallies.ts";
+import { createProcessCountMemory, type ProcessCountMemory, SharedProcessCounts } from "./util/process-counts.ts";
 
 /** The shared parts of a process, as a thread gets them in its `workerData`. */
 export interface ThreadParts {
   readonly link: ThreadLink;
-  readonly tallies: TallyMemory;
+  readonly processCounts: ProcessCountMemory;
   /** The memory of FirstOfThreads. */
   readonly first: SharedArrayBuffer;
   /** The index of the thread, from 0. */
@@ -37,8 +37,8 @@ export class SharedProcess {
   readonly failed: Promise<Error>;
   readonly #options: SharedProcessOptions;
   readonly #host: ThreadHost;
-  readonly #memory: TallyMemory;
-  readonly #tallies: SharedTallies;
+  readonly #memory: ProcessCountMemory;
+  readonly #processCounts: SharedProcessCounts;
   readonly #first = createFirstMemory();
   #prometheus: Prometheus | undefined;
   /** The counters of threads that have ended, joined into one page: a counter must not fall. */
@@ -49,8 +49,8 @@ export class SharedProcess {
     this.#options = options;
     this.#host = new ThreadHost({ folder: data, keep, logger });
     this.failed = this.#host.failed;
-    this.#memory = createTallyMemory(count);
-    this.#tallies = new SharedTallies(this.#memory, count);
+    this.#memory = createProcessCountMemory(count);
+    this.#processCounts = new SharedProcessCounts(this.#memory, count);
   }
 
   /** Opens the store. Rejects when it is in use or damaged. */
@@ -64,13 +64,13 @@ export class SharedProcess {
   /** Connects a new thread. `transfer` goes into its `transferList`. */
   connect(index: number): { readonly parts: ThreadParts; readonly transfer: MessagePort[] } {
     const { link, transfer } = this.#host.connect();
-    return { parts: { link, tallies: this.#memory, first: this.#first, index }, transfer };
+    return { parts: { link, processCounts: this.#memory, first: this.#first, index }, transfer };
   }
 
   /** Takes back the connections, counts and calls of a thread that has ended. `metrics` is the last page that it sent. */
   disconnect({ link, index }: ThreadParts, metrics: string): void {
     this.#host.disconnect(link);
-    this.#tallies.release(index);
+    this.#processCounts.release(index);
     this.#ended = mergePages([], [this.#ended, metrics]);
   }
 

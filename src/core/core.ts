@@ -32,8 +32,8 @@ import { Disconnector } from "../stream/disconnect.ts";
 import { StreamRegistry } from "../stream/registry.ts";
 import type { FirstOfThreads } from "../util/first-of-threads.ts";
 import { guardedClock, type Report, warn } from "../util/guard.ts";
+import type { ProcessCounts } from "../util/process-counts.ts";
 import { SteadyClock, type SteadyClockEvents } from "../util/steady-clock.ts";
-import type { Tallies } from "../util/tallies.ts";
 import { createIds } from "../util/uuid.ts";
 import { FlushQueue } from "../wire/flush-queue.ts";
 import { reportOnce } from "../wire/unencodable.ts";
@@ -83,7 +83,7 @@ export interface Watch {
 /** The parts besides their ports that the threads of a process share. */
 export interface ThreadShare {
   /** Counts for the limits of the process. */
-  readonly tallies?: Tallies;
+  readonly processCounts?: ProcessCounts;
   /** Chooses the thread that alerts a user. */
   readonly first?: FirstOfThreads;
 }
@@ -97,7 +97,7 @@ export async function startCore(
   given: Settings,
   authorize?: Authorize,
   { counters, tracer, meter }: Watch = unwatched,
-  { tallies, first }: ThreadShare = {},
+  { processCounts, first }: ThreadShare = {},
 ): Promise<Core> {
   const { store, bus, presence } = ports;
   const { random, logger } = given;
@@ -116,7 +116,7 @@ export async function startCore(
     logger?.error({ messageId: id }, "a message cannot be encoded in JSON; readers get it without its payload"),
   );
   const rings = new RingBudget(settings.ringBytes, flushQueue);
-  const hub = new Hub(bus, { budget: rings, flushQueue, tracer, report: reportUnencodable, tallies });
+  const hub = new Hub(bus, { budget: rings, flushQueue, tracer, report: reportUnencodable, processCounts });
   const gapRepair = new GapRepair(bus, hub, store, clock, random);
   const limits = new Limits(ports.limiter, settings.limits, { counters, random });
   const access = new RoomAccess(authorize, clock, settings.directRooms);

@@ -13,7 +13,7 @@ import type { FeedBounds, FeedKey } from "../ports/store.ts";
 import { noTracer, type TraceContext, type Tracer } from "../ports/tracer.ts";
 import { guard, warn } from "../util/guard.ts";
 import { tenantKey } from "../util/keys.ts";
-import type { Tallies } from "../util/tallies.ts";
+import type { ProcessCounts } from "../util/process-counts.ts";
 import type { FlushQueue } from "../wire/flush-queue.ts";
 import { MessageFrame } from "../wire/frame.ts";
 import type { ReportUnencodable } from "../wire/unencodable.ts";
@@ -76,7 +76,7 @@ export interface HubOptions {
   /** Called with messages that a codec cannot encode. */
   readonly report?: ReportUnencodable;
   /** Counts the streams of users over all threads of the process. */
-  readonly tallies?: Tallies | undefined;
+  readonly processCounts?: ProcessCounts | undefined;
 }
 
 /** Followers by feed and by user. It listens to the bus from its construction until `close`. */
@@ -87,18 +87,18 @@ export class Hub {
   /** The followed feeds, and the own feeds of users with streams: this node needs no notices about others. */
   readonly #interest: FeedInterest | undefined;
   readonly #tracer: Tracer;
-  readonly #tallies: Tallies | undefined;
+  readonly #processCounts: ProcessCounts | undefined;
   readonly #flushQueue: Pick<FlushQueue, "add" | "share">;
   readonly #budget: RingBudget;
   readonly #report: ReportUnencodable | undefined;
 
   /** `report`: called with messages that a codec cannot encode. */
-  constructor(bus: Bus, { budget, flushQueue, tracer = noTracer, report, tallies }: HubOptions) {
+  constructor(bus: Bus, { budget, flushQueue, tracer = noTracer, report, processCounts }: HubOptions) {
     this.#budget = budget;
     this.#tracer = tracer;
     this.#flushQueue = flushQueue;
     this.#report = report;
-    this.#tallies = tallies;
+    this.#processCounts = processCounts;
     this.#interest = bus.restrict?.();
     this.#unsubscribe = bus.subscribe((notice) => this.#take(notice));
   }
@@ -132,7 +132,7 @@ export class Hub {
     this.#users.set(id, joined);
     if (joined.followers.size === 0) this.#interest?.add(userFeed(tenant, user).key);
     joined.followers.add(follower);
-    this.#tallies?.add(streamsKey(id), 1);
+    this.#processCounts?.add(streamsKey(id), 1);
   }
 
   /** Stops listening to a user. */
@@ -140,7 +140,7 @@ export class Hub {
     const id = userId(tenant, user);
     const joined = this.#users.get(id);
     if (!joined?.followers.delete(follower)) return;
-    this.#tallies?.add(streamsKey(id), -1);
+    this.#processCounts?.add(streamsKey(id), -1);
     if (joined.followers.size > 0) return;
     this.#users.delete(id);
     this.#interest?.delete(userFeed(tenant, user).key);
@@ -149,7 +149,7 @@ export class Hub {
   /** The number of a user's open streams on this node, in all its threads. */
   streamsOf(tenant: string, user: string): number {
     const own = this.#followersOf(tenant, user).size;
-    return Math.max(own, this.#tallies?.get(streamsKey(userId(tenant, user))) ?? 0);
+    return Math.max(own, this.#processCounts?.get(streamsKey(userId(tenant, user))) ?? 0);
   }
 
   /** The feeds that streams of this node follow. */
@@ -312,7 +312,7 @@ function userId(tenant: string, user: string): string {
   return tenantKey(tenant, user);
 }
 
-/** The key of a user's streams in the tallies of the process. */
+/** The key of a user's streams in the counts of the process. */
 function streamsKey(id: string): string {
   return `streams\n${id}`;
 }

@@ -1,4 +1,4 @@
-import type { Tallies } from "../util/tallies.ts";
+import type { ProcessCounts } from "../util/process-counts.ts";
 
 /** Why an entry is cut: which bound needs its room, or that it has seen no progress for too long. */
 export type LedgerReason = "userBytes" | "nodeBytes" | "stalled";
@@ -15,9 +15,9 @@ export interface LedgerEntry {
 /** How long an entry must have seen no progress before another entry can push it out, in ms. */
 const graceMs = 1_000;
 
-/** The tallies of the ledgers of one kind in all threads of a process. */
+/** The counts of the ledgers of one kind in all threads of a process. */
 export interface SharedLedger {
-  readonly tallies: Tallies;
+  readonly processCounts: ProcessCounts;
   /** The kind of ledger, with which the keys begin. */
   readonly kind: string;
 }
@@ -121,27 +121,27 @@ export class ByteLedger {
   }
 
   #of(user: string): number {
-    return Math.max(this.#users.get(user) ?? 0, this.#tally(`user\n${user}`));
+    return Math.max(this.#users.get(user) ?? 0, this.#countOfProcess(`user\n${user}`));
   }
 
   #ofNode(): number {
-    return Math.max(this.#bytes, this.#tally("node"));
+    return Math.max(this.#bytes, this.#countOfProcess("node"));
   }
 
   /** The bytes of all threads of the process; 0 if it has only one. */
-  #tally(key: string): number {
-    return this.#shared ? this.#shared.tallies.get(`${this.#shared.kind}\n${key}`) : 0;
+  #countOfProcess(key: string): number {
+    return this.#shared ? this.#shared.processCounts.get(`${this.#shared.kind}\n${key}`) : 0;
   }
 
-  #addTally(key: string, bytes: number): void {
-    this.#shared?.tallies.add(`${this.#shared.kind}\n${key}`, bytes);
+  #addToProcess(key: string, bytes: number): void {
+    this.#shared?.processCounts.add(`${this.#shared.kind}\n${key}`, bytes);
   }
 
   #count({ user }: LedgerEntry, bytes: number): void {
     this.#bytes += bytes;
-    this.#addTally("node", bytes);
+    this.#addToProcess("node", bytes);
     if (user === undefined) return;
-    this.#addTally(`user\n${user}`, bytes);
+    this.#addToProcess(`user\n${user}`, bytes);
     const left = (this.#users.get(user) ?? 0) + bytes;
     if (left > 0) this.#users.set(user, left);
     else this.#users.delete(user);

@@ -3,7 +3,7 @@ import { constants, type ServerHttp2Stream } from "node:http2";
 import { fail } from "../errors.ts";
 import type { InFlightSettings } from "../in-flight-options.ts";
 import type { CutReason } from "../metrics/counters.ts";
-import type { Tallies } from "../util/tallies.ts";
+import type { ProcessCounts } from "../util/process-counts.ts";
 import { ByteLedger, type LedgerEntry, type LedgerReason } from "./byte-ledger.ts";
 import { ConnectionLimits, type Held, type InFlightCall } from "./connection-limits.ts";
 
@@ -53,11 +53,16 @@ export class InFlight {
   #timer: NodeJS.Timeout | undefined;
 
   /** `stallMs`: how long an answer may stay unread. `onCut` is called for each call that is cut. */
-  constructor(limits: InFlightSettings, stallMs: number, onCut: (reason: CutReason) => void, tallies?: Tallies) {
+  constructor(
+    limits: InFlightSettings,
+    stallMs: number,
+    onCut: (reason: CutReason) => void,
+    processCounts?: ProcessCounts,
+  ) {
     this.#limits = limits;
     this.#stallMs = stallMs;
     this.#onCut = onCut;
-    const ledger = (kind: string) => new ByteLedger(limits, undefined, tallies && { tallies, kind });
+    const ledger = (kind: string) => new ByteLedger(limits, undefined, processCounts && { processCounts, kind });
     this.#answers = ledger("answers");
     this.#bodies = ledger("bodies");
     this.connectionAnswers = new ConnectionLimits(limits.connectionBytes);

@@ -6,7 +6,7 @@ import { fail } from "../errors.ts";
 import { connectionKey } from "../http/adapter.ts";
 import { type Clock, elapsedOn, type Random } from "../ports/clock.ts";
 import { guard, warn } from "../util/guard.ts";
-import type { Tallies } from "../util/tallies.ts";
+import type { ProcessCounts } from "../util/process-counts.ts";
 import { TokenBucket } from "../util/token-bucket.ts";
 
 /** The least share of one address or connection: a client watches the server and each of its services, or reflects once. */
@@ -34,7 +34,7 @@ export interface PublicStreamsOptions {
    */
   readonly perNode: number;
   /** Counts the streams over all threads of the process. */
-  readonly tallies?: Tallies | undefined;
+  readonly processCounts?: ProcessCounts | undefined;
   readonly clock: Clock;
   readonly random: Random;
   /** Called with the error of each stream that is refused. */
@@ -106,10 +106,10 @@ export class PublicStreams {
     const { perNode, random, refused } = this.#options;
     const share = Math.max(leastShare, Math.floor(perNode / 10));
     const isBeyond =
-      Math.max(this.#open, this.#tally("node")) >= perNode ||
+      Math.max(this.#open, this.#countOfProcess("node")) >= perNode ||
       (this.#connections.get(connection) ?? 0) >= share ||
       (address !== undefined &&
-        Math.max(this.#addresses.get(address) ?? 0, this.#tally(`address\n${address}`)) >= share);
+        Math.max(this.#addresses.get(address) ?? 0, this.#countOfProcess(`address\n${address}`)) >= share);
     if (!isBeyond) return;
     const sentence = "too many streams without a token are open; close some, or come back after the delay";
     const metadata = { option: "publicStreams", limit: String(perNode) };
@@ -126,16 +126,16 @@ export class PublicStreams {
   }
 
   /** The streams of all threads of the process; 0 if it has only one. */
-  #tally(key: string): number {
-    return this.#options.tallies?.get(`public\n${key}`) ?? 0;
+  #countOfProcess(key: string): number {
+    return this.#options.processCounts?.get(`public\n${key}`) ?? 0;
   }
 
   #count(address: string | undefined, connection: object, by: 1 | -1): void {
     this.#open += by;
-    this.#options.tallies?.add("public\nnode", by);
+    this.#options.processCounts?.add("public\nnode", by);
     this.#connections.set(connection, (this.#connections.get(connection) ?? 0) + by);
     if (address === undefined) return;
-    this.#options.tallies?.add(`public\naddress\n${address}`, by);
+    this.#options.processCounts?.add(`public\naddress\n${address}`, by);
     const left = (this.#addresses.get(address) ?? 0) + by;
     if (left > 0) this.#addresses.set(address, left);
     else this.#addresses.delete(address);

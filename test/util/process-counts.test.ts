@@ -1,16 +1,16 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createTallyMemory, SharedTallies } from "../../src/util/tallies.ts";
+import { createProcessCountMemory, SharedProcessCounts } from "../../src/util/process-counts.ts";
 
 const threads = 3;
 
-/** The tallies of each thread, as each opens them, and those of the first thread of the process. */
+/** The counts of each thread, as each opens them, and those of the first thread of the process. */
 function open() {
-  const memory = createTallyMemory(threads, 64);
+  const memory = createProcessCountMemory(threads, 64);
   return {
     memory,
-    each: Array.from({ length: threads }, (_, thread) => new SharedTallies(memory, thread)),
-    main: new SharedTallies(memory, threads),
+    each: Array.from({ length: threads }, (_, thread) => new SharedProcessCounts(memory, thread)),
+    main: new SharedProcessCounts(memory, threads),
   };
 }
 
@@ -20,7 +20,7 @@ test("A count adds up all threads", () => {
   each[1]?.add("ann", 3);
   each[1]?.add("bob", 1);
   each[0]?.add("ann", -1);
-  expect(each.map((tallies) => tallies.get("ann"))).toEqual([4, 4, 4]);
+  expect(each.map((processCounts) => processCounts.get("ann"))).toEqual([4, 4, 4]);
   expect(main.get("bob")).toBe(1);
   expect(main.get("eve")).toBe(0);
 });
@@ -73,13 +73,13 @@ test("Counts agree with a model, whatever is added, taken back and released", ()
 
 test("A full table counts no further keys, and uses the entries of keys that are back at 0 again", () => {
   const { each } = open();
-  const [tallies] = each as [SharedTallies];
+  const [processCounts] = each as [SharedProcessCounts];
   const most = 64;
-  for (let index = 0; index < most; index++) tallies.add(`${index}`, 1);
-  tallies.add("one too many", 1);
-  expect(tallies.get("one too many")).toBe(0);
-  tallies.add("7", -1);
-  tallies.add("one too many", 1);
-  expect(tallies.get("one too many")).toBe(1);
-  expect(tallies.get(`${most - 1}`)).toBe(1);
+  for (let index = 0; index < most; index++) processCounts.add(`${index}`, 1);
+  processCounts.add("one too many", 1);
+  expect(processCounts.get("one too many")).toBe(0);
+  processCounts.add("7", -1);
+  processCounts.add("one too many", 1);
+  expect(processCounts.get("one too many")).toBe(1);
+  expect(processCounts.get(`${most - 1}`)).toBe(1);
 });

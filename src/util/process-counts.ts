@@ -1,8 +1,8 @@
 /** Counts by key that the threads of a process share, so that a limit holds for the process rather than for each thread. */
 import { hash, randomUUID } from "node:crypto";
 
-/** The counts of all threads. */
-export interface Tallies {
+/** Counts by key, over all threads of the process. */
+export interface ProcessCounts {
   /** The count of a key, over all threads. */
   get(key: string): number;
   /** Adds to the count of a key, from this thread. A key whose count is back at 0 takes no memory. */
@@ -10,7 +10,7 @@ export interface Tallies {
 }
 
 /** The memory of the counts, which goes to each thread in its `workerData`. */
-export interface TallyMemory {
+export interface ProcessCountMemory {
   readonly buffer: SharedArrayBuffer;
   /** The number of threads. */
   readonly threads: number;
@@ -26,7 +26,7 @@ const slotsPerKey = 2;
 const header = { lock: 0, used: 1, free: 2, words: 4 } as const;
 
 /** Creates the memory of the counts of `threads` threads. The system commits its pages as they are used. */
-export function createTallyMemory(threads: number, maxKeys = 2 ** 18): TallyMemory {
+export function createProcessCountMemory(threads: number, maxKeys = 2 ** 18): ProcessCountMemory {
   const bytes = 4 * (header.words + slotsPerKey * maxKeys) + 8 * maxKeys * (1 + threads);
   return { buffer: new SharedArrayBuffer(bytes), threads, maxKeys, salt: randomUUID() };
 }
@@ -35,7 +35,7 @@ export function createTallyMemory(threads: number, maxKeys = 2 ** 18): TallyMemo
  * Counts in shared memory: a hash table of entries, each with one count per thread, so that the counts of a thread that died can
  * be taken back. One lock guards the table; a thread holds it for a few hundred nanoseconds.
  */
-export class SharedTallies implements Tallies {
+export class SharedProcessCounts implements ProcessCounts {
   readonly #threads: number;
   readonly #thread: number;
   readonly #maxKeys: number;
@@ -49,7 +49,7 @@ export class SharedTallies implements Tallies {
   readonly #counts: Float64Array;
 
   /** `thread` is the index of the thread that adds, from 0. */
-  constructor({ buffer, threads, maxKeys, salt }: TallyMemory, thread: number) {
+  constructor({ buffer, threads, maxKeys, salt }: ProcessCountMemory, thread: number) {
     this.#maxKeys = maxKeys;
     this.#slots = slotsPerKey * maxKeys;
     this.#threads = threads;
