@@ -59,7 +59,7 @@ function readVersion(): string {
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
 /** Loads `serve` alone where it suffices: the other commands, which are clients, take longer to load. */
-const load: LoadCommands = async (name) => (name === "serve" ? [serve] : (await import("./run.ts")).commands);
+const load: LoadCommands = async (name) => (name === "serve" ? [serve] : (await import("./all-commands.ts")).commands);
 
 const code = await dispatch(process.argv.slice(2), process.env, io, deps, load);
 // Handles may still be open after a second signal, so exit explicitly, but only when stdout has been flushed.

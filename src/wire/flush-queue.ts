@@ -35,7 +35,7 @@ export class FlushQueue {
   #scheduled = false;
   #flushing = false;
   #joints = new Map<Frame, Joint>();
-  /** Bytes of shared arrays of frames by `Format.index`. */
+  /** The joined bytes of shared arrays of frames, by `Format.index`. */
   #shared = new Map<readonly Frame[], (Buffer | undefined)[]>();
 
   /** `defer` flushes the queue; tests and simulations pass their own. `report`: called with errors that no stream takes. */

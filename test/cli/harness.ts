@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
+import { commands } from "../../src/cli/all-commands.ts";
 import type { Dependencies } from "../../src/cli/command.ts";
+import { dispatch } from "../../src/cli/dispatch.ts";
 import type { Io } from "../../src/cli/process/io.ts";
-import { main } from "../../src/cli/run.ts";
 
 /** A secret that counts as strong. */
 export const secret = "k3yF0rTe5ts-0nly-q8Zr2Vw6Xn4Bm1Lc";
@@ -49,7 +50,7 @@ export function start(
     },
   };
   return {
-    code: main(argv, env, io, { ...unused, ...deps }),
+    code: dispatch(argv, env, io, { ...unused, ...deps }, async () => commands),
     stdout: () => written.stdout,
     stderr: () => written.stderr,
     signal() {

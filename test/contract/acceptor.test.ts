@@ -46,7 +46,7 @@ function accepts(desc: DescMessage, message: Message): boolean {
   return acceptors.of(desc)?.(message) ?? false;
 }
 
-/** The type of a request with its rules, which the generated schema has not. */
+/** The type of a request with its rules, which the generated schema does not have. */
 function ruled({ typeName }: DescMessage): DescMessage {
   return registry.getMessage(typeName) as DescMessage;
 }
@@ -89,7 +89,7 @@ const extreme: fc.Arbitrary<unknown> = fc.oneof(
   fc.boolean(),
 );
 
-/** A way to something in a message that is text, a number or a flag. */
+/** The path to a text, number or flag in a message. */
 type Leaf = readonly [holder: Record<string, unknown>, key: string];
 
 function leavesOf(holder: object): Leaf[] {
@@ -145,7 +145,7 @@ describe("An acceptor", () => {
       }),
       { numRuns: 5000 },
     );
-    // Of the rest of the requests, all lie close to good ones, so both sides have to come up.
+    // All other requests are close to good ones, so both outcomes must occur.
     expect(Math.min(accepted, refused)).toBeGreaterThan(500);
   });
 
@@ -193,7 +193,7 @@ describe("Acceptors leave to protovalidate a message with", () => {
   ])("$what", ({ field, rules, message }) => {
     const desc = changed({ ...(field ? { field } : {}), ...(rules ? { rules } : {}), ...(message ? { message } : {}) });
     expect(new Acceptors().of(desc)).toBeUndefined();
-    // The same change of nothing leaves an acceptor.
+    // Without a change of the rules there is an acceptor.
     expect(new Acceptors().of(changed({}))).toBeDefined();
   });
 });

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { mintToken } from "../../src/auth/mint-token.ts";
-import { commands } from "../../src/cli/run.ts";
+import { commands } from "../../src/cli/all-commands.ts";
 import { createTidings } from "../../src/server.ts";
 import { openssl } from "../support/certificate.ts";
 import { testWith } from "../support/require.ts";

@@ -96,7 +96,7 @@ test("Hello for a user without cached state asks once for the read state, the to
   const other = await startTestCore({ store });
   const reader = other.subscribe(ann);
   await reader.first("caughtUp");
-  // Of blocks, the read state, and the totals.
+  // One call each for blocks, the read state and the totals.
   expect(other.called("readState")).toBe(2);
   expect(other.called("countNotifications")).toBe(1);
   expect(other.called("bounds")).toBe(1);

@@ -161,7 +161,7 @@ function mayAlert(user: string, { kind, receiverId }: Message): boolean {
   return kind === Kind.NOTIFICATION || (kind === Kind.ACTIVITY && receiverId === user);
 }
 
-/** A message that was published, by what a page may get of it. */
+/** A published message, as far as it decides which pages get it. */
 interface Published {
   readonly id: string;
   readonly kind: Kind;
@@ -195,7 +195,7 @@ class Crowd {
     this.#isForgetful = fraction() < 0.5;
   }
 
-  /** Takes a step of one kind or another. */
+  /** Takes one random step. */
   async step(): Promise<void> {
     const chance = this.#fraction();
     if (chance < 0.45) this.#calls.push(this.#publish());

@@ -1,4 +1,4 @@
-/** A thread that opens the ports of its link and does what the test says: the program, and the test's side of it. */
+/** A thread that opens the ports of its link and takes commands from the test: its program, and the test's side of it. */
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import type { ThreadHost } from "../../src/adapters/threads/host.ts";
 import type { ThreadLink } from "../../src/adapters/threads/link.ts";
@@ -77,7 +77,7 @@ export class EventLoopThread {
     await this.end();
   }
 
-  /** Ends the thread in whatever it does. */
+  /** Terminates the thread, whatever it is doing. */
   async end(): Promise<void> {
     await this.#worker.terminate();
     this.#host.disconnect(this);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { commands } from "../../../src/cli/all-commands.ts";
 import { readArguments } from "../../../src/cli/config/arguments.ts";
 import { commandNames, flagName, settingNames, settingOf } from "../../../src/cli/config/settings.ts";
-import { commands } from "../../../src/cli/run.ts";
 import { run } from "../harness.ts";
 
 describe("The help", () => {

@@ -1,9 +1,10 @@
 /** `tidings serve` with real workers, but with a service that responds to every request with the id of its process. */
 import { pino } from "pino";
+import { commands } from "../../../src/cli/all-commands.ts";
 import type { Dependencies } from "../../../src/cli/command.ts";
+import { dispatch } from "../../../src/cli/dispatch.ts";
 import { startWorker, workerIo } from "../../../src/cli/process/cluster.ts";
 import type { Io } from "../../../src/cli/process/io.ts";
-import { main } from "../../../src/cli/run.ts";
 import { createListener } from "../../../src/http/listener.ts";
 
 const timeouts = { headersMs: 5_000, requestMs: 5_000, idleMs: 5_000, stallMs: 5_000 };
@@ -58,4 +59,5 @@ const deps: Dependencies = {
   },
 };
 
-process.exit(await main(process.argv.slice(2), { TIDINGS_JWT_SECRET: process.env.TIDINGS_JWT_SECRET }, io, deps));
+const env = { TIDINGS_JWT_SECRET: process.env.TIDINGS_JWT_SECRET };
+process.exit(await dispatch(process.argv.slice(2), env, io, deps, async () => commands));

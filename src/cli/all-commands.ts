@@ -1,4 +1,4 @@
-import type { Command, Dependencies } from "./command.ts";
+import type { Command } from "./command.ts";
 import { dev } from "./commands/dev.ts";
 import { disconnect } from "./commands/disconnect.ts";
 import { online } from "./commands/online.ts";
@@ -7,14 +7,6 @@ import { serve } from "./commands/serve.ts";
 import { tail } from "./commands/tail.ts";
 import { token } from "./commands/token.ts";
 import { unread } from "./commands/unread.ts";
-import type { Environment } from "./config/configuration.ts";
-import { dispatch } from "./dispatch.ts";
-import type { Io } from "./process/io.ts";
 
 /** All commands, in the order in which the help lists them. */
 export const commands: readonly Command[] = [serve, dev, token, publish, tail, unread, online, disconnect];
-
-/** Runs a command line, as `dispatch`, with all commands. */
-export function main(argv: readonly string[], env: Environment, io: Io, deps: Dependencies): Promise<number> {
-  return dispatch(argv, env, io, deps, async () => commands);
-}
