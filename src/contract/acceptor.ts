@@ -1,7 +1,7 @@
 /**
  * Recognises valid messages without protovalidate. The rules of a message type are compiled at the start into plain functions,
- * which take about a microsecond for a PublishRequest where the library takes fifty. An acceptor errs on one side only: what
- * it accepts, the library accepts too; what it does not accept goes to the library, which finds and describes the violations.
+ * which take about a microsecond for a PublishRequest where the library takes fifty. An acceptor errs on one side only: the
+ * library accepts every message that it accepts, and gets all others, to find and describe the violations.
  */
 import {
   type DescField,

@@ -54,7 +54,7 @@ export function longCountLaw(bench: StoreBench): void {
             if (next.do === "reopen") {
               if (opened.reopen) ({ store } = await opened.reopen());
             } else await take(store, next, now, ids);
-            // The second count may find what the first one has prepared, and must find the same.
+            // The first count may make a store prepare tallies, which must not change the second.
             for (let round = 0; round < 2; round++) await compare(store, picks, now);
           }
         }),
@@ -95,7 +95,7 @@ async function take(store: Store, next: Exclude<Step, { do: "reopen" }>, now: nu
   }
 }
 
-/** Counts both feeds in several ranges, and compares the results with what can be read of the feeds. */
+/** Counts both feeds in several ranges, and compares the counts with the entries that can be read. */
 async function compare(store: Store, picks: readonly number[], now: number): Promise<void> {
   const entries = await Promise.all(feeds.map((feed) => readAll(store, feed, now, 1000)));
   const bounds = await store.bounds(feeds);
