@@ -232,7 +232,7 @@ describe("A warm server takes", () => {
     expect(count).toBeLessThanOrEqual(most);
   });
 
-  test("what the table of bounds names, and nothing else", () => {
+  test("nothing that the table of bounds does not name", () => {
     expect([...measured.keys()].sort()).toEqual(Object.keys(bounds).sort());
   });
 });

@@ -1,5 +1,5 @@
 /**
- * The main thread's part of a process whose event loops run in several threads. It owns the thread of the embedded store,
+ * The first thread's part of a process whose event loops run in several threads. It owns the thread of the embedded store,
  * presence and the shared buckets of the rate limits, and introduces the threads to each other.
  */
 import { MessageChannel, type MessagePort } from "node:worker_threads";

@@ -47,7 +47,8 @@ export const serve: Command = {
     const redact = createRedactor([values.store, values.bus]);
     const logger = await deps.createLogger(values.logLevel, redact);
     if (loops.reason !== undefined) {
-      logger[values.workers === undefined ? "info" : "warn"](`serving with one event loop: ${loops.reason}`);
+      const level = values.workers === undefined ? "info" : "warn";
+      logger[level](`serving with one event loop: ${loops.reason}`);
     }
     // Checked here, too, where threads or processes will read them again: errors of usage have an exit code of their own.
     const options = serverOptions(values, auth, logger);
