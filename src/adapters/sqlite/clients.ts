@@ -1,5 +1,5 @@
 import type { MessagePort } from "node:worker_threads";
-import type { Commit } from "../../ports/store.ts";
+import type { Commit, Entry } from "../../ports/store.ts";
 import { type Answer, type Call, isConnection, type PortMessage, type ThreadMessage } from "./protocol.ts";
 
 /** The answers to a batch of calls, and its commits. */
@@ -72,5 +72,27 @@ export class Clients {
 }
 
 function post(port: MessagePort, { answers, commits }: Served): void {
-  port.postMessage({ type: "answers", answers, commits } satisfies ThreadMessage);
+  port.postMessage({ type: "answers", answers, commits } satisfies ThreadMessage, largeBodies(answers));
+}
+
+/** Bodies of at least this many bytes are handed over to the other thread: copied, they would be garbage in both of them. */
+const largeBytes = 16 * 1024;
+
+/** The memory of the large bodies among the entries of some answers. */
+function largeBodies(answers: readonly Answer[]): ArrayBuffer[] {
+  const buffers = new Set<ArrayBuffer>();
+  for (const [, value] of answers) {
+    for (const entry of entriesOf(value)) {
+      const body = (entry as Partial<Entry> | null | undefined)?.body;
+      if (body && body.length >= largeBytes && body.length === body.buffer.byteLength)
+        buffers.add(body.buffer as ArrayBuffer);
+    }
+  }
+  return [...buffers];
+}
+
+/** The entries in the answer of a method; none for a method that answers with something else. */
+function entriesOf(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  return (value as { readonly entries?: readonly unknown[] } | undefined)?.entries ?? [];
 }
