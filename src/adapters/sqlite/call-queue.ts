@@ -1,5 +1,5 @@
 import { CallError } from "./call-error.ts";
-import type { Answer, Call } from "./protocol.ts";
+import { type Answer, type Call, writes } from "./protocol.ts";
 
 /** The most calls in flight. Further ones are refused, so that a slow disk cannot fill the memory. */
 const maxPending = 50_000;
@@ -11,13 +11,16 @@ interface Pending {
 
 /**
  * The calls of one client to the store's thread. All calls of an event-loop tick are one message, and the next message is
- * sent after the answers of the last: calls that are made meanwhile gather into one batch.
+ * sent after the answers of the last: calls that are made meanwhile gather into one batch. Equal reads of a batch are one call:
+ * streams that open together ask for the same of the feeds that they share.
  */
 export class CallQueue {
   readonly #pending = new Map<number, Pending>();
   readonly #waiting: () => void;
   #post: ((calls: readonly Call[]) => void) | undefined;
   #outbox: Call[] = [];
+  /** The answers of the reads in `#outbox` since the last write there, by what they read. */
+  readonly #reads = new Map<string, Promise<unknown>>();
   #nextId = 1;
   /** The id of the last call that was sent. */
   #lastSent = 0;
@@ -36,15 +39,24 @@ export class CallQueue {
     return this.#pending.size > 0;
   }
 
-  /** Makes a call. Rejects with a CallError when it fails on the thread, and with another error when it does not reach it. */
-  call(method: string, args: readonly unknown[]): Promise<unknown> {
+  /**
+   * Makes a call. Rejects with a CallError when it fails on the thread, and with another error when it does not reach it.
+   * A read may share its answer with others of the same `read`, which has to name the method and all arguments.
+   */
+  call(method: string, args: readonly unknown[], read?: string): Promise<unknown> {
     if (this.#end) return Promise.reject(this.#end);
     if (this.#pending.size >= maxPending) return Promise.reject(new Error("too many calls are waiting for the store"));
+    const shared = read === undefined ? undefined : this.#reads.get(read);
+    if (shared) return shared;
     const id = this.#nextId++;
     if (this.#outbox.push([id, method, args]) === 1) setImmediate(() => this.#flush());
-    return new Promise((resolve, reject) => {
+    const answer = new Promise<unknown>((resolve, reject) => {
       if (this.#pending.set(id, { resolve, reject }).size === 1) this.#waiting();
     });
+    // A read after a write may see what it wrote.
+    if (writes.has(method)) this.#reads.clear();
+    else if (read !== undefined) this.#reads.set(read, answer);
+    return answer;
   }
 
   /** Sends waiting and future calls with `post` from now on. */
@@ -81,7 +93,7 @@ export class CallQueue {
   /** Fails waiting and future calls. */
   stop(error: Error): void {
     this.#end ??= error;
-    this.#outbox = [];
+    this.#takeOutbox();
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
     this.#checkIdle();
@@ -96,11 +108,17 @@ export class CallQueue {
 
   #flush(): void {
     if (!this.#post || this.#isSent || this.#outbox.length === 0) return;
-    const calls = this.#outbox;
-    this.#outbox = [];
+    const calls = this.#takeOutbox();
     this.#isSent = true;
     this.#lastSent = (calls.at(-1) as Call)[0];
     this.#post(calls);
+  }
+
+  #takeOutbox(): readonly Call[] {
+    const calls = this.#outbox;
+    this.#outbox = [];
+    this.#reads.clear();
+    return calls;
   }
 
   #checkIdle(): void {

@@ -22,8 +22,8 @@ import { writes } from "./protocol.ts";
 
 /** The methods of a store whose calls are made on the store's thread. */
 export abstract class StoreCalls implements FeedLog, InboxIndex {
-  /** Makes a call on the thread. */
-  protected abstract call(method: string, args: readonly unknown[]): Promise<unknown>;
+  /** Makes a call on the thread, as `CallQueue.call` does. */
+  protected abstract call(method: string, args: readonly unknown[], read?: string): Promise<unknown>;
 
   /** Why nothing must be written now; undefined if writing is safe. */
   protected abstract get writeRefusal(): string | undefined;
@@ -33,7 +33,7 @@ export abstract class StoreCalls implements FeedLog, InboxIndex {
   }
 
   bounds(feeds: readonly FeedKey[]): Promise<readonly FeedBounds[]> {
-    return this.#ask("bounds", feeds);
+    return this.#share("bounds", feeds);
   }
 
   read(feed: FeedKey, after: number, upTo: number, limit: number, now: number): Promise<FeedSlice> {
@@ -53,7 +53,8 @@ export abstract class StoreCalls implements FeedLog, InboxIndex {
   }
 
   select(selection: Selection): Promise<readonly Entry[]> {
-    return this.#ask("select", selection);
+    // Without bodies, so that the key of a page of a list, which no other user asks for, need not be written.
+    return selection.bodies ? this.#ask("select", selection) : this.#share("select", selection);
   }
 
   countNotifications(
@@ -83,10 +84,15 @@ export abstract class StoreCalls implements FeedLog, InboxIndex {
     return this.#call(method, args, (answer) => answer as T);
   }
 
-  #call<T>(method: string, args: readonly unknown[], decode: (answer: unknown) => T): Promise<T> {
+  /** As `#ask`, for a read that others may make at the same time. */
+  #share<T>(method: string, question: unknown): Promise<T> {
+    return this.#call(method, [question], (answer) => answer as T, `${method} ${JSON.stringify(question)}`);
+  }
+
+  #call<T>(method: string, args: readonly unknown[], decode: (answer: unknown) => T, read?: string): Promise<T> {
     const refusal = writes.has(method) ? this.writeRefusal : undefined;
     if (refusal !== undefined) return Promise.reject(unavailable(new Error(refusal)));
-    return this.call(method, args).then(decode, (cause) => {
+    return this.call(method, args, read).then(decode, (cause) => {
       throw unavailable(cause);
     });
   }

@@ -100,8 +100,8 @@ export class SqliteStore extends StoreCalls implements Store {
     return isSafe ? undefined : this.#health.current.reason;
   }
 
-  protected override call(method: string, args: readonly unknown[]): Promise<unknown> {
-    return this.#thread.call(method, args);
+  protected override call(method: string, args: readonly unknown[], read?: string): Promise<unknown> {
+    return this.#thread.call(method, args, read);
   }
 
   #events(committed: CommitListener): ThreadEvents {

@@ -67,9 +67,9 @@ export class StoreThread {
     }
   }
 
-  /** Makes a call. Rejects with a CallError when it fails on the thread, and with another error when it does not reach it. */
-  call(method: string, args: readonly unknown[]): Promise<unknown> {
-    return this.#queue.call(method, args);
+  /** Makes a call, as `CallQueue.call` does. */
+  call(method: string, args: readonly unknown[], read?: string): Promise<unknown> {
+    return this.#queue.call(method, args, read);
   }
 
   /** Whether the thread runs and has the database open. */

@@ -56,8 +56,8 @@ export class ThreadStore extends StoreCalls implements Store {
     return this.#state.figures;
   }
 
-  protected override call(method: string, args: readonly unknown[]): Promise<unknown> {
-    return this.#queue.call(method, args);
+  protected override call(method: string, args: readonly unknown[], read?: string): Promise<unknown> {
+    return this.#queue.call(method, args, read);
   }
 
   protected override get writeRefusal(): string | undefined {

@@ -8,6 +8,7 @@ import { CountTrimmer } from "../../../src/adapters/sqlite/count-trimmer.ts";
 import { Database } from "../../../src/adapters/sqlite/database.ts";
 import { SqliteFeeds } from "../../../src/adapters/sqlite/feeds.ts";
 import { reasonOf } from "../../../src/errors.ts";
+import { selectAll } from "../../../src/inbox/selection.ts";
 import type { Store, StoreHealth } from "../../../src/ports/store.ts";
 import type { OpenedStore } from "../../../src/testing/store-bench.ts";
 import { appendOne, message, messages, readAll, start, stored, upTo, userFeed } from "../../support/store-messages.ts";
@@ -222,12 +223,31 @@ describe("A call that fails", () => {
 describe("The thread of a store", () => {
   test("refuses calls beyond its limit, and only those", async () => {
     const store = await open();
-    const calls = upTo(50_010).map(() => store.bounds([]));
+    const calls = upTo(50_010).map(() => store.readState("t", "ann"));
     const refused = calls.splice(50_000).map(rejection);
     expect((await Promise.all(refused)).map(({ cause }) => String(cause))).toEqual(
       Array(10).fill("Error: too many calls are waiting for the store"),
     );
     expect(await Promise.all(calls)).toHaveLength(50_000);
     expect(await appendOne(store, message("t"))).toBe(1);
+  });
+
+  test("makes equal reads of one message once, and again after a write", async () => {
+    const store = await open();
+    const first = [store.bounds([userFeed("t")]), store.bounds([userFeed("t")]), store.bounds([userFeed("u")])];
+    const [one, same, other] = await Promise.all(first);
+    expect(same).toBe(one);
+    expect(other).not.toBe(one);
+    const [before, seq, after] = await Promise.all([
+      store.bounds([userFeed("t")]),
+      appendOne(store, message("t")),
+      store.bounds([userFeed("t")]),
+    ]);
+    expect([before[0]?.seq, seq, after[0]?.seq]).toEqual([0, 1, 1]);
+    // Selections that differ in nothing but their time are different reads.
+    const select = (now: number) => store.select({ ...selectAll({ name: "user", key: userFeed("t") }, [[1, 9]], now) });
+    const [young, again, old] = await Promise.all([select(start), select(start), select(start + 1)]);
+    expect(again).toBe(young);
+    expect(old).not.toBe(young);
   });
 });
