@@ -11,15 +11,15 @@ interface Pending {
 
 /**
  * The calls of one client to the store's thread. All calls of an event-loop tick are one message, and the next message is
- * sent after the answers of the last: calls that are made meanwhile gather into one batch. Equal reads of a batch are one call:
- * streams that open together ask for the same of the feeds that they share.
+ * sent after the answers of the last: calls that are made meanwhile gather into one batch. Equal reads of a batch are one call,
+ * since streams that open together ask the same about the feeds that they share.
  */
 export class CallQueue {
   readonly #pending = new Map<number, Pending>();
   readonly #waiting: () => void;
   #post: ((calls: readonly Call[]) => void) | undefined;
   #outbox: Call[] = [];
-  /** The answers of the reads in `#outbox` since the last write there, by what they read. */
+  /** The answers of the shareable reads in `#outbox` after its last write, by their keys. */
   readonly #reads = new Map<string, Promise<unknown>>();
   #nextId = 1;
   /** The id of the last call that was sent. */
@@ -41,7 +41,7 @@ export class CallQueue {
 
   /**
    * Makes a call. Rejects with a CallError when it fails on the thread, and with another error when it does not reach it.
-   * A read may share its answer with others of the same `read`, which has to name the method and all arguments.
+   * A read with the key `read` may share its answer with others of that key, which must name the method and all arguments.
    */
   call(method: string, args: readonly unknown[], read?: string): Promise<unknown> {
     if (this.#end) return Promise.reject(this.#end);
@@ -53,7 +53,7 @@ export class CallQueue {
     const answer = new Promise<unknown>((resolve, reject) => {
       if (this.#pending.set(id, { resolve, reject }).size === 1) this.#waiting();
     });
-    // A read after a write may see what it wrote.
+    // A read after a write must see it.
     if (writes.has(method)) this.#reads.clear();
     else if (read !== undefined) this.#reads.set(read, answer);
     return answer;

@@ -75,10 +75,10 @@ function post(port: MessagePort, { answers, commits }: Served): void {
   port.postMessage({ type: "answers", answers, commits } satisfies ThreadMessage, largeBodies(answers));
 }
 
-/** Bodies of at least this many bytes are handed over to the other thread: copied, they would be garbage in both of them. */
+/** The least bytes of a body that is transferred to the other thread: a copy would become garbage in both threads. */
 const largeBytes = 16 * 1024;
 
-/** The memory of the large bodies among the entries of some answers. */
+/** Returns the buffers of the large bodies in answers. */
 function largeBodies(answers: readonly Answer[]): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();
   for (const [, value] of answers) {
@@ -91,7 +91,7 @@ function largeBodies(answers: readonly Answer[]): ArrayBuffer[] {
   return [...buffers];
 }
 
-/** The entries in the answer of a method; none for a method that answers with something else. */
+/** Returns the entries in the answer of a method; none if it answers with something else. */
 function entriesOf(value: unknown): readonly unknown[] {
   if (Array.isArray(value)) return value;
   return (value as { readonly entries?: readonly unknown[] } | undefined)?.entries ?? [];

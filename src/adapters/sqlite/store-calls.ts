@@ -53,7 +53,7 @@ export abstract class StoreCalls implements FeedLog, InboxIndex {
   }
 
   select(selection: Selection): Promise<readonly Entry[]> {
-    // Without bodies, so that the key of a page of a list, which no other user asks for, need not be written.
+    // A page of a list has bodies, and no other user asks for it: do not spend time on its key.
     return selection.bodies ? this.#ask("select", selection) : this.#share("select", selection);
   }
 
@@ -84,7 +84,7 @@ export abstract class StoreCalls implements FeedLog, InboxIndex {
     return this.#call(method, args, (answer) => answer as T);
   }
 
-  /** As `#ask`, for a read that others may make at the same time. */
+  /** As `#ask`, for a read that other callers may make at the same time. */
   #share<T>(method: string, question: unknown): Promise<T> {
     return this.#call(method, [question], (answer) => answer as T, `${method} ${JSON.stringify(question)}`);
   }
