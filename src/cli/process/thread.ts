@@ -25,11 +25,20 @@ function reload(fresh: ReloadOptions): void {
   }
 }
 
+/** Sends nothing where a metric cannot be read: a scrape uses the last page then. */
+async function sendMetrics(): Promise<void> {
+  try {
+    send({ type: "metrics", page: (await tidings.metrics()).text });
+  } catch (error) {
+    logger.error({ err: error }, "the metrics of a thread cannot be read");
+  }
+}
+
 main.on("message", (message: ToThread) => {
   if (message.type === "listen") listen.resolve(message.port);
   else if (message.type === "drain") drain.resolve();
   else if (message.type === "reload") reload(message.fresh);
-  else void tidings.metrics().then(({ text }) => send({ type: "metrics", page: text }));
+  else void sendMetrics();
 });
 
 const at = { ...listenOptions(values), port: await listen.promise, reusePort: true };
