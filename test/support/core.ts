@@ -165,7 +165,7 @@ export class TestCore {
 
   /** Publishes `count` messages in one call, and returns their ids. `each` returns the fields of one of them. */
   async publishMany(
-    tenant: string,
+    tenant: string | undefined,
     to: To,
     count: number,
     each: (index: number) => DraftInit = () => ({}),

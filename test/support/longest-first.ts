@@ -10,6 +10,7 @@ const longest = [
   "test/e2e/kill.test.ts",
   "test/cli/process/cluster.test.ts",
   "test/e2e/interop/buf-curl.test.ts",
+  "test/properties/crowd.property.test.ts",
   "test/properties/delivery.property.test.ts",
   "test/e2e/browser/demo.test.ts",
 ];
