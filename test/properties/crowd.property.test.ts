@@ -39,7 +39,7 @@ test("Each page of a crowd gets what it asked for once and in order, with right 
         },
       );
     }),
-    { numRuns: 25 },
+    { numRuns: 15 },
   );
   expect(fromBatches.count).toBeGreaterThan(fromRings.count);
 }, 120_000);

@@ -19,6 +19,7 @@ interface HealthClient {
 
 const proto = "node_modules/grpc-health-check/proto/health/v1/health.proto";
 const clients: Client[] = [];
+const open: ClientReadableStream<Answer>[] = [];
 
 /** A client with a connection of its own, also where others are connected to the same address. */
 function connect(host: string): HealthClient & Client {
@@ -34,6 +35,7 @@ function watch(client: HealthClient, address = "192.0.2.9"): Promise<string> {
   const metadata = new Metadata();
   metadata.set("x-forwarded-for", address);
   const stream = client.watch({ service: "" }, metadata);
+  open.push(stream);
   return new Promise((resolve) => {
     stream.once("data", () => resolve("open"));
     stream.on("error", (error: ServiceError) =>
@@ -58,8 +60,9 @@ function check(client: HealthClient): Promise<string> {
 const opened = (count: number) => Array.from({ length: count }, () => "open");
 const refusal = "RESOURCE_EXHAUSTED";
 
-/** Before the servers stop, which otherwise wait for the clients. */
+/** Before the servers stop, which otherwise wait for the clients, as these do for their streams. */
 function disconnect(): void {
+  for (const stream of open.splice(0)) stream.cancel();
   for (const client of clients.splice(0)) client.close();
 }
 
