@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Caller, rawRequest } from "../sockets/raw-caller.ts";
 import { publishBody, publishTo } from "../workload/message.ts";
 import { benchSecret, benchTenant, serviceToken } from "../workload/tokens.ts";
@@ -9,6 +10,18 @@ import type { Sender, Unicaster } from "./servers.ts";
 export interface Served extends Sender, Unicaster {
   /** The CPU time of each thread so far, in µs, by id. */
   threads(): ReadonlyMap<string, number>;
+}
+
+/** Until its threads listen, the first thread holds the port, and resets what connects. */
+async function untilReady(port: number): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      if ((await fetch(`http://127.0.0.1:${port}/readyz`)).ok) return;
+    } catch (error) {
+      if (tries > 200) throw error;
+    }
+    await sleep(100);
+  }
 }
 
 /** Starts `tidings serve` with this number of event loops, on the embedded store. Rejects when it cannot have them. */
@@ -25,6 +38,7 @@ export async function startServe(workers: number): Promise<Served> {
   });
   try {
     (await dial(port, program)).destroy();
+    await untilReady(port);
   } catch (error) {
     await program[Symbol.asyncDispose]();
     throw error;
