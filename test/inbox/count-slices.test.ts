@@ -19,7 +19,7 @@ describe("A count of 50,000 notifications of many categories in the embedded sto
     await store.open();
     const feed = ["user/ann", "tenant"];
     for (let count = 0; count < 25_000; count += 2500) {
-      // So many that no tally has them, and each message is looked at.
+      // More categories than a tally can have, so that each message is looked at.
       await store.append(messages("t", 2500, (index) => ({ feeds: feed, category: `c${index % 300}` })));
     }
   });

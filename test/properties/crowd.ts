@@ -65,7 +65,7 @@ function feedsOf(user: string): readonly (readonly [name: string, key: FeedKey])
   ];
 }
 
-/** Within so many messages, the server remembers each for which a page has alerted, whatever the filters of the pages. */
+/** For this number of recent messages, the server remembers whether a page has alerted, whatever the filters of the pages. */
 const alertsRemembered = 64;
 
 /** A published message, as far as it decides which pages get it. */

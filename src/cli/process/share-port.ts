@@ -54,7 +54,8 @@ export async function holdPort(at: Omit<PortAddress, "reusePort">): Promise<() =
 function listenAt(at: PortAddress): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer();
-    server.once("error", reject);
+    // Also for errors to come, such as a lack of file descriptors, which would end the process: a client connects again.
+    server.on("error", reject);
     server.listen(at, () => resolve(server));
   });
 }
