@@ -25,7 +25,7 @@ const alone = [
   "test/e2e/{kill,metrics,tracing}.test.ts",
   "test/wire/frame-cost.test.ts",
 ];
-const elsewhere = ["test/{attack,faults}/**", ...withServers];
+const elsewhere = ["test/{attack,clients,faults}/**", ...withServers];
 
 export default defineConfig({
   test: {
