@@ -88,11 +88,11 @@ export interface CaughtUpEvent {
 }
 
 /**
- * Messages after `from`, up to and including `to`, are no longer available to the stream; lists show those that remain.
+ * Messages after `after`, up to and including `to`, are no longer available to the stream; lists show those that remain.
  */
 export interface GapEvent {
   readonly type: "gap";
-  readonly from: Position | undefined;
+  readonly after: Position | undefined;
   readonly to: Position | undefined;
 }
 

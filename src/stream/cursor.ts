@@ -74,7 +74,7 @@ export class Cursor {
     const { position, field } = given;
     // No feed has epoch 0, so it can stand for the present one.
     if (position.epoch !== bounds.epoch && position.epoch !== 0)
-      return create(GapSchema, { from: position, to: this.position });
+      return create(GapSchema, { after: position, to: this.position });
     const seq = Number(position.seq);
     if (seq > bounds.seq) {
       const sentence = `the feed ${this.feed.name} is only at ${bounds.seq}; subscribe without it and list what you missed`;
@@ -89,17 +89,17 @@ export class Cursor {
   /** Moves past messages that retention has trimmed, and returns that gap. */
   skipTrimmed(bounds: FeedBounds): Gap | undefined {
     if (this.seq >= bounds.tail - 1) return undefined;
-    const from = this.position;
+    const after = this.position;
     this.seq = bounds.tail - 1;
-    return create(GapSchema, { from, to: this.position });
+    return create(GapSchema, { after, to: this.position });
   }
 
   /** Moves past a message that cannot be decoded, and returns the gap that it leaves. */
   skipDamaged(seq: number): Gap {
     this.seq = seq - 1;
-    const from = this.position;
+    const after = this.position;
     this.seq = seq;
-    return create(GapSchema, { from, to: this.position });
+    return create(GapSchema, { after, to: this.position });
   }
 
   /**

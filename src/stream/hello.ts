@@ -30,7 +30,7 @@ export function helloFrame({ id, heartbeatMs, online, positions, gaps, totals }:
       subscriptionId: id,
       heartbeatInterval: durationFromMs(heartbeatMs),
       online,
-      positions: positions.map((at) => gaps.find(({ to }) => to?.feed === at.feed)?.from ?? at),
+      positions: positions.map((at) => gaps.find(({ to }) => to?.feed === at.feed)?.after ?? at),
       ...(totals ? { unread: totals.unread } : {}),
     },
   });

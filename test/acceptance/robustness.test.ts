@@ -48,7 +48,7 @@ describe("Robustness", () => {
     page.cut();
     await publishAll(numbers(kept + 50));
     const back = await stage.page("ann", { positions: page.positions, over: "ws" });
-    expect(back.all("gap")).toMatchObject([{ from: { feed: "user", seq: "0" }, to: { feed: "user", seq: "50" } }]);
+    expect(back.all("gap")).toMatchObject([{ after: { feed: "user", seq: "0" }, to: { feed: "user", seq: "50" } }]);
     expect(back.titles).toEqual(numbers(kept, 50));
     expect(back.badge).toBe(kept);
     expect((await stage.user("ann").listUnread({})).unread?.total).toBe(kept);

@@ -85,7 +85,7 @@ describe.each(Object.entries(forms))("The client (%s)", (form, connect) => {
     const stream = await server.stream();
     stream.send(
       hello(0),
-      { case: "gap", value: { from: positionAt(1), to: positionAt(3) } },
+      { case: "gap", value: { after: positionAt(1), to: positionAt(3) } },
       caughtUp,
       { case: "readState", value: { unread: { total: 0, byCategory: {}, version: "5" }, readIds: ["x"], all: true } },
       { case: "online", value: { users: 7, connections: 8 } },
@@ -104,7 +104,7 @@ describe.each(Object.entries(forms))("The client (%s)", (form, connect) => {
     }
     expect(events).toMatchObject([
       { type: "hello", subscriptionId: "s1" },
-      { type: "gap", from: positionAt(1), to: positionAt(3) },
+      { type: "gap", after: positionAt(1), to: positionAt(3) },
       { type: "caughtUp" },
       {
         type: "readState",

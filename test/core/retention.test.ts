@@ -37,7 +37,7 @@ describe("Retention", () => {
     await node.publishMany("acme", toTenant, 12);
     const reader = node.subscribe(ann, { positions: [{ feed: "tenant", seq: "3" }] });
     await reader.first("caughtUp");
-    expect(reader.all("gap")).toMatchObject([{ from: { feed: "tenant", seq: "3" }, to: { seq: "7" } }]);
+    expect(reader.all("gap")).toMatchObject([{ after: { feed: "tenant", seq: "3" }, to: { seq: "7" } }]);
     // A client that disconnects between Hello and the gap gets the gap when it returns.
     expect((await reader.first("hello")).positions).toContainEqual(
       expect.objectContaining({ feed: "tenant", seq: "3" }),

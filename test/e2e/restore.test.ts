@@ -76,7 +76,7 @@ test("A restored backup has a new epoch, so that no client takes new messages fo
   await publish("five", "six", "seven");
 
   const after = await events(positions);
-  const gaps = after.filter((event) => event.case === "gap").map(({ value }) => value.from?.feed);
+  const gaps = after.filter((event) => event.case === "gap").map(({ value }) => value.after?.feed);
   expect(gaps).toContain("user");
   const { messages } = await server.client({ tenant }).listUnread({});
   expect(messages.map(({ title }) => title)).toEqual(["seven", "six", "five", "two", "one"]);

@@ -73,8 +73,8 @@ export class Subscriber {
     this.client.on("error", ({ message }) => {
       if (this.breaks.length < maxBreaks) this.breaks.push(`${name}: ${message}`);
     });
-    this.client.on("gap", ({ from, to }) =>
-      this.errors.push(`${name}: gap from ${from?.feed} ${from?.seq} to ${to?.seq}`),
+    this.client.on("gap", ({ after, to }) =>
+      this.errors.push(`${name}: gap after ${after?.feed} ${after?.seq} to ${to?.seq}`),
     );
     this.client.on("reset", ({ reason }) => this.errors.push(`${name}: positions refused, ${reason}`));
     this.client.on("message", (message) => {

@@ -40,7 +40,7 @@ async function damage(overrides: Parameters<typeof message>[1] = {}): Promise<st
 function stepsOf(reader: Reader): string {
   const steps = reader.events.map(({ case: name, value }) => {
     if (name === "message") return value.position?.seq;
-    return name === "gap" ? `gap ${value.from?.seq}-${value.to?.seq}` : undefined;
+    return name === "gap" ? `gap ${value.after?.seq}-${value.to?.seq}` : undefined;
   });
   return steps.filter((step) => step !== undefined).join(" ");
 }

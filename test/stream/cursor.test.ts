@@ -60,13 +60,13 @@ describe("A cursor starts", () => {
   test("at the end, after a gap, when the feed was rebuilt", () => {
     const { position, gap } = start(given(99, 4));
     expect(position).toMatchObject({ epoch: 5, seq: "10" });
-    expect(gap).toMatchObject({ from: { epoch: 4, seq: "99" }, to: { epoch: 5, seq: "10" } });
+    expect(gap).toMatchObject({ after: { epoch: 4, seq: "99" }, to: { epoch: 5, seq: "10" } });
   });
 
   test("before the tail, after a gap, when retention has trimmed messages", () => {
     const trimmed = { epoch: 5, seq: 10, tail: 7 };
-    expect(start(given(2), trimmed).gap).toMatchObject({ from: { seq: "2" }, to: { seq: "6" } });
-    expect(start(given(5), trimmed).gap).toMatchObject({ from: { seq: "5" }, to: { seq: "6" } });
+    expect(start(given(2), trimmed).gap).toMatchObject({ after: { seq: "2" }, to: { seq: "6" } });
+    expect(start(given(5), trimmed).gap).toMatchObject({ after: { seq: "5" }, to: { seq: "6" } });
     expect(start(given(6), trimmed)).toMatchObject({ position: { seq: "6" }, gap: undefined });
   });
 

@@ -100,12 +100,12 @@ describe("A page that returns with a position in a room", () => {
         const positions = [at("a", 1)];
         const reader = await node.live(ann, { ...joins(ANY, "a"), positions });
         expect(reader.all("gap")).toMatchObject([
-          { from: at("a", 1, reader.all("gap")[0]?.to?.epoch), to: { seq: "5" } },
+          { after: at("a", 1, reader.all("gap")[0]?.to?.epoch), to: { seq: "5" } },
         ]);
         expect(story(reader).slice(0, 4)).toEqual(["hello", "joined", "gap", "message"]);
         expect(reader.messages.map(({ position }) => position?.seq)).toEqual(["6", "7", "8"]);
         const other = await node.live(ann, { ...joins(ANY, "a"), positions: [at("a", 4, 7)] });
-        expect(other.all("gap")).toMatchObject([{ from: at("a", 4, 7), to: { feed: "room/a", seq: "8" } }]);
+        expect(other.all("gap")).toMatchObject([{ after: at("a", 4, 7), to: { feed: "room/a", seq: "8" } }]);
       },
       { retention: { count: 3 } },
     );

@@ -129,7 +129,7 @@ describe("A stream that resumes", () => {
     const reader = node.subscribe(ann, { positions: [at(99, "user", 7)] });
     await reader.first("caughtUp");
     expect(reader.all("gap")).toMatchObject([
-      { from: { feed: "user", epoch: 7, seq: "99" }, to: { feed: "user", seq: "3" } },
+      { after: { feed: "user", epoch: 7, seq: "99" }, to: { feed: "user", seq: "3" } },
     ]);
     expect(reader.messages).toEqual([]);
   });
@@ -230,7 +230,7 @@ describe("A live stream", () => {
         const seqs = reader.messages.map(({ position }) => Number(position?.seq));
         const [gap, ...more] = reader.all("gap");
         expect(more).toEqual([]);
-        expect(Number(gap?.to?.seq) - Number(gap?.from?.seq)).toBe(1000 - seqs.length);
+        expect(Number(gap?.to?.seq) - Number(gap?.after?.seq)).toBe(1000 - seqs.length);
         expect(new Set(seqs).size).toBe(seqs.length);
       },
       { retention: { count: 100 } },

@@ -42,7 +42,7 @@ export const typeNames: Readonly<Record<string, string>> = {
   ReadState: "unread=1:UnreadTotals read_ids=2:string[] unread_ids=3:string[] deleted_ids=4:string[] all=5:bool",
   OnlineState: "users=1:uint32 connections=2:uint32",
   CaughtUp: "positions=1:Position[]",
-  Gap: "from=1:Position to=2:Position",
+  Gap: "after=1:Position to=2:Position",
   RoomState: "room_id=1:string status=2:RoomState.Status message=3:string code=4:string reason=5:string",
   "RoomState.Status": "STATUS_UNSPECIFIED=0 STATUS_JOINED=1 STATUS_REFUSED=2 STATUS_KICKED=3",
   Heartbeat: "positions=1:Position[]",

@@ -45,7 +45,7 @@ function textOf(event: Exclude<TidingsEvent, { type: "message" }>): string {
     case "caughtUp":
       return "up to date";
     case "gap":
-      return `gap: the messages after ${positionText(event.from)} up to ${positionText(event.to)} are gone`;
+      return `gap: the messages after ${positionText(event.after)} up to ${positionText(event.to)} are gone`;
     case "reset":
       return `starting over: the server does not know the position (${printable(event.reason)})`;
     case "room":

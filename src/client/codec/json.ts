@@ -49,7 +49,7 @@ const defaults: Readonly<Record<string, object>> = {
 /** How a field of an event is decoded; the others are taken as they are. */
 const decoders: Readonly<Record<string, (value: never) => unknown>> = {
   positions: (positions: readonly PositionJson[]) => positions.map(readPosition),
-  from: readPosition,
+  after: readPosition,
   to: readPosition,
   unread: readTotals,
   online: (online: object) => ({ ...defaults.online, ...online }),

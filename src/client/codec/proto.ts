@@ -86,7 +86,7 @@ export function readEvent({ event }: SubscribeResponse): StreamEvent<Message> {
     case "caughtUp":
       return { type: "caughtUp", positions: event.value.positions };
     case "gap":
-      return { type: "gap", from: event.value.from, to: event.value.to };
+      return { type: "gap", after: event.value.after, to: event.value.to };
     case "room":
       return readRoom(event.value);
     case "heartbeat":

@@ -44,7 +44,7 @@ describe("tidings tail", () => {
     const readState: Event = { case: "readState", value: { unread: { total: 0 } } };
     const { service, requests, env } = await streaming([
       hello,
-      { case: "gap", value: { from: { feed: "user", seq: "1" }, to: { feed: "user", seq: "4" } } },
+      { case: "gap", value: { after: { feed: "user", seq: "1" }, to: { feed: "user", seq: "4" } } },
       message("5"),
       caughtUp,
       { case: "online", value: { users: 2, connections: 3 } },
@@ -136,7 +136,7 @@ describe("tidings tail", () => {
   test("prints each event as the JSON of SubscribeResponse under --json", async () => {
     const gap: Event = {
       case: "gap",
-      value: { from: { feed: "user", epoch: 7, seq: "1" }, to: { feed: "user", epoch: 7, seq: "4" } },
+      value: { after: { feed: "user", epoch: 7, seq: "1" }, to: { feed: "user", epoch: 7, seq: "4" } },
     };
     const why = { reason: "WHY", message: "why", code: "aborted" };
     const room: Event = { case: "room", value: { roomId: "r", status: Status.KICKED, ...why } };
@@ -154,7 +154,7 @@ describe("tidings tail", () => {
         .map((line) => JSON.parse(line)),
     ).toEqual([
       { hello: { subscriptionId: "s1" } },
-      { gap: { from: { feed: "user", epoch: 7, seq: "1" }, to: { feed: "user", epoch: 7, seq: "4" } } },
+      { gap: { after: { feed: "user", epoch: 7, seq: "1" }, to: { feed: "user", epoch: 7, seq: "4" } } },
       { room: { roomId: "r", status: "STATUS_KICKED", ...why } },
       {
         message: {

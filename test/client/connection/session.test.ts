@@ -66,9 +66,9 @@ describe("A session that reconnects", () => {
   test("sends the positions of CaughtUp, heartbeats and gaps as well", async () => {
     const { session, clock, stream } = fakeSession();
     const gaps: unknown[] = [];
-    session.intake.listeners.add("gap", (gap) => void gaps.push([gap.from?.seq, gap.to?.seq]));
+    session.intake.listeners.add("gap", (gap) => void gaps.push([gap.after?.seq, gap.to?.seq]));
     const first = await stream();
-    first.send(hello({ positions: [positionAt(1)] }), { type: "gap", from: positionAt(1), to: positionAt(9) });
+    first.send(hello({ positions: [positionAt(1)] }), { type: "gap", after: positionAt(1), to: positionAt(9) });
     first.send({ type: "caughtUp", positions: [positionAt(12)] }, { type: "heartbeat", positions: [positionAt(20)] });
     first.end("unknown");
     await clock.advance(250);

@@ -185,7 +185,7 @@ function checkDelivered(device: DeviceRecord, final: FinalState): Finding[] {
         recalled.has(append.id) ||
         append.expireTime <= final.now ||
         deleted.has(append.id) ||
-        gaps.some((gap) => gap.feed === feed && gap.from < seq && seq <= gap.to);
+        gaps.some((gap) => gap.feed === feed && gap.after < seq && seq <= gap.to);
       if (times === 0 && !mayBeMissing) findings.push({ kind: "missed", detail });
     }
   }

@@ -25,7 +25,7 @@ export interface Delivery {
 /** A range of a feed that the server reported as a gap. */
 export interface ReportedGap {
   readonly feed: string;
-  readonly from: number;
+  readonly after: number;
   readonly to: number;
 }
 

@@ -188,9 +188,9 @@ export class Device {
         this.#badge.readState(event.value.unread);
         break;
       case "gap": {
-        const { from, to } = event.value;
-        this.#history.log(`${record.name} receives a gap in ${to?.feed} from ${from?.seq} to ${to?.seq}`);
-        if (to) record.gaps.push({ feed: to.feed, from: Number(from?.seq), to: Number(to.seq) });
+        const { after, to } = event.value;
+        this.#history.log(`${record.name} receives a gap in ${to?.feed} after ${after?.seq} to ${to?.seq}`);
+        if (to) record.gaps.push({ feed: to.feed, after: Number(after?.seq), to: Number(to.seq) });
         if (to) this.#positions.advance([to]);
         break;
       }
