@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { buildSync } from "esbuild";
 import { oldestBrowsers } from "./browsers.ts";
 import { type Manifest, manifestOf, packageNames } from "./manifests.ts";
-import { writePublicProtos } from "./public-protos.ts";
 
 const root = join(import.meta.dirname, "..");
 const workspace = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
@@ -31,7 +30,7 @@ cpSync(join(root, "README.md"), join(server, "README.md"));
 
 cpSync(join(root, "gen/descriptor.binpb"), join(server, "lib/gen/descriptor.binpb"));
 cpSync(join(root, "src/adapters/redis/lua"), join(server, "lib/src/adapters/redis/lua"), { recursive: true });
-writePublicProtos(join(server, "proto"));
+cpSync(join(root, "gen/proto"), join(server, "proto"), { recursive: true });
 for (const file of ["index.html", "style.css"]) cpSync(join(root, "demo", file), join(server, "lib/demo", file));
 buildSync({
   entryPoints: [join(root, "demo/page.ts")],

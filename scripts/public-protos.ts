@@ -1,6 +1,7 @@
 /**
- * Writes the contract for other languages: proto/ without its validation rules, which only the server applies. What is
- * left imports nothing but google/protobuf, which every protoc brings, and generates plain code. Comments stay.
+ * Writes the public protos, from which clients in other languages are generated: proto/ without its validation rules, which
+ * only the server applies. They import nothing but google/protobuf, which every protoc brings, and keep their comments.
+ * `npm run generate` writes them to gen/proto, and the package `tidings` has them as proto/.
  *
  *   node scripts/public-protos.ts <folder>
  */
@@ -88,5 +89,5 @@ function editOptions(source: string, code: string, from: number, start: number):
 if (import.meta.main) {
   const [outDir] = process.argv.slice(2);
   if (outDir === undefined) throw new Error("usage: node scripts/public-protos.ts <folder>");
-  for (const name of writePublicProtos(outDir)) console.log(name);
+  writePublicProtos(outDir);
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { globSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fromBinary, toJson } from "@bufbuild/protobuf";
@@ -48,6 +48,16 @@ async function compile(...args: string[]): Promise<void> {
 }
 
 describe("The public contract", () => {
+  test("is committed in gen/proto as it is generated", () => {
+    expect(globSync("**/*.proto", { cwd: join(root, "gen/proto") }).sort()).toEqual(names);
+    for (const name of names) {
+      const [committed, generated] = [join(root, "gen/proto"), join(folder, "proto")].map((protos) =>
+        readFileSync(join(protos, name), "utf8"),
+      );
+      expect.soft(committed, `gen/proto/${name} (npm run generate)`).toBe(generated);
+    }
+  });
+
   test("has the same messages and services as the contract, and the same comments", async () => {
     const whole = (await build(root)).map(split);
     const plain = (await build(join(folder, "proto"))).map(split);
