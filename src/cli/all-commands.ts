@@ -1,4 +1,5 @@
 import type { Command } from "./command.ts";
+import { context } from "./commands/context.ts";
 import { dev } from "./commands/dev.ts";
 import { disconnect } from "./commands/disconnect.ts";
 import { online } from "./commands/online.ts";
@@ -9,4 +10,4 @@ import { token } from "./commands/token.ts";
 import { unread } from "./commands/unread.ts";
 
 /** All commands, in the order in which the help lists them. */
-export const commands: readonly Command[] = [serve, dev, token, publish, tail, unread, online, disconnect];
+export const commands: readonly Command[] = [serve, dev, token, publish, tail, unread, online, disconnect, context];

@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { TidingsOptions } from "../options.ts";
 import type { Tidings } from "../server.ts";
 import type { CommandName, Values } from "./config/settings.ts";
+import type { Environment } from "./config/source.ts";
 import type { Printer } from "./output/printer.ts";
 import type { Io } from "./process/io.ts";
 import type { ThreadGroup, WorkerProcess } from "./process/worker-process.ts";
@@ -28,6 +29,8 @@ export interface Dependencies {
   limitSemiSpace(megabytes: number): void;
   /** Creates the handler of the demo page, which returns false for a request that is not its own. */
   demoPage(secret: string): Promise<(request: IncomingMessage, response: ServerResponse) => boolean>;
+  /** Runs a command in the shell and returns what it prints on stdout. Rejects when it fails or takes longer than 30 s. */
+  runShell(command: string): Promise<string>;
   /** The current time, in ms since the Unix epoch. */
   now(): number;
   /** Calls `call` after `milliseconds`, unless the returned function is called before. */
@@ -37,6 +40,9 @@ export interface Dependencies {
 /** The input of a command. */
 export interface Context {
   readonly values: Values;
+  /** The words after the name of the command. */
+  readonly operands: readonly string[];
+  readonly env: Environment;
   readonly io: Io;
   readonly deps: Dependencies;
   readonly print: Printer;

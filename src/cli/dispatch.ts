@@ -2,8 +2,10 @@ import { errorFromConnect } from "../client/calls/wire-error.ts";
 import { TidingsError } from "../client/tidings-error.ts";
 import type { Command, Dependencies } from "./command.ts";
 import { readArguments } from "./config/arguments.ts";
-import { configure, type Environment } from "./config/configuration.ts";
+import { configure } from "./config/configuration.ts";
 import type { CommandName } from "./config/settings.ts";
+import type { Environment } from "./config/source.ts";
+import { TokenError } from "./config/token-source.ts";
 import { UsageError } from "./config/usage-error.ts";
 import { commandHelp, overview } from "./output/help.ts";
 import { Printer } from "./output/printer.ts";
@@ -52,11 +54,14 @@ async function run(
     return 0;
   }
   if (command === undefined) throw new UsageError(`name a command: ${commands.map(({ name }) => name).join(", ")}`);
-  return command.run({ values: configure(command.name, args, env), io, deps, print });
+  const values = configure(command.name, args, env);
+  return command.run({ values, operands: args.operands, env, io, deps, print });
 }
 
 /** `code REASON: message` for the error of a server, the message alone for any other error. */
 function sentenceOf(error: unknown): string {
+  // Connect wraps what its interceptors throw in an error of its own.
+  if (error instanceof Error && error.cause instanceof TokenError) return error.cause.message;
   // By its name, so that the first thread of a server does not load Connect for its errors alone.
   if (error instanceof TidingsError || (error instanceof Error && error.name === "ConnectError")) {
     const { code, reason, message } = errorFromConnect(error);

@@ -9,6 +9,7 @@ import { startWorker, workerIo } from "./process/cluster.ts";
 import type { Io } from "./process/io.ts";
 import { limitSemiSpace } from "./process/semi-space.ts";
 import { canReusePort, defaultThreads } from "./process/share-port.ts";
+import { runShell } from "./process/shell.ts";
 import { socketFromSystemd } from "./process/systemd.ts";
 
 const io: Io = {
@@ -41,6 +42,7 @@ const deps: Dependencies = {
   createThreads: async (...given) => new (await import("./process/threads.ts")).Threads(...given),
   limitSemiSpace: (megabytes) => limitSemiSpace(megabytes, process),
   demoPage: async (secret) => (await import("./dev/demo-page.ts")).demoPage(secret),
+  runShell,
   now: () => Date.now(),
   after: (milliseconds, call) => {
     const timeout = setTimeout(call, milliseconds);

@@ -90,6 +90,7 @@ const unused: Dependencies = {
   canReusePort: async () => true,
   createThreads: () => Promise.reject(new Error("this test must not start threads")),
   limitSemiSpace: () => {},
+  runShell: () => Promise.reject(new Error("this test must not run commands")),
   after: () => () => {},
   now: () => Date.parse("2026-11-03T10:00:00Z"),
 };

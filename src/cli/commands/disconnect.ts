@@ -19,11 +19,12 @@ export const disconnect: Command = {
     "tidings disconnect --user ada --block-until 2026-12-24T18:00:00+01:00",
     "tidings disconnect --user ada --block-until 1970-01-01T00:00:00Z",
   ],
-  async run({ values, deps, print }) {
+  async run(context) {
+    const { values, deps, print } = context;
     const { user: userId, tokenId = "", tenantId = "", reason = "" } = values;
     if (userId === undefined) throw new UsageError("--user is required", "disconnect");
     const until = blockUntilOf(values, deps.now());
-    const response = await adminClient(values, "disconnect").disconnect({
+    const response = await adminClient(context, "disconnect").disconnect({
       tenantId,
       userId,
       tokenId,

@@ -18,9 +18,10 @@ export const online: Command = {
     "tidings online --room team/7",
     "tidings online --tenant-id acme --json",
   ],
-  async run({ values, print }) {
+  async run(context) {
+    const { values, print } = context;
     const { tenantId = "" } = values;
-    const response = await pushClient(values, "online").onlineCount({ tenantId, scope: scopeOf(values) });
+    const response = await pushClient(context, "online").onlineCount({ tenantId, scope: scopeOf(values) });
     if (values.json) {
       print.json(toJson(OnlineCountResponseSchema, response, { alwaysEmitImplicit: true }));
       return 0;

@@ -30,7 +30,8 @@ export const publish: Command = {
     'tidings publish --to-tenant --title "Maintenance at noon" --request-id maintenance-7',
     'tidings publish --to-tenant --tenant-id acme --title "From a token that is not bound to a tenant"',
   ],
-  async run({ values, print }) {
+  async run(context) {
+    const { values, print } = context;
     const request = create(PublishRequestSchema, {
       audience: audienceOf(values),
       message: draftOf(values),
@@ -38,7 +39,7 @@ export const publish: Command = {
       requestId: values.requestId ?? "",
       replace: values.replace,
     });
-    const response = await pushClient(values, "publish").publish(request);
+    const response = await pushClient(context, "publish").publish(request);
     if (values.json) print.json(toJson(PublishResponseSchema, response, { alwaysEmitImplicit: true }));
     else printResponse(print, response);
     return 0;

@@ -26,8 +26,9 @@ export const unread: Command = {
   details:
     "Needs the token of a user. --json prints the response of ListUnread, and with --mark also the response of MarkRead.",
   examples: ["tidings unread", "tidings unread --categories billing --limit 100 --mark", "tidings unread --json"],
-  async run({ values, print }) {
-    const client = pushClient(values, "unread");
+  async run(context) {
+    const { values, print } = context;
+    const client = pushClient(context, "unread");
     const listed = await list(client, values);
     if (values.json) {
       const messages = listed.messages.map((message) => toEncodable(message, undefined));

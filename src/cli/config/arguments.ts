@@ -1,6 +1,7 @@
 /** Parses the command line into a command and its flags. Values stay unparsed until `configure` reads them by type. */
 import { parseArgs } from "node:util";
 import { suggestion } from "../../util/suggestion.ts";
+import { type Operands, operands } from "./operands.ts";
 import { type CommandName, commandNames, flagName, type SettingName, settingNames, settingOf } from "./settings.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -8,6 +9,8 @@ import { UsageError } from "./usage-error.ts";
 export interface Arguments {
   /** Undefined when none was given. */
   readonly command: CommandName | undefined;
+  /** The words after the command that are neither options nor their values. */
+  readonly operands: readonly string[];
   readonly help: boolean;
   readonly version: boolean;
   /** The path of --config. */
@@ -53,9 +56,11 @@ export function readArguments(argv: readonly string[]): Arguments {
     flags.set(name, readFlag(name, token, negative, flags.get(name), command));
   }
   // Checked last: the value of a misspelled flag looks like a positional argument, and the flag is the better error.
-  if (words[1] !== undefined) throw new UsageError(`unexpected argument ${words[1]}; options start with --`, command);
+  const rest = words.slice(1);
+  checkOperands(command, rest);
   return {
     command,
+    operands: rest,
     help: others.has("help"),
     version: others.has("version"),
     config: others.get("config"),
@@ -83,6 +88,16 @@ function readCommand(words: readonly string[]): CommandName | undefined {
   const command = commandNames.find((name) => name === word);
   if (command === undefined) throw new UsageError(`unknown command ${word}${suggestion(word, commandNames)}`);
   return command;
+}
+
+function checkOperands(command: CommandName | undefined, words: readonly string[]): void {
+  const none: Pick<Operands, "first" | "most"> = { first: [], most: 0 };
+  const { first, most } = (command !== undefined && operands[command]) || none;
+  const excess = words[most];
+  if (excess !== undefined) throw new UsageError(`unexpected argument ${excess}; options start with --`, command);
+  const [word] = words;
+  if (word === undefined || first.includes(word)) return;
+  throw new UsageError(`${command} ${word}: must be ${first.join(", ")}${suggestion(word, first)}`, command);
 }
 
 /** Refuses a flag of another command, which would have no effect. */

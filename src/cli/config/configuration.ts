@@ -3,25 +3,20 @@ import { parse, YAMLParseError } from "yaml";
 import { suggestion } from "../../util/suggestion.ts";
 import type { Arguments } from "./arguments.ts";
 import { readText } from "./read-text.ts";
+import { selectContext } from "./select-context.ts";
 import {
   type CommandName,
   environmentName,
   flagName,
+  isFlagOnly,
   type SettingName,
   settingNames,
   settingOf,
+  settings,
   type Values,
 } from "./settings.ts";
+import type { Environment, RawValue, Source } from "./source.ts";
 import { UsageError } from "./usage-error.ts";
-
-/** The environment variables of a process. */
-export type Environment = Readonly<Record<string, string | undefined>>;
-
-/** A value as it was written, and where, for error messages. */
-interface RawValue {
-  readonly raw: unknown;
-  readonly where: string;
-}
 
 const configName = "TIDINGS_CONFIG";
 const configurable = settingNames.filter((name) => !settingOf(name).flagOnly);
@@ -33,22 +28,33 @@ const environmentNames = [...configurable.map(environmentName), configName];
  */
 const serviceLink = /^TIDINGS_(NAME|ENV_.+|SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_.+)?)$/;
 
-/** Reads the settings of a command. Throws a UsageError for an unknown name and for a value that is not allowed. */
+/**
+ * Reads the settings of a command. Throws a UsageError for an unknown name, for a value that is not allowed, and for a
+ * context that cannot be used.
+ */
 export function configure(command: CommandName, args: Arguments, env: Environment): Values {
-  const fromEnvironment = readEnvironment(env);
+  const flags = new Map([...args.flags].map(([name, raw]) => [name, { raw, where: `--${flagName(name)}` }]));
+  const environment = readEnvironment(env);
   const config = args.config ?? (env[configName] || undefined);
-  const fromFile = config === undefined ? new Map<SettingName, RawValue>() : readConfig(config);
+  const file = config === undefined ? new Map<SettingName, RawValue>() : readConfig(config);
+  const own = [flags, ...[environment, file].map((source) => withoutFlagOnly(source, command))];
+  const calls = settings.context.for.some((name) => name === command && command !== "context");
+  const sources = calls ? selectContext(own, command, env) : own;
   const values: Partial<Record<SettingName, unknown>> = {};
   for (const name of settingNames) {
     const setting = settingOf(name);
-    const flag = args.flags.has(name) ? { raw: args.flags.get(name), where: `--${flagName(name)}` } : undefined;
     const preset = setting.defaultOf?.[command] ?? setting.default;
     const byDefault = preset === undefined ? undefined : { raw: preset, where: `the default of ${name}` };
-    const given = setting.for.includes(command) ? (flag ?? fromEnvironment.get(name) ?? fromFile.get(name)) : undefined;
+    const given = setting.for.includes(command) ? sources.find((source) => source.has(name))?.get(name) : undefined;
     const used = given ?? byDefault;
     if (used !== undefined) values[name] = readValue(name, used, command);
   }
   return values as Values;
+}
+
+/** The values that the command takes from its environment or its file. */
+function withoutFlagOnly(source: Source, command: CommandName): Source {
+  return new Map([...source].filter(([name]) => !isFlagOnly(name, command)));
 }
 
 function readValue(name: SettingName, { raw, where }: RawValue, command: CommandName): unknown {

@@ -4,6 +4,7 @@
  */
 import { dayMs } from "../../util/durations.ts";
 import { callSettings } from "./call-settings.ts";
+import { clientSettings } from "./client-settings.ts";
 import { limitSettings, quotaSettings } from "./limit-settings.ts";
 import {
   address,
@@ -15,7 +16,6 @@ import {
   fileMode,
   hookUrl,
   hostAndPort,
-  jwt,
   keySetUrl,
   list,
   origin,
@@ -32,7 +32,17 @@ import {
 } from "./value-types.ts";
 
 /** The names of the commands, in the order in which the help lists them. */
-export const commandNames = ["serve", "dev", "token", "publish", "tail", "unread", "online", "disconnect"] as const;
+export const commandNames = [
+  "serve",
+  "dev",
+  "token",
+  "publish",
+  "tail",
+  "unread",
+  "online",
+  "disconnect",
+  "context",
+] as const;
 
 /** The name of a command. */
 export type CommandName = (typeof commandNames)[number];
@@ -53,12 +63,13 @@ export interface Setting<T> {
   readonly for: readonly CommandName[];
   /** It describes a single call, so the environment and the file cannot set it. */
   readonly flagOnly?: true;
+  /** Commands for which the environment and the file cannot set it, although they can for others. */
+  readonly flagOnlyFor?: readonly CommandName[];
 }
 
 const everywhere = commandNames;
 const servers = ["serve", "dev"] as const;
 const serve = ["serve"] as const;
-const calls = ["publish", "tail", "unread", "online", "disconnect"] as const;
 /** The origins of the usual development servers. `*` would let any website fetch the tokens of the demo page. */
 const localOrigins = [3000, 4200, 5173, 8000, 8080]
   .flatMap((port) => [`http://localhost:${port}`, `http://127.0.0.1:${port}`])
@@ -373,12 +384,7 @@ export const settings = {
     help: "Lowest level to log. Logs are JSON on stderr.",
     for: servers,
   },
-  url: { type: url, default: "http://127.0.0.1:7300", help: "URL of the server.", for: calls },
-  token: {
-    type: jwt,
-    help: `JWT of the caller. ${visibleFlags} prefer the environment.`,
-    for: calls,
-  },
+  ...clientSettings,
   ...callSettings,
   json: { type: toggle, default: "false", help: "Print JSON, one document per line.", for: everywhere, flagOnly: true },
 } as const satisfies Record<string, Setting<unknown>>;
@@ -401,6 +407,12 @@ export type Values = { readonly [Name in SettingName]: ValueOf<(typeof settings)
 /** A setting, without its literal types. */
 export function settingOf(name: SettingName): Setting<unknown> {
   return settings[name];
+}
+
+/** Whether only a flag can set it for this command. */
+export function isFlagOnly(name: SettingName, command: CommandName): boolean {
+  const { flagOnly, flagOnlyFor } = settingOf(name);
+  return flagOnly ?? flagOnlyFor?.includes(command) ?? false;
 }
 
 /** The flag of a setting, without its leading dashes: `jwtSecret` → `jwt-secret`. */

@@ -1,9 +1,11 @@
 /** The help, generated from the commands and the table of settings. */
 import type { Command } from "../command.ts";
+import { operands } from "../config/operands.ts";
 import {
   type CommandName,
   environmentName,
   flagName,
+  isFlagOnly,
   type SettingName,
   settingNames,
   settingOf,
@@ -39,11 +41,12 @@ export function overview(commands: readonly Command[], version: string): string 
 /** The help of one command. */
 export function commandHelp({ name, summary, details, examples }: Command): string {
   const own = settingNames.filter((setting) => settingOf(setting).for.includes(name) && setting !== "json");
-  const flags = own.filter((setting) => settingOf(setting).flagOnly);
+  const usage = operands[name] === undefined ? "" : `${operands[name].usage} `;
+  const flags = own.filter((setting) => isFlagOnly(setting, name));
   const hasDurations = own.some((setting) => settingOf(setting).type.placeholder === "duration");
-  const configurable = own.filter((setting) => !settingOf(setting).flagOnly);
+  const configurable = own.filter((setting) => !isFlagOnly(setting, name));
   return [
-    `Usage: tidings ${name} [options]`,
+    `Usage: tidings ${name} ${usage}[options]`,
     "",
     ...wrap(summary, ""),
     ...(details === undefined ? [] : ["", ...wrap(details, "")]),

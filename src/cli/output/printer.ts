@@ -1,6 +1,6 @@
 /** Writes results to stdout and errors to stderr, with colours only on a terminal. */
 import { styleText } from "node:util";
-import type { Environment } from "../config/configuration.ts";
+import type { Environment } from "../config/source.ts";
 import type { Io, Output } from "../process/io.ts";
 
 /** A colour or weight of util.styleText. */

@@ -32,7 +32,8 @@ describe("A setting", () => {
     });
   });
 
-  test.each(settingNames.filter((name) => !settingOf(name).flagOnly))(
+  // A context has to exist: see contexts.test.ts.
+  test.each(settingNames.filter((name) => !settingOf(name).flagOnly && name !== "context"))(
     "such as %s has a flag, a variable and a key",
     (name) => {
       using folder = new Folder();

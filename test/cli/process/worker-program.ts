@@ -51,6 +51,7 @@ const deps: Dependencies = {
   canReusePort: async () => true,
   createThreads: () => Promise.reject(new Error("this test must not start threads")),
   limitSemiSpace: () => {},
+  runShell: async () => "",
   now: () => Date.now(),
   after(milliseconds, call) {
     // Shortens the delays between restarts.
