@@ -1,6 +1,9 @@
-/** The contract's generated code: `import { PushService } from "tidings-client/gen"`. */
+/**
+ * The contract's generated code, `import { PushService } from "tidings-client/gen"`, and what a stock Connect or gRPC client
+ * needs to read errors.
+ */
 
-// The details of errors, for clients that do not use `tidings-client`: `error.findDetails(ErrorInfoSchema)`.
+// The details of errors, as `error.findDetails(ErrorInfoSchema)` takes them; readError reads all of them at once.
 export {
   type BadRequest,
   BadRequestSchema,
@@ -13,3 +16,5 @@ export * from "../gen/tidings/v1/admin_service_pb.ts";
 export * from "../gen/tidings/v1/bridge_pb.ts";
 export * from "../gen/tidings/v1/message_pb.ts";
 export * from "../gen/tidings/v1/push_service_pb.ts";
+export { type ErrorSummary, type InvalidField, readError } from "./client/read-error.ts";
+export type { ErrorCode } from "./client/tidings-error.ts";

@@ -36,6 +36,7 @@ export function codeOfName(name: unknown): ErrorCode | undefined {
 /** The optional fields of a TidingsError. */
 export interface ErrorExtras {
   readonly reason?: string | undefined;
+  readonly field?: string | undefined;
   readonly retryAfterMs?: number | undefined;
   readonly cause?: unknown;
 }
@@ -43,19 +44,18 @@ export interface ErrorExtras {
 /** An error of the server, of the connection, or of the application's token function, storage or listeners. */
 export class TidingsError extends Error {
   /** The Connect code. */
-  readonly code: ErrorCode;
+  declare readonly code: ErrorCode;
   /** The server's reason, such as `TOKEN_EXPIRED`; undefined if the error did not come from a Tidings server. */
-  readonly reason: string | undefined;
+  declare readonly reason: string | undefined;
+  /** The path of the invalid field, such as `message.url`; undefined if no field is at fault. */
+  declare readonly field: string | undefined;
   /** The delay after which the server suggests a retry, in ms; undefined if it suggests none. */
-  readonly retryAfterMs: number | undefined;
+  declare readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, extras: ErrorExtras = {}) {
-    // Takes the cause.
     super(message, extras);
-    this.name = "TidingsError";
-    this.code = code;
-    this.reason = extras.reason;
-    this.retryAfterMs = extras.retryAfterMs;
+    // Keeps `cause` as super() has defined it, hidden from enumeration.
+    Object.assign(this, extras, { name: "TidingsError", code });
   }
 }
 
@@ -78,7 +78,7 @@ export function isTerminal(error: TidingsError): boolean {
 
 /** Whether the server refused the positions of the request rather than the subscription. */
 export function refusesPositions(error: TidingsError): boolean {
-  return error.reason === "POSITION_IN_FUTURE" || error.reason === "POSITION_INVALID";
+  return /^POSITION_I/.test(`${error.reason}`);
 }
 
 /** The message of any thrown value. Not String(thrown), which throws for some objects. */

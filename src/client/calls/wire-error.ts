@@ -1,5 +1,5 @@
 /** Decodes errors of the Connect protocol and of the Connect libraries, without the Protobuf runtime. */
-import { codeOfName, codeOfNumber, sentenceOf, TidingsError } from "../tidings-error.ts";
+import { codeOfName, codeOfNumber, type ErrorExtras, sentenceOf, TidingsError } from "../tidings-error.ts";
 
 /**
  * Decodes an error in Connect's JSON, `{code, message, details: [{type, value}]}`; undefined if the value is none.
@@ -8,7 +8,7 @@ import { codeOfName, codeOfNumber, sentenceOf, TidingsError } from "../tidings-e
 export function errorFromJson(json: unknown): TidingsError | undefined {
   const { code: name, message, details } = asRecord(json);
   const code = codeOfName(name);
-  return code && new TidingsError(code, typeof message === "string" ? message : code, readDetails(details));
+  return code && new TidingsError(code, `${message ?? code}`, readDetails(details));
 }
 
 /**
@@ -19,7 +19,7 @@ export async function errorFromResponse(response: Response): Promise<TidingsErro
   const text = await response.text();
   try {
     const error = errorFromJson(JSON.parse(text));
-    if (error !== undefined) return error;
+    if (error) return error;
   } catch {
     // The body is not JSON, so it is no Connect error.
   }
@@ -41,7 +41,7 @@ export function errorFromConnect(thrown: unknown): TidingsError {
   if (code === undefined || typeof rawMessage !== "string") {
     return errorFromThrown(thrown);
   }
-  return new TidingsError(code, rawMessage, { ...readDetails(details), cause: thrown });
+  return new TidingsError(code, rawMessage, { ...readDetails(detailsInJson(details)), cause: thrown });
 }
 
 /**
@@ -51,39 +51,50 @@ export function errorFromConnect(thrown: unknown): TidingsError {
 export function errorFromClose(code: number, text: string): TidingsError {
   const named = codeOfNumber(code - 4000);
   if (named === undefined) return new TidingsError("unavailable", text || `the WebSocket closed with code ${code}`);
-  const [, reason, sentence] = /^([A-Z0-9_]+): (.*)$/s.exec(text) ?? [];
-  return new TidingsError(named, sentence ?? (text || named), { reason });
+  const [, reason, sentence, field] = /^([A-Z_]+): ((\S+): .*|.*)$/s.exec(text) ?? [];
+  return new TidingsError(named, sentence || text || named, { reason, field });
 }
 
-/**
- * Reads the details of an error, which are google.protobuf.Any: the name of a type, and bytes, in JSON as base64. Stops
- * at a malformed detail; the rest of the error is still valid.
- */
-function readDetails(details: unknown): { reason?: string; retryAfterMs?: number } {
-  const read: { reason?: string; retryAfterMs?: number } = {};
+/** A detail of an error, which is a google.protobuf.Any: the name of a type, and bytes, in JSON as base64. */
+interface Detail<V> {
+  readonly type: unknown;
+  readonly value: V;
+}
+
+/** The details of a ConnectError, which have bytes, in their form in JSON. */
+function* detailsInJson(details: unknown): Generator<Detail<string>> {
+  for (const { type, value } of details as Iterable<Detail<Uint8Array>>) {
+    yield { type, value: btoa(String.fromCharCode(...value)) };
+  }
+}
+
+/** Reads the details of an error in JSON. Stops at a malformed detail; the rest of the error is still valid. */
+function readDetails(details: unknown): ErrorExtras {
+  const read: { -readonly [K in keyof ErrorExtras]: ErrorExtras[K] } = {};
   try {
-    for (const { type, value } of details as Iterable<{
-      readonly type: unknown;
-      readonly value: string | Uint8Array;
-    }>) {
-      const bytes = typeof value === "string" ? atob(value) : String.fromCharCode(...value);
-      if (type === "google.rpc.ErrorInfo") read.reason = firstField(bytes);
-      if (type === "google.rpc.RetryInfo") read.retryAfterMs = durationMs(firstField(bytes));
+    for (const { type, value } of details as Iterable<Detail<string>>) {
+      const [, first, field] = contents(atob(value));
+      if (type === "google.rpc.ErrorInfo") {
+        read.reason = first;
+        read.field = field;
+      }
+      if (type === "google.rpc.RetryInfo") read.retryAfterMs = durationMs(first);
     }
   } catch {}
   return read;
 }
 
 /**
- * The content of field 1 of an encoded message, where it comes first and is shorter than 128 bytes; otherwise empty.
- * That field is the reason of an ErrorInfo, and the delay of a RetryInfo. Each character is a byte.
+ * The contents of two fields of an encoded message, behind an item to ignore, each undefined where it is missing: of field
+ * 1, if it comes first, which is the reason of an ErrorInfo and the delay of a RetryInfo; and of the value with the key
+ * `field` in a map. Each character is a byte. Contents are shorter than 128 bytes, so their length takes one.
  */
-function firstField(bytes: string): string {
-  return bytes[0] === "\n" ? bytes.slice(2, 2 + bytes.charCodeAt(1)) : "";
+function contents(bytes: string): (string | undefined)[] {
+  return bytes.split(/^\n|\n.field./).map((part) => part.slice(1, 1 + part.charCodeAt(0)));
 }
 
 /** An encoded google.protobuf.Duration in ms: `\b` before the seconds, another tag before the nanoseconds. */
-function durationMs(bytes: string): number {
+function durationMs(bytes = ""): number {
   let milliseconds = 0;
   for (const [, tag, varint = ""] of bytes.matchAll(/(.)([\x80-\xff]*[^\x80-\xff])/gs)) {
     const value = [...varint].reduceRight((number, byte) => number * 128 + (byte.charCodeAt(0) & 127), 0);
