@@ -109,6 +109,16 @@ const stories: Readonly<Record<string, Story>> = {
       await tidings.close();`,
     output: "200 200 2\n",
   },
+  "docs/errors.md read": {
+    before: `import { createClient } from "@connectrpc/connect";
+      import { createConnectTransport } from "@connectrpc/connect-node";
+      import { PushService } from "tidings-client/gen";
+      const push = createClient(PushService, createConnectTransport({ baseUrl: "${usualUrl}", httpVersion: "1.1" }));
+      const token = process.env.ADA as string;
+      const request = { audience: { to: { case: "userId" as const, value: "" } } };
+      const showProblem = console.log; const tryAgainAfter = console.log; const log = console.log;`,
+    output: "audience.user_id audience.user_id: must not be empty\n",
+  },
   "docs/adapters.md suite": { program: "vitest", output: /Tests .*\d{3} passed/ },
 };
 
