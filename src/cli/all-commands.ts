@@ -6,8 +6,20 @@ import { online } from "./commands/online.ts";
 import { publish } from "./commands/publish.ts";
 import { serve } from "./commands/serve.ts";
 import { tail } from "./commands/tail.ts";
+import { testClient } from "./commands/test-client.ts";
 import { token } from "./commands/token.ts";
 import { unread } from "./commands/unread.ts";
 
 /** All commands, in the order in which the help lists them. */
-export const commands: readonly Command[] = [serve, dev, token, publish, tail, unread, online, disconnect, context];
+export const commands: readonly Command[] = [
+  serve,
+  dev,
+  token,
+  publish,
+  tail,
+  unread,
+  online,
+  disconnect,
+  context,
+  testClient,
+];

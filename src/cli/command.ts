@@ -42,6 +42,8 @@ export interface Context {
   readonly values: Values;
   /** The words after the name of the command. */
   readonly operands: readonly string[];
+  /** The words after `--`: for `test-client` the program and its arguments. */
+  readonly program: readonly string[];
   readonly env: Environment;
   readonly io: Io;
   readonly deps: Dependencies;

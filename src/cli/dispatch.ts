@@ -55,7 +55,7 @@ async function run(
   }
   if (command === undefined) throw new UsageError(`name a command: ${commands.map(({ name }) => name).join(", ")}`);
   const values = configure(command.name, args, env);
-  return command.run({ values, operands: args.operands, env, io, deps, print });
+  return command.run({ values, operands: args.operands, program: args.program, env, io, deps, print });
 }
 
 /** `code REASON: message` for the error of a server, the message alone for any other error. */

@@ -116,7 +116,7 @@ describe("README.md", () => {
 
   test("names every command of the program", () => {
     const [, list = ""] = /lists the commands: ([^.]*)\./.exec(readme) ?? [];
-    expect([...list.matchAll(/`(\w+)`/g)].map(([, name]) => name)).toEqual(commands.map(({ name }) => name));
+    expect([...list.matchAll(/`([\w-]+)`/g)].map(([, name]) => name)).toEqual(commands.map(({ name }) => name));
   });
 });
 

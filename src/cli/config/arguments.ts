@@ -17,6 +17,8 @@ export interface Arguments {
   readonly config: string | undefined;
   /** The raw value of each flag: a text, a boolean, or the texts of a repeated flag. */
   readonly flags: ReadonlyMap<SettingName, unknown>;
+  /** The words after `--`, for a command that runs another program; empty for the others. */
+  readonly program: readonly string[];
 }
 
 type Token = NonNullable<ReturnType<typeof parseArgs>["tokens"]>[number];
@@ -36,7 +38,10 @@ export function readArguments(argv: readonly string[]): Arguments {
     allowPositionals: true,
     tokens: true,
   });
-  const words = tokens.filter((token) => token.kind === "positional").map(({ value }) => value);
+  const end = tokens.find(({ kind }) => kind === "option-terminator")?.index ?? argv.length;
+  const texts = tokens.filter((token) => token.kind === "positional");
+  const runsProgram = texts[0]?.value === "test-client" && texts[0].index < end;
+  const words = texts.filter(({ index }) => !runsProgram || index < end).map(({ value }) => value);
   const command = readCommand(words);
   const flags = new Map<SettingName, unknown>();
   const others = new Map<string, string>();
@@ -65,6 +70,7 @@ export function readArguments(argv: readonly string[]): Arguments {
     version: others.has("version"),
     config: others.get("config"),
     flags,
+    program: runsProgram ? argv.slice(end + 1) : [],
   };
 }
 

@@ -5,6 +5,7 @@ import { choice, duration, instant, json, list, repeated, text, toggle, whole } 
 
 const publish = ["publish"] as const;
 const disconnect = ["disconnect"] as const;
+const testClient = ["test-client"] as const;
 /** The longest lifetime that the contract allows: 10 years. */
 const maxLifetimeMs = 3_650 * dayMs;
 
@@ -157,6 +158,39 @@ export const callSettings = {
     type: instant,
     help: "Block the user, or the token, until this time. A time in the past lifts an earlier block.",
     for: disconnect,
+    flagOnly: true,
+  },
+  only: {
+    type: list(text),
+    help: "Only these scenarios, or groups of them: subscriber, publisher.",
+    for: testClient,
+    flagOnly: true,
+  },
+  list: {
+    type: toggle,
+    default: "false",
+    help: "List the scenarios with their rules, and run none.",
+    for: testClient,
+    flagOnly: true,
+  },
+  allowUnsupported: {
+    type: list(text),
+    help: "Scenarios that may be left out because the program does not know one of their commands.",
+    for: testClient,
+    flagOnly: true,
+  },
+  parallel: {
+    type: whole(1, 64),
+    default: "8",
+    help: "Maximum number of programs that run at the same time.",
+    for: testClient,
+    flagOnly: true,
+  },
+  stepTimeout: {
+    type: duration(1_000, dayMs),
+    default: "20s",
+    help: "Longest wait for one step of the program. Slow machines need more.",
+    for: testClient,
     flagOnly: true,
   },
   reason: { type: text, help: "Reason that the ended streams report to the client.", for: disconnect, flagOnly: true },

@@ -42,6 +42,7 @@ export const commandNames = [
   "online",
   "disconnect",
   "context",
+  "test-client",
 ] as const;
 
 /** The name of a command. */

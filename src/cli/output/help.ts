@@ -21,7 +21,7 @@ export function overview(commands: readonly Command[], version: string): string 
     "Usage: tidings <command> [options]",
     "",
     "Commands:",
-    ...commands.map(({ name, summary }) => `  ${name.padEnd(10)} ${summary}`),
+    ...commands.map(({ name, summary }) => `  ${name.padEnd(11)} ${summary}`),
     "",
     "Options of every command:",
     ...everywhereLines(),
@@ -58,14 +58,20 @@ export function commandHelp({ name, summary, details, examples }: Command): stri
     ...flags.flatMap((setting) => optionLines(setting, name)),
     ...everywhereLines(),
     "",
-    "Options that the environment and the configuration file can also set:",
-    ...configurable.flatMap((setting) => optionLines(setting, name)),
-    "",
-    ...wrap(sources(configurable.find((setting) => /[A-Z]/.test(setting)) ?? "url"), ""),
+    ...(configurable.length === 0 ? [] : configurableLines(configurable, name)),
     ...(hasDurations ? ["A duration is a number with a unit, such as 500ms, 25s, 15m, 24h or 7d."] : []),
     "",
     exitCodes,
   ].join("\n");
+}
+
+function configurableLines(configurable: readonly SettingName[], command: CommandName): string[] {
+  return [
+    "Options that the environment and the configuration file can also set:",
+    ...configurable.flatMap((setting) => optionLines(setting, command)),
+    "",
+    ...wrap(sources(configurable.find((setting) => /[A-Z]/.test(setting)) ?? "url"), ""),
+  ];
 }
 
 const exitCodes = "Exit codes: 0 success, 1 failure, 2 wrong command line or configuration.";

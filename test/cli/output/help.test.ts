@@ -44,7 +44,9 @@ test("--version prints the version", async () => {
 test("A command line without a command is a usage error that lists the commands", async () => {
   const { code, stdout, stderr } = await run([]);
   expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-  expect(stderr).toContain("name a command: serve, dev, token, publish, tail, unread, online, disconnect, context");
+  expect(stderr).toContain(
+    "name a command: serve, dev, token, publish, tail, unread, online, disconnect, context, test-client",
+  );
 });
 
 test("A usage error points to the help of its command", async () => {

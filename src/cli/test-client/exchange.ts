@@ -1,0 +1,143 @@
+/** One call as the server of the kit holds it: over HTTP or over the WebSocket bridge, with answers that may be wrong on purpose. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { ConnectError } from "@connectrpc/connect";
+import type { WebSocket } from "ws";
+import { reasonOf, webSocketCloseCode } from "../../errors.ts";
+import { contentTypeOf, endOf, errorBody, type Form, frameOf, type RawMessage, trailersOf } from "./form.ts";
+
+/** An HTTP response as an intermediary sends it, without a word of the protocol. */
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+/** The page that proxies send with their errors. */
+export function proxyPage(status: number, headers: Readonly<Record<string, string>> = {}): HttpAnswer {
+  const body = `<html><head><title>${status}</title></head><body><h1>${status}</h1><hr>a proxy</body></html>\n`;
+  return { status, headers: { "content-type": "text/html", ...headers }, body };
+}
+
+/** The server's end of one call. */
+export interface Exchange {
+  readonly form: Form;
+  /** Resolves when the peer has ended the exchange, or the connection is lost. */
+  readonly gone: Promise<void>;
+  /** Sends a message. Resolves when the bytes have left the process. */
+  send(message: RawMessage): Promise<void>;
+  /** Sends the first half of a message, and resets the connection. */
+  cut(message: RawMessage): Promise<void>;
+  /** Resets the TCP connection. */
+  reset(): void;
+  /** Ends the exchange: without an error, with the last message of a unary call, or with an error. */
+  end(error?: ConnectError): void;
+  /** Answers as an intermediary would; only before anything was sent. */
+  answer(http: HttpAnswer): void;
+}
+
+/** An exchange over HTTP/1.1 or HTTP/2. */
+export class HttpExchange implements Exchange {
+  readonly form: Form;
+  readonly gone: Promise<void>;
+  readonly #response: ServerResponse;
+  readonly #socket: Socket;
+
+  constructor(form: Form, request: IncomingMessage, response: ServerResponse, socket: Socket) {
+    this.form = form;
+    this.#response = response;
+    this.#socket = socket;
+    this.gone = new Promise((resolve) => response.once("close", resolve));
+    request.on("error", ignore);
+    response.on("error", ignore);
+  }
+
+  /** Sends the headers of a successful answer, without a message. */
+  open(): void {
+    if (this.#response.headersSent) return;
+    this.#response.writeHead(200, { "content-type": contentTypeOf(this.form) });
+    this.#response.flushHeaders?.();
+  }
+
+  send(message: RawMessage): Promise<void> {
+    return this.#write(frameOf(this.form, message));
+  }
+
+  async cut(message: RawMessage): Promise<void> {
+    const frame = frameOf(this.form, message);
+    await this.#write(frame.subarray(0, Math.ceil(frame.length / 2)));
+    this.reset();
+  }
+
+  reset(): void {
+    this.#socket.resetAndDestroy();
+  }
+
+  end(error?: ConnectError) {
+    const { protocol } = this.form;
+    if (protocol === "connect") {
+      if (error === undefined) return void this.#response.end();
+      const status = error.code === 16 ? 401 : error.code === 7 ? 403 : error.code === 14 ? 503 : 400;
+      return this.answer({ status, headers: { "content-type": "application/json" }, body: errorBody(error) });
+    }
+    this.open();
+    if (protocol === "grpc") this.#response.addTrailers(trailersOf(error));
+    this.#response.end(endOf(this.form, error));
+  }
+
+  answer({ status, headers = {}, body = "" }: HttpAnswer): void {
+    this.#response.writeHead(status, { ...headers });
+    this.#response.end(body);
+  }
+
+  #write(bytes: Buffer): Promise<void> {
+    this.open();
+    return new Promise((resolve) => this.#response.write(bytes, () => resolve()));
+  }
+}
+
+/** An exchange over the WebSocket bridge. */
+export class BridgeExchange implements Exchange {
+  readonly form: Form;
+  readonly gone: Promise<void>;
+  readonly #webSocket: WebSocket;
+  readonly #socket: Socket;
+
+  constructor(form: Form, webSocket: WebSocket, socket: Socket) {
+    this.form = form;
+    this.#webSocket = webSocket;
+    this.#socket = socket;
+    this.gone = new Promise((resolve) => webSocket.once("close", () => resolve()));
+  }
+
+  send(message: RawMessage): Promise<void> {
+    return this.#write(frameOf(this.form, message));
+  }
+
+  async cut(message: RawMessage): Promise<void> {
+    const frame = frameOf(this.form, message);
+    await this.#write(frame.subarray(0, Math.ceil(frame.length / 2)));
+    this.reset();
+  }
+
+  reset(): void {
+    this.#socket.resetAndDestroy();
+  }
+
+  end(error?: ConnectError): void {
+    const reason = error && reasonOf(error);
+    // Only errors of the table have a close code of their own; 1001 is what a bare end is: the server goes away.
+    if (error === undefined || reason === undefined) this.#webSocket.close(1001);
+    else this.#webSocket.close(webSocketCloseCode(error), `${reason}: ${error.rawMessage}`.slice(0, 123));
+  }
+
+  answer(): void {
+    throw new Error("the upgrade was accepted before the call could be read");
+  }
+
+  #write(bytes: Buffer): Promise<void> {
+    return new Promise((resolve) => this.#socket.write(bytes, () => resolve()));
+  }
+}
+
+function ignore(): void {}

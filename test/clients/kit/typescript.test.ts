@@ -1,0 +1,28 @@
+/** The TypeScript clients against the server that misbehaves on purpose. */
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+import { root } from "../../support/run.ts";
+
+const program = join(import.meta.dirname, "../programs/typescript.ts");
+
+/** Runs `tidings test-client`, and returns its lines. Rejects, with its output, when a scenario fails. */
+async function testClient(...args: readonly string[]): Promise<string[]> {
+  const argv = [join(root, "src/cli/main.ts"), "test-client", ...args];
+  const { stdout } = await promisify(execFile)(process.execPath, argv, { cwd: root });
+  return stdout.trim().split("\n");
+}
+
+test.each([
+  ["Protobuf over Connect", "proto"],
+  ["Protobuf over gRPC", "grpc"],
+  ["Protobuf over the bridge", "bridge"],
+  ["JSON over the bridge", "json"],
+  ["JSON over Connect", "json-connect"],
+])("The TypeScript client passes every scenario of a subscriber with %s", async (_, mode) => {
+  const lines = await testClient("--only", "subscriber", "--", process.execPath, program, mode);
+  expect(lines.filter((line) => !line.startsWith("ok "))).toEqual([
+    expect.stringMatching(/^(\d+) of \1 scenarios passed$/),
+  ]);
+});
