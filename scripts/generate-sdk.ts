@@ -1,0 +1,36 @@
+/**
+ * Generates the code of the SDKs from the public contract in gen/proto, which `npm run generate` writes: one function for
+ * each language. The code is committed, so that `go get` and `pip install` need no compiler of Protobuf.
+ *
+ *   node scripts/generate-sdk.ts [language…]
+ */
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+const protos = join(root, "gen/proto");
+
+const languages: Readonly<Record<string, () => void>> = { go: generateGo };
+
+/** Go: the plugins are packages of modules that sdk/go/go.mod pins. */
+function generateGo() {
+  const cwd = join(root, "sdk/go");
+  const plugin = (name: string) => ({ local: ["go", "run", name], out: "gen", opt: "paths=source_relative" });
+  const template = {
+    version: "v2",
+    clean: true,
+    plugins: [
+      plugin("google.golang.org/protobuf/cmd/protoc-gen-go"),
+      plugin("connectrpc.com/connect/cmd/protoc-gen-connect-go"),
+    ],
+  };
+  const buf = join(root, "node_modules/.bin/buf");
+  execFileSync(buf, ["generate", protos, "--template", JSON.stringify(template)], { cwd, stdio: "inherit" });
+}
+
+const chosen = process.argv.slice(2);
+for (const language of chosen.length > 0 ? chosen : Object.keys(languages)) {
+  const generate = languages[language];
+  if (generate === undefined) throw new Error(`no SDK for ${language}; there are ${Object.keys(languages)}`);
+  generate();
+}

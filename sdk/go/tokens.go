@@ -1,0 +1,122 @@
+package tidings
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"time"
+)
+
+// tokenTimeout is the deadline of the token function.
+const tokenTimeout = 30 * time.Second
+
+// A TokenFunc returns a JWT. The client calls it before the first request, and with refresh set after the server refused
+// the token: then it must return a new one. Its calls never overlap. After an error, or after 30 s, the client calls it
+// again.
+type TokenFunc func(ctx context.Context, refresh bool) (string, error)
+
+// StaticToken returns a TokenFunc for a token that does not expire while the program runs.
+func StaticToken(token string) TokenFunc {
+	return func(context.Context, bool) (string, error) {
+		return token, nil
+	}
+}
+
+// EnvToken returns a TokenFunc that reads an environment variable.
+func EnvToken(name string) TokenFunc {
+	return func(context.Context, bool) (string, error) {
+		token := os.Getenv(name)
+		if token == "" {
+			return "", errors.New(name + " is not set")
+		}
+		return token, nil
+	}
+}
+
+// tokens holds the token in use, which all calls and subscriptions of a client share. It calls the token function for one
+// of them at a time, and again only after a refusal.
+type tokens struct {
+	source TokenFunc
+	// ctx ends when the client is closed.
+	ctx context.Context
+
+	mu      sync.Mutex
+	current *tokenCall
+	refresh bool
+}
+
+// A tokenCall is one call of the token function; token and err are valid when done is closed.
+type tokenCall struct {
+	done  chan struct{}
+	ctx   context.Context
+	token string
+	err   error
+}
+
+// get returns the token in use, or calls the token function.
+func (t *tokens) get(ctx context.Context) (string, error) {
+	call := t.call()
+	select {
+	case <-call.done:
+		return call.token, call.err
+	case <-call.ctx.Done():
+		// The token function ignores its context, or is late by the moment in which it returned.
+		t.drop(call)
+		return "", &Error{Code: ReadError(call.ctx.Err()).Code, Message: "the token function returned no token within 30 s"}
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// call returns the call of the token in use, and starts one if there is none.
+func (t *tokens) call() *tokenCall {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current != nil {
+		return t.current
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, tokenTimeout)
+	call := &tokenCall{done: make(chan struct{}), ctx: ctx}
+	t.current = call
+	refresh := t.refresh
+	go func() {
+		defer cancel()
+		token, err := t.source(ctx, refresh)
+		if err == nil && token == "" {
+			err = errors.New("the token function returned no token")
+		}
+		if err != nil {
+			err = &Error{Code: ReadError(err).Code, Message: "token: " + err.Error(), cause: err}
+			t.drop(call)
+		}
+		call.token, call.err = token, err
+		close(call.done)
+	}()
+	return call
+}
+
+// refuse drops a token that the server refused; it does nothing if another one has replaced it already.
+func (t *tokens) refuse(token string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current == nil {
+		return
+	}
+	select {
+	case <-t.current.done:
+		if t.current.token == token {
+			t.current = nil
+			t.refresh = true
+		}
+	default:
+	}
+}
+
+func (t *tokens) drop(call *tokenCall) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current == call {
+		t.current = nil
+	}
+}
