@@ -16,6 +16,7 @@ export const errorTable = {
   PAGE_TOKEN_INVALID: { code: Code.InvalidArgument, retry: false },
   POSITION_INVALID: { code: Code.InvalidArgument, retry: false },
   POSITION_IN_FUTURE: { code: Code.InvalidArgument, retry: false },
+  POSITION_GONE: { code: Code.OutOfRange, retry: false },
   TENANT_REQUIRED: { code: Code.InvalidArgument, retry: false },
   TOKEN_MISSING: { code: Code.Unauthenticated, retry: false },
   TOKEN_INVALID: { code: Code.Unauthenticated, retry: false },

@@ -18,6 +18,7 @@ import type { Presence } from "./ports/presence.ts";
 import type { RateLimiter } from "./ports/rate-limiter.ts";
 import type { Store } from "./ports/store.ts";
 import { AddressList } from "./util/address-list.ts";
+import { isCookieName } from "./util/cookies.ts";
 import { isPlaceholder, secretFault } from "./util/secret-fault.ts";
 import { type Defer, systemDefer } from "./wire/flush-queue.ts";
 
@@ -42,15 +43,22 @@ export interface AuthOptions {
   readonly jwksRefreshMs?: number;
   /** How long the last known key set is used while it cannot be fetched, in milliseconds. Default 3,600,000. */
   readonly jwksMaxStaleMs?: number;
+  /**
+   * Name of a cookie that has the token, for pages that read feeds by an EventSource, which can send no header. It counts for
+   * `GET /stream/…` only, and only for pages of the same origin, or of one that `allowedOrigins` names. Default: none.
+   */
+  readonly cookie?: string;
 }
 
 /** AuthOptions with the defaults filled in. */
-export interface AuthSettings extends Required<Omit<AuthOptions, "secret" | "jwksUrl" | "issuer" | "audience">> {
+export interface AuthSettings
+  extends Required<Omit<AuthOptions, "secret" | "jwksUrl" | "issuer" | "audience" | "cookie">> {
   /** Empty where `jwksUrl` is set. */
   readonly secrets: readonly string[];
   readonly jwksUrl: string | undefined;
   readonly issuer: string | undefined;
   readonly audience: string | undefined;
+  readonly cookie: string | undefined;
 }
 
 /** Time limits of connections, enforced on HTTP/1.1, HTTP/2 and WebSocket alike. */
@@ -223,6 +231,11 @@ export interface TidingsOptions {
   /** Serve gRPC reflection. Default true. */
   readonly reflection?: boolean;
   /**
+   * Serve feeds at `/stream/…` for plain HTTP, by the Durable Streams protocol (docs/streams.md). Tidings.handleRequest then
+   * takes `/stream/user`, `tenant`, `activity`, `everyone` and `room/…`. Default true.
+   */
+  readonly durableStreams?: boolean;
+  /**
    * Serve the probes `/livez` and `/readyz` in a server of your own (Tidings.handleRequest, Tidings.routes). Turn it off
    * where that server has such paths itself. Default true.
    */
@@ -277,6 +290,7 @@ export interface Settings {
   readonly alertMs: number;
   readonly ignoreUnknownFields: boolean;
   readonly reflection: boolean;
+  readonly durableStreams: boolean;
   readonly probes: boolean;
   readonly metrics: boolean;
   readonly tracing: Required<TracingOptions> | undefined;
@@ -336,6 +350,7 @@ export function resolveOptions(options: TidingsOptions): Settings {
     alertMs: atLeast("alertMs", options.alertMs ?? 300_000, 0),
     ignoreUnknownFields: options.ignoreUnknownFields ?? false,
     reflection: options.reflection ?? true,
+    durableStreams: options.durableStreams ?? true,
     probes: options.probes ?? true,
     metrics: options.metrics ?? false,
     tracing: options.tracing && resolveTracing(options.tracing),
@@ -431,11 +446,12 @@ function resolveTimeouts(timeouts: TimeoutOptions): Required<TimeoutOptions> {
 
 function resolveAuth(auth: AuthOptions | undefined): AuthSettings {
   if (auth === undefined) throw new TypeError("auth: give exactly one of secret and jwksUrl");
-  const { secret, jwksUrl, issuer, audience } = auth;
+  const { secret, jwksUrl, issuer, audience, cookie } = auth;
   if ((secret === undefined) === (jwksUrl === undefined)) {
     throw new TypeError("auth: give exactly one of secret and jwksUrl");
   }
   if (jwksUrl !== undefined && !isKeySetUrl(jwksUrl)) throw new TypeError(`auth.jwksUrl: must be ${keySetUrlRule}`);
+  if (cookie !== undefined && !isCookieName(cookie)) throw new TypeError("auth.cookie: must be the name of a cookie");
   const jwksRefreshMs = atLeast("auth.jwksRefreshMs", auth.jwksRefreshMs ?? 300_000, 1_000);
   const jwksMaxStaleMs = auth.jwksMaxStaleMs ?? Math.max(3_600_000, jwksRefreshMs);
   return {
@@ -443,6 +459,7 @@ function resolveAuth(auth: AuthOptions | undefined): AuthSettings {
     jwksUrl,
     issuer,
     audience,
+    cookie,
     leewayMs: atLeast("auth.leewayMs", auth.leewayMs ?? 30_000, 0),
     maxTokenDays: atLeast("auth.maxTokenDays", auth.maxTokenDays ?? 400, 1),
     jwksRefreshMs,

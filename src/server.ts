@@ -17,6 +17,7 @@ import { loadDescriptors } from "./contract/descriptors.ts";
 import { createValidate } from "./contract/validate.ts";
 import { startCore, type ThreadShare, type Watch } from "./core/core.ts";
 import { StoreWatch } from "./core/store-watch.ts";
+import { FeedReads } from "./durable-streams/feed-reads.ts";
 import { createAdapter, joinCredentials } from "./http/adapter.ts";
 import { createCors } from "./http/cors.ts";
 import { declineUpgrade, isWebSocketRequest } from "./http/declined-upgrade.ts";
@@ -239,7 +240,8 @@ async function createServer(
   };
 
   const embeddedProbes = settings.probes ? ["/livez", "/readyz"] : [];
-  const cors = createCors(settings);
+  const feedReads = new FeedReads(core);
+  const cors = createCors(settings, (request) => feedReads.cors(request));
   const inFlight = new InFlight(
     settings.inFlight,
     timeouts.stallMs,
@@ -258,6 +260,7 @@ async function createServer(
     resets: (path, connection) => publicStreams.resets(path, connection),
     inFlight,
     routes: plainRoutes,
+    paths: feedReads,
     short: new Map([...createUnaryHandlers(core), [subscribeHandler.path, subscribeHandler]]),
     fallback: notFound,
     trustedProxies: settings.trustedProxies,

@@ -27,6 +27,8 @@ describe("Options", () => {
       directRooms: "open",
       reservedCategories: ["admin", "system"],
       reflection: true,
+      durableStreams: true,
+      auth: { cookie: undefined },
       logger: undefined,
     });
   });
@@ -43,6 +45,10 @@ describe("Options", () => {
     expect(settings.retention).toEqual({ days: 3, count: 10_000 });
     expect(settings.timeouts).toMatchObject({ stallMs: 1, headersMs: 10_000 });
     expect(settings).toMatchObject({ drainMs: 0, newcomerDays: 0, reflection: false });
+  });
+
+  test.each(["", "a=b", "a b", "a;b", "ä"])("refuse %j as the name of the cookie that has the token", (cookie) => {
+    expect(() => resolveOptions({ ...least, auth: { secret, cookie } })).toThrow("auth.cookie: must be the name");
   });
 
   test("let only the hook decide about direct rooms where there is one", () => {

@@ -45,7 +45,7 @@ const floors: readonly (readonly string[])[] = [
   ["index.ts", "cli"],
   ["server.ts"],
   ["shared-process.ts"],
-  ["rpc", "ws"],
+  ["rpc", "ws", "durable-streams"],
   ["core"],
   ["publish", "stream"],
   ["inbox", "presence"],

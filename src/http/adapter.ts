@@ -62,12 +62,24 @@ export interface ShortHandler {
   serve(plain: PlainRequest, exchange: Exchange): Promise<void>;
 }
 
+/** A handler of requests for paths of its own, which are no methods of Connect. */
+export interface PathHandler {
+  /** Its name in the log. */
+  readonly name: string;
+  /** Reports whether a request is for one of its paths. */
+  serves(request: IncomingMessage): boolean;
+  /** Serves such a request. Its answers may be large. Rejects when the response cannot be written. */
+  serve(exchange: Exchange): Promise<void>;
+}
+
 /** What an adapter serves. */
 export interface AdapterOptions {
   /** Registers the services. */
   readonly routes: (router: ConnectRouter) => void;
   /** Handlers of plain requests, by the path of the method. Default: none. */
   readonly short?: ReadonlyMap<string, ShortHandler>;
+  /** Handles the paths that are its own. Default: none. */
+  readonly paths?: PathHandler;
   /** Handles requests for other paths. */
   readonly fallback: (request: IncomingMessage, response: ServerResponse) => void;
   /** Proxies whose word counts about the address of a client. */
@@ -200,7 +212,7 @@ export interface Adapter {
  * gives no access to the connection.
  */
 export function createAdapter(options: AdapterOptions): Adapter {
-  const { routes, fallback, largeAnswers, resets, inFlight, logger, short } = options;
+  const { routes, fallback, largeAnswers, resets, short, paths } = options;
   const router = createConnectRouter({ acceptCompression });
   routes(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -208,7 +220,9 @@ export function createAdapter(options: AdapterOptions): Adapter {
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     const handler = find(request);
     if (!handler) {
-      fallback(request, response);
+      if (!paths?.serves(request)) fallback(request, response);
+      else
+        perform(request, response, options, { name: paths.name, isLarge: true }, (exchange) => paths.serve(exchange));
       return;
     }
     const stream = "stream" in request ? (request.stream as ServerHttp2Stream) : undefined;
@@ -221,19 +235,7 @@ export function createAdapter(options: AdapterOptions): Adapter {
     const plain = shortHandler?.accepts(request);
     const headers = isUnary ? responseHeaders : streamHeaders;
     if (!plain) for (const name in headers) response.setHeader(name, headers[name] as string);
-    const handle = new CallHandle(request, response, options, largeAnswers.has(handler.requestPath));
-    const count = inFlight.body(handle, Number(request.headers["content-length"]));
-    response.on("close", () => {
-      count.done();
-      // A client that gets its response before it has sent the whole request may wait until the rest is read. Read it;
-      // requestMs bounds the time.
-      if (!request.readableEnded && !request.destroyed) request.removeAllListeners("readable").resume();
-    });
-    const unread = (bytes: number) => handle.unread(bytes);
-    // Inside the promise, because reading a request whose connection has just broken may throw.
-    const call = async () => {
-      joinCredentials(request);
-      if (plain) return shortHandler?.serve(plain, { request, response, handle, count, unread });
+    const stock = async ({ handle, count, unread }: Exchange) => {
       const values = createContextValues().set(connectionKey, handle);
       const answer = await handler(toUniversal(request, response, values, count));
       const words = answer.body ? undefined : wordsFor(answer.status, isUnary);
@@ -241,19 +243,46 @@ export function createAdapter(options: AdapterOptions): Adapter {
       answer.header?.forEach((value, name) => void response.setHeader(name, value));
       return refuse(response, answer.status, words);
     };
-    const begin = () => {
-      call().catch((error: unknown) => {
-        // The Host header makes no URL: the request is at fault, and no handler has seen it.
-        if (isInvalidUrl(error) && !response.headersSent) return refuse(response, 400, "the Host header is not a host");
-        if (isDisconnect(error) || response.destroyed) return;
-        logger?.error({ err: error, method: handler.method.name }, "writing the response failed");
-        response.destroy();
-      });
-    };
-    if (handle.session) begin();
-    else inOrder(request, response, begin);
+    const kind = { name: handler.method.name, isLarge: largeAnswers.has(handler.requestPath) };
+    perform(request, response, options, kind, plain ? (exchange) => shortHandler?.serve(plain, exchange) : stock);
   };
-  return Object.assign(serve, { serves: (request: IncomingMessage) => find(request) !== undefined });
+  const serves = (request: IncomingMessage) => find(request) !== undefined || paths?.serves(request) === true;
+  return Object.assign(serve, { serves });
+}
+
+/** Performs a call: counts what it holds, and logs a failure to write its response under its name. */
+function perform(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: AdapterOptions,
+  { name, isLarge }: { readonly name: string; readonly isLarge: boolean },
+  call: (exchange: Exchange) => Promise<void> | undefined,
+): void {
+  const handle = new CallHandle(request, response, options, isLarge);
+  const count = options.inFlight.body(handle, Number(request.headers["content-length"]));
+  response.on("close", () => {
+    count.done();
+    // A client that gets its response before it has sent the whole request may wait until the rest is read. Read it;
+    // requestMs bounds the time.
+    if (!request.readableEnded && !request.destroyed) request.removeAllListeners("readable").resume();
+  });
+  const unread = (bytes: number) => handle.unread(bytes);
+  // Inside the promise, because reading a request whose connection has just broken may throw.
+  const joined = async () => {
+    joinCredentials(request);
+    return call({ request, response, handle, count, unread });
+  };
+  const begin = () => {
+    joined().catch((error: unknown) => {
+      // The Host header makes no URL: the request is at fault, and no handler has seen it.
+      if (isInvalidUrl(error) && !response.headersSent) return refuse(response, 400, "the Host header is not a host");
+      if (isDisconnect(error) || response.destroyed) return;
+      options.logger?.error({ err: error, method: name }, "writing the response failed");
+      response.destroy();
+    });
+  };
+  if (handle.session) begin();
+  else inOrder(request, response, begin);
 }
 
 /** The requests of each HTTP/1.1 connection that wait. */

@@ -62,25 +62,38 @@ export interface CorsAnswer {
   readonly status: number | undefined;
 }
 
+/** What some requests need beside the rules for all. */
+export interface CorsRules {
+  /** Further headers that pages may send. */
+  readonly requestHeaders: readonly string[];
+  /** Further headers that pages may read. */
+  readonly responseHeaders: readonly string[];
+  /** Whether this page, which is allowed by name, may have an answer that depends on the cookies of its user. */
+  readonly credentials: boolean;
+}
+
 /**
  * Answers a request of a page for CORS (Fetch standard, CORS protocol). Tokens travel in a header and not in cookies, so
- * credentials are not allowed.
+ * credentials are not allowed unless `rules` say otherwise.
  */
 export function answerCors(
   origin: string,
   isGranted: boolean,
   isPreflight: boolean,
   allowed: readonly string[],
+  rules?: CorsRules,
 ): CorsAnswer {
   const headers: Record<string, string> = { Vary: isPreflight ? varyPreflight : "Origin" };
   if (isGranted) {
-    headers["Access-Control-Allow-Origin"] = allowed.includes("*") ? "*" : origin;
-    headers["Access-Control-Expose-Headers"] = exposedHeaders;
+    const { credentials = false, responseHeaders = [] } = rules ?? {};
+    headers["Access-Control-Allow-Origin"] = allowed.includes("*") && !credentials ? "*" : origin;
+    headers["Access-Control-Expose-Headers"] = [exposedHeaders, ...responseHeaders].join(", ");
+    if (credentials) headers["Access-Control-Allow-Credentials"] = "true";
   }
   if (!isPreflight) return { headers, status: undefined };
   if (isGranted) {
     headers["Access-Control-Allow-Methods"] = cors.allowedMethods.join(", ");
-    headers["Access-Control-Allow-Headers"] = allowedHeaders;
+    headers["Access-Control-Allow-Headers"] = [allowedHeaders, ...(rules?.requestHeaders ?? [])].join(", ");
     headers["Access-Control-Max-Age"] = String(preflightSeconds);
   }
   return { headers, status: isGranted ? 204 : 403 };
@@ -88,14 +101,19 @@ export function answerCors(
 
 /**
  * Creates the CORS handler, which lets pages of the allowed origins call. It responds to a preflight itself and then
- * returns true; otherwise it sets the headers of the response and returns false.
+ * returns true; otherwise it sets the headers of the response and returns false. `rulesOf` returns what a request needs
+ * beside the rules for all.
  */
-export function createCors(rules: OriginRules): (request: IncomingMessage, response: ServerResponse) => boolean {
+export function createCors(
+  rules: OriginRules,
+  rulesOf: (request: IncomingMessage) => CorsRules | undefined = () => undefined,
+): (request: IncomingMessage, response: ServerResponse) => boolean {
   return (request, response) => {
     const { origin } = request.headers;
     if (origin === undefined) return false;
     const isPreflight = request.method === "OPTIONS" && request.headers["access-control-request-method"] !== undefined;
-    const { headers, status } = answerCors(origin, isPageAllowed(request, rules), isPreflight, rules.allowedOrigins);
+    const isGranted = isPageAllowed(request, rules);
+    const { headers, status } = answerCors(origin, isGranted, isPreflight, rules.allowedOrigins, rulesOf(request));
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     if (status === undefined) return false;
     response.writeHead(status).end();

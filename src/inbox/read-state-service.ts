@@ -14,6 +14,7 @@ import { type ChangedMessages, readNotice } from "./read-change.ts";
 import { ReadState } from "./read-state.ts";
 import { type Enroller, makeRoom, maxRooms, maxStrangers } from "./room-slots.ts";
 import { selectAll } from "./selection.ts";
+import type { SeqSet } from "./seq-set.ts";
 import { UnconfirmedSaves } from "./unconfirmed-saves.ts";
 
 /** The result of one attempt to change a read state. */
@@ -84,6 +85,11 @@ export class ReadStateService {
     const { tenant, subject } = user;
     const state = await this.#load(tenant, subject);
     return this.#withFeeds(user, state.version > 0 ? state : await this.#firstContacts.begin(tenant, subject, state));
+  }
+
+  /** Returns the seqs of a feed that the user has deleted. It only reads: the store does not meet a new user by it. */
+  async deleted({ tenant, subject }: UserIdentity, feed: string): Promise<SeqSet> {
+    return ReadState.decode(await this.#store.readState(tenant, subject)).deleted(feed);
   }
 
   async #withFeeds(user: UserIdentity, state: ReadState): Promise<UserState> {

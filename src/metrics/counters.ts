@@ -6,7 +6,7 @@ import type { Counter, Histogram, Metrics } from "../ports/metrics.ts";
 import type { CommitListener } from "../ports/store.ts";
 
 /** The transports of streams; a `local` stream has none, and stays within the process. */
-export const transports = ["connect", "grpc", "grpc-web", "websocket", "local"] as const;
+export const transports = ["connect", "grpc", "grpc-web", "websocket", "sse", "long-poll", "local"] as const;
 /** The transport of a stream or call. */
 export type Transport = (typeof transports)[number];
 

@@ -20,20 +20,23 @@ export interface MissingMessages {
   readonly seq: number;
 }
 
+/** Decides which frames a reader sends, and hears of every message that its cursor passes. */
+export type FrameChoice = Pick<Delivery, "wanted" | "ofBatch" | "passed">;
+
 /**
  * Reads what comes next in the feeds of one stream: from their rings, which hold recent frames for all streams, or from
  * the Store where a ring no longer reaches.
  */
 export class FeedReader {
   readonly #context: Pick<StreamContext, "history" | "messages" | "store" | "settings">;
-  readonly #delivery: Delivery;
+  readonly #delivery: FrameChoice;
   /** The dirty feeds, a list linked by `next`: no allocation per message. */
   #firstDirty: FollowedFeed | undefined;
   #lastDirty: FollowedFeed | undefined;
   #missing: MissingMessages | undefined;
   #isWaiting = false;
 
-  constructor(context: Pick<StreamContext, "history" | "messages" | "store" | "settings">, delivery: Delivery) {
+  constructor(context: Pick<StreamContext, "history" | "messages" | "store" | "settings">, delivery: FrameChoice) {
     this.#context = context;
     this.#delivery = delivery;
   }

@@ -78,6 +78,11 @@ export const webSocketProto = format((event) => webSocketFrame(finalBinary, even
 /** JSON, each event in a WebSocket frame. */
 export const webSocketJson = format((event) => webSocketFrame(finalText, Buffer.from(event.json)));
 
+/** Bytes of JSON around the message in an event that has one: `{"message":` and `}`. */
+const aroundMessage = ['{"message":'.length, 1] as const;
+/** The JSON of the message alone, for a frame that has one. Feeds that are read by plain HTTP join these. */
+export const messageJson = format(({ json }) => Buffer.from(json.slice(aroundMessage[0], -aroundMessage[1])));
+
 /** The two formats of events in envelopes, for one codec and encoding. */
 export interface Enveloped {
   /** Envelopes alone, for HTTP/2 and unchunked bodies. */

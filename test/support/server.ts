@@ -57,7 +57,7 @@ export function newTenant(): string {
 
 /** Starts a server, with its store in memory unless the test names a folder. */
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
-  const { host = "127.0.0.1", port = 0, tls, fallback, metricsAddress, ...rest } = options;
+  const { host = "127.0.0.1", port = 0, tls, fallback, metricsAddress, pathPrefix, ...rest } = options;
   const tidings = await createTidings({
     ...(rest.store === undefined ? { data: ":memory:" } : {}),
     auth: { secret },
@@ -70,6 +70,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
     ...(tls ? { tls } : {}),
     ...(fallback ? { fallback } : {}),
     ...(metricsAddress ? { metricsAddress } : {}),
+    ...(pathPrefix === undefined ? {} : { pathPrefix }),
   };
   const address = await tidings.listen(listen);
   const now = () => Math.floor((options.clock?.now() ?? Date.now()) / 1000);

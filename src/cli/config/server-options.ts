@@ -59,6 +59,7 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
     alertMs: values.alertWindow,
     ignoreUnknownFields: values.ignoreUnknownFields,
     reflection: values.reflection,
+    durableStreams: values.durableStreams,
     metrics: values.metricsAddress !== undefined,
     ...(values.otlpEndpoint === undefined ? {} : { tracing: { endpoint: values.otlpEndpoint } }),
     logger,
@@ -125,7 +126,7 @@ function authorizeOptions(values: Values): AuthorizeOptions | undefined {
  * key set, and when the key set would be stale before it is fetched again.
  */
 export function authOptions(values: Values): AuthOptions {
-  const { jwtJwksUrl, jwtIssuer, jwtAudience } = values;
+  const { jwtJwksUrl, jwtIssuer, jwtAudience, jwtCookie } = values;
   const secret = readJwtSecrets(values, "serve");
   if (secret === undefined && jwtJwksUrl === undefined) {
     throw new UsageError(
@@ -145,6 +146,7 @@ export function authOptions(values: Values): AuthOptions {
     ...(jwtJwksUrl === undefined ? {} : { jwksUrl: jwtJwksUrl }),
     ...(jwtIssuer === undefined ? {} : { issuer: jwtIssuer }),
     ...(jwtAudience === undefined ? {} : { audience: jwtAudience }),
+    ...(jwtCookie === undefined ? {} : { cookie: jwtCookie }),
     leewayMs: values.jwtLeeway,
     maxTokenDays: values.jwtMaxDays,
     jwksRefreshMs: values.jwtJwksRefresh,

@@ -12,6 +12,7 @@ import {
   bearer,
   busUrl,
   choice,
+  cookieName,
   duration,
   fileMode,
   hookUrl,
@@ -175,6 +176,11 @@ export const settings = {
     default: "400",
     help: "How many days in the future the `exp` of a token may be.",
     for: ["serve", "token"],
+  },
+  jwtCookie: {
+    type: cookieName,
+    help: "Cookie that has the token of a page which reads feeds by an EventSource. It counts for GET /stream/… only, from pages of the same origin or of --allowed-origins.",
+    for: serve,
   },
   tlsKey: { type: path, help: "PEM file of the private key. Needs --tls-cert.", for: serve },
   tlsCert: { type: path, help: "PEM file of the certificate and its chain. Needs --tls-key.", for: serve },
@@ -365,6 +371,12 @@ export const settings = {
     type: toggle,
     default: "true",
     help: "Serve gRPC reflection; --no-reflection turns it off.",
+    for: servers,
+  },
+  durableStreams: {
+    type: toggle,
+    default: "true",
+    help: "Serve feeds at /stream/… by the Durable Streams protocol; --no-durable-streams turns it off.",
     for: servers,
   },
   metricsAddress: {

@@ -5,6 +5,7 @@ import type { RateOption } from "../../limit-options.ts";
 import { isKeySetUrl, keySetUrlRule } from "../../options.ts";
 import type { Rate } from "../../ports/rate-limiter.ts";
 import { addressRangeRule, isAddressRange } from "../../util/address-list.ts";
+import { isCookieName } from "../../util/cookies.ts";
 import { dayMs } from "../../util/durations.ts";
 
 /** The type of a setting's value. */
@@ -37,6 +38,13 @@ export const secrets: ValueType<readonly string[]> = {
     const lines = items.flatMap((item: string) => linesOf(item));
     return lines.length > 0 ? lines : undefined;
   },
+};
+
+/** The name of a cookie. */
+export const cookieName: ValueType<string> = {
+  placeholder: "name",
+  allowed: "the name of a cookie",
+  read: (raw) => (typeof raw === "string" && isCookieName(raw) ? raw : undefined),
 };
 
 /** The lines of a text that are not empty, without their line breaks. Editors end a file with one, and so does openssl. */

@@ -1,0 +1,38 @@
+import type { IncomingMessage } from "node:http";
+import { bearerToken } from "../auth/verify-token.ts";
+import { fail } from "../errors.ts";
+import { isPageAllowed } from "../http/cors.ts";
+import type { Settings } from "../options.ts";
+import { cookiesOf } from "../util/cookies.ts";
+
+/**
+ * Returns the token of a request: that of its Authorization header, or that of the cookie where the server takes one. An
+ * EventSource can send no header. Undefined without either.
+ *
+ * Any page can make a browser send a cookie, so it counts only for a page of the same origin, or of one that the server
+ * allows by name. Throws TOKEN_INVALID for several tokens, of which a proxy may have checked another one.
+ */
+export function tokenOf(request: IncomingMessage, settings: Settings): string | undefined {
+  const { authorization } = request.headers;
+  const { cookie: name } = settings.auth;
+  if (authorization !== undefined || name === undefined) return bearerToken(authorization ?? null);
+  const found = cookiesOf(request.headers.cookie ?? "", name);
+  if (found.length === 0) return undefined;
+  if (found.length > 1) throw fail("TOKEN_INVALID", `there is more than one cookie ${name}; send one`);
+  if (isFromOwnPage(request, settings)) return found[0];
+  const sentence =
+    "a cookie counts only for pages of this origin and of allowedOrigins; send `Authorization: Bearer <token>`";
+  throw fail("TOKEN_MISSING", sentence);
+}
+
+/** Whether a page that may use the cookies of its user sent the request; a request that does not say is not trusted. */
+export function isFromOwnPage(request: IncomingMessage, settings: Settings): boolean {
+  if (request.headers.origin !== undefined) return isPageAllowed(request, withoutWildcard(settings));
+  // `none`: the user opened the address by hand.
+  return ["same-origin", "none"].includes(String(request.headers["sec-fetch-site"]));
+}
+
+/** The settings by which a page is allowed by name: with credentials, `*` allows nobody (Fetch standard, CORS protocol). */
+function withoutWildcard({ allowedOrigins, trustedProxies }: Settings) {
+  return { allowedOrigins: allowedOrigins.filter((origin) => origin !== "*"), trustedProxies };
+}
