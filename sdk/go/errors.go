@@ -90,15 +90,13 @@ func ReadError(err error) *Error {
 			read.RetryAfter = detail.GetRetryDelay().AsDuration()
 		}
 	}
-	switch code := refusal.Code(); code {
-	case connect.CodeCanceled, connect.CodeDeadlineExceeded, connect.CodeUnauthenticated:
+	// Connect also reports canceled for a connection that was reset, invalid_argument for a stream that was cut within a
+	// message, and unimplemented for the 404 of a proxy during a deployment: only the code of a Tidings server means what
+	// it says.
+	code := refusal.Code()
+	if read.Reason != "" || code == connect.CodeDeadlineExceeded || code == connect.CodeUnauthenticated ||
+		code == connect.CodeCanceled && errors.Is(err, context.Canceled) {
 		read.Code = code
-	default:
-		// Connect also reports invalid_argument for a stream that was cut within a message, and unimplemented for the 404
-		// of a proxy during a deployment: only the code of a Tidings server means what it says.
-		if read.Reason != "" {
-			read.Code = code
-		}
 	}
 	return read
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"connectrpc.com/connect"
 )
 
 // tokenTimeout is the deadline of the token function.
@@ -48,8 +50,9 @@ type tokens struct {
 
 // A tokenCall is one call of the token function; token and err are valid when done is closed.
 type tokenCall struct {
-	done  chan struct{}
-	ctx   context.Context
+	done chan struct{}
+	// late is done when the token function is overdue. It may be done as well after the call.
+	late  context.Context
 	token string
 	err   error
 }
@@ -60,12 +63,17 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	select {
 	case <-call.done:
 		return call.token, call.err
-	case <-call.ctx.Done():
-		// The token function ignores its context, or is late by the moment in which it returned.
-		t.drop(call)
-		return "", &Error{Code: ReadError(call.ctx.Err()).Code, Message: "the token function returned no token within 30 s"}
+	case <-call.late.Done():
 	case <-ctx.Done():
 		return "", ctx.Err()
+	}
+	select {
+	case <-call.done:
+		return call.token, call.err
+	default:
+		// The token function ignores its context.
+		t.drop(call)
+		return "", &Error{Code: connect.CodeDeadlineExceeded, Message: "the token function returned no token within 30 s"}
 	}
 }
 
@@ -77,7 +85,7 @@ func (t *tokens) call() *tokenCall {
 		return t.current
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, tokenTimeout)
-	call := &tokenCall{done: make(chan struct{}), ctx: ctx}
+	call := &tokenCall{done: make(chan struct{}), late: ctx}
 	t.current = call
 	refresh := t.refresh
 	go func() {
@@ -91,6 +99,7 @@ func (t *tokens) call() *tokenCall {
 			t.drop(call)
 		}
 		call.token, call.err = token, err
+		// Before late is done.
 		close(call.done)
 	}()
 	return call

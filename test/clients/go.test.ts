@@ -12,6 +12,7 @@ import { testWith } from "../support/require.ts";
 import { root } from "../support/run.ts";
 import { newTenant, startServer } from "../support/server.ts";
 import { findTool } from "../support/tools.ts";
+import { surviveTwoHundred } from "./two-hundred.ts";
 
 const go = findTool("go", "https://go.dev/doc/install");
 const sdk = join(root, "sdk/go");
@@ -104,3 +105,24 @@ testWith(go)("go get installs the Go SDK from a repository, and the README's pro
     await server.stop();
   }
 });
+
+testWith(go)("The Go SDK passes every scenario of tidings test-client", async () => {
+  const main = join(root, "src/cli/main.ts");
+  const output = await run(root, {}, process.execPath, main, "test-client", "--", await kit());
+  expect(output.split("\n").filter((line) => !line.startsWith("ok "))).toEqual([
+    expect.stringMatching(/^(\d+) of \1 scenarios passed$/),
+    "",
+  ]);
+});
+
+testWith(go)(
+  "The Go SDK receives 200 of 200 messages once and in order, over resets, restarts and short tokens",
+  async () => surviveTwoHundred([await kit()]),
+);
+
+/** Builds the client program of the kit, and returns its path. */
+async function kit(): Promise<string> {
+  const path = join(folder, "kit");
+  await run(sdk, {}, "go", "build", "-o", path, "./kit");
+  return path;
+}
