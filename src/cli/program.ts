@@ -15,6 +15,7 @@ import { socketFromSystemd } from "./process/systemd.ts";
 const io: Io = {
   stdout: process.stdout,
   stderr: process.stderr,
+  input: () => process.stdin,
   onSignal(call) {
     const signals = ["SIGINT", "SIGTERM"] as const;
     for (const signal of signals) process.on(signal, call);

@@ -31,6 +31,7 @@ export function start(
   env: Readonly<Record<string, string>> = {},
   deps: Partial<Dependencies> = {},
   tty = false,
+  input: AsyncIterable<Uint8Array> = (async function* () {})(),
 ): Running {
   const written = { stdout: "", stderr: "" };
   const listeners = new Set<() => void>();
@@ -39,6 +40,7 @@ export function start(
   const io: Io = {
     stdout: output("stdout"),
     stderr: output("stderr"),
+    input: () => input,
     onSignal(call) {
       listeners.add(call);
       return () => listeners.delete(call);

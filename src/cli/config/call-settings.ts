@@ -1,7 +1,7 @@
 /** The rows of the table of settings that describe a single call, and so are flags only. */
 import { dayMs } from "../../util/durations.ts";
 import { kindNames } from "./kind-names.ts";
-import { choice, duration, instant, json, list, repeated, text, toggle, whole } from "./value-types.ts";
+import { choice, duration, instant, json, list, path, repeated, runName, text, toggle, whole } from "./value-types.ts";
 
 const publish = ["publish"] as const;
 const disconnect = ["disconnect"] as const;
@@ -102,6 +102,30 @@ export const callSettings = {
     type: toggle,
     default: "false",
     help: "Recall the message that was published with this --request-id, and publish this one instead, as unread.",
+    for: publish,
+    flagOnly: true,
+  },
+  file: {
+    type: path,
+    help: "Publish the lines of this file, or of the standard input (-): one JSON object each, a PublishRequest or, with an audience, the message alone. Fields that a line leaves out are those of the other options.",
+    for: publish,
+    flagOnly: true,
+  },
+  rate: {
+    type: whole(1, 1_000_000),
+    help: "Maximum number of messages of --file to publish in a second. Default: as fast as the server takes them.",
+    for: publish,
+    flagOnly: true,
+  },
+  run: {
+    type: runName,
+    help: "Name of a run of --file. Repeated under the same name, a run publishes no line twice. Default: a digest of the file and of the other options; for the standard input, a random name.",
+    for: publish,
+    flagOnly: true,
+  },
+  fromLine: {
+    type: whole(1),
+    help: "Number of the first line of --file to publish; earlier ones are skipped.",
     for: publish,
     flagOnly: true,
   },

@@ -11,7 +11,12 @@ export function readText(path: string, option: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
-    throw new Error(`${option}: cannot read ${path}: ${reasons[code] ?? code}`, { cause });
+    throw readError(path, option, cause);
   }
+}
+
+/** The error for a file that an option names and that cannot be read. */
+export function readError(path: string, option: string, cause: unknown): Error {
+  const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
+  return new Error(`${option}: cannot read ${path}: ${reasons[code] ?? code}`, { cause });
 }

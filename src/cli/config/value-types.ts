@@ -96,6 +96,13 @@ export const fileMode: ValueType<number> = {
   read: (raw) => (/^[0-7]{3}$/.test(String(raw)) ? Number.parseInt(String(raw), 8) : undefined),
 };
 
+/** The name of a run: a request id, which has at most 128 characters, is made of it and the number of a line. */
+export const runName: ValueType<string> = {
+  placeholder: "text",
+  allowed: "1 to 100 visible ASCII characters",
+  read: (raw) => (typeof raw === "string" && /^[!-~]{1,100}$/.test(raw) ? raw : undefined),
+};
+
 /** A path in the file system. */
 export const path: ValueType<string> = { ...text, placeholder: "path", allowed: "a path" };
 

@@ -10,6 +10,8 @@ export type Style = Parameters<typeof styleText>[0];
 export class Printer {
   readonly #io: Pick<Io, "stdout" | "stderr">;
   readonly #env: Environment;
+  /** A status stands on the last line of the terminal. */
+  #hasStatus = false;
 
   constructor(io: Pick<Io, "stdout" | "stderr">, env: Environment) {
     this.#io = io;
@@ -18,6 +20,7 @@ export class Printer {
 
   /** Prints one line on stdout. */
   line(text = ""): void {
+    this.#clearStatus();
     this.#io.stdout.write(`${text}\n`);
   }
 
@@ -28,12 +31,30 @@ export class Printer {
 
   /** Prints one line on stderr, for the person at the terminal. */
   note(text: string): void {
+    this.#clearStatus();
     this.#io.stderr.write(`${text}\n`);
   }
 
   /** Prints an error on stderr. */
   error(sentence: string): void {
     this.note(`${this.#style(this.#io.stderr, "red", "error:")} ${printable(sentence)}`);
+  }
+
+  /**
+   * Shows a text on the last line of the terminal, where the next one replaces it and other output pushes it away. Returns
+   * false, and shows nothing, where stderr is no terminal or has no cursor to move.
+   */
+  status(text: string): boolean {
+    if (this.#io.stderr.isTTY !== true || this.#env.TERM === "dumb") return false;
+    this.#io.stderr.write(`\r${text}\u001b[K`);
+    this.#hasStatus = true;
+    return true;
+  }
+
+  #clearStatus(): void {
+    if (!this.#hasStatus) return;
+    this.#hasStatus = false;
+    this.#io.stderr.write("\r\u001b[K");
   }
 
   /** Styles a text for stdout; returns it as it is when stdout is no terminal or colours are off (https://no-color.org). */

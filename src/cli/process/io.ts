@@ -12,6 +12,8 @@ export interface Output {
 export interface Io {
   readonly stdout: Output;
   readonly stderr: Output;
+  /** Opens the standard input. */
+  input(): AsyncIterable<Uint8Array>;
   /** Calls on each SIGINT and SIGTERM until the returned function is called. Without a listener these end the process. */
   onSignal(call: () => void): () => void;
   /** Calls on each SIGHUP, which asks a server to read its files again, until the returned function is called. */

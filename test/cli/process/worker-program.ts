@@ -19,6 +19,7 @@ const io: Io = {
     return () => process.off("SIGTERM", call).off("SIGINT", call);
   },
   openSocket: () => undefined,
+  input: () => process.stdin,
   onReload(call) {
     process.on("SIGHUP", call);
     return () => process.off("SIGHUP", call);
