@@ -16,7 +16,7 @@ import {
   SubscribeResponseSchema,
 } from "../../../gen/tidings/v1/push_service_pb.ts";
 import { reasonOf, retryAfterOf } from "../../errors.ts";
-import type { Exchange, HttpAnswer } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import { type RawMessage, rawOf } from "./form.ts";
 
 /** An event, as the generated code takes it. */
@@ -66,11 +66,6 @@ export class UnaryCall<N extends UnaryName> {
   /** Answers with an error. */
   fail(error: ConnectError): void {
     this.#exchange.end(error);
-  }
-
-  /** Answers as a proxy would. */
-  answer(http: HttpAnswer): void {
-    this.#exchange.answer(http);
   }
 
   /** Resets the connection instead of an answer: the client cannot know whether the call had an effect. */

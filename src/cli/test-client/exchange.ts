@@ -92,7 +92,8 @@ export class HttpExchange implements Exchange {
 
   #write(bytes: Buffer): Promise<void> {
     this.open();
-    return new Promise((resolve) => this.#response.write(bytes, () => resolve()));
+    const written = new Promise<void>((resolve) => this.#response.write(bytes, () => resolve()));
+    return Promise.race([written, this.gone]);
   }
 }
 
@@ -136,7 +137,8 @@ export class BridgeExchange implements Exchange {
   }
 
   #write(bytes: Buffer): Promise<void> {
-    return new Promise((resolve) => this.#socket.write(bytes, () => resolve()));
+    const written = new Promise<void>((resolve) => this.#socket.write(bytes, () => resolve()));
+    return Promise.race([written, this.gone]);
   }
 }
 

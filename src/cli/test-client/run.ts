@@ -29,17 +29,22 @@ export interface RunOptions {
 /** Runs scenarios, and returns their verdicts in the same order. */
 export async function runScenarios(scenarios: readonly Scenario[], options: RunOptions): Promise<Verdict[]> {
   const verdicts: (Verdict | undefined)[] = scenarios.map(() => undefined);
-  let next = 0;
+  const waiting = [...scenarios.keys()].sort((a, b) => slowness(scenarios[b]) - slowness(scenarios[a]));
   let reported = 0;
   const work = async () => {
-    while (next < scenarios.length && options.signal?.aborted !== true) {
-      const index = next++;
+    while (options.signal?.aborted !== true) {
+      const index = waiting.shift();
+      if (index === undefined) return;
       verdicts[index] = await runScenario(scenarios[index] as Scenario, options);
       for (let verdict = verdicts[reported]; verdict; verdict = verdicts[++reported]) options.report(verdict);
     }
   };
   await Promise.all(Array.from({ length: options.parallel }, work));
   return verdicts.filter((verdict) => verdict !== undefined);
+}
+
+function slowness(scenario: Scenario | undefined): number {
+  return scenario?.slow ? 1 : 0;
 }
 
 async function runScenario(scenario: Scenario, { command, deadlineMs, signal }: RunOptions): Promise<Verdict> {

@@ -15,6 +15,8 @@ export interface Scenario {
   readonly rule: number;
   /** The rule that it tests, as one sentence. */
   readonly sentence: string;
+  /** It waits for long, and is started before the others. */
+  readonly slow?: true;
   /** Rejects with a Failed when the program breaks the rule. */
   run(stage: Stage): Promise<void>;
 }

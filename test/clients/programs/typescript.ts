@@ -151,7 +151,7 @@ async function run(command: Fields): Promise<void> {
     client = connect(command);
   } else if (type === "join") {
     const [room] = readRooms([command]);
-    if (room) client?.stream.join(room.roomId, room);
+    if (room?.mode) client?.stream.join(room.roomId, { mode: room.mode });
   } else if (type === "leave") {
     client?.stream.leave(String(command.roomId));
   } else if (type === "close") {
@@ -173,7 +173,8 @@ async function run(command: Fields): Promise<void> {
 
 function close(): void {
   client?.stream.close();
-  process.stdin.destroy();
+  // The transport for gRPC keeps its connection, and with it the process, for a while.
+  process.stdout.write("", () => process.exit(0));
 }
 
 createInterface({ input: process.stdin })

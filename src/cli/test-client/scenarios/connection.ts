@@ -18,6 +18,7 @@ const resets: Scenario = {
   group: "subscriber",
   rule: 1,
   sentence: "Over 20 connections that are reset within a message, every message arrives once and in order.",
+  slow: true,
   async run(stage) {
     const expected = "all 200 messages, once and in order";
     let sent = 0;
@@ -96,6 +97,7 @@ const tokenExpiry: Scenario = {
   rule: 8,
   sentence:
     "When a token of 3 s has expired, the client asks for a fresh one, and reconnects at once, without an error.",
+  slow: true,
   async run(stage) {
     stage.server.tokenLifeMs = 3_000;
     let stream = await stage.subscribe();
@@ -143,6 +145,7 @@ const finalError: Scenario = {
   rule: 6,
   sentence:
     "permission_denied, invalid_argument, unimplemented and not_found of a Tidings server end the subscription, with one error.",
+  slow: true,
   async run(stage) {
     stage.expectsFinalError = true;
     for (const [index, error] of finalErrors.entries()) {
