@@ -81,7 +81,10 @@ func pages[Q interface {
 }](request Q, page func(Q, string) ([]*Message, string, error)) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		token := request.GetPageToken()
-		request := proto.CloneOf(request)
+		// Also a nil request has a copy, to which the tokens of the pages can be added.
+		filters := request
+		request := request.ProtoReflect().New().Interface().(Q)
+		proto.Merge(request, filters)
 		for {
 			messages, next, err := page(request, token)
 			if err != nil {

@@ -143,6 +143,7 @@ func (s *Subscription) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	s.queue.end(nil, true)
 	poke(s.wake)
 }
 
