@@ -1,9 +1,13 @@
+import { toJson } from "@bufbuild/protobuf";
+import { timestampMs, ValueSchema } from "@bufbuild/protobuf/wkt";
+import type { Message } from "../../../gen/tidings/v1/message_pb.ts";
 import { connectTidings } from "../../client/client.ts";
 import type { JoinMode, RoomJoin } from "../../client/events.ts";
 import { RoomJoins } from "../../client/state/rooms.ts";
 import { isTerminal, type TidingsError } from "../../client/tidings-error.ts";
 import type { Command } from "../command.ts";
 import { kinds } from "../config/kinds.ts";
+import { startStorage } from "../config/start-positions.ts";
 import { credentialOf } from "../config/token-source.ts";
 import { UsageError } from "../config/usage-error.ts";
 import { eventJson, eventLine } from "../output/event-line.ts";
@@ -24,13 +28,24 @@ export const tail: Command = {
     "tidings tail",
     "TIDINGS_TOKEN=$(tidings token --sub ada --tenant acme) tidings tail --kinds notification,event",
     "tidings tail --room team/7 --room dm/ada/bob --room editor/7:last",
+    "tidings tail --since 1h --match invoice --only-messages",
+    "tidings tail --resume ~/.tidings-position --from-start --json",
+    "tidings tail --events build.done --count 1 --timeout 10m",
     "tidings tail --json | jq 'select(.message).message.title'",
   ],
   async run({ values, deps, io, print }) {
     const credential = credentialOf(values, "tail", deps);
     const rooms = readRooms(values.room ?? []);
+    const since = values.since?.(deps.now());
+    const isWanted = filterOf(values.match, since);
     // Before the connection, whose retries would hide that the first token cannot be read.
     let first: string | undefined = await credential.get({ refresh: false });
+    const storage = startStorage({
+      resume: values.resume,
+      fromStart: values.fromStart || since !== undefined,
+      token: first,
+      rooms: rooms.map(({ roomId }) => roomId),
+    });
     const client = connectTidings({
       url: serverUrl(values),
       token(request) {
@@ -39,11 +54,12 @@ export const tail: Command = {
         return token;
       },
       transport: "connect",
+      ...(storage && { storage }),
       subscribe: {
         kinds: (values.kinds ?? []).map((kind) => kinds[kind]),
         categories: [...(values.categories ?? [])],
         events: [...(values.events ?? [])],
-        onlineCount: true,
+        onlineCount: !values.onlyMessages,
         rooms,
       },
     });
@@ -52,22 +68,56 @@ export const tail: Command = {
       // The client would wait for a fresh token, but there is only this one.
       if (error.code === "unauthenticated" && !credential.canChange) refused = error;
       if (refused !== undefined) client.close();
-      else if (!isTerminal(error)) print.note(`${error.code}: ${printable(error.message)}; reconnecting`);
+      else if (!isTerminal(error)) print.note(troubleText(error));
     });
     const forget = io.onSignal(() => client.close());
+    let isLate = false;
+    const end = () => {
+      isLate = true;
+      client.close();
+    };
+    const cancel = values.timeout === undefined ? undefined : deps.after(values.timeout, end);
+    let printed = 0;
     try {
       for await (const event of client.events()) {
+        if (event.type === "message" ? !isWanted(event.message) : values.onlyMessages) continue;
         if (values.json) print.json(eventJson(event));
         else print.line(eventLine(print, event, client.unread.value));
+        if (event.type === "message") printed += 1;
+        // Not a break: the next step of the loop tells the client that this event is consumed, and so to be saved.
+        if (printed === values.count) client.close();
       }
     } finally {
       forget();
+      cancel?.();
       client.close();
     }
     if (refused !== undefined) throw refused;
-    return 0;
+    if (!isLate || values.count === undefined || printed === values.count) return 0;
+    print.note(`${printed} of ${values.count} messages arrived in time`);
+    return 1;
   },
 };
+
+/** A test for messages with this text that were published at or after a time, in ms since the Unix epoch. */
+function filterOf(match: string | undefined, since = 0): (message: Message) => boolean {
+  const wanted = match?.toLowerCase();
+  return (message) => {
+    if (message.publishTime !== undefined && timestampMs(message.publishTime) < since) return false;
+    return wanted === undefined || searchable(message).toLowerCase().includes(wanted);
+  };
+}
+
+function searchable({ title, content, category, event, url, actor, payload }: Message): string {
+  const json = payload.case === "json" ? JSON.stringify(toJson(ValueSchema, payload.value)) : "";
+  return [title, content, category, event, url, actor?.id, actor?.name, json].join("\n");
+}
+
+function troubleText({ code, message }: TidingsError): string {
+  const text = `${code}: ${printable(message)}`;
+  // The file of --resume fails, and not the connection.
+  return message.startsWith("storage: ") ? text : `${text}; reconnecting`;
+}
 
 /** Parses `id` or `id:mode`. Throws a UsageError for a list of rooms that every server would refuse. */
 function readRooms(texts: readonly string[]): RoomJoin[] {

@@ -1,9 +1,23 @@
 /** The rows of the table of settings that describe a single call, and so are flags only. */
 import { dayMs } from "../../util/durations.ts";
 import { kindNames } from "./kind-names.ts";
-import { choice, duration, instant, json, list, path, repeated, runName, text, toggle, whole } from "./value-types.ts";
+import {
+  choice,
+  duration,
+  instant,
+  json,
+  list,
+  moment,
+  path,
+  repeated,
+  runName,
+  text,
+  toggle,
+  whole,
+} from "./value-types.ts";
 
 const publish = ["publish"] as const;
+const tail = ["tail"] as const;
 const disconnect = ["disconnect"] as const;
 const testClient = ["test-client"] as const;
 /** The longest lifetime that the contract allows: 10 years. */
@@ -151,6 +165,45 @@ export const callSettings = {
     flagOnly: true,
   },
   events: { type: list(text), help: "Only messages with these event names.", for: ["tail"], flagOnly: true },
+  match: {
+    type: text,
+    help: "Only messages that have this text in their title, content, category, event, link, payload or actor, in upper or lower case. This command filters by it, and the server by the other options.",
+    for: tail,
+    flagOnly: true,
+  },
+  onlyMessages: {
+    type: toggle,
+    default: "false",
+    help: "Print messages only, without the other events of the stream.",
+    for: tail,
+    flagOnly: true,
+  },
+  fromStart: {
+    type: toggle,
+    default: "false",
+    help: "Begin with the oldest messages that are stored. Default: with those that arrive from now on.",
+    for: tail,
+    flagOnly: true,
+  },
+  since: {
+    type: moment(maxLifetimeMs),
+    help: "Begin with messages that were published since this time.",
+    for: tail,
+    flagOnly: true,
+  },
+  resume: {
+    type: path,
+    help: "File of positions: begin after the last message that was printed with this file, and keep the position in it. Use one file for each user and set of options.",
+    for: tail,
+    flagOnly: true,
+  },
+  count: { type: whole(1), help: "End after this number of messages.", for: tail, flagOnly: true },
+  timeout: {
+    type: duration(1, 7 * dayMs),
+    help: "End after this time; with --count, as a failure.",
+    for: tail,
+    flagOnly: true,
+  },
   limit: {
     type: whole(1, 100_000),
     default: "20",

@@ -2,9 +2,10 @@
  * The file of contexts: the servers that a user has named, each with its URL and where its token comes from. It is
  * written as a whole and replaced in one step, so a reader finds the old content or the new one.
  */
-import { mkdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, isAbsolute, join } from "node:path";
+import { readFileSync, statSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
 import { suggestion } from "../../util/suggestion.ts";
+import { replaceFile } from "./replace-file.ts";
 import type { Environment } from "./source.ts";
 import { UsageError } from "./usage-error.ts";
 import { jwt, path as pathType, text, url as urlType, type ValueType } from "./value-types.ts";
@@ -78,28 +79,10 @@ export function readContexts(path: string | undefined): Contexts {
   return contexts;
 }
 
-/** Writes the file, with its folder if that is missing. Only its owner may read it. */
+/** Writes the file. Only its owner may read it. */
 export function writeContexts(path: string, { current, contexts }: Contexts): void {
   const content = JSON.stringify({ current, contexts: Object.fromEntries(contexts) }, undefined, 2);
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  // A link, as managers of dotfiles make, stays one.
-  const target = resolveLink(path);
-  const draft = `${target}.${process.pid}.new`;
-  try {
-    writeFileSync(draft, `${content}\n`, { mode: 0o600, flush: true });
-    renameSync(draft, target);
-  } catch (cause) {
-    rmSync(draft, { force: true });
-    throw new Error(`cannot write ${path}: ${(cause as NodeJS.ErrnoException).code}`, { cause });
-  }
-}
-
-function resolveLink(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
-  }
+  replaceFile(path, `${content}\n`);
 }
 
 /** The messages quote names, and never values: these may be tokens. */

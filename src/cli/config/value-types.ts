@@ -179,6 +179,21 @@ export const instant: ValueType<number> = {
   },
 };
 
+/** A time, or how long ago it was. The value returns it in ms since the Unix epoch, for the present time. */
+export function moment(most: number): ValueType<(now: number) => number> {
+  const ago = duration(1, most);
+  return {
+    placeholder: "duration|time",
+    allowed: "how long ago, such as 15m, or a time with its UTC offset, such as 2026-11-03T10:20:00Z",
+    read(raw) {
+      const milliseconds = ago.read(raw);
+      const time = instant.read(raw);
+      if (milliseconds !== undefined) return (now) => now - milliseconds;
+      return time === undefined ? undefined : () => time;
+    },
+  };
+}
+
 /** One of these words. */
 export function choice<const T extends string>(...words: readonly T[]): ValueType<T> {
   return {

@@ -1,4 +1,7 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fromJson, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromDate, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test, vi } from "vitest";
 import {
   RoomMode,
@@ -6,10 +9,11 @@ import {
   type SubscribeRequest,
   type SubscribeResponseSchema,
 } from "../../../gen/tidings/v1/push_service_pb.ts";
+import { mintToken } from "../../../src/auth/mint-token.ts";
 import { fail } from "../../../src/errors.ts";
 import { Kind } from "../../../src/gen.ts";
 import { serveFake } from "../fake-service.ts";
-import { start } from "../harness.ts";
+import { Folder, run, secret, start } from "../harness.ts";
 
 type Event = MessageInitShape<typeof SubscribeResponseSchema>["event"];
 
@@ -28,15 +32,20 @@ function message(seq: string): Event {
 /** A service whose n-th stream sends the n-th list of events and then stays open. */
 async function streaming(...streams: readonly (readonly Event[])[]) {
   const requests: SubscribeRequest[] = [];
+  let end: (error: Error) => void = () => {};
   const service = await serveFake({
     async *subscribe(request, { signal }) {
       const events = streams[requests.push(request) - 1] ?? [];
       for (const event of events) yield { ...(event && { event }) };
-      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      await new Promise((resolve, reject) => {
+        signal.addEventListener("abort", resolve);
+        end = reject;
+      });
     },
   });
   const env = { TIDINGS_URL: service.url, TIDINGS_TOKEN: "a.b.c" };
-  return { service, requests, env };
+  /** Ends the open stream with an error. */
+  return { service, requests, env, end: (error: Error) => end(error) };
 }
 
 describe("tidings tail", () => {
@@ -222,5 +231,131 @@ describe("tidings tail", () => {
     await vi.waitFor(() => expect(tail.stderr()).toContain("reconnecting"));
     tail.signal();
     expect(await tail.code).toBe(0);
+  });
+
+  test("goes on with a fresh token of its command when the first one has expired", async () => {
+    const { service, requests, env, end } = await streaming([hello, caughtUp], [hello, message("1")]);
+    await using _ = service;
+    let fetched = 0;
+    const runShell = async () => `t.${++fetched}`;
+    const tail = start(["tail", "--url", env.TIDINGS_URL, "--token-command", "x"], {}, { runShell });
+    await vi.waitFor(() => expect(tail.stdout()).toContain("up to date"));
+    end(fail("TOKEN_EXPIRED", "the token has expired"));
+    await vi.waitFor(() => expect(tail.stdout()).toContain("title 1"));
+    tail.signal();
+    expect(await tail.code).toBe(0);
+    expect([service.tokens, tail.stderr(), requests.length]).toEqual([["Bearer t.1", "Bearer t.2"], "", 2]);
+  });
+
+  test("prints only messages that --match, --since and --only-messages let through, and ends after --count", async () => {
+    const at = (time: string) => ({ publishTime: timestampFromDate(new Date(time)) });
+    const { service, env } = await streaming([
+      hello,
+      { case: "message", value: { title: "An INVOICE", ...at("2026-11-03T08:59:59Z") } },
+      { case: "message", value: { title: "Your Invoice", ...at("2026-11-03T09:00:00Z") } },
+      caughtUp,
+      { case: "message", value: { title: "a letter", ...at("2026-11-03T09:30:00Z") } },
+      {
+        case: "message",
+        value: {
+          title: "paid",
+          ...at("2026-11-03T09:30:00Z"),
+          payload: { case: "json", value: fromJson(ValueSchema, { about: "invoice" }) },
+        },
+      },
+      { case: "message", value: { title: "another invoice", ...at("2026-11-03T09:30:00Z") } },
+    ]);
+    await using _ = service;
+    const tail = start(["tail", "--match", "invoice", "--since", "1h", "--only-messages", "--count", "2"], env);
+    expect(await tail.code).toBe(0);
+    expect(
+      tail
+        .stdout()
+        .split("\n")
+        .map((line) => line.replace(/^.*message {2}/, "")),
+    ).toEqual(["Your Invoice", "paid", ""]);
+  });
+
+  test.each([
+    ["user", { sub: "ada", tenant: "acme", role: "user" }, ["user", "tenant", "activity", "everyone"]],
+    ["service of a tenant", { sub: "ops", tenant: "acme", role: "service" }, ["tenant", "activity", "everyone"]],
+    ["service of no tenant", { sub: "ops", role: "service" }, ["everyone"]],
+  ])("asks with --from-start for everything that a %s may read", async (_, claims, feeds) => {
+    const { service, requests, env } = await streaming([hello]);
+    await using _service = service;
+    const token = await mintToken(
+      secret,
+      { ...claims, role: claims.role as "user", exp: 2_000_000_000 },
+      1_900_000_000,
+    );
+    const tail = start(["tail", "--from-start", "--room", "dm/bob/ada"], { ...env, TIDINGS_TOKEN: token });
+    await vi.waitFor(() => expect(requests).toHaveLength(1));
+    tail.signal();
+    await tail.code;
+    const wanted = [...feeds, "room/dm/ada/bob"].map((feed) => ({ feed, epoch: 0, seq: "0" }));
+    expect(requests[0]?.positions).toMatchObject(wanted);
+  });
+
+  test("goes on with --resume after the last message that it has printed", async () => {
+    using folder = new Folder();
+    const path = join(folder.path, "new/position.json");
+    const first = await streaming([hello, message("1"), message("2"), message("3"), caughtUp]);
+    await using _ = first.service;
+    const argv = ["tail", "--resume", path, "--only-messages"];
+    const counted = start([...argv, "--count", "2"], first.env);
+    expect([await counted.code, counted.stdout()]).toEqual([0, "event done  title 1\nevent done  title 2\n"]);
+    expect(JSON.parse(readFileSync(path, "utf8"))).toEqual([{ feed: "user", epoch: 7, seq: "2" }]);
+    const second = await streaming([hello, message("3"), caughtUp]);
+    await using _second = second.service;
+    const tail = start([...argv, "--from-start"], second.env);
+    await vi.waitFor(() => expect(tail.stdout()).toContain("title 3"));
+    tail.signal();
+    expect(await tail.code).toBe(0);
+    expect(second.requests[0]?.positions).toMatchObject([{ feed: "user", epoch: 7, seq: "2" }]);
+    expect(JSON.parse(readFileSync(path, "utf8"))).toEqual([{ feed: "user", epoch: 7, seq: "3" }]);
+  });
+
+  test.each(["my notes", '{"feed":"user"}', '[{"feed":"user"}]'])(
+    "does not overwrite a file of --resume that holds %s",
+    async (content) => {
+      using folder = new Folder();
+      const path = folder.file("notes.txt", content);
+      const { code, stderr } = await run(["tail", "--resume", path], { TIDINGS_TOKEN: "a.b.c" });
+      expect(code).toBe(2);
+      expect(stderr).toContain(`--resume: ${path} is not a file of positions, and would be overwritten`);
+      expect(readFileSync(path, "utf8")).toBe(content);
+    },
+  );
+
+  test("says so when the file of --resume cannot be written, and goes on", async () => {
+    using folder = new Folder();
+    const path = join(folder.file("file", ""), "position");
+    const { service, env } = await streaming([hello, message("1"), caughtUp]);
+    await using _ = service;
+    const tail = start(["tail", "--resume", path], env);
+    await vi.waitFor(() => expect(tail.stderr()).not.toBe(""));
+    expect(tail.stderr()).toMatch(/^unknown: storage: cannot write .*position: (ENOTDIR|EEXIST)\n$/);
+    expect(tail.stdout()).toContain("title 1");
+    tail.signal();
+    expect(await tail.code).toBe(0);
+  });
+
+  test("ends after --timeout: as a failure when --count has not been reached", async () => {
+    const { service, requests, env } = await streaming([hello, message("1")], [hello]);
+    await using _ = service;
+    const timers: (() => void)[] = [];
+    const after = (milliseconds: number, call: () => void) => {
+      expect(milliseconds).toBe(10_000);
+      timers.push(call);
+      return () => {};
+    };
+    const counted = start(["tail", "--count", "2", "--timeout", "10s"], env, { after });
+    await vi.waitFor(() => expect(counted.stdout()).toContain("title 1"));
+    timers[0]?.();
+    expect([await counted.code, counted.stderr()]).toEqual([1, "1 of 2 messages arrived in time\n"]);
+    const open = start(["tail", "--timeout", "10s"], env, { after });
+    await vi.waitFor(() => expect(requests).toHaveLength(2));
+    timers[1]?.();
+    expect([await open.code, open.stderr()]).toEqual([0, ""]);
   });
 });
