@@ -28,7 +28,7 @@ for (const name of packageNames) {
 cpSync(join(root, "src/client/README.md"), join(client, "README.md"));
 cpSync(join(root, "README.md"), join(server, "README.md"));
 
-cpSync(join(root, "gen/descriptor.binpb"), join(server, "lib/gen/descriptor.binpb"));
+for (const file of ["descriptor.binpb", "openapi.json"]) cpSync(join(root, "gen", file), join(server, "lib/gen", file));
 cpSync(join(root, "src/adapters/redis/lua"), join(server, "lib/src/adapters/redis/lua"), { recursive: true });
 cpSync(join(root, "gen/proto"), join(server, "proto"), { recursive: true });
 for (const file of ["index.html", "style.css"]) cpSync(join(root, "demo", file), join(server, "lib/demo", file));

@@ -1,13 +1,13 @@
 /** The server: `import { createTidings } from "tidings"`. */
 
 export { mintToken, type TokenClaims } from "./auth/mint-token.ts";
+export type { AuthOptions } from "./auth-options.ts";
 // Errors: to read, and for ports of your own to reject with.
 export { errorDomain, errorTable, type Failure, type FieldViolation, fail, type Reason, reasonOf } from "./errors.ts";
 export type { Address, TlsOptions } from "./http/listener.ts";
 export type { LimitOptions, QuotaOptions, RateOption } from "./limit-options.ts";
 export type {
   AdmissionOptions,
-  AuthOptions,
   AuthorizeOptions,
   DirectRooms,
   RetentionOptions,

@@ -1,9 +1,10 @@
 /** Refuses misspelled options: in JavaScript one would count as not set, and a limit that is not set limits nothing. */
+
+import type { AuthOptions } from "./auth-options.ts";
 import type { InFlightOptions } from "./in-flight-options.ts";
 import { type LimitOptions, limitNames, type QuotaOptions, quotaNames } from "./limit-options.ts";
 import type {
   AdmissionOptions,
-  AuthOptions,
   AuthorizeOptions,
   RetentionOptions,
   TidingsOptions,
@@ -47,6 +48,7 @@ const top: KeysOf<TidingsOptions> = {
   ignoreUnknownFields: true,
   reflection: true,
   durableStreams: true,
+  openapi: true,
   probes: true,
   metrics: true,
   tracing: true,

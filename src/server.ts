@@ -13,6 +13,7 @@ import type { Prometheus } from "./adapters/prometheus/prometheus.ts";
 import { exposureOf } from "./adapters/sqlite/file-modes.ts";
 import { SqliteStore } from "./adapters/sqlite/store.ts";
 import { openThreadPorts } from "./adapters/threads/ports.ts";
+import { resolveSecrets } from "./auth-options.ts";
 import { loadDescriptors } from "./contract/descriptors.ts";
 import { createValidate } from "./contract/validate.ts";
 import { startCore, type ThreadShare, type Watch } from "./core/core.ts";
@@ -24,11 +25,12 @@ import { declineUpgrade, isWebSocketRequest } from "./http/declined-upgrade.ts";
 import { embeddedRoutes } from "./http/embedded-routes.ts";
 import { InFlight } from "./http/in-flight.ts";
 import { type Address, createListener, type Listener, type SocketOptions, type TlsOptions } from "./http/listener.ts";
+import { createOpenApi, noOpenApi } from "./http/openapi.ts";
 import { prefixStripper } from "./http/path-prefix.ts";
 import { Counters } from "./metrics/counters.ts";
 import { timedStore } from "./metrics/timed-store.ts";
 import { checkKeys, checkOptionKeys, type KeysOf } from "./option-keys.ts";
-import { resolveOptions, resolveSecrets, type Settings, type TidingsOptions, type TracingOptions } from "./options.ts";
+import { resolveOptions, type Settings, type TidingsOptions, type TracingOptions } from "./options.ts";
 import type { Bus } from "./ports/bus.ts";
 import type { Ports } from "./ports/index.ts";
 import { noMetrics, unlabelled } from "./ports/metrics.ts";
@@ -98,8 +100,8 @@ export interface MetricsPage {
 /** A running server. */
 export interface Tidings {
   /**
-   * Handles a request in a server of your own, with CORS and the probes. Returns false, and does nothing, for a path that is
-   * not Tidings' own. Call it before a parser reads the body.
+   * Handles a request in a server of your own, with CORS, the probes and `/openapi.json`. Returns false, and does nothing, for
+   * a path that is not Tidings' own. Call it before a parser reads the body.
    */
   handleRequest(request: IncomingMessage, response: ServerResponse): boolean;
   /**
@@ -242,6 +244,7 @@ async function createServer(
   const embeddedProbes = settings.probes ? ["/livez", "/readyz"] : [];
   const feedReads = new FeedReads(core);
   const cors = createCors(settings, (request) => feedReads.cors(request));
+  const openApi = settings.openapi ? createOpenApi() : noOpenApi;
   const inFlight = new InFlight(
     settings.inFlight,
     timeouts.stallMs,
@@ -275,8 +278,9 @@ async function createServer(
     }, serve);
 
   const handleRequest = (request: IncomingMessage, response: ServerResponse): boolean => {
-    if (!adapter.serves(request)) return probe(embeddedProbes, request, response);
-    guarded(response, () => void (cors(request, response) || adapter(request, response)));
+    const serve = openApi.serves(request) ? openApi.answer : adapter;
+    if (serve === adapter && !adapter.serves(request)) return probe(embeddedProbes, request, response);
+    guarded(response, () => void (cors(request, response) || serve(request, response)));
     return true;
   };
 
@@ -368,6 +372,7 @@ async function createServer(
           guarded(response, () => {
             if (cors(request, response)) return;
             if (adapter.serves(request)) adapter(request, response);
+            else if (openApi.serves(request)) openApi.answer(request, response);
             else if (!probe(ownProbes, request, response)) fallback(request, response);
           });
         },

@@ -29,6 +29,7 @@ describe("Options", () => {
       reflection: true,
       durableStreams: true,
       auth: { cookie: undefined },
+      openapi: true,
       logger: undefined,
     });
   });

@@ -134,6 +134,7 @@ describe("The packages", () => {
         ...common,
         "lib/src/index.js",
         "lib/gen/descriptor.binpb",
+        "lib/gen/openapi.json",
         "lib/demo/page.js",
         "proto/tidings/v1/push_service.proto",
       ]),

@@ -56,7 +56,7 @@ const floors: readonly (readonly string[])[] = [
   ["option-keys.ts"],
   ["options.ts"],
   ["contract", "metrics", "wire", "adapters", "testing"],
-  ["limit-options.ts", "in-flight-options.ts"],
+  ["auth-options.ts", "limit-options.ts", "in-flight-options.ts"],
   ["util"],
   ["errors.ts"],
   ["ports"],

@@ -1,7 +1,7 @@
 /** The claims of a token that Tidings reads, and their rules. */
 import type { ConnectError } from "@connectrpc/connect";
+import type { AuthSettings } from "../auth-options.ts";
 import { fail } from "../errors.ts";
-import type { AuthSettings } from "../options.ts";
 import { dayMs } from "../util/durations.ts";
 import type { Identity } from "./identity.ts";
 

@@ -1,8 +1,9 @@
 /** Turns the settings of `serve` and `dev` into the options of a server. */
 import { createSecureContext } from "node:tls";
 import type { Logger } from "pino";
+import type { AuthOptions } from "../../auth-options.ts";
 import { limitNames, quotaNames } from "../../limit-options.ts";
-import type { AuthOptions, AuthorizeOptions, TidingsOptions } from "../../options.ts";
+import type { AuthorizeOptions, TidingsOptions } from "../../options.ts";
 import type { ListenOptions, ReloadOptions } from "../../server.ts";
 import { readJwtSecrets } from "./jwt-secret.ts";
 import { readText } from "./read-text.ts";
@@ -60,6 +61,7 @@ export function serverOptions(values: Values, auth: AuthOptions, logger: Logger)
     ignoreUnknownFields: values.ignoreUnknownFields,
     reflection: values.reflection,
     durableStreams: values.durableStreams,
+    openapi: values.openapi,
     metrics: values.metricsAddress !== undefined,
     ...(values.otlpEndpoint === undefined ? {} : { tracing: { endpoint: values.otlpEndpoint } }),
     logger,

@@ -379,6 +379,12 @@ export const settings = {
     help: "Serve feeds at /stream/… by the Durable Streams protocol; --no-durable-streams turns it off.",
     for: servers,
   },
+  openapi: {
+    type: toggle,
+    default: "true",
+    help: "Serve /openapi.json, which describes the calls in JSON; --no-openapi turns it off.",
+    for: servers,
+  },
   metricsAddress: {
     type: hostAndPort,
     help: "Address at which /metrics serves Prometheus metrics. With --workers each process uses the next port.",

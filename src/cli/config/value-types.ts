@@ -1,8 +1,8 @@
 /** The types of settings: each reads a value from the text of a flag or variable, or from the YAML of a file. */
 import { busUrlRule, isBusUrl, isStoreUrl, storeUrlRule } from "../../adapters/urls.ts";
+import { isKeySetUrl, keySetUrlRule } from "../../auth-options.ts";
 import { isPathPrefix } from "../../http/path-prefix.ts";
 import type { RateOption } from "../../limit-options.ts";
-import { isKeySetUrl, keySetUrlRule } from "../../options.ts";
 import type { Rate } from "../../ports/rate-limiter.ts";
 import { addressRangeRule, isAddressRange } from "../../util/address-list.ts";
 import { isCookieName } from "../../util/cookies.ts";

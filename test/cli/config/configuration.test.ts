@@ -263,6 +263,7 @@ const samples: Readonly<Record<string, string>> = {
   ignoreUnknownFields: "true",
   reflection: "false",
   durableStreams: "false",
+  openapi: "false",
   metricsAddress: "127.0.0.1:9464",
   otlpEndpoint: "http://127.0.0.1:4318",
   logLevel: "debug",

@@ -1,0 +1,72 @@
+/** Serves the description of the JSON interface, for generators of clients and for people. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { gzipSync } from "node:zlib";
+
+/** The build copies gen/ beside src/, so the path is right in the sources and in the package. */
+const file = new URL("../../gen/openapi.json", import.meta.url);
+const path = "/openapi.json";
+
+/** A handler of requests for the description. It needs no token: the document is the same for all, and public. */
+export interface OpenApi {
+  /** Reports whether a request is for the description. */
+  serves(request: IncomingMessage): boolean;
+  /** Answers such a request. */
+  answer(request: IncomingMessage, response: ServerResponse): void;
+}
+
+/** The description that no server has. */
+export const noOpenApi: OpenApi = { serves: () => false, answer: () => {} };
+
+/** The description, kept by the process. All its responses share the same bytes, so that unread ones take no memory. */
+let document: { readonly text: Buffer; readonly etag: string } | undefined;
+/** The same, compressed by the first request that takes it so. */
+let compressed: Buffer | undefined;
+
+/** Creates the handler. Throws when gen/openapi.json is missing. */
+export function createOpenApi(): OpenApi {
+  document ??= read();
+  const { text, etag } = document;
+  return {
+    serves: ({ url = "" }) => url.startsWith(path) && (url.length === path.length || url[path.length] === "?"),
+    answer(request, response) {
+      const { method, headers } = request;
+      if (method !== "GET" && method !== "HEAD") {
+        response.writeHead(405, { allow: "GET, HEAD", "content-type": "text/plain" }).end("use GET\n");
+        return;
+      }
+      response.setHeader("cache-control", "no-cache");
+      response.setHeader("etag", etag);
+      response.appendHeader("vary", "Accept-Encoding");
+      if (isKnown(headers["if-none-match"], etag)) {
+        response.writeHead(304).end();
+        return;
+      }
+      const isCompressed = takesGzip(headers["accept-encoding"]);
+      if (isCompressed) {
+        compressed ??= gzipSync(text);
+        response.setHeader("content-encoding", "gzip");
+      }
+      const body = isCompressed && compressed ? compressed : text;
+      response.writeHead(200, { "content-type": "application/json", "content-length": body.length });
+      response.end(method === "HEAD" ? undefined : body);
+    },
+  };
+}
+
+function read(): { readonly text: Buffer; readonly etag: string } {
+  const text = readFileSync(file);
+  // Weak, because it stands for the compressed form, too.
+  return { text, etag: `W/"${createHash("sha256").update(text).digest("base64url").slice(0, 22)}"` };
+}
+
+/** Reports whether the header If-None-Match names the document (RFC 9110 section 13.1.2). */
+function isKnown(header: string | undefined, etag: string): boolean {
+  const known = header?.split(",").map((each) => each.trim().replace(/^(?!W\/)/, "W/"));
+  return known !== undefined && (known.includes(etag) || known.includes("W/*"));
+}
+
+function takesGzip(header: string | readonly string[] | undefined): boolean {
+  return /(^|[\s,])gzip\s*(?!\s*;\s*q=0(\.0*)?\s*(,|$))(;|,|$)/.test(String(header ?? ""));
+}
