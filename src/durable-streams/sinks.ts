@@ -74,7 +74,7 @@ export class EventSink implements FeedSink {
       return index === 0 ? [json] : [comma, json];
     });
     return this.#send([
-      Buffer.from(`${id}event: data\ndata: [`),
+      Buffer.from(`${id}event: data\ndata:[`),
       ...messages,
       Buffer.from(`]\n\n${this.#control(state)}`),
     ]);
@@ -108,7 +108,7 @@ export class EventSink implements FeedSink {
       ...(state.isUpToDate ? { upToDate: true } : {}),
       ...(error ? { error: errorToJson(error, undefined) } : {}),
     };
-    return `id: ${offset}\nevent: control\ndata: ${JSON.stringify(control)}\n\n`;
+    return `id: ${offset}\nevent: control\ndata:${JSON.stringify(control)}\n\n`;
   }
 
   #send(parts: readonly Buffer[]): boolean {

@@ -127,8 +127,8 @@ async function* parseEvents(response: Response): AsyncGenerator<ServerSent> {
       text = text.slice(end + 2);
       const field = (name: string) =>
         lines
-          .filter((line) => line.startsWith(`${name}: `))
-          .map((line) => line.slice(name.length + 2))
+          .filter((line) => line.startsWith(`${name}:`))
+          .map((line) => line.slice(name.length + 1).replace(/^ /, ""))
           .join("\n");
       yield { event: field("event"), data: field("data"), id: field("id"), retry: field("retry") };
     }

@@ -240,7 +240,7 @@ describe("Server-sent events of a feed", () => {
     await waiting(feeds, 1);
     await expect.poll(() => text).toContain("event: control");
     await feeds.publish({ userId: "ann" }, "one");
-    await expect.poll(() => text).toMatch(/event: data\ndata: \[\{.*"title":"one".*\}\]\n\n/);
+    await expect.poll(() => text).toMatch(/event: data\ndata:\[\{.*"title":"one".*\}\]\n\n/);
   });
 });
 

@@ -1,5 +1,8 @@
 /** Feeds over plain HTTP: pages, and who may read what. */
+import { once } from "node:events";
+import { createServer, type IncomingMessage, request } from "node:http";
 import { connect } from "node:http2";
+import type { AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import { formatOffset } from "../../src/stream/feed-offset.ts";
@@ -290,9 +293,7 @@ describe("A reader", () => {
   });
 });
 
-test("Feeds are served below a path prefix, by handleRequest, and not where they are turned off", async ({
-  onTestFinished,
-}) => {
+test("Feeds are served below a path prefix, and not where they are turned off", async ({ onTestFinished }) => {
   const feeds = await FeedServer.start(onTestFinished, { pathPrefix: "/push" });
   for (const path of ["/push/stream/user", "/stream/user"]) expect((await feeds.get(path)).status).toBe(200);
   for (const path of ["/stream/other", "/push/stream", "/other/stream/user"]) {
@@ -300,4 +301,29 @@ test("Feeds are served below a path prefix, by handleRequest, and not where they
   }
   const off = await FeedServer.start(onTestFinished, { durableStreams: false });
   expect((await off.get("/stream/user")).status).toBe(404);
+});
+
+test("A server of another program serves feeds by handleRequest, and keeps its other paths", async ({
+  onTestFinished,
+}) => {
+  const feeds = await FeedServer.start(onTestFinished);
+  const host = createServer((request, response) => {
+    if (!feeds.server.tidings.handleRequest(request, response)) response.end("own");
+  }).listen(0, "127.0.0.1");
+  await once(host, "listening");
+  onTestFinished(() => void host.close());
+  const url = `http://127.0.0.1:${(host.address() as AddressInfo).port}`;
+  await feeds.publish({ userId: "ann" }, "one");
+  const headers = { authorization: `Bearer ${await feeds.token()}` };
+  expect(await titlesOf(await fetch(`${url}/stream/user`, { headers }))).toEqual(["one"]);
+  for (const path of ["/stream", "/stream/mine", "/streams/user", "/"]) {
+    expect(await (await fetch(`${url}${path}`, { headers })).text()).toBe("own");
+  }
+  const repeated = request(`${url}/stream/user`, {
+    headers: ["Host", "host", "Authorization", "Bearer a", "Authorization", "Bearer b"],
+  });
+  repeated.end();
+  const [answer] = (await once(repeated, "response")) as [IncomingMessage];
+  expect(answer.statusCode).toBe(401);
+  answer.resume();
 });
