@@ -1,6 +1,9 @@
 package tidings
 
-import tidingsv1 "github.com/tidings-dev/tidings/sdk/go/gen/tidings/v1"
+import (
+	tidingsv1 "github.com/tidings-dev/tidings/sdk/go/gen/tidings/v1"
+	"google.golang.org/protobuf/types/known/structpb"
+)
 
 // The types of the contract, generated from proto/tidings/v1. Their fields are described there.
 type (
@@ -90,6 +93,17 @@ func ToTenant() *Audience {
 // ToEveryone returns the audience of every user of every tenant, for services whose token is bound to no tenant.
 func ToEveryone() *Audience {
 	return &Audience{To: &tidingsv1.Audience_Everyone{Everyone: true}}
+}
+
+// JSON returns the payload of a Draft that is a JSON value. [structpb.NewValue] makes one from maps, slices, strings and
+// numbers.
+func JSON(value *structpb.Value) *tidingsv1.Draft_Json {
+	return &tidingsv1.Draft_Json{Json: value}
+}
+
+// Binary returns the payload of a Draft that is bytes, whose media type is its ContentType.
+func Binary(data []byte) *tidingsv1.Draft_Binary {
+	return &tidingsv1.Draft_Binary{Binary: data}
 }
 
 // IDs returns the target of a MarkReadRequest that names messages: at most 1,000.

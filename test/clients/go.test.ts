@@ -106,6 +106,57 @@ testWith(go)("go get installs the Go SDK from a repository, and the README's pro
   }
 });
 
+testWith(go)("The examples of the Go SDK publish a file and receive it, and go on where they ended", async () => {
+  const bin = join(folder, "examples");
+  mkdirSync(bin);
+  await run(sdk, {}, "go", "build", "-o", bin, "./examples/...");
+  const server = await startServer();
+  try {
+    const tenant = newTenant();
+    const env = async (role: "user" | "service") => ({
+      TIDINGS_URL: server.url,
+      TIDINGS_TOKEN: await server.token({ tenant, role }),
+    });
+    const publish = async (...titles: string[]) => {
+      const child = spawn(join(bin, "import"), { env: { ...process.env, ...(await env("service")) } });
+      const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+      for (const title of titles) {
+        const message = { kind: title === "" ? "KIND_UNSPECIFIED" : "KIND_NOTIFICATION", title };
+        child.stdin.write(`${JSON.stringify({ audience: { userId: "ann" }, message })}\n`);
+      }
+      child.stdin.end();
+      const printed = [];
+      for (let next = await lines.next(); !next.done; next = await lines.next()) printed.push(next.value);
+      return printed;
+    };
+    /** Receives until a title comes, and stops the program as Ctrl-C does. */
+    const receiveUntil = async (title: string, start: () => Promise<unknown>) => {
+      const args = ["-store", join(folder, "positions.json")];
+      const child = spawn(join(bin, "receive"), args, { env: { ...process.env, ...(await env("user")) } });
+      const exit = once(child, "exit");
+      const printed: string[] = [];
+      for await (const line of createInterface({ input: child.stdout })) {
+        if (line.startsWith("live")) await start();
+        else printed.push(line);
+        if (line === title) child.kill("SIGINT");
+      }
+      expect(await exit).toEqual([0, null]);
+      return printed;
+    };
+    const first = await receiveUntil("b", async () => {
+      expect(await publish("a", "", "b")).toEqual([
+        expect.stringMatching(/^line 2: tidings: invalid_argument FIELD_INVALID: /),
+        "2 stored, 1 refused",
+      ]);
+    });
+    expect(first).toEqual(["a", "b"]);
+    await publish("c", "d");
+    expect(await receiveUntil("d", async () => {})).toEqual(["c", "d"]);
+  } finally {
+    await server.stop();
+  }
+});
+
 testWith(go)("The Go SDK passes every scenario of tidings test-client", async () => {
   const main = join(root, "src/cli/main.ts");
   const output = await run(root, {}, process.execPath, main, "test-client", "--", await kit());
