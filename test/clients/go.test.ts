@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect } from "vitest";
-import { blocksOf } from "../docs/blocks.ts";
+import { blocksOf, readDocument } from "../docs/blocks.ts";
 import { testWith } from "../support/require.ts";
 import { root } from "../support/run.ts";
 import { newTenant, startServer } from "../support/server.ts";
@@ -38,6 +38,7 @@ function programOf(name: string, url: string): string {
   if (block === undefined) throw new Error(`sdk/go/README.md has no program ${name}`);
   expect(block.code.trim().split("\n").filter(Boolean).length).toBeLessThanOrEqual(10);
   expect(block.code).toContain(exampleUrl);
+  expect(readDocument("docs/clients.md")).toContain(block.code);
   return block.code.replace(exampleUrl, url);
 }
 
