@@ -31,6 +31,11 @@ cpSync(join(root, "README.md"), join(server, "README.md"));
 for (const file of ["descriptor.binpb", "openapi.json"]) cpSync(join(root, "gen", file), join(server, "lib/gen", file));
 cpSync(join(root, "src/adapters/redis/lua"), join(server, "lib/src/adapters/redis/lua"), { recursive: true });
 cpSync(join(root, "gen/proto"), join(server, "proto"), { recursive: true });
+// What they import, for a protoc without it. In a folder of its own, because code for it comes with every runtime.
+for (const name of ["duration", "struct", "timestamp"]) {
+  const file = `google/protobuf/${name}.proto`;
+  cpSync(join(root, "node_modules/google-proto-files", file), join(server, "include", file));
+}
 for (const file of ["index.html", "style.css"]) cpSync(join(root, "demo", file), join(server, "lib/demo", file));
 buildSync({
   entryPoints: [join(root, "demo/page.ts")],

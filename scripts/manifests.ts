@@ -85,7 +85,7 @@ export function manifestOf(name: PackageName, workspace: Manifest): Manifest {
       "./testing": entry("src/testing/index"),
       "./package.json": "./package.json",
     },
-    files: ["lib", "proto", "CHANGELOG.md"],
+    files: ["lib", "proto", "include", "CHANGELOG.md"],
     dependencies: {
       ...ranges(["@bufbuild/protobuf", "@bufbuild/protovalidate", "jose", "pino", "ws", "yaml"]),
       // Streams are written below Connect's handler (src/wire/), which a minor version may change: on 2.3.0, calls of grpcurl

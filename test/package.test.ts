@@ -139,7 +139,7 @@ describe("The packages", () => {
         "proto/tidings/v1/push_service.proto",
       ]),
     );
-    const foreign = /(?<!\.d)\.ts$|\.test\.|\.env|secret\b.*\.(pem|key)$|^(?!lib\/|proto\/)\w+\//;
+    const foreign = /(?<!\.d)\.ts$|\.test\.|\.env|secret\b.*\.(pem|key)$|^(?!lib\/|proto\/|include\/)\w+\//;
     for (const { files } of Object.values(packed)) expect(files.filter((file) => foreign.test(file))).toEqual([]);
     expect(
       packed["tidings-client"].files.filter((file) => /\/(cli|adapters|testing|demo)\/|server|binpb/.test(file)),

@@ -1,13 +1,13 @@
 /** The commands by which docs/clients.md generates code, run on the packed package without a network. */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, expect, inject } from "vitest";
 import { blocksOf } from "../docs/blocks.ts";
 import { pack } from "../support/consumer.ts";
 import { testWith } from "../support/require.ts";
-import { findTool } from "../support/tools.ts";
+import { findTool, pathOf } from "../support/tools.ts";
 
 const protoc = findTool("protoc", "apt-get install protobuf-compiler");
 const go = findTool("protoc-gen-go", "go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12");
@@ -30,6 +30,14 @@ function offline(...command: readonly string[]): readonly [string, readonly stri
   }
 }
 
+/** A folder with a copy of protoc, which then has no files of its own to import. */
+function bareProtoc(): string {
+  const bin = join(folder, "bin");
+  mkdirSync(bin);
+  copyFileSync(pathOf(protoc), join(bin, "protoc"));
+  return bin;
+}
+
 testWith(protoc, go)("docs/clients.md generates Python, Go and Java from the package alone", () => {
   const code = blocksOf("docs/clients.md").find(({ place }) => place.endsWith(" generate"))?.code ?? "";
   const [fetch, ...commands] = code.trim().split("\n");
@@ -39,7 +47,7 @@ testWith(protoc, go)("docs/clients.md generates Python, Go and Java from the pac
   const { tarball } = pack(inject("runFolder")).tidings;
   copyFileSync(tarball, join(folder, basename(tarball)));
   const [program, args] = offline("bash", "-euc", commands.join("\n"));
-  execFileSync(program, args, { cwd: folder });
+  execFileSync(program, args, { cwd: folder, env: { ...process.env, PATH: `${bareProtoc()}:${process.env.PATH}` } });
 
   expect(readFileSync(join(folder, "go/tidings/v1/push_service.pb.go"), "utf8")).toContain("\npackage tidingsv1\n");
   expect(existsSync(join(folder, "java/com/tidings/v1/PublishRequest.java"))).toBe(true);

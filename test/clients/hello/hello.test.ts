@@ -19,7 +19,7 @@ const protoc = findTool("protoc", "apt-get install protobuf-compiler");
 
 /** A program in the folder of its language, whose run.sh takes the folder of protos. */
 interface Hello {
-  /** The language. In lower case, it is the name of the folder. */
+  /** The language. In lower case and in words, it is the name of the folder. */
   readonly name: string;
   readonly tools: readonly Tool[];
 }
@@ -38,6 +38,10 @@ function findRuntime(name: string, args: readonly string[], hint: string): Tool 
 const php = 'exit(stream_resolve_include_path("Google/Protobuf/Internal/Message.php") === false ? 1 : 0);';
 const hellos: readonly Hello[] = [
   { name: "Python", tools: [findRuntime("python3", ["-c", "import ensurepip, venv"], "apt-get install python3-venv")] },
+  {
+    name: "C#",
+    tools: [protoc, findTool("mcs", "apt-get install mono-mcs"), findTool("mono", "apt-get install mono-runtime")],
+  },
   { name: "Go", tools: [protoc, findTool("go", "https://go.dev/doc/install")] },
   { name: "Java", tools: [findTool("mvn", "apt-get install maven default-jdk-headless")] },
   { name: "Rust", tools: [protoc, findTool("cargo", "https://rustup.rs")] },
@@ -68,7 +72,7 @@ describe.each(hellos)("The hello in $name", ({ name, tools }) => {
     const tenant = newTenant();
     const { stdout } = await promisify(execFile)(
       "bash",
-      [join(import.meta.dirname, name.toLowerCase(), "run.sh"), proto],
+      [join(import.meta.dirname, name.toLowerCase().replace("#", "sharp"), "run.sh"), proto],
       {
         env: {
           ...process.env,
