@@ -106,7 +106,7 @@ describe("Code that is generated from the contract", () => {
         /^(?:git\+)?https:\/\/(.*?)(?:\.git)?$/.exec(repository?.url ?? "") ?? [];
       expect(file.proto.options).toMatchObject({
         csharpNamespace: words.map(capitals).join("."),
-        goPackage: `${home}/gen/go/${words.join("/")};${words.slice(-2).join("")}`,
+        goPackage: `${home}/sdk/go/gen/${words.join("/")};${words.slice(-2).join("")}`,
         javaMultipleFiles: true,
         javaOuterClassname: `${capitals(file.name.split("/").at(-1) ?? "")}Proto`,
         javaPackage: `com.${words.join(".")}`,
@@ -117,6 +117,28 @@ describe("Code that is generated from the contract", () => {
       });
     },
   );
+});
+
+/**
+ * Names that a language takes for itself and that its generator does not escape: keywords of Python, methods of Ruby's and
+ * Java's objects. All other keywords (`object` in C# and Kotlin, `type` in Go and Rust) are escaped.
+ */
+const taken = `
+  False None True and as assert async await break class continue def del elif else except finally for from global if
+  import in is lambda nonlocal not or pass raise return try while with yield
+
+  class clone display dup extend freeze hash inspect itself method methods object_id send taint tap then trust
+  all_fields default_instance_for_type descriptor_for_type parser_for_type serialized_size unknown_fields
+`;
+
+test("No name of the contract is one that Python, Ruby or Java cannot read as it is written", () => {
+  const names = types.flatMap((type) => {
+    if (type.kind === "message") return type.members.map(({ name }) => `${type.name}.${name}`);
+    return type.kind === "enum" ? type.values.map(({ name }) => `${type.name}.${name}`) : [];
+  });
+  expect(names.length).toBeGreaterThan(150);
+  const words = new Set(taken.trim().split(/\s+/));
+  expect(names.filter((name) => words.has(name.split(".").at(-1) as string))).toEqual([]);
 });
 
 describe("The folder proto/", () => {
