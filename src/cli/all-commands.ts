@@ -1,4 +1,5 @@
 import type { Command } from "./command.ts";
+import { completion } from "./commands/completion.ts";
 import { context } from "./commands/context.ts";
 import { dev } from "./commands/dev.ts";
 import { disconnect } from "./commands/disconnect.ts";
@@ -21,5 +22,6 @@ export const commands: readonly Command[] = [
   online,
   disconnect,
   context,
+  completion,
   testClient,
 ];

@@ -37,17 +37,21 @@ export interface Dependencies {
   after(milliseconds: number, call: () => void): () => void;
 }
 
+/** Loads commands, in the order in which the help lists them: at least the named one; all of them if there is no name. */
+export type LoadCommands = (name: CommandName | undefined) => Promise<readonly Command[]>;
+
 /** The input of a command. */
 export interface Context {
   readonly values: Values;
   /** The words after the name of the command. */
   readonly operands: readonly string[];
-  /** The words after `--`: for `test-client` the program and its arguments. */
+  /** The words after `--`: for `test-client` the program and its arguments, for `completion words` what is to be completed. */
   readonly program: readonly string[];
   readonly env: Environment;
   readonly io: Io;
   readonly deps: Dependencies;
   readonly print: Printer;
+  readonly load: LoadCommands;
 }
 
 /** One command. */

@@ -1,18 +1,14 @@
 import { errorFromConnect } from "../client/calls/wire-error.ts";
 import { TidingsError } from "../client/tidings-error.ts";
-import type { Command, Dependencies } from "./command.ts";
+import type { Dependencies, LoadCommands } from "./command.ts";
 import { readArguments } from "./config/arguments.ts";
 import { configure } from "./config/configuration.ts";
-import type { CommandName } from "./config/settings.ts";
 import type { Environment } from "./config/source.ts";
 import { TokenError } from "./config/token-source.ts";
 import { UsageError } from "./config/usage-error.ts";
 import { commandHelp, overview } from "./output/help.ts";
 import { Printer } from "./output/printer.ts";
 import type { Io } from "./process/io.ts";
-
-/** Loads commands, in the order in which the help lists them: at least the named one; all of them if there is no name. */
-export type LoadCommands = (name: CommandName | undefined) => Promise<readonly Command[]>;
 
 /**
  * Runs a command line: the elements of process.argv after the program and the script. Returns the exit code: 0 for
@@ -55,7 +51,7 @@ async function run(
   }
   if (command === undefined) throw new UsageError(`name a command: ${commands.map(({ name }) => name).join(", ")}`);
   const values = configure(command.name, args, env);
-  return command.run({ values, operands: args.operands, program: args.program, env, io, deps, print });
+  return command.run({ values, operands: args.operands, program: args.program, env, io, deps, print, load });
 }
 
 /** `code REASON: message` for the error of a server, the message alone for any other error. */

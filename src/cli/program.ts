@@ -2,9 +2,9 @@
 import cluster from "node:cluster";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Dependencies } from "./command.ts";
+import type { Dependencies, LoadCommands } from "./command.ts";
 import { serve } from "./commands/serve.ts";
-import { dispatch, type LoadCommands } from "./dispatch.ts";
+import { dispatch } from "./dispatch.ts";
 import { startWorker, workerIo } from "./process/cluster.ts";
 import type { Io } from "./process/io.ts";
 import { limitSemiSpace } from "./process/semi-space.ts";
@@ -61,8 +61,12 @@ function readVersion(): string {
 // In `tidings tail | head -1` the reader closes the pipe, which is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
-/** Loads `serve` alone where it suffices: the other commands, which are clients, take longer to load. */
-const load: LoadCommands = async (name) => (name === "serve" ? [serve] : (await import("./all-commands.ts")).commands);
+/** Loads alone what has to start fast: `serve`, and what a shell waits for; the other commands, which are clients, take longer. */
+const load: LoadCommands = async (name) => {
+  if (name === "serve") return [serve];
+  if (name === "completion") return [(await import("./commands/completion.ts")).completion];
+  return (await import("./all-commands.ts")).commands;
+};
 
 const code = await dispatch(process.argv.slice(2), process.env, io, deps, load);
 // Handles may still be open after a second signal, so exit explicitly, but only when stdout has been flushed.

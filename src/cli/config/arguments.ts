@@ -17,7 +17,7 @@ export interface Arguments {
   readonly config: string | undefined;
   /** The raw value of each flag: a text, a boolean, or the texts of a repeated flag. */
   readonly flags: ReadonlyMap<SettingName, unknown>;
-  /** The words after `--`, for a command that runs another program; empty for the others. */
+  /** The words after `--`, for a command that takes another command line; empty for the others. */
   readonly program: readonly string[];
 }
 
@@ -25,6 +25,8 @@ type Token = NonNullable<ReturnType<typeof parseArgs>["tokens"]>[number];
 type OptionToken = Extract<Token, { kind: "option" }>;
 
 const nameOfFlag = new Map(settingNames.map((name) => [flagName(name), name]));
+/** The commands that take another command line after `--`. */
+const takeProgram = ["test-client", "completion"];
 /** Flags that are not settings. */
 const standalone = ["help", "version", "config"];
 
@@ -40,7 +42,7 @@ export function readArguments(argv: readonly string[]): Arguments {
   });
   const end = tokens.find(({ kind }) => kind === "option-terminator")?.index ?? argv.length;
   const texts = tokens.filter((token) => token.kind === "positional");
-  const runsProgram = texts[0]?.value === "test-client" && texts[0].index < end;
+  const runsProgram = takeProgram.includes(texts[0]?.value ?? "") && (texts[0]?.index ?? 0) < end;
   const words = texts.filter(({ index }) => !runsProgram || index < end).map(({ value }) => value);
   const command = readCommand(words);
   const flags = new Map<SettingName, unknown>();

@@ -14,4 +14,5 @@ export interface Operands {
 /** The commands that take such words; the others refuse them. */
 export const operands: Readonly<Partial<Record<CommandName, Operands>>> = {
   context: { usage: "add|use|list|remove [name]", first: ["add", "use", "list", "remove"], most: 2 },
+  completion: { usage: "bash|zsh|fish", first: ["bash", "zsh", "fish", "words"], most: 1 },
 };

@@ -43,6 +43,7 @@ export const commandNames = [
   "online",
   "disconnect",
   "context",
+  "completion",
   "test-client",
 ] as const;
 

@@ -14,6 +14,8 @@ export interface ValueType<T> {
   readonly placeholder: string | undefined;
   /** The allowed values, as the words after "must be". */
   readonly allowed: string;
+  /** The words that are allowed, where there are only a few. */
+  readonly words?: readonly string[];
   /** The flag may be repeated, and the value is a list. */
   readonly many?: boolean;
   /** Parses a value; `undefined` when it is not allowed. */
@@ -199,6 +201,7 @@ export function choice<const T extends string>(...words: readonly T[]): ValueTyp
   return {
     placeholder: words.join("|"),
     allowed: `one of ${words.join(", ")}`,
+    words,
     read: (raw) => words.find((word) => word === raw),
   };
 }
@@ -288,6 +291,7 @@ export function list<T>(of: ValueType<T>): ValueType<readonly T[]> {
   return {
     placeholder: `${of.placeholder},…`,
     allowed: `a list, each ${of.allowed}`,
+    ...(of.words && { words: of.words }),
     many: true,
     read(raw) {
       const items = Array.isArray(raw) ? raw : [raw];

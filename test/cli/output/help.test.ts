@@ -24,7 +24,7 @@ describe("The help", () => {
 
   test.each(commands)("of $name has only examples that can be parsed", ({ examples, name }) => {
     for (const example of examples) {
-      const [line = ""] = (example.split(/(?<![/\w])tidings /).at(-1) ?? "").split(" | ");
+      const [line = ""] = (example.split(/(?<![/\w])tidings /).at(-1) ?? "").split(/ [|>] /);
       const words = [...line.replace(/\)$/, "").matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
         ([, a, b, c]) => a ?? b ?? c ?? "",
       );
@@ -45,7 +45,7 @@ test("A command line without a command is a usage error that lists the commands"
   const { code, stdout, stderr } = await run([]);
   expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   expect(stderr).toContain(
-    "name a command: serve, dev, token, publish, tail, unread, online, disconnect, context, test-client",
+    "name a command: serve, dev, token, publish, tail, unread, online, disconnect, context, completion, test-client",
   );
 });
 
