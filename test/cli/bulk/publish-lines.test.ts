@@ -1,4 +1,6 @@
 import { writeFileSync } from "node:fs";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test, vi } from "vitest";
 import type { PublishRequest } from "../../../gen/tidings/v1/push_service_pb.ts";
@@ -213,6 +215,28 @@ describe("tidings publish --file", () => {
     expect(await running.code).toBe(0);
     expect(running.stderr()).toMatch(/^the name of this run is [0-9a-f]{32}\n$/);
     expect(server.titles()).toHaveLength(50);
+  });
+
+  test("keeps nothing of the lines that are published", async () => {
+    await using server = await publishing();
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const chunks: WeakRef<ArrayBufferLike>[] = [];
+    let alive = 0;
+    const input = (async function* () {
+      for (let i = 0; i < 40; i++) {
+        const chunk = Buffer.from(`${lineOf("x".repeat(500))}\n`.repeat(100));
+        chunks.push(new WeakRef(chunk.buffer));
+        yield chunk;
+      }
+      // A WeakRef keeps its target until the event loop has gone round.
+      await new Promise((resolve) => setImmediate(resolve));
+      collect();
+      alive = chunks.filter((chunk) => chunk.deref() !== undefined).length;
+    })();
+    const running = start(["publish", "--file", "-"], server.env, {}, false, input);
+    expect(await running.code).toBe(0);
+    expect(alive).toBeLessThan(5);
   });
 
   test("sends at most 1,000 requests, 1 MiB and 10,000 inbox entries at once", async () => {
