@@ -1,7 +1,10 @@
 /** Drives grpcurl, which uses the Go implementation of gRPC and learns the contract by reflection. */
 import type { JsonObject } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { describeWith } from "../../support/require.ts";
+import { expect, onTestFinished } from "vitest";
+import { describeWith, testWith } from "../../support/require.ts";
+import { run } from "../../support/run.ts";
+import { startServer } from "../../support/server.ts";
 import { findTool, pathOf } from "../../support/tools.ts";
 import { CallError, codeName, type Driver } from "./driver.ts";
 import { processDriver, processTraits } from "./process.ts";
@@ -35,3 +38,14 @@ function grpcurl(url: string): Driver {
 }
 
 describeWith(tool)("with grpcurl installed", () => scenario("grpcurl", grpcurl, processTraits));
+
+testWith(tool)("grpcurl describe shows the comments of the contract", async () => {
+  const server = await startServer();
+  onTestFinished(() => server.stop());
+  const describeSymbol = (name: string) => run(pathOf(tool), "-plaintext", server.host, "describe", name);
+  const service = await describeSymbol("tidings.v1.PushService");
+  expect(service).toContain("  // Publishes one message to one audience.");
+  expect(service).toContain("// Publishing, receiving and the inbox.");
+  expect(await describeSymbol("tidings.v1.PublishRequest")).toContain("  // Makes a retry safe, ");
+  expect(await describeSymbol("tidings.v1.RoomMode")).toContain("  // Enters whether or not others are in the room.");
+});
