@@ -5,12 +5,14 @@
  *   node scripts/generate-sdk.ts [language…]
  */
 import { execFileSync } from "node:child_process";
-import { join } from "node:path";
+import { globSync, readFileSync, rmSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { pythonEnvironment } from "./python-environment.ts";
 
 const root = join(import.meta.dirname, "..");
 const protos = join(root, "gen/proto");
 
-const languages: Readonly<Record<string, () => void>> = { go: generateGo };
+const languages: Readonly<Record<string, () => void>> = { go: generateGo, python: generatePython };
 
 /** Go: the plugins are packages of modules that sdk/go/go.mod pins. */
 function generateGo() {
@@ -26,6 +28,23 @@ function generateGo() {
   };
   const buf = join(root, "node_modules/.bin/buf");
   execFileSync(buf, ["generate", protos, "--template", JSON.stringify(template)], { cwd, stdio: "inherit" });
+}
+
+/** Python: protoc of grpcio-tools, and stubs by mypy-protobuf, which carry the comments of the contract. */
+function generatePython() {
+  const sdk = join(root, "sdk/python");
+  const requirements = join(sdk, "generate-requirements.txt");
+  const args = ["-r", requirements];
+  const bin = pythonEnvironment("tidings-sdk-python-generate", readFileSync(requirements, "utf8"), args);
+  const out = join(sdk, "src");
+  for (const old of globSync("tidings/v1/*_pb2.py*", { cwd: out })) rmSync(join(out, old));
+  // The bridge's envelopes belong to WebSocket, which the SDK does not use.
+  const files = globSync("**/*.proto", { cwd: protos, exclude: ["**/bridge.proto"] }).sort();
+  const options = ["-I", protos, `--python_out=${out}`, `--mypy_out=quiet:${out}`];
+  execFileSync(join(bin, "python"), ["-m", "grpc_tools.protoc", ...options, ...files], {
+    env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` },
+    stdio: "inherit",
+  });
 }
 
 const chosen = process.argv.slice(2);

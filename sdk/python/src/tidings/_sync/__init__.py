@@ -1,0 +1,1 @@
+"""The client for threads: blocking calls, and a thread for each subscription."""

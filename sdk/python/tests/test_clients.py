@@ -1,0 +1,313 @@
+"""The calls and the subscriptions of both clients, against servers that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from scripted_server import Answer, Request, ScriptedServer
+
+from tidings import (
+    AsyncSubscription,
+    AsyncTidings,
+    FileStorage,
+    Outcome,
+    Subscription,
+    Tidings,
+    TidingsError,
+)
+from tidings._core.requests import publish_request
+from tidings.v1 import ListUnreadResponse, Message, PublishBatchRequest, PublishRequest, PublishResponse
+
+PUBLISHED = Answer(200, PublishResponse(message_id="m").SerializeToString())
+
+
+def refusal(status: int, code: str, message: str = "x") -> Answer:
+    body = json.dumps({"code": code, "message": message}).encode()
+    return Answer(status, body, "application/json")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    threads = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 5
+    while (left := set(threading.enumerate()) - threads) and time.monotonic() < deadline:
+        for thread in left:
+            thread.join(0.1)
+    assert left == set()
+
+
+class Publish(Protocol):
+    """Publishes with either client."""
+
+    def __call__(self, url: str, message: PublishRequest, token: str | Callable[[bool], str] = "t") -> PublishResponse:
+        """Returns the response."""
+
+
+@pytest.fixture(params=["sync", "async"])
+def publish(request: pytest.FixtureRequest) -> Publish:
+    """Publishes with either client, and returns the response."""
+
+    def sync(url: str, message: PublishRequest, token: str | Callable[[bool], str] = "t") -> PublishResponse:
+        with Tidings(url, token) as client:
+            return client.publish(message)
+
+    async def asynchronous(url: str, message: PublishRequest, token: str | Callable[[bool], str]) -> PublishResponse:
+        async with AsyncTidings(url, token) as client:
+            return await client.publish(message)
+
+    def run(url: str, message: PublishRequest, token: str | Callable[[bool], str] = "t") -> PublishResponse:
+        return asyncio.run(asynchronous(url, message, token))
+
+    return sync if request.param == "sync" else run
+
+
+def test_a_publish_that_is_retried_keeps_its_request_id(publish: Publish) -> None:
+    replies = [Answer(0, b""), refusal(503, "unavailable"), Answer(502, b"<html>", "text/html"), PUBLISHED]
+    with ScriptedServer(lambda _, index: replies[index]) as server:
+        assert publish(server.url, publish_request(user_id="ada")).message_id == "m"
+        ids = {PublishRequest.FromString(request.body).request_id for request in server.requests}
+    assert len(server.requests) == 4
+    assert len(ids) == 1
+    assert ids != {""}
+
+
+def test_an_error_of_the_request_is_raised_at_once(publish: Publish) -> None:
+    with (
+        ScriptedServer(lambda *_: refusal(400, "invalid_argument", "title: too long")) as server,
+        pytest.raises(TidingsError, match="title: too long") as raised,
+    ):
+        publish(server.url, publish_request(user_id="ada"))
+    assert raised.value.code == "invalid_argument"
+    assert len(server.requests) == 1
+
+
+def test_an_expired_token_is_replaced(publish: Publish) -> None:
+    asked: list[bool] = []
+
+    def token(refresh: bool) -> str:
+        asked.append(refresh)
+        return f"token-{len(asked)}"
+
+    def answer(request: Request, index: int) -> Answer:
+        return PUBLISHED if request.token == "Bearer token-2" else refusal(401, "unauthenticated")
+
+    with ScriptedServer(answer) as server:
+        assert publish(server.url, publish_request(user_id="ada"), token).message_id == "m"
+    assert asked == [False, True]
+
+
+def test_a_token_function_that_fails_is_asked_again(publish: Publish) -> None:
+    asked: list[bool] = []
+
+    def token(refresh: bool) -> str:
+        asked.append(refresh)
+        if len(asked) == 1:
+            raise OSError("the login service is away")
+        return "t"
+
+    with ScriptedServer(lambda _, index: PUBLISHED) as server:
+        assert publish(server.url, publish_request(user_id="ada"), token).message_id == "m"
+    assert asked == [False, False]
+
+
+def batch_answer(request: Request, index: int) -> Answer:
+    """Refuses the second publish of the first batch for now, and publishes all others."""
+    from tidings.v1 import PublishBatchResponse, PublishError, PublishOutcome
+
+    outcomes = [
+        PublishOutcome(error=PublishError(code="unavailable", reason="STORE_UNAVAILABLE"))
+        if index == 0 and position == 1
+        else PublishOutcome(ok=PublishResponse(message_id=item.message.title))
+        for position, item in enumerate(PublishBatchRequest.FromString(request.body).requests)
+    ]
+    return Answer(200, PublishBatchResponse(outcomes=outcomes).SerializeToString())
+
+
+def test_a_batch_gives_an_outcome_for_each_publish_in_order() -> None:
+    async def asynchronous(url: str) -> list[Outcome]:
+        async with AsyncTidings(url, "t") as client:
+            return [outcome async for outcome in client.publish_batch(messages)]
+
+    messages = [publish_request(user_id="ada", title=str(n)) for n in range(1200)]
+    for client in ("sync", "async"):
+        with ScriptedServer(batch_answer) as server:
+            if client == "sync":
+                with Tidings(server.url, "t") as tidings:
+                    outcomes = list(tidings.publish_batch(messages))
+            else:
+                outcomes = asyncio.run(asynchronous(server.url))
+            counts = [len(PublishBatchRequest.FromString(r.body).requests) for r in server.requests]
+        assert counts == [1000, 1, 200]
+        assert [o.index for o in outcomes] == list(range(1200))
+        assert [o.response and o.response.message_id for o in outcomes] == [str(n) for n in range(1200)]
+
+
+def test_a_list_goes_on_until_there_is_no_next_page() -> None:
+    pages = [
+        ListUnreadResponse(messages=[Message(id="1")], next_page_token="a"),
+        ListUnreadResponse(next_page_token="b"),
+        ListUnreadResponse(messages=[Message(id="2"), Message(id="3")]),
+    ]
+
+    async def asynchronous(url: str) -> list[str]:
+        async with AsyncTidings(url, "t") as client:
+            return [message.id async for message in client.list_unread(categories=["c"])]
+
+    with ScriptedServer(lambda _, index: Answer(200, pages[index % 3].SerializeToString())) as server:
+        with Tidings(server.url, "t") as client:
+            assert [message.id for message in client.list_unread(categories=["c"])] == ["1", "2", "3"]
+        assert asyncio.run(asynchronous(server.url)) == ["1", "2", "3"]
+        assert len(server.connections) == 2
+
+
+def when(wanted: str, event: threading.Event | asyncio.Event) -> Callable[[str], None]:
+    """Returns a listener that sets the event at the wanted state."""
+    return lambda state: event.set() if state == wanted else None
+
+
+class SilentServer:
+    """Accepts connections and never answers."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def __enter__(self) -> SilentServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+
+def test_a_call_ends_at_its_timeout() -> None:
+    async def asynchronous(url: str) -> None:
+        async with AsyncTidings(url, "t") as client:
+            await client.mark_read(all=True, timeout=0.2)
+
+    with SilentServer() as server:
+        with Tidings(server.url, "t") as client, pytest.raises(TidingsError) as raised:
+            client.mark_read(all=True, timeout=0.2)
+        assert raised.value.code == "deadline_exceeded"
+        with pytest.raises(TidingsError) as raised:
+            asyncio.run(asynchronous(server.url))
+        assert raised.value.code == "deadline_exceeded"
+
+
+def test_a_subscription_to_a_silent_server_closes_at_once() -> None:
+    async def asynchronous(url: str) -> None:
+        async with AsyncTidings(url, "t") as client:
+            connecting = asyncio.Event()
+            subscription = client.subscribe(on_state=when("connecting", connecting))
+            await asyncio.wait_for(connecting.wait(), 5)
+            reader = asyncio.ensure_future(anext(subscription, None))
+            await asyncio.sleep(0)
+            await asyncio.wait_for(subscription.aclose(), 1)
+            assert await reader is None
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    with SilentServer() as server:
+        with Tidings(server.url, "t") as client:
+            connecting = threading.Event()
+            subscription = client.subscribe(on_state=when("connecting", connecting))
+            assert connecting.wait(5)
+            ended = threading.Event()
+            reader = threading.Thread(target=lambda: [*subscription, ended.set()])  # type: ignore[func-returns-value]
+            reader.start()
+            started = time.monotonic()
+            subscription.close()
+            assert time.monotonic() - started < 1
+            assert ended.wait(5)
+            reader.join()
+        asyncio.run(asynchronous(server.url))
+
+
+def test_canceling_the_task_that_iterates_leaves_no_task() -> None:
+    async def main(url: str) -> None:
+        async def consume() -> None:
+            async with AsyncTidings(url, "t") as client, client.subscribe() as subscription:
+                async for _ in subscription:
+                    pass
+
+        task = asyncio.ensure_future(consume())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    with SilentServer() as server:
+        asyncio.run(main(server.url))
+
+
+def test_a_final_error_is_raised_by_the_iterator() -> None:
+    import base64
+
+    from google.rpc.error_details_pb2 import ErrorInfo
+
+    info = ErrorInfo(reason="ROLE_FORBIDDEN", domain="tidings").SerializeToString()
+    details = [{"type": "google.rpc.ErrorInfo", "value": base64.b64encode(info).decode()}]
+    body = json.dumps({"code": "permission_denied", "message": "no", "details": details}).encode()
+
+    async def asynchronous(url: str) -> None:
+        async with AsyncTidings(url, "t") as client, client.subscribe() as subscription:
+            async for _ in subscription.messages():
+                pass
+
+    with ScriptedServer(lambda *_: Answer(403, body, "application/json")) as server:
+        with Tidings(server.url, "t") as client, client.subscribe() as subscription:
+            for _ in range(2):
+                with pytest.raises(TidingsError, match="ROLE_FORBIDDEN"):
+                    next(subscription)
+            assert subscription.state == "closed"
+        with pytest.raises(TidingsError, match="ROLE_FORBIDDEN"):
+            asyncio.run(asynchronous(server.url))
+
+
+def test_a_callback_may_close_the_subscription_and_may_raise() -> None:
+    def close(subscription: list[Subscription | AsyncSubscription], state: str) -> None:
+        if state == "waiting":
+            active = subscription[0]
+            if isinstance(active, Subscription):
+                active.close()
+        raise RuntimeError("a mistake of the application")
+
+    with ScriptedServer(lambda *_: refusal(503, "unavailable")) as server, Tidings(server.url, "t") as client:
+        subscriptions: list[Subscription | AsyncSubscription] = []
+        subscription = client.subscribe(on_state=lambda state: close(subscriptions, state))
+        subscriptions.append(subscription)
+        assert list(subscription) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_process_uses_connections_of_its_own() -> None:
+    with ScriptedServer(lambda *_: PUBLISHED) as server, Tidings(server.url, "t") as client:
+        client.publish(user_id="ada")
+        child = os.fork()
+        if child == 0:
+            try:
+                client.publish(user_id="ada")
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+        client.publish(user_id="ada")
+        assert len(server.connections) == 2
+
+
+def test_positions_are_kept_in_a_file(tmp_path: Path) -> None:
+    storage = FileStorage(tmp_path / "positions.json")
+    assert storage.load() is None
+    storage.save("[]")
+    storage.save("[1]")
+    assert storage.load() == "[1]"
+    assert [file.name for file in tmp_path.iterdir()] == ["positions.json"]
