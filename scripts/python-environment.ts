@@ -20,7 +20,9 @@ export function pythonEnvironment(name: string, key: string, args: readonly stri
     rmSync(folder, { recursive: true, force: true });
     execFileSync(python, ["-m", "venv", folder]);
     const options = ["--quiet", "--disable-pip-version-check"];
-    execFileSync(join(folder, "bin/python"), ["-m", "pip", "install", ...options, ...args], { stdio: ["ignore", "inherit", "inherit"] });
+    execFileSync(join(folder, "bin/python"), ["-m", "pip", "install", ...options, ...args], {
+      stdio: ["ignore", "inherit", "inherit"],
+    });
     writeFileSync(done, "");
   }
   return join(folder, "bin");
