@@ -60,6 +60,13 @@ test("The Python SDK has the version of the package", () => {
   expect(readFileSync(join(sdk, "src/tidings/_version.py"), "utf8")).toContain(`\nVERSION = "${version}"\n`);
 });
 
+test("docs/clients.md shows the programs of the Python README", () => {
+  const programs = blocksOf("docs/clients.md").filter(({ language }) => language === "python");
+  const readme = blocksOf("sdk/python/README.md").map(({ code }) => code);
+  expect(programs.length).toBeGreaterThanOrEqual(2);
+  for (const { code } of programs) expect(readme).toContain(code);
+});
+
 test.each(["publish", "subscribe"])("The program %s of the Python README has at most ten lines", (name) => {
   const block = blocksOf("sdk/python/README.md").find(({ place }) => place.endsWith(` ${name}`));
   expect(block?.code.trim().split("\n").filter(Boolean).length).toBeLessThanOrEqual(10);
