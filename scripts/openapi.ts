@@ -92,7 +92,7 @@ function description(docs: string): string {
   return [
     "The unary methods of Tidings as plain HTTP with JSON: the Connect protocol, made from the contract in Protobuf.",
     `A call is a POST with the header \`Content-Type: application/json\`. Names are in lowerCamelCase; a name that is not in the contract is refused. Reasons of errors, and what to do about them: ${docs}/errors.md.`,
-    `To receive live messages in JSON, use the WebSocket bridge at \`/ws\` (${docs}/bridge.md), or read a feed at \`/stream/…\` (${docs}/streams.md). OpenAPI can describe neither.`,
+    `To receive live messages in JSON, use the WebSocket bridge at \`/ws\` (${docs}/bridge.md), or read a feed at \`/stream/…\` (${docs}/streams.md). Their pages describe them.`,
   ].join("\n\n");
 }
 

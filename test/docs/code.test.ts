@@ -109,6 +109,11 @@ const stories: Readonly<Record<string, Story>> = {
       await tidings.close();`,
     output: "200 200 2\n",
   },
+  "docs/bridge.md session": {
+    before: `const token = process.env.ADA as string;`,
+    after: `socket.addEventListener("message", ({ data }) => { if (data.startsWith('{"caughtUp"')) socket.close(); });`,
+    output: /^hello \{.*\ncaughtUp \{.*\nclosed 1005 \n$/s,
+  },
   "docs/errors.md read": {
     before: `import { createClient } from "@connectrpc/connect";
       import { createConnectTransport } from "@connectrpc/connect-node";
@@ -143,7 +148,7 @@ beforeAll(async () => {
   for (const { place, code } of checked) {
     const { before = "", within: [line, pause] = [], after = "" } = stories[place] ?? {};
     const paused = line === undefined ? code : code.replace(line, `${pause}\n${line}`);
-    consumer.write(fileOf(place), `${before}\n${paused}\n${after}\n`.replaceAll(usualUrl, url));
+    consumer.write(fileOf(place), `${before}\n${paused}\n${after}\n`.replaceAll(/(?<=http:|ws:)\/\/127\.0\.0\.1:7300/g, url.slice("http:".length)));
   }
 }, 180_000);
 afterAll(async () => {
