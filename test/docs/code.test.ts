@@ -148,7 +148,9 @@ beforeAll(async () => {
   for (const { place, code } of checked) {
     const { before = "", within: [line, pause] = [], after = "" } = stories[place] ?? {};
     const paused = line === undefined ? code : code.replace(line, `${pause}\n${line}`);
-    consumer.write(fileOf(place), `${before}\n${paused}\n${after}\n`.replaceAll(/(?<=http:|ws:)\/\/127\.0\.0\.1:7300/g, url.slice("http:".length)));
+    const program = `${before}\n${paused}\n${after}\n`;
+    // Of http and ws URLs.
+    consumer.write(fileOf(place), program.replaceAll(usualUrl.slice("http:".length), url.slice("http:".length)));
   }
 }, 180_000);
 afterAll(async () => {
