@@ -58,8 +58,10 @@ function readVersion(): string {
   return path === undefined ? "unknown" : (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
 }
 
-// In `tidings tail | head -1` the reader closes the pipe, which is no error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+// In `tidings tail | head -1` the reader closes the pipe, which is no error; `publish` would leave the rest unpublished.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === "EPIPE" && process.argv[2] !== "publish" ? 0 : 1);
+});
 
 /** Loads alone what has to start fast: `serve`, and what a shell waits for; the other commands, which are clients, take longer. */
 const load: LoadCommands = async (name) => {

@@ -61,9 +61,8 @@ class OpenLine {
   close(last: Uint8Array, isWhole: boolean): Line {
     this.add(last);
     const isLong = this.#bytes > maxLineBytes;
-    const bytes = this.#parts.length === 1 ? (this.#parts[0] as Uint8Array) : Buffer.concat(this.#parts);
-    const isUtf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
-    if (this.#number === 1 && isUtf16) throw new Error("the input is UTF-16; save it as UTF-8");
+    const joined = this.#parts.length === 1 ? (this.#parts[0] as Uint8Array) : Buffer.concat(this.#parts);
+    const bytes = this.#number === 1 ? withoutMark(joined) : joined;
     const end = this.#before + this.#bytes + (isWhole ? 1 : 0);
     const line = { number: this.#number, bytes: isLong ? undefined : withoutReturn(bytes), isWhole, end };
     this.#parts = [];
@@ -72,6 +71,14 @@ class OpenLine {
     this.#before = end;
     return line;
   }
+}
+
+/** The start of an input without the byte order mark of UTF-8. Throws an Error for that of UTF-16. */
+function withoutMark(bytes: Uint8Array): Uint8Array {
+  const [a, b, c] = bytes;
+  if ((a === 0xff && b === 0xfe) || (a === 0xfe && b === 0xff))
+    throw new Error("the input is UTF-16; save it as UTF-8");
+  return a === 0xef && b === 0xbb && c === 0xbf ? bytes.subarray(3) : bytes;
 }
 
 function withoutReturn(bytes: Uint8Array): Uint8Array {

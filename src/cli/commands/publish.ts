@@ -21,7 +21,7 @@ export const publish: Command = {
     "Needs the token of a service or an admin; users may publish --to-room. Needs exactly one audience: --to-user, " +
     "--to-users, --to-room, --to-tenant or --to-everyone. An activity --to-user goes to the whole tenant, with that user " +
     "as its receiver. Prints the id of the message, and for each user whether it was stored and the user is online. " +
-    "With --file it publishes many messages, in order and in batches; progress and lines that fail are on stderr, and --json " +
+    "With --file it publishes many messages, in order and in batches, for services and admins; progress and lines that fail are on stderr, and --json " +
     "prints the outcome of each line.",
   examples: [
     'tidings publish --to-user ada --title "The build is green" --category system --link /builds/7',

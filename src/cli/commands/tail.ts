@@ -114,9 +114,8 @@ function searchable({ title, content, category, event, url, actor, payload }: Me
 }
 
 function troubleText({ code, message }: TidingsError): string {
-  const text = `${code}: ${printable(message)}`;
-  // The file of --resume fails, and not the connection.
-  return message.startsWith("storage: ") ? text : `${text}; reconnecting`;
+  const [, fault] = /^storage: (.*)$/s.exec(message) ?? [];
+  return fault === undefined ? `${code}: ${printable(message)}; reconnecting` : `--resume: ${printable(fault)}`;
 }
 
 /** Parses `id` or `id:mode`. Throws a UsageError for a list of rooms that every server would refuse. */

@@ -47,6 +47,11 @@ test("A line that is too long is dropped, and the next one is not", async () => 
   ]);
 });
 
+test("A byte order mark is no part of the first line", async () => {
+  expect((await linesOf("\ufeffa\n\ufeffb")).map(textOf)).toEqual(["a", "\ufeffb"]);
+  expect((await linesOf("\ufeff")).map(textOf)).toEqual([""]);
+});
+
 test("An empty input has no lines", async () => {
   expect(await linesOf()).toEqual([]);
   expect(await linesOf("")).toEqual([]);

@@ -176,6 +176,15 @@ describe("tidings publish --file", () => {
     expect(server.titles()).toEqual(["one", "two"]);
   });
 
+  test("skips a line that is too long for any server", async () => {
+    await using server = await publishing();
+    using folder = new Folder();
+    const path = folder.file("a.jsonl", content([lineOf("x".repeat(5_000_000)), lineOf("short")]));
+    const { code, stderr } = await run(["publish", "--file", path], server.env);
+    expect([code, stderr.split("\n")[0]]).toEqual([1, "line 1: is longer than 4194304 bytes"]);
+    expect(server.titles()).toEqual(["short"]);
+  });
+
   test("prints the outcome of each line under --json, in their order", async () => {
     await using server = await publishing({
       refuse: ({ message }) =>

@@ -334,7 +334,7 @@ describe("tidings tail", () => {
     await using _ = service;
     const tail = start(["tail", "--resume", path], env);
     await vi.waitFor(() => expect(tail.stderr()).not.toBe(""));
-    expect(tail.stderr()).toMatch(/^unknown: storage: cannot write .*position: (ENOTDIR|EEXIST)\n$/);
+    expect(tail.stderr()).toMatch(/^--resume: cannot write .*position: (ENOTDIR|EEXIST)\n$/);
     expect(tail.stdout()).toContain("title 1");
     tail.signal();
     expect(await tail.code).toBe(0);
