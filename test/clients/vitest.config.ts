@@ -11,7 +11,7 @@ export default defineConfig({
     globalSetup: "test/support/run-folder.ts",
     maxWorkers: 2,
     // The first run of a machine fetches compilers' packages, which later runs have in their caches.
-    testTimeout: 300_000,
+    testTimeout: 600_000,
     hookTimeout: 600_000,
   },
 });
