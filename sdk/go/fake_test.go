@@ -3,6 +3,7 @@ package tidings
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -61,6 +62,7 @@ func (f *fakeServer) Subscribe(ctx context.Context, request *connect.Request[sub
 		end:     make(chan error),
 		ctx:     ctx,
 		at:      time.Now(),
+		proto:   fmt.Sprint(ctx.Value(protoKey{})),
 	}
 	select {
 	case f.streams <- fake:
@@ -90,6 +92,17 @@ type fakeStream struct {
 	// ctx ends when the client has dropped the stream.
 	ctx context.Context
 	at  time.Time
+	// proto is the version of HTTP.
+	proto string
+}
+
+type protoKey struct{}
+
+// withProto keeps the version of HTTP for the streams.
+func withProto(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), protoKey{}, r.Proto)))
+	})
 }
 
 // send sends events, and returns when the client has taken them.

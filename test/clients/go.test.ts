@@ -158,9 +158,13 @@ testWith(go)("The examples of the Go SDK publish a file and receive it, and go o
   }
 });
 
-testWith(go)("The Go SDK passes every scenario of tidings test-client", async () => {
+testWith(go).each([
+  ["Connect over HTTP/1.1", "connect"],
+  ["Connect over HTTP/2", "h2c"],
+  ["gRPC", "grpc"],
+])("The Go SDK passes every scenario of tidings test-client with %s", async (_, protocol) => {
   const main = join(root, "src/cli/main.ts");
-  const output = await run(root, {}, process.execPath, main, "test-client", "--", await kit());
+  const output = await run(root, {}, process.execPath, main, "test-client", "--", await kit(), protocol);
   expect(output.split("\n").filter((line) => !line.startsWith("ok "))).toEqual([
     expect.stringMatching(/^(\d+) of \1 scenarios passed$/),
     "",

@@ -1,5 +1,6 @@
-// The program with which `tidings test-client` judges the Go SDK: it takes commands from stdin, one JSON object a line, and
-// prints what its application gets. docs/clients.md describes both.
+// Kit is the program with which `tidings test-client` judges the Go SDK: it takes commands from stdin, one JSON object a
+// line, and prints what its application gets. docs/clients.md describes both. Its argument is the protocol: connect, over
+// HTTP/1.1 (the default), h2c for Connect over HTTP/2, or grpc.
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"strconv"
 	"sync"
 
+	"connectrpc.com/connect"
 	"github.com/tidings-dev/tidings/sdk/go"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -56,6 +58,20 @@ var modes = map[string]tidings.RoomMode{
 	"LAST":  tidings.RoomModeLast,
 }
 
+// protocols are the options of the protocols other than the default.
+var protocols = map[string][]tidings.ClientOption{
+	"h2c":  {withHTTP2()},
+	"grpc": {withHTTP2(), tidings.WithConnectOptions(connect.WithGRPC())},
+}
+
+// withHTTP2 returns the option for HTTP/2 without TLS.
+func withHTTP2() tidings.ClientOption {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Protocols = new(http.Protocols)
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	return tidings.WithHTTPClient(&http.Client{Transport: transport})
+}
+
 // A program is the state of one run.
 type program struct {
 	client       *tidings.Client
@@ -66,7 +82,11 @@ type program struct {
 
 func main() {
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	p := program{client: tidings.NewClient(os.Getenv("TIDINGS_URL"), fetchToken, tidings.WithLogger(logger))}
+	options := []tidings.ClientOption{tidings.WithLogger(logger)}
+	if len(os.Args) > 1 {
+		options = append(options, protocols[os.Args[1]]...)
+	}
+	p := program{client: tidings.NewClient(os.Getenv("TIDINGS_URL"), fetchToken, options...)}
 	if err := p.read(os.Stdin); err != nil {
 		logger.Error("stdin", "error", err)
 		os.Exit(1)
