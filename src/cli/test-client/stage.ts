@@ -43,8 +43,8 @@ const endMs = 5_000;
 /** One run of a scenario. */
 export class Stage {
   readonly server: KitServer;
-  /** The scenario ends the subscription by an error; in the others that is a failure. */
-  expectsFinalError = false;
+  /** The scenario makes the subscription or a call fail; in the others a final error is a failure. */
+  expectsErrors = false;
   readonly #command: readonly string[];
   readonly #deadlineMs: number;
   #program: Program;
@@ -222,10 +222,13 @@ export class Stage {
 
   #requireRunning(expected: string): void {
     this.requireSound();
-    const ended = this.lines("error").find(({ id, final }) => id === undefined && final === true);
-    if (ended && !this.expectsFinalError) {
-      const cause = [ended.code, ended.reason, ended.message].filter((part) => part !== "").join(" ");
-      throw new Failed(`expected ${expected}; the program ended its subscription with ${cause}`);
+    const error = this.lines("error").find(({ final }) => final === true);
+    if (error && !this.expectsErrors) {
+      const { code, reason, message } = error;
+      const cause = [code, reason, message].filter((part) => part !== undefined && part !== "").join(" ");
+      throw new Failed(
+        `expected ${expected}; the ${error.id === undefined ? "subscription" : "call"} failed with ${cause}`,
+      );
     }
     const { exit } = this.#program;
     if (exit === undefined) return;

@@ -72,6 +72,29 @@ const fromMessages: Scenario = {
   },
 };
 
+const large: Scenario = {
+  name: "position-large",
+  group: "subscriber",
+  rule: 1,
+  sentence: "A seq is an unsigned number of 64 bits, which a double cannot hold.",
+  async run(stage) {
+    const first = await goLive(stage, 3);
+    const seq = "18446744073709551613";
+    const position = { feed: "user", epoch: 4_294_967_295, seq };
+    await first.messages(note(0, "user", 1, { id: "large", position }), note(0, "user", 1, { id: "again", position }));
+    await settle(stage, first);
+    stage.require(!stage.messageIds.includes("again"), `the second message at ${seq} was expected to be dropped`);
+    first.reset();
+    const second = await stage.stream();
+    const seen = second.request.positions.find(({ feed }) => feed === "user");
+    const isRight = seen?.seq === seq && seen.epoch === position.epoch;
+    stage.require(
+      isRight,
+      `the position ${seq} in epoch ${position.epoch} was expected; it was ${seen?.seq} in ${seen?.epoch}`,
+    );
+  },
+};
+
 const fromHello: Scenario = {
   name: "position-hello",
   group: "subscriber",
@@ -247,6 +270,7 @@ export const positionScenarios: readonly Scenario[] = [
   fromCaughtUp,
   fromHeartbeat,
   fromHello,
+  large,
   gap,
   epochChange,
   positionsRefused,

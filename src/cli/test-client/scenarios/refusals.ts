@@ -35,7 +35,7 @@ const noHello: Scenario = {
   slow: true,
   async run(stage) {
     const first = await stage.subscribe();
-    const second = await stage.stream("another stream after 10 s without Hello", 45_000);
+    const second = await stage.stream("another stream after 10 s without Hello", 25_000);
     stage.requireNotBefore(second.at, first.at, 9_000, "a stream was expected to get 10 s for its Hello");
     await stage.until(() => first.goneAt, "the stream without Hello to be dropped");
     await second.hello();
@@ -192,6 +192,7 @@ const tokenShared: Scenario = {
   sentence:
     "Calls use the token of the stream; a call whose token is refused is repeated once with a fresh one, which both use.",
   async run(stage) {
+    stage.expectsErrors = true;
     const first = await goLive(stage);
     const asked = stage.server.tokens.length;
     stage.require(asked === 1, `one call of the token function was expected; there were ${asked}`);

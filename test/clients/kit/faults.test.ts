@@ -1,0 +1,67 @@
+/** The kit is judged by clients with faults: each is caught by the scenario that names the rule which it breaks. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runScenarios, type Verdict } from "../../../src/cli/test-client/run.ts";
+import { scenarios } from "../../../src/cli/test-client/scenarios/index.ts";
+import { type Fault, faults } from "./faults.ts";
+
+const source = (name: string) => readFileSync(join(import.meta.dirname, name), "utf8");
+const plainClient = source("plain-client.ts");
+const folder = mkdtempSync(join(tmpdir(), "tidings-faults-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Writes the plain client with a fault, and returns the path of its program. */
+function plant({ edits }: Fault, index: number): string {
+  const client = edits.reduce((text, [old, replacement]) => {
+    expect(text.split(old).length, `${old} must be in plain-client.ts once`).toBe(2);
+    return text.replace(old, () => replacement);
+  }, plainClient);
+  const own = join(folder, String(index));
+  mkdirSync(own);
+  // The files import nothing but types from elsewhere, which Node erases.
+  writeFileSync(join(own, "package.json"), '{"type":"module"}');
+  writeFileSync(join(own, "plain-client.ts"), client);
+  writeFileSync(join(own, "plain-program.ts"), source("plain-program.ts"));
+  return join(own, "plain-program.ts");
+}
+
+function run(program: string, names: readonly string[], parallel: number, deadlineMs: number): Promise<Verdict[]> {
+  const chosen = scenarios.filter(({ name }) => names.includes(name));
+  const command = [process.execPath, program];
+  return runScenarios(chosen, { command, parallel, deadlineMs, report: () => {} });
+}
+
+/** The verdicts on the faulty clients, some of which run at the same time: most of them wait for what never comes. */
+const verdicts = new Map<Fault, Promise<Verdict[]>>();
+beforeAll(() => {
+  const waiting = [...faults.entries()];
+  let free: Promise<unknown>[] = Array.from({ length: 10 }, () => Promise.resolve());
+  for (const [index, fault] of waiting) {
+    const [first = Promise.resolve(), ...others] = free;
+    const verdict = first.then(() => run(plant(fault, index), fault.caughtBy, 2, 6_000));
+    verdicts.set(fault, verdict);
+    free = [...others, verdict.catch(() => {})];
+  }
+});
+
+test("A client without a fault passes every scenario", async () => {
+  const names = scenarios.map(({ name }) => name);
+  const all = await run(join(import.meta.dirname, "plain-program.ts"), names, 6, 30_000);
+  const failed = all.filter(({ status }) => status !== "ok");
+  expect(failed.map(({ scenario, sentence }) => `${scenario.name}: ${sentence}`)).toEqual([]);
+});
+
+describe("The kit catches a client that", () => {
+  test.each(faults.map((fault) => [fault.name, fault] as const))("%s", async (_, fault) => {
+    const found = (await verdicts.get(fault)) ?? [];
+    const caught = found.filter(({ status }) => status === "failed").map(({ scenario }) => scenario.name);
+    expect(caught.sort()).toEqual([...fault.caughtBy].sort());
+  });
+});
+
+test("Every scenario catches a fault", () => {
+  const caught = new Set(faults.flatMap(({ caughtBy }) => caughtBy));
+  expect(scenarios.map(({ name }) => name).filter((name) => !caught.has(name))).toEqual([]);
+});
