@@ -86,8 +86,8 @@ function commandWith(text: string): string {
     : command;
 }
 
-describeWith(bash, jq)("Who follows docs/cli.md", () => {
-  test("finds every command of it in this test", () => {
+describeWith(bash, jq)("The page docs/cli.md", () => {
+  test("has only commands that this test runs", () => {
     const followed = [/^tidings context (add|use|list)/, /^cat > messages\.jsonl/, /^[{}]/, /^END$/, /^printf /];
     const tails = ["--kinds", "--since", "--from-start", "--resume", "--events"].map((flag) => `tidings tail ${flag}`);
     const publish = ["tidings publish --file messages.jsonl"];
@@ -99,7 +99,7 @@ describeWith(bash, jq)("Who follows docs/cli.md", () => {
     expect(unknown).toEqual([]);
   });
 
-  test("names servers, publishes to the current one, and reads what was published", async () => {
+  test("leads from naming a server to publishing and reading messages", async () => {
     expect(await start(blockWith("context add dev")).rest()).toEqual([
       "added dev",
       "added prod",

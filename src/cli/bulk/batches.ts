@@ -24,7 +24,7 @@ export interface Batch {
 export const maxItems = 1_000;
 /** The most bytes of JSON: far below the 16 MiB of a request, since numbers are longer in Protobuf. */
 const maxBytes = 1024 * 1024;
-/** The most inbox entries: so many that a request alone may make, and so few that the answer is far below its limit. */
+/** The most inbox entries: as many as one request may make, with an answer far below its limit of 16 MiB. */
 const maxEntries = 10_000;
 
 /** Batches of at most `limit` items. A request that exceeds a limit by itself is a batch of its own. */

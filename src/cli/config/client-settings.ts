@@ -18,7 +18,7 @@ export const clientSettings = {
   },
   url: {
     type: url,
-    help: `URL of the server. Default: that of the context, or ${defaultUrl}.`,
+    help: `URL of the server, which \`context add\` requires. Default of other commands: that of the context, or ${defaultUrl}.`,
     for: withContexts,
     flagOnlyFor,
   },

@@ -23,7 +23,7 @@ export function selectContext(sources: readonly Source[], command: CommandName, 
   // Nothing of a context would be used, so a broken file of contexts does no harm.
   const isComplete = stronger.some((source) => source.has("url")) && stronger.some(hasToken);
   const named = sources[index]?.get("context");
-  const context = named === undefined && isComplete ? undefined : find(named, command, env);
+  const context = named === undefined && isComplete ? undefined : find(named, stronger.some(hasToken), command, env);
   if (context === undefined) return withOneToken(sources, command);
   const all = [...stronger, context.source, ...sources.slice(stronger.length)];
   const chosen = withOneToken(all, command);
@@ -37,14 +37,20 @@ interface Selected {
   readonly source: Source;
 }
 
-function find(named: RawValue | undefined, command: CommandName, env: Environment): Selected | undefined {
+/** `hasOther`: a stronger source has a token, so that of the context is not needed. */
+function find(
+  named: RawValue | undefined,
+  hasOther: boolean,
+  command: CommandName,
+  env: Environment,
+): Selected | undefined {
   const path = contextsPath(env);
   const contexts = readContexts(path);
   const name = named === undefined ? contexts.current : String(named.raw);
   if (name === "") return undefined;
   const saved = contexts.contexts.get(name);
   if (saved === undefined) throw new UsageError(missing(named, name, contexts, path), command);
-  return { name, saved, source: sourceOf(name, saved, command, env) };
+  return { name, saved, source: sourceOf(name, saved, hasOther, command, env) };
 }
 
 function missing(named: RawValue | undefined, name: string, { contexts }: Contexts, path: string | undefined): string {
@@ -52,13 +58,19 @@ function missing(named: RawValue | undefined, name: string, { contexts }: Contex
   return `${named.where}: there is no context ${name}${suggestion(name, contexts.keys())}`;
 }
 
-function sourceOf(name: string, saved: SavedContext, command: CommandName, env: Environment): Source {
+function sourceOf(
+  name: string,
+  saved: SavedContext,
+  hasOther: boolean,
+  command: CommandName,
+  env: Environment,
+): Source {
   const { tokenEnv, ...values } = saved;
   const source = new Map<SettingName, RawValue>();
   for (const [key, raw] of Object.entries(values)) {
     source.set(key as SettingName, { raw, where: `${key} of the context ${name}` });
   }
-  if (tokenEnv === undefined) return source;
+  if (tokenEnv === undefined || hasOther) return source;
   if (!env[tokenEnv])
     throw new UsageError(`the context ${name} takes its token from ${tokenEnv}, which is not set`, command);
   return source.set("token", { raw: env[tokenEnv], where: tokenEnv });

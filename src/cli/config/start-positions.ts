@@ -32,12 +32,13 @@ export function startStorage({ resume, fromStart, token, rooms }: StartOptions):
   };
 }
 
-function readPositions(path: string): string {
+/** The text of the file; undefined where it has no positions. */
+function readPositions(path: string): string | undefined {
   const text = readText(path, "--resume");
-  if (text.trim() === "") return "[]";
+  if (text.trim() === "") return undefined;
   try {
     const list: unknown = JSON.parse(text);
-    if (Array.isArray(list) && parsePositions(text).length === list.length) return text;
+    if (Array.isArray(list) && parsePositions(text).length === list.length) return list.length > 0 ? text : undefined;
   } catch {
     // Refused below.
   }

@@ -70,7 +70,7 @@ function configurableLines(configurable: readonly SettingName[], command: Comman
     "Options that the environment and the configuration file can also set:",
     ...configurable.flatMap((setting) => optionLines(setting, command)),
     "",
-    ...wrap(sources(configurable.find((setting) => /[A-Z]/.test(setting)) ?? "url"), ""),
+    ...wrap(sources(configurable.find((setting) => /[A-Z]/.test(setting)) ?? configurable[0] ?? "url"), ""),
   ];
 }
 

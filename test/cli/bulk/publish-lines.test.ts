@@ -49,7 +49,7 @@ async function publishing(
   };
 }
 
-/** A clock that moves when somebody waits for it. */
+/** A clock on which each wait takes no time and moves it by the time waited for. */
 function quickClock() {
   const waits: number[] = [];
   let now = 1_000_000;
@@ -420,7 +420,7 @@ describe("tidings publish --file", () => {
     expect(waiting.signal(), "a listener is left").toBe(false);
   });
 
-  test("shows its progress on a terminal in place, and elsewhere as a line every ten seconds", async () => {
+  test("rewrites one line of progress on a terminal, and elsewhere prints one every ten seconds", async () => {
     await using server = await publishing();
     using folder = new Folder();
     const path = folder.file("a.jsonl", content(Array.from({ length: 40 }, () => "{}")));

@@ -185,7 +185,13 @@ describe("A command that calls a server", () => {
     expect((await home.run(["online"], env)).code).toBe(0);
     expect((await home.run(["online"], { ...env, TIDINGS_CONTEXT: "b" })).code).toBe(0);
     expect((await home.run(["online", "--context", "c"], { ...env, TIDINGS_CONTEXT: "b" })).code).toBe(0);
-    expect([a.tokens, b.tokens, c.tokens]).toEqual([["Bearer of.a"], ["Bearer of.b"], ["Bearer of.c"]]);
+    const own = await home.run(["online", "--context", "b", "--token", "f.l.ag"]);
+    expect(own.code, "a variable that is not needed need not be set").toBe(0);
+    expect([a.tokens, b.tokens, c.tokens]).toEqual([
+      ["Bearer of.a"],
+      ["Bearer of.b", "Bearer f.l.ag"],
+      ["Bearer of.c"],
+    ]);
   });
 
   test("sends a token of the environment to the current context, and not to that of --context", async () => {

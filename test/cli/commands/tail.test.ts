@@ -315,6 +315,17 @@ describe("tidings tail", () => {
     expect(JSON.parse(readFileSync(path, "utf8"))).toEqual([{ feed: "user", epoch: 7, seq: "3" }]);
   });
 
+  test.each(["", "\n", "[]\n"])("begins as without --resume when its file holds %j", async (content) => {
+    using folder = new Folder();
+    const { service, requests, env } = await streaming([hello]);
+    await using _ = service;
+    const tail = start(["tail", "--from-start", "--resume", folder.file("position", content)], env);
+    await vi.waitFor(() => expect(requests).toHaveLength(1));
+    tail.signal();
+    expect(await tail.code).toBe(0);
+    expect(requests[0]?.positions).toHaveLength(4);
+  });
+
   test.each(["my notes", '{"feed":"user"}', '[{"feed":"user"}]'])(
     "does not overwrite a file of --resume that holds %s",
     async (content) => {
