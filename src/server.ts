@@ -244,7 +244,6 @@ async function createServer(
   const embeddedProbes = settings.probes ? ["/livez", "/readyz"] : [];
   const feedReads = new FeedReads(core);
   const cors = createCors(settings, (request) => feedReads.cors(request));
-  const openApi = settings.openapi ? createOpenApi() : noOpenApi;
   const inFlight = new InFlight(
     settings.inFlight,
     timeouts.stallMs,
@@ -257,6 +256,7 @@ async function createServer(
   readBytes("tidings_unfinished_body_bytes", "Bytes of request bodies that have not arrived whole.", () => {
     return inFlight.bodyBytes;
   });
+  const openApi = settings.openapi ? createOpenApi(inFlight) : noOpenApi;
   const subscribeHandler = new SubscribeHandler(core);
   const adapter = createAdapter({
     largeAnswers,

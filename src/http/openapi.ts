@@ -3,6 +3,8 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { gzipSync } from "node:zlib";
+import { writeBody } from "./exchange.ts";
+import type { InFlight } from "./in-flight.ts";
 
 /** The build copies gen/ beside src/, so the path is right in the sources and in the package. */
 const file = new URL("../../gen/openapi.json", import.meta.url);
@@ -24,8 +26,8 @@ let document: { readonly text: Buffer; readonly etag: string } | undefined;
 /** The same, compressed by the first request that takes it so. */
 let compressed: Buffer | undefined;
 
-/** Creates the handler. Throws when gen/openapi.json is missing. */
-export function createOpenApi(): OpenApi {
+/** Creates the handler. `inFlight` cuts responses that nobody reads. Throws when gen/openapi.json is missing. */
+export function createOpenApi(inFlight: InFlight): OpenApi {
   document ??= read();
   const { text, etag } = document;
   return {
@@ -50,7 +52,9 @@ export function createOpenApi(): OpenApi {
       }
       const body = isCompressed && compressed ? compressed : text;
       response.writeHead(200, { "content-type": "application/json", "content-length": body.length });
-      response.end(method === "HEAD" ? undefined : body);
+      // Counts as one byte, since the bytes are those of all responses.
+      const unread = () => inFlight.unread(response, 1, undefined);
+      writeBody(response, method === "HEAD" ? undefined : body, body.length, unread)?.catch(() => response.destroy());
     },
   };
 }

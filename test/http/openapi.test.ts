@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, request } from "node:http";
 import { connect, type IncomingHttpHeaders } from "node:http2";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect as connectTcp } from "node:net";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -83,6 +83,19 @@ describe("/openapi.json", () => {
     expect(headers.vary).toBe("Origin, Accept-Encoding");
     const other = await ask(url, { headers: { origin: "https://evil.example" } });
     expect(other.headers["access-control-allow-origin"]).toBeUndefined();
+  });
+
+  test("is cut where nobody reads it", async () => {
+    const own = await createTidings({ ...least, timeouts: { stallMs: 100 }, metrics: true });
+    const { port } = await own.listen({ port: 0 });
+    // Requests one after another, whose answers fill every buffer on the way.
+    const socket = connectTcp(port, "127.0.0.1").pause();
+    socket.write("GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n".repeat(500));
+    const cuts = async () =>
+      /^tidings_connections_cut_total\{.*answer_stalled.*\} (\d+)$/m.exec((await own.metrics()).text)?.[1];
+    await expect.poll(cuts, { timeout: 10_000 }).toMatch(/^[1-9]/);
+    socket.destroy();
+    await own.close();
   });
 
   test("is served over HTTP/2", async () => {
