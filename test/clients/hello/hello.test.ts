@@ -85,3 +85,17 @@ describe.each(hellos)("The hello in $name", ({ name, tools }) => {
     expect(stdout).toBe(`received: Hello from ${name}; refused: FIELD_INVALID\n`);
   });
 });
+
+testWith(
+  protoc,
+  findTool("clang", "apt-get install clang"),
+  findTool("gnustep-config", "apt-get install gobjc libgnustep-base-dev"),
+)("Objective-C that is generated from the contract compiles", async () => {
+  const { stdout } = await promisify(execFile)("bash", [join(import.meta.dirname, "objective-c/check.sh"), proto]);
+  expect(stdout.trimEnd().split("\n")).toEqual(
+    ["AdminService", "Bridge", "Message", "PushService"].map((name) => `compiles: ${name}.pbobjc.m`),
+  );
+});
+
+// protoc-gen-swift and the compiler come from swift.org only: neither Debian nor another registry of packages has them.
+console.log("skipped: a client in Swift, whose compiler and generator no package registry has");

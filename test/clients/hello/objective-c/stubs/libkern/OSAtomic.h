@@ -1,0 +1,2 @@
+// Apple's header has nothing that the generated code uses.
+#include <stdint.h>

@@ -1,0 +1,1 @@
+// Blocks are checked, not run.
