@@ -13,16 +13,17 @@ export const withServers = [
 ];
 
 /**
- * Files that each get a process of their own: they look at what a process holds, or start and kill browsers, programs and
- * servers. All others share a few processes, and undo everything they do.
+ * Files that each get a process of their own: they look at what their process holds, drive a browser, or share the packed
+ * packages. All others share a few processes, and undo everything they do: a process of its own costs a file 0.3 s.
  */
 const alone = [
-  "test/{package,tools}.test.ts",
-  "test/docs/{code,readme}.test.ts",
-  "test/{adapters,cli,conformance,examples,properties,simulation}/**/*.test.ts",
+  "test/package.test.ts",
+  "test/docs/code.test.ts",
+  "test/adapters/sqlite/{kill,thread}.test.ts",
   "test/e2e/browser/*.test.ts",
-  "test/e2e/interop/{buf-curl,grpcurl}.test.ts",
   "test/e2e/{kill,metrics,tracing}.test.ts",
+  "test/properties/leak.property.test.ts",
+  "test/simulation/*.test.ts",
   "test/wire/frame-cost.test.ts",
 ];
 const elsewhere = ["test/{attack,clients,faults}/**", ...withServers];

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { root } from "./support/run.ts";
 
 const folder = join(root, "test");
@@ -26,12 +26,13 @@ function filesWithTools(): string[] {
 }
 
 /** Names of the tests that files register with an empty PATH, by file. None of them is run. */
-async function collect(config: string, files: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
+async function collect(files: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
   const own = await mkdtemp(join(tmpdir(), "tidings-list-"));
   try {
     const report = join(own, "report.json");
-    const noTest = ["--testNamePattern", "$^", "--reporter", "json", "--outputFile", report];
-    const vitest = [join(root, "node_modules/vitest/vitest.mjs"), "run", "--config", config, ...noTest, ...files];
+    const options = ["--config", join(folder, "support/every-file.vitest.config.ts"), "--testNamePattern", "$^"];
+    const reporter = ["--reporter", "json", "--outputFile", report];
+    const vitest = [join(root, "node_modules/vitest/vitest.mjs"), "run", ...options, ...reporter, ...files];
     // A fresh environment, without the variables of the run that this test is part of.
     const env = { PATH: own, HOME: own, TIDINGS_TEST_EXAMPLES: "whole" };
     await promisify(execFile)(process.execPath, vitest, { cwd: root, env });
@@ -49,24 +50,15 @@ async function collect(config: string, files: readonly string[]): Promise<Readon
   }
 }
 
-describe("With nothing on PATH,", () => {
-  const all = filesWithTools();
-  const servers = all.filter((name) => /^test\/(adapters\/(mongodb|redis)|deploy|e2e\/nodes)/.test(name));
-  const faults = all.filter((name) => name.startsWith("test/faults/"));
-  const others = all.filter((name) => !servers.includes(name) && !faults.includes(name));
-
-  test.for([
-    ["vitest.config.ts", others],
-    ["test/servers.vitest.config.ts", servers],
-    ["test/faults/vitest.config.ts", faults],
-  ] as const)("each file of %s has a test, and names what it lacks", { timeout: 180_000 }, async ([config, files]) => {
-    expect(files.length).toBeGreaterThan(3);
-    const tests = await collect(config, files);
-    expect([...tests.keys()].sort()).toEqual([...files].sort());
-    for (const [name, registered] of tests) {
-      expect.soft(registered, name).not.toEqual([]);
-      const asks = /\b(describe|test)With\(/.test(readFileSync(join(root, name), "utf8"));
-      if (asks) expect.soft(registered.join("\n"), name).toMatch(/\b\S+ is missing: \S/);
-    }
-  });
+test("With nothing on PATH, each test file has a test, and names what it lacks", { timeout: 180_000 }, async () => {
+  const files = filesWithTools();
+  for (const area of ["adapters", "clients", "deploy", "e2e", "faults"])
+    expect(files.filter((name) => name.startsWith(`test/${area}/`)).length, area).toBeGreaterThan(0);
+  const tests = await collect(files);
+  expect([...tests.keys()].sort()).toEqual([...files].sort());
+  for (const [name, registered] of tests) {
+    expect.soft(registered, name).not.toEqual([]);
+    const asks = /\b(describe|test)With\(/.test(readFileSync(join(root, name), "utf8"));
+    if (asks) expect.soft(registered.join("\n"), name).toMatch(/\b\S+ is missing: \S/);
+  }
 });

@@ -61,6 +61,17 @@ async function talk(port: number, speak: (socket: Socket) => unknown): Promise<s
   return received;
 }
 
+/** Sends a request and closes its side once the answer ends with these bytes: waiting for the idle timeout takes a second. */
+async function ask(port: number, sent: string, end: string): Promise<string> {
+  let received = "";
+  const close = (socket: Socket) =>
+    socket.on("data", (data) => {
+      received += data;
+      if (received.endsWith(end)) socket.end();
+    });
+  return talk(port, (socket) => close(socket).write(sent));
+}
+
 async function http2Get(session: ClientHttp2Session): Promise<string> {
   const stream = session.request({ ":path": "/" });
   stream.setEncoding("utf8").end();
@@ -151,8 +162,8 @@ describe("A request for an upgrade that the server does not take", () => {
     ],
     ["TLS (RFC 2817)", "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: TLS/1.0\r\n\r\n", "HTTP/1.1"],
   ])("is answered as a plain one: %s", async (_, request, body) => {
-    const { port } = await listen({ ...longTimeouts, idleMs: 100 });
-    const received = await talk(port, (socket) => socket.write(request));
+    const { port } = await listen(longTimeouts);
+    const received = await ask(port, request, body);
     expect(received).toMatch(/^HTTP\/1\.1 200 /);
     expect(received.endsWith(`\r\n\r\n${body}`)).toBe(true);
   });
@@ -173,11 +184,11 @@ describe("A request for an upgrade that the server does not take", () => {
   });
 
   test("is answered in order behind and before other pipelined requests", async () => {
-    const { port } = await listen({ ...longTimeouts, idleMs: 100 });
+    const { port } = await listen(longTimeouts);
     const sent = (headers: string, body: string) =>
       `POST / HTTP/1.1\r\nHost: x\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body}`;
     const requests = ["", "", h2c, h2c, "", h2c].map((headers, index) => sent(headers, "x".repeat(index + 1)));
-    const received = await talk(port, (socket) => socket.write(requests.join("")));
+    const received = await ask(port, requests.join(""), "6 bytes");
     expect(received.match(/\d bytes/g)).toEqual([1, 2, 3, 4, 5, 6].map((bytes) => `${bytes} bytes`));
   });
 

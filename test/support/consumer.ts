@@ -67,6 +67,11 @@ export class Consumer {
     return this;
   }
 
+  /** Undoes `link`. */
+  unlink(name: string): void {
+    rmSync(join(this.#modules, name));
+  }
+
   /** Names of all installed packages, sorted. */
   get installed(): string[] {
     const names = readdirSync(this.#modules).filter((name) => !name.startsWith("."));

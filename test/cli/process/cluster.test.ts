@@ -19,7 +19,11 @@ async function serve(workers: number) {
     [program, "serve", "--port=0", `--workers=${workers}`, ...nodes],
     {
       stdio: ["ignore", "pipe", "inherit"],
-      env: { PATH: process.env.PATH, TIDINGS_JWT_SECRET: secret },
+      env: {
+        PATH: process.env.PATH,
+        NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+        TIDINGS_JWT_SECRET: secret,
+      },
       detached: true,
     },
   );

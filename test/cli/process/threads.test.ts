@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { mintToken } from "../../../src/auth/mint-token.ts";
 import { holdPort, tryPort } from "../../../src/cli/process/share-port.ts";
@@ -47,7 +47,15 @@ interface Served {
   killThread(): void;
 }
 
-function run(folder: Folder, flags: readonly string[], nodeOptions = "") {
+type End = () => Promise<void>;
+
+/** Starts a server. `atEnd` takes the function that ends it. */
+function run(
+  folder: Folder,
+  flags: readonly string[],
+  nodeOptions = "",
+  atEnd: (end: End) => unknown = onTestFinished,
+) {
   const program = join(import.meta.dirname, "../../../src/cli/main.ts");
   const killFile = join(folder.path, "kill");
   const args = [
@@ -72,7 +80,7 @@ function run(folder: Folder, flags: readonly string[], nodeOptions = "") {
   let log = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
   const exited = once(child, "exit").then(([code]) => code as number | null);
-  onTestFinished(async () => {
+  atEnd(async () => {
     child.kill("SIGKILL");
     await exited;
     folder[Symbol.dispose]();
@@ -80,8 +88,13 @@ function run(folder: Folder, flags: readonly string[], nodeOptions = "") {
   return { child, exited, log: () => log, killThread: () => writeFileSync(killFile, "") };
 }
 
-async function serve(flags: readonly string[] = [], folder = new Folder(), nodeOptions = ""): Promise<Served> {
-  const { child, exited, log, killThread } = run(folder, flags, nodeOptions);
+async function serve(
+  flags: readonly string[] = [],
+  folder = new Folder(),
+  nodeOptions = "",
+  atEnd: (end: End) => unknown = onTestFinished,
+): Promise<Served> {
+  const { child, exited, log, killThread } = run(folder, flags, nodeOptions, atEnd);
   if (!child.stdout) throw new Error("no pipe");
   const first = once(createInterface({ input: child.stdout }), "line") as Promise<[string]>;
   const line = await Promise.race([first.then(([text]) => JSON.parse(text)), exited.then(() => undefined)]);
@@ -92,6 +105,14 @@ async function serve(flags: readonly string[] = [], folder = new Folder(), nodeO
 function tokenOf(sub: string, role: "user" | "service" = "user", key = secret): Promise<string> {
   return mintToken(key, { sub, tenant, role, exp: Math.floor(Date.now() / 1000) + 3_600 });
 }
+
+/** A server with a heap limit, for the tests that neither change nor end their server. */
+let common: Served;
+const ends: End[] = [];
+beforeAll(async () => {
+  common = await serve([], new Folder(), "--max-old-space-size=800", (end) => ends.push(end));
+}, 60_000);
+afterAll(() => Promise.all(ends.map((end) => end())));
 
 /** A stream over the bridge. */
 class Page {
@@ -169,7 +190,7 @@ test("A message that one connection publishes reaches the streams of all threads
 });
 
 test("One of a user's pages alerts for a message, whichever threads they are on", async () => {
-  const { address } = await serve();
+  const { address } = common;
   const pages = await openPages(address, many, () => "ann");
   const titles = Array.from({ length: 5 }, (_, index) => `message ${index}`);
   for (const title of titles) await publish(address, title, { userId: "ann" });
@@ -253,7 +274,7 @@ test("SIGHUP gives every thread the secrets that the file has by then", async ()
 });
 
 test("The heap limit of the process, also one that the flags of Node set, is divided among the threads", async () => {
-  const { folder } = await serve([], new Folder(), "--max-old-space-size=800");
+  const { folder } = common;
   const files = readdirSync(folder.path).filter((name) => name.startsWith("kill-heap-"));
   const limits = files.map((name) => Number(readFileSync(join(folder.path, name), "utf8")) / 2 ** 20);
   expect(limits).toHaveLength(count);
@@ -324,7 +345,7 @@ async function freePort(): Promise<{ host: string; port: number }> {
 }
 
 test("A folder that another process uses is an error of the process, reported once", async () => {
-  const { folder } = await serve();
+  const { folder } = common;
   const { exited, log } = run(new Folder(), [`--data=${folder.path}/data`]);
   expect(await exited).toBe(1);
   expect(log()).toMatch(/^error: .* is in use by another process; stop it or name another folder\n$/);

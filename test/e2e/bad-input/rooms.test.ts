@@ -19,7 +19,7 @@ let server: TestServer;
 
 beforeAll(async () => {
   hook = await startHook();
-  server = await startServer({ logger, authorize: { url: hook.url, timeoutMs: 1_500 } });
+  server = await startServer({ logger, authorize: { url: hook.url, timeoutMs: 1_000 } });
 });
 
 afterAll(async () => {
