@@ -28,11 +28,11 @@ beforeAll(() => {
   packed = pack(inject("runFolder"));
   consumer = new Consumer().link("@types/node");
   page = new Consumer({ packages: ["tidings-client"] });
-  whole = new Consumer({ also: optionalDrivers }).link("@types/node", "vitest", "fast-check");
+  whole = new Consumer().link(...optionalDrivers, ...testRunner, "@types/node");
 }, 180_000);
 afterAll(() => {
   for (const each of [consumer, page, whole]) each?.remove();
-});
+}, 180_000);
 
 const client = `
 import { connectTidings, directRoom, escapeId, Kind, type TidingsClient } from "tidings-client";
@@ -284,9 +284,13 @@ describe("tidings", () => {
     consumer.link("mongodb");
     try {
       await expect(
-        consumer.run("tidings", ["serve", "--store", "mongodb://127.0.0.1:1/t", "--bus", "redis://127.0.0.1:1"], {
-          TIDINGS_JWT_SECRET: secret,
-        }),
+        consumer.run(
+          "tidings",
+          ["serve", "--port=0", "--store", "mongodb://127.0.0.1:1/t", "--bus", "redis://127.0.0.1:1"],
+          {
+            TIDINGS_JWT_SECRET: secret,
+          },
+        ),
       ).rejects.toThrow(/\nerror: bus: needs a package that is not installed; run npm install ioredis\n$/);
     } finally {
       consumer.unlink("mongodb");
@@ -300,7 +304,7 @@ describe("tidings", () => {
     [["--data", ":memory:", "--otlp-endpoint", "http://127.0.0.1:1"], "tracing", "@opentelemetry/api"],
   ])("serve %j exits with one line that names the package", async (flags, name, packageName) => {
     const line = new RegExp(`\\nerror: ${name}: needs .+; run npm install ${packageName}\\b.*\\n$`);
-    const failed = consumer.run("tidings", ["serve", ...flags], { TIDINGS_JWT_SECRET: secret });
+    const failed = consumer.run("tidings", ["serve", "--port", "0", ...flags], { TIDINGS_JWT_SECRET: secret });
     await expect(failed).rejects.toThrow(line);
     await expect(failed).rejects.toMatchObject({ cause: { code: 1, stdout: "" } });
   });

@@ -32,20 +32,18 @@ export interface Packed {
 export interface ConsumerOptions {
   /** Default: both. */
   readonly packages?: readonly PackageName[];
-  /** Packages beside them, such as drivers, and all that those depend on. Default: none. */
-  readonly also?: readonly string[];
 }
 
 /**
  * A project with the packages installed as npm would: with their dependencies and without their optional peers. The
- * dependencies are copied from the repository's node_modules, so that no test needs a registry. Tools for tests are only
- * linked, since they are no part of what a user gets.
+ * dependencies are copied from the repository's node_modules, so that no test needs a registry. Drivers and tools are
+ * linked, since they are no part of what a package brings.
  */
 export class Consumer {
   readonly folder = mkdtempSync(join(tmpdir(), "tidings-consumer-"));
   readonly #modules = join(this.folder, "node_modules");
 
-  constructor({ packages = packageNames, also = [] }: ConsumerOptions = {}) {
+  constructor({ packages = packageNames }: ConsumerOptions = {}) {
     const packed = pack(inject("runFolder"));
     for (const name of packages) {
       const folder = join(this.#modules, name);
@@ -54,7 +52,6 @@ export class Consumer {
       this.#installDependencies(folder);
       this.#linkPrograms(folder);
     }
-    for (const name of also) this.#install(name, root);
     this.write("package.json", JSON.stringify({ name: "consumer", type: "module", private: true }));
   }
 

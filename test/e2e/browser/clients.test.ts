@@ -200,7 +200,8 @@ describeWith(chromiumTool)("In Chromium,", () => {
   });
 });
 
-const waitOptions = { timeout: 15_000 };
+/** By default, Playwright asks at every frame, and makes the page draw frames for it. */
+const waitOptions = { timeout: 15_000, polling: 50 };
 
 /** Waits until an element has exactly this text. */
 async function shows(page: Page, selector: string, text: string): Promise<void> {
