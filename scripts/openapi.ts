@@ -8,7 +8,8 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
 import { loadDescriptors } from "../src/contract/descriptors.ts";
 import { toNativePatterns } from "../src/contract/native-patterns.ts";
-import { errorResponses, errorSchemas } from "./openapi/errors.ts";
+import { errorResponses, errorSchemas, errorStatuses } from "./openapi/errors.ts";
+import { feedPaths } from "./openapi/feeds.ts";
 import { type Schema, Schemas } from "./openapi/schemas.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -62,12 +63,14 @@ export function openApi(version: string, homepage: string): Schema {
     security: [{ token: [] }],
     tags: [
       ...services.map((service) => ({ name: service.name, description: schemas.describe(service) })),
+      { name: "Feeds", description: "Feeds over plain HTTP, unless the server has them turned off." },
       { name: "Probes", description: "For load balancers and orchestrators. They need no token." },
     ],
     paths: {
       ...Object.fromEntries(
         methods.map((method) => [`/${method.parent.typeName}/${method.name}`, path(method, schemas)]),
       ),
+      ...feedPaths(docs),
       "/livez": probe("livez", "Whether the server is alive: 503 once its store has failed for good"),
       "/readyz": probe("readyz", "Whether the server takes calls: 503 while its store cannot be used, or it drains"),
     },
@@ -92,7 +95,7 @@ function description(docs: string): string {
   return [
     "The unary methods of Tidings as plain HTTP with JSON: the Connect protocol, made from the contract in Protobuf.",
     `A call is a POST with the header \`Content-Type: application/json\`. Names are in lowerCamelCase; a name that is not in the contract is refused. Reasons of errors, and what to do about them: ${docs}/errors.md.`,
-    `To receive live messages in JSON, use the WebSocket bridge at \`/ws\` (${docs}/bridge.md), or read a feed at \`/stream/…\` (${docs}/streams.md). Their pages describe them.`,
+    `To receive live messages in JSON, use the WebSocket bridge at \`/ws\`, which OpenAPI cannot describe (${docs}/bridge.md), or read a feed at \`/stream/…\`.`,
   ].join("\n\n");
 }
 
@@ -135,10 +138,7 @@ function query(method: DescMethod, schemas: Schemas): Schema {
 }
 
 function responses(method: DescMethod, schemas: Schemas): Schema {
-  const errors = Object.keys(errorResponses("")).map((name) => [
-    name.slice("Error".length),
-    { $ref: `#/components/responses/${name}` },
-  ]);
+  const errors = errorStatuses.map((status) => [status, { $ref: `#/components/responses/Error${status}` }]);
   return {
     200: {
       description: "The response.",

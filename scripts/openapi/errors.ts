@@ -3,18 +3,32 @@ import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import { codeName, errorDomain, errorTable, type Reason } from "../../src/errors.ts";
 import type { Schema } from "./schemas.ts";
 
-/** Reasons that no unary call fails with: of health checks, of streams that nobody reads any more, and of GET /stream. */
-export const reasonsOfOthers: readonly Reason[] = ["SERVICE_UNKNOWN", "STREAM_CLOSED", "POSITION_GONE"];
+/** Reasons that nothing in the description fails with: of health checks, and of streams that nobody reads any more. */
+export const reasonsOfOthers: readonly Reason[] = ["SERVICE_UNKNOWN", "STREAM_CLOSED"];
+
+/** The status of POSITION_GONE, which only GET /stream/… answers with: not that of its code. */
+export const goneStatus = 410;
 
 const table = Object.entries(errorTable)
   .filter(([reason]) => !reasonsOfOthers.includes(reason as Reason))
-  .map(([reason, { code, retry }]) => ({ reason, code: codeName(code), status: codeToHttpStatus(code), retry }));
+  .map(([reason, { code, retry }]) => ({
+    reason,
+    code: codeName(code),
+    status: reason === "POSITION_GONE" ? goneStatus : codeToHttpStatus(code),
+    retry,
+  }));
+
+/** The statuses of calls that failed, in ascending order. */
+export const errorStatuses: readonly number[] = [...new Set(table.map(({ status }) => status))]
+  .filter((status) => status !== goneStatus)
+  .sort((one, other) => one - other);
 
 const titles: Readonly<Record<number, string>> = {
   400: "The request is invalid.",
   401: "There is no valid token.",
   403: "The caller may not do this.",
   409: "The request is in conflict with another one.",
+  410: "Messages after the offset are gone; Stream-Next-Offset says where the feed goes on.",
   429: "A limit is exceeded.",
   500: "A mistake in the server.",
   501: "The server does not support this form of the request.",
@@ -76,9 +90,8 @@ export function errorSchemas(): Readonly<Record<string, Schema>> {
 
 /** The responses with errors by name, `Error` and the HTTP status. `docs` is the URL of the guides. */
 export function errorResponses(docs: string): Readonly<Record<string, Schema>> {
-  const statuses = [...new Set(table.map(({ status }) => status))].sort((one, other) => one - other);
   return Object.fromEntries(
-    statuses.map((status) => {
+    [...errorStatuses, goneStatus].map((status) => {
       const rows = table.filter((row) => row.status === status);
       const list = rows.map(
         ({ reason, code, retry }) => `- \`${reason}\` (\`${code}\`${retry ? ", retry later" : ""})`,

@@ -13,7 +13,7 @@ import { findTool, pathOf } from "../support/tools.ts";
 const python = findTool("python3", "apt-get install python3-venv");
 const sources = join(import.meta.dirname, "openapi");
 
-testWith(python)("A client generated from /openapi.json publishes, lists and reads errors", async () => {
+testWith(python)("A client generated from /openapi.json publishes, lists, and reads feeds and errors", async () => {
   const folder = mkdtempSync(join(tmpdir(), "tidings-openapi-"));
   const environment = join(root, "node_modules/.cache/tidings-openapi-python");
   const run = async (program: string, ...args: string[]) =>
@@ -42,6 +42,7 @@ testWith(python)("A client generated from /openapi.json publishes, lists and rea
       "36 ann True",
       "Hello {'task': [7]} 1 True",
       "[] 1",
+      "['Hello']",
       "invalid_argument FIELD_INVALID audience.user_id",
       "200",
       "",

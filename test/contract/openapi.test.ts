@@ -178,15 +178,15 @@ describe("The schemas", () => {
 });
 
 describe("The operations", () => {
-  test("are all methods, and a GET for each without side effects", () => {
+  test("are all methods, a GET for each without side effects, the feeds and the probes", () => {
     const paths = methods.map((method) => [
       `/${method.parent.typeName}/${method.name}`,
       method.idempotency === 1 ? ["post", "get"] : ["post"],
     ]);
-    const probes = ["/livez", "/readyz"].map((path) => [path, ["get"]]);
+    const others = ["/stream/{feed}", "/stream/room/{roomId}", "/livez", "/readyz"].map((path) => [path, ["get"]]);
     expect(Object.entries(document.paths).map(([path, item]) => [path, Object.keys(item)])).toEqual([
       ...paths,
-      ...probes,
+      ...others,
     ]);
   });
 
@@ -257,5 +257,25 @@ describe("What a server answers", () => {
     const pointer = (code: number) => `/components/responses/Error${code}/content/application~1json/schema`;
     expect(obeys(pointer(status), answer.json), JSON.stringify(answer.json)).toBe(true);
     expect(obeys(pointer(status === 400 ? 403 : 400), answer.json)).toBe(false);
+  });
+
+  test("to a reader of a feed obeys the schemas of the response and of the errors", async () => {
+    await call(`${push}/Publish`, { ...publish, requestId: "feed" }, "service");
+    const authorization = `Bearer ${await server.token({ tenant })}`;
+    const read = async (query: string) => {
+      const response = await fetch(`${server.url}/stream/user${query}`, { headers: { authorization } });
+      return { status: response.status, headers: response.headers, json: (await response.json()) as unknown };
+    };
+    const page = await read("?kinds=KIND_NOTIFICATION&kinds=KIND_EVENT");
+    const of200 = "/paths/~1stream~1{feed}/get/responses/200";
+    expect(page.status).toBe(200);
+    expect(page.json).toContainEqual(expect.objectContaining({ title: "Hi" }));
+    expect(obeys(`${of200}/content/application~1json/schema`, page.json)).toBe(true);
+    expect([...page.headers.keys()]).toEqual(
+      expect.arrayContaining(["stream-next-offset", "stream-up-to-date", "stream-cursor"]),
+    );
+    const bad = await read("?offset=nonsense");
+    expect(bad.status).toBe(400);
+    expect(obeys("/components/responses/Error400/content/application~1json/schema", bad.json)).toBe(true);
   });
 });

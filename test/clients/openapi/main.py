@@ -1,4 +1,4 @@
-"""Publishes, lists and reads an error with a client that is generated from openapi.json.
+"""Publishes, lists, and reads a feed and an error with a client that is generated from openapi.json.
 
 The URL of the server, the token of a service and that of the user ann are the arguments.
 """
@@ -6,9 +6,10 @@ The URL of the server, the token of a service and that of the user ann are the a
 import sys
 
 from tidings_api import AuthenticatedClient, Client
+from tidings_api.api.feeds import read_feed
 from tidings_api.api.probes import readyz
 from tidings_api.api.push_service import list_unread, list_unread_by_get, publish
-from tidings_api.models import AudienceUserId, Draft, Error, Kind, ListUnreadRequest, PublishRequest
+from tidings_api.models import AudienceUserId, Draft, Error, Kind, ListUnreadRequest, PublishRequest, ReadFeedFeed
 
 url, service_token, user_token = sys.argv[1:]
 service = AuthenticatedClient(base_url=url, token=service_token)
@@ -30,6 +31,9 @@ print(listed.messages[0].title, listed.messages[0].json, listed.unread.total, li
 
 by_get = list_unread_by_get.sync(client=user, encoding="json", message='{"categories":["none"]}')
 print(by_get.messages, by_get.unread.total)
+
+feed = read_feed.sync(client=user, feed=ReadFeedFeed.USER, kinds=[Kind.KIND_NOTIFICATION])
+print([message.title for message in feed])
 
 refused = publish.sync(client=service, body=request(""))
 assert isinstance(refused, Error)
