@@ -94,7 +94,7 @@ export function openApi(version: string, homepage: string): Schema {
 function description(docs: string): string {
   return [
     "The unary methods of Tidings as plain HTTP with JSON: the Connect protocol, made from the contract in Protobuf.",
-    `A call is a POST with the header \`Content-Type: application/json\`. Names are in lowerCamelCase; a name that is not in the contract is refused. Reasons of errors, and what to do about them: ${docs}/errors.md.`,
+    `A call is a POST with the header \`Content-Type: application/json\`. Names are in lowerCamelCase; a name that is not in the contract is refused. The schemas are those of Protobuf's canonical JSON; a server also takes names in snake_case, enums by number, and null for a field that is not set. Reasons of errors, and what to do about them: ${docs}/errors.md.`,
     `To receive live messages in JSON, use the WebSocket bridge at \`/ws\`, which OpenAPI cannot describe (${docs}/bridge.md), or read a feed at \`/stream/…\`.`,
   ].join("\n\n");
 }

@@ -192,7 +192,10 @@ export interface TidingsOptions {
   readonly ignoreUnknownFields?: boolean;
   /** Serve gRPC reflection. Default true. */
   readonly reflection?: boolean;
-  /** Serve `/openapi.json`, the JSON interface in OpenAPI 3.1. Turn it off where your own server has one. Default true. */
+  /**
+   * Serve `/openapi.json`, the JSON interface in OpenAPI 3.1, by Tidings.listen and Tidings.handleRequest. Turn it off where
+   * your own server has such a path itself. Default true.
+   */
   readonly openapi?: boolean;
   /**
    * Serve feeds at `/stream/…` for plain HTTP, by the Durable Streams protocol (docs/streams.md). Tidings.handleRequest then
