@@ -16,6 +16,9 @@ import (
 // of the call.
 const attemptTimeout = 10 * time.Second
 
+// retryLogInterval is the shortest time between two log lines about calls that are retried.
+const retryLogInterval = time.Minute
+
 // Publish publishes a message, and returns when it is durable. The request is not changed: if it has no request_id, what
 // is sent has a random one, which every retry keeps, so the message is published once however often the connection fails.
 // To publish once across restarts of the program, set request_id.
@@ -150,7 +153,7 @@ func call[Q, R any](ctx context.Context, c *Client, message *Q, send method[Q, R
 		if ctx.Err() != nil {
 			return nil, ended(ctx, last)
 		}
-		if err.Code == connect.CodeUnauthenticated && !refreshed {
+		if err.Code == connect.CodeUnauthenticated && !err.final && !refreshed {
 			refreshed = true
 			continue
 		}
@@ -164,12 +167,26 @@ func call[Q, R any](ctx context.Context, c *Client, message *Q, send method[Q, R
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= delay {
 			return nil, err
 		}
-		c.config.logger.DebugContext(ctx, "tidings: a call is retried", "error", err, "delay", delay)
+		c.logRetry(ctx, err)
 		last = err
 		failures = min(failures+1, maxFailures)
 		if !sleep(ctx, delay) {
 			return nil, ended(ctx, last)
 		}
+	}
+}
+
+// logRetry logs that a call is retried, at most once a minute: with the server, all calls fail at once.
+func (c *Client) logRetry(ctx context.Context, err *Error) {
+	c.mu.Lock()
+	now := time.Now()
+	due := c.retryLogged.IsZero() || now.Sub(c.retryLogged) >= retryLogInterval
+	if due {
+		c.retryLogged = now
+	}
+	c.mu.Unlock()
+	if due {
+		c.config.logger.WarnContext(ctx, "tidings: calls are retried", "error", err)
 	}
 }
 

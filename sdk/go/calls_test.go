@@ -1,10 +1,12 @@
 package tidings
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -175,6 +177,49 @@ func TestPublishReplacesARefusedTokenOnce(t *testing.T) {
 		fake.publish = failures(&ids, expired, expired)
 		if _, err := client.Publish(t.Context(), notify("a")); ReadError(err).Reason != "TOKEN_EXPIRED" || len(ids) != 2 {
 			t.Errorf("got %v after %d attempts", err, len(ids))
+		}
+	})
+}
+
+func TestATokenFunctionCanEndCallsAndSubscriptions(t *testing.T) {
+	signedOut := &Error{Code: connect.CodeUnauthenticated, Message: "signed out"}
+	for name, token := range map[string]TokenFunc{
+		"an error of its own": func(context.Context, bool) (string, error) { return "", fmt.Errorf("the session: %w", signedOut) },
+		"no static token":     StaticToken(""),
+		"no variable":         EnvToken("TIDINGS_NO_SUCH_TOKEN"),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			_, client := newFake(t, token)
+			since := time.Now()
+			if _, err := client.Publish(t.Context(), notify("a")); err == nil || !strings.Contains(err.Error(), "token: ") {
+				t.Errorf("%s: Publish returns %v", name, err)
+			}
+			if err := startLoop(client.Subscribe(t.Context()), false).wait(); err == nil {
+				t.Errorf("%s: the loop ends without an error", name)
+			}
+			if time.Since(since) != 0 {
+				t.Errorf("%s: it took %v", name, time.Since(since))
+			}
+		})
+	}
+}
+
+func TestCallsRetryErrorsOfTheTokenFunction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		var log bytes.Buffer
+		fake, client := newFake(t, func(context.Context, bool) (string, error) {
+			if calls++; calls < 4 {
+				return "", errors.New("the login service is away")
+			}
+			return "token", nil
+		}, WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		fake.publish = func(context.Context, *PublishRequest) (*PublishResponse, error) { return &PublishResponse{}, nil }
+		if _, err := client.Publish(t.Context(), notify("a")); err != nil || calls != 4 {
+			t.Errorf("got %v after %d calls", err, calls)
+		}
+		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "the login service is away") {
+			t.Errorf("the log is\n%s", text)
 		}
 	})
 }

@@ -41,6 +41,8 @@ type Client struct {
 	mu sync.Mutex
 	// subscriptions are those with a loop; they take the totals of calls.
 	subscriptions map[*Subscription]struct{}
+	// retryLogged is the time of the last log line about calls that are retried.
+	retryLogged time.Time
 }
 
 type clientConfig struct {
@@ -62,8 +64,9 @@ func WithHTTPClient(client connect.HTTPClient) ClientOption {
 	return func(config *clientConfig) { config.http = client }
 }
 
-// WithLogger sets the logger, for one warning when trouble with the connection begins and one line when it is over. The
-// default is [slog.Default]; slog.New(slog.DiscardHandler) logs nothing.
+// WithLogger sets the logger: for a warning when trouble with a subscription begins and a line when it is over, and for a
+// warning, at most once a minute, while calls are retried. The default is [slog.Default]; slog.New(slog.DiscardHandler)
+// logs nothing.
 func WithLogger(logger *slog.Logger) ClientOption {
 	return func(config *clientConfig) { config.logger = logger }
 }

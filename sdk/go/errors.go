@@ -36,6 +36,8 @@ type Error struct {
 	RetryAfter time.Duration
 
 	cause error
+	// final: the token function has said that there will be no token.
+	final bool
 }
 
 // Error returns the code, the reason and the sentence.
@@ -104,7 +106,7 @@ func ReadError(err error) *Error {
 // retryable reports whether the same call may succeed later.
 func (e *Error) retryable() bool {
 	switch {
-	case e.Reason == "QUOTA_EXCEEDED":
+	case e.final || e.Reason == "QUOTA_EXCEEDED":
 		return false
 	case e.RetryAfter > 0:
 		return true
@@ -123,6 +125,9 @@ func isTransient(code connect.Code, reason string) bool {
 
 // isFinal reports whether a retry of the subscription would end with the same error.
 func (e *Error) isFinal() bool {
+	if e.final {
+		return true
+	}
 	if e.Reason == "" {
 		return false
 	}

@@ -290,6 +290,10 @@ func (s *session) take(result result) {
 	case result.event != nil:
 		s.receive(result.event)
 	case result.err != nil && s.machine.state == StateAuthorizing:
+		if result.err.isFinal() {
+			s.dispatch(sigRejected, result.err, 0)
+			return
+		}
 		s.dispatch(sigFailed, result.err, 0)
 	case result.err != nil:
 		s.ended(result.err)

@@ -51,7 +51,7 @@ const (
 	sigRefused
 	// sigReset: the server refused the positions, which are forgotten by now.
 	sigReset
-	// sigRejected: the server refused the subscription itself.
+	// sigRejected: the server refused the subscription itself, or the token function has no token for it.
 	sigRejected
 	// sigTimer: the timer of the state fired: the token, the Hello or the next event is overdue, or the delay is over.
 	sigTimer
@@ -70,10 +70,11 @@ const (
 var transitions = map[State]map[signal]State{
 	StateIdle: {sigStart: StateAuthorizing, sigClose: StateClosed},
 	StateAuthorizing: {
-		sigToken:  StateConnecting,
-		sigFailed: StateWaiting,
-		sigTimer:  StateWaiting,
-		sigClose:  StateClosed,
+		sigToken:    StateConnecting,
+		sigFailed:   StateWaiting,
+		sigRejected: StateClosed,
+		sigTimer:    StateWaiting,
+		sigClose:    StateClosed,
 	},
 	StateConnecting:   streaming(map[signal]State{sigHello: StateReplaying}),
 	StateReplaying:    greeted(map[signal]State{sigCaughtUp: StateLive}),

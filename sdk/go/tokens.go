@@ -14,13 +14,17 @@ import (
 const tokenTimeout = 30 * time.Second
 
 // A TokenFunc returns a JWT. The client calls it before the first request, and with refresh set after the server refused
-// the token: then it must return a new one. Its calls never overlap. After an error, or after 30 s, the client calls it
-// again.
+// the token: then it must return a new one. Its calls never overlap, unless one ignores the end of its context, which is
+// after 30 s. After an error, the client calls it again, with delays; but an [*Error] with a code that is not transient,
+// such as connect.CodeUnauthenticated after its user has signed out, ends the call or the subscription.
 type TokenFunc func(ctx context.Context, refresh bool) (string, error)
 
 // StaticToken returns a TokenFunc for a token that does not expire while the program runs.
 func StaticToken(token string) TokenFunc {
 	return func(context.Context, bool) (string, error) {
+		if token == "" {
+			return "", invalid("the static token is empty")
+		}
 		return token, nil
 	}
 }
@@ -30,7 +34,7 @@ func EnvToken(name string) TokenFunc {
 	return func(context.Context, bool) (string, error) {
 		token := os.Getenv(name)
 		if token == "" {
-			return "", errors.New(name + " is not set")
+			return "", invalid(name + " is not set")
 		}
 		return token, nil
 	}
@@ -95,7 +99,7 @@ func (t *tokens) call() *tokenCall {
 			err = errors.New("the token function returned no token")
 		}
 		if err != nil {
-			err = &Error{Code: ReadError(err).Code, Message: "token: " + err.Error(), cause: err}
+			err = tokenError(err)
 			t.drop(call)
 		}
 		call.token, call.err = token, err
@@ -103,6 +107,16 @@ func (t *tokens) call() *tokenCall {
 		close(call.done)
 	}()
 	return call
+}
+
+// tokenError returns the error for one of the token function.
+func tokenError(err error) *Error {
+	wrapped := &Error{Code: ReadError(err).Code, Message: "token: " + err.Error(), cause: err}
+	if known, ok := errors.AsType[*Error](err); ok {
+		wrapped.Message = "token: " + known.Message
+		wrapped.final = !isTransient(known.Code, known.Reason)
+	}
+	return wrapped
 }
 
 // refuse drops a token that the server refused; it does nothing if another one has replaced it already.
