@@ -135,8 +135,19 @@ export class StreamCall {
   }
 
   /** Sends the first half of an event, and resets the connection. */
-  cut(event: EventInit): Promise<void> {
-    return this.#exchange.cut(rawOfEvent(event));
+  async cut(event: EventInit): Promise<void> {
+    await this.half(event);
+    this.reset();
+  }
+
+  /** Sends the first half of an event. */
+  half(event: EventInit): Promise<void> {
+    return this.#exchange.half(rawOfEvent(event));
+  }
+
+  /** Sends an event in pieces of so many bytes. */
+  pieces(event: EventInit, bytes: number): Promise<void> {
+    return this.#exchange.pieces(rawOfEvent(event), bytes);
   }
 
   /** Resets the connection. */

@@ -26,8 +26,10 @@ export interface Exchange {
   readonly gone: Promise<void>;
   /** Sends a message. Resolves when the bytes have left the process. */
   send(message: RawMessage): Promise<void>;
-  /** Sends the first half of a message, and resets the connection. */
-  cut(message: RawMessage): Promise<void>;
+  /** Sends the first half of a message. */
+  half(message: RawMessage): Promise<void>;
+  /** Sends a message in pieces of so many bytes, each by a write of its own. */
+  pieces(message: RawMessage, bytes: number): Promise<void>;
   /** Resets the TCP connection. */
   reset(): void;
   /** Ends the exchange: without an error, with the last message of a unary call, or with an error. */
@@ -63,10 +65,18 @@ export class HttpExchange implements Exchange {
     return this.#write(frameOf(this.form, message));
   }
 
-  async cut(message: RawMessage): Promise<void> {
+  half(message: RawMessage): Promise<void> {
     const frame = frameOf(this.form, message);
-    await this.#write(frame.subarray(0, Math.ceil(frame.length / 2)));
-    this.reset();
+    return this.#write(frame.subarray(0, Math.ceil(frame.length / 2)));
+  }
+
+  async pieces(message: RawMessage, bytes: number): Promise<void> {
+    const frame = frameOf(this.form, message);
+    for (let at = 0; at < frame.length; at += bytes) {
+      await this.#write(frame.subarray(at, at + bytes));
+      // Otherwise the kernel would join the pieces before the client reads any.
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
   }
 
   reset(): void {
@@ -115,10 +125,18 @@ export class BridgeExchange implements Exchange {
     return this.#write(frameOf(this.form, message));
   }
 
-  async cut(message: RawMessage): Promise<void> {
+  half(message: RawMessage): Promise<void> {
     const frame = frameOf(this.form, message);
-    await this.#write(frame.subarray(0, Math.ceil(frame.length / 2)));
-    this.reset();
+    return this.#write(frame.subarray(0, Math.ceil(frame.length / 2)));
+  }
+
+  async pieces(message: RawMessage, bytes: number): Promise<void> {
+    const frame = frameOf(this.form, message);
+    for (let at = 0; at < frame.length; at += bytes) {
+      await this.#write(frame.subarray(at, at + bytes));
+      // Otherwise the kernel would join the pieces before the client reads any.
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
   }
 
   reset(): void {

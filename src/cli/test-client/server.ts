@@ -47,6 +47,8 @@ export class KitServer {
   tokenLifeMs = 3_600_000;
   /** Answers requests for tokens instead of the server. */
   tokenAnswer: (() => HttpAnswer | undefined) | undefined;
+  /** How many requests for tokens get no answer at all. */
+  tokensWithoutAnswer = 0;
   /** Answers calls and upgrades instead of the server, as a proxy does. */
   proxy: (() => HttpAnswer | undefined) | undefined;
   readonly #changed: () => void;
@@ -168,6 +170,10 @@ export class KitServer {
   }
 
   #issue(response: ServerResponse, refresh: boolean) {
+    if (this.tokensWithoutAnswer > 0) {
+      this.tokensWithoutAnswer--;
+      return this.#changed();
+    }
     const answer = this.tokenAnswer?.();
     if (answer) {
       response.writeHead(answer.status, { ...answer.headers });

@@ -34,6 +34,20 @@ export class Unsupported extends Error {
   }
 }
 
+/** The states of a client. */
+const states = [
+  "idle",
+  "authorizing",
+  "connecting",
+  "replaying",
+  "live",
+  "waiting",
+  "held",
+  "unauthorized",
+  "paused",
+  "closed",
+];
+
 /** Timers of the client and of the kit may differ by this, in ms: a timer may fire a millisecond early. */
 const toleranceMs = 25;
 
@@ -209,6 +223,8 @@ export class Stage {
 
   /** Requires that the program has kept to the protocol of the kit, and that no call was nonsense. */
   requireSound(): void {
+    const unknown = this.lines("state").find(({ state }) => !states.includes(String(state)));
+    if (unknown !== undefined) throw new Failed(`the program printed the state ${unknown.state}, which no client has`);
     const [fault] = [...this.server.faults, ...this.#program.faults];
     if (fault !== undefined) throw new Failed(`the program ${fault.replace(/^the program /, "")}`);
     const unsupported = this.lines("unsupported")[0];

@@ -158,6 +158,11 @@ export const faults: readonly Fault[] = [
     caughtBy: ["token-function-fails"],
   },
   {
+    name: "waits for the token function for ever",
+    edits: [["pause(30_000, late.signal)", "pause(600_000, late.signal)"]],
+    caughtBy: ["token-function-hangs"],
+  },
+  {
     name: "fetches a token for each call",
     edits: [["this.#token ??= this.#options", "this.#token = this.#options"]],
     caughtBy: ["token-shared"],
@@ -253,6 +258,16 @@ export const faults: readonly Fault[] = [
     name: "reads UTF-8 as another encoding",
     edits: [['rest.toString("utf8",', 'rest.toString("latin1",']],
     caughtBy: ["message-fields"],
+  },
+  {
+    name: "decodes each chunk by itself",
+    edits: [
+      [
+        "    rest = Buffer.concat([rest, chunk]);",
+        "    rest = Buffer.concat([rest.length > 4 ? Buffer.alloc(0) : rest, chunk]);",
+      ],
+    ],
+    caughtBy: ["pieces", "large-message"],
   },
   {
     name: "takes answers of at most 4 MiB",

@@ -60,18 +60,21 @@ const silence: Scenario = {
     await first.hello({ heartbeatMs: 500, positions: [at("user", 0)] });
     await first.caughtUp(at("user", 0));
     let last = stage.now;
-    for (let beat = 0; beat < 5; beat++) {
+    // Where the kit itself was late, on a loaded machine, the client may have dropped the stream with good reason.
+    let isLate = false;
+    for (let beat = 0; beat < 5 && !isLate; beat++) {
       await stage.pass(300);
-      // Where the kit itself was too slow, it says nothing about the client.
-      const late = stage.now - last > 900;
-      if (!late)
-        stage.require(first.goneAt === undefined, "a stream with heartbeats was expected to stay; it was dropped");
+      isLate = stage.now - last > 800;
+      const stays = isLate || first.goneAt === undefined;
+      stage.require(stays, "a stream with heartbeats was expected to stay; it was dropped");
       await first.send({ case: "heartbeat", value: { positions: [at("user", 0)] } });
       last = stage.now;
-      if (late) break;
     }
+    // Bytes of an event that never ends are no event.
+    await first.half({ case: "message", value: note(1) });
     const second = await stage.stream("another stream, after 1 s of silence with an interval of 500 ms");
-    stage.requireNotBefore(second.at, last, 1_000, "a stream may be silent for 1 s with an interval of 500 ms");
+    const expected = "a stream may be silent for 1 s with an interval of 500 ms";
+    if (!isLate) stage.requireNotBefore(second.at, last, 1_000, expected);
     await stage.until(() => first.goneAt, "the silent stream to be dropped");
   },
 };

@@ -3,7 +3,7 @@ import { create, toBinary, toJson } from "@bufbuild/protobuf";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { type Message, MessageSchema } from "../../../../gen/tidings/v1/message_pb.ts";
 import { SubscribeResponseSchema } from "../../../../gen/tidings/v1/push_service_pb.ts";
-import { at, note } from "../calls.ts";
+import { at, note, notes } from "../calls.ts";
 import type { RawMessage } from "../form.ts";
 import { Failed, type Scenario } from "../stage.ts";
 import { goLive } from "./connection.ts";
@@ -102,6 +102,28 @@ const largeMessage: Scenario = {
   },
 };
 
+const pieces: Scenario = {
+  name: "pieces",
+  group: "subscriber",
+  rule: 15,
+  sentence: "Events arrive whole, however the network cuts them: byte by byte, and many at once.",
+  async run(stage) {
+    const stream = await goLive(stage);
+    const title = "Grüße, 世界 🎉";
+    await stream.pieces({ case: "message", value: note(1, "user", 1, { title }) }, 1);
+    await stream.pieces({ case: "message", value: note(2, "user", 1, { title }) }, 7);
+    await stream.messages(...notes(3, 200));
+    const ids = notes(1, 200).map(({ id }) => id);
+    await stage.messages(ids, "all 200 messages, once and in order");
+    const seen = stage.lines("message").map(({ message }) => (message as { title?: unknown }).title);
+    stage.require(
+      seen[0] === title && seen[1] === title,
+      `the title ${title} was expected twice; it was ${seen.slice(0, 2)}`,
+    );
+    stage.require(stream.goneAt === undefined, "the stream was expected to stay open; the client dropped it");
+  },
+};
+
 const backpressure: Scenario = {
   name: "backpressure",
   group: "subscriber",
@@ -146,4 +168,4 @@ const backpressure: Scenario = {
 };
 
 /** The scenarios of this file. */
-export const formScenarios: readonly Scenario[] = [unknown, fidelity, largeMessage, backpressure];
+export const formScenarios: readonly Scenario[] = [unknown, fidelity, largeMessage, pieces, backpressure];

@@ -185,6 +185,24 @@ const tokenFails: Scenario = {
   },
 };
 
+const tokenHangs: Scenario = {
+  name: "token-function-hangs",
+  group: "subscriber",
+  rule: 3,
+  sentence: "A token function that does not answer is given up after 30 s, and called again.",
+  slow: true,
+  async run(stage) {
+    stage.server.tokensWithoutAnswer = 1;
+    const since = stage.now;
+    stage.send({ type: "subscribe" });
+    const stream = await stage.stream("a stream, 30 s after a call of the token function without an answer", 75_000);
+    stage.requireNotBefore(stream.at, since, 20_000, "the token function was expected to get 30 s");
+    await stream.hello();
+    await stream.caughtUp();
+    await stage.line("caughtUp", "the client to be live");
+  },
+};
+
 const tokenShared: Scenario = {
   name: "token-shared",
   group: "subscriber",
@@ -237,5 +255,6 @@ export const refusalScenarios: readonly Scenario[] = [
   hotLoop,
   tokenRefused,
   tokenFails,
+  tokenHangs,
   tokenShared,
 ];
