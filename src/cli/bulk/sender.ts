@@ -6,13 +6,16 @@ import type { Client } from "@connectrpc/connect";
 import type { PublishOutcome, PublishResponse, PushService } from "../../../gen/tidings/v1/push_service_pb.ts";
 import { errorFromConnect } from "../../client/calls/wire-error.ts";
 import { backoffMs, heldMs } from "../../client/connection/backoff.ts";
-import { longestHoldMs, maxFailures } from "../../client/connection/machine.ts";
+import { longestHoldMs } from "../../client/connection/machine.ts";
 import { TidingsError } from "../../client/tidings-error.ts";
 import type { Dependencies } from "../command.ts";
 import type { Item } from "./batches.ts";
 
 /** The time after which a server that does not take anything is given up, in ms. */
 export const giveUpMs = 60_000;
+
+/** The failures that lengthen the back-off, which is then at most 8 s: one program is no crowd of clients. */
+const mostFailures = 4;
 
 /** Why a line was not published. */
 export interface Failure {
@@ -29,8 +32,8 @@ export interface SenderHooks {
   published(item: Item, response: PublishResponse): void;
   /** A line is refused for good. */
   failed(item: Item, failure: Failure): void;
-  /** The sender waits before it repeats a call; called when trouble begins. */
-  waiting(error: Pick<Failure, "code" | "message">): void;
+  /** The sender waits before it repeats a call: called when trouble begins, and at the first rate limit. */
+  waiting(error: TidingsError): void;
 }
 
 /** The dependencies of a Sender. */
@@ -54,6 +57,8 @@ export class Sender {
   #failures = 0;
   /** When the trouble began; undefined while calls succeed. */
   #troubleSince: number | undefined;
+  /** A rate limit was reported: near it, each batch meets it again. */
+  #isLimited = false;
 
   constructor(options: SenderOptions) {
     this.#options = options;
@@ -148,18 +153,23 @@ export class Sender {
 
   async #backOff(error: TidingsError): Promise<void> {
     const { hooks, deps } = this.#options;
-    if (this.#troubleSince === undefined) hooks.waiting(error);
-    this.#troubleSince ??= deps.now();
-    // A rate limit is no trouble: the server takes the batch when its time has come.
-    const isLimit = error.reason === "RATE_LIMITED";
-    if (!isLimit && deps.now() - this.#troubleSince >= giveUpMs) throw error;
+    if (error.reason === "RATE_LIMITED") {
+      // No trouble: the server takes the batch when its time has come.
+      if (!this.#isLimited) hooks.waiting(error);
+      this.#isLimited = true;
+      this.#troubleSince = undefined;
+    } else {
+      if (this.#troubleSince === undefined) hooks.waiting(error);
+      this.#troubleSince ??= deps.now();
+      if (deps.now() - this.#troubleSince >= giveUpMs) throw error;
+    }
     const fraction = Math.random();
     const asked = error.retryAfterMs;
     const delay =
       asked === undefined
         ? backoffMs(this.#failures, fraction)
         : heldMs(Math.min(asked, longestHoldMs), this.#failures, fraction);
-    this.#failures = Math.min(this.#failures + 1, maxFailures);
+    this.#failures = Math.min(this.#failures + 1, mostFailures);
     await this.#pause(delay);
   }
 

@@ -291,12 +291,31 @@ describe("tidings publish --file", () => {
     const { deps, waits } = quickClock();
     const path = folder.file("a.jsonl", lineOf("one"));
     const { code, stdout, stderr } = await run(["publish", "--file", path, "--run", "r"], server.env, deps);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: "unavailable: bad gateway; retrying\n" });
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: "unavailable: bad gateway; retrying\nresource_exhausted: too many; retrying\n",
+    });
     expect(stdout).toMatch(/^published 1,/);
     expect(server.batches.map(([request]) => request?.requestId)).toEqual(["r/1", "r/1", "r/1"]);
     expect(waits[0]).toBeLessThan(500);
     expect(waits[1]).toBeGreaterThanOrEqual(7_000);
     expect(waits[1]).toBeLessThan(7_500);
+  });
+
+  test("reports a rate limit once, however many batches meet it", async () => {
+    await using server = await publishing({
+      before(call) {
+        if (call === 1) throw new ConnectError("bad gateway", Code.Unavailable);
+        if (call % 2 === 0) throw fail("RATE_LIMITED", "too many", { retryAfterMs: 120_000 });
+      },
+    });
+    using folder = new Folder();
+    const path = folder.file("a.jsonl", content(["one", "two", "three", "four"].map((title) => lineOf(title))));
+    const argv = ["publish", "--file", path, "--rate", "4"];
+    const { code, stderr } = await run(argv, server.env, quickClock().deps);
+    expect(code).toBe(0);
+    expect(stderr.match(/too many; retrying/g)).toHaveLength(1);
+    expect(server.titles()).toEqual(["one", "two", "three", "four"]);
   });
 
   test("repeats only those requests of a batch that failed for now, before it goes on", async () => {
