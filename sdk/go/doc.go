@@ -10,7 +10,7 @@
 //	})
 //
 // A [Subscription] receives messages. It survives lost connections, restarts of the server and expired tokens, and yields
-// each message once and in order:
+// each message once and in order, or says with a [Gap] which messages are no longer there:
 //
 //	for message, err := range client.Subscribe(ctx).Messages() {
 //		if err != nil {

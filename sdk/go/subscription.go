@@ -147,13 +147,26 @@ func (s *Subscription) Close() {
 	poke(s.wake)
 }
 
-// Messages returns the messages among the events, as Events does.
+// Messages returns the messages among the events, as Events does. It logs a warning for a Gap and for a Reset, after which
+// messages are missing; a program that must know of them takes Events.
 func (s *Subscription) Messages() iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
+		logger := s.client.config.logger
 		for event, err := range s.Events() {
-			message, ok := event.(*Message)
-			if (ok || err != nil) && !yield(message, err) {
+			if err != nil {
+				yield(nil, err)
 				return
+			}
+			switch event := event.(type) {
+			case *Message:
+				if !yield(event, nil) {
+					return
+				}
+			case *Gap:
+				logger.WarnContext(s.ctx, "tidings: messages were removed before they were received",
+					"feed", event.GetTo().GetFeed(), "after", event.GetAfter().GetSeq(), "to", event.GetTo().GetSeq())
+			case *Reset:
+				logger.WarnContext(s.ctx, "tidings: the server does not know the positions", "reason", event.Reason)
 			}
 		}
 	}

@@ -1,6 +1,8 @@
 package tidings
 
 import (
+	"bytes"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -9,6 +11,33 @@ import (
 
 	tidingsv1 "github.com/tidings-dev/tidings/sdk/go/gen/tidings/v1"
 )
+
+func TestMessagesLogsWhatItLeavesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		fake, client := newFake(t, nil, WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		s := client.Subscribe(t.Context())
+		go func() {
+			stream := <-fake.streams
+			for _, event := range []*subscribeResponse{
+				helloOf(&Hello{}),
+				{Event: &tidingsv1.SubscribeResponse_Gap{Gap: &Gap{After: at("user", 1, 3), To: at("user", 1, 7)}}},
+				messageOf("a", at("user", 1, 8)),
+			} {
+				stream.events <- event
+			}
+		}()
+		for message, err := range s.Messages() {
+			if err != nil || message.GetTitle() != "a" {
+				t.Errorf("got %v, %v", message, err)
+			}
+			break
+		}
+		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "feed=user after=3 to=7") {
+			t.Errorf("the log is\n%s", text)
+		}
+	})
+}
 
 func TestSubscriptionCountsUnreadMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
