@@ -18,6 +18,8 @@ const none: readonly Frame[] = [];
 export interface MissingMessages {
   readonly followed: FollowedFeed;
   readonly seq: number;
+  /** Whether the ring had frames beyond; it may drop them before the Store answers. */
+  readonly isBehind: boolean;
 }
 
 /** Decides which frames a reader sends, and hears of every message that its cursor passes. */
@@ -71,8 +73,9 @@ export class FeedReader {
       followed.next = undefined;
       followed.dirty = false;
       const { frames, missing } = followed.cursor.take(batchSize, unbounded);
-      const waits = missing !== undefined && !this.#noteMissing(followed, missing);
-      if (followed.cursor.isBehind || waits) followed.wake();
+      // A feed that needs the Store is dirty again once that has answered: until then, each round would only ask again.
+      const isDirty = missing === undefined ? followed.cursor.isBehind : !this.#noteMissing(followed, missing);
+      if (isDirty) followed.wake();
       const wanted = this.#delivery.wanted(followed, frames);
       if (wanted.length > 0) batch = batch.length > 0 ? [...batch, ...wanted] : wanted;
     }
@@ -97,7 +100,8 @@ export class FeedReader {
   #noteMissing(followed: FollowedFeed, seq: number): boolean {
     if (this.#missing && this.#missing.followed !== followed) return false;
     // Two takes of one feed can come before its round, and only the later one has seen the feed's last seq.
-    this.#missing = { followed, seq: Math.max(seq, this.#missing?.seq ?? 0) };
+    const isBehind = followed.cursor.isBehind || this.#missing?.isBehind === true;
+    this.#missing = { followed, seq: Math.max(seq, this.#missing?.seq ?? 0), isBehind };
     return true;
   }
 
@@ -106,6 +110,12 @@ export class FeedReader {
     const missing = this.#missing;
     this.#missing = undefined;
     return missing;
+  }
+
+  /** Batches of frames to send from what `takeMissing` returned. The feed is dirty afterwards where more follows. */
+  async *readMissing({ followed, seq, isBehind }: MissingMessages): AsyncGenerator<readonly Frame[]> {
+    yield* this.readTo(followed, seq);
+    if (isBehind) followed.wake();
   }
 
   /** Whether `replay` up to `seq` may yield anything. */

@@ -337,9 +337,9 @@ export class Subscription implements FollowingStream, BatchMember, UserFollower,
     await this.#send([]);
     const missing = this.#reader.takeMissing();
     if (missing) {
-      const { followed, seq } = missing;
+      const { followed } = missing;
       const again = () => this.#retryLater(followed, () => followed.wake());
-      await this.#sendAll(whileAvailable(this.#reader.readTo(followed, seq), again));
+      await this.#sendAll(whileAvailable(this.#reader.readMissing(missing), again));
     }
     const { change } = this.#totals;
     if (change.due) {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
+import { fail } from "../../src/errors.ts";
 import {
   serviceOf,
   startTestCore,
@@ -275,4 +276,35 @@ test("A page that was away does not get messages that the user deleted elsewhere
   const reader = node.subscribe(ann, { positions: [at(0)] });
   await reader.first("caughtUp");
   expect(reader.messages.map(({ id }) => id)).toEqual([kept.messageId]);
+});
+
+test("A reader that lags while the store is away asks it about once a second, and then gets everything", async () => {
+  let isAway = false;
+  let asked = 0;
+  await withTestCore(
+    async (node) => {
+      const reader = await node.live(ann);
+      reader.pause();
+      // More than the ring of the feed holds, behind a first message that the reader does not take.
+      const ids = await node.publishMany("acme", toUser("ann"), 1);
+      await node.settle();
+      ids.push(...(await node.publishMany("acme", toUser("ann"), 600)));
+      await node.settle();
+      isAway = true;
+      reader.resume();
+      await node.pass(3_000);
+      expect([asked > 0, asked <= 4]).toEqual([true, true]);
+      isAway = false;
+      await node.pass(3_000);
+      expect(reader.messages.map(({ id }) => id)).toEqual(ids);
+    },
+    {
+      async around(method, call) {
+        if (!isAway || method !== "read") return call();
+        // Ends a loop that lets no time pass.
+        if (++asked > 1_000) isAway = false;
+        throw fail("STORE_UNAVAILABLE", "away");
+      },
+    },
+  );
 });
