@@ -46,6 +46,11 @@ export class Cursor {
     return this.#slot < this.#ring.end;
   }
 
+  /** Whether the feed is known to have nothing beyond a seq. */
+  isEnd(seq: number): boolean {
+    return seq >= this.#ring.lastSeq;
+  }
+
   /** Whether everything up to the cursor's start was replayed, so that only live messages follow. */
   get isLive(): boolean {
     return this.seq >= this.#replayEnd;

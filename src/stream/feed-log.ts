@@ -43,6 +43,8 @@ export class FeedLog implements FrameChoice {
   /** The messages that the user has deleted, which a replay leaves out. Unset before the first message is replayed. */
   #deleted: SeqSet | undefined;
   #seq = 0;
+  /** The feed's last seq at the start. */
+  #end = 0;
 
   /** Follows the feed until `close`. `stream` is woken when there is something new. */
   constructor(context: StreamContext, identity: Identity, request: FeedRequest, stream: FollowingStream) {
@@ -64,6 +66,11 @@ export class FeedLog implements FrameChoice {
   /** Every message up to here was returned, or left out for a reason. */
   get seq(): number {
     return this.#seq;
+  }
+
+  /** Whether the feed is known to have nothing beyond `seq`. */
+  get isUpToDate(): boolean {
+    return this.#seq >= this.#end && this.#followed.cursor.isEnd(this.#seq);
   }
 
   /** Whether `take` or `takeMissing` has something. */
@@ -91,12 +98,13 @@ export class FeedLog implements FrameChoice {
       position && { position: create(PositionSchema, position), field: "offset" },
     );
     this.#seq = this.#followed.cursor.seq;
+    this.#end = bounds.seq;
     return { bounds, gapTo: gap?.to };
   }
 
-  /** The next messages up to a seq, which are replayed; ends at a gap. */
+  /** The next messages up to a seq, without those that the user has deleted; ends at a gap. */
   async *replay(upTo: number): AsyncGenerator<FeedBatch> {
-    for await (const batch of this.read(upTo)) {
+    for await (const batch of batchesOf(this.#reader.readTo(this.#followed, upTo))) {
       if (batch.gapTo !== undefined || batch.frames.length === 0) {
         yield batch;
         continue;
@@ -106,23 +114,15 @@ export class FeedLog implements FrameChoice {
     }
   }
 
-  /** The next messages up to a seq; ends at a gap. */
-  async *read(upTo: number): AsyncGenerator<FeedBatch> {
-    for await (const frames of this.#reader.readTo(this.#followed, upTo)) {
-      const gapTo = gapOf(frames);
-      yield gapTo ? { gapTo } : { frames: frames as readonly MessageFrame[] };
-      if (gapTo) return;
-    }
-  }
-
   /** The next messages that the ring has. */
   take(): readonly MessageFrame[] {
     return this.#reader.take() as readonly MessageFrame[];
   }
 
-  /** The seq up to which `read` has to be called, because the ring does not reach; undefined for none. */
-  takeMissing(): number | undefined {
-    return this.#reader.takeMissing()?.seq;
+  /** The next messages that only the Store has, after `take`; ends at a gap. Undefined where the ring reaches. */
+  takeMissing(): AsyncIterable<FeedBatch> | undefined {
+    const missing = this.#reader.takeMissing();
+    return missing && batchesOf(this.#reader.readMissing(missing));
   }
 
   /** Looks at the feed again: makes `hasNews` true. */
@@ -165,6 +165,15 @@ export class FeedLog implements FrameChoice {
     if (!isUser(this.#identity)) return undefined;
     this.#deleted ??= await this.#context.states.deleted(this.#identity, this.#request.feed.name);
     return this.#deleted;
+  }
+}
+
+/** The batches of a reader, up to a gap. */
+async function* batchesOf(batches: AsyncIterable<readonly Frame[]>): AsyncGenerator<FeedBatch> {
+  for await (const frames of batches) {
+    const gapTo = gapOf(frames);
+    yield gapTo ? { gapTo } : { frames: frames as readonly MessageFrame[] };
+    if (gapTo) return;
   }
 }
 

@@ -13,7 +13,7 @@ import type { Transport } from "../metrics/counters.ts";
 import type { DisconnectNotice } from "../ports/bus.ts";
 import type { MessageFrame } from "../wire/frame.ts";
 import type { StreamContext } from "./context.ts";
-import { FeedLog, type FeedRequest } from "./feed-log.ts";
+import { type FeedBatch, FeedLog, type FeedRequest } from "./feed-log.ts";
 import { type FeedPosition, positionGone } from "./feed-offset.ts";
 import type { FollowedFeed, FollowingStream } from "./followed-feeds.ts";
 import { checkStreams, type RegisteredStream } from "./registry.ts";
@@ -29,7 +29,7 @@ export interface FeedState extends FeedPosition {
 /** The writing end of a reader of one feed. */
 export interface FeedSink {
   /**
-   * Writes messages, and the position after them. There may be none, once, when the reader is up to date from the start.
+   * Writes messages, and the position after them; none where only the position is new to the reader, or that it is up to date.
    * Returns false when no more may follow before `drained`.
    */
   write(frames: readonly MessageFrame[], state: FeedState): boolean;
@@ -65,6 +65,8 @@ export class FeedStream implements FollowingStream, UserFollower, TimerActions, 
   #end: ConnectError | undefined;
   #isClosed = false;
   #beats = false;
+  /** Whether the reader was told that it is up to date, and got nothing since. */
+  #knowsEnd = false;
   #sink: FeedSink | undefined;
   /** Lets the loop go on; unset while it runs. */
   #resume: (() => void) | undefined;
@@ -107,7 +109,8 @@ export class FeedStream implements FollowingStream, UserFollower, TimerActions, 
 
   /** The position that the reader has. */
   get state(): FeedState {
-    return { epoch: this.#log.epoch, seq: this.#log.seq, isUpToDate: !this.#log.hasNews };
+    const { epoch, seq, isUpToDate } = this.#log;
+    return { epoch, seq, isUpToDate };
   }
 
   /** Ends the stream with an error, at its next step. Of several errors the first counts. */
@@ -196,6 +199,8 @@ export class FeedStream implements FollowingStream, UserFollower, TimerActions, 
     await this.#open();
     for (;;) {
       await this.#round();
+      // The last messages may have been left out, or there were none.
+      if (!this.#knowsEnd && this.#log.isUpToDate) await this.#write([]);
       if (!this.#log.hasNews && !this.#beats && !this.#end)
         await new Promise<void>((resume) => (this.#resume = resume));
     }
@@ -209,42 +214,38 @@ export class FeedStream implements FollowingStream, UserFollower, TimerActions, 
     const { bounds, gapTo } = await this.#log.start();
     if (gapTo) throw positionGone(gapTo);
     this.#context.streams.began(this);
-    let isWritten = false;
-    for await (const batch of this.#log.replay(bounds.seq)) {
-      if (batch.gapTo) throw positionGone(batch.gapTo);
-      if (batch.frames.length === 0) continue;
-      isWritten = true;
-      await this.#write(batch.frames, { ...this.state, isUpToDate: this.#log.seq >= bounds.seq && !this.#log.hasNews });
-    }
-    if (!isWritten) await this.#write([], this.state);
+    for await (const batch of this.#log.replay(bounds.seq)) await this.#take(batch);
   }
 
   async #round(): Promise<void> {
     this.#throwEnd();
     const frames = this.#log.take();
     const missing = this.#log.takeMissing();
-    if (frames.length > 0) await this.#write(frames, { ...this.state, isUpToDate: this.state.isUpToDate && !missing });
-    if (missing !== undefined) {
-      for await (const batch of whileAvailable(this.#log.read(missing), () => this.#retryLater())) {
-        if (batch.gapTo) throw positionGone(batch.gapTo);
-        const isUpToDate = this.#log.seq >= missing && !this.#log.hasNews;
-        if (batch.frames.length > 0) await this.#write(batch.frames, { ...this.state, isUpToDate });
-      }
+    if (frames.length > 0) await this.#write(frames);
+    if (missing) {
+      for await (const batch of whileAvailable(missing, () => this.#retryLater())) await this.#take(batch);
     }
     if (!this.#beats) return;
     this.#beats = false;
-    await this.#sent((this.#sink as FeedSink).beat(this.state));
+    await this.#sent((sink, state) => sink.beat(state));
   }
 
-  async #write(frames: readonly MessageFrame[], state: FeedState): Promise<void> {
+  async #take(batch: FeedBatch): Promise<void> {
+    if (batch.gapTo) throw positionGone(batch.gapTo);
+    if (batch.frames.length > 0) await this.#write(batch.frames);
+  }
+
+  async #write(frames: readonly MessageFrame[]): Promise<void> {
     this.#throwEnd();
     this.#context.streams.delivered += frames.length;
-    await this.#sent((this.#sink as FeedSink).write(frames, state));
+    await this.#sent((sink, state) => sink.write(frames, state));
     this.#throwEnd();
   }
 
-  async #sent(isTaken: boolean): Promise<void> {
-    if (!isTaken) {
+  async #sent(send: (sink: FeedSink, state: FeedState) => boolean): Promise<void> {
+    const { state } = this;
+    this.#knowsEnd = state.isUpToDate;
+    if (!send(this.#sink as FeedSink, state)) {
       this.#timers.sending();
       await (this.#sink as FeedSink).drained();
     }
