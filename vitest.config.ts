@@ -32,7 +32,7 @@ export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
     // More than the cores of a small machine: many tests wait for browsers, servers and clocks.
-    maxWorkers: 3,
+    maxWorkers: 4,
     testTimeout: 20_000,
     hookTimeout: 30_000,
     projects: [

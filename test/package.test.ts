@@ -6,7 +6,7 @@ import { gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { type Manifest, manifestOf, type PackageName, packageNames } from "../scripts/manifests.ts";
-import { Consumer, type Packed, pack } from "./support/consumer.ts";
+import { Consumer, type Packed, pack, packagesWhole } from "./support/consumer.ts";
 import { root } from "./support/run.ts";
 
 const workspace = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
@@ -25,6 +25,7 @@ let page: Consumer;
 let whole: Consumer;
 
 beforeAll(() => {
+  if (!packagesWhole) return;
   packed = pack(inject("runFolder"));
   consumer = new Consumer().link("@types/node");
   page = new Consumer({ packages: ["tidings-client"] });
@@ -73,7 +74,48 @@ export const start = (url: string) => createTidings({
 export const suites = [busContract, presenceContract, storeContract];
 `;
 
-describe("The packages", () => {
+describe("The manifests of the packages", () => {
+  test("export the entries that the examples and tsconfig.json map to sources", () => {
+    const entries = packageNames.flatMap((name) =>
+      Object.entries(manifestOf(name, workspace).exports ?? {}).flatMap(([path, entry]) => {
+        const { default: file } = entry as { default?: string };
+        return file === undefined ? [] : [[name + path.slice(1), file.replace("./lib/", "./").replace(/\.js$/, ".ts")]];
+      }),
+    );
+    const { paths } = (JSON.parse(readFileSync(join(root, "tsconfig.json"), "utf8")) as { compilerOptions: Manifest })
+      .compilerOptions as { paths?: Record<string, string[]> };
+    expect(Object.fromEntries(entries)).toEqual(
+      Object.fromEntries(Object.entries(paths ?? {}).map(([name, [file]]) => [name, file])),
+    );
+    const examples = readFileSync(join(root, "examples/shared/entries.ts"), "utf8");
+    for (const [name, file = ""] of entries)
+      expect(examples).toMatch(new RegExp(`^ {2}"?${name}"?: new URL\\("../../${file.slice(2)}"`, "m"));
+  });
+
+  test("have the version of the workspace, and the ranges of what they are tested with", () => {
+    for (const name of packageNames) {
+      const { version, dependencies, peerDependencies } = manifestOf(name, workspace);
+      expect(version).toBe(workspace.version);
+      const pinned = { ...workspace.dependencies, ...workspace.devDependencies };
+      for (const [dependency, range] of Object.entries({ ...dependencies, ...peerDependencies }))
+        expect(range, dependency).toMatch(new RegExp(`^[~^]${pinned[dependency]?.replaceAll(".", "\\.")}$`));
+    }
+  });
+
+  test("install nothing that runs a script", () => {
+    const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
+      packages: Record<string, { dev?: boolean; hasInstallScript?: boolean }>;
+    };
+    const scripts = Object.entries(packages).filter(
+      ([name, { dev, hasInstallScript }]) => name !== "" && !dev && hasInstallScript,
+    );
+    expect(scripts).toEqual([]);
+  });
+});
+
+if (!packagesWhole) console.log("skipped: the packages, packed and installed (npm run test:package)");
+
+describe.runIf(packagesWhole)("The packages", () => {
   test.each(["nodenext", "bundler"] as const)(
     "type-check strictly under %s resolution",
     async (resolution) => {
@@ -104,23 +146,6 @@ describe("The packages", () => {
     expect(await whole.run("node", ["load.ts"])).toBe("true\n");
   }, 180_000);
 
-  test("export the entries that the examples and tsconfig.json map to sources", () => {
-    const entries = packageNames.flatMap((name) =>
-      Object.entries(manifestOf(name, workspace).exports ?? {}).flatMap(([path, entry]) => {
-        const { default: file } = entry as { default?: string };
-        return file === undefined ? [] : [[name + path.slice(1), file.replace("./lib/", "./").replace(/\.js$/, ".ts")]];
-      }),
-    );
-    const { paths } = (JSON.parse(readFileSync(join(root, "tsconfig.json"), "utf8")) as { compilerOptions: Manifest })
-      .compilerOptions as { paths?: Record<string, string[]> };
-    expect(Object.fromEntries(entries)).toEqual(
-      Object.fromEntries(Object.entries(paths ?? {}).map(([name, [file]]) => [name, file])),
-    );
-    const examples = readFileSync(join(root, "examples/shared/entries.ts"), "utf8");
-    for (const [name, file = ""] of entries)
-      expect(examples).toMatch(new RegExp(`^ {2}"?${name}"?: new URL\\("../../${file.slice(2)}"`, "m"));
-  });
-
   test("ship code, types, documents and the contract, and neither sources nor tests nor secrets", () => {
     const common = ["LICENSE", "README.md", "CHANGELOG.md", "package.json"];
     expect(packed["tidings-client"].files).toEqual(
@@ -143,26 +168,6 @@ describe("The packages", () => {
     ).toEqual([]);
   });
 
-  test("have the version of the workspace, and the ranges of what they are tested with", () => {
-    for (const name of packageNames) {
-      const { version, dependencies, peerDependencies } = manifestOf(name, workspace);
-      expect(version).toBe(workspace.version);
-      const pinned = { ...workspace.dependencies, ...workspace.devDependencies };
-      for (const [dependency, range] of Object.entries({ ...dependencies, ...peerDependencies }))
-        expect(range, dependency).toMatch(new RegExp(`^[~^]${pinned[dependency]?.replaceAll(".", "\\.")}$`));
-    }
-  });
-
-  test("install nothing that runs a script", () => {
-    const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
-      packages: Record<string, { dev?: boolean; hasInstallScript?: boolean }>;
-    };
-    const scripts = Object.entries(packages).filter(
-      ([name, { dev, hasInstallScript }]) => name !== "" && !dev && hasInstallScript,
-    );
-    expect(scripts).toEqual([]);
-  });
-
   test("pass publint and are-the-types-wrong without a remark", () => {
     for (const { tarball } of Object.values(packed)) {
       for (const [tool, args] of [
@@ -180,7 +185,7 @@ describe("The packages", () => {
   }, 180_000);
 });
 
-describe("tidings-client", () => {
+describe.runIf(packagesWhole)("tidings-client", () => {
   test("brings Connect's and Protobuf's runtimes and nothing else, in under 6 MB", () => {
     const megabytes = page.size / 1e6;
     console.log(`tidings-client: ${page.installed.length} packages, ${megabytes.toFixed(1)} MB installed`);
@@ -221,7 +226,7 @@ describe("tidings-client", () => {
   });
 });
 
-describe("tidings", () => {
+describe.runIf(packagesWhole)("tidings", () => {
   test("serves where it is installed, and the client reaches it", async () => {
     consumer.write(
       "run.ts",

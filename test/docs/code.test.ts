@@ -1,8 +1,14 @@
-/** Every block of TypeScript in the documents, checked and run in a project that has installed the packages. */
+/**
+ * Every block of TypeScript in the documents: the short form checks it against the sources, the whole form checks and runs
+ * it in a project that has installed the packages.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { mintToken } from "../../src/auth/mint-token.ts";
 import { createTidings, type Tidings } from "../../src/server.ts";
-import { Consumer } from "../support/consumer.ts";
+import { Consumer, packagesWhole } from "../support/consumer.ts";
+import { root } from "../support/run.ts";
 import { blocksOf, documents } from "./blocks.ts";
 
 const secret = "a secret of at least thirty-two bytes";
@@ -145,7 +151,11 @@ let tidings: Tidings;
 let env: Record<string, string>;
 
 beforeAll(async () => {
-  consumer = new Consumer().link("@types/node", "vitest", "fast-check", "express", "@types/express", "fastify");
+  const tools = ["@types/node", "vitest", "fast-check", "express", "@types/express", "fastify"];
+  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { dependencies: object };
+  consumer = packagesWhole
+    ? new Consumer().link(...tools)
+    : new Consumer({ packages: [] }).link(...tools, ...Object.keys(dependencies));
   tidings = await createTidings({ data: ":memory:", auth: { secret } });
   const { url } = await tidings.listen({ port: 0 });
   const now = Math.floor(Date.now() / 1000);
@@ -171,6 +181,17 @@ describe("The TypeScript of the documents", () => {
     expect(checked.map(({ place }) => place).filter((place) => stories[place] === undefined)).toEqual([]);
     for (const { place, code } of checked) expect(code).toContain(stories[place]?.within?.[0] ?? "");
   });
+
+  test.skipIf(packagesWhole)("type-checks strictly against the sources", async () => {
+    const config = { extends: join(root, "tsconfig.json"), include: ["*.ts"] };
+    consumer.write("tsconfig.json", JSON.stringify(config));
+    await consumer.run("tsc", ["--project", "."]);
+  });
+
+  if (!packagesWhole) {
+    console.log("skipped: the code of the documents against the packages (npm run test:package)");
+    return;
+  }
 
   test.each(["nodenext", "bundler"] as const)("type-checks strictly under %s resolution", async (resolution) => {
     const files = checked.map(({ place }) => fileOf(place));

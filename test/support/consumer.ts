@@ -28,6 +28,9 @@ export interface Packed {
   readonly files: readonly string[];
 }
 
+/** Whether tests of the packages run as a whole, by `npm run test:package`. */
+export const packagesWhole = process.env.TIDINGS_TEST_PACKAGE === "whole";
+
 /** What a project installs. */
 export interface ConsumerOptions {
   /** Default: both. */
@@ -44,11 +47,10 @@ export class Consumer {
   readonly #modules = join(this.folder, "node_modules");
 
   constructor({ packages = packageNames }: ConsumerOptions = {}) {
-    const packed = pack(inject("runFolder"));
     for (const name of packages) {
       const folder = join(this.#modules, name);
       mkdirSync(folder, { recursive: true });
-      execFileSync("tar", ["-xzf", packed[name].tarball, "--strip-components=1", "-C", folder]);
+      execFileSync("tar", ["-xzf", pack(inject("runFolder"))[name].tarball, "--strip-components=1", "-C", folder]);
       this.#installDependencies(folder);
       this.#linkPrograms(folder);
     }
