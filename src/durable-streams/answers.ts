@@ -5,13 +5,14 @@ import type { ConnectError } from "@connectrpc/connect";
 import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { type Reason, reasonOf, retryAfterOf } from "../errors.ts";
+import { namesTag } from "../http/entity-tag.ts";
 import { isGone, type Unread, writeBody } from "../http/exchange.ts";
 import { type FeedPosition, formatOffset, nextOffsetKey } from "../stream/feed-offset.ts";
 import type { FeedPage } from "../stream/feed-page.ts";
 
 /**
- * Headers of every answer. It is for one caller only, so no shared cache may keep it; and no page of another site may take it
- * in by an element such as `<script>`, for which there is no CORS.
+ * Headers of every answer. It is for one caller only, so no shared cache may keep it, and no page of another site may load it
+ * by an element such as `<script>`, to which CORS does not apply.
  */
 const common: Readonly<Record<string, string>> = {
   Vary: "Origin, Authorization, Cookie",
@@ -42,7 +43,7 @@ export function writeHead(
   response.writeHead(status);
 }
 
-/** The headers that tell a reader its position. */
+/** Returns the headers with the position that the reader has now. */
 export function positionHeaders(at: FeedPosition, isUpToDate: boolean, cursor?: string): Record<string, string> {
   return {
     "Stream-Next-Offset": formatOffset(at),
@@ -80,12 +81,12 @@ export function sendPage(
 ): Promise<void> | undefined {
   const body = joinJson(page.messages);
   const position = positionHeaders(page, page.isUpToDate, cursor);
-  // Of the content, since messages of the same positions are recalled, deleted and expire.
+  // A digest of the content, because messages between the same positions are recalled and deleted, and expire.
   const digest = createHash("sha256")
     .update(body)
     .update(`${formatOffset(page)} ${page.isUpToDate}`);
   const headers = { ...position, ETag: `"${digest.digest("base64url")}"`, "Cache-Control": revalidate };
-  if (matches(ifNoneMatch, headers.ETag)) {
+  if (namesTag(ifNoneMatch, headers.ETag)) {
     sendEmpty(answering, 304, headers);
     return undefined;
   }
@@ -100,12 +101,6 @@ function joinJson(messages: readonly Buffer[]): Buffer {
 const open = Buffer.from("[");
 const comma = Buffer.from(",");
 const close = Buffer.from("]");
-
-/** Whether a header If-None-Match names an entity tag (RFC 9110 section 13.1.2). */
-function matches(header: string | undefined, tag: string): boolean {
-  if (header === undefined) return false;
-  return header.trim() === "*" || [...header.matchAll(/"[^"]*"/g)].some(([each]) => each === tag);
-}
 
 /** Statuses that say more to readers of HTTP than those of the errors' codes. */
 const statuses: Partial<Record<Reason, number>> = { POSITION_GONE: 410, PROTOCOL_UNSUPPORTED: 405 };

@@ -12,6 +12,7 @@ import { followedFeeds, type NamedFeed } from "../feeds/feed.ts";
 import type { Exchange, PathHandler } from "../http/adapter.ts";
 import type { CorsRules } from "../http/cors.ts";
 import { isGone } from "../http/exchange.ts";
+import type { FeedBounds } from "../ports/store.ts";
 import { requireRoom, roomFeed } from "../rooms/grants.ts";
 import type { FeedRequest } from "../stream/feed-log.ts";
 import { readFeedPage } from "../stream/feed-page.ts";
@@ -20,7 +21,7 @@ import { tenantKey } from "../util/keys.ts";
 import { type Answering, noStore, positionHeaders, sendEmpty, sendError, sendJson, sendPage } from "./answers.ts";
 import { isFromOwnPage, tokenOf } from "./credentials.ts";
 import { nextCursor } from "./cursor.ts";
-import { type FeedPath, feedPathOf, type ReadQuery, readQuery } from "./request.ts";
+import { type FeedPath, feedPathOf, parametersOf, type ReadQuery, readQuery } from "./request.ts";
 import { EventSink, type LiveAnswer, LongPollSink } from "./sinks.ts";
 
 const requestIdPattern = /^[\w.:-]{1,64}$/;
@@ -42,7 +43,7 @@ export class FeedReads implements PathHandler {
     return this.#core.context.settings.durableStreams && feedPathOf(url) !== undefined;
   }
 
-  /** What CORS has to allow the pages that read a feed; undefined for another request. */
+  /** Returns what CORS has to allow to pages that read a feed; undefined for another request. */
   cors(request: IncomingMessage): CorsRules | undefined {
     if (!this.serves(request)) return undefined;
     const { settings } = this.#core.context;
@@ -69,9 +70,10 @@ export class FeedReads implements PathHandler {
       throw fail("PROTOCOL_UNSUPPORTED", "feeds are read by GET and HEAD; publish to write");
     }
     const token = tokenOf(exchange.request, this.#core.context.settings);
-    const isStream = method === "GET" && new URLSearchParams(url.split("?")[1]).get("live") === "sse";
+    const parameters = parametersOf(url);
+    const isStream = method === "GET" && parameters.get("live") === "sse";
     const identity = await this.#authenticate(token, isStream, exchange);
-    const query = readQuery(url, path, headers["last-event-id"] as string | undefined);
+    const query = readQuery(parameters, path, headers["last-event-id"] as string | undefined);
     this.#core.validate(SubscribeRequestSchema, query.request);
     const feed = await this.#feedOf(identity, path, query);
     if (isGone(answering.response)) return;
@@ -106,9 +108,9 @@ export class FeedReads implements PathHandler {
   }
 
   async #head(answering: Answering, feed: NamedFeed): Promise<void> {
-    const [bounds = { epoch: 1, seq: 0 }] = await this.#core.context.store.bounds([feed.key]);
+    const [bounds] = await this.#core.context.store.bounds([feed.key]);
     const headers = { "Cache-Control": noStore, "Content-Type": "application/json" };
-    sendEmpty(answering, 200, { ...headers, ...positionHeaders(bounds, false) });
+    sendEmpty(answering, 200, { ...headers, ...positionHeaders(bounds as FeedBounds, false) });
   }
 
   async #page(
@@ -139,14 +141,14 @@ export class FeedReads implements PathHandler {
     const cut = () => handle.destroy();
     const stream = new FeedStream(this.#core.context, identity, request, { transport, cut });
     const answer: LiveAnswer = { ...answering, cursor: () => this.#cursor(query), done: () => stream.close() };
-    // Not when the connection of a caller is done with, but when this answer is.
+    // The end of this answer, not of its connection, which may carry further requests.
     answering.response.on("close", () => stream.close());
     const events = new EventSink(answer);
     stream.start(isPoll ? new LongPollSink(answer) : events, (thrown) => {
       const error = this.#failed(thrown, answering);
-      if (isGone(answering.response) || answering.response.writableEnded) return;
       if (events.isOpen) events.end(error, stream.state);
-      else void sendError(answering, error);
+      // A long poll closes its stream once it is answered, while the body may still be on its way.
+      else if (!answering.response.headersSent) void sendError(answering, error);
     });
   }
 

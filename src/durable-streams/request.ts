@@ -18,7 +18,7 @@ export function feedPathOf(target: string): FeedPath | undefined {
   return room === undefined ? undefined : { room };
 }
 
-/** How a reader is answered: at once, with the next messages when there are some, or with all that come. */
+/** How a reader is answered: at once, as soon as there are messages, or with every message that comes. */
 export type ReadMode = "catch-up" | "long-poll" | "sse";
 
 const modes: ReadonlyMap<string | undefined, ReadMode> = new Map([
@@ -37,12 +37,16 @@ export interface ReadQuery {
   readonly request: SubscribeRequest;
 }
 
+/** Returns the parameters of the query of a request's target. */
+export function parametersOf(target: string): URLSearchParams {
+  return new URLSearchParams(target.slice(target.indexOf("?") + 1 || target.length));
+}
+
 /**
- * Reads the query of a request's target. `lastEventId`: what an EventSource has got before it reconnects, by which it goes on.
- * Unknown parameters are ignored. Throws FIELD_INVALID and POSITION_INVALID.
+ * Reads the parameters of a request. `lastEventId`: the position after the last event that an EventSource got before it
+ * reconnected; it resumes there. Unknown parameters are ignored. Throws FIELD_INVALID and POSITION_INVALID.
  */
-export function readQuery(target: string, path: FeedPath, lastEventId: string | undefined): ReadQuery {
-  const query = new URLSearchParams(target.slice(target.indexOf("?") + 1 || target.length));
+export function readQuery(query: URLSearchParams, path: FeedPath, lastEventId: string | undefined): ReadQuery {
   const mode = modes.get(only(query, "live"));
   if (mode === undefined) throw fail("FIELD_INVALID", "must be long-poll or sse", { field: "live" });
   const offset = only(query, "offset");

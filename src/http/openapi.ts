@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { gzipSync } from "node:zlib";
+import { namesTag } from "./entity-tag.ts";
 import { writeBody } from "./exchange.ts";
 import type { InFlight } from "./in-flight.ts";
 
@@ -41,7 +42,7 @@ export function createOpenApi(inFlight: InFlight): OpenApi {
       response.setHeader("cache-control", "no-cache");
       response.setHeader("etag", etag);
       response.appendHeader("vary", "Accept-Encoding");
-      if (isKnown(headers["if-none-match"], etag)) {
+      if (namesTag(headers["if-none-match"], etag)) {
         response.writeHead(304).end();
         return;
       }
@@ -65,12 +66,12 @@ function read(): { readonly text: Buffer; readonly etag: string } {
   return { text, etag: `W/"${createHash("sha256").update(text).digest("base64url").slice(0, 22)}"` };
 }
 
-/** Reports whether the header If-None-Match names the document (RFC 9110 section 13.1.2). */
-function isKnown(header: string | undefined, etag: string): boolean {
-  const known = header?.split(",").map((each) => each.trim().replace(/^(?!W\/)/, "W/"));
-  return known !== undefined && (known.includes(etag) || known.includes("W/*"));
-}
-
+/** Not by one regular expression, whose backtracking a header of spaces would drive to a second. */
 function takesGzip(header: string | readonly string[] | undefined): boolean {
-  return /(^|[\s,])gzip\s*(?!\s*;\s*q=0(\.0*)?\s*(,|$))(;|,|$)/.test(String(header ?? ""));
+  return String(header ?? "")
+    .split(",")
+    .some((each) => {
+      const [coding, ...parameters] = each.split(";").map((part) => part.trim().toLowerCase());
+      return coding === "gzip" && !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
+    });
 }

@@ -22,11 +22,12 @@ export function formatOffset({ epoch, seq }: FeedPosition): string {
 
 /** Returns the position of a token. Throws POSITION_INVALID, with the field that has it, for any other text. */
 export function parseOffset(text: string, field: string): FeedPosition {
-  const [, epoch = "", seq = ""] = pattern.exec(text) ?? [];
-  const position = { epoch: Number(epoch), seq: Number(seq) };
-  const { epoch: number, seq: last } = position;
+  const match = pattern.exec(text);
+  // NaN for a text that does not match, which no comparison accepts.
+  const epoch = Number(match?.[1]);
+  const seq = Number(match?.[2]);
   // No feed has epoch 0.
-  if (number > 0 && number <= maxEpoch && last <= Number.MAX_SAFE_INTEGER && epoch !== "") return position;
+  if (epoch > 0 && epoch <= maxEpoch && seq <= Number.MAX_SAFE_INTEGER) return { epoch, seq };
   throw fail("POSITION_INVALID", "must be -1, now, or an offset that this server has returned", { field });
 }
 

@@ -50,6 +50,18 @@ describe("A long poll", () => {
     expect(response.headers.get("etag")).toMatch(/^"/);
   });
 
+  test("is answered whole with more than the socket takes at once", async ({ onTestFinished }) => {
+    const feeds = await FeedServer.start(onTestFinished);
+    const service = feeds.server.client({ tenant: feeds.tenant, role: "service" });
+    const content = "x".repeat(60_000);
+    const message = { audience: { to: { case: "userId", value: "ann" } }, message: { kind: 1, content } };
+    await service.publishBatch({ requests: [message, message] as never });
+    const response = await feeds.get("/stream/user?offset=-1&live=long-poll");
+    expect([response.status, (await titlesOf(response)).length]).toEqual([200, 2]);
+    // The stream has ended by now; without an error, which would be an unhandled rejection.
+    expect((await feeds.get("/stream/user?offset=now")).status).toBe(200);
+  });
+
   test("is answered with 204 when nothing comes for the heartbeat interval", async ({ onTestFinished }) => {
     const feeds = await FeedServer.start(onTestFinished, { heartbeatMs: 20 });
     await feeds.publish({ userId: "ann" }, "one");
@@ -204,7 +216,8 @@ describe("Server-sent events of a feed", () => {
     const statuses: (number | string)[] = [];
     const missing = await feeds.get("/stream/user?live=sse");
     statuses.push(missing.status, await reasonIn(missing));
-    const refused = await feeds.get("/stream/user?live=sse&offset=now");
+    // A question mark in a parameter does not hide that this opens a stream.
+    const refused = await feeds.get("/stream/user?a=?&live=sse&offset=now");
     statuses.push(refused.status, await reasonIn(refused));
     expect(statuses).toEqual([400, "FIELD_INVALID", 429, "TOO_MANY_NEW_STREAMS"]);
   });

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { nextCursor } from "../../src/durable-streams/cursor.ts";
-import { feedPathOf, readQuery } from "../../src/durable-streams/request.ts";
+import { feedPathOf, parametersOf, readQuery } from "../../src/durable-streams/request.ts";
 import { formatOffset, parseOffset } from "../../src/stream/feed-offset.ts";
 import { cookiesOf } from "../../src/util/cookies.ts";
 import { seededRandom } from "../support/clock.ts";
@@ -93,7 +93,7 @@ describe("A path", () => {
 
 describe("A query", () => {
   const read = (query: string, lastEventId?: string) =>
-    readQuery(`/stream/user${query}`, { name: "user" }, lastEventId);
+    readQuery(parametersOf(`/stream/user${query}`), { name: "user" }, lastEventId);
   const offset = formatOffset({ epoch: 7, seq: 40 });
 
   test("reads from the oldest message without an offset, and with -1", () => {
@@ -138,7 +138,7 @@ describe("A query", () => {
 
   test("for a room has the room's id as it was before it was put into the path", () => {
     const room = (path: string) =>
-      readQuery(`/stream/room/${path}`, { room: path }, undefined).request.rooms[0]?.roomId;
+      readQuery(parametersOf(`/stream/room/${path}`), { room: path }, undefined).request.rooms[0]?.roomId;
     expect(room("editor/7")).toBe("editor/7");
     expect(room("a%20b%3F%C3%A4")).toBe("a b?ä");
     expect(room("dm%2Fa%252Fb%2Fc")).toBe("dm/a%2Fb/c");

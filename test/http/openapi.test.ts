@@ -54,7 +54,11 @@ describe("/openapi.json", () => {
     const { headers, body } = await ask(url, { headers: { "accept-encoding": "br, gzip" } });
     expect(headers).toMatchObject({ "content-encoding": "gzip", vary: "Accept-Encoding" });
     expect(gunzipSync(body).toString()).toBe(text);
-    for (const refusal of ["gzip;q=0", "br", "", "xgzip", "gzipx"]) {
+    for (const accepted of ["GZIP ; q=0.5", "gzip;q=1,br"]) {
+      const packed = await ask(url, { headers: { "accept-encoding": accepted } });
+      expect(packed.headers["content-encoding"], accepted).toBe("gzip");
+    }
+    for (const refusal of ["gzip;q=0", "gzip ; q=0.00", "br", "", "xgzip", "gzipx", "br;gzip"]) {
       const plain = await ask(url, { headers: { "accept-encoding": refusal } });
       expect(plain.headers["content-encoding"], refusal).toBeUndefined();
     }
