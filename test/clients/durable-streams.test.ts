@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { stream } from "@durable-streams/client";
 import { describe, expect, test } from "vitest";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
-import { commandsOf } from "../docs/blocks.ts";
+import { blocksOf, commandsOf } from "../docs/blocks.ts";
 import { FaultProxy } from "../support/fault-proxy.ts";
 import { testWith } from "../support/require.ts";
 import { newTenant, startServer } from "../support/server.ts";
@@ -107,6 +107,33 @@ describe("@durable-streams/client", () => {
     for (const title of ["two", "three", "four"]) await publish(title);
     expect((await read(offset)).seen).toEqual([410, "three", "four"]);
   });
+});
+
+test("The library of docs/streams.md reads a feed as shown there", async ({ onTestFinished }) => {
+  const server = await startServer();
+  onTestFinished(() => server.stop());
+  const tenant = newTenant();
+  const publisher = server.client({ tenant, role: "service" });
+  const audience = { to: { case: "userId", value: "ann" } as const };
+  const { code = "" } = blocksOf("docs/streams.md").find(({ place }) => place.endsWith(" library")) ?? {};
+  const body = code.replace(/^import .*$/m, "").replace("http://127.0.0.1:7300", server.url);
+  const shown: string[] = [];
+  const saved: string[] = [];
+  type Run = (...names: unknown[]) => Promise<{ cancel(): void }>;
+  const AsyncFunction = (async () => {}).constructor as new (...parts: string[]) => Run;
+  const run = new AsyncFunction("stream", "fetchToken", "offset", "show", "save", `${body}; return feed;`);
+  const show = ({ title }: Item) => shown.push(title);
+  const feed = await run(
+    stream,
+    () => server.token({ tenant }),
+    "-1",
+    show,
+    (offset: string) => saved.push(offset),
+  );
+  onTestFinished(() => feed.cancel());
+  await publisher.publish({ audience, message: { kind: Kind.NOTIFICATION, title: "one" } });
+  await expect.poll(() => shown).toEqual(["one"]);
+  expect(saved.at(-1)).toMatch(/^\d{10}_0{15}1$/);
 });
 
 const curl = findTool("curl", "apt-get install curl");

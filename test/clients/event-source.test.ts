@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Kind } from "../../gen/tidings/v1/message_pb.ts";
+import { blocksOf } from "../docs/blocks.ts";
 import { chromiumTool, launchChromium } from "../support/chromium.ts";
 import { FaultProxy } from "../support/fault-proxy.ts";
 import { describeWith } from "../support/require.ts";
@@ -25,8 +26,18 @@ interface State {
   readonly readyState?: number;
 }
 
-function site(_: IncomingMessage, response: ServerResponse): void {
-  const html = `<!doctype html><title>Feed</title><link rel="icon" href="data:,"><script>${script}</script>`;
+/** The page of docs/streams.md. */
+const documented = `
+  globalThis.titles = [];
+  globalThis.states = [];
+  const show = ({ title }) => titles.push(title);
+  const renew = () => states.push("renew");
+  ${blocksOf("docs/streams.md").find(({ place }) => place.endsWith(" event_source"))?.code}
+`;
+
+function site({ url }: IncomingMessage, response: ServerResponse): void {
+  const code = url === "/documented" ? documented : script;
+  const html = `<!doctype html><title>Feed</title><link rel="icon" href="data:,"><script>${code}</script>`;
   response.writeHead(200, { "content-type": "text/html" }).end(html);
 }
 
@@ -42,7 +53,7 @@ describeWith(chromiumTool)("An EventSource in Chromium", () => {
     const context = await browser.newContext();
     await context.addCookies([{ name: "session", value: token, url: of, httpOnly: true, sameSite: "Lax" }]);
     const page = await context.newPage();
-    await page.goto(`${at}/?feed=${encodeURIComponent(feed)}`);
+    await page.goto(feed === "" ? at : `${at}/?feed=${encodeURIComponent(feed)}`);
     return page;
   }
 
@@ -71,6 +82,22 @@ describeWith(chromiumTool)("An EventSource in Chromium", () => {
     await publish(server, tenant, "two");
     await publish(server, tenant, "three");
     await expect.poll(() => titles(page), { timeout: 15_000 }).toEqual(["one", "two", "three"]);
+  });
+
+  test("reads as docs/streams.md shows, and is opened again when it has given up", async ({ onTestFinished }) => {
+    const tenant = newTenant();
+    const server = await startServer({ auth: { secret, cookie: "session" }, fallback: site, metrics: true });
+    onTestFinished(() => server.stop());
+    const page = await open(`${server.url}/documented`, server.url, await server.token({ tenant }), "");
+    onTestFinished(() => page.context().close());
+    await expect
+      .poll(async () => (await server.tidings.metrics()).text)
+      .toContain('tidings_streams{transport="sse"} 1');
+    await publish(server, tenant, "one");
+    await expect.poll(() => titles(page)).toEqual(["one"]);
+    await page.context().clearCookies();
+    await page.reload();
+    await expect.poll(() => states(page)).toEqual(["renew"]);
   });
 
   test("of another origin reads only where that origin is allowed by name", async ({ onTestFinished }) => {

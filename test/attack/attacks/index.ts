@@ -2,6 +2,7 @@
 import type { Attack } from "../attack.ts";
 import { bodyAttacks } from "./bodies.ts";
 import { connectionAttacks, slowHeaders, someResets } from "./connections.ts";
+import { feedAttacks } from "./feeds.ts";
 import { inboxAttacks } from "./inbox.ts";
 import { slowAttacks } from "./slow.ts";
 import { streamAttacks } from "./streams.ts";
@@ -13,6 +14,7 @@ export const attacks: readonly Attack[] = [
   ...slowAttacks,
   ...inboxAttacks,
   ...streamAttacks,
+  ...feedAttacks,
   ...tokenAttacks,
 ];
 
