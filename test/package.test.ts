@@ -355,10 +355,8 @@ describe.runIf(packagesWhole)("tidings", () => {
        });`,
     );
     const report = whole.write("report.json", "");
-    // Of the store's suite, a few laws: test/adapters/sqlite/store.test.ts runs all of them behind the same wrapper.
-    const names = "A wrapped (bus|presence)|A bus that|A wrapped store: (append|a key|read) ";
     const reporters = ["--reporter=default", "--reporter=json", "--outputFile", report];
-    const run = whole.run("vitest", ["run", "--testNamePattern", names, ...reporters]);
+    const run = whole.run("vitest", ["run", ...reporters]);
     await expect(run).rejects.toThrow(/FAIL.*A bus that reorders/);
     const { testResults } = JSON.parse(readFileSync(report, "utf8")) as {
       testResults: { name: string; status: string; assertionResults: { status: string }[] }[];
@@ -367,7 +365,6 @@ describe.runIf(packagesWhole)("tidings", () => {
     expect([...results.keys()].sort()).toEqual(["broken.test.js", "wrapped.test.js"]);
     const { status, assertionResults = [] } = results.get("wrapped.test.js") ?? {};
     expect(status).toBe("passed");
-    expect(assertionResults.length).toBeGreaterThan(150);
-    expect(assertionResults.filter((result) => result.status === "passed").length).toBeGreaterThan(30);
+    expect(assertionResults.filter((result) => result.status === "passed").length).toBeGreaterThan(150);
   }, 180_000);
 });

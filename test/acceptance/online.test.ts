@@ -102,11 +102,11 @@ test("row 20: after a crash with 50 open pages the count is that of the 10 pages
     );
     return (await backend.onlineCount({})).connections;
   };
-  const servers = [new ServerProcess({ data: folder })];
+  const servers = [new ServerProcess({ data: folder, workers: "1" })];
   try {
     expect(await openPages(servers[0] as ServerProcess, 50)).toBe(50);
     await servers[0]?.kill();
-    servers.push(new ServerProcess({ data: folder }));
+    servers.push(new ServerProcess({ data: folder, workers: "1" }));
     expect(await openPages(servers[1] as ServerProcess, 10)).toBe(10);
   } finally {
     for (const session of sessions) session.abort();

@@ -216,7 +216,9 @@ async function exchangeHttp2(
   return `${answer} ${stream.rstCode}`;
 }
 
-const runs = (numRuns: number) => ({ numRuns, seed: 1, endOnFailure: true });
+/** The part of the requests that the short form sends; `npm run test:conformance` sends all of them. */
+const share = process.env.TIDINGS_TEST_CONFORMANCE === "whole" ? 1 : 0.4;
+const runs = (numRuns: number) => ({ numRuns: Math.ceil(numRuns * share), seed: 1, endOnFailure: true });
 
 describe("The short handler of unary calls answers byte for byte as Connect's does", () => {
   test("over HTTP/1.1, whatever one request says", async () => {
@@ -230,9 +232,9 @@ describe("The short handler of unary calls answers byte for byte as Connect's do
     });
     await fc.assert(property, runs(1_500));
     // Many requests have to take the handler that this is about, with many outcomes.
-    expect(twins.short.taken - before).toBeGreaterThan(400);
-    expect(statuses.get("200")).toBeGreaterThan(100);
-    expect(statuses.get("400")).toBeGreaterThan(100);
+    expect(twins.short.taken - before).toBeGreaterThan(400 * share);
+    expect(statuses.get("200")).toBeGreaterThan(100 * share);
+    expect(statuses.get("400")).toBeGreaterThan(100 * share);
     expect(statuses.size).toBeGreaterThan(7);
   }, 180_000);
 
@@ -255,7 +257,7 @@ describe("The short handler of unary calls answers byte for byte as Connect's do
       },
     );
     await fc.assert(property, runs(120));
-    expect(twins.short.taken - before).toBeGreaterThan(100);
+    expect(twins.short.taken - before).toBeGreaterThan(100 * share);
   }, 180_000);
 
   test("over HTTP/2, whatever a request says", async () => {
@@ -285,7 +287,7 @@ describe("The short handler of unary calls answers byte for byte as Connect's do
     );
     await fc.assert(property, runs(600));
     for (const session of sessions.values()) session.destroy();
-    expect(twins.short.taken - before).toBeGreaterThan(180);
+    expect(twins.short.taken - before).toBeGreaterThan(180 * share);
   }, 180_000);
 
   test("when the store fails, and when something unexpected happens", async () => {

@@ -4,14 +4,12 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 /** Files that take many seconds, the longest first: one that started last would run alone on an idle machine. */
 const longest = [
   "test/e2e/browser/clients.test.ts",
-  "test/package.test.ts",
   "test/docs/code.test.ts",
   "test/e2e/kill.test.ts",
   "test/e2e/browser/demo.test.ts",
   "test/cli/process/threads.test.ts",
   "test/adapters/sqlite/store.test.ts",
   "test/cli/process/cluster.test.ts",
-  "test/e2e/interop/buf-curl.test.ts",
   "test/rpc/short-subscribe.test.ts",
   "test/adapters/sqlite/files.test.ts",
   "test/rpc/unary.test.ts",

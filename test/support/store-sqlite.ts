@@ -27,9 +27,3 @@ export async function openSqlite(keep = 10_000, folder = makeFolder()): Promise<
   });
   return opened();
 }
-
-/** Opens an embedded store in memory. */
-export async function openSqliteInMemory(keep = 10_000): Promise<OpenedStore> {
-  const store = new SqliteStore({ folder: ":memory:", keep });
-  return { store, info: await store.open(), close: () => store.close() };
-}
