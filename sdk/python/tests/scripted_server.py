@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 
 
@@ -30,8 +32,8 @@ class Answer:
 class ScriptedServer:
     """Answers each request with what `answer` returns, and records it."""
 
-    def __init__(self, answer: Callable[[Request, int], Answer]) -> None:
-        """`answer` gets a request and its index."""
+    def __init__(self, answer: Callable[[Request, int], Answer], certificate: Path | None = None) -> None:
+        """`answer` gets a request and its index. With a certificate the server speaks TLS."""
         self.requests: list[Request] = []
         self.connections: set[object] = set()
         lock = threading.Lock()
@@ -62,7 +64,13 @@ class ScriptedServer:
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+        port = self._http.server_address[1]
+        self.url = f"http://127.0.0.1:{port}"
+        if certificate is not None:
+            self.url = f"https://localhost:{port}"
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate)
+            self._http.socket = context.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 

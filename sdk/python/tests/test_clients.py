@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
 from scripted_server import Answer, Request, ScriptedServer
 
 from tidings import (
@@ -25,7 +29,16 @@ from tidings import (
     TidingsError,
 )
 from tidings._core.requests import publish_request
-from tidings.v1 import ListUnreadResponse, Message, PublishBatchRequest, PublishRequest, PublishResponse
+from tidings.v1 import (
+    ListUnreadResponse,
+    Message,
+    PublishBatchRequest,
+    PublishBatchResponse,
+    PublishError,
+    PublishOutcome,
+    PublishRequest,
+    PublishResponse,
+)
 
 PUBLISHED = Answer(200, PublishResponse(message_id="m").SerializeToString())
 
@@ -122,8 +135,6 @@ def test_a_token_function_that_fails_is_asked_again(publish: Publish) -> None:
 
 def batch_answer(request: Request, index: int) -> Answer:
     """Refuses the second publish of the first batch for now, and publishes all others."""
-    from tidings.v1 import PublishBatchResponse, PublishError, PublishOutcome
-
     outcomes = [
         PublishOutcome(error=PublishError(code="unavailable", reason="STORE_UNAVAILABLE"))
         if index == 0 and position == 1
@@ -211,7 +222,7 @@ def test_a_subscription_to_a_silent_server_closes_at_once() -> None:
             await asyncio.wait_for(connecting.wait(), 5)
             reader = asyncio.ensure_future(anext(subscription, None))
             await asyncio.sleep(0)
-            await asyncio.wait_for(subscription.aclose(), 1)
+            await asyncio.wait_for(subscription.aclose(), 3)
             assert await reader is None
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -225,9 +236,48 @@ def test_a_subscription_to_a_silent_server_closes_at_once() -> None:
             reader.start()
             started = time.monotonic()
             subscription.close()
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 3
             assert ended.wait(5)
             reader.join()
+        asyncio.run(asynchronous(server.url))
+
+
+def test_a_subscription_that_waits_takes_no_time_of_the_processor() -> None:
+    with SilentServer() as server, Tidings(server.url, "t") as client:
+        connecting = threading.Event()
+        subscription = client.subscribe(on_state=when("connecting", connecting))
+        ended = threading.Event()
+        reader = threading.Thread(target=lambda: [*subscription, ended.set()])  # type: ignore[func-returns-value]
+        reader.start()
+        assert connecting.wait(5)
+        before = time.process_time()
+        assert not ended.wait(1)
+        assert time.process_time() - before < 0.1
+        subscription.close()
+        reader.join()
+
+
+@pytest.mark.parametrize("state", ["authorizing", "connecting", "waiting"])
+def test_a_subscription_closes_at_once_in_every_state(state: str) -> None:
+    async def asynchronous(url: str) -> None:
+        async with AsyncTidings(url, lambda refresh: "t") as client:
+            reached = asyncio.Event()
+            subscription = client.subscribe(on_state=when(state, reached))
+            await reached.wait()
+            await asyncio.wait_for(subscription.aclose(), 3)
+            assert [event async for event in subscription] == []
+
+    with ScriptedServer(lambda *_: refusal(503, "unavailable")) as server:
+        with Tidings(server.url, lambda refresh: "t") as client:
+            for _ in range(20):
+                reached = threading.Event()
+                subscription = client.subscribe(on_state=when(state, reached))
+                reached.wait()
+                started = time.monotonic()
+                subscription.close()
+                assert list(subscription) == []
+                # A thread that missed the call would be waited for for 5 s.
+                assert time.monotonic() - started < 3
         asyncio.run(asynchronous(server.url))
 
 
@@ -249,21 +299,21 @@ def test_canceling_the_task_that_iterates_leaves_no_task() -> None:
         asyncio.run(main(server.url))
 
 
-def test_a_final_error_is_raised_by_the_iterator() -> None:
-    import base64
-
-    from google.rpc.error_details_pb2 import ErrorInfo
-
+def final_refusal(message: str) -> Answer:
+    """Returns the error of a server that refuses the subscription itself."""
     info = ErrorInfo(reason="ROLE_FORBIDDEN", domain="tidings").SerializeToString()
     details = [{"type": "google.rpc.ErrorInfo", "value": base64.b64encode(info).decode()}]
-    body = json.dumps({"code": "permission_denied", "message": "no", "details": details}).encode()
+    body = json.dumps({"code": "permission_denied", "message": message, "details": details}).encode()
+    return Answer(403, body, "application/json")
 
+
+def test_a_final_error_is_raised_by_the_iterator() -> None:
     async def asynchronous(url: str) -> None:
         async with AsyncTidings(url, "t") as client, client.subscribe() as subscription:
             async for _ in subscription.messages():
                 pass
 
-    with ScriptedServer(lambda *_: Answer(403, body, "application/json")) as server:
+    with ScriptedServer(lambda *_: final_refusal("no")) as server:
         with Tidings(server.url, "t") as client, client.subscribe() as subscription:
             for _ in range(2):
                 with pytest.raises(TidingsError, match="ROLE_FORBIDDEN"):
@@ -302,6 +352,45 @@ def test_a_child_process_uses_connections_of_its_own() -> None:
         assert os.waitpid(child, 0)[1] == 0
         client.publish(user_id="ada")
         assert len(server.connections) == 2
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Returns a file with a certificate of localhost and its key."""
+    path = tmp_path / "localhost.pem"
+    openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    try:
+        made = subprocess.run(
+            [*openssl, "-addext", "subjectAltName=DNS:localhost", "-keyout", "-"], capture_output=True
+        )
+    except FileNotFoundError:
+        pytest.skip("openssl is missing")
+    assert made.returncode == 0, made.stderr
+    path.write_bytes(made.stdout)
+    return path
+
+
+def test_tls_is_checked_by_the_given_context(certificate: Path) -> None:
+    trusting = ssl.create_default_context(cafile=str(certificate))
+
+    async def asynchronous(url: str) -> None:
+        async with AsyncTidings(url, "t", ssl_context=trusting) as client:
+            assert (await client.publish(user_id="ada")).message_id == "m"
+            with pytest.raises(TidingsError, match="nobody"):
+                await anext(client.subscribe())
+
+    def answer(request: Request, index: int) -> Answer:
+        return PUBLISHED if request.path.endswith("/Publish") else final_refusal("nobody")
+
+    with ScriptedServer(answer, certificate) as server:
+        with Tidings(server.url, "t", ssl_context=trusting) as client:
+            assert client.publish(user_id="ada", content="x" * 300_000).message_id == "m"
+            with client.subscribe() as subscription, pytest.raises(TidingsError, match="nobody"):
+                next(subscription)
+        asyncio.run(asynchronous(server.url))
+        with Tidings(server.url, "t") as client, pytest.raises(TidingsError, match="certificate"):
+            client.mark_read(all=True)
+        assert len(server.requests) == 4
 
 
 def test_positions_are_kept_in_a_file(tmp_path: Path) -> None:

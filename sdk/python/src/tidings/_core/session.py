@@ -199,6 +199,11 @@ class Session:
         """Whether the subscription is closed and all its events are taken."""
         return self.state == "closed" and not self.deliveries
 
+    @property
+    def has_commands(self) -> bool:
+        """Whether take_commands() would return any."""
+        return bool(self._commands)
+
     def take_commands(self) -> list[Command]:
         """Returns the commands since the last call."""
         commands, self._commands = self._commands, []

@@ -82,6 +82,8 @@ class Subscription(Iterator[Event]):
         self._waker = Waker()
         self._to_open: OpenStream | None = None
         self._streaming = False
+        # The thread has executed its last command.
+        self._ended = False
         self._process = os.getpid()
         # A daemon, so that a program which forgets to close a subscription can end.
         self._thread = threading.Thread(target=self._run, name="tidings-subscription", daemon=True)
@@ -136,19 +138,16 @@ class Subscription(Iterator[Event]):
             while True:
                 deadline = self._session.deadline
                 event = self._session.take(time.monotonic())
-                closed = self._session.state == "closed"
-                saves = self._session.take_commands() if closed else []
-                if not closed and (event is None or self._session.deadline != deadline):
-                    # The queue is drained, or there are positions to save.
+                # While the thread runs, it alone executes the commands.
+                saves = self._session.take_commands() if self._ended else []
+                if not self._ended and (self._session.has_commands or self._session.deadline != deadline):
+                    # The drained queue opens a stream again, or there are positions to save.
                     self._waker.wake()
                 if event is not None or self._session.ended:
                     break
                 self._changed.wait()
-        if saves:
-            # After the last save of the thread, which has less to save.
-            self._thread.join(_JOIN_TIMEOUT)
-            for command in saves:
-                self._execute(command)
+        for command in saves:
+            self._execute(command)
         if event is not None:
             return event
         if self._session.error is not None:
@@ -203,10 +202,19 @@ class Subscription(Iterator[Event]):
                 self._session.close(time.monotonic())
                 self._session.error = TidingsError("internal", "the thread of the subscription has failed")
         finally:
+            self._end()
+
+    def _end(self) -> None:
+        """Executes what is left, and leaves later saves to the thread that iterates."""
+        while not self._ended:
             with self._changed:
+                commands = self._session.take_commands()
+                self._ended = not commands
                 self._changed.notify_all()
-            self._waker.close()
-            self._closed(self)
+            for command in commands:
+                self._execute(command)
+        self._waker.close()
+        self._closed(self)
 
     def _work(self) -> float:
         """Does what is due, and returns when the next thing is."""
@@ -215,9 +223,10 @@ class Subscription(Iterator[Event]):
                 self._session.tick(time.monotonic())
                 commands = self._session.take_commands()
                 deadline = self._session.deadline
+                if not commands:
+                    return deadline
+                # Not after every wait: the iterating thread and this one would wake each other for ever.
                 self._changed.notify_all()
-            if not commands:
-                return deadline
             for command in commands:
                 self._execute(command)
 
@@ -243,6 +252,7 @@ class Subscription(Iterator[Event]):
                     now = time.monotonic()
                     for event in reply.events():
                         self._session.event(event, now)
+                    self._changed.notify_all()
                 self._check()
             raise reply.error
         except _Dropped:

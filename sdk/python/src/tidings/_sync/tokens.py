@@ -56,6 +56,9 @@ class Tokens:
         try:
             return request.result(max(0.0, min(timeout, TOKEN_TIMEOUT)))
         except FutureTimeout as error:
+            # The token function may have raised one of its own.
+            if request.done():
+                raise token_error(error) from error
             self.abandon(request)
             raise TidingsError("deadline_exceeded", "no token came in time") from error
         except Exception as error:
