@@ -1,5 +1,5 @@
 /** The Python SDK: its own tests, its installation by pip, and the programs of its README against a real server. */
-import { execFile, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Kind } from "../../gen/tidings/v1/message_pb.ts";
 import { pythonEnvironment } from "../../scripts/python-environment.ts";
 import { blocksOf } from "../docs/blocks.ts";
 import { testWith } from "../support/require.ts";
@@ -120,6 +121,59 @@ testWith(python)("pip installs the Python SDK from its folder, and the README's 
     await server.stop();
   }
 });
+
+testWith(python)(
+  "The examples of the Python SDK publish lines, show events, and go on where they stopped",
+  async () => {
+    const server = await startServer();
+    const tenant = newTenant();
+    const start = async (role: "user" | "service", name: string, ...args: string[]) => {
+      const token = await server.token({ tenant, role });
+      const env = { ...process.env, TIDINGS_URL: server.url, TIDINGS_TOKEN: token };
+      const child = spawn(join(development(), "python"), [join(sdk, "examples", name), ...args], { cwd: folder, env });
+      const exit = once(child, "exit");
+      children.push({ child, exit });
+      const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+      return { child, exit, next: async () => (await lines.next()).value as string | undefined };
+    };
+    const children: { child: ChildProcess; exit: Promise<unknown> }[] = [];
+    try {
+      const subscriber = await start("user", "subscribe.py", "dm/ann/bob");
+      expect(new Set([await subscriber.next(), await subscriber.next()])).toEqual(
+        new Set(["up to date", "dm/ann/bob: STATUS_JOINED "]),
+      );
+      const publisher = await start("service", "publish.py", "ann");
+      publisher.child.stdin.end("one\ntwo\n");
+      expect(await publisher.exit).toEqual([0, null]);
+      const titles: (string | undefined)[] = [];
+      while (titles.at(-1) !== "two") titles.push(await subscriber.next());
+      expect(titles.filter((line) => !line?.endsWith(" unread"))).toEqual(["one", "two"]);
+
+      const service = server.client({ tenant, role: "service" });
+      const act = (title: string) =>
+        service.publish({
+          audience: { to: { case: "tenant", value: true } },
+          message: { kind: Kind.ACTIVITY, title },
+        });
+      const first = await start("service", "worker.py", "worker.db");
+      for await (const state of createInterface({ input: first.child.stderr })) if (state === "live") break;
+      await act("begun");
+      expect(await first.next()).toBe("begun");
+      first.child.kill("SIGTERM");
+      expect(await first.next()).toBe("stopped");
+      expect(await first.exit).toEqual([0, null]);
+      await act("missed");
+      const second = await start("service", "worker.py", "worker.db");
+      expect(await second.next()).toBe("missed");
+    } finally {
+      for (const { child, exit } of children) {
+        child.kill();
+        await exit;
+      }
+      await server.stop();
+    }
+  },
+);
 
 testWith(python).each(["sync", "async"])("The Python SDK passes every scenario of the kit: %s", async (mode) => {
   const main = join(root, "src/cli/main.ts");

@@ -74,7 +74,7 @@ test("Dependabot watches folders that have a manifest", () => {
   const manifests: Record<string, string> = {
     npm: "package.json",
     gomod: "go.mod",
-    pip: "requirements.txt",
+    pip: "pyproject.toml",
     docker: "Dockerfile",
     "github-actions": ".github/workflows",
   };
