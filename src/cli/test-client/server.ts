@@ -11,6 +11,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { BridgeFrameSchema } from "../../../gen/tidings/v1/bridge_pb.ts";
 import { PushService } from "../../../gen/tidings/v1/push_service_pb.ts";
 import { fail } from "../../errors.ts";
+import { declineUpgrade } from "../../http/declined-upgrade.ts";
 import { sniffHttp2 } from "../../http/sniff.ts";
 import { StreamCall, UnaryCall, type UnaryName } from "./calls.ts";
 import { BridgeExchange, type Exchange, type HttpAnswer, HttpExchange } from "./exchange.ts";
@@ -59,6 +60,8 @@ export class KitServer {
     noServer: true,
     handleProtocols: (offered) => this.#chooseProtocol(offered),
   });
+  /** Reads a connection as HTTP/1.1. */
+  readonly #serveHttp1: (socket: Socket) => void;
   readonly #sockets = new Set<Socket>();
   /** The connections below the sessions of HTTP/2, whose own sockets cannot be reset. */
   readonly #below = new WeakMap<ServerHttp2Session, Socket>();
@@ -67,6 +70,7 @@ export class KitServer {
   constructor(changed: () => void) {
     this.#changed = changed;
     const [serveHttp1] = this.#http1.listeners("connection") as ((socket: Socket) => void)[];
+    this.#serveHttp1 = (socket) => serveHttp1?.call(this.#http1, socket);
     this.#http1.removeAllListeners("connection");
     this.#http1.on("connection", (socket: Socket) => {
       socket.on("error", ignore);
@@ -74,7 +78,7 @@ export class KitServer {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
       sniffHttp2(socket, sniffMs, (isHttp2) => {
-        if (!isHttp2) return serveHttp1?.call(this.#http1, socket);
+        if (!isHttp2) return this.#serveHttp1(socket);
         socket.allowHalfOpen = false;
         this.#http2.once("session", (session) => {
           this.#below.set(session, socket);
@@ -198,11 +202,8 @@ export class KitServer {
       socket.end(`HTTP/1.1 ${answer.status} No\r\n${lines}connection: close\r\n\r\n${answer.body ?? ""}`);
       return this.#changed();
     }
-    if (request.url !== "/ws") {
-      // As an offer of h2c, which no server has to take up; clients then go on with HTTP/1.1, which this server cannot.
-      this.#fault(`asked for an upgrade of ${request.url}`);
-      return void socket.destroy();
-    }
+    // Some libraries offer h2c with their requests; the server goes on with HTTP/1.1, as a Tidings server does.
+    if (request.url !== "/ws") return declineUpgrade(request, socket, head, () => this.#serveHttp1(socket));
     this.#bridge.handleUpgrade(request, socket, head, (webSocket) => this.#bridged(webSocket, socket));
   }
 
