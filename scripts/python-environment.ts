@@ -1,4 +1,4 @@
-/** Virtual environments of Python, kept below node_modules/.cache until what is installed in them changes. */
+/** Virtual environments of Python, kept below node_modules/.cache until their packages change. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
@@ -7,8 +7,8 @@ import { join } from "node:path";
 const cache = join(import.meta.dirname, "../node_modules/.cache");
 
 /**
- * Returns the folder of the programs of an environment with what `pip install <args>` installs. `key` is a text that
- * changes with it, such as the file that names the packages; `python` is the interpreter.
+ * Returns the folder of the programs of an environment with the packages that `pip install <args>` installs. `key` is a text
+ * that changes with them, such as the file that names them; `python` is the interpreter.
  */
 export function pythonEnvironment(name: string, key: string, args: readonly string[], python = "python3"): string {
   const version = execFileSync(python, ["--version"], { encoding: "utf8" });

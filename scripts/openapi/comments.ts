@@ -25,7 +25,7 @@ function fileOf(desc: Commented): DescFile {
 }
 
 /**
- * The path by which a descriptor of a file names one of its parts: numbers of fields and indexes, in turn.
+ * The path by which a descriptor of a file names one of its parts: numbers of fields, each followed by an index.
  * Source: https://github.com/protocolbuffers/protobuf/blob/main/src/google/protobuf/descriptor.proto, SourceCodeInfo
  */
 function pathOf(desc: Commented): number[] {

@@ -3,7 +3,7 @@ import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import { codeName, errorDomain, errorTable, type Reason } from "../../src/errors.ts";
 import type { Schema } from "./schemas.ts";
 
-/** Reasons that nothing in the description fails with: of health checks, and of streams that nobody reads any more. */
+/** Reasons of calls that the document does not describe: health checks, and streams that nobody reads any more. */
 export const reasonsOfOthers: readonly Reason[] = ["SERVICE_UNKNOWN", "STREAM_CLOSED"];
 
 /** The status of POSITION_GONE, which only GET /stream/… answers with: not that of its code. */

@@ -45,7 +45,7 @@ export interface Context {
   readonly values: Values;
   /** The words after the name of the command. */
   readonly operands: readonly string[];
-  /** The words after `--`: for `test-client` the program and its arguments, for `completion words` what is to be completed. */
+  /** The words after `--`: for `test-client` the program and its arguments, for `completion words` the words to complete. */
   readonly program: readonly string[];
   readonly env: Environment;
   readonly io: Io;

@@ -58,7 +58,7 @@ function readVersion(): string {
   return path === undefined ? "unknown" : (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
 }
 
-// In `tidings tail | head -1` the reader closes the pipe, which is no error; `publish` would leave the rest unpublished.
+// In `tidings tail | head -1` the reader closes the pipe, which is no error; it is one for `publish`, which leaves lines out.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(error.code === "EPIPE" && process.argv[2] !== "publish" ? 0 : 1);
 });

@@ -76,7 +76,7 @@ function codeOfFetch(name: unknown): ErrorCode {
   return name === "TimeoutError" ? "deadline_exceeded" : "unknown";
 }
 
-/** A field of which only the sentence of the error tells more: `message.url: must be a path`. */
+/** A field that only the sentence of the error describes: `message.url: must be a path`. */
 function invalid(field: string, sentence: string): InvalidField {
   const prefix = `${field}: `;
   return { field, description: sentence.startsWith(prefix) ? sentence.slice(prefix.length) : sentence };

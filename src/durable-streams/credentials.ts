@@ -6,11 +6,11 @@ import type { Settings } from "../options.ts";
 import { cookiesOf } from "../util/cookies.ts";
 
 /**
- * Returns the token of a request: that of its Authorization header, or that of the cookie where the server takes one. An
- * EventSource can send no header. Undefined without either.
+ * Returns the token of a request: that of its Authorization header or, because an EventSource can send no header, that of the
+ * cookie where the server takes one. Undefined without either.
  *
  * Any page can make a browser send a cookie, so it counts only for a page of the same origin, or of one that the server
- * allows by name. Throws TOKEN_INVALID for several tokens, of which a proxy may have checked another one.
+ * allows by name. Throws TOKEN_INVALID for several cookies of that name, because a proxy may have checked another one.
  */
 export function tokenOf(request: IncomingMessage, settings: Settings): string | undefined {
   const { authorization } = request.headers;
@@ -25,7 +25,7 @@ export function tokenOf(request: IncomingMessage, settings: Settings): string | 
   throw fail("TOKEN_MISSING", sentence);
 }
 
-/** Whether a page that may use the cookies of its user sent the request; a request that does not say is not trusted. */
+/** Whether the request comes from a page that may use the cookies of its user; one without the headers that say so does not. */
 export function isFromOwnPage(request: IncomingMessage, settings: Settings): boolean {
   if (request.headers.origin !== undefined) return isPageAllowed(request, withoutWildcard(settings));
   // `none`: the user opened the address by hand.

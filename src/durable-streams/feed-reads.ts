@@ -83,7 +83,7 @@ export class FeedReads implements PathHandler {
     this.#live(exchange, answering, identity, request, query);
   }
 
-  /** A long poll is a call, and a stream while it waits: its reader opens one after the other. */
+  /** A long poll counts as a call, not as a new stream, because its reader opens one after the other. */
   async #authenticate(token: string | undefined, isStream: boolean, { handle }: Exchange): Promise<Identity> {
     const { admit, authenticate, context } = this.#core;
     const identity = await (isStream ? admit(token, handle.address()) : authenticate(token));
@@ -126,7 +126,7 @@ export class FeedReads implements PathHandler {
     if (gone.signal.aborted) return;
     const page = await readFeedPage(this.#core.context, identity, request);
     const cursor = this.#cursor(query);
-    // The end of a feed is a moment's answer, which no cache must keep.
+    // The end of a feed moves with each message, so no cache must keep the answer.
     if (request.start === "now") {
       const position = positionHeaders(page, true, cursor);
       await sendJson(answering, 200, { ...position, "Cache-Control": noStore }, nothing);

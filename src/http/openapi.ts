@@ -19,12 +19,12 @@ export interface OpenApi {
   answer(request: IncomingMessage, response: ServerResponse): void;
 }
 
-/** The description that no server has. */
+/** Serves nothing, for a server that has the description turned off. */
 export const noOpenApi: OpenApi = { serves: () => false, answer: () => {} };
 
 /** The description, kept by the process. All its responses share the same bytes, so that unread ones take no memory. */
 let document: { readonly text: Buffer; readonly etag: string } | undefined;
-/** The same, compressed by the first request that takes it so. */
+/** The same, compressed by the first request that accepts gzip. */
 let compressed: Buffer | undefined;
 
 /** Creates the handler. `inFlight` cuts responses that nobody reads. Throws when gen/openapi.json is missing. */

@@ -1,7 +1,7 @@
 /**
  * One open reader of a single feed, over a transport that knows nothing of Subscribe's events. It is a stream like every other:
  * counted, drained, disconnected, and bound by the expiry of its token and by backpressure. It has no totals, alerts or rooms,
- * and no presence: reading a feed is not being there, or each long poll would come and go.
+ * and no presence, because its user would come and go with each long poll.
  */
 import type { ConnectError } from "@connectrpc/connect";
 import { disconnected } from "../auth/block-list.ts";
@@ -29,7 +29,7 @@ export interface FeedState extends FeedPosition {
 /** The writing end of a reader of one feed. */
 export interface FeedSink {
   /**
-   * Writes messages, and the position after them; none where only the position is new to the reader, or that it is up to date.
+   * Writes messages and the position after them. Without messages, only the position is new, or that the reader is up to date.
    * Returns false when no more may follow before `drained`.
    */
   write(frames: readonly MessageFrame[], state: FeedState): boolean;
@@ -65,7 +65,7 @@ export class FeedStream implements FollowingStream, UserFollower, TimerActions, 
   #end: ConnectError | undefined;
   #isClosed = false;
   #beats = false;
-  /** Whether the reader was told that it is up to date, and got nothing since. */
+  /** Whether the last write said that the reader is up to date. */
   #knowsEnd = false;
   #sink: FeedSink | undefined;
   /** Lets the loop go on; unset while it runs. */

@@ -107,7 +107,7 @@ export async function surviveTwoHundred(command: readonly string[]): Promise<voi
     for (let sent = 1; sent <= total; sent++) {
       const audience = { userId: "user" };
       const message = { kind: "KIND_NOTIFICATION", title: String(sent) };
-      // A slow machine may take longer to start a server than a call to end: then the test repeats what is the same call.
+      // On a slow machine a call may end before the server has started: then the test repeats it under the same id.
       const requestId = kills.has(sent) ? { requestId: String(sent) } : {};
       const publish = (attempt: number) =>
         publisher.ask(`${sent}/${attempt}`, { type: "publish", request: { audience, message, ...requestId } });

@@ -1,7 +1,7 @@
 /**
  * The writing half of the Durable Streams protocol, which its conformance suite needs to test the reading half. A stream is a
- * room: what is written to it is published, and GET and HEAD go to the server as they are. Their answers come back as they are,
- * too, but for the content: a Message of the room is what was written, again.
+ * room: each write is published, and GET and HEAD go to the server as they are. Their answers come back as they are, except that
+ * each Message of the room becomes the text or JSON that was written.
  */
 import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, request, type ServerResponse } from "node:http";
@@ -16,7 +16,7 @@ interface Stream {
   readonly room: string;
 }
 
-/** What was written, in JSON mode and otherwise. */
+/** A message whose payload holds a write: JSON, or bytes in base64. */
 interface Written {
   readonly json: { readonly value: unknown };
 }
@@ -133,7 +133,7 @@ export class DurableStreamsWriter {
   }
 }
 
-/** What was written, of the messages of an answer. */
+/** Returns the writes that the messages of an answer hold. */
 function contentOf({ contentType }: Stream, messages: string): string | Buffer {
   const values = (JSON.parse(messages) as Written[]).map(({ json }) => json.value);
   if (contentType.startsWith("application/json")) return JSON.stringify(values);

@@ -16,12 +16,12 @@ export interface JsonMessage {
   readonly position: { readonly feed: string; readonly epoch: number; readonly seq: string };
 }
 
-/** The end of a live answer, for each test that reads one. */
+/** Reads the events of a live answer. */
 export interface EventReader {
   readonly response: Response;
   /** The next event; undefined at the end of the answer. */
   next(): Promise<ServerSent | undefined>;
-  /** Goes away. */
+  /** Closes the connection. */
   cancel(): void;
 }
 
@@ -112,7 +112,7 @@ export async function reasonIn(response: Response): Promise<string> {
   return details.map(({ debug }) => debug.reason).find((reason) => reason !== undefined) ?? "";
 }
 
-/** Waits for the offset header of an answer. */
+/** Returns the offset header of an answer. */
 export function nextOffset(response: Response): string {
   return response.headers.get("stream-next-offset") ?? "";
 }

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { createReadStream, statSync } from "node:fs";
 import { toJson } from "@bufbuild/protobuf";
 import { AudienceSchema, DraftSchema } from "../../../gen/tidings/v1/message_pb.ts";
-import { readError } from "../config/read-text.ts";
+import { unreadable } from "../config/read-text.ts";
 import type { Io } from "../process/io.ts";
 import type { LineDefaults } from "./line-requests.ts";
 
@@ -25,7 +25,7 @@ export function openInput(path: string, io: Pick<Io, "input">): Input {
     const stat = statSync(path);
     return { open: () => readFile(path), size: stat.isFile() ? stat.size : undefined };
   } catch (cause) {
-    throw readError(path, "--file", cause);
+    throw unreadable(path, "--file", cause);
   }
 }
 
@@ -33,14 +33,14 @@ async function* readFile(path: string): AsyncGenerator<Uint8Array> {
   try {
     yield* createReadStream(path, { highWaterMark: chunkBytes });
   } catch (cause) {
-    throw readError(path, "--file", cause);
+    throw unreadable(path, "--file", cause);
   }
 }
 
 /**
- * The name of a run that has none. That of a file is a digest of its content and of what the flags add, so that the same
- * command has the same name, and another file, or the same one for another audience, has another. A pipe cannot be read
- * twice, so its name is random.
+ * Returns a name for a run without one. For a file it is a digest of the content and of the values that the flags add, so that
+ * the same command has the same name, and another file, or the same file for another audience, has another. A pipe cannot be
+ * read twice, so its name is random.
  */
 export async function nameRun(input: Input, { audience, draft, tenantId }: LineDefaults): Promise<string> {
   if (input.size === undefined) return randomBytes(16).toString("hex");

@@ -1,4 +1,4 @@
-/** Makes the request of a line: what the line leaves out comes from the flags, and its request id from its number. */
+/** Makes the request of a line. The flags fill in the fields that it leaves out, and its number makes its request id. */
 import { create, isFieldSet, toBinary } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import { type Audience, type Draft, DraftSchema } from "../../../gen/tidings/v1/message_pb.ts";
@@ -6,7 +6,7 @@ import { type PublishRequest, PublishRequestSchema } from "../../../gen/tidings/
 import { RequestJson } from "../../contract/request-json.ts";
 import { type Line, maxLineBytes } from "./lines.ts";
 
-/** What the flags say about every line. */
+/** The values of the flags for every line. */
 export interface LineDefaults {
   /** The audience. When it is set, a line is the message alone. */
   readonly audience: Audience | undefined;

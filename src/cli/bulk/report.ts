@@ -1,4 +1,4 @@
-/** Counts what a run has done, and shows it: progress and failures on stderr, outcomes on stdout. */
+/** Counts the messages of a run, and reports them: progress and failures on stderr, outcomes on stdout. */
 import type { PublishResponse } from "../../../gen/tidings/v1/push_service_pb.ts";
 import { type Printer, printable } from "../output/printer.ts";
 import type { Item } from "./batches.ts";

@@ -1,6 +1,6 @@
 /**
- * Publishes batches one after the other, so that messages keep the order of their lines, and repeats what failed for now
- * under the same request ids.
+ * Publishes batches one after the other, so that messages keep the order of their lines, and repeats requests that may succeed
+ * later under the same request ids.
  */
 import type { Client } from "@connectrpc/connect";
 import type { PublishOutcome, PublishResponse, PushService } from "../../../gen/tidings/v1/push_service_pb.ts";

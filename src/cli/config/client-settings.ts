@@ -3,7 +3,7 @@ import { jwt, path, text, url } from "./value-types.ts";
 
 const calls = ["publish", "tail", "unread", "online", "disconnect"] as const;
 const withContexts = [...calls, "context"] as const;
-/** `tidings context add` stores what its flags say, and never what happens to be in the environment. */
+/** `tidings context add` stores its flags, and never values that happen to be in the environment. */
 const flagOnlyFor = ["context"] as const;
 
 /** The URL of a server on the same machine. */

@@ -59,7 +59,7 @@ export function contextsPath(env: Environment, platform: NodeJS.Platform = proce
 
 /**
  * Reads the file; without a file there are no contexts. Throws a UsageError that names the file when its content is not
- * what writeContexts writes, or when it holds a token and other users of the machine may read it.
+ * of the form that writeContexts writes, or when it holds a token and other users of the machine may read it.
  */
 export function readContexts(path: string | undefined): Contexts {
   if (path === undefined) return none;

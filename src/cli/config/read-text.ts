@@ -11,12 +11,12 @@ export function readText(path: string, option: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (cause) {
-    throw readError(path, option, cause);
+    throw unreadable(path, option, cause);
   }
 }
 
 /** The error for a file that an option names and that cannot be read. */
-export function readError(path: string, option: string, cause: unknown): Error {
+export function unreadable(path: string, option: string, cause: unknown): Error {
   const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
   return new Error(`${option}: cannot read ${path}: ${reasons[code] ?? code}`, { cause });
 }

@@ -81,7 +81,7 @@ export class StreamCall {
   readonly request: SubscribeRequest;
   /** Resolves when the client has dropped the stream, or it is lost. */
   readonly gone: Promise<void>;
-  /** When that was, in ms of the monotonic clock; undefined while it is open. */
+  /** When it was dropped or lost, in ms of the monotonic clock; undefined while it is open. */
   goneAt: number | undefined;
   /** Frames without content are answered with heartbeats, over the bridge. */
   answersPings = true;
@@ -145,7 +145,7 @@ export class StreamCall {
     return this.#exchange.half(rawOfEvent(event));
   }
 
-  /** Sends an event in pieces of so many bytes. */
+  /** Sends an event in pieces of this size. */
   pieces(event: EventInit, bytes: number): Promise<void> {
     return this.#exchange.pieces(rawOfEvent(event), bytes);
   }

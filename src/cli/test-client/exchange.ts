@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { ConnectError } from "@connectrpc/connect";
+import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import type { WebSocket } from "ws";
 import { reasonOf, webSocketCloseCode } from "../../errors.ts";
 import { contentTypeOf, endOf, errorBody, type Form, frameOf, type RawMessage, trailersOf } from "./form.ts";
@@ -28,7 +29,7 @@ export interface Exchange {
   send(message: RawMessage): Promise<void>;
   /** Sends the first half of a message. */
   half(message: RawMessage): Promise<void>;
-  /** Sends a message in pieces of so many bytes, each by a write of its own. */
+  /** Sends a message in pieces of this size, each by a write of its own. */
   pieces(message: RawMessage, bytes: number): Promise<void>;
   /** Resets the TCP connection. */
   reset(): void;
@@ -38,14 +39,41 @@ export interface Exchange {
   answer(http: HttpAnswer): void;
 }
 
+/** The messages of an exchange, which each form frames in its own way. */
+abstract class FramedExchange {
+  abstract readonly form: Form;
+
+  /** Resolves when the bytes have left the process. */
+  protected abstract write(bytes: Buffer): Promise<void>;
+
+  send(message: RawMessage): Promise<void> {
+    return this.write(frameOf(this.form, message));
+  }
+
+  half(message: RawMessage): Promise<void> {
+    const frame = frameOf(this.form, message);
+    return this.write(frame.subarray(0, Math.ceil(frame.length / 2)));
+  }
+
+  async pieces(message: RawMessage, bytes: number): Promise<void> {
+    const frame = frameOf(this.form, message);
+    for (let at = 0; at < frame.length; at += bytes) {
+      await this.write(frame.subarray(at, at + bytes));
+      // Otherwise the kernel would join the pieces before the client reads any.
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+}
+
 /** An exchange over HTTP/1.1 or HTTP/2. */
-export class HttpExchange implements Exchange {
+export class HttpExchange extends FramedExchange implements Exchange {
   readonly form: Form;
   readonly gone: Promise<void>;
   readonly #response: ServerResponse;
   readonly #socket: Socket;
 
   constructor(form: Form, request: IncomingMessage, response: ServerResponse, socket: Socket) {
+    super();
     this.form = form;
     this.#response = response;
     this.#socket = socket;
@@ -61,24 +89,6 @@ export class HttpExchange implements Exchange {
     this.#response.flushHeaders?.();
   }
 
-  send(message: RawMessage): Promise<void> {
-    return this.#write(frameOf(this.form, message));
-  }
-
-  half(message: RawMessage): Promise<void> {
-    const frame = frameOf(this.form, message);
-    return this.#write(frame.subarray(0, Math.ceil(frame.length / 2)));
-  }
-
-  async pieces(message: RawMessage, bytes: number): Promise<void> {
-    const frame = frameOf(this.form, message);
-    for (let at = 0; at < frame.length; at += bytes) {
-      await this.#write(frame.subarray(at, at + bytes));
-      // Otherwise the kernel would join the pieces before the client reads any.
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-  }
-
   reset(): void {
     this.#socket.resetAndDestroy();
   }
@@ -87,7 +97,7 @@ export class HttpExchange implements Exchange {
     const { protocol } = this.form;
     if (protocol === "connect") {
       if (error === undefined) return void this.#response.end();
-      const status = error.code === 16 ? 401 : error.code === 7 ? 403 : error.code === 14 ? 503 : 400;
+      const status = codeToHttpStatus(error.code);
       return this.answer({ status, headers: { "content-type": "application/json" }, body: errorBody(error) });
     }
     this.open();
@@ -100,7 +110,7 @@ export class HttpExchange implements Exchange {
     this.#response.end(body);
   }
 
-  #write(bytes: Buffer): Promise<void> {
+  protected write(bytes: Buffer): Promise<void> {
     this.open();
     const written = new Promise<void>((resolve) => this.#response.write(bytes, () => resolve()));
     return Promise.race([written, this.gone]);
@@ -108,35 +118,18 @@ export class HttpExchange implements Exchange {
 }
 
 /** An exchange over the WebSocket bridge. */
-export class BridgeExchange implements Exchange {
+export class BridgeExchange extends FramedExchange implements Exchange {
   readonly form: Form;
   readonly gone: Promise<void>;
   readonly #webSocket: WebSocket;
   readonly #socket: Socket;
 
   constructor(form: Form, webSocket: WebSocket, socket: Socket) {
+    super();
     this.form = form;
     this.#webSocket = webSocket;
     this.#socket = socket;
     this.gone = new Promise((resolve) => webSocket.once("close", () => resolve()));
-  }
-
-  send(message: RawMessage): Promise<void> {
-    return this.#write(frameOf(this.form, message));
-  }
-
-  half(message: RawMessage): Promise<void> {
-    const frame = frameOf(this.form, message);
-    return this.#write(frame.subarray(0, Math.ceil(frame.length / 2)));
-  }
-
-  async pieces(message: RawMessage, bytes: number): Promise<void> {
-    const frame = frameOf(this.form, message);
-    for (let at = 0; at < frame.length; at += bytes) {
-      await this.#write(frame.subarray(at, at + bytes));
-      // Otherwise the kernel would join the pieces before the client reads any.
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
   }
 
   reset(): void {
@@ -145,7 +138,7 @@ export class BridgeExchange implements Exchange {
 
   end(error?: ConnectError): void {
     const reason = error && reasonOf(error);
-    // Only errors of the table have a close code of their own; 1001 is what a bare end is: the server goes away.
+    // Only errors of the table have a close code of their own; an end without one is 1001, the server goes away.
     if (error === undefined || reason === undefined) this.#webSocket.close(1001);
     else this.#webSocket.close(webSocketCloseCode(error), `${reason}: ${error.rawMessage}`.slice(0, 123));
   }
@@ -154,7 +147,7 @@ export class BridgeExchange implements Exchange {
     throw new Error("the upgrade was accepted before the call could be read");
   }
 
-  #write(bytes: Buffer): Promise<void> {
+  protected write(bytes: Buffer): Promise<void> {
     const written = new Promise<void>((resolve) => this.#socket.write(bytes, () => resolve()));
     return Promise.race([written, this.gone]);
   }

@@ -24,7 +24,7 @@ export interface Form {
   readonly json: boolean;
 }
 
-/** An event in both encodings, for what the generated code cannot express: unknown fields and events. */
+/** A message in both encodings. It can have unknown fields, which the generated code cannot express. */
 export interface RawMessage {
   readonly json: string;
   readonly binary: Uint8Array;

@@ -32,7 +32,7 @@ export class Program {
 
   /** Starts a command: a program and its arguments. `changed` is called after each line, and at the end. */
   constructor([file = "", ...args]: readonly string[], env: Readonly<Record<string, string>>, changed: () => void) {
-    // A group of its own, so that a wrapper such as npx ends together with what it has started.
+    // A process group of its own, so that a wrapper such as npx ends together with the processes that it started.
     const child = spawn(file, args, {
       env: { ...process.env, ...env },
       stdio: ["pipe", "pipe", "pipe"],
@@ -72,17 +72,17 @@ export class Program {
     this.#child.stdin?.end();
   }
 
-  /** Stops to read what it prints, so that its writes block once the pipe is full. */
+  /** Stops reading its output, so that its writes block once the pipe is full. */
   pause(): void {
     this.#child.stdout?.pause();
   }
 
-  /** Reads again what it prints. */
+  /** Reads its output again. */
   resume(): void {
     this.#child.stdout?.resume();
   }
 
-  /** Kills it, and whatever it has started. */
+  /** Kills it, with the processes that it started. */
   async kill(): Promise<void> {
     const { pid } = this.#child;
     try {

@@ -5,9 +5,9 @@ import { Failed, type Scenario, Stage, Unsupported } from "./stage.ts";
 export interface Verdict {
   readonly scenario: Scenario;
   readonly status: "ok" | "failed" | "unsupported";
-  /** What was expected and what was seen, or the command that the program does not know; empty when it passed. */
+  /** The expectation and the observation, or the command that the program does not know; empty when it passed. */
   readonly sentence: string;
-  /** What the program did last; only where it failed. */
+  /** The last lines of the program; empty unless it failed. */
   readonly trace: readonly string[];
   readonly seconds: number;
 }

@@ -38,7 +38,7 @@ export class KitServer {
   readonly tokens: IssuedToken[] = [];
   /** Every stream that was asked for, whether or not a scenario has taken it. */
   readonly streams: StreamCall[] = [];
-  /** What no client may do in any scenario, as sentences. */
+  /** Mistakes that no client may make in any scenario, as sentences. */
   readonly faults: string[] = [];
   /** When connections were reset because the server is down, in ms of the monotonic clock. */
   readonly refusals: number[] = [];
@@ -48,7 +48,7 @@ export class KitServer {
   tokenLifeMs = 3_600_000;
   /** Answers requests for tokens instead of the server. */
   tokenAnswer: (() => HttpAnswer | undefined) | undefined;
-  /** How many requests for tokens get no answer at all. */
+  /** The number of requests for tokens that get no answer at all. */
   tokensWithoutAnswer = 0;
   /** Answers calls and upgrades instead of the server, as a proxy does. */
   proxy: (() => HttpAnswer | undefined) | undefined;
@@ -126,7 +126,7 @@ export class KitServer {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
-  /** Resets all connections, and stops to listen. */
+  /** Closes all connections, and stops listening. */
   close(): void {
     this.#http1.close();
     for (const socket of this.#sockets) socket.destroy();
@@ -234,7 +234,7 @@ export class KitServer {
     });
   }
 
-  /** Takes a call in, unless its token is none of the server's. */
+  /** Queues a call for the scenario, unless the server has not issued its token. */
   #arrive(exchange: Exchange, token: string, method: string, decode: () => unknown) {
     const info = { at: performance.now(), token, exchange };
     let request: unknown;

@@ -1,4 +1,4 @@
-/** What a scenario works with: one server, the program, and the means to wait for what it has to do. */
+/** The stage of a scenario: one server, one program, and the means to wait for the program. */
 import type { StreamCall, UnaryCall, UnaryName } from "./calls.ts";
 import { type Line, Program } from "./program.ts";
 import { KitServer } from "./server.ts";
@@ -15,13 +15,13 @@ export interface Scenario {
   readonly rule: number;
   /** The rule that it tests, as one sentence. */
   readonly sentence: string;
-  /** It waits for long, and is started before the others. */
+  /** It takes long, and is started before the others. */
   readonly slow?: true;
   /** Rejects with a Failed when the program breaks the rule. */
   run(stage: Stage): Promise<void>;
 }
 
-/** The program broke the rule: the message says what was expected, and what was seen. */
+/** The program broke the rule. The message names the expectation and the observation. */
 export class Failed extends Error {}
 
 /** The program does not know a command that the scenario needs. */
@@ -64,18 +64,20 @@ export class Stage {
   #program: Program;
   readonly #waiting = new Set<() => void>();
 
-  private constructor(command: readonly string[], deadlineMs: number, server: (changed: () => void) => KitServer) {
+  private constructor(command: readonly string[], deadlineMs: number, server: KitServer) {
     this.#command = command;
     this.#deadlineMs = deadlineMs;
-    this.server = server(() => this.#wake());
-    this.#program = undefined as never;
+    this.server = server;
+    this.#program = this.#launch();
   }
 
   /** Starts a server and the program. `deadlineMs` is the longest wait for one step of the client. */
   static async start(command: readonly string[], deadlineMs: number): Promise<Stage> {
-    const stage = new Stage(command, deadlineMs, (changed) => new KitServer(changed));
-    await stage.server.listen();
-    stage.#program = stage.#launch();
+    let changed = () => {};
+    const server = new KitServer(() => changed());
+    await server.listen();
+    const stage = new Stage(command, deadlineMs, server);
+    changed = () => stage.#wake();
     return stage;
   }
 
@@ -94,7 +96,7 @@ export class Stage {
     this.#program.send(command);
   }
 
-  /** Lets the program subscribe, and returns its first stream. */
+  /** Makes the program subscribe, and returns its first stream. */
   subscribe(fields: object = {}): Promise<StreamCall> {
     this.send({ type: "subscribe", ...fields });
     return this.stream("a stream after the command subscribe");
@@ -198,7 +200,7 @@ export class Stage {
       throw new Failed(`the program has to exit with 0 after the end of its stdin, not ${code ?? signal}`);
   }
 
-  /** What the program printed last, and what it wrote to stderr: for a person who looks for the cause. */
+  /** The last lines that the program printed, and the end of its stderr, for a person who looks for the cause. */
   get trace(): string[] {
     const { printed, stderr } = this.#program;
     const [first] = printed;

@@ -60,6 +60,7 @@ const backoffMs = (failures: number) => Math.random() * Math.min(30_000, 500 * 2
 const heldMs = (askedMs: number, failures: number) =>
   askedMs < 500 ? Math.max(askedMs, backoffMs(failures)) : Math.min(askedMs, 300_000) + Math.random() * 500;
 
+/** A client: one subscription, and any number of calls. */
 export class PlainClient {
   readonly #options: PlainOptions;
   readonly #closing = new AbortController();
@@ -125,12 +126,14 @@ export class PlainClient {
     this.#resubscribe();
   }
 
+  /** Leaves a room (rule 10). */
   leave(roomId: string): void {
     this.#rooms.delete(roomId);
     this.#positions.delete(`room/${roomId}`);
     this.#resubscribe();
   }
 
+  /** Ends the subscription and its waits. */
   close(): void {
     this.#enter("closed");
     this.#closing.abort(new PlainError("canceled", "the client is closed"));
@@ -509,9 +512,10 @@ function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);
+      signal.removeEventListener("abort", done);
       resolve();
     };
-    const timer = setTimeout(done, milliseconds);
-    signal.addEventListener("abort", done, { once: true });
+    const timer = setTimeout(done, signal.aborted ? 0 : milliseconds);
+    signal.addEventListener("abort", done);
   });
 }

@@ -1,4 +1,4 @@
-/** What a newer server may send, and how large it may be. */
+/** The events of newer servers, and large and divided messages. */
 import { create, toBinary, toJson } from "@bufbuild/protobuf";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { type Message, MessageSchema } from "../../../../gen/tidings/v1/message_pb.ts";

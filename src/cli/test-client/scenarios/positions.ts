@@ -1,4 +1,4 @@
-/** Positions: where they come from, what replaces them, and when they are forgotten. */
+/** Positions: the events that set, replace and discard them. */
 import { fail } from "../../../errors.ts";
 import { at, note, notes, type StreamCall } from "../calls.ts";
 import { Failed, type Scenario, type Stage } from "../stage.ts";
@@ -163,7 +163,7 @@ const epochChange: Scenario = {
   },
 };
 
-/** What a server says about positions that it does not know, by the reason. */
+/** The errors of a server for positions that it does not know. */
 const refusals = [
   fail("POSITION_IN_FUTURE", "the feed is at 2", { field: "positions" }),
   fail("POSITION_INVALID", "the room is not joined", { field: "positions" }),

@@ -118,7 +118,7 @@ const retryInfo: Scenario = {
   },
 };
 
-/** Errors that end a publish, with what the application has to learn. */
+/** Errors that end a publish, with the parts that the application has to get. */
 const finalErrors: readonly { error: ConnectError; reason: Reason; code: string; field: string }[] = [
   {
     error: fail("FIELD_INVALID", "is too long", { field: "message.title" }),
