@@ -17,8 +17,8 @@ export interface FeedPage extends FeedPosition {
   readonly isUpToDate: boolean;
 }
 
-/** A log that is read once need not be woken. */
-const nobody = { wake: () => {}, recalled: () => {} };
+/** The stream of a log that is read once, which nothing has to wake. */
+const noStream = { wake: () => {}, recalled: () => {} };
 
 /**
  * Reads the messages after the start of a request: about 1 MiB, and at most 1,000. Rejects with POSITION_GONE where those right
@@ -29,7 +29,7 @@ export async function readFeedPage(
   identity: Identity,
   request: FeedRequest,
 ): Promise<FeedPage> {
-  const log = new FeedLog(context, identity, request, nobody);
+  const log = new FeedLog(context, identity, request, noStream);
   try {
     return await read(context, log);
   } finally {

@@ -277,6 +277,25 @@ describe("A reader", () => {
     expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(1);
   });
 
+  test.for(["GET", "HEAD"])(
+    "over HTTP/2 is refused by %s, with a body or without, and its connection goes on",
+    async (method, { onTestFinished }) => {
+      const feeds = await FeedServer.start(onTestFinished);
+      const session = connect(feeds.server.url);
+      onTestFinished(() => session.close());
+      const statuses: unknown[] = [];
+      for (const path of ["/stream/user", "/stream/tenant?offset=x", "/stream/user"]) {
+        const stream = session.request({ ":path": path, ":method": method }, { endStream: false });
+        stream.end(path.endsWith("x") ? "a body that nobody asked for" : "");
+        const [headers] = (await once(stream, "response")) as [Record<string, unknown>];
+        let text = "";
+        for await (const chunk of stream) text += chunk;
+        statuses.push(headers[":status"], text.includes("TOKEN_MISSING"));
+      }
+      expect(statuses).toEqual([401, 401, 401].flatMap((status) => [status, method === "GET"]));
+    },
+  );
+
   test("over HTTP/2 gets the same answer as over HTTP/1.1", async ({ onTestFinished }) => {
     const feeds = await FeedServer.start(onTestFinished);
     await feeds.publish({ userId: "ann" }, "one");
