@@ -143,7 +143,12 @@ const stories: Readonly<Record<string, Story>> = {
 const blocks = documents.flatMap(blocksOf).filter(({ language }) => /^(ts|typescript|js|javascript)$/.test(language));
 /** Commands for mongosh, which are JavaScript in no project. */
 const mongosh = /^db\./;
-const checked = blocks.filter(({ code }) => !mongosh.test(code));
+/** Blocks that other tests run, in a browser or with packages of their own. */
+const runElsewhere: Readonly<Record<string, string>> = {
+  "docs/streams.md event_source": "test/clients/event-source.test.ts",
+  "docs/streams.md library": "test/clients/durable-streams.test.ts",
+};
+const checked = blocks.filter(({ place, code }) => !mongosh.test(code) && !(place in runElsewhere));
 const fileOf = (place: string) => `${place.replace(/\W+/g, "-")}${stories[place]?.program ? ".test" : ""}.ts`;
 
 let consumer: Consumer;
@@ -180,6 +185,11 @@ describe("The TypeScript of the documents", () => {
     expect(checked.map(({ place }) => place)).toEqual(expect.arrayContaining(Object.keys(stories)));
     expect(checked.map(({ place }) => place).filter((place) => stories[place] === undefined)).toEqual([]);
     for (const { place, code } of checked) expect(code).toContain(stories[place]?.within?.[0] ?? "");
+    for (const [place, file] of Object.entries(runElsewhere)) {
+      const [document, name] = place.split(" ");
+      const text = readFileSync(join(root, file), "utf8");
+      for (const word of [document, name]) expect(text, file).toContain(word);
+    }
   });
 
   test.skipIf(packagesWhole)("type-checks strictly against the sources", async () => {
