@@ -192,7 +192,7 @@ describe("The TypeScript of the documents", () => {
     }
   });
 
-  test.skipIf(packagesWhole)("type-checks strictly against the sources", async () => {
+  test.skipIf(packagesWhole)("type-checks strictly against the sources", { timeout: 180_000 }, async () => {
     const config = { extends: join(root, "tsconfig.json"), include: ["*.ts"] };
     consumer.write("tsconfig.json", JSON.stringify(config));
     await consumer.run("tsc", ["--project", "."]);
