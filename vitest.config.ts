@@ -13,8 +13,8 @@ export const withServers = [
 ];
 
 /**
- * Files that each get a process of their own: they look at what their process holds, drive a browser, or share the packed
- * packages. All others share a few processes, and undo everything they do: a process of its own costs a file 0.3 s.
+ * Files that each get a process of their own: they look at what their process holds, drive a browser, compare a model with
+ * many stores, or share the packed packages. All others share a few processes, and undo everything they do: a process of its own costs a file 0.3 s.
  */
 const alone = [
   "test/package.test.ts",
@@ -22,7 +22,7 @@ const alone = [
   "test/adapters/sqlite/{kill,thread}.test.ts",
   "test/e2e/browser/*.test.ts",
   "test/e2e/{kill,metrics,tracing}.test.ts",
-  "test/properties/leak.property.test.ts",
+  "test/properties/*.property.test.ts",
   "test/simulation/*.test.ts",
   "test/wire/frame-cost.test.ts",
 ];
