@@ -14,7 +14,8 @@ export const withServers = [
 
 /**
  * Files that each get a process of their own: they look at what their process holds, drive a browser, compare a model with
- * many stores, or share the packed packages. All others share a few processes, and undo everything they do: a process of its own costs a file 0.3 s.
+ * many stores, or share the packed packages. All others share a few processes, and undo everything they do: a process for
+ * each file would cost 0.3 s.
  */
 const alone = [
   "test/package.test.ts",
