@@ -1,6 +1,6 @@
 /** The client program under test: a child process that takes commands and prints lines of JSON. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createInterface } from "node:readline";
+import { StringDecoder } from "node:string_decoder";
 
 /** A line that a program printed. */
 export interface Line {
@@ -16,6 +16,8 @@ export interface Printed {
 }
 
 const maxStderr = 4_096;
+/** The longest line in characters: more than the JSON of the largest message. A longer one is a fault, and not kept. */
+const maxLine = 64 * 1024 * 1024;
 
 /** One run of the program. */
 export class Program {
@@ -28,6 +30,9 @@ export class Program {
   /** Text on stdout that is no line of the protocol, and errors of the start. */
   readonly faults: string[] = [];
   readonly #child: ChildProcess;
+  /** The line that has begun, in parts. */
+  #open: string[] = [];
+  #openLength = 0;
   readonly #ended: Promise<void>;
 
   /** Starts a command: a program and its arguments. `changed` is called after each line, and at the end. */
@@ -43,8 +48,9 @@ export class Program {
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.stderr = (this.stderr + text).slice(-maxStderr);
     });
-    createInterface({ input: child.stdout }).on("line", (text) => {
-      this.#read(text);
+    const decoder = new StringDecoder();
+    child.stdout.on("data", (chunk: Buffer) => {
+      this.#split(decoder.write(chunk));
       changed();
     });
     this.#ended = new Promise((resolve) => {
@@ -55,6 +61,8 @@ export class Program {
         resolve();
       });
       child.on("close", (code, signal) => {
+        // The last line need not be ended.
+        this.#split("\n");
         this.exit ??= { code, signal, at: performance.now() };
         changed();
         resolve();
@@ -82,16 +90,35 @@ export class Program {
     this.#child.stdout?.resume();
   }
 
-  /** Kills it, with the processes that it started. */
+  /** Kills it, with the processes that it started, which may live on when it has ended. */
   async kill(): Promise<void> {
-    const { pid } = this.#child;
+    const { pid, stdin, stdout, stderr } = this.#child;
     try {
-      if (pid !== undefined && this.exit === undefined)
-        process.kill(process.platform === "win32" ? pid : -pid, "SIGKILL");
+      if (pid !== undefined) process.kill(process.platform === "win32" ? pid : -pid, "SIGKILL");
     } catch {
       // It has ended meanwhile.
     }
+    // A process that has left the group may still hold them, and the child counts as running until they are closed.
+    for (const stream of [stdin, stdout, stderr]) stream?.destroy();
     await this.#ended;
+  }
+
+  #split(text: string): void {
+    const [first = "", ...rest] = text.split("\n");
+    this.#add(first);
+    for (const next of rest) {
+      if (this.#openLength > maxLine) this.faults.push(`printed a line of more than ${maxLine} characters`);
+      else this.#read(this.#open.join(""));
+      this.#open = [];
+      this.#openLength = 0;
+      this.#add(next);
+    }
+  }
+
+  #add(part: string): void {
+    this.#openLength += part.length;
+    if (this.#openLength > maxLine) this.#open = [];
+    else this.#open.push(part);
   }
 
   #read(text: string): void {

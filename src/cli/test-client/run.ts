@@ -52,6 +52,7 @@ async function runScenario(scenario: Scenario, { command, deadlineMs, signal }: 
   const stage = await Stage.start(command, deadlineMs);
   const abort = () => void stage.stop();
   signal?.addEventListener("abort", abort);
+  if (signal?.aborted) abort();
   try {
     await scenario.run(stage);
     stage.requireSound();

@@ -84,9 +84,34 @@ describe("tidings test-client", () => {
     expect(stdout).toContain("the rule: A list goes on until next_page_token is empty");
   });
 
+  test.skipIf(process.platform === "win32")("kills what a program that has ended left behind", async () => {
+    const leave = (detached: boolean, stdio: string) => `
+      const options = { detached: ${detached}, stdio: ${stdio} };
+      const left = require("node:child_process").spawn(process.execPath, ["-e", "setInterval(() => {}, 1e6)"], options);
+      console.log(JSON.stringify({ type: "left", pid: left.pid }));
+      left.unref();`;
+    const argv = (script: string) => ["test-client", "--only", "lists", "--step-timeout", "1s", ...program(script)];
+    const { code, stdout } = await run(argv(leave(false, '"ignore"')));
+    const pid = Number(/"pid":(\d+)/.exec(stdout)?.[1]);
+    expect(code).toBe(1);
+    await expect.poll(() => isRunning(pid), { timeout: 5_000 }).toBe(false);
+    // One that has left the group holds the stdout of the program.
+    const other = await run(argv(leave(true, '["ignore", "inherit", "inherit"]')));
+    expect(other.code).toBe(1);
+    process.kill(Number(/"pid":(\d+)/.exec(other.stdout)?.[1]), "SIGKILL");
+  });
+
   test("ends early on a signal, with the exit code of a failure", async () => {
     const running = start(["test-client", "--only", "lists,silence", ...program("setInterval(() => {}, 1e6)")]);
     await expect.poll(() => running.signal(), { timeout: 10_000 }).toBe(true);
     expect(await running.code).toBe(1);
   });
 });
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
