@@ -29,8 +29,11 @@ export interface Dependencies {
   limitSemiSpace(megabytes: number): void;
   /** Creates the handler of the demo page, which returns false for a request that is not its own. */
   demoPage(secret: string): Promise<(request: IncomingMessage, response: ServerResponse) => boolean>;
-  /** Runs a command in the shell and returns what it prints on stdout. Rejects when it fails or takes longer than 30 s. */
-  runShell(command: string): Promise<string>;
+  /**
+   * Runs a command in the shell, with the stdin of this process or with an empty one, and returns what it prints on stdout.
+   * Rejects when it fails or takes longer than 30 s.
+   */
+  runShell(command: string, stdin: "inherit" | "ignore"): Promise<string>;
   /** The current time, in ms since the Unix epoch. */
   now(): number;
   /** Calls `call` after `milliseconds`, unless the returned function is called before. */

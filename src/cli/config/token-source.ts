@@ -24,13 +24,18 @@ export class TokenError extends Error {
 
 /** The credential of --token, --token-file or --token-command. Throws a UsageError when none is set. */
 export function credentialOf(values: Values, command: CommandName, deps: Pick<Dependencies, "runShell">): Credential {
-  const { token, tokenFile, tokenCommand } = values;
+  const { token, tokenFile, tokenCommand, file } = values;
   if (token !== undefined) return { get: () => token, canChange: false };
   if (tokenFile !== undefined) {
     return { get: () => readToken(contentOf(tokenFile), `--token-file: ${tokenFile}`), canChange: true };
   }
   if (tokenCommand !== undefined) {
-    return { get: async () => readToken(await outputOf(tokenCommand, deps), "--token-command"), canChange: true };
+    // A command that reads its stdin, as ssh does, would take lines that are to be published.
+    const stdin = file === "-" ? "ignore" : "inherit";
+    return {
+      get: async () => readToken(await outputOf(tokenCommand, stdin, deps), "--token-command"),
+      canChange: true,
+    };
   }
   const sentence = `${command} needs a token: set TIDINGS_TOKEN, --token-file, --token-command or a context`;
   throw new UsageError(`${sentence}; \`tidings token\` makes one`, command);
@@ -44,9 +49,13 @@ function contentOf(path: string): string {
   }
 }
 
-async function outputOf(command: string, { runShell }: Pick<Dependencies, "runShell">): Promise<string> {
+async function outputOf(
+  command: string,
+  stdin: "inherit" | "ignore",
+  { runShell }: Pick<Dependencies, "runShell">,
+): Promise<string> {
   try {
-    return await runShell(command);
+    return await runShell(command, stdin);
   } catch (cause) {
     throw new TokenError(`--token-command: ${cause instanceof Error ? cause.message : cause}`, cause);
   }

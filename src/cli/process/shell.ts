@@ -6,13 +6,14 @@ const timeoutMs = 30_000;
 const maxBytes = 1 << 20;
 
 /**
- * Runs a command in the shell of the machine and returns what it prints on stdout. Its stdin and stderr are those of this
- * process, so that it can ask its user to sign in. Rejects when it exits with a failure, prints more than 1 MiB, or takes
- * longer than 30 s; the errors do not quote the command, which may hold a secret.
+ * Runs a command in the shell of the machine and returns what it prints on stdout. Its stderr is that of this process, and so
+ * is its stdin if `stdin` is `inherit`, so that it can ask its user to sign in; with `ignore` its stdin is empty. Rejects when
+ * it exits with a failure, prints more than 1 MiB, or takes longer than 30 s; the errors do not quote the command, which may
+ * hold a secret.
  */
-export function runShell(command: string): Promise<string> {
+export function runShell(command: string, stdin: "inherit" | "ignore"): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const child = spawn(command, { shell: true, stdio: ["inherit", "pipe", "inherit"] });
+  const child = spawn(command, { shell: true, stdio: [stdin, "pipe", "inherit"] });
   const output: Buffer[] = [];
   let bytes = 0;
   const stop = (sentence: string) => {
