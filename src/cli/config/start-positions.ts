@@ -4,7 +4,7 @@ import type { PositionStorage } from "../../client/state/position-saver.ts";
 import { formatPositions, parsePositions } from "../../client/state/positions.ts";
 import { canonicalRoom } from "../../rooms/room-ids.ts";
 import { readText } from "./read-text.ts";
-import { replaceFile } from "./replace-file.ts";
+import { isSpecial, replaceFile } from "./replace-file.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** The options that decide. */
@@ -34,6 +34,8 @@ export function startStorage({ resume, fromStart, token, rooms }: StartOptions):
 
 /** The text of the file; undefined where it has no positions. */
 function readPositions(path: string): string | undefined {
+  // Reading a pipe would never end, and a device is not to be replaced.
+  if (isSpecial(path)) throw new UsageError(`--resume: ${path} is not a regular file; name another one`, "tail");
   const text = readText(path, "--resume");
   if (text.trim() === "") return undefined;
   try {

@@ -2,9 +2,10 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, 
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { contextsPath } from "../../../src/cli/config/contexts.ts";
+import { replaceFile } from "../../../src/cli/config/replace-file.ts";
 import { fail } from "../../../src/errors.ts";
 import { type FakeService, serveFake } from "../fake-service.ts";
-import { Folder, run } from "../harness.ts";
+import { Folder, run, start } from "../harness.ts";
 
 /** A home directory, and the file of contexts in it. */
 class Home extends Folder {
@@ -72,6 +73,14 @@ describe("tidings context", () => {
     expect(statSync(home.contexts).mode & 0o777).toBe(0o600);
     expect(statSync(join(home.path, ".config/tidings")).mode & 0o777).toBe(0o700);
     expect(existsSync(`${home.contexts}.${process.pid}.new`)).toBe(false);
+  });
+
+  test("does not replace what is no regular file", () => {
+    using home = new Home();
+    mkdirSync(join(home.path, ".config/tidings"), { recursive: true });
+    symlinkSync("/dev/null", home.contexts);
+    expect(() => replaceFile(home.contexts, "{}")).toThrow(`cannot write ${home.contexts}: it is not a regular file`);
+    expect(statSync("/dev/null").isCharacterDevice()).toBe(true);
   });
 
   test("writes through a link, as managers of dotfiles make them", async () => {
@@ -276,6 +285,19 @@ describe("A token that can change", () => {
     const argv = ["online", "--url", service.url, "--token-command", "fetch it"];
     expect(await run(argv, {}, { runShell })).toMatchObject({ code: 0, stderr: "" });
     expect(commands).toEqual(["fetch it", "fetch it"]);
+  });
+
+  test("is asked of a command that cannot take the lines to publish from stdin", async () => {
+    const given: string[] = [];
+    const runShell = async (_command: string, stdin: string) => `t.${given.push(stdin)}`;
+    await using service = await serveFake({ publishBatch: () => ({ outcomes: [] }), publish: () => ({}) });
+    const argv = ["publish", "--url", service.url, "--token-command", "x", "--to-user", "ada"];
+    await run([...argv, "--title", "Hi"], {}, { runShell });
+    const lines = (async function* () {
+      yield Buffer.from('{"title":"Hi"}\n');
+    })();
+    await start([...argv, "--file", "-"], {}, { runShell }, false, lines).code;
+    expect(given).toEqual(["inherit", "ignore"]);
   });
 
   test("is asked for once more only", async () => {

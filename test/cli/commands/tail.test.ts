@@ -338,6 +338,11 @@ describe("tidings tail", () => {
     },
   );
 
+  test.each(["/dev/null", "/"])("does not replace %s, which --resume names", async (path) => {
+    const { code, stderr } = await run(["tail", "--resume", path], { TIDINGS_TOKEN: "a.b.c" });
+    expect([code, stderr]).toEqual([2, expect.stringContaining(`--resume: ${path} is not a regular file`)]);
+  });
+
   test("says so when the file of --resume cannot be written, and goes on", async () => {
     using folder = new Folder();
     const path = join(folder.file("file", ""), "position");
