@@ -37,6 +37,8 @@ interface Details {
   fields?: InvalidField[];
 }
 
+/** The most fields of a summary. */
+const maxFields = 16;
 /** The domain of an ErrorInfo of Tidings; a proxy or another service may send one of its own. */
 const domain = "tidings";
 
@@ -46,6 +48,17 @@ const domain = "tidings";
  * PublishBatch. Takes any other value, too, and never throws.
  */
 export function readError(error: unknown): ErrorSummary {
+  try {
+    return summarize(error, true);
+  } catch {
+    // A getter or a proxy has thrown.
+    const nothing = { reason: undefined, field: undefined, fields: [], retryAfterMs: undefined };
+    return { code: "unknown", ...nothing, message: "the error cannot be read" };
+  }
+}
+
+/** `hasCause`: the cause of a TidingsError counts. That of a cause does not: errors may be their own causes. */
+function summarize(error: unknown, hasCause: boolean): ErrorSummary {
   const value = typeof error === "string" ? jsonOf(error) : error;
   const { code, name, message, rawMessage, reason, field, retryAfterMs, cause, details, metadata } = asRecord(value);
   // The message of grpc-js begins with the code, so that its sentence is in `details`.
@@ -55,7 +68,9 @@ export function readError(error: unknown): ErrorSummary {
     field: textOf(field),
     ...(typeof retryAfterMs === "number" ? { retryAfterMs } : {}),
     // The client of Tidings keeps a ConnectError, which names all fields, as the cause of its own.
-    ...(name === "TidingsError" && cause !== undefined ? { fields: [...readError(cause).fields] } : {}),
+    ...(hasCause && name === "TidingsError" && cause !== undefined
+      ? { fields: [...summarize(cause, false).fields] }
+      : {}),
   };
   for (const detail of Array.isArray(details) ? details : detailsOfGrpc(metadata)) readDetail(detail, found);
   const summary = sentence ?? sentenceOf(error);
@@ -91,7 +106,10 @@ function readDetail(detail: unknown, found: Details): void {
       found.field = info.metadata.field;
     }
     const request = messageOf(detail, BadRequestSchema);
-    if (request) found.fields = request.fieldViolations.map(({ field, description }) => ({ field, description }));
+    if (request) {
+      const violations = request.fieldViolations.slice(0, maxFields);
+      found.fields = violations.map(({ field, description }) => ({ field, description }));
+    }
     const retry = messageOf(detail, RetryInfoSchema);
     if (retry) {
       const { seconds = 0n, nanos = 0 } = retry.retryDelay ?? {};

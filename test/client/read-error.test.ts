@@ -11,6 +11,7 @@ import { PublishRequestSchema, PushService } from "../../gen/tidings/v1/push_ser
 import { errorFromClose, errorFromJson } from "../../src/client/calls/wire-error.ts";
 import { connectTidings } from "../../src/client/index.ts";
 import { readError } from "../../src/client/read-error.ts";
+import { TidingsError } from "../../src/client/tidings-error.ts";
 import { fail } from "../../src/errors.ts";
 import { newTenant, startServer, type TestServer } from "../support/server.ts";
 
@@ -25,6 +26,34 @@ const whole = {
   retryAfterMs: 1500,
   message: "message.url: must be a path",
 };
+
+test("readError throws for no value, however hostile", () => {
+  const throws = () => {
+    throw new Error("hostile");
+  };
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  const own = new TidingsError("internal", "its own cause") as TidingsError & { cause: unknown };
+  own.cause = own;
+  const depth = 5_000;
+  const nested = `${'{"name":"TidingsError","cause":'.repeat(depth)}1${"}".repeat(depth)}`;
+  const getters = ["code", "name", "message", "cause", "details", "metadata"].map((name) =>
+    Object.defineProperty(new Error("x"), name, { get: throws }),
+  );
+  const details = new Proxy([], { get: throws });
+  for (const value of [
+    ...getters,
+    proxy,
+    { details },
+    { details: [proxy] },
+    nested,
+    Object.create(null),
+    Symbol("x"),
+  ]) {
+    expect(readError(value)).toMatchObject({ code: "unknown", reason: undefined, message: expect.any(String) });
+  }
+  expect(readError(own)).toMatchObject({ code: "internal", message: "its own cause" });
+});
 
 describe("readError reads", () => {
   test("a ConnectError that has not been sent", () => {
