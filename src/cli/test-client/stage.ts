@@ -103,8 +103,8 @@ export class Stage {
   }
 
   /** The next stream that the program opens. */
-  stream(expected = "another stream", deadlineMs?: number): Promise<StreamCall> {
-    return this.until(() => this.server.takeStream(), expected, deadlineMs);
+  stream(expected = "another stream", atLeastMs = 0): Promise<StreamCall> {
+    return this.until(() => this.server.takeStream(), expected, Math.max(atLeastMs, this.#deadlineMs));
   }
 
   /** The next call of a method. */

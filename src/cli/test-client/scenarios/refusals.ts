@@ -111,7 +111,7 @@ const backoff: Scenario = {
 /** The next stream, if it comes before a time of the monotonic clock. */
 async function nextStream(stage: Stage, end: number): Promise<StreamCall | undefined> {
   try {
-    return await stage.stream("another stream", end - stage.now);
+    return await stage.until(() => stage.server.takeStream(), "another stream", end - stage.now);
   } catch (error) {
     if (stage.now < end) throw error;
     return undefined;

@@ -25,7 +25,7 @@ async function requireTotals(
     return seen?.total === total && describe(seen.byCategory ?? {}) === describe(byCategory) ? true : undefined;
   };
   try {
-    await stage.until(isRight, `the totals ${total}`, 8_000);
+    await stage.until(isRight, `the totals ${total}`);
   } catch (error) {
     if (!(error instanceof Failed) || stage.program.exit !== undefined) throw error;
     const { total: seenTotal, byCategory: seen = {} } = lastTotals(stage) ?? {};
