@@ -181,3 +181,8 @@ def test_a_refused_token_is_replaced_once() -> None:
     refused = TidingsError("unauthenticated", "")
     assert attempts.delay(refused, 0) == 0
     assert attempts.delay(refused, 0) is None
+
+
+def test_a_value_that_json_cannot_hold_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match=r"^json: "):
+        requests.publish_request(user_id="ada", json={"day": object()})  # type: ignore[dict-item]

@@ -66,6 +66,9 @@ class TidingsError(Exception):
     def __str__(self) -> str:
         return f"{self.code} {self.reason}: {self.message}" if self.reason else f"{self.code}: {self.message}"
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
     def __reduce__(self) -> tuple[object, ...]:
         # The default calls the constructor with the message alone, so that no process pool could pass the error on.
         return _rebuild, (self.code, self.message, self.reason, self.field, self.retry_after, tuple(self.details))

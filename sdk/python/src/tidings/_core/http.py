@@ -6,6 +6,7 @@ the sync and the async client can both cancel a call by closing its socket.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 from collections.abc import Iterator, Mapping
@@ -121,15 +122,18 @@ class HttpConnection:
         """Returns the bytes of a request. Raises a TidingsError for a token that no header can hold."""
         if self.reusable:
             self._h11.start_next_cycle()
-        try:
+        head: bytes | None = None
+        with contextlib.suppress(h11.LocalProtocolError, UnicodeEncodeError):
             head = self._h11.send(
                 h11.Request(method="POST", target=request.target, headers=list(request.headers.items()))
             )
-        except (h11.LocalProtocolError, UnicodeEncodeError) as error:
-            raise TidingsError("invalid_argument", "token: no header can hold it") from error
+        if head is None:
+            # Not from the error of h11, whose text has the token and would reach logs with the traceback.
+            sentence = "token: must not be empty, nor have a character that no header can hold, such as a line break"
+            raise TidingsError("invalid_argument", sentence)
         body = self._h11.send(h11.Data(data=request.body))
         end = self._h11.send(h11.EndOfMessage())
-        return (head or b"") + (body or b"") + (end or b"")
+        return head + (body or b"") + (end or b"")
 
     def receive(self, data: bytes, reply: Reply) -> bool:
         """Passes the bytes of the peer, none for the end of the connection, to the reply; True when it is complete.

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, TypedDict, cast
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.json_format import ParseDict
+from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.struct_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -62,8 +62,11 @@ def kind_value(kind: KindName) -> Kind.ValueType:
 
 
 def _json_value(value: Json) -> Value:
-    # The stubs allow objects only; the function takes any value.
-    return ParseDict(cast("dict[str, Any]", value), Value())
+    try:
+        # The stubs allow objects only; the function takes any value.
+        return ParseDict(cast("dict[str, Any]", value), Value())
+    except ParseError as error:
+        raise ValueError(f"json: {error}") from error
 
 
 def _duration(value: timedelta) -> Duration:
@@ -145,7 +148,7 @@ def publish_request(
     """
     named = [user_id is not None, user_ids is not None, room_id is not None, tenant, everyone]
     if sum(named) != 1:
-        raise ValueError("audience: name one of user_id, user_ids, room_id, tenant and everyone")
+        raise ValueError("audience: name exactly one of user_id, user_ids, room_id, tenant and everyone")
     if json is not None and binary is not None:
         raise ValueError("payload: set json or binary, not both")
     _require_list("user_ids", user_ids)

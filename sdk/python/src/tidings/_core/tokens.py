@@ -26,7 +26,8 @@ class TokenState:
 def check_token(token: object) -> str:
     """Returns the token. Raises a TypeError for anything but a JWT."""
     if not isinstance(token, str) or not token:
-        raise TypeError("the token function must return a JWT")
+        found = "an empty string" if token == "" else type(token).__name__
+        raise TypeError(f"the token function must return a JWT, not {found}")
     return token
 
 
