@@ -23,15 +23,18 @@ from tidings import (
     AsyncSubscription,
     AsyncTidings,
     FileStorage,
+    Gap,
     Outcome,
     Subscription,
     Tidings,
     TidingsError,
 )
+from tidings._core.client import warn_of_missed
 from tidings._core.requests import publish_request
 from tidings.v1 import (
     ListUnreadResponse,
     Message,
+    Position,
     PublishBatchRequest,
     PublishBatchResponse,
     PublishError,
@@ -299,9 +302,9 @@ def test_canceling_the_task_that_iterates_leaves_no_task() -> None:
         asyncio.run(main(server.url))
 
 
-def final_refusal(message: str) -> Answer:
+def final_refusal(message: str, reason: str = "ROLE_FORBIDDEN") -> Answer:
     """Returns the error of a server that refuses the subscription itself."""
-    info = ErrorInfo(reason="ROLE_FORBIDDEN", domain="tidings").SerializeToString()
+    info = ErrorInfo(reason=reason, domain="tidings").SerializeToString()
     details = [{"type": "google.rpc.ErrorInfo", "value": base64.b64encode(info).decode()}]
     body = json.dumps({"code": "permission_denied", "message": message, "details": details}).encode()
     return Answer(403, body, "application/json")
@@ -321,6 +324,34 @@ def test_a_final_error_is_raised_by_the_iterator() -> None:
             assert subscription.state == "closed"
         with pytest.raises(TidingsError, match="ROLE_FORBIDDEN"):
             asyncio.run(asynchronous(server.url))
+
+
+def test_an_iterator_of_messages_alone_warns_of_missed_ones(caplog: pytest.LogCaptureFixture) -> None:
+    async def asynchronous(url: str) -> None:
+        async with AsyncTidings(url, "t") as client, client.subscribe() as subscription:
+            async for _ in subscription.messages():
+                pass
+
+    def answer(_: Request, index: int) -> Answer:
+        return final_refusal("no", "ROLE_FORBIDDEN" if index % 2 else "POSITION_IN_FUTURE")
+
+    with ScriptedServer(answer) as server:
+        with (
+            Tidings(server.url, "t") as client,
+            client.subscribe() as subscription,
+            pytest.raises(TidingsError, match="ROLE_FORBIDDEN"),
+        ):
+            list(subscription.messages())
+        with pytest.raises(TidingsError, match="ROLE_FORBIDDEN"):
+            asyncio.run(asynchronous(server.url))
+    assert (
+        caplog.messages == ["messages may be missed: the server does not know the positions (POSITION_IN_FUTURE)"] * 2
+    )
+
+
+def test_a_gap_is_logged_with_its_feed_and_range(caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_missed(Gap(after=Position(feed="user", seq=3), to=Position(feed="user", seq=7)))
+    assert caplog.messages == ["messages of the feed user are missed: those from seq 4 to 7"]
 
 
 def test_a_callback_may_close_the_subscription_and_may_raise() -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from types import TracebackType
 from typing import TypeVar
 
+from .._core.client import warn_of_missed
 from .._core.http import Endpoint, HttpConnection, StreamReply
 from .._core.machine import State
 from .._core.rooms import JoinMode
@@ -104,10 +105,15 @@ class AsyncSubscription(AsyncIterator[Event]):
         self._work()
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Iterates over the messages alone. A message is consumed when the next one is asked for."""
+        """Iterates over the messages alone. A message is consumed when the next one is asked for.
+
+        Logs a warning for each Gap and Reset: iterate over all events to react to missed messages.
+        """
         async for event in self:
             if isinstance(event, Message):
                 yield event
+            else:
+                warn_of_missed(event)
 
     def __aiter__(self) -> AsyncSubscription:
         return self

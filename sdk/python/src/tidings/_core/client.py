@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import ssl
 from collections.abc import Callable
@@ -9,10 +10,13 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from ..v1.push_service_pb2 import SubscribeRequest
+from ..events import Event, Reset
+from ..v1.push_service_pb2 import Gap, SubscribeRequest
 from .http import Endpoint
 from .rooms import Rooms
 from .session import Session
+
+log = logging.getLogger("tidings")
 
 R = TypeVar("R", bound=Message)
 
@@ -36,6 +40,19 @@ def new_session(
     return Session(
         request, rooms, random=random.random, queue_limit=queue_limit, saves=saves, token_is_fixed=token_is_fixed
     )
+
+
+def warn_of_missed(event: Event) -> None:
+    """Logs an event of messages that the application misses, for one that iterates over messages alone."""
+    if isinstance(event, Gap):
+        log.warning(
+            "messages of the feed %s are missed: those from seq %d to %d",
+            event.to.feed,
+            event.after.seq + 1,
+            event.to.seq,
+        )
+    elif isinstance(event, Reset):
+        log.warning("messages may be missed: the server does not know the positions (%s)", event.reason)
 
 
 def request_of(request: R | None, build: Callable[..., R], fields: dict[str, object]) -> R:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TypeVar
 
+from .._core.client import warn_of_missed
 from .._core.http import Endpoint, HttpConnection, StreamReply
 from .._core.machine import State
 from .._core.rooms import JoinMode
@@ -117,10 +118,15 @@ class Subscription(Iterator[Event]):
         self._waker.wake()
 
     def messages(self) -> Iterator[Message]:
-        """Iterates over the messages alone. A message is consumed when the next one is asked for."""
+        """Iterates over the messages alone. A message is consumed when the next one is asked for.
+
+        Logs a warning for each Gap and Reset: iterate over all events to react to missed messages.
+        """
         for event in self:
             if isinstance(event, Message):
                 yield event
+            else:
+                warn_of_missed(event)
 
     def __iter__(self) -> Subscription:
         return self
