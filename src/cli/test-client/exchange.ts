@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import type { ConnectError } from "@connectrpc/connect";
 import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import type { WebSocket } from "ws";
-import { reasonOf, webSocketCloseCode } from "../../errors.ts";
+import { errorTable, reasonOf, webSocketCloseCode } from "../../errors.ts";
 import { contentTypeOf, endOf, errorBody, type Form, frameOf, type RawMessage, trailersOf } from "./form.ts";
 
 /** An HTTP response as an intermediary sends it, without a word of the protocol. */
@@ -139,7 +139,7 @@ export class BridgeExchange extends FramedExchange implements Exchange {
   end(error?: ConnectError): void {
     const reason = error && reasonOf(error);
     // Only errors of the table have a close code of their own; an end without one is 1001, the server goes away.
-    if (error === undefined || reason === undefined) this.#webSocket.close(1001);
+    if (!error || !Object.hasOwn(errorTable, `${reason}`)) this.#webSocket.close(1001);
     else this.#webSocket.close(webSocketCloseCode(error), `${reason}: ${error.rawMessage}`.slice(0, 123));
   }
 

@@ -68,33 +68,29 @@ function* detailsInJson(details: unknown): Generator<Detail<string>> {
   }
 }
 
+/**
+ * An encoded google.rpc.ErrorInfo of the domain `tidings`; proxies and other services send theirs with another domain. The groups
+ * are its reason, and the value of the key `field` in its metadata. Each character is a byte, and each dot a tag or a length.
+ */
+const errorInfo = /^\n.(\w+)..tidings(?:.*\n.field..([ -~]*))?/s;
+
 /** Reads the details of an error in JSON. Stops at a malformed detail; the rest of the error is still valid. */
 function readDetails(details: unknown): ErrorExtras {
   const read: { -readonly [K in keyof ErrorExtras]: ErrorExtras[K] } = {};
   try {
     for (const { type, value } of details as Iterable<Detail<string>>) {
-      const [, first, field] = contents(atob(value));
-      if (type === "google.rpc.ErrorInfo") {
-        read.reason = first;
-        read.field = field;
-      }
-      if (type === "google.rpc.RetryInfo") read.retryAfterMs = durationMs(first);
+      const bytes = atob(value);
+      const [match, reason, field] = errorInfo.exec(bytes) ?? [];
+      if (match && type === "google.rpc.ErrorInfo") Object.assign(read, { reason, field });
+      // Behind the tag and the length of its only field.
+      if (type === "google.rpc.RetryInfo") read.retryAfterMs = durationMs(bytes.slice(2));
     }
   } catch {}
   return read;
 }
 
-/**
- * The contents of two fields of an encoded message, behind an item to ignore, each undefined where it is missing: of field
- * 1, if it comes first, which is the reason of an ErrorInfo and the delay of a RetryInfo; and of the value with the key
- * `field` in a map. Each character is a byte. Contents are shorter than 128 bytes, so their length takes one.
- */
-function contents(bytes: string): (string | undefined)[] {
-  return bytes.split(/^\n|\n.field./).map((part) => part.slice(1, 1 + part.charCodeAt(0)));
-}
-
 /** An encoded google.protobuf.Duration in ms: `\b` before the seconds, another tag before the nanoseconds. */
-function durationMs(bytes = ""): number {
+function durationMs(bytes: string): number {
   let milliseconds = 0;
   for (const [, tag, varint = ""] of bytes.matchAll(/(.)([\x80-\xff]*[^\x80-\xff])/gs)) {
     const value = [...varint].reduceRight((number, byte) => number * 128 + (byte.charCodeAt(0) & 127), 0);

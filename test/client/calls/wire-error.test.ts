@@ -1,7 +1,9 @@
+import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import {
   errorFromClose,
   errorFromConnect,
@@ -29,9 +31,23 @@ test("An error in JSON keeps its reason and its RetryInfo", () => {
         reason: "OVERLOADED",
         retryAfterMs,
         message: "message.url: later",
+        field: "message.url",
       });
     }),
   );
+});
+
+test("The ErrorInfo of another service gives no reason, and hides none", () => {
+  const value = create(ErrorInfoSchema, {
+    reason: "API_DISABLED",
+    domain: "gateway.example",
+    metadata: { field: "x" },
+  });
+  const foreign = new ConnectError("no", Code.PermissionDenied, undefined, [{ desc: ErrorInfoSchema, value }]);
+  expect(errorFromJson(errorToJson(foreign, undefined))).not.toHaveProperty("reason");
+  const own = fail("FIELD_INVALID", "is too long", { field: "message.url" });
+  own.details.push(...foreign.details);
+  expect(errorFromJson(errorToJson(own, undefined))).toMatchObject({ reason: "FIELD_INVALID", field: "message.url" });
 });
 
 describe("The close of a WebSocket", () => {

@@ -98,6 +98,11 @@ export const faults: readonly Fault[] = [
     caughtBy: ["retried-errors"],
   },
   {
+    name: "takes the ErrorInfo of a gateway for one of Tidings",
+    edits: [['error.domain === "tidings" && finalCodes', 'error.domain !== "" && finalCodes']],
+    caughtBy: ["retried-errors"],
+  },
+  {
     name: "gives up at 403 of a proxy",
     edits: [
       [

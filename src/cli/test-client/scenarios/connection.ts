@@ -1,5 +1,6 @@
 /** Connections that break: resets, silence, delays that the server names, and errors. */
 import { Code, ConnectError } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "../../../../gen/google/rpc/error_details_pb.ts";
 import { fail } from "../../../errors.ts";
 import { at, duration, note, notes, type StreamCall } from "../calls.ts";
 import { Failed, type Scenario, type Stage } from "../stage.ts";
@@ -203,6 +204,9 @@ const retried: Scenario = {
       fail("STORE_UNAVAILABLE", "the store is away"),
       new ConnectError("a gateway answers for the server", Code.PermissionDenied),
       new ConnectError("a gateway knows no such route", Code.Unimplemented),
+      new ConnectError("a gateway refuses the call", Code.PermissionDenied, undefined, [
+        { desc: ErrorInfoSchema, value: { reason: "API_DISABLED", domain: "gateway.example" } },
+      ]),
     ];
     let stream = await stage.subscribe();
     for (const error of errors) {
