@@ -2,7 +2,9 @@ package tidings
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"strings"
 
 	"connectrpc.com/connect"
 	tidingsv1 "github.com/tidings-dev/tidings/sdk/go/gen/tidings/v1"
@@ -24,7 +26,7 @@ type Outcome struct {
 	Request *PublishRequest
 	// Response is set if the message is stored.
 	Response *PublishResponse
-	// Err is set if the request was refused, and changed nothing.
+	// Err is set if the request was refused, and changed nothing. Its Field is empty; its Message names the field.
 	Err *Error
 }
 
@@ -118,7 +120,7 @@ func (c *Client) publishOnce(ctx context.Context, batch []*PublishRequest) ([]Ou
 			at := &outcomes[pending[i]]
 			at.Response, at.Err = outcome.GetOk(), nil
 			if refusal := outcome.GetError(); refusal != nil {
-				at.Response, at.Err = nil, batchError(refusal)
+				at.Response, at.Err = nil, batchError(refusal, i)
 				if isTransient(at.Err.Code, at.Err.Reason) {
 					again = append(again, pending[i])
 				}
@@ -131,10 +133,12 @@ func (c *Client) publishOnce(ctx context.Context, batch []*PublishRequest) ([]Ou
 	}
 }
 
-// batchError returns the error of an outcome.
-func batchError(refusal *tidingsv1.PublishError) *Error {
+// batchError returns the error of the outcome at an index of an answer. The server's sentence names the field from the
+// whole call on, as requests[3].message.url, but the index in a call is not the Index of an Outcome, so it is left out.
+func batchError(refusal *tidingsv1.PublishError, index int) *Error {
 	code := connect.CodeUnknown
 	// Keeps the code where a newer server has another one.
 	_ = code.UnmarshalText([]byte(refusal.GetCode()))
-	return &Error{Code: code, Reason: refusal.GetReason(), Message: refusal.GetMessage()}
+	message := strings.TrimPrefix(refusal.GetMessage(), fmt.Sprintf("requests[%d].", index))
+	return &Error{Code: code, Reason: refusal.GetReason(), Message: message}
 }

@@ -36,10 +36,35 @@ func stored(request *tidingsv1.PublishBatchRequest) *tidingsv1.PublishBatchRespo
 	return response
 }
 
-func refused(code, reason string) *tidingsv1.PublishOutcome {
+func refused(code, reason, message string) *tidingsv1.PublishOutcome {
 	return &tidingsv1.PublishOutcome{Result: &tidingsv1.PublishOutcome_Error{
-		Error: &tidingsv1.PublishError{Code: code, Reason: reason, Message: "a sentence"},
+		Error: &tidingsv1.PublishError{Code: code, Reason: reason, Message: message},
 	}}
+}
+
+func TestPublishBatchNamesAFieldFromItsRequestOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake, client := newFake(t, nil)
+		taken := 0
+		fake.batch = func(request *tidingsv1.PublishBatchRequest) (*tidingsv1.PublishBatchResponse, error) {
+			response := stored(request)
+			if len(request.GetRequests()) < maxBatch {
+				message := "requests[1].message.url: must be an https, http or relative URL"
+				response.Outcomes[1] = refused("invalid_argument", "FIELD_INVALID", message)
+			}
+			return response, nil
+		}
+		for outcome, err := range client.PublishBatch(t.Context(), numbered(maxBatch+2, 0, &taken)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if outcome.Index == maxBatch+1 {
+				equal(t, []string{outcome.Err.Message}, []string{"message.url: must be an https, http or relative URL"})
+			} else if outcome.Err != nil {
+				t.Errorf("outcome %d: %v", outcome.Index, outcome.Err)
+			}
+		}
+	})
 }
 
 func TestPublishBatchCutsAtAThousandRequestsAndOneMebibyte(t *testing.T) {
@@ -90,9 +115,9 @@ func TestPublishBatchRepeatsWhatFailedForAWhile(t *testing.T) {
 			case 1:
 				return nil, refusal(connect.CodeUnavailable, "STORE_UNAVAILABLE")
 			case 2:
-				response.Outcomes[1] = refused("unavailable", "STORE_UNAVAILABLE")
-				response.Outcomes[2] = refused("invalid_argument", "FIELD_INVALID")
-				response.Outcomes[3] = refused("resource_exhausted", "RATE_LIMITED")
+				response.Outcomes[1] = refused("unavailable", "STORE_UNAVAILABLE", "a sentence")
+				response.Outcomes[2] = refused("invalid_argument", "FIELD_INVALID", "a sentence")
+				response.Outcomes[3] = refused("resource_exhausted", "RATE_LIMITED", "a sentence")
 			}
 			return response, nil
 		}
