@@ -21,8 +21,9 @@
 //
 // # Errors
 //
-// Calls and loops return an [*Error], whose Reason is one of the table in docs/errors.md. A call is retried until its
-// deadline when that is safe and may help; the error of the last attempt is returned.
+// Calls return an [*Error], whose Reason is one of the table in docs/errors.md, and so do loops that the server ends. A loop
+// whose context has ended returns the context's cause. A call is retried until its deadline when that is safe and may help;
+// the error of the last attempt is returned.
 //
 // # Positions
 //

@@ -5,7 +5,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// The types of the contract, generated from proto/tidings/v1. Their fields are described there.
+// A type of the contract. The package github.com/tidings-dev/tidings/sdk/go/gen/tidings/v1 describes it and its fields.
 type (
 	Actor                  = tidingsv1.Actor
 	Audience               = tidingsv1.Audience
@@ -41,7 +41,7 @@ type (
 const (
 	// KindNotification is stored, and unread until its receiver marks it as read.
 	KindNotification = tidingsv1.Kind_KIND_NOTIFICATION
-	// KindActivity is stored, but never counted as unread.
+	// KindActivity is stored, but never counted as unread. It goes to the whole tenant.
 	KindActivity = tidingsv1.Kind_KIND_ACTIVITY
 	// KindEvent goes to open streams only, unless it has a ttl.
 	KindEvent = tidingsv1.Kind_KIND_EVENT
@@ -111,7 +111,7 @@ func IDs(messageIDs ...string) *tidingsv1.MarkReadRequest_Ids {
 	return &tidingsv1.MarkReadRequest_Ids{Ids: &tidingsv1.MessageIds{MessageIds: messageIDs}}
 }
 
-// All returns the target of a MarkReadRequest that means every message.
+// All returns the target of a MarkReadRequest that means every message that is unread when the server gets it.
 func All() *tidingsv1.MarkReadRequest_All {
 	return &tidingsv1.MarkReadRequest_All{All: true}
 }
