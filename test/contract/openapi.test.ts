@@ -1,4 +1,4 @@
-/** The schemas of gen/openapi.json against what a server accepts, refuses and answers. */
+/** The schemas of gen/openapi.json, compared with the requests that a server accepts and refuses, and with its answers. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import {

@@ -1,4 +1,4 @@
-/** The examples of docs/bridge.md, sent to a server and compared with what it sends. */
+/** The examples of docs/bridge.md, sent to a server and compared with its events. */
 import { once } from "node:events";
 import { request } from "node:http";
 import { connect } from "node:net";
@@ -29,7 +29,7 @@ function normal(value: unknown): unknown {
   });
 }
 
-/** A socket, and what it has received. */
+/** A socket, and the events that it has received. */
 class Session {
   readonly socket: WebSocket;
   readonly events: Record<string, unknown>[] = [];

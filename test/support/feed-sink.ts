@@ -14,7 +14,7 @@ export function feedRequest(feed: NamedFeed, start: FeedStart): FeedRequest {
   return { feed, start, filter: create(SubscribeRequestSchema) };
 }
 
-/** What a reader of one feed gets. */
+/** Records the messages and positions of a reader of one feed. */
 export class TestFeedSink implements FeedSink {
   readonly queued = 0;
   readonly ids: string[] = [];

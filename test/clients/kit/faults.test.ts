@@ -1,4 +1,4 @@
-/** The kit is judged by clients with faults: each is caught by the scenario that names the rule which it breaks. */
+/** The kit is judged by clients with faults: the scenario of the rule that a fault breaks has to catch it. */
 import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -37,7 +37,7 @@ function run(program: string, names: readonly string[], parallel: number, deadli
   return runScenarios(chosen, { command, parallel, deadlineMs, report: () => {} });
 }
 
-/** The verdicts on the faulty clients, some of which run at the same time: most of them wait for what never comes. */
+/** The verdicts on the faulty clients. Some run at the same time, because most of them wait for a step that never comes. */
 const verdicts = new Map<Fault, Promise<Verdict[]>>();
 beforeAll(() => {
   const waiting = [...faults.entries()];
