@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import json
 import os
 import socket
@@ -29,8 +30,11 @@ from tidings import (
     Tidings,
     TidingsError,
 )
+from tidings._async.wire import AsyncWire
 from tidings._core.client import warn_of_missed
+from tidings._core.http import Endpoint
 from tidings._core.requests import publish_request
+from tidings._sync.wire import Wire
 from tidings.v1 import (
     ListUnreadResponse,
     Message,
@@ -134,6 +138,155 @@ def test_a_token_function_that_fails_is_asked_again(publish: Publish) -> None:
     with ScriptedServer(lambda _, index: PUBLISHED) as server:
         assert publish(server.url, publish_request(user_id="ada"), token).message_id == "m"
     assert asked == [False, False]
+
+
+def test_a_token_with_a_line_end_is_replaced_by_the_next_one(publish: Publish) -> None:
+    tokens = iter(["t\n", "t"])
+    with ScriptedServer(lambda *_: PUBLISHED) as server:
+        assert publish(server.url, publish_request(user_id="ada"), lambda _: next(tokens)).message_id == "m"
+    assert [request.token for request in server.requests] == ["Bearer t"]
+
+
+def test_a_short_call_leaves_a_slow_token_function_to_the_others() -> None:
+    called: list[bool] = []
+    release = threading.Event()
+
+    def token(refresh: bool) -> str:
+        called.append(refresh)
+        assert release.wait(10)
+        return "t"
+
+    with ScriptedServer(lambda *_: PUBLISHED) as server, Tidings(server.url, token) as client:
+        for _ in range(3):
+            with pytest.raises(TidingsError, match="no token"):
+                client.publish(user_id="ada", timeout=0.01)
+        release.set()
+        assert client.publish(user_id="ada").message_id == "m"
+    assert called == [False]
+
+
+def test_a_token_function_that_never_answers_is_called_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+
+    def blocking(called: list[bool]) -> str:
+        if len(called) == 1:
+            release.wait(10)
+        return "t"
+
+    async def suspending(called: list[bool]) -> str:
+        if len(called) == 1:
+            await asyncio.Event().wait()
+        return "t"
+
+    async def asynchronous(url: str) -> None:
+        called: list[bool] = []
+        async with AsyncTidings(url, lambda refresh: called.append(refresh) or suspending(called)) as client:  # type: ignore[func-returns-value]
+            assert (await client.publish(user_id="ada")).message_id == "m"
+        assert called == [False, False]
+
+    for module in ("_sync", "_async"):
+        monkeypatch.setattr(f"tidings.{module}.tokens.TOKEN_TIMEOUT", 0.2)
+    monkeypatch.setattr("tidings._core.retry.ATTEMPT_TIMEOUT", 0.02)
+    monkeypatch.setattr("tidings._core.backoff.BASE", 0.05)
+    called: list[bool] = []
+    with ScriptedServer(lambda *_: PUBLISHED) as server:
+        with Tidings(server.url, lambda refresh: called.append(refresh) or blocking(called)) as client:  # type: ignore[func-returns-value]
+            assert client.publish(user_id="ada").message_id == "m"
+        assert called == [False, False]
+        release.set()
+        asyncio.run(asynchronous(server.url))
+
+
+def test_closing_a_client_does_not_cancel_the_task_of_a_call() -> None:
+    async def main() -> None:
+        asked = asyncio.Event()
+
+        async def token(refresh: bool) -> str:
+            asked.set()
+            await asyncio.Event().wait()
+            return "t"
+
+        async with AsyncTidings("http://127.0.0.1:9", token) as client:
+            call = asyncio.ensure_future(client.publish(user_id="ada"))
+            await asked.wait()
+        with pytest.raises(TidingsError, match="no token"):
+            await call
+
+    asyncio.run(main())
+
+
+def test_a_system_without_free_descriptors_is_a_failure_of_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with Tidings("http://127.0.0.1:9", "t") as client:
+        monkeypatch.setattr("tidings._sync.wire.socket.socket", exhausted)
+        with pytest.raises(TidingsError, match="Too many open files") as raised:
+            client.mark_read(all=True)
+        assert raised.value.code == "unavailable"
+
+
+class HastyServer:
+    """Answers each connection before it has read the request, and closes it."""
+
+    def __init__(self, response: bytes) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.connections = 0
+        self._response = response
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            with connection:
+                if not connection.recv(1):
+                    return
+                self.connections += 1
+                connection.sendall(self._response)
+
+    def __enter__(self) -> HastyServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        socket.create_connection(self._listener.getsockname()).close()
+        self._thread.join()
+        self._listener.close()
+
+
+def test_a_server_may_refuse_a_request_that_it_has_not_read(publish: Publish) -> None:
+    body = json.dumps({"code": "resource_exhausted", "message": "too long"}).encode()
+    head = b"HTTP/1.1 413 X\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    with HastyServer(head % len(body) + body) as server, pytest.raises(TidingsError, match="too long") as raised:
+        publish(server.url, publish_request(user_id="ada", content="x" * (8 << 20)))
+    assert raised.value.code == "resource_exhausted"
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("data", [b"HTTP/1.1 408 X\r\n\r\n", b""])
+def test_an_idle_connection_with_unexpected_bytes_or_an_end_is_not_used_again(data: bytes) -> None:
+    async def asynchronous(listener: socket.socket, endpoint: Endpoint) -> None:
+        wire = await AsyncWire.open(endpoint, None)
+        peer, _ = listener.accept()
+        assert wire.is_silent()
+        assert wire.is_silent()
+        peer.sendall(data)
+        peer.close()
+        while wire.is_silent():
+            await asyncio.sleep(0)
+        wire.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = Endpoint.parse(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        wire = Wire.open(endpoint, None, lambda: time.monotonic() + 10)
+        peer, _ = listener.accept()
+        assert wire.is_silent()
+        peer.sendall(data)
+        peer.close()
+        assert not wire.is_silent()
+        wire.close()
+        asyncio.run(asyncio.wait_for(asynchronous(listener, endpoint), 10))
 
 
 def batch_answer(request: Request, index: int) -> Answer:

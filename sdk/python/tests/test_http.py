@@ -6,6 +6,7 @@ import base64
 import json
 import pickle
 import struct
+import traceback
 from collections.abc import Mapping
 
 import pytest
@@ -14,9 +15,12 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings import TidingsError
+from tidings import Tidings, TidingsError
+from tidings._async.tokens import AsyncTokens
 from tidings._core.http import Endpoint, HttpConnection, StreamReply, UnaryReply
-from tidings.v1 import Heartbeat, Message, PublishRequest, PublishResponse, SubscribeResponse
+from tidings._core.session import OpenStream, RefuseToken
+from tidings._sync.tokens import Tokens
+from tidings.v1 import Heartbeat, Message, PublishRequest, PublishResponse, SubscribeRequest, SubscribeResponse
 
 ENDPOINT = Endpoint.parse("http://push.example:8080/base/")
 
@@ -91,18 +95,76 @@ def test_a_request_is_a_post_with_a_token_and_a_timeout() -> None:
     assert PublishRequest.FromString(body).request_id == "r"
 
 
-@pytest.mark.parametrize("url", ["", "push.example", "ftp://x", "http://", "http://u:p@x", "http://x?q", "http://x#f"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *["", "push.example", "ftp://x", "http://", "http://u:p@x", "http://x?q", "http://x#f", "http://x:port"],
+        *["http://a..b", "http://a b", "http://a\0b", "http://x/a b", "http://x/\u00fc", f"http://{'a' * 64}.example"],
+    ],
+)
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="url"):
         Endpoint.parse(url)
 
 
-@pytest.mark.parametrize("token", ["a\r\nb", "ü", "a\0"])
-def test_a_token_that_no_header_can_hold_is_refused(token: str) -> None:
+@pytest.mark.parametrize("token", ["secret\r\nb", "secret\n", "secretü", "secret\0", ""])
+def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(token: str) -> None:
     with pytest.raises(TidingsError, match="token") as raised:
         HttpConnection().send(ENDPOINT.unary("s/M", PublishRequest(), token=token, timeout=1))
-    # Else the token would be in every traceback.
-    assert raised.value.__cause__ is None and raised.value.__context__ is None
+    assert (raised.value.__cause__, raised.value.__context__) == (None, None)
+    for tokens in (Tokens, AsyncTokens):
+        with pytest.raises(ValueError, match="token: must be a JWT") as refused:
+            tokens(token)
+        assert "secret" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_no_repr_shows_a_token() -> None:
+    request = ENDPOINT.unary("s/M", PublishRequest(), token="secret", timeout=1)
+    for value in (
+        request,
+        OpenStream("secret", SubscribeRequest()),
+        RefuseToken("secret"),
+        Tidings("http://x", "secret"),
+    ):
+        assert "secret" not in repr(value)
+
+
+def test_a_host_in_any_script_is_sent_in_ascii() -> None:
+    endpoint = Endpoint.parse("https://B\u00fccher.example:8443/a")
+    assert (endpoint.host, endpoint.authority) == ("xn--bcher-kva.example", "xn--bcher-kva.example:8443")
+    assert Endpoint.parse("http://[::1]").authority == "[::1]"
+
+
+@pytest.mark.parametrize("timeout", [1e-9, 1e12, float("inf")])
+def test_a_timeout_has_at_most_ten_digits(timeout: float) -> None:
+    headers = ENDPOINT.unary("s/M", PublishRequest(), token="t", timeout=timeout).headers
+    assert headers["Connect-Timeout-Ms"] in ("1", "9999999999")
+
+
+def test_bytes_after_a_response_are_not_taken_for_the_next_one() -> None:
+    http = HttpConnection()
+    http.send(ENDPOINT.unary("s/M", PublishRequest(), token="t", timeout=1))
+    assert http.receive(response(200, b"", {}) + response(200, b"forged", {}), UnaryReply())
+    assert not http.reusable
+
+
+def test_interim_responses_are_skipped() -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    assert unary(interim + response(200, b"x", {"Content-Type": "application/proto"})) == b"x"
+
+
+def test_endless_headers_are_refused() -> None:
+    http, reply = HttpConnection(), UnaryReply()
+    http.send(ENDPOINT.unary("s/M", PublishRequest(), token="t", timeout=1))
+    http.receive(b"HTTP/1.1 200 OK\r\n", reply)
+    with pytest.raises(TidingsError, match="cut"):
+        for _ in range(100):
+            http.receive(b"A: " + b"x" * 1000 + b"\r\n", reply)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_an_error(status: int) -> None:
+    assert unary_error(response(status, b"", {"Location": "https://elsewhere.example/"})).code == "unavailable"
 
 
 def test_an_ipv6_address_is_connected_to_without_its_brackets() -> None:
@@ -191,6 +253,7 @@ def test_a_stream_is_the_same_however_its_bytes_arrive(data: st.DataObject) -> N
         chunked(envelope(b"{}", 2)),
         chunked(envelope(b"null", 2)),
         chunked(envelope(b"nonsense", 2)),
+        chunked(envelope(b"[" * 100_000, 2)),
         chunked(b"\0\0\0\0\5x"),
         b"zz\r\n",
         b"",

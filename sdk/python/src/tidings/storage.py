@@ -44,5 +44,9 @@ class FileStorage:
     def save(self, text: str, /) -> None:
         """Replaces the file."""
         temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
-        temporary.write_text(text, "utf-8")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            # Without it, a crash of the machine may leave an empty file under the name.
+            os.fsync(file.fileno())
         temporary.replace(self._path)

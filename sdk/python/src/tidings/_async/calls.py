@@ -91,7 +91,7 @@ class AsyncCaller:
             raise TidingsError("canceled", "the client is closed")
         wire, http = self._take() or (await AsyncWire.open(self._endpoint, self._tls), HttpConnection())
         try:
-            await wire.send(http.send(self._endpoint.unary(method, request, token=token, timeout=deadline - _now())))
+            wire.send(http.send(self._endpoint.unary(method, request, token=token, timeout=deadline - _now())))
             reply = UnaryReply()
             while not http.receive(await wire.receive(), reply):
                 pass
@@ -108,7 +108,7 @@ class AsyncCaller:
         """Takes an idle connection that its peer has not closed."""
         while self._idle:
             wire, http = self._idle.pop()
-            if wire.is_open:
+            if wire.is_silent():
                 return wire, http
             wire.close()
         return None

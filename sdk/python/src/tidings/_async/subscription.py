@@ -259,7 +259,7 @@ class AsyncSubscription(AsyncIterator[Event]):
             wire = await AsyncWire.open(self._endpoint, self._tls)
             http, reply = HttpConnection(), StreamReply()
             request = self._endpoint.stream("tidings.v1.PushService/Subscribe", stream.request, token=stream.token)
-            await wire.send(http.send(request))
+            wire.send(http.send(request))
             while reply.error is None:
                 http.receive(await wire.receive(), reply)
                 now = self._loop.time()

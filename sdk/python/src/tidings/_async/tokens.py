@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from .._core.session import TOKEN_TIMEOUT
-from .._core.tokens import TokenState, check_token, token_error
+from .._core.tokens import TokenState, check_source, check_token, token_error
 from ..errors import TidingsError
 
 AsyncTokenSource: TypeAlias = str | Callable[[bool], str | Awaitable[str]]
@@ -19,7 +19,8 @@ class AsyncTokens:
     """The token that subscriptions and calls share."""
 
     def __init__(self, source: AsyncTokenSource) -> None:
-        self._source = source
+        """Raises a ValueError for a string that is no JWT."""
+        self._source = check_source(source)
         self._state = TokenState()
         self._request: asyncio.Task[str] | None = None
 
@@ -40,13 +41,14 @@ class AsyncTokens:
             # Its error is no surprise to the event loop, even if nobody waits any more.
             self._request.add_done_callback(lambda task: task.cancelled() or task.exception())
         request = self._request
-        try:
-            # A caller that is canceled leaves the call of the token function to the others.
-            return await asyncio.wait_for(asyncio.shield(request), TOKEN_TIMEOUT)
-        except asyncio.TimeoutError as error:
+        # A caller that is canceled leaves the call of the token function to the others.
+        await asyncio.wait([request])
+        if request.cancelled():
             if self._request is request:
-                self.abandon()
-            raise TidingsError("deadline_exceeded", "no token came in time") from error
+                self._request = None
+            # Not the CancelledError of the call, by which the task of the caller would seem to be canceled.
+            raise TidingsError("deadline_exceeded", "no token came in time")
+        return request.result()
 
     def refuse(self, token: str) -> None:
         """Drops a token that the server refused."""
@@ -63,7 +65,9 @@ class AsyncTokens:
         request = asyncio.current_task()
         try:
             result = source(self._state.refresh)
-            token = check_token(await result if inspect.isawaitable(result) else result)
+            if inspect.isawaitable(result):
+                result = await asyncio.wait_for(result, TOKEN_TIMEOUT)
+            token = check_token(result)
         except Exception as error:
             if self._request is request:
                 self._request = None

@@ -26,13 +26,12 @@ class AsyncWire:
         except OSError as error:
             raise TidingsError("unavailable", f"cannot connect to {endpoint.authority}: {error}") from error
 
-    async def send(self, data: bytes) -> None:
-        """Sends all of the data."""
-        try:
-            self._writer.write(data)
-            await self._writer.drain()
-        except OSError as error:
-            raise TidingsError("unavailable", f"the connection was cut: {error}") from error
+    def send(self, data: bytes) -> None:
+        """Sends all of the data in the background.
+
+        A server may refuse a request before it has read all of it. receive() then returns its response, or the error.
+        """
+        self._writer.write(data)
 
     async def receive(self) -> bytes:
         """Returns what has arrived, waiting for the first byte; nothing at the end of the connection."""
@@ -41,10 +40,19 @@ class AsyncWire:
         except OSError as error:
             raise TidingsError("unavailable", f"the connection was cut: {error}") from error
 
-    @property
-    def is_open(self) -> bool:
-        """Whether an idle connection is still open."""
-        return not self._reader.at_eof() and self._reader.exception() is None and not self._writer.is_closing()
+    def is_silent(self) -> bool:
+        """Reports whether an idle connection is still open: bytes or an end are due to nothing that was asked."""
+        if self._writer.is_closing():
+            return False
+        # A StreamReader does not say what it has, but a read that has to wait has found no bytes, no end and no error.
+        read = self._reader.read(1)
+        try:
+            read.send(None)
+        except (StopIteration, OSError):
+            return False
+        finally:
+            read.close()
+        return True
 
     def close(self) -> None:
         """Closes the connection at once: what is unsent belongs to a call that nobody waits for."""

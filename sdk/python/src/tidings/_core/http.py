@@ -6,11 +6,11 @@ the sync and the async client can both cancel a call by closing its socket.
 
 from __future__ import annotations
 
-import contextlib
 import json
+import re
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -26,6 +26,7 @@ MAX_MESSAGE_BYTES = 17 << 20
 """The longest message that is accepted: the server's limit of 16 MiB, and some room for its envelope."""
 
 _MAX_ERROR_BYTES = 1 << 20
+_VISIBLE = re.compile("[!-~]+")
 _END_STREAM = 0x02
 _COMPRESSED = 0x01
 
@@ -51,11 +52,20 @@ class Endpoint:
         if parts.query or parts.fragment or parts.username is not None:
             raise ValueError("url: must have no query, fragment, user or password")
         secure = parts.scheme == "https"
+        try:
+            # The resolver raises for a name that cannot be encoded, at every attempt to connect.
+            host = parts.hostname.encode("idna").decode("ascii")
+            port = parts.port
+        except ValueError as error:
+            raise ValueError(f"url: {error}") from error
+        if not _VISIBLE.fullmatch(host) or not _VISIBLE.fullmatch(parts.path or "/"):
+            raise ValueError("url: must have no spaces, and only ASCII characters in its path")
+        authority = f"[{host}]" if ":" in host else host
         return Endpoint(
             secure=secure,
-            host=parts.hostname,
-            port=parts.port or (443 if secure else 80),
-            authority=parts.netloc,
+            host=host,
+            port=port or (443 if secure else 80),
+            authority=f"{authority}:{port}" if port else authority,
             prefix=parts.path.rstrip("/"),
         )
 
@@ -63,7 +73,8 @@ class Endpoint:
         """Returns the request of a call, such as `tidings.v1.PushService/Publish`."""
         headers = {
             "Content-Type": "application/proto",
-            "Connect-Timeout-Ms": str(max(1, int(timeout * 1000))),
+            # At most ten digits.
+            "Connect-Timeout-Ms": str(int(min(max(1.0, timeout * 1000), 9_999_999_999))),
         }
         return self._request(method, request.SerializeToString(), token, headers)
 
@@ -79,6 +90,8 @@ class Endpoint:
             "User-Agent": f"tidings-python/{_version.VERSION}",
             "Connect-Protocol-Version": "1",
             "Authorization": f"Bearer {token}",
+            # Without it, a server may use any encoding. Source: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3
+            "Accept-Encoding": "identity",
             "Content-Length": str(len(body)),
             **headers,
         }
@@ -90,7 +103,8 @@ class HttpRequest:
     """A POST."""
 
     target: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
+    """The headers, which have the token."""
     body: bytes
 
 
@@ -115,25 +129,25 @@ class HttpConnection:
 
     @property
     def reusable(self) -> bool:
-        """Whether the last response is complete and another request may follow."""
-        return self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
+        """Whether the last response is complete and another request may follow.
+
+        Bytes after the response would be taken for the next one, so they end the connection.
+        """
+        done = self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
+        return done and self._h11.trailing_data == (b"", False)
 
     def send(self, request: HttpRequest) -> bytes:
         """Returns the bytes of a request. Raises a TidingsError for a token that no header can hold."""
         if self.reusable:
             self._h11.start_next_cycle()
-        head: bytes | None = None
-        with contextlib.suppress(h11.LocalProtocolError, UnicodeEncodeError):
-            head = self._h11.send(
-                h11.Request(method="POST", target=request.target, headers=list(request.headers.items()))
-            )
-        if head is None:
-            # Not from the error of h11, whose text has the token and would reach logs with the traceback.
+        # h11 quotes a bad header, so that its error would put the token into a traceback.
+        if not is_token(request.headers["Authorization"].removeprefix("Bearer ")):
             sentence = "token: must not be empty, nor have a character that no header can hold, such as a line break"
             raise TidingsError("invalid_argument", sentence)
+        head = self._h11.send(h11.Request(method="POST", target=request.target, headers=list(request.headers.items())))
         body = self._h11.send(h11.Data(data=request.body))
         end = self._h11.send(h11.EndOfMessage())
-        return head + (body or b"") + (end or b"")
+        return (head or b"") + (body or b"") + (end or b"")
 
     def receive(self, data: bytes, reply: Reply) -> bool:
         """Passes the bytes of the peer, none for the end of the connection, to the reply; True when it is complete.
@@ -249,6 +263,11 @@ class StreamReply:
         return error_from_response(self._status, self._headers, bytes(self._buffer))
 
 
+def is_token(token: str) -> bool:
+    """Reports whether a header can hold the token."""
+    return _VISIBLE.fullmatch(token) is not None
+
+
 def media_type(headers: Mapping[str, str]) -> str:
     """Returns the media type of a response, without parameters."""
     return headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -266,7 +285,7 @@ def decode(message: SubscribeResponse, data: bytes) -> SubscribeResponse:
 def _end_of_stream(payload: bytes) -> TidingsError:
     try:
         end = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         end = None
     error = error_from_json(end.get("error")) if isinstance(end, dict) else None
     # A stream of Tidings ends with an error only.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..errors import ErrorCode, TidingsError
@@ -51,14 +51,14 @@ class AbandonToken:
 class RefuseToken:
     """The server refused this token: the next one must be a fresh one."""
 
-    token: str
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True)
 class OpenStream:
     """Open a stream; call event() with each event, and ended() at its end."""
 
-    token: str
+    token: str = field(repr=False)
     request: SubscribeRequest
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TypeAlias
 
 from .._core.session import TOKEN_TIMEOUT
-from .._core.tokens import TokenState, check_token, token_error
+from .._core.tokens import TokenState, check_source, check_token, token_error
 from ..errors import TidingsError
 
 TokenSource: TypeAlias = str | Callable[[bool], str]
@@ -24,10 +26,13 @@ class Tokens:
     """The token that subscriptions and calls share. Safe for use by several threads."""
 
     def __init__(self, source: TokenSource) -> None:
-        self._source = source
+        """Raises a ValueError for a string that is no JWT."""
+        self._source = check_source(source)
         self._state = TokenState()
         self._lock = threading.Lock()
         self._request: Future[str] | None = None
+        self._overdue_at = 0.0
+        self._process = os.getpid()
 
     @property
     def fixed(self) -> bool:
@@ -43,9 +48,10 @@ class Tokens:
             return fixed
         with self._lock:
             request = self._request
-            if request is not None:
+            if request is not None and (request.done() or self._is_called()):
                 return request
             request = self._request = Future()
+            self._overdue_at, self._process = time.monotonic() + TOKEN_TIMEOUT, os.getpid()
             refresh = self._state.refresh
         threading.Thread(target=self._fetch, args=(source, refresh, request), name="tidings-token", daemon=True).start()
         return request
@@ -59,7 +65,7 @@ class Tokens:
             # The token function may have raised one of its own.
             if request.done():
                 raise token_error(error) from error
-            self.abandon(request)
+            # The token function may still answer in time for others.
             raise TidingsError("deadline_exceeded", "no token came in time") from error
         except Exception as error:
             raise token_error(error) from error
@@ -75,6 +81,10 @@ class Tokens:
         with self._lock:
             if request is None or self._request is request:
                 self._request = None
+
+    def _is_called(self) -> bool:
+        """Reports whether the token function may still answer: a fork leaves its thread to the parent."""
+        return time.monotonic() < self._overdue_at and self._process == os.getpid()
 
     def _fetch(self, source: Callable[[bool], str], refresh: bool, request: Future[str]) -> None:
         try:

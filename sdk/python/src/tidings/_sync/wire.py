@@ -84,7 +84,12 @@ class Wire:
             raise TidingsError("unavailable", f"cannot resolve {endpoint.host}: {error}") from error
         failure: OSError | None = None
         for family, kind, protocol, _, address in addresses:
-            sock = socket.socket(family, kind, protocol)
+            try:
+                sock = socket.socket(family, kind, protocol)
+            except OSError as error:
+                # No descriptor is left, or the system has no IPv6.
+                failure = error
+                continue
             try:
                 return Wire._connect(sock, address, endpoint, tls, check, waker)
             except OSError as error:
@@ -127,11 +132,19 @@ class Wire:
             raise
 
     def send(self, data: bytes, check: Check) -> None:
-        """Sends all of the data."""
+        """Sends all of the data, or less when the peer has closed the connection.
+
+        A server may refuse a request before it has read all of it. receive() then returns its response, or the error.
+        """
         sent = 0
         while sent < len(data):
             part = data[sent : sent + _CHUNK]
-            sent += self._guard(functools.partial(self._socket.send, part), check)
+            try:
+                sent += self._attempt(functools.partial(self._socket.send, part), check)
+            except (ConnectionError, ssl.SSLEOFError):
+                return
+            except OSError as error:
+                raise TidingsError("unavailable", f"the connection was cut: {error}") from error
 
     def receive(self, check: Check) -> bytes:
         """Returns what has arrived, waiting for the first byte; nothing at the end of the connection."""
