@@ -182,16 +182,20 @@ func TestPublishReplacesARefusedTokenOnce(t *testing.T) {
 }
 
 func TestATokenFunctionCanEndCallsAndSubscriptions(t *testing.T) {
+	t.Setenv("TIDINGS_TEST_TOKEN", "secret\r\nX-Admin: 1")
 	signedOut := &Error{Code: connect.CodeUnauthenticated, Message: "signed out"}
 	for name, token := range map[string]TokenFunc{
 		"an error of its own": func(context.Context, bool) (string, error) { return "", fmt.Errorf("the session: %w", signedOut) },
 		"no static token":     StaticToken(""),
 		"no variable":         EnvToken("TIDINGS_NO_SUCH_TOKEN"),
+		"a static line break": StaticToken("secret\n"),
+		"a line break":        EnvToken("TIDINGS_TEST_TOKEN"),
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			_, client := newFake(t, token)
 			since := time.Now()
-			if _, err := client.Publish(t.Context(), notify("a")); err == nil || !strings.Contains(err.Error(), "token: ") {
+			if _, err := client.Publish(t.Context(), notify("a")); err == nil || !strings.Contains(err.Error(), "token: ") ||
+				strings.Contains(err.Error(), "secret") {
 				t.Errorf("%s: Publish returns %v", name, err)
 			}
 			if err := startLoop(client.Subscribe(t.Context()), false).wait(); err == nil {
@@ -209,8 +213,11 @@ func TestCallsRetryErrorsOfTheTokenFunction(t *testing.T) {
 		calls := 0
 		var log bytes.Buffer
 		fake, client := newFake(t, func(context.Context, bool) (string, error) {
-			if calls++; calls < 4 {
+			switch calls++; calls {
+			case 1, 2:
 				return "", errors.New("the login service is away")
+			case 3:
+				return "<html>\n", nil
 			}
 			return "token", nil
 		}, WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
@@ -313,7 +320,7 @@ func TestMistakesOfTheCallerAreNotRetried(t *testing.T) {
 		if _, err := client.Publish(t.Context(), notify("\xff")); ReadError(err).Code != connect.CodeInvalidArgument {
 			t.Errorf("a title that is not UTF-8 returns %v", err)
 		}
-		for _, url := range []string{"", "tidings.test", "ftp://tidings.test", "http://a:b@tidings.test", "http://tidings.test/?a", "http://%"} {
+		for _, url := range []string{"", "tidings.test", "ftp://tidings.test", "http://a:b@tidings.test", "http://tidings.test/?a", "http://tidings.test?", "http://%"} {
 			client := NewClient(url, StaticToken("t"))
 			if _, err := client.Publish(t.Context(), notify("a")); ReadError(err).Code != connect.CodeInvalidArgument ||
 				strings.Contains(err.Error(), "a:b") {

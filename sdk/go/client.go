@@ -137,7 +137,7 @@ func newTransport() *http.Transport {
 func parseURL(text string) (string, error) {
 	parsed, err := url.Parse(text)
 	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "" || parsed.User != nil ||
-		parsed.RawQuery != "" || parsed.Fragment != "" {
+		parsed.RawQuery != "" || parsed.ForceQuery || parsed.Fragment != "" {
 		// The text may contain a password, which does not belong in a log.
 		return "", invalid("url: must be an http or https URL without user, password, query or fragment")
 	}

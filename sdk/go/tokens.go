@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,9 @@ func StaticToken(token string) TokenFunc {
 		if token == "" {
 			return "", invalid("the static token is empty")
 		}
+		if !isToken(token) {
+			return "", invalid("the static token " + noToken)
+		}
 		return token, nil
 	}
 }
@@ -39,8 +43,19 @@ func EnvToken(name string) TokenFunc {
 		if token == "" {
 			return "", invalid(name + " is not set")
 		}
+		if !isToken(token) {
+			return "", invalid(name + " " + noToken)
+		}
 		return token, nil
 	}
+}
+
+// noToken says what is wrong with a token for which isToken is false, without quoting it.
+const noToken = "has a space, a line break or a character outside ASCII, so it is no JWT"
+
+// isToken reports whether a header can hold a token. The usual mistakes are the line break of a file and an error page.
+func isToken(token string) bool {
+	return token != "" && !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // tokens holds the token in use, which all calls and subscriptions of a client share. It calls the token function for one
@@ -100,6 +115,8 @@ func (t *tokens) call() *tokenCall {
 		token, err := t.source(ctx, refresh)
 		if err == nil && token == "" {
 			err = errors.New("the token function returned no token")
+		} else if err == nil && !isToken(token) {
+			err = errors.New("what the token function returned " + noToken)
 		}
 		if err != nil {
 			err = tokenError(err)
