@@ -27,9 +27,14 @@ export function tokenOf(request: IncomingMessage, settings: Settings): string | 
 
 /** Whether the request comes from a page that may use the cookies of its user; one without the headers that say so does not. */
 export function isFromOwnPage(request: IncomingMessage, settings: Settings): boolean {
-  if (request.headers.origin !== undefined) return isPageAllowed(request, withoutWildcard(settings));
+  const { origin, "sec-fetch-site": site } = request.headers;
   // `none`: the user opened the address by hand.
-  return ["same-origin", "none"].includes(String(request.headers["sec-fetch-site"]));
+  if (origin === undefined) return site === "same-origin" || site === "none";
+  const named = withoutWildcard(settings);
+  // The same host is another origin over http, where anybody on the network may have written the page. The header Host does
+  // not tell the two apart behind a proxy, but the browser does.
+  const isForeign = site !== undefined && site !== "same-origin";
+  return isForeign ? named.allowedOrigins.includes(origin) : isPageAllowed(request, named);
 }
 
 /** The settings by which a page is allowed by name: with credentials, `*` allows nobody (Fetch standard, CORS protocol). */

@@ -34,6 +34,7 @@ describe("The cookie of a token", () => {
     ["the user's own navigation", { "sec-fetch-site": "none" }, 200],
     ["a page of an allowed origin", { origin: page, "sec-fetch-site": "cross-site" }, 200],
     ["a page of the server's own host", { origin: "http://HOST" }, 200],
+    ["a page of the same host with another scheme", { origin: "http://HOST", "sec-fetch-site": "cross-site" }, 401],
     ["another page of the same site", { "sec-fetch-site": "same-site" }, 401],
     ["an element of any other page", { "sec-fetch-site": "cross-site" }, 401],
     [
