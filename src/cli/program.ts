@@ -60,7 +60,9 @@ function readVersion(): string {
 
 // In `tidings tail | head -1` the reader closes the pipe, which is no error; it is one for `publish`, which leaves lines out.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === "EPIPE" && process.argv[2] !== "publish" ? 0 : 1);
+  if (error.code === "EPIPE" && process.argv[2] !== "publish") process.exit(0);
+  // Such as a full disk, which would otherwise end the process without a word.
+  process.stderr.write(`error: cannot write to stdout: ${error.code}\n`, () => process.exit(1));
 });
 
 /** Loads alone what has to start fast: `serve`, and what a shell waits for; the other commands, which are clients, take longer. */
@@ -71,5 +73,8 @@ const load: LoadCommands = async (name) => {
 };
 
 const code = await dispatch(process.argv.slice(2), process.env, io, deps, load);
-// Handles may still be open after a second signal, so exit explicitly, but only when stdout has been flushed.
-process.stdout.write("", () => process.exit(code));
+// Handles may still be open after a second signal, so exit explicitly, but only when stdout has been flushed. Where it could
+// not be, the listener above exits.
+process.stdout.write("", (error) => {
+  if (!error) process.exit(code);
+});

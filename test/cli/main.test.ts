@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
@@ -26,6 +26,16 @@ describe("The program tidings", () => {
     const { code, stdout, stderr } = await tidings(["--help"]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toMatch(/^Tidings \d+\.\d+\.\d+/);
+  });
+
+  test.skipIf(!existsSync("/dev/full"))("says that stdout cannot be written", async () => {
+    const full = openSync("/dev/full", "w");
+    const child = spawn(process.execPath, [program, "--help"], { env: baseEnv, stdio: ["ignore", full, "pipe"] });
+    closeSync(full);
+    let stderr = "";
+    (child.stderr as Readable).on("data", (chunk: Buffer) => (stderr += chunk));
+    const [code] = await once(child, "close");
+    expect([code, stderr]).toEqual([1, "error: cannot write to stdout: ENOSPC\n"]);
   });
 
   test("mints a token with the secret of its environment", async () => {
