@@ -1,11 +1,16 @@
 import { resolve } from "node:path";
 import { suggestion } from "../../util/suggestion.ts";
 import type { Command, Context } from "../command.ts";
-import { contextsPath, readContexts, type SavedContext, tokenFields, writeContexts } from "../config/contexts.ts";
+import {
+  contextsPath,
+  isContextName,
+  readContexts,
+  type SavedContext,
+  tokenFields,
+  writeContexts,
+} from "../config/contexts.ts";
 import { flagName, type Values } from "../config/settings.ts";
 import { UsageError } from "../config/usage-error.ts";
-
-const namePattern = /^[\w.-]{1,64}$/;
 
 /** `tidings context`: keeps the servers that other commands call, by name. */
 export const context: Command = {
@@ -34,7 +39,7 @@ export const context: Command = {
 };
 
 function add({ values, env, print }: Context, name: string): number {
-  if (!namePattern.test(name))
+  if (!isContextName(name))
     throw usage(`context add: a name has 1 to 64 letters, digits, dots, dashes and underscores`);
   const { path, current, contexts } = load(env);
   if (contexts.has(name)) throw usage(`there is a context ${name} already; remove it first`);

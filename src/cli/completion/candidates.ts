@@ -1,5 +1,5 @@
 /** What can stand at the cursor of a command line, from the table of settings. */
-import { contextsPath, readContexts } from "../config/contexts.ts";
+import { contextsPath, isContextName, readContexts } from "../config/contexts.ts";
 import { operands } from "../config/operands.ts";
 import {
   type CommandName,
@@ -111,7 +111,9 @@ function operandsAt(command: CommandName, given: readonly string[], env: Environ
 function contextNames(env: Environment): Candidates {
   try {
     const { contexts } = readContexts(contextsPath(env));
-    return { words: [...contexts].map(([word, { url }]) => ({ word, description: url })), files: false };
+    // The file may have been edited by hand, and bash completes a name as it is, with a `$(…)` that then runs.
+    const safe = [...contexts].filter(([name]) => isContextName(name));
+    return { words: safe.map(([word, { url }]) => ({ word, description: url })), files: false };
   } catch {
     // The command itself will say what is wrong with the file.
     return nothing;

@@ -39,6 +39,11 @@ const fields: Readonly<Record<keyof SavedContext, ValueType<string>>> = {
   tokenEnv: text,
 };
 
+/** Reports whether `context add` takes a text as a name. Such a name means itself in every shell. */
+export function isContextName(text: string): boolean {
+  return /^[\w.-]{1,64}$/.test(text);
+}
+
 /** The fields that say where a token comes from. */
 export const tokenFields = ["token", "tokenFile", "tokenCommand", "tokenEnv"] as const;
 

@@ -71,6 +71,9 @@ describe("tidings completion words", () => {
     expect(await complete(["context", "use", "p"], env)).toEqual(["prod"]);
     expect(await complete(["context", ""], env)).toEqual(["add", "use", "list", "remove"]);
     expect(await complete(["context", "add", "x", "--tok"], env)).toContain("--token-env");
+    const hostile = { "$(id)": contexts.dev, "a b": contexts.dev, "x;y": contexts.dev, ...contexts };
+    home.file(".config/tidings/contexts.json", JSON.stringify({ contexts: hostile }));
+    expect(await complete(["tail", "--context", ""], env)).toEqual(["dev", "prod"]);
     home.file(".config/tidings/contexts.json", "{");
     expect(await complete(["tail", "--context", ""], env)).toEqual([]);
   });
