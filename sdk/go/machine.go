@@ -4,7 +4,7 @@ import "time"
 
 const (
 	// healthyAfter is the age at which a stream is healthy, so that the next refusal of its token counts as the first.
-	healthyAfter = 5 * time.Second
+	healthyAfter = time.Second
 	// maxFailures is the number of failures at which the back-off has reached its cap; more are not counted.
 	maxFailures = 6
 	// forgetAfter is the part of a stream's life for which one failure is forgotten when the stream ends: a client whose

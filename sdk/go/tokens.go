@@ -19,7 +19,7 @@ const tokenTimeout = 30 * time.Second
 // after 30 s. After an error, the client calls it again, with delays; but an [*Error] with a code that is not transient,
 // such as connect.CodeUnauthenticated after its user has signed out, ends the call or the subscription.
 //
-// Tokens should live for minutes. A subscription replaces a refused token at once if a stream of it was open for 5 s since
+// Tokens should live for minutes. A subscription replaces a refused token at once if a stream of it was open for 1 s since
 // the last refusal; otherwise the token counts as wrong rather than expired, and the next attempt is 15 to 30 s later.
 type TokenFunc func(ctx context.Context, refresh bool) (string, error)
 

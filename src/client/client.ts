@@ -1,5 +1,11 @@
 /** The client for Protobuf messages, over the WebSocket bridge or a Connect stream. */
-import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  type MessageInitShape,
+  type MessageShape,
+} from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import type { Message } from "../../gen/tidings/v1/message_pb.ts";
 import {
@@ -11,11 +17,15 @@ import {
   type MarkReadResponse,
   type OnlineCountResponse,
   type PublishBatchResponse,
+  PublishBatchResponseSchema,
+  type PublishOutcome,
   type PublishResponse,
   PushService,
 } from "../../gen/tidings/v1/push_service_pb.ts";
 import { type Caller, type SubscribeInit, type SubscribeOptions, transportCaller } from "./calls/caller.ts";
 import { fetchCaller } from "./calls/fetch-caller.ts";
+import { publishAll, splitBatch, withRequestId } from "./calls/publish.ts";
+import { withRetries } from "./calls/retry.ts";
 import { type CallOptions, callWithToken } from "./calls/unary.ts";
 import { anArray, anObject, check, numbers, oneOf, withMethods } from "./check.ts";
 import {
@@ -91,12 +101,16 @@ export interface TidingsClient extends TidingsStream<Message> {
   /** Counts the users who are online. */
   onlineCount(request?: OnlineRequest, options?: CallOptions): Promise<OnlineCountResponse>;
   /**
-   * Publishes one message, given in the plain form or in the contract's. For services, and for users to rooms. The
-   * client does not retry it: after an error repeat the call with the same `requestId`, so that the message is
-   * published once.
+   * Publishes one message, given in the plain form or in the contract's. For services, and for users to rooms.
+   * It is retried until `timeoutMs` is over, always with the same `requestId`, if need be a random one, so that the message
+   * is published once. To repeat the call after that, give it a `requestId` of your own.
    */
   publish(request: PublishRequest | PublishInit, options?: CallOptions): Promise<PublishResponse>;
-  /** Publishes 1 to 1,000 messages, in either form, with an outcome for each. For services. */
+  /**
+   * Publishes any number of messages, in either form, with an outcome for each. For services. Sends up to 1,000 messages, or
+   * about 1 MiB, as one call, and one call after the other. Each is retried as publish() is, and messages that fail for now
+   * are repeated in it. Rejects where a call fails as a whole; the messages of the calls before it are then published.
+   */
   publishBatch(
     requests: readonly (PublishRequest | PublishInit)[],
     options?: CallOptions,
@@ -130,6 +144,7 @@ export function connectTidings(options: TidingsOptions): TidingsClient {
     return callWithToken(session, callOptions, caller.unary(method, init));
   }
   const { method } = PushService;
+  const retries = { ...base, signal: session.signal };
   return {
     ...streamOf(session),
     async markRead(request, callOptions) {
@@ -153,10 +168,18 @@ export function connectTidings(options: TidingsOptions): TidingsClient {
       return call(method.listMessages, checkInit(method.listMessages.input, checked), callOptions);
     },
     onlineCount: async (request = {}, callOptions) => call(method.onlineCount, onlineInit(request), callOptions),
-    publish: async (request, callOptions) => call(method.publish, publishInit(request), callOptions),
-    async publishBatch(requests, callOptions) {
+    async publish(request, callOptions = {}) {
+      const init = withRequestId(publishInit(request));
+      return withRetries(retries, callOptions, (left) => call(method.publish, init, left));
+    },
+    async publishBatch(requests, callOptions = {}) {
       check("requests", requests, anArray);
-      return call(method.publishBatch, { requests: Array.from(requests, publishInit) }, callOptions);
+      const outcomes: PublishOutcome[] = [];
+      for (const part of splitBatch(Array.from(requests, publishInit))) {
+        const send = (some: PublishInit[], left: CallOptions) => call(method.publishBatch, { requests: some }, left);
+        outcomes.push(...(await publishAll(retries, callOptions, part, send)));
+      }
+      return create(PublishBatchResponseSchema, { outcomes });
     },
   };
 }

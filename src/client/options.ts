@@ -124,7 +124,8 @@ export function splitSubscribe<T extends { readonly rooms?: readonly RoomJoin[] 
 }
 
 /** 128 random bits in hex. Not crypto.randomUUID(), which pages over plain http do not have. */
-function randomId(): string {
+/** 128 random bits in hexadecimal. Not crypto.randomUUID, which pages without TLS do not have. */
+export function randomId(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => (byte + 256).toString(16).slice(1)).join("");
 }
 

@@ -20,9 +20,11 @@ export interface CallContext {
   readonly signal: AbortSignal;
 }
 
-const defaultTimeoutMs = 30_000;
+/** The deadline of a call without another one, in ms. */
+export const defaultTimeoutMs = 30_000;
 
-const optionsShape: Shape<CallOptions> = { signal: withMethods("throwIfAborted"), timeoutMs: aNumber };
+/** The types of the options of a call. */
+export const optionsShape: Shape<CallOptions> = { signal: withMethods("throwIfAborted"), timeoutMs: aNumber };
 
 /**
  * Makes a call. Every failure of the call is thrown as a TidingsError; a wrong option is thrown as a TypeError that

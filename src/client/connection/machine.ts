@@ -30,7 +30,7 @@ export interface Machine {
 export const initialMachine: Machine = { state: "idle", failures: 0, refusals: 0, delayMs: 0 };
 
 /** The age in ms at which a connection is healthy, so that the next refusal of its token counts as the first. */
-export const healthyAfterMs = 5_000;
+export const healthyAfterMs = 1_000;
 
 /** The number of failures at which the back-off has reached its cap; more are not counted. */
 export const maxFailures = 6;

@@ -94,7 +94,7 @@ export class PlainClient {
       if (error === resubscribe) continue;
       const uptimeMs = attempt.helloAt === 0 ? 0 : performance.now() - attempt.helloAt;
       failures = Math.max(0, Math.min(failures, 6) - Math.floor(uptimeMs / 500));
-      if (uptimeMs >= 5_000) refusals = 0;
+      if (uptimeMs >= 1_000) refusals = 0;
       const { code, reason, retryAfterMs } = error;
       let delayMs = backoffMs(failures);
       if (reason === "POSITION_IN_FUTURE" || reason === "POSITION_INVALID") {

@@ -9,6 +9,7 @@ import { type Message, MessageSchema } from "../../../gen/tidings/v1/message_pb.
 import {
   ListUnreadRequestSchema,
   MarkReadRequestSchema,
+  PublishRequestSchema,
   SubscribeRequestSchema,
 } from "../../../gen/tidings/v1/push_service_pb.ts";
 import type { TidingsEvent as EventOf } from "../../../src/client/events.ts";
@@ -30,6 +31,9 @@ interface Client {
   messageJson(message: unknown): unknown;
   listUnread(request: Fields, token: string): Promise<{ ids: readonly string[]; next: string }>;
   markRead(request: Fields): Promise<number>;
+  /** Unset where publishes are not retried. */
+  readonly publish?: (request: JsonValue) => Promise<object>;
+  readonly publishBatch?: (requests: readonly JsonValue[]) => Promise<object[]>;
 }
 
 const mode = process.argv[2] ?? "proto";
@@ -79,6 +83,17 @@ function connectProto(subscribe: Fields, rooms: RoomJoin[]): Client {
     async markRead(request) {
       fromJson(MarkReadRequestSchema, request as JsonValue);
       return (await tidings.markRead(markRequest(request))).changed;
+    },
+    async publish(request) {
+      const { messageId, duplicate } = await tidings.publish(fromJson(PublishRequestSchema, request));
+      return { messageId, duplicate };
+    },
+    async publishBatch(requests) {
+      const drafts = requests.map((request) => fromJson(PublishRequestSchema, request));
+      const { outcomes } = await tidings.publishBatch(drafts);
+      return outcomes.map(({ result: { case: name, value } }) =>
+        name === "ok" ? { messageId: value.messageId } : { error: { code: value?.code, reason: value?.reason } },
+      );
     },
   };
 }
@@ -141,33 +156,40 @@ function printEvent(event: EventOf<unknown>, messageJson: Client["messageJson"])
 
 function printError(thrown: unknown, id: unknown, final: boolean): void {
   const error = thrown instanceof TidingsError ? thrown : new TidingsError("unknown", String(thrown));
-  const { code, reason = "", retryAfterMs = 0, message } = error;
-  print({ type: "error", ...(id !== undefined && { id }), code, reason, retryAfterMs, final, message });
+  const { code, reason = "", field = "", retryAfterMs = 0, message } = error;
+  print({ type: "error", ...(id !== undefined && { id }), code, reason, field, retryAfterMs, final, message });
 }
 
 async function run(command: Fields): Promise<void> {
   const { type, id } = command;
   if (type === "subscribe") {
     client = connect(command);
-  } else if (type === "join") {
+    return;
+  }
+  if (type === "close") return close();
+  // A call without a subscription connects, too.
+  client ??= connect({});
+  const called = client;
+  if (type === "join") {
     const [room] = readRooms([command]);
-    if (room?.mode) client?.stream.join(room.roomId, { mode: room.mode });
+    if (room?.mode) called.stream.join(room.roomId, { mode: room.mode });
   } else if (type === "leave") {
-    client?.stream.leave(String(command.roomId));
-  } else if (type === "close") {
-    close();
+    called.stream.leave(String(command.roomId));
   } else if (type === "listUnread") {
-    client ??= connect({});
     let next = "";
     do {
-      const page = await client.listUnread(command.request as Fields, next);
+      const page = await called.listUnread(command.request as Fields, next);
       for (const messageId of page.ids) print({ type: "listed", id, messageId });
       next = page.next;
     } while (next !== "");
     print({ type: "listEnd", id });
   } else if (type === "markRead") {
-    client ??= connect({});
-    print({ type: "markedRead", id, changed: await client.markRead(command.request as Fields) });
+    print({ type: "markedRead", id, changed: await called.markRead(command.request as Fields) });
+  } else if (type === "publish" && called.publish) {
+    print({ type: "published", id, ...(await called.publish(command.request as JsonValue)) });
+  } else if (type === "publishBatch" && called.publishBatch) {
+    const outcomes = await called.publishBatch(command.requests as JsonValue[]);
+    for (const [index, outcome] of outcomes.entries()) print({ type: "outcome", id, index, ...outcome });
   } else print({ type: "unsupported", command: type });
 }
 

@@ -114,7 +114,7 @@ TRANSITIONS: Mapping[State, Mapping[Signal, State]] = {
 }
 """The next state, by state and signal. A signal that is not in the row of a state is ignored there."""
 
-HEALTHY_AFTER = 5.0
+HEALTHY_AFTER = 1.0
 """The age in seconds at which a connection is healthy, so that the next refusal of its token counts as the first."""
 
 FORGET = 0.5
