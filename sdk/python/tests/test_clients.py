@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import errno
 import json
 import os
@@ -545,7 +546,7 @@ def certificate(tmp_path: Path) -> Path:
     openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     try:
         made = subprocess.run(
-            [*openssl, "-addext", "subjectAltName=DNS:localhost", "-keyout", "-"], capture_output=True
+            [*openssl, "-addext", "subjectAltName=DNS:localhost,DNS:tidings.test", "-keyout", "-"], capture_output=True
         )
     except FileNotFoundError:
         pytest.skip("openssl is missing")
@@ -575,6 +576,90 @@ def test_tls_is_checked_by_the_given_context(certificate: Path) -> None:
         with Tidings(server.url, "t") as client, pytest.raises(TidingsError, match="certificate"):
             client.mark_read(all=True)
         assert len(server.requests) == 4
+
+
+class TunnelProxy:
+    """A proxy that leads every tunnel to one port, or refuses it."""
+
+    def __init__(self, port: int, answer: bytes = b"HTTP/1.1 200 OK") -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.heads: list[bytes] = []
+        self._target = port
+        self._answer = answer
+        self._threads: list[threading.Thread] = []
+        self._sockets = [self._listener]
+        self._start(self._accept)
+
+    def _start(self, work: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=work, args=args)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            self._sockets.append(client)
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                data = client.recv(4096)
+                if not data:
+                    return
+                head += data
+            self.heads.append(head)
+            client.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n" + self._answer + b"\r\n\r\n")
+            if b"200" not in self._answer:
+                continue
+            server = socket.create_connection(("127.0.0.1", self._target))
+            self._sockets.append(server)
+            self._start(self._copy, client, server)
+            self._start(self._copy, server, client)
+
+    @staticmethod
+    def _copy(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(4096):
+                target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> TunnelProxy:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        socket.create_connection(self._listener.getsockname()).close()
+        for thread in self._threads:
+            thread.join()
+        for each in self._sockets:
+            each.close()
+
+
+@pytest.mark.parametrize(("answer", "error"), [(b"HTTP/1.1 200 OK", None), (b"HTTP/1.1 407 X", "HTTP 407")])
+def test_a_proxy_tunnels_https(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes, error: str | None
+) -> None:
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    expected = pytest.raises(TidingsError, match=error) if error else contextlib.nullcontext()
+
+    async def asynchronous(url: str) -> None:
+        async with AsyncTidings(url, "t", ssl_context=trusting) as client:
+            for _ in range(2):
+                await client.mark_read(all=True)
+
+    with (
+        ScriptedServer(lambda *_: PUBLISHED, certificate) as server,
+        TunnelProxy(Endpoint.parse(server.url).port, answer) as proxy,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://ada:p%40ss@127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("NO_PROXY", "other.test")
+        with Tidings("https://tidings.test", "secret", ssl_context=trusting) as client, expected:
+            for _ in range(2):
+                client.mark_read(all=True)
+        with expected:
+            asyncio.run(asynchronous("https://tidings.test"))
+    head = b"CONNECT tidings.test:443 HTTP/1.1\r\nHost: tidings.test:443\r\n"
+    assert proxy.heads == [head + b"Proxy-Authorization: Basic YWRhOnBAc3M=\r\n\r\n"] * 2
+    assert len(server.requests) == (0 if error else 4)
 
 
 def test_positions_are_kept_in_a_file(tmp_path: Path) -> None:

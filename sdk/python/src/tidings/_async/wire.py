@@ -6,6 +6,7 @@ import asyncio
 import ssl
 
 from .._core.http import Endpoint
+from .._core.proxy import Proxy, Tunnel
 from ..errors import TidingsError
 
 _CHUNK = 1 << 16
@@ -20,11 +21,38 @@ class AsyncWire:
 
     @staticmethod
     async def open(endpoint: Endpoint, tls: ssl.SSLContext | None) -> AsyncWire:
-        """Connects to the first address of the host that answers."""
+        """Connects to the first address of the host, or of its proxy, that answers."""
+        peer = endpoint.proxy or endpoint
         try:
+            if endpoint.proxy is not None and tls is not None:
+                return await AsyncWire._tunnel(endpoint.proxy, endpoint, tls)
             return AsyncWire(*await asyncio.open_connection(endpoint.host, endpoint.port, ssl=tls))
         except OSError as error:
-            raise TidingsError("unavailable", f"cannot connect to {endpoint.authority}: {error}") from error
+            raise TidingsError("unavailable", f"cannot connect to {peer.host}:{peer.port}: {error}") from error
+
+    @staticmethod
+    async def _tunnel(proxy: Proxy, endpoint: Endpoint, tls: ssl.SSLContext) -> AsyncWire:
+        """Connects through a proxy."""
+        loop = asyncio.get_running_loop()
+        plain, reader = asyncio.StreamReader(), asyncio.StreamReader()
+        # Not StreamWriter.start_tls(), which Python 3.10 does not have.
+        connection, _ = await loop.create_connection(
+            lambda: asyncio.StreamReaderProtocol(plain), proxy.host, proxy.port
+        )
+        try:
+            tunnel = Tunnel(proxy, endpoint.host, endpoint.port)
+            connection.write(tunnel.request)
+            while not tunnel.receive(await plain.read(_CHUNK)):
+                pass
+            protocol = asyncio.StreamReaderProtocol(reader)
+            transport = await loop.start_tls(connection, protocol, tls, server_hostname=endpoint.host)
+            if transport is None:
+                raise ConnectionResetError("the tunnel was closed")
+            protocol.connection_made(transport)
+            return AsyncWire(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+        except BaseException:
+            connection.abort()
+            raise
 
     def send(self, data: bytes) -> None:
         """Sends all of the data in the background.

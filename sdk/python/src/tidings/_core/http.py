@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError, Message
 from .. import _version
 from ..errors import TidingsError
 from ..v1.push_service_pb2 import SubscribeResponse
+from .proxy import Proxy, proxy_of
 from .wire_error import error_from_json, error_from_response
 
 MAX_MESSAGE_BYTES = 17 << 20
@@ -42,10 +43,15 @@ class Endpoint:
     """The value of the Host header."""
     prefix: str
     """The path before the names of services, without a slash at its end."""
+    proxy: Proxy | None = None
+    """The proxy whose tunnels lead to the server. An http URL has none: many proxies refuse its port."""
 
     @staticmethod
     def parse(url: str) -> Endpoint:
-        """Parses a URL such as `https://push.example.com`. Raises a ValueError for one that is none."""
+        """Parses a URL such as `https://push.example.com`. Raises a ValueError for one that is none.
+
+        Reads the proxy from the environment.
+        """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("url: must start with http:// or https:// and name a host")
@@ -61,12 +67,14 @@ class Endpoint:
         if not _VISIBLE.fullmatch(host) or not _VISIBLE.fullmatch(parts.path or "/"):
             raise ValueError("url: must have no spaces, and only ASCII characters in its path")
         authority = f"[{host}]" if ":" in host else host
+        connected = port or (443 if secure else 80)
         return Endpoint(
             secure=secure,
             host=host,
-            port=port or (443 if secure else 80),
+            port=connected,
             authority=f"{authority}:{port}" if port else authority,
             prefix=parts.path.rstrip("/"),
+            proxy=proxy_of(host, connected) if secure else None,
         )
 
     def unary(self, method: str, request: Message, *, token: str, timeout: float) -> HttpRequest:

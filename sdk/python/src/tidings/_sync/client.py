@@ -63,7 +63,8 @@ class Tidings:
         """Connects on demand.
 
         Args:
-            url: The URL of the server, such as `https://push.example.com`.
+            url: The URL of the server, such as `https://push.example.com`. An https URL is reached through the proxy
+                that HTTPS_PROXY names now, unless NO_PROXY has its host.
             token: A JWT, or a function that returns one. It is called for the first connection, and with True after the
                 server refused a token; then it must return a new one.
             timeout: The default timeout of a call in seconds, all its attempts included.

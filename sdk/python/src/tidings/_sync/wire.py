@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from .._core.http import Endpoint
+from .._core.proxy import Tunnel
 from ..errors import TidingsError
 
 _T = TypeVar("_T")
@@ -76,12 +77,13 @@ class Wire:
 
     @staticmethod
     def open(endpoint: Endpoint, tls: ssl.SSLContext | None, check: Check, waker: Waker | None = None) -> Wire:
-        """Connects to the first address of the host that answers."""
+        """Connects to the first address of the host, or of its proxy, that answers."""
+        peer = endpoint.proxy or endpoint
         # The resolver of the system has its own timeouts and cannot be interrupted.
         try:
-            addresses = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+            addresses = socket.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)
         except OSError as error:
-            raise TidingsError("unavailable", f"cannot resolve {endpoint.host}: {error}") from error
+            raise TidingsError("unavailable", f"cannot resolve {peer.host}: {error}") from error
         failure: OSError | None = None
         for family, kind, protocol, _, address in addresses:
             try:
@@ -98,7 +100,7 @@ class Wire:
             except BaseException:
                 sock.close()
                 raise
-        raise TidingsError("unavailable", f"cannot connect to {endpoint.authority}: {failure}") from failure
+        raise TidingsError("unavailable", f"cannot connect to {peer.host}:{peer.port}: {failure}") from failure
 
     @staticmethod
     def _connect(
@@ -120,6 +122,11 @@ class Wire:
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
                 raise OSError(error, "the connection was refused or lost")
+            if endpoint.proxy is not None:
+                tunnel = Tunnel(endpoint.proxy, endpoint.host, endpoint.port)
+                wire.send(tunnel.request, check)
+                while not tunnel.receive(wire.receive(check)):
+                    pass
             if tls is None:
                 return wire
             secure = tls.wrap_socket(sock, server_hostname=endpoint.host, do_handshake_on_connect=False)
