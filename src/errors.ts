@@ -103,12 +103,15 @@ export function fail(reason: Reason, sentence: string, failure: Failure = {}): C
   return new ConnectError(text, errorTable[reason].code, undefined, details, failure.cause);
 }
 
-/** Returns the reason of an error of the table, or `undefined` for any other error. */
+/**
+ * Returns the reason of an error of the table, or `undefined` for any other error, such as one of another service that an
+ * adapter passes on.
+ */
 export function reasonOf(error: ConnectError): Reason | undefined {
   for (const detail of error.details) {
-    if ("desc" in detail && detail.desc.typeName === ErrorInfoSchema.typeName) {
-      return (detail.value as { reason: Reason }).reason;
-    }
+    if (!("desc" in detail) || detail.desc.typeName !== ErrorInfoSchema.typeName) continue;
+    const { reason, domain } = detail.value as { reason: Reason; domain?: string };
+    if (domain === errorDomain) return reason;
   }
   return undefined;
 }

@@ -61,6 +61,8 @@ describe("An error", () => {
     expect(reasonOf(new ConnectError("x", Code.Internal))).toBeUndefined();
     const other = { desc: BadRequestSchema, value: { fieldViolations: [] } };
     expect(reasonOf(new ConnectError("x", Code.Internal, undefined, [other]))).toBeUndefined();
+    const foreign = { desc: ErrorInfoSchema, value: { reason: "TOKEN_EXPIRED", domain: "example.com" } };
+    expect(reasonOf(new ConnectError("x", Code.Internal, undefined, [foreign]))).toBeUndefined();
   });
 
   test.each(reasons)("with the reason %s closes a WebSocket with a code of the private range", (reason) => {
