@@ -81,8 +81,8 @@ def test_the_first_refusal_is_replaced_at_once_and_a_second_waits() -> None:
     again = step(step(stale, "token", lambda: 0.5), "unauthenticated", lambda: 0.5)
     assert (again.state, again.delay) == ("unauthorized", 22.5)
     live = Machine(state="live", refusals=1)
-    assert step(live, "unauthenticated", lambda: 0.5, uptime=4.9).state == "unauthorized"
-    assert step(live, "unauthenticated", lambda: 0.5, uptime=5).state == "authorizing"
+    assert step(live, "unauthenticated", lambda: 0.5, uptime=0.9).state == "unauthorized"
+    assert step(live, "unauthenticated", lambda: 0.5, uptime=1).state == "authorizing"
 
 
 def test_a_stream_forgets_one_failure_for_each_half_second_that_it_lived() -> None:
