@@ -141,6 +141,29 @@ def test_a_token_function_that_fails_is_asked_again(publish: Publish) -> None:
     assert asked == [False, False]
 
 
+def test_every_call_but_one_that_would_change_more_is_repeated() -> None:
+    async def asynchronous(url: str) -> None:
+        async with AsyncTidings(url, "t") as client:
+            await client.mark_read(all=True)
+            await client.delete_messages(ids=["m"])
+            await client.disconnect("ada")
+            with pytest.raises(TidingsError, match="unavailable"):
+                await client.mark_read(oldest=1)
+
+    # Fails every other request.
+    with ScriptedServer(lambda _, index: Answer(200, b"") if index % 2 else refusal(503, "unavailable")) as server:
+        with Tidings(server.url, "t") as client:
+            client.mark_read(all=True)
+            client.delete_messages(ids=["m"])
+            client.disconnect("ada")
+            with pytest.raises(TidingsError, match="unavailable"):
+                client.mark_read(oldest=1)
+        assert len(server.requests) == 7
+    with ScriptedServer(lambda _, index: Answer(200, b"") if index % 2 else refusal(503, "unavailable")) as server:
+        asyncio.run(asynchronous(server.url))
+        assert len(server.requests) == 7
+
+
 def test_a_token_with_a_line_end_is_replaced_by_the_next_one(publish: Publish) -> None:
     tokens = iter(["t\n", "t"])
     with ScriptedServer(lambda *_: PUBLISHED) as server:
@@ -223,7 +246,7 @@ def test_a_system_without_free_descriptors_is_a_failure_of_the_connection(monkey
     with Tidings("http://127.0.0.1:9", "t") as client:
         monkeypatch.setattr("tidings._sync.wire.socket.socket", exhausted)
         with pytest.raises(TidingsError, match="Too many open files") as raised:
-            client.mark_read(all=True)
+            client.mark_read(oldest=1)
         assert raised.value.code == "unavailable"
 
 
@@ -574,7 +597,7 @@ def test_tls_is_checked_by_the_given_context(certificate: Path) -> None:
                 next(subscription)
         asyncio.run(asynchronous(server.url))
         with Tidings(server.url, "t") as client, pytest.raises(TidingsError, match="certificate"):
-            client.mark_read(all=True)
+            client.mark_read(oldest=1)
         assert len(server.requests) == 4
 
 
@@ -644,7 +667,7 @@ def test_a_proxy_tunnels_https(
     async def asynchronous(url: str) -> None:
         async with AsyncTidings(url, "t", ssl_context=trusting) as client:
             for _ in range(2):
-                await client.mark_read(all=True)
+                await client.mark_read(oldest=1)
 
     with (
         ScriptedServer(lambda *_: PUBLISHED, certificate) as server,
@@ -654,7 +677,7 @@ def test_a_proxy_tunnels_https(
         monkeypatch.setenv("NO_PROXY", "other.test")
         with Tidings("https://tidings.test", "secret", ssl_context=trusting) as client, expected:
             for _ in range(2):
-                client.mark_read(all=True)
+                client.mark_read(oldest=1)
         with expected:
             asyncio.run(asynchronous("https://tidings.test"))
     head = b"CONNECT tidings.test:443 HTTP/1.1\r\nHost: tidings.test:443\r\n"

@@ -47,8 +47,8 @@ _Answer = TypeVar("_Answer", ListUnreadResponse, MarkReadResponse, DeleteMessage
 class AsyncTidings:
     """A client of a Tidings server, for asyncio. Use it as an asynchronous context manager, or await aclose().
 
-    All of it belongs to one event loop. A call that a retry may resolve is repeated until its timeout: publishes,
-    which keep their request_id, lists and counts. Every call raises a TidingsError.
+    All of it belongs to one event loop. A call that a retry may resolve is repeated until its timeout, a publish
+    with the same request_id; all but mark_read() of the oldest messages. Every call raises a TidingsError.
     """
 
     def __init__(
@@ -157,7 +157,10 @@ class AsyncTidings:
     ) -> MarkReadResponse:
         """Marks messages of the caller's inbox as read, or as unread again: `ids`, `all=True` or `oldest`."""
         request = request_of(request, requests.mark_read_request, {**fields})
-        return self._answer(await self._calls.call(PUSH + "MarkRead", request, MarkReadResponse(), timeout))
+        # Repeated, a request for the oldest messages would mark other ones.
+        repeats = request.WhichOneof("target") != "oldest"
+        response = await self._calls.call(PUSH + "MarkRead", request, MarkReadResponse(), timeout, repeats=repeats)
+        return self._answer(response)
 
     async def delete_messages(
         self,
@@ -169,7 +172,10 @@ class AsyncTidings:
     ) -> DeleteMessagesResponse:
         """Deletes messages from the caller's inbox; a service recalls them from every inbox with `recall=True`."""
         request = request_of(request, requests.delete_messages_request, {**fields})
-        return self._answer(await self._calls.call(PUSH + "DeleteMessages", request, DeleteMessagesResponse(), timeout))
+        response = await self._calls.call(
+            PUSH + "DeleteMessages", request, DeleteMessagesResponse(), timeout, repeats=True
+        )
+        return self._answer(response)
 
     async def online_count(
         self,
@@ -188,7 +194,7 @@ class AsyncTidings:
     ) -> DisconnectResponse:
         """Ends a user's streams on every node, and with `block_until` keeps the user out until then."""
         request: DisconnectRequest = requests.disconnect_request(user_id=user_id, **fields)
-        return await self._calls.call(ADMIN + "Disconnect", request, DisconnectResponse(), timeout)
+        return await self._calls.call(ADMIN + "Disconnect", request, DisconnectResponse(), timeout, repeats=True)
 
     def subscribe(
         self,

@@ -48,8 +48,8 @@ _Answer = TypeVar("_Answer", ListUnreadResponse, MarkReadResponse, DeleteMessage
 class Tidings:
     """A client of a Tidings server, for threads. Use it as a context manager, or call close().
 
-    Its methods may be called from any thread. A call that a retry may resolve is repeated until its timeout: publishes,
-    which keep their request_id, lists and counts. Every call raises a TidingsError.
+    Its methods may be called from any thread. A call that a retry may resolve is repeated until its timeout, a publish
+    with the same request_id; all but mark_read() of the oldest messages. Every call raises a TidingsError.
     """
 
     def __init__(
@@ -154,7 +154,10 @@ class Tidings:
     ) -> MarkReadResponse:
         """Marks messages of the caller's inbox as read, or as unread again: `ids`, `all=True` or `oldest`."""
         request = request_of(request, requests.mark_read_request, {**fields})
-        return self._answer(self._calls.call(PUSH + "MarkRead", request, MarkReadResponse(), timeout))
+        # Repeated, a request for the oldest messages would mark other ones.
+        repeats = request.WhichOneof("target") != "oldest"
+        response = self._calls.call(PUSH + "MarkRead", request, MarkReadResponse(), timeout, repeats=repeats)
+        return self._answer(response)
 
     def delete_messages(
         self,
@@ -166,7 +169,8 @@ class Tidings:
     ) -> DeleteMessagesResponse:
         """Deletes messages from the caller's inbox; a service recalls them from every inbox with `recall=True`."""
         request = request_of(request, requests.delete_messages_request, {**fields})
-        return self._answer(self._calls.call(PUSH + "DeleteMessages", request, DeleteMessagesResponse(), timeout))
+        response = self._calls.call(PUSH + "DeleteMessages", request, DeleteMessagesResponse(), timeout, repeats=True)
+        return self._answer(response)
 
     def online_count(
         self,
@@ -185,7 +189,7 @@ class Tidings:
     ) -> DisconnectResponse:
         """Ends a user's streams on every node, and with `block_until` keeps the user out until then."""
         request: DisconnectRequest = requests.disconnect_request(user_id=user_id, **fields)
-        return self._calls.call(ADMIN + "Disconnect", request, DisconnectResponse(), timeout)
+        return self._calls.call(ADMIN + "Disconnect", request, DisconnectResponse(), timeout, repeats=True)
 
     def subscribe(
         self,
