@@ -208,7 +208,8 @@ class AsyncTidings:
     ) -> AsyncSubscription:
         """Subscribes, and returns an asynchronous iterator of events that reconnects by itself.
 
-        `rooms`, `kinds`, `categories`, `events`, `online_count` and `instance_id` are those of SubscribeRequest.
+        `rooms`, `kinds`, `categories`, `events`, `online_count` and `instance_id` are those of SubscribeRequest;
+        an `instance_id` that is not given is a random one.
 
         Args:
             storage: Keeps the positions between runs of the program, so that it gets what it missed: FileStorage, or

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, TypedDict, cast
@@ -217,7 +218,7 @@ def subscribe_request(
         categories=categories,
         events=events,
         online_count=online_count,
-        instance_id=instance_id,
+        instance_id=instance_id or str(uuid.uuid4()),
     )
     return request, Rooms(rooms)
 

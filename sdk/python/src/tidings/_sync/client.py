@@ -203,7 +203,8 @@ class Tidings:
     ) -> Subscription:
         """Subscribes, and returns an iterator of events that reconnects by itself.
 
-        `rooms`, `kinds`, `categories`, `events`, `online_count` and `instance_id` are those of SubscribeRequest.
+        `rooms`, `kinds`, `categories`, `events`, `online_count` and `instance_id` are those of SubscribeRequest;
+        an `instance_id` that is not given is a random one.
 
         Args:
             storage: Keeps the positions between runs of the program, so that it gets what it missed: FileStorage, or
