@@ -200,7 +200,7 @@ export class Stage {
       throw new Failed(`the program has to exit with 0 after the end of its stdin, not ${code ?? signal}`);
   }
 
-  /** The last lines that the program printed, and the end of its stderr, for a person who looks for the cause. */
+  /** The last lines that the program printed, and the first and the last lines of its stderr, for a person who looks for the cause. */
   get trace(): string[] {
     const { printed, stderr } = this.#program;
     const [first] = printed;
@@ -212,8 +212,9 @@ export class Stage {
         : stderr
             .trim()
             .split("\n")
-            .slice(-8)
-            .map((text) => `stderr: ${text}`);
+            // A stack trace names its error in the first line in Java, and in the last one in Python.
+            .filter((_, index, { length }) => index < 4 || index >= length - 6)
+            .map((text) => `stderr: ${text.replaceAll("\t", "  ")}`);
     return [...lines, ...errors];
   }
 

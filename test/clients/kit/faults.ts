@@ -250,6 +250,21 @@ export const faults: readonly Fault[] = [
     caughtBy: ["rooms-last"],
   },
   {
+    name: "has another instance_id at each reconnect",
+    edits: [
+      [
+        "{ ...this.#filters, rooms, positions }",
+        "{ ...this.#filters, instanceId: crypto.randomUUID(), rooms, positions }",
+      ],
+    ],
+    caughtBy: ["rooms-last"],
+  },
+  {
+    name: "keeps a seq as a signed number",
+    edits: [["BigInt(seq) <= known.seq", "BigInt.asIntN(64, BigInt(seq)) <= BigInt.asIntN(64, known.seq)"]],
+    caughtBy: ["position-large"],
+  },
+  {
     name: "stops at an unknown event",
     edits: [
       [

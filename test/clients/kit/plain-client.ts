@@ -83,7 +83,7 @@ export class PlainClient {
 
   /** Subscribes until close(), or until an error that a retry cannot resolve. */
   async subscribe({ rooms = [], ...filters }: SubscribeRequestJson): Promise<void> {
-    this.#filters = filters;
+    this.#filters = { instanceId: crypto.randomUUID(), ...filters }; // rule 10
     for (const { roomId = "", mode = "ROOM_MODE_ANY" } of rooms) this.#rooms.set(roomId, { mode, held: false });
     let failures = 0;
     let refusals = 0;

@@ -79,10 +79,17 @@ const large: Scenario = {
   sentence: "A seq is an unsigned number of 64 bits, which a double cannot hold.",
   async run(stage) {
     const first = await goLive(stage, 3);
-    const seq = "18446744073709551613";
+    // As doubles, and as signed numbers, these two are in no order.
+    const [before, seq] = ["9223372036854775807", "9223372036854775808"];
     const position = { feed: "user", epoch: 4_294_967_295, seq };
-    await first.messages(note(0, "user", 1, { id: "large", position }), note(0, "user", 1, { id: "again", position }));
+    const sent = { before: { ...position, seq: before }, large: position, again: position };
+    const large = Object.entries(sent).map(([id, position]) => note(0, "user", 1, { id, position }));
+    await first.messages(...large);
     await settle(stage, first);
+    stage.require(
+      stage.messageIds.includes("large"),
+      `the message at ${seq}, after ${before}, was expected to be given`,
+    );
     stage.require(!stage.messageIds.includes("again"), `the second message at ${seq} was expected to be dropped`);
     first.reset();
     const second = await stage.stream();

@@ -36,7 +36,8 @@ const noHello: Scenario = {
   async run(stage) {
     const first = await stage.subscribe();
     const second = await stage.stream("another stream after 10 s without Hello", 25_000);
-    stage.requireNotBefore(second.at, first.at, 9_000, "a stream was expected to get 10 s for its Hello");
+    // The client counts from its call, which may have connected for seconds before the server has the request.
+    stage.requireNotBefore(second.at, first.at, 6_000, "a stream was expected to get about 10 s for its Hello");
     await stage.until(() => first.goneAt, "the stream without Hello to be dropped");
     await second.hello();
   },

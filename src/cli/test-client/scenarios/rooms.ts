@@ -102,7 +102,10 @@ const join: Scenario = {
     await second.messages(note(49, "room/c"), note(50, "room/c"));
     await second.caughtUp(at("user", 4), at("room/c", 50));
     await requireStatus(stage, "c", "JOINED", 2);
-    await stage.messages(["user-1-4", "room/a-1-21", "room/c-1-49", "room/c-1-50"], "the messages of the new room");
+    await stage.messages(
+      ["user-1-4", "room/a-1-21", "room/c-1-49", "room/c-1-50"],
+      "messages 49 and 50 of the new room, though its position in Hello, which is not the client's, is 50",
+    );
     await stage.until(() => first.goneAt, "the old stream to be dropped");
   },
 };
@@ -190,6 +193,11 @@ const takenByLast: Scenario = {
   async run(stage) {
     const first = await stage.subscribe({ rooms: [{ roomId: "a", mode: "LAST" }] });
     stage.require(first.request.rooms[0]?.mode === RoomMode.LAST, "the mode LAST was expected in the first request");
+    const { instanceId } = first.request;
+    stage.require(
+      instanceId !== "",
+      "an instance_id was expected: without it, a stale connection keeps its client out",
+    );
     await first.hello();
     await joined(first, "a");
     await first.caughtUp();
@@ -198,6 +206,7 @@ const takenByLast: Scenario = {
     const second = await stage.stream();
     const mode = second.request.rooms[0]?.mode;
     stage.require(mode === RoomMode.FIRST, `the mode FIRST was expected at a reconnect; it was ${modeName(mode)}`);
+    stage.require(second.request.instanceId === instanceId, "the same instance_id was expected at a reconnect");
     await second.hello();
     const value = { roomId: "a", status: Status.REFUSED, code: "already_exists", reason: "ROOM_TAKEN" };
     await second.send({ case: "room", value: { ...value, message: "room_id: somebody else has it" } });
