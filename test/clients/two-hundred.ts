@@ -123,7 +123,8 @@ export async function surviveTwoHundred(command: readonly string[]): Promise<voi
       const line = await published;
       expect(line, `${JSON.stringify(line)}\n${publisher.log}`).toMatchObject({ type: "published" });
     }
-    const titles = () => subscriber.lines.flatMap(({ message }) => (message ? [Number(message.title)] : []));
+    const titles = () =>
+      subscriber.lines.flatMap(({ type, message }) => (type === "message" ? [Number(message?.title)] : []));
     await expect.poll(() => titles().length, { timeout: 60_000 }).toBeGreaterThanOrEqual(total);
     expect(titles()).toEqual(Array.from({ length: total }, (_, index) => index + 1));
     // Tokens have expired, and the subscription said nothing of it.

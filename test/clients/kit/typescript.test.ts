@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { root } from "../../support/run.ts";
+import { surviveTwoHundred } from "../two-hundred.ts";
 
 const program = join(import.meta.dirname, "../programs/typescript.ts");
 
@@ -35,4 +36,11 @@ test.each([
   ["JSON over Connect", "json-connect"],
 ])("The small client passes every scenario of a subscriber with %s", (_, form) =>
   expectPass(form, "--only", "subscriber"),
+);
+
+test.each([
+  ["Connect", "proto"],
+  ["the bridge", "bridge"],
+])("200 messages over %s survive 20 resets, 3 killed servers and tokens of 3 s, once and in order", (_, form) =>
+  surviveTwoHundred([process.execPath, program, form]),
 );
