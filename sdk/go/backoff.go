@@ -35,7 +35,9 @@ func holdDelay(asked time.Duration, failures int, fraction float64) time.Duratio
 	return asked + backoff(0, fraction)
 }
 
-// refusedDelay returns the delay while fresh tokens are refused: 15 to 30 s.
-func refusedDelay(fraction float64) time.Duration {
-	return time.Duration(float64(backoffCap) / 2 * (1 + fraction))
+// refusedDelay returns the delay after a fresh token was refused, which refusals others were before it: the upper half of the
+// back-off, so that it is never short. It grows, because a token may also have expired during an outage.
+func refusedDelay(refusals int, fraction float64) time.Duration {
+	longest := min(backoffCap, backoffBase<<min(refusals, maxFailures))
+	return time.Duration(float64(longest) / 2 * (1 + fraction))
 }

@@ -72,7 +72,7 @@ func (m machine) step(in input, fraction func() float64) (machine, bool) {
 	case StateHeld:
 		next.delay = holdDelay(min(max(0, in.after), longestHold), failures, fraction())
 	case StateUnauthorized:
-		next.delay = refusedDelay(fraction())
+		next.delay = refusedDelay(refusals, fraction())
 	}
 	return next, true
 }

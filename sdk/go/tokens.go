@@ -20,7 +20,7 @@ const tokenTimeout = 30 * time.Second
 // such as connect.CodeUnauthenticated after its user has signed out, ends the call or the subscription.
 //
 // Tokens should live for minutes. A subscription replaces a refused token at once if a stream of it was open for 1 s since
-// the last refusal; otherwise the token counts as wrong rather than expired, and the next attempt is 15 to 30 s later.
+// the last refusal; otherwise it waits, for 0.5 to 1 s at first and for 15 to 30 s after six more refusals.
 type TokenFunc func(ctx context.Context, refresh bool) (string, error)
 
 // StaticToken returns a TokenFunc for a token that does not expire while the program runs.

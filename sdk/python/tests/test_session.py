@@ -285,7 +285,7 @@ def test_an_expired_token_is_replaced_without_an_error_and_a_second_refusal_wait
     driver.end("unauthenticated", "TOKEN_EXPIRED")
     assert driver.state == "unauthorized"
     assert len(driver.all(Failed)) == 1
-    driver.wait(15)
+    driver.wait(0.5)
     assert driver.state == "unauthorized"
     driver.reconnect()
 

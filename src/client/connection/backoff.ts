@@ -33,7 +33,10 @@ export function heldMs(askedMs: number, failures: number, fraction: number): num
   return askedMs + backoffMs(0, fraction);
 }
 
-/** The delay in ms while fresh tokens are refused: the upper half of the capped back-off, so that it is never short. */
-export function refusedMs(fraction: number): number {
-  return (backoffCapMs / 2) * (1 + fraction);
+/**
+ * The delay in ms after a fresh token was refused, which `refusals` others were before it: the upper half of the back-off, so
+ * that it is never short. It grows, because a token may also have expired during an outage.
+ */
+export function refusedMs(refusals: number, fraction: number): number {
+  return (Math.min(backoffCapMs, backoffBaseMs * 2 ** refusals) / 2) * (1 + fraction);
 }

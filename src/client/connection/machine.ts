@@ -67,18 +67,24 @@ export function step(machine: Machine, input: Input, fraction: () => number): Ma
     state,
     failures: failed ? Math.min(failures + 1, maxFailures) : failures,
     refusals: refused ? refusals + 1 : refusals,
-    delayMs: delayOf(state, failures, afterMs, fraction),
+    delayMs: delayOf(state, failures, refusals, afterMs, fraction),
   };
 }
 
-function delayOf(state: TidingsState, failures: number, afterMs: number, fraction: () => number): number {
+function delayOf(
+  state: TidingsState,
+  failures: number,
+  refusals: number,
+  afterMs: number,
+  fraction: () => number,
+): number {
   switch (state) {
     case "waiting":
       return backoffMs(failures, fraction());
     case "held":
       return heldMs(Math.min(Math.max(0, afterMs), longestHoldMs), failures, fraction());
     case "unauthorized":
-      return refusedMs(fraction());
+      return refusedMs(refusals, fraction());
     default:
       return 0;
   }

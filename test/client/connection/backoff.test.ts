@@ -27,11 +27,13 @@ test("A delay too short to be a retry slot is raised to the back-off", () => {
   expect([0, 3].map((failures) => heldMs(499, failures, 0.5))).toEqual([499, 2_000]);
 });
 
-test("The delay after a refused token is between 15 and 30 s", () => {
+test("The delay after a fresh token that was refused grows from 0.5 s to between 15 and 30 s", () => {
   fc.assert(
-    fc.property(fraction, (f) => {
-      expect(refusedMs(f)).toBeGreaterThanOrEqual(15_000);
-      expect(refusedMs(f)).toBeLessThanOrEqual(30_000);
+    fc.property(fc.integer({ min: 1, max: 5_000 }), fraction, (refusals, f) => {
+      const longest = Math.min(30_000, 500 * 2 ** refusals);
+      expect(refusedMs(refusals, f)).toBeGreaterThanOrEqual(longest / 2);
+      expect(refusedMs(refusals, f)).toBeLessThanOrEqual(longest);
     }),
   );
+  expect([1, 2, 3, 6, 7].map((refusals) => refusedMs(refusals, 0))).toEqual([500, 1_000, 2_000, 15_000, 15_000]);
 });

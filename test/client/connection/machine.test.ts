@@ -126,7 +126,7 @@ describe("After any sequence of inputs", () => {
           if (machines[i] === machines[i + 1]) return;
           expect(delayMs).toBeGreaterThanOrEqual(0);
           if (state === "waiting") expect(delayMs).toBeLessThanOrEqual(30_000);
-          if (state === "unauthorized") expect(delayMs).toBeGreaterThanOrEqual(15_000);
+          if (state === "unauthorized") expect(delayMs).toBeGreaterThanOrEqual(500);
           if (state !== "held") return;
           expect(delayMs).toBeLessThanOrEqual(longestHoldMs + 30_000);
           expect(delayMs).toBeGreaterThanOrEqual(Math.min(inputs[i]?.afterMs ?? 0, longestHoldMs));

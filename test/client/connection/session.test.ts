@@ -295,7 +295,7 @@ describe("The token function", () => {
     expect([refreshes, errors, session.state.value]).toEqual([[false, true], [], "connecting"]);
   });
 
-  test("is called at long intervals while its tokens are refused, with one error, until one is accepted", async () => {
+  test("is called at growing intervals while its tokens are refused, with one error, until one is accepted", async () => {
     let good = false;
     let tokenCalls = 0;
     const token = () => {
@@ -307,7 +307,9 @@ describe("The token function", () => {
       (await stream()).end("unauthenticated");
       if (i > 0) {
         expect(session.state.value).toBe("unauthorized");
-        await clock.advance(22_500);
+        const wait = Math.min(22_500, 375 * 2 ** i);
+        expect(clock.pending).toEqual([wait]);
+        await clock.advance(wait);
       }
     }
     expect([tokenCalls, errors.length, errors[0]?.code]).toEqual([21, 1, "unauthenticated"]);

@@ -149,7 +149,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "never counts a refusal as a first one again",
-    edits: [["if (uptimeMs >= 5_000) refusals = 0;", ""]],
+    edits: [["if (uptimeMs >= 1_000) refusals = 0;", ""]],
     caughtBy: ["token-expiry"],
   },
   {

@@ -104,7 +104,7 @@ export class PlainClient {
         // The first refusal of a healthy connection means that the token has expired (rule 8).
         if (++refusals === 1) continue;
         await this.#print(errorLine(error, false));
-        delayMs = 15_000 + Math.random() * 15_000;
+        delayMs = (Math.min(30_000, 250 * 2 ** refusals) / 2) * (1 + Math.random());
         this.#enter("unauthorized");
       } else if (error.domain === "tidings" && finalCodes.includes(code)) {
         this.#enter("closed");

@@ -109,8 +109,8 @@ const tokenExpiry: Scenario = {
     let stream = await stage.subscribe();
     await stream.hello({ positions: [at("user", 0)] });
     await stream.caughtUp(at("user", 0));
-    // The second connection lives long enough to be healthy, so that the refusal after it is a first one again.
-    for (const [round, lifeMs] of [3_000, 5_500].entries()) {
+    // Both connections live long enough to be healthy, so that the refusal after the second is a first one again.
+    for (const [round, lifeMs] of [3_000, 3_000].entries()) {
       await stage.pass(lifeMs);
       const since = stage.now;
       const asked = stage.server.tokens.length;

@@ -42,6 +42,10 @@ def held(asked: float, failures: int, fraction: float) -> float:
     return asked + backoff(0, fraction)
 
 
-def refused(fraction: float) -> float:
-    """Returns the delay while fresh tokens are refused: 15 to 30 s, so that it is never short."""
-    return CAP / 2 * (1 + fraction)
+def refused(refusals: int, fraction: float) -> float:
+    """Returns the delay after a fresh token was refused, which `refusals` others were before it.
+
+    It is the upper half of the backoff, so that it is never short. It grows, because a token may also have expired during
+    an outage.
+    """
+    return min(CAP, BASE * 2.0 ** min(refusals, MAX_FAILURES)) / 2 * (1 + fraction)

@@ -171,15 +171,15 @@ def step(
         state=state,
         failures=min(failures + 1, backoff.MAX_FAILURES) if failed else failures,
         refusals=refusals + 1 if refused else refusals,
-        delay=_delay(state, failures, after, fraction),
+        delay=_delay(state, failures, refusals, after, fraction),
     )
 
 
-def _delay(state: State, failures: int, after: float, fraction: Callable[[], float]) -> float:
+def _delay(state: State, failures: int, refusals: int, after: float, fraction: Callable[[], float]) -> float:
     if state == "waiting":
         return backoff.backoff(failures, fraction())
     if state == "held":
         return backoff.held(after, failures, fraction())
     if state == "unauthorized":
-        return backoff.refused(fraction())
+        return backoff.refused(refusals, fraction())
     return 0.0
