@@ -44,7 +44,7 @@ describe("A push", () => {
     return { server, sockets, url: `http://127.0.0.1:${(server.address() as { port: number }).port}` };
   }
 
-  test("row 42: a push that no server answers fails after the caller's timeout, and one that no server accepts fails at once", async () => {
+  test("row 42: a push that no server answers or accepts fails by the caller's timeout", async () => {
     const silent = await silentServer();
     const backend = connectTidings({ url: silent.url, token: () => "a.b.c", transport: "connect" });
     const push = () => backend.publish({ audience: toUser("ann"), message: note("saved") }, { timeoutMs: 300 });
@@ -66,19 +66,19 @@ describe("A push", () => {
     await using stage = await Stage.open();
     const page = await stage.page("ann");
     let losing = true;
-    /** Delivers the request and loses the response. */
+    /** Delivers the first request and loses its response. */
     const lossy: Fetch = async (input, init) => {
       const response = await fetch(input, init);
       if (!losing || !String(input).endsWith("/Publish")) return response;
+      losing = false;
       await response.arrayBuffer();
       throw new TypeError("the network is down");
     };
     const token = stage.server.token({ tenant: stage.tenant, role: "service" });
     const backend = connectTidings({ url: stage.server.url, token: () => token, transport: "connect", fetch: lossy });
-    const push = () => backend.publish({ audience: toUser("ann"), message: note("once"), requestId: "order-5" });
-    await expect(push()).rejects.toMatchObject({ code: "unavailable" });
-    losing = false;
-    expect(await push()).toMatchObject({ duplicate: true });
+    expect(await backend.publish({ audience: toUser("ann"), message: note("once") })).toMatchObject({
+      duplicate: true,
+    });
     await stage.settle("ann", page);
     expect(page.titles).toEqual(["once"]);
     expect((await stage.user("ann").listUnread({})).unread?.total).toBe(1);
