@@ -45,7 +45,7 @@ def held(asked: float, failures: int, fraction: float) -> float:
 def refused(refusals: int, fraction: float) -> float:
     """Returns the delay after a fresh token was refused, which `refusals` others were before it.
 
-    It is the upper half of the backoff, so that it is never short. It grows, because a token may also have expired during
-    an outage.
+    It is the upper half of the backoff, so that it is never short. It grows, because a token may also have expired
+    during an outage.
     """
     return min(CAP, BASE * 2.0 ** min(refusals, MAX_FAILURES)) / 2 * (1 + fraction)
