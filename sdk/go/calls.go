@@ -107,9 +107,10 @@ func pages[Q interface {
 	}
 }
 
-// withRequestID returns the request itself if it has a request_id, or else a copy with a random one.
+// withRequestID returns the request itself if it has a request_id, or else a copy with a random one. A request that replaces a
+// message has to name it, so that one is left as it is, for the server to refuse.
 func withRequestID(request *PublishRequest) *PublishRequest {
-	if request.GetRequestId() != "" {
+	if request.GetRequestId() != "" || request.GetReplace() {
 		return request
 	}
 	request = proto.CloneOf(request)

@@ -351,6 +351,9 @@ func TestRequestIDsAreAddedToACopy(t *testing.T) {
 	if withRequestID(sent) != sent {
 		t.Error("a request with an id is copied")
 	}
+	if nameless := withRequestID(&PublishRequest{Replace: true}); nameless.GetRequestId() != "" {
+		t.Error("a request that replaces a message which it does not name has an id")
+	}
 	if got := withRequestID(nil); !proto.Equal(got, &PublishRequest{RequestId: got.GetRequestId()}) {
 		t.Errorf("got %v", got)
 	}

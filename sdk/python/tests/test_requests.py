@@ -89,6 +89,7 @@ def test_a_request_id_is_added_to_a_copy() -> None:
     assert first.request_id
     assert first.request_id != second.request_id
     assert batches.with_request_id(PublishRequest(request_id="mine")).request_id == "mine"
+    assert batches.with_request_id(PublishRequest(replace=True)).request_id == ""
 
 
 def sizes(items: list[PublishRequest]) -> list[int]:

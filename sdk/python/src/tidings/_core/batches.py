@@ -48,7 +48,8 @@ def with_request_id(request: PublishRequest) -> PublishRequest:
     """
     copy = PublishRequest()
     copy.CopyFrom(request)
-    if not copy.request_id:
+    # A request that replaces a message has to name it: the server refuses it otherwise.
+    if not copy.request_id and not copy.replace:
         copy.request_id = str(uuid.uuid4())
     return copy
 
