@@ -232,13 +232,16 @@ export function createListener({
         }, graceMs);
         // Connections become idle one by one, as their last responses end.
         const idle = setInterval(() => http1.closeIdleConnections(), 50);
-        http1.close(() => {
-          clearTimeout(cut);
-          clearTimeout(cutSilent);
-          clearInterval(idle);
-          resolve();
+        // After the event loop has accepted what waits in the backlog: the kernel resets the rest.
+        setImmediate(() => {
+          http1.close(() => {
+            clearTimeout(cut);
+            clearTimeout(cutSilent);
+            clearInterval(idle);
+            resolve();
+          });
+          http1.closeIdleConnections();
         });
-        http1.closeIdleConnections();
       }),
   };
 }
