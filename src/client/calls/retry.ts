@@ -48,7 +48,8 @@ export function isTransient({ code, reason, retryAfterMs }: TidingsError): boole
   if (reason === "QUOTA_EXCEEDED") return false;
   // The errors of a batch's items have no delay.
   if (retryAfterMs !== undefined || reason === "RATE_LIMITED" || reason === "TOO_MUCH_IN_FLIGHT") return true;
-  return ["unavailable", "deadline_exceeded", "aborted"].includes(code);
+  // HTTP/2 cancels the calls of a connection that is cut. A call that its caller canceled does not wait, so it ends.
+  return ["unavailable", "deadline_exceeded", "aborted", "canceled"].includes(code);
 }
 
 /** Waits; false as soon as one of the signals is aborted. */

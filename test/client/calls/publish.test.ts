@@ -38,14 +38,18 @@ async function callFailing(errors: readonly TidingsError[], options: object = {}
 
 describe("A call with retries", () => {
   test("is repeated with the back-off, or as late as the server asks", async () => {
-    const errors = [refused("unavailable"), refused("aborted"), refused("resource_exhausted", { retryAfterMs: 3_000 })];
+    const errors = [
+      refused("unavailable"),
+      refused("canceled"),
+      refused("resource_exhausted", { retryAfterMs: 3_000 }),
+    ];
     expect(await callFailing(errors)).toEqual({ result: "done", attempts: [0, 250, 750, 4_000] });
   });
 
   test.each([
     ["invalid_argument", {}],
     ["resource_exhausted", { reason: "QUOTA_EXCEEDED", retryAfterMs: 10 }],
-    ["canceled", {}],
+    ["permission_denied", {}],
   ] as const)("is not repeated after %s %o", async (code, extras) => {
     const { result, attempts } = await callFailing([refused(code, extras)]);
     expect(result).toMatchObject({ code });
