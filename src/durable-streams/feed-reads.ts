@@ -148,7 +148,7 @@ export class FeedReads implements PathHandler {
       const error = this.#failed(thrown, answering);
       if (events.isOpen) events.end(error, stream.state);
       // A long poll closes its stream once it is answered, while the body may still be on its way.
-      else if (!answering.response.headersSent) void sendError(answering, error);
+      else if (!answering.response.headersSent) sendError(answering, error)?.catch(() => answering.response.destroy());
     });
   }
 

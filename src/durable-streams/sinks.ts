@@ -32,7 +32,8 @@ export class LongPollSink implements FeedSink {
   write(frames: readonly MessageFrame[], state: FeedState): boolean {
     if (frames.length === 0) return true;
     const page = { ...state, messages: frames.map((frame) => frame.encoded(messageJson)) };
-    void sendPage(this.#answer, page, this.#answer.cursor(), undefined);
+    // Nobody awaits the body, and a rejection that nobody takes would end the process.
+    sendPage(this.#answer, page, this.#answer.cursor(), undefined)?.catch(() => this.#answer.response.destroy());
     this.#answer.done();
     return true;
   }

@@ -4,6 +4,7 @@
  */
 import type { Client } from "@connectrpc/connect";
 import type { PublishOutcome, PublishResponse, PushService } from "../../../gen/tidings/v1/push_service_pb.ts";
+import { isTransient } from "../../client/calls/retry.ts";
 import { errorFromConnect } from "../../client/calls/wire-error.ts";
 import { backoffMs, heldMs } from "../../client/connection/backoff.ts";
 import { longestHoldMs } from "../../client/connection/machine.ts";
@@ -187,13 +188,6 @@ export class Sender {
       const cancel = deps.after(milliseconds, done);
     });
   }
-}
-
-/** Whether the same request may succeed soon. A quota frees up too, but only in days. */
-function isTransient({ code, reason, retryAfterMs }: TidingsError): boolean {
-  if (reason === "QUOTA_EXCEEDED") return false;
-  if (reason === "RATE_LIMITED" || retryAfterMs !== undefined) return true;
-  return code === "unavailable" || code === "deadline_exceeded" || code === "aborted";
 }
 
 /** The path of a field without the index in the batch, which is not the number of the line. */
